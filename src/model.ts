@@ -1,0 +1,45 @@
+/** The nouns: what a version, a slot, a manifest, a release, a state and a status are. */
+
+type Brand<T, Name extends string> = T & { readonly __brand: Name };
+
+/** A product name: lower-case letters, digits and dashes, at most 32. */
+export type Product = Brand<string, 'Product'>;
+/** A version as the publisher wrote it; ordered by `compareVersions`. */
+export type Version = Brand<string, 'Version'>;
+/** 64 lower-case hex digits. */
+export type Sha256 = Brand<string, 'Sha256'>;
+/** Derived from the machine id, never the raw one. */
+export type MachineId = Brand<string, 'MachineId'>;
+
+export const PRODUCT_PATTERN = /^[a-z0-9][a-z0-9-]{0,31}$/;
+// No "+" and no "_": systemd-boot reads the first as a try counter, and our entries use the second as a separator.
+export const VERSION_PATTERN = /^[0-9A-Za-z][0-9A-Za-z.~^-]{0,63}$/;
+export const SHA256_PATTERN = /^[0-9a-f]{64}$/;
+
+export const SLOT_NAMES = ['a', 'b'] as const;
+export type SlotName = (typeof SLOT_NAMES)[number];
+export const otherSlot = (slot: SlotName): SlotName => (slot === 'a' ? 'b' : 'a');
+
+/** What an image is for. The file system and its dm-verity tree fill two partitions of a slot; the UKI is a file on the ESP. */
+export const ROLES = ['verity', 'root', 'uki'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** A release as the journal remembers it: enough to find, verify and refuse it. `manifest` is the digest of its manifest. */
+export type Release = Readonly<{ product: Product; version: Version; counter: number; manifest: Sha256 }>;
+
+export type Outcome =
+  | Readonly<{ result: 'none' }>
+  | Readonly<{ result: 'updated'; release: Release }>
+  | Readonly<{ result: 'rolled-back' | 'failed' | 'withdrawn'; release: Release; code: string; reason: string }>;
+
+/** Seven resting places on disk, each with one next action (see `agent/machine.ts`). */
+export type State =
+  | Readonly<{ kind: 'settling'; outcome: Outcome }>
+  | Readonly<{ kind: 'idle' }>
+  | Readonly<{ kind: 'staging'; release: Release; target: SlotName; attempt: number }>
+  | Readonly<{ kind: 'staged'; release: Release; target: SlotName }>
+  | Readonly<{ kind: 'armed'; release: Release; target: SlotName; bootId: string }>
+  | Readonly<{ kind: 'trial'; release: Release; target: SlotName; attempt: number }>
+  | Readonly<{ kind: 'condemned'; release: Release; target: SlotName; bootId: string; reason: string; attempt: number }>;
+
+export type StateKind = State['kind'];

@@ -1,0 +1,85 @@
+/** The primitives of durable file writing, and the one way to replace a file so that a power cut leaves the old or the new one. */
+
+import { constants, type Stats } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/**
+ * What the agent may do to files that must survive a power cut: its state directory and the ESP. Small on purpose: the crash
+ * tests replace it by a recorder that keeps "written" and "durable" apart.
+ */
+export interface Files {
+  /** The content, or undefined where there is no such file. */
+  read(path: string): Promise<Uint8Array | undefined>;
+  /** Names in a folder, sorted; an absent folder is empty. */
+  list(dir: string): Promise<string[]>;
+  makeDir(dir: string): Promise<void>;
+  /** Writes a new or truncated file. Not durable before `syncFile` and `syncDir`. */
+  write(path: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
+  syncFile(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  syncDir(dir: string): Promise<void>;
+}
+
+/** Puts `bytes` at `path`: temp, fsync, rename, fsync of the folder. */
+export async function replaceFile(
+  files: Files,
+  path: string,
+  bytes: Uint8Array | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const temp = temporaryName(path);
+  await files.write(temp, bytes instanceof Uint8Array ? [bytes] : bytes);
+  await files.syncFile(temp);
+  await files.rename(temp, path);
+  await files.syncDir(dirname(path));
+}
+
+/** Renames durably. */
+export async function moveFile(files: Files, from: string, to: string): Promise<void> {
+  await files.rename(from, to);
+  await files.syncDir(dirname(to));
+}
+
+/** Removes durably; an absent file is fine. */
+export async function removeFile(files: Files, path: string): Promise<void> {
+  await files.remove(path);
+  await files.syncDir(dirname(path));
+}
+
+/** Stray temporary files of an earlier power cut. */
+export async function removeTemporaries(files: Files, dir: string): Promise<void> {
+  for (const name of await files.list(dir)) if (name.endsWith(TEMPORARY)) await files.remove(join(dir, name));
+}
+
+const TEMPORARY = '.tandem-new';
+
+const temporaryName = (path: string): string => `${path}${TEMPORARY}`;
+
+/** The real file system. */
+export const realFiles: Files = {
+  read: (path) => readFile(path).catch(absent),
+  list: async (dir) => ((await readdir(dir).catch(absent)) ?? []).sort(),
+  makeDir: async (dir) => void (await mkdir(dir, { recursive: true, mode: 0o755 })),
+  write: async (path, chunks) => {
+    await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o644);
+    for await (const chunk of chunks) await file.writeFile(chunk);
+  },
+  syncFile: (path) => sync(path),
+  rename: (from, to) => rename(from, to),
+  remove: async (path) => void (await unlink(path).catch(absent)),
+  syncDir: (dir) => sync(dir),
+};
+
+/** What `stat` says, or undefined where there is nothing. */
+export const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(absent);
+
+async function sync(path: string): Promise<void> {
+  await using handle = await open(path, constants.O_RDONLY);
+  await handle.sync();
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+  throw error;
+}
