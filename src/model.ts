@@ -40,6 +40,13 @@ export type State =
   | Readonly<{ kind: 'staged'; release: Release; target: SlotName }>
   | Readonly<{ kind: 'armed'; release: Release; target: SlotName; bootId: string }>
   | Readonly<{ kind: 'trial'; release: Release; target: SlotName; attempt: number }>
-  | Readonly<{ kind: 'condemned'; release: Release; target: SlotName; bootId: string; reason: string; attempt: number }>;
+  | Readonly<{
+      kind: 'condemned';
+      release: Release;
+      target: SlotName;
+      bootId: string;
+      reason: string;
+      attempt: number;
+    }>;
 
 export type StateKind = State['kind'];

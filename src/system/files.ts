@@ -62,7 +62,11 @@ export const realFiles: Files = {
   list: async (dir) => ((await readdir(dir).catch(absent)) ?? []).sort(),
   makeDir: async (dir) => void (await mkdir(dir, { recursive: true, mode: 0o755 })),
   write: async (path, chunks) => {
-    await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW, 0o644);
+    await using file = await open(
+      path,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+      0o644,
+    );
     for await (const chunk of chunks) await file.writeFile(chunk);
   },
   syncFile: (path) => sync(path),
