@@ -1,6 +1,6 @@
 /** Runs other programs: the only importer of execa. */
 
-import { ExecaError, execa } from 'execa';
+import { execa } from 'execa';
 import { UpdateError } from '../errors.ts';
 
 export type ExecOptions = Readonly<{
@@ -37,7 +37,7 @@ export const realExec: Exec = async (program, args, options = {}) => {
     ...(options.env ? { env: options.env } : {}),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
-  if (result instanceof ExecaError && result.code === 'ENOENT') throw missing(program, options.package);
+  if (errorCode(result.cause) === 'ENOENT') throw missing(program, options.package);
   if (result.isCanceled) throw options.signal?.reason ?? new UpdateError('interrupted');
   return {
     exitCode: result.exitCode ?? 128,
@@ -62,6 +62,8 @@ export async function run(
 }
 
 const OUTPUT_LIMIT = 16 * 1024 * 1024;
+
+const errorCode = (cause: unknown): unknown => (cause instanceof Error && 'code' in cause ? cause.code : undefined);
 
 const text = (output: unknown): string => (typeof output === 'string' ? output : '');
 
