@@ -24,13 +24,23 @@ export const otherSlot = (slot: SlotName): SlotName => (slot === 'a' ? 'b' : 'a'
 export const ROLES = ['verity', 'root', 'uki'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** A release as the journal remembers it: enough to find, verify and refuse it. `manifest` is the digest of its manifest. */
-export type Release = Readonly<{ product: Product; version: Version; counter: number; manifest: Sha256 }>;
+/**
+ * A release as the journal remembers it: enough to find, verify and refuse it. `manifest` is the digest of its manifest; it and
+ * the counter are unknown (absent) for a system that was found running without any record of how it got there.
+ */
+export type Release = Readonly<{ product: Product; version: Version; counter?: number; manifest?: Sha256 }>;
 
+/** How an attempt ended. `refuse`: the release is to blame and is not tried again until it is forgotten or superseded. */
 export type Outcome =
   | Readonly<{ result: 'none' }>
   | Readonly<{ result: 'updated'; release: Release }>
-  | Readonly<{ result: 'rolled-back' | 'failed' | 'withdrawn'; release: Release; code: string; reason: string }>;
+  | Readonly<{
+      result: 'rolled-back' | 'failed' | 'withdrawn';
+      release: Release;
+      code: string;
+      reason: string;
+      refuse: boolean;
+    }>;
 
 /** Seven resting places on disk, each with one next action (see `agent/machine.ts`). */
 export type State =
@@ -39,14 +49,7 @@ export type State =
   | Readonly<{ kind: 'staging'; release: Release; target: SlotName; attempt: number }>
   | Readonly<{ kind: 'staged'; release: Release; target: SlotName }>
   | Readonly<{ kind: 'armed'; release: Release; target: SlotName; bootId: string }>
-  | Readonly<{ kind: 'trial'; release: Release; target: SlotName; attempt: number }>
-  | Readonly<{
-      kind: 'condemned';
-      release: Release;
-      target: SlotName;
-      bootId: string;
-      reason: string;
-      attempt: number;
-    }>;
+  | Readonly<{ kind: 'trial'; release: Release; target: SlotName }>
+  | Readonly<{ kind: 'condemned'; release: Release; target: SlotName; code: string; reason: string }>;
 
 export type StateKind = State['kind'];

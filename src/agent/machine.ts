@@ -1,0 +1,170 @@
+/** The loop's brain: what to do next, and where that leads. Pure: no I/O, no clock, no randomness. */
+
+import type { Outcome, Release, SlotName, State } from '../model.ts';
+
+export type Event =
+  | Readonly<{ type: 'settled' }>
+  | Readonly<{ type: 'offered'; release: Release; target: SlotName }>
+  | Readonly<{ type: 'chosen'; release: Release; target: SlotName }>
+  | Readonly<{ type: 'started' }>
+  | Readonly<{ type: 'written' }>
+  | Readonly<{ type: 'write-failed'; code: string; reason: string; refuse: boolean }>
+  | Readonly<{ type: 'withdrawn'; code: string; reason: string }>
+  | Readonly<{ type: 'armed'; bootId: string }>
+  | Readonly<{ type: 'booted-new'; release: Release; target: SlotName }>
+  | Readonly<{ type: 'booted-other'; code: string; reason: string }>
+  | Readonly<{ type: 'healthy' }>
+  | Readonly<{ type: 'unhealthy'; code: string; reason: string }>;
+
+/** What is so right now, whatever the state file says. */
+export type Facts = Readonly<{
+  /** The slot the kernel runs from. */
+  booted: SlotName;
+  /** What that slot holds, as far as its boot entry and our record tell. */
+  running: Release;
+  /** Whether the boot loader takes the booted slot as its default without counting. */
+  confirmed: boolean;
+  /** Changes with every start of the machine. */
+  bootId: string;
+  gate: Readonly<{ open: true } | { open: false; reason: string }>;
+  checkDue: boolean;
+}>;
+
+export type Action =
+  | Readonly<{ do: 'settle'; outcome: Outcome; keepLock: boolean }>
+  | Readonly<{ do: 'check' }>
+  | Readonly<{ do: 'stage'; release: Release; target: SlotName }>
+  | Readonly<{ do: 'arm'; release: Release; target: SlotName }>
+  | Readonly<{ do: 'reboot' }>
+  | Readonly<{ do: 'probe'; target: SlotName }>
+  | Readonly<{ do: 'fall-back'; from: SlotName }>
+  | Readonly<{ do: 'note'; event: Event }>
+  | Readonly<{ do: 'wait'; reason: string }>;
+
+/** How often one staging may be begun without coming to an end before it is given up until the next check. */
+export const MAX_ATTEMPTS = 3;
+
+export const INITIAL: State = { kind: 'settling', outcome: { result: 'none' } };
+
+/** What to do next. Asks the same question after a power cut as before it, so there is no resume code. */
+export function decide(state: State, facts: Facts): Action {
+  // The boot loader knows where we are; the state file only knows what we meant to do.
+  if (!facts.confirmed && isUnaware(state)) return note(bootedNew(releaseOnTrial(state, facts), facts.booted));
+  switch (state.kind) {
+    case 'settling':
+      // Locks are held until the system we run from is proven.
+      return { do: 'settle', outcome: state.outcome, keepLock: !facts.confirmed };
+    case 'idle':
+      return facts.checkDue ? { do: 'check' } : { do: 'wait', reason: 'the next check' };
+    case 'staging':
+      return decideStaging(state, facts);
+    case 'staged':
+      // Confirmed by somebody else before us (systemd-bless-boot): still a trial.
+      if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
+      if (facts.gate.open) return { do: 'arm', release: state.release, target: state.target };
+      return facts.checkDue ? { do: 'check' } : { do: 'wait', reason: facts.gate.reason };
+    case 'armed':
+      if (facts.bootId === state.bootId) return { do: 'reboot' };
+      if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
+      return note(bootedOther('boot-failed', 'the new system did not start; the boot loader fell back'));
+    case 'trial':
+      if (facts.booted === state.target) return { do: 'probe', target: state.target };
+      return note(bootedOther('trial-lost', 'the new system started but did not last; the boot loader fell back'));
+    case 'condemned':
+      if (facts.booted === state.target) return { do: 'fall-back', from: state.target };
+      return note(bootedOther(state.code, state.reason));
+  }
+}
+
+/** The only way from one state to another. Throws for an event that cannot happen in a state. */
+export function transition(state: State, event: Event): State {
+  switch (event.type) {
+    case 'settled':
+      if (state.kind === 'settling') return { kind: 'idle' };
+      break;
+    case 'offered':
+      if (state.kind === 'idle' || state.kind === 'staged')
+        return { kind: 'staging', release: event.release, target: event.target, attempt: 0 };
+      break;
+    case 'chosen':
+      if (state.kind === 'idle' || state.kind === 'staged')
+        return { kind: 'staged', release: event.release, target: event.target };
+      break;
+    case 'started':
+      if (state.kind === 'staging') return { ...state, attempt: state.attempt + 1 };
+      break;
+    case 'written':
+      if (state.kind === 'staging') return { kind: 'staged', release: state.release, target: state.target };
+      break;
+    case 'write-failed':
+      if (state.kind === 'staging') return ended('failed', state.release, event, event.refuse);
+      break;
+    case 'withdrawn':
+      if (state.kind === 'staging' || state.kind === 'staged') return ended('withdrawn', state.release, event, false);
+      break;
+    case 'armed':
+      if (state.kind === 'staged')
+        return { kind: 'armed', release: state.release, target: state.target, bootId: event.bootId };
+      break;
+    case 'booted-new':
+      if (state.kind !== 'trial' && state.kind !== 'condemned')
+        return { kind: 'trial', release: event.release, target: event.target };
+      break;
+    case 'booted-other':
+      if (state.kind === 'armed' || state.kind === 'trial' || state.kind === 'condemned')
+        return ended('rolled-back', state.release, event, true);
+      break;
+    case 'healthy':
+      if (state.kind === 'trial') return { kind: 'settling', outcome: { result: 'updated', release: state.release } };
+      break;
+    case 'unhealthy':
+      if (state.kind === 'trial')
+        return {
+          kind: 'condemned',
+          release: state.release,
+          target: state.target,
+          code: event.code,
+          reason: event.reason,
+        };
+      break;
+  }
+  throw new Error(`event ${event.type} is not possible in state ${state.kind}`);
+}
+
+function decideStaging(state: Extract<State, { kind: 'staging' }>, facts: Facts): Action {
+  if (facts.booted === state.target)
+    return note({
+      type: 'withdrawn',
+      code: 'target-is-booted',
+      reason: 'the machine now runs from the slot to be written',
+    });
+  if (state.attempt >= MAX_ATTEMPTS) {
+    const reason = `writing was begun ${state.attempt} times and never came to an end`;
+    return note({ type: 'write-failed', code: 'too-many-attempts', reason, refuse: false });
+  }
+  return { do: 'stage', release: state.release, target: state.target };
+}
+
+/** Whether the state has no place for "we are running from something unproven". An ended attempt is reported first. */
+const isUnaware = (state: State): boolean =>
+  state.kind === 'idle' ||
+  state.kind === 'staging' ||
+  state.kind === 'staged' ||
+  (state.kind === 'settling' && state.outcome.result === 'none');
+
+/** What an unconfirmed booted slot holds: what we were about to try there, or else what is found running. */
+const releaseOnTrial = (state: State, facts: Facts): Release =>
+  state.kind === 'staged' && state.target === facts.booted ? state.release : facts.running;
+
+const note = (event: Event): Action => ({ do: 'note', event });
+
+const bootedNew = (release: Release, target: SlotName): Event => ({ type: 'booted-new', release, target });
+
+const bootedOther = (code: string, reason: string): Event => ({ type: 'booted-other', code, reason });
+
+const ended = (
+  result: 'rolled-back' | 'failed' | 'withdrawn',
+  release: Release,
+  why: Readonly<{ code: string; reason: string }>,
+  refuse: boolean,
+): State => ({ kind: 'settling', outcome: { result, release, code: why.code, reason: why.reason, refuse } });
