@@ -34,6 +34,101 @@ export const ERRORS = {
     'The work was stopped before it was finished.',
     'Run it again; what was done is kept.',
   ),
+  // bundle
+  'uki-invalid': entry(
+    6,
+    'never',
+    'A file that should be a unified kernel image is not one.',
+    'Build it with ukify, or let `bundle build` do so from --kernel, --initrd and --cmdline.',
+  ),
+  'uki-mismatch': entry(
+    6,
+    'never',
+    'A unified kernel image names another root hash or version than this release.',
+    'Rebuild it with the root hash that the message gives, or let `bundle build` make it.',
+  ),
+  'image-too-large': entry(
+    6,
+    'never',
+    'An image is larger than a bundle can carry.',
+    'Make the image smaller, or compress it into less than 8 GiB.',
+  ),
+  'bundle-not-a-file': entry(
+    6,
+    'never',
+    'A bundle must be a regular file, since it is read more than once.',
+    'Save it to a file first.',
+  ),
+  'bundle-size': entry(
+    6,
+    'later',
+    'The bundle is shorter or longer than its manifest says.',
+    'Fetch or copy the bundle again.',
+  ),
+  'bundle-format': entry(6, 'never', 'The file is not a bundle.', 'Build it with `updatectl bundle build`.'),
+  'bundle-entry': entry(
+    6,
+    'never',
+    'A bundle entry is not the one that its manifest demands at this place.',
+    'Rebuild the bundle; do not change it by hand.',
+  ),
+  'bundle-padding': entry(
+    6,
+    'never',
+    'The bundle hides bytes between or after its entries.',
+    'Rebuild the bundle; do not change it by hand.',
+  ),
+  'manifest-too-large': entry(6, 'never', 'The manifest is larger than 1 MiB.', 'Rebuild the bundle.'),
+  'manifest-mismatch': entry(
+    6,
+    'later',
+    'The manifest is not the one that the repository promises.',
+    'Fetch the bundle again; if it stays, publish the release again.',
+  ),
+  'manifest-invalid': entry(6, 'never', 'The manifest breaks a rule of its format.', 'Rebuild the bundle.'),
+  'frame-table-mismatch': entry(
+    6,
+    'later',
+    'A frame table is not the one that the manifest promises.',
+    'Fetch the bundle again.',
+  ),
+  'frame-table-invalid': entry(6, 'never', 'A frame table contradicts the manifest.', 'Rebuild the bundle.'),
+  'frame-mismatch': entry(
+    6,
+    'later',
+    'A compressed frame is not the one that the frame table promises.',
+    'Fetch the bundle again.',
+  ),
+  'frame-invalid': entry(
+    6,
+    'never',
+    'A compressed frame is not a single plain zstd frame of the expected size.',
+    'Rebuild the bundle.',
+  ),
+  'block-mismatch': entry(
+    6,
+    'never',
+    'A block of an image does not match its verity tree.',
+    'Rebuild the bundle: its image and its tree belong to different builds.',
+  ),
+  'image-mismatch': entry(
+    6,
+    'never',
+    'An image is not the one that the manifest promises.',
+    'Rebuild the bundle: its parts belong to different builds.',
+  ),
+  'tree-invalid': entry(
+    6,
+    'never',
+    'The image with the verity tree does not fit the root image.',
+    'Rebuild the bundle: its image and its tree belong to different builds.',
+  ),
+  'image-changed': entry(
+    6,
+    'later',
+    'A source image changed while the bundle was being built.',
+    'Run the build again and leave the image alone.',
+  ),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;
