@@ -12,6 +12,20 @@ const entry = (exit: number, retry: Retry, sentence: string, next: string): Erro
   next,
 });
 
+/** Exit statuses of `updatectl`. */
+export const EXIT = {
+  ok: 0,
+  unexpected: 1,
+  usage: 2,
+  nothing: 3,
+  network: 4,
+  trust: 5,
+  bundle: 6,
+  disk: 7,
+  boot: 8,
+  daemon: 9,
+} as const;
+
 /**
  * Every failure has a name. Exit statuses: 1 unexpected, 2 wrong usage or configuration, 3 nothing to do or held, 4 network,
  * 5 trust, 6 bundle, 7 disk, 8 boot, 9 daemon.

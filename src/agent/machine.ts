@@ -22,7 +22,7 @@ export type Facts = Readonly<{
   booted: SlotName;
   /** What that slot holds, as far as its boot entry and our record tell. */
   running: Release;
-  /** Whether the boot loader takes the booted slot as its default without counting. */
+  /** The boot loader takes the booted slot as its default without counting, and the dead man's switch does not name it. */
   confirmed: boolean;
   /** Changes with every start of the machine. */
   bootId: string;

@@ -1,0 +1,35 @@
+/** What the loop needs of the world: one narrow interface for each hand that does something. */
+
+import type { Outcome, Release, SlotName, State } from '../model.ts';
+import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
+import type { Event, Facts } from './machine.ts';
+
+/** What a check found: something to write, something that already lies in the free slot, or nothing with the reason. */
+export type Found =
+  | Readonly<{ found: 'offer'; release: Release }>
+  | Readonly<{ found: 'present'; release: Release }>
+  | Readonly<{ found: 'nothing'; code: string; reason: string }>
+  | Readonly<{ found: 'withdrawn'; code: string; reason: string }>;
+
+/** Health of the running system: `reason` says which probe failed. */
+export type Verdict = Readonly<{ healthy: true } | { healthy: false; reason: string }>;
+
+export interface Parts {
+  readonly boot: BootBackend;
+  readonly tries: number;
+  observe(state: State): Promise<Facts>;
+  /** Asks the repository (or takes up what an operator asked for). Throws when it could not be asked. */
+  check(state: State): Promise<Found>;
+  /** Fills the free slot and reads it back; its boot entry is already disabled. Ends with the slot findable by its entry. */
+  write(release: Release, target: SlotName): Promise<void>;
+  probe(): Promise<Verdict>;
+  reboot(): Promise<void>;
+  /** A lock on rebooting: asked for when every gate is open, kept until the new system is proven. */
+  readonly lock: Readonly<{ take(): Promise<void>; giveBack(): Promise<void> }>;
+  /** The dead man's switch: names a slot on trial to something that works when we do not. */
+  readonly deadMan: Readonly<{ set(target: SlotName): Promise<void>; clear(): Promise<void> }>;
+  /** Writes the outcome to the history and remembers a refusal; repeating it adds nothing. */
+  report(outcome: Outcome): Promise<void>;
+  /** Saves the state that `event` leads to; returns it. */
+  save(state: State, event: Event): Promise<State>;
+}

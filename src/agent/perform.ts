@@ -1,0 +1,103 @@
+/** Does one action, in an order in which power may fail after every line. */
+
+import { EXIT, UpdateError } from '../errors.ts';
+import { otherSlot, type State } from '../model.ts';
+import type { Action, Event } from './machine.ts';
+import type { Parts } from './parts.ts';
+
+/** Carries out `action` and saves where it led; returns the new state, or the old one when nothing changed. */
+export async function perform(parts: Parts, state: State, action: Action): Promise<State> {
+  switch (action.do) {
+    case 'note':
+      return parts.save(state, action.event);
+    case 'wait':
+      return state;
+    case 'settle':
+      return settle(parts, state, action);
+    case 'check':
+      return check(parts, state);
+    case 'stage':
+      return stage(parts, state, action);
+    case 'arm':
+      return arm(parts, state, action);
+    case 'reboot':
+      await parts.reboot();
+      return state;
+    case 'probe':
+      return probe(parts, state, action);
+    case 'fall-back':
+      return fallBack(parts, state, action);
+  }
+}
+
+type Of<K extends Action['do']> = Extract<Action, { do: K }>;
+
+async function settle(parts: Parts, state: State, action: Of<'settle'>): Promise<State> {
+  await parts.report(action.outcome);
+  if (!action.keepLock) {
+    await parts.deadMan.clear();
+    await parts.lock.giveBack();
+  }
+  return parts.save(state, { type: 'settled' });
+}
+
+async function check(parts: Parts, state: State): Promise<State> {
+  const found = await parts.check(state);
+  const target = otherSlot((await parts.observe(state)).booted);
+  switch (found.found) {
+    case 'offer':
+      return parts.save(state, { type: 'offered', release: found.release, target });
+    case 'present':
+      return parts.save(state, { type: 'chosen', release: found.release, target });
+    case 'withdrawn':
+      return parts.save(state, { type: 'withdrawn', code: found.code, reason: found.reason });
+    case 'nothing':
+      return state;
+  }
+}
+
+async function stage(parts: Parts, state: State, action: Of<'stage'>): Promise<State> {
+  const started = await parts.save(state, { type: 'started' });
+  try {
+    // Mark bad before writing: from here on no boot entry leads to this slot.
+    await parts.boot.disable(action.target);
+    await parts.write(action.release, action.target);
+  } catch (error) {
+    return parts.save(started, failure(error));
+  }
+  return parts.save(started, { type: 'written' });
+}
+
+async function arm(parts: Parts, state: State, action: Of<'arm'>): Promise<State> {
+  await parts.lock.take();
+  // The switch first: an armed slot without it could start a system in which we cannot run.
+  await parts.deadMan.set(action.target);
+  await parts.boot.arm(action.target, parts.tries);
+  const { bootId } = await parts.observe(state);
+  return parts.save(state, { type: 'armed', bootId });
+}
+
+async function probe(parts: Parts, state: State, action: Of<'probe'>): Promise<State> {
+  const verdict = await parts.probe();
+  if (!verdict.healthy) return parts.save(state, { type: 'unhealthy', code: 'unhealthy', reason: verdict.reason });
+  await parts.boot.confirm(action.target);
+  // The switch names a slot on trial even to those who have lost the state file: cleared only after the slot is confirmed.
+  await parts.deadMan.clear();
+  return parts.save(state, { type: 'healthy' });
+}
+
+async function fallBack(parts: Parts, state: State, action: Of<'fall-back'>): Promise<State> {
+  // The old slot becomes the default before this one is taken away: some slot boots at every moment.
+  await parts.boot.confirm(otherSlot(action.from));
+  await parts.boot.disable(action.from);
+  await parts.reboot();
+  return state;
+}
+
+/** Who is to blame decides whether the release is refused: faults of network, disk and host are not the release's. */
+function failure(error: unknown): Event {
+  if (!(error instanceof UpdateError)) throw error;
+  if (error.code === 'interrupted') throw error;
+  const refuse = error.entry.exit === EXIT.bundle && error.entry.retry === 'never';
+  return { type: 'write-failed', code: error.code, reason: error.message, refuse };
+}

@@ -1,0 +1,310 @@
+/** Power may fail anywhere, up to three times: some slot always boots, bad releases end on the old version, good ones are installed. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Action, decide, type Facts, transition } from '../../src/agent/machine.ts';
+import type { Parts } from '../../src/agent/parts.ts';
+import { perform } from '../../src/agent/perform.ts';
+import type { State } from '../../src/model.ts';
+import { type Brain, type Image, type Loader, realBrain, type Scene, World } from '../support/world.ts';
+
+const IMAGES: Record<string, Image> = {
+  good: { version: '2', boots: true, agent: true, healthy: true },
+  unbootable: { version: '2', boots: false, agent: false, healthy: false },
+  unhealthy: { version: '2', boots: true, agent: true, healthy: false },
+  'without a working agent': { version: '2', boots: true, agent: false, healthy: false },
+};
+const LOADERS: readonly Loader[] = ['priority', 'newest-first'];
+const TRIES = 3;
+let sequences = 0;
+
+for (const loader of LOADERS)
+  for (const [name, offer] of Object.entries(IMAGES))
+    for (const losesState of [false, true])
+      for (const blessed of [false, true]) {
+        const title = `${loader} loader, ${losesState ? 'state.json lost at each cut' : 'state.json kept'}, ${
+          blessed ? 'a third party confirms first' : 'nobody else confirms'
+        }`;
+        test(`a release that is ${name} survives every one to three power cuts: ${title}`, async () => {
+          await everyCut({ offer, loader, losesState, blessed }, 3);
+        });
+      }
+
+test('a machine started by hand from the other slot meanwhile is never written under its own feet', async () => {
+  for (const loader of LOADERS) await everyCut({ offer: must('good'), loader, menu: true }, 2, () => {});
+});
+
+test('a power cut does not install a release whose gate is closed', async () => {
+  for (const loader of LOADERS)
+    await everyCut({ offer: must('good'), loader, gateClosed: true }, 2, assertNotInstalled);
+});
+
+test('a release whose writing takes the machine down each time is given up, and not blamed on the release', async () => {
+  const world = new World({ offer: must('good'), loader: 'priority', poison: true });
+  await world.life();
+  assert.deepEqual(world.data.outcomes, ['failed', 'failed']);
+  assert.deepEqual(world.data.refused, []);
+});
+
+test('the number of sequences run is told', (context) => {
+  context.diagnostic(`power-cut sequences: ${sequences}, sabotages: ${SABOTAGES.length}`);
+  assert.ok(sequences === 0 || sequences > 10_000);
+});
+
+type Sabotage = Readonly<{
+  rule: string;
+  scene: Partial<Scene>;
+  brain?: Brain;
+  parts?: (parts: Parts) => Parts;
+  after?: (world: World) => void;
+}>;
+
+const nothing = async (): Promise<void> => {};
+const deciding = (change: (state: State, facts: Facts, normal: Action) => Action): Brain => ({
+  ...realBrain,
+  decide: (state, facts) => change(state, facts, decide(state, facts)),
+});
+
+/** Each takes one safety rule away; the simulation must notice. */
+const SABOTAGES: readonly Sabotage[] = [
+  {
+    rule: '1: armed as soon as it is written, whatever the gates say',
+    scene: { offer: must('good'), gateClosed: true },
+    brain: deciding((state, facts, normal) => {
+      if (state.kind === 'staged') return decide(state, { ...facts, gate: { open: true } });
+      return normal.do === 'reboot' ? { do: 'wait', reason: 'gate' } : normal;
+    }),
+    after: assertNotInstalled,
+  },
+  {
+    rule: '2: the state file is believed about where we are',
+    scene: { losesState: true },
+    brain: deciding((state, facts) => decide(state, { ...facts, confirmed: true })),
+  },
+  {
+    rule: '2: a trial that a third party confirmed is no trial',
+    scene: { offer: must('unhealthy'), blessed: true },
+    brain: deciding((state, facts, normal) => {
+      if (state.kind !== 'armed' || facts.bootId === state.bootId)
+        return state.kind === 'trial' ? normal : decide(state, { ...facts, confirmed: true });
+      return { do: 'note', event: { type: 'booted-other', code: 'x', reason: 'x' } };
+    }),
+  },
+  {
+    rule: '2: a state file that was lost makes a trial that a third party confirmed no trial',
+    scene: { offer: must('unhealthy'), blessed: true, losesState: true },
+    brain: deciding((state, facts, normal) =>
+      state.kind === 'settling' || state.kind === 'idle' ? decide(state, { ...facts, confirmed: true }) : normal,
+    ),
+  },
+  {
+    rule: '3: "written" is saved before the deed',
+    scene: {},
+    brain: {
+      ...realBrain,
+      perform: async (parts, state, action) => {
+        if (action.do !== 'stage') return perform(parts, state, action);
+        const staged = await parts.save(await parts.save(state, { type: 'started' }), { type: 'written' });
+        await parts.boot.disable(action.target);
+        await parts.write(action.release, action.target);
+        return staged;
+      },
+    },
+  },
+  {
+    rule: '3: "healthy" is saved before the slot is confirmed',
+    scene: {},
+    brain: {
+      ...realBrain,
+      perform: async (parts, state, action) => {
+        if (action.do !== 'probe') return perform(parts, state, action);
+        const settling = await parts.save(state, { type: 'healthy' });
+        await parts.boot.confirm(action.target);
+        return settling;
+      },
+    },
+  },
+  {
+    rule: '4: attempts are not counted',
+    scene: { poison: true },
+    brain: {
+      ...realBrain,
+      transition: (state, event) => (event.type === 'started' ? state : transition(state, event)),
+    },
+  },
+  {
+    rule: '5: the target is not compared with the booted slot',
+    scene: { menu: true },
+    brain: deciding((state, _facts, normal) =>
+      state.kind === 'staging' && normal.do === 'note' && normal.event.type === 'withdrawn'
+        ? { do: 'stage', release: state.release, target: state.target }
+        : normal,
+    ),
+    after: () => {},
+  },
+  {
+    rule: '6: no dead man’s switch is set',
+    scene: { offer: must('without a working agent'), blessed: true },
+    parts: (parts) => ({ ...parts, deadMan: { set: nothing, clear: nothing } }),
+  },
+  {
+    rule: '6: the dead man’s switch is set after the boot flag',
+    scene: { offer: must('without a working agent'), blessed: true },
+    brain: {
+      ...realBrain,
+      perform: async (parts, state, action) => {
+        if (action.do !== 'arm') return perform(parts, state, action);
+        await parts.lock.take();
+        await parts.boot.arm(action.target, parts.tries);
+        await parts.deadMan.set(action.target);
+        return parts.save(state, { type: 'armed', bootId: (await parts.observe(state)).bootId });
+      },
+    },
+  },
+  {
+    rule: '7: a refused release is forgotten',
+    scene: { offer: must('unhealthy') },
+    parts: (parts) => ({
+      ...parts,
+      report: (outcome) => parts.report(outcome.result === 'rolled-back' ? { ...outcome, refuse: false } : outcome),
+    }),
+  },
+  {
+    rule: '8: the slot is not made unbootable before it is written',
+    scene: {},
+    parts: (parts) => ({ ...parts, boot: { ...parts.boot, disable: nothing } }),
+  },
+  {
+    rule: '8: the slot is armed before it is whole',
+    scene: {},
+    brain: {
+      ...realBrain,
+      perform: async (parts, state, action) => {
+        if (action.do !== 'stage') return perform(parts, state, action);
+        const started = await parts.save(state, { type: 'started' });
+        await parts.boot.confirm(action.target);
+        await parts.write(action.release, action.target);
+        return parts.save(started, { type: 'written' });
+      },
+    },
+  },
+  {
+    rule: 'an armed slot is counted',
+    scene: { offer: must('unbootable') },
+    parts: (parts) => ({ ...parts, boot: { ...parts.boot, arm: (slot) => parts.boot.confirm(slot) } }),
+  },
+  {
+    rule: 'a condemned slot is taken away',
+    scene: { offer: must('unhealthy'), loader: 'newest-first', blessed: true },
+    parts: (parts) => ({
+      ...parts,
+      boot: {
+        ...parts.boot,
+        disable: async (slot) =>
+          (await parts.observe({ kind: 'idle' })).booted === slot ? undefined : parts.boot.disable(slot),
+      },
+    }),
+  },
+  {
+    rule: 'locks are given back',
+    scene: {},
+    parts: (parts) => ({ ...parts, lock: { ...parts.lock, giveBack: nothing } }),
+  },
+  {
+    rule: 'locks are kept until the new system is proven',
+    scene: { losesState: true },
+    brain: deciding((_state, _facts, normal) => (normal.do === 'settle' ? { ...normal, keepLock: false } : normal)),
+    parts: (parts) => ({ ...parts, probe: async () => parts.lock.giveBack().then(() => parts.probe()) }),
+  },
+];
+
+for (const { rule, scene, brain = realBrain, parts, after } of SABOTAGES)
+  test(`the simulation notices a broken rule ${rule}`, async () => {
+    const loaders = scene.loader ? [scene.loader] : LOADERS;
+    const runs = loaders.map((loader) => everyCut({ offer: must('good'), ...scene, loader }, 2, after, brain, parts));
+    const results = await Promise.allSettled(runs);
+    assert.ok(
+      results.some((result) => result.status === 'rejected'),
+      `nothing failed without the rule: ${rule}`,
+    );
+  });
+
+type Run = Readonly<{
+  scene: Scene;
+  after: (world: World) => void;
+  brain: Brain;
+  sabotage: (parts: Parts) => Parts;
+  /** Number of sequences below a situation: many sequences meet in the same one. */
+  known: Map<string, number>;
+}>;
+
+/** Runs the scene without a cut, and then with every sequence of up to `depth` cuts. */
+async function everyCut(
+  scene: Scene,
+  depth: number,
+  after: (world: World) => void = assertRightEnd,
+  brain: Brain = realBrain,
+  sabotage: (parts: Parts) => Parts = (parts) => parts,
+): Promise<void> {
+  sequences += await explore({ scene, after, brain, sabotage, known: new Map() }, new World(scene), depth, []);
+}
+
+async function explore(run: Run, world: World, depth: number, path: readonly number[]): Promise<number> {
+  const key = `${depth} ${JSON.stringify(world.data)}`;
+  const known = run.known.get(key);
+  if (known !== undefined) return known;
+  await told(path, async () => {
+    await world.life(run.brain, run.sabotage);
+    assertAtRest(world);
+    run.after(world);
+  });
+  let count = 1;
+  if (depth > 0)
+    for (const [point, left] of world.cuts.entries()) {
+      const at = [...path, point];
+      const next = await told(at, async () => World.afterCut(run.scene, left));
+      count += await explore(run, next, depth - 1, at);
+    }
+  run.known.set(key, count);
+  return count;
+}
+
+/** Names the cuts that led to a failure, each counted in points since the one before. */
+async function told<T>(path: readonly number[], work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Error(`after power cuts at ${path.join(', then ')}: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Whatever happened, a resting machine is confirmed, holds no lock, and its dead man's switch is off. */
+function assertAtRest(world: World): void {
+  assert.equal(world.data.slots[world.data.booted].tries, undefined, 'rests on an unconfirmed slot');
+  assert.equal(world.data.slots[world.data.booted].bootable, true, 'rests on a slot that will not boot again');
+  assert.equal(world.data.lockHeld, false, 'a lock was leaked');
+  assert.equal(world.data.marker, undefined, 'the dead man’s switch was left on');
+}
+
+/** A good release ends installed unless power cuts used up its tries; any other ends refused on the old version. */
+function assertRightEnd(world: World): void {
+  const { offer, losesState } = world.scene;
+  if (offer.healthy) {
+    if (world.data.burnt < TRIES) assert.equal(world.version, offer.version, 'a good release was not installed');
+    return;
+  }
+  assert.equal(world.version, '1', 'a bad release stayed');
+  if (!losesState) assert.ok(world.data.refused.includes(offer.version), 'a bad release was not refused');
+}
+
+function assertNotInstalled(world: World): void {
+  assert.equal(world.version, '1', 'a power cut installed a release behind a closed gate');
+}
+
+function must(name: string): Image {
+  const image = IMAGES[name];
+  assert.ok(image);
+  return image;
+}

@@ -1,0 +1,302 @@
+/** A machine in memory: two slots, a boot loader of either family, and a power supply that fails when told to. */
+
+import assert from 'node:assert/strict';
+import { decide, type Event, type Facts, INITIAL, transition } from '../../src/agent/machine.ts';
+import type { Found, Parts } from '../../src/agent/parts.ts';
+import { perform } from '../../src/agent/perform.ts';
+import {
+  type Outcome,
+  otherSlot,
+  type Product,
+  type Release,
+  type SlotName,
+  type State,
+  type Version,
+} from '../../src/model.ts';
+import type { BootBackend, BootView } from '../../src/reboot/bootloaders/bootloader.ts';
+
+export class PowerCut extends Error {}
+
+/** What an image does once it is written: start its kernel, start our agent, pass its probes. */
+export type Image = Readonly<{ version: string; boots: boolean; agent: boolean; healthy: boolean }>;
+type Slot = { image: Image; whole: boolean; bootable: boolean; tries: number | undefined };
+export type Loader = 'priority' | 'newest-first';
+
+export type Scene = Readonly<{
+  offer: Image;
+  loader: Loader;
+  /** Every power cut also loses state.json. */
+  losesState?: boolean;
+  /** Something else (systemd-bless-boot) confirms a slot as soon as it has started. */
+  blessed?: boolean;
+  /** Somebody picks the other slot in the boot menu at the first start after a power cut. */
+  menu?: boolean;
+  gateClosed?: boolean;
+  /** Writing this release takes the machine down each time. */
+  poison?: boolean;
+}>;
+
+export type Brain = Readonly<{ decide: typeof decide; transition: typeof transition; perform: typeof perform }>;
+export const realBrain: Brain = { decide, transition, perform };
+
+const TRIES = 3;
+const STEPS = 200;
+const old = (version: string): Slot => ({
+  image: { version, boots: true, agent: true, healthy: true },
+  whole: true,
+  bootable: true,
+  tries: undefined,
+});
+
+/** Everything that survives or matters, as plain data, so that a power cut can be tried at any point by cloning it. */
+export type WorldData = {
+  slots: Record<SlotName, Slot>;
+  outcomes: string[];
+  refused: string[];
+  first: SlotName;
+  booted: SlotName;
+  marker: SlotName | undefined;
+  lockHeld: boolean;
+  /** Starts of a slot that were not followed by its confirmation. */
+  burnt: number;
+  boots: number;
+  saved: State;
+  /** The last attempt failed: nothing is done until the next poll. */
+  gaveUp: boolean;
+  polls: number;
+  menuUsed: boolean;
+};
+
+export const newWorldData = (): WorldData => ({
+  slots: { a: old('1'), b: old('0') },
+  outcomes: [],
+  refused: [],
+  first: 'a',
+  booted: 'a',
+  marker: undefined,
+  lockHeld: false,
+  burnt: 0,
+  boots: 1,
+  saved: INITIAL,
+  gaveUp: false,
+  polls: 0,
+  menuUsed: false,
+});
+
+/** The machine; `life` runs it until it rests. */
+export class World {
+  readonly scene: Scene;
+  readonly data: WorldData;
+  /** What would have survived if power had failed at each point passed. */
+  readonly cuts: WorldData[] = [];
+
+  constructor(scene: Scene, data: WorldData = newWorldData()) {
+    this.scene = scene;
+    this.data = data;
+  }
+
+  /** The machine as it starts again after a power cut that left `data` behind. */
+  static afterCut(scene: Scene, data: WorldData): World {
+    const world = new World(scene, structuredClone(data));
+    world.cut();
+    return world;
+  }
+
+  get version(): string {
+    return this.data.slots[this.data.booted].image.version;
+  }
+
+  /** Runs until there is nothing to do. */
+  async life(brain: Brain = realBrain, sabotage: (parts: Parts) => Parts = (parts) => parts): Promise<void> {
+    const parts = sabotage(this.parts(brain));
+    for (let step = 0; step < STEPS; step++) {
+      try {
+        if (!this.data.slots[this.data.booted].image.agent) this.deadMansTimer();
+        else if (await this.rests(brain, parts)) return;
+      } catch (error) {
+        if (!(error instanceof PowerCut)) throw error;
+        this.cut();
+      }
+    }
+    assert.fail(`never came to rest: ${JSON.stringify(this.data.saved)} ${this.data.outcomes}`);
+  }
+
+  private cut(): void {
+    if (this.scene.losesState) this.data.saved = INITIAL;
+    this.start();
+  }
+
+  private async rests(brain: Brain, parts: Parts): Promise<boolean> {
+    const before = this.data.saved;
+    const action = brain.decide(before, await parts.observe(before));
+    if (action.do === 'wait') return !this.nextPoll();
+    await brain.perform(parts, before, action);
+    return action.do === 'check' && this.data.saved === before;
+  }
+
+  private nextPoll(): boolean {
+    const due = this.data.gaveUp && this.data.polls++ < 1;
+    this.data.gaveUp &&= !due;
+    return due;
+  }
+
+  /** Power may fail here. */
+  private point(): void {
+    this.cuts.push(structuredClone(this.data));
+  }
+
+  /** The boot loader and the kernel. */
+  private start(): void {
+    for (let guard = 0; guard < 20; guard++) {
+      this.data.boots++;
+      const name = this.choose();
+      const slot = this.data.slots[name];
+      if (slot.tries !== undefined) slot.tries--;
+      if (slot.whole && slot.image.boots) {
+        this.data.booted = name;
+        if (slot.tries !== undefined) this.data.burnt++;
+        if (this.scene.blessed) slot.tries = undefined;
+        return;
+      }
+      assert.notEqual(slot.tries, undefined, 'BRICK: a slot that cannot start is not counted');
+    }
+    assert.fail('BRICK: boot loop');
+  }
+
+  private choose(): SlotName {
+    const newest: SlotName = this.data.slots.a.image.version >= this.data.slots.b.image.version ? 'a' : 'b';
+    const lead = this.scene.loader === 'newest-first' ? newest : this.data.first;
+    const startable = [lead, otherSlot(lead)].filter(
+      (name) => this.data.slots[name].bootable && this.data.slots[name].tries !== 0,
+    );
+    assert.ok(startable[0], 'BRICK: no bootable slot');
+    if (!this.scene.menu || this.data.menuUsed) return startable[0];
+    this.data.menuUsed = true;
+    return startable.find((name) => name !== this.data.booted) ?? startable[0];
+  }
+
+  /** Works without our agent: a system on trial that is still running after its time is restarted, its entry marked bad. */
+  private deadMansTimer(): void {
+    assert.equal(this.data.marker, this.data.booted, 'STUCK: a system without an agent, and nobody notices');
+    const slot = this.data.slots[this.data.booted];
+    if (slot.tries === undefined) slot.bootable = false;
+    this.start();
+  }
+
+  private release(image: Image): Release {
+    return { product: 'test' as Product, version: image.version as Version };
+  }
+
+  private parts(brain: Brain): Parts {
+    return {
+      boot: this.loader(),
+      tries: TRIES,
+      observe: async () => this.facts(),
+      check: async (state) => this.check(state),
+      write: async (_release, target) => this.write(target),
+      probe: async () =>
+        this.data.slots[this.data.booted].image.healthy ? { healthy: true } : { healthy: false, reason: 'sick' },
+      reboot: async () => {
+        this.point();
+        this.start();
+      },
+      lock: { take: async () => this.setLock(true), giveBack: async () => this.setLock(false) },
+      deadMan: { set: async (target) => this.setMarker(target), clear: async () => this.setMarker(undefined) },
+      report: async (outcome) => this.report(outcome),
+      save: async (state, event) => this.save(brain, state, event),
+    };
+  }
+
+  private facts(): Facts {
+    return {
+      booted: this.data.booted,
+      running: this.release(this.data.slots[this.data.booted].image),
+      confirmed: this.isConfirmed(),
+      bootId: String(this.data.boots),
+      gate: this.scene.gateClosed ? { open: false, reason: 'closed' } : { open: true },
+      checkDue: !this.data.gaveUp,
+    };
+  }
+
+  private isConfirmed(): boolean {
+    const { slots, booted, marker } = this.data;
+    return slots[booted].tries === undefined && slots[booted].bootable && marker !== booted;
+  }
+
+  private check(state: State): Found {
+    const nothing = { found: 'nothing', code: 'up-to-date', reason: '' } as const;
+    const { version } = this.scene.offer;
+    if (this.version >= version || this.data.refused.includes(version)) return nothing;
+    return state.kind === 'staged' ? nothing : { found: 'offer', release: this.release(this.scene.offer) };
+  }
+
+  private write(target: SlotName): void {
+    assert.notEqual(target, this.data.booted, 'DANGER: wrote to the running slot');
+    if (this.scene.poison) throw new PowerCut();
+    const slot = this.data.slots[target];
+    this.point();
+    slot.whole = false;
+    slot.image = this.scene.offer;
+    this.point();
+    slot.whole = true;
+    this.point();
+  }
+
+  private setLock(held: boolean): void {
+    this.point();
+    if (!held && this.data.lockHeld)
+      assert.equal(this.facts().confirmed, true, 'lock given back by an unproven system');
+    this.data.lockHeld = held;
+  }
+
+  private setMarker(target: SlotName | undefined): void {
+    this.point();
+    this.data.marker = target;
+  }
+
+  private report(outcome: Outcome): void {
+    this.point();
+    if (outcome.result === 'none') return;
+    this.data.outcomes.push(outcome.result);
+    if (outcome.result === 'failed') this.data.gaveUp = true;
+    if (outcome.result !== 'updated' && outcome.refuse) this.data.refused.push(outcome.release.version);
+  }
+
+  private save(brain: Brain, state: State, event: Event): State {
+    this.point();
+    this.data.saved = brain.transition(state, event);
+    this.point();
+    return this.data.saved;
+  }
+
+  private loader(): BootBackend {
+    const change = async (name: SlotName, boot: Pick<Slot, 'bootable' | 'tries'>): Promise<void> => {
+      this.point();
+      Object.assign(this.data.slots[name], boot);
+    };
+    return {
+      name: this.scene.loader,
+      read: async () => this.view(),
+      disable: (name) => change(name, { bootable: false, tries: 0 }),
+      arm: async (name, tries) => {
+        await change(name, { bootable: true, tries });
+        this.point();
+        this.data.first = name;
+      },
+      confirm: async (name) => {
+        await change(name, { bootable: true, tries: undefined });
+        this.point();
+        this.data.first = name;
+      },
+    };
+  }
+
+  private view(): BootView {
+    const of = ({ bootable, tries }: Slot) => ({
+      bootable,
+      confirmed: tries === undefined,
+      ...(tries === undefined ? {} : { triesLeft: tries }),
+    });
+    return { next: this.choose(), slots: { a: of(this.data.slots.a), b: of(this.data.slots.b) } };
+  }
+}
