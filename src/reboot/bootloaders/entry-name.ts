@@ -1,0 +1,56 @@
+/** The names of our boot entries: systemd's boot counting, and the name of an entry that is not one yet. Pure. */
+
+import { type Product, VERSION_PATTERN, type Version } from '../../model.ts';
+
+/** How often the boot loader may still try an entry, and how often it has. */
+export type Counter = Readonly<{ left: number; done: number }>;
+export type EntryName = Readonly<{ version: Version; counter?: Counter }>;
+
+/** `<product>_<version>.efi`, with `+left` or `+left-done` before the suffix while the boot loader counts. */
+export function formatEntryName(product: Product, { version, counter }: EntryName): string {
+  return `${product}_${version}${counter ? formatCounter(counter) : ''}.efi`;
+}
+
+/** The parts of a name that `formatEntryName` could have made; undefined for any other. */
+export function parseEntryName(product: Product, file: string): EntryName | undefined {
+  if (!file.startsWith(`${product}_`) || !file.endsWith('.efi')) return undefined;
+  const [version = '', ...counters] = file.slice(product.length + 1, -'.efi'.length).split('+');
+  if (!VERSION_PATTERN.test(version) || counters.length > 1) return undefined;
+  if (counters[0] === undefined) return { version: version as Version };
+  const counter = parseCounter(counters[0]);
+  return counter && { version: version as Version, counter };
+}
+
+/** The name under which a UKI waits on the ESP. The boot loader takes no file that begins with a dot or lacks the suffix `.efi`. */
+export const formatWaitingName = (product: Product, version: Version): string => `.${product}_${version}.efi${WAITING}`;
+
+/** The version of a waiting UKI; undefined for any other name. */
+export function parseWaitingName(product: Product, file: string): Version | undefined {
+  if (!file.startsWith('.') || !file.endsWith(WAITING)) return undefined;
+  const entry = parseEntryName(product, file.slice(1, -WAITING.length));
+  return entry?.counter ? undefined : entry?.version;
+}
+
+/** Whether a file in the entries' folder is ours to remove: the boot loader's default pattern or our own temporary name covers it. */
+export function isOurs(product: Product, file: string): boolean {
+  const name = file.toLowerCase();
+  return (
+    (name.startsWith(`${product}_`) && name.endsWith('.efi')) ||
+    (name.startsWith(`.${product}_`) && name.endsWith(WAITING))
+  );
+}
+
+/** What the boot loader makes of a counter each time it starts the entry. */
+export const counted = ({ left, done }: Counter): Counter => ({ left: Math.max(0, left - 1), done: done + 1 });
+
+const WAITING = '.tandem-new';
+// The boot loader reads counters as numbers up to INT_MAX and takes anything larger as part of the name.
+const COUNTER_MAX = 2 ** 31 - 1;
+
+const formatCounter = ({ left, done }: Counter): string => (done === 0 ? `+${left}` : `+${left}-${done}`);
+
+function parseCounter(text: string): Counter | undefined {
+  const [, left, done = '0'] = /^([0-9]{1,10})(?:-([0-9]{1,10}))?$/.exec(text) ?? [];
+  const counter = { left: Number(left), done: Number(done) };
+  return left !== undefined && counter.left <= COUNTER_MAX && counter.done <= COUNTER_MAX ? counter : undefined;
+}
