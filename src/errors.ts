@@ -48,6 +48,19 @@ export const ERRORS = {
     'The work was stopped before it was finished.',
     'Run it again; what was done is kept.',
   ),
+  // agent
+  'state-unwritable': entry(
+    7,
+    'later',
+    'The state directory cannot be written.',
+    'Check its space and that it is mounted writable.',
+  ),
+  'state-unreadable': entry(
+    7,
+    'later',
+    'A state file cannot be understood.',
+    'Nothing to do: it was moved aside and is built anew.',
+  ),
   // bundle
   'uki-invalid': entry(
     6,

@@ -53,3 +53,21 @@ export type State =
   | Readonly<{ kind: 'condemned'; release: Release; target: SlotName; code: string; reason: string }>;
 
 export type StateKind = State['kind'];
+
+/** One ended attempt, as the history keeps it. Times are ISO 8601 in UTC. */
+export type HistoryEntry = Readonly<{
+  at: string;
+  result: Exclude<Outcome['result'], 'none'>;
+  version: Version;
+  code?: string;
+  reason?: string;
+}>;
+
+/** A release that is not tried again. Without a digest (the record was lost) the version alone is refused. */
+export type Refusal = Readonly<{ at: string; version: Version; manifest?: Sha256; code: string; reason: string }>;
+
+/** What is known of each slot's content from having written it. */
+export type SlotRecord = Readonly<Partial<Record<SlotName, Release>>>;
+
+/** state.json: what the loop must find again after a power cut. */
+export type Saved = Readonly<{ state: State; since: string; slots: SlotRecord }>;

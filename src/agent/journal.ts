@@ -1,0 +1,141 @@
+/** The agent's memory on disk: state, refusals, history. Readable whatever a power cut or a stranger left there. */
+
+import { join } from 'node:path';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { HistoryEntry, Outcome, Refusal, Release, Saved, State } from '../model.ts';
+import { type Files, removeTemporaries, replaceFile } from '../system/files.ts';
+import type { Log } from '../system/log.ts';
+import { parseHistory, parseRefusals, parseSaved, serializeRefusals, serializeSaved } from './journal-documents.ts';
+import { type Event, INITIAL, transition } from './machine.ts';
+
+export interface Journal {
+  load(): Promise<Saved>;
+  /** Saves where `event` leads from `saved.state`. */
+  advance(saved: Saved, event: Event, now: Date): Promise<Saved>;
+  /** Writes an ended attempt down and remembers a refusal. Repeating it adds nothing. */
+  report(saved: Saved, outcome: Outcome): Promise<void>;
+  refusals(): Promise<readonly Refusal[]>;
+  refuse(refusal: Refusal): Promise<void>;
+  /** Forgets the refusals of one version, or all; returns how many there were. */
+  forget(version: string | undefined): Promise<number>;
+  /** The latest ended attempts, newest first. */
+  history(limit: number): Promise<readonly HistoryEntry[]>;
+}
+
+const HISTORY_LIMIT = 1000;
+
+/** Opens the memory that lies in `dir`. */
+export function openJournal(files: Files, dir: string, log: Log): Journal {
+  const at = {
+    state: join(dir, 'state.json'),
+    refused: join(dir, 'refused.json'),
+    history: join(dir, 'history.jsonl'),
+  };
+  const put = (path: string, text: string) => write(files, path, text);
+
+  const refusals = async () => (await read(files, at.refused, log, parseRefusals)) ?? [];
+  const history = async () => (await read(files, at.history, log, parseHistory)) ?? [];
+  const refuse = async (refusal: Refusal) => {
+    const known = await refusals();
+    if (known.some((one) => one.version === refusal.version && one.manifest === refusal.manifest)) return;
+    await put(at.refused, serializeRefusals([...known, refusal]));
+  };
+
+  return {
+    load: async () => {
+      await removeTemporaries(files, dir);
+      return (
+        (await read(files, at.state, log, parseSaved)) ?? {
+          state: INITIAL,
+          since: new Date(0).toISOString(),
+          slots: {},
+        }
+      );
+    },
+    advance: async (saved, event, now) => {
+      const state = transition(saved.state, event);
+      const next: Saved = { state, since: now.toISOString(), slots: recordSlots(saved, event, state) };
+      await put(at.state, serializeSaved(next));
+      return next;
+    },
+    report: async (saved, outcome) => {
+      if (outcome.result === 'none') return;
+      const entry = historyEntry(outcome, saved.since);
+      const known = await history();
+      const isKnown = known.some(
+        (one) => one.at === entry.at && one.version === entry.version && one.result === entry.result,
+      );
+      if (!isKnown) await put(at.history, lines([...known, entry].slice(-HISTORY_LIMIT)));
+      if (outcome.result !== 'updated' && outcome.refuse) await refuse(refusal(outcome, saved.since));
+    },
+    refusals,
+    refuse,
+    forget: async (version) => {
+      const known = await refusals();
+      const kept = version === undefined ? [] : known.filter((one) => one.version !== version);
+      if (kept.length < known.length) await put(at.refused, serializeRefusals(kept));
+      return known.length - kept.length;
+    },
+    history: async (limit) => (await history()).slice(-limit).reverse(),
+  };
+}
+
+/** Whether a release is refused: by its digest, or by its version where no digest was known. */
+export const isRefused = (refusals: readonly Refusal[], release: Release): Refusal | undefined =>
+  refusals.find((one) =>
+    one.manifest === undefined || release.manifest === undefined
+      ? one.version === release.version
+      : one.manifest === release.manifest,
+  );
+
+/** What the slots hold after `event`: nothing known while one is written, its release once it has been read back. */
+function recordSlots(saved: Saved, event: Event, next: State): Saved['slots'] {
+  if (event.type === 'started' && next.kind === 'staging') {
+    const { [next.target]: _, ...kept } = saved.slots;
+    return kept;
+  }
+  if ((event.type === 'written' || event.type === 'chosen') && next.kind === 'staged')
+    return { ...saved.slots, [next.target]: next.release };
+  return saved.slots;
+}
+
+type Ended = Exclude<Outcome, { result: 'none' }>;
+
+const historyEntry = (outcome: Ended, at: string): HistoryEntry =>
+  outcome.result === 'updated'
+    ? { at, result: outcome.result, version: outcome.release.version }
+    : { at, result: outcome.result, version: outcome.release.version, code: outcome.code, reason: outcome.reason };
+
+const refusal = (outcome: Exclude<Ended, { result: 'updated' }>, at: string): Refusal => ({
+  at,
+  version: outcome.release.version,
+  ...(outcome.release.manifest === undefined ? {} : { manifest: outcome.release.manifest }),
+  code: outcome.code,
+  reason: outcome.reason,
+});
+
+const lines = (entries: readonly HistoryEntry[]): string =>
+  entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
+
+/** A document, or undefined where there is none or it cannot be understood; what cannot be is moved aside, never deleted. */
+async function read<T>(files: Files, path: string, log: Log, parse: (bytes: Uint8Array) => T): Promise<T | undefined> {
+  const bytes = await files.read(path);
+  if (bytes === undefined) return undefined;
+  try {
+    return parse(bytes);
+  } catch (error) {
+    log.warn({ path, err: asUpdateError(error).message }, 'a state file cannot be understood; it was moved aside');
+    await files.rename(path, `${path}.bad`).catch(() => {});
+    return undefined;
+  }
+}
+
+async function write(files: Files, path: string, text: string): Promise<void> {
+  try {
+    await replaceFile(files, path, Buffer.from(text));
+  } catch (error) {
+    throw new UpdateError('state-unwritable', `${path} cannot be written: ${asUpdateError(error).message}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,114 @@
+/** The agent's memory: what was saved is found again, and nothing on its disk can stop it from starting. */
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { isRefused, type Journal, openJournal } from '../../src/agent/journal.ts';
+import { INITIAL } from '../../src/agent/machine.ts';
+import type { Outcome, Product, Release, Sha256, Version } from '../../src/model.ts';
+import { realFiles } from '../../src/system/files.ts';
+import { silentLog } from '../../src/system/log.ts';
+
+const release = (version: string): Release => ({
+  product: 'test' as Product,
+  version: version as Version,
+  counter: 7,
+  manifest: 'ab'.repeat(32) as Sha256,
+});
+const now = new Date('2026-01-02T03:04:05Z');
+const rolledBack: Outcome = {
+  result: 'rolled-back',
+  release: release('2'),
+  code: 'boot-failed',
+  reason: 'no',
+  refuse: true,
+};
+
+async function inDir(work: (journal: Journal, dir: string) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-journal-'));
+  try {
+    await work(openJournal(realFiles, dir, silentLog), dir);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+test('what was saved is found again', () =>
+  inDir(async (journal) => {
+    let saved = await journal.load();
+    assert.deepEqual(saved.state, INITIAL);
+    saved = await journal.advance(saved, { type: 'settled' }, now);
+    saved = await journal.advance(saved, { type: 'offered', release: release('2'), target: 'b' }, now);
+    saved = await journal.advance(saved, { type: 'started' }, now);
+    saved = await journal.advance(saved, { type: 'written' }, now);
+    assert.deepEqual(await journal.load(), saved);
+    assert.equal(saved.slots.b?.version, '2');
+  }));
+
+test('a slot that is being written is not known to hold anything', () =>
+  inDir(async (journal) => {
+    let saved = await journal.load();
+    for (const version of ['2', '3']) {
+      saved = await journal.advance(
+        { ...saved, state: { kind: 'idle' } },
+        { type: 'offered', release: release(version), target: 'b' },
+        now,
+      );
+      saved = await journal.advance(saved, { type: 'started' }, now);
+      assert.equal(saved.slots.b, undefined);
+      saved = await journal.advance(saved, { type: 'written' }, now);
+      assert.equal(saved.slots.b?.version, version);
+    }
+  }));
+
+test('reporting twice writes one history entry and one refusal', () =>
+  inDir(async (journal) => {
+    const saved = await journal.load();
+    await journal.report(saved, rolledBack);
+    await journal.report(saved, rolledBack);
+    assert.equal((await journal.history(10)).length, 1);
+    assert.equal((await journal.refusals()).length, 1);
+    assert.ok(isRefused(await journal.refusals(), release('2')));
+    assert.equal(await journal.forget('2'), 1);
+    assert.deepEqual(await journal.refusals(), []);
+  }));
+
+test('a refusal is by digest: another build of the same version is not refused', () =>
+  inDir(async (journal) => {
+    await journal.report(await journal.load(), rolledBack);
+    const refusals = await journal.refusals();
+    assert.equal(isRefused(refusals, { ...release('2'), manifest: 'cd'.repeat(32) as Sha256 }), undefined);
+    const { manifest: _, ...unknown } = release('2');
+    assert.ok(isRefused(refusals, unknown), 'without a digest the version decides');
+  }));
+
+test('the journal opens whatever its files contain', () =>
+  inDir(async (journal, dir) => {
+    const files = ['state.json', 'refused.json', 'history.jsonl'];
+    const content = fc.oneof(fc.uint8Array(), fc.json().map(Buffer.from), fc.constant(Buffer.from('{"schema":2}')));
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...files), content, async (name, bytes) => {
+        await writeFile(join(dir, name), bytes);
+        assert.ok((await journal.load()).state.kind);
+        assert.ok(Array.isArray(await journal.refusals()));
+        assert.ok(Array.isArray(await journal.history(5)));
+      }),
+      { numRuns: 300 },
+    );
+  }));
+
+test('a state file of another schema is moved aside, not deleted', () =>
+  inDir(async (journal, dir) => {
+    await writeFile(join(dir, 'state.json'), '{"schema":99}');
+    assert.deepEqual((await journal.load()).state, INITIAL);
+    assert.ok((await readdir(dir)).includes('state.json.bad'));
+  }));
+
+test('a disk that refuses to be written is named', () =>
+  inDir(async (_journal, dir) => {
+    const gone = openJournal(realFiles, join(dir, 'absent'), silentLog);
+    await assert.rejects(gone.advance(await gone.load(), { type: 'settled' }, now), { code: 'state-unwritable' });
+  }));
