@@ -49,6 +49,19 @@ export const ERRORS = {
     'Run it again; what was done is kept.',
   ),
   // agent
+  'wrong-product': entry(
+    5,
+    'later',
+    'The release is for another product.',
+    'Check `host.product` and the channel of this host.',
+  ),
+  'wrong-architecture': entry(5, 'later', 'The release is for another processor.', 'Check the channel of this host.'),
+  'agent-too-old': entry(
+    5,
+    'later',
+    'The release needs a newer agent than this one.',
+    'Install the stepping-stone release that the publisher names first.',
+  ),
   'state-unwritable': entry(
     7,
     'later',
@@ -80,12 +93,14 @@ export const ERRORS = {
     'An image is larger than a bundle can carry.',
     'Make the image smaller, or compress it into less than 8 GiB.',
   ),
-  'bundle-not-a-file': entry(
+  'not-a-regular-file': entry(
     6,
     'never',
-    'A bundle must be a regular file, since it is read more than once.',
-    'Save it to a file first.',
+    'A pipe, device or folder stands where a regular file is needed, since it is read more than once.',
+    'Save its content to a file first.',
   ),
+  'file-unreadable': entry(7, 'later', 'A file cannot be opened.', 'Check its path and permissions.'),
+  'file-unwritable': entry(7, 'later', 'A file cannot be written.', 'Check the path, permissions and free space.'),
   'bundle-size': entry(
     6,
     'later',
@@ -150,11 +165,11 @@ export const ERRORS = {
     'The image with the verity tree does not fit the root image.',
     'Rebuild the bundle: its image and its tree belong to different builds.',
   ),
-  'image-changed': entry(
-    6,
+  'file-changed': entry(
+    7,
     'later',
-    'A source image changed while the bundle was being built.',
-    'Run the build again and leave the image alone.',
+    'A file became shorter while it was being read.',
+    'Run the command again and leave the file alone.',
   ),
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -14,14 +14,20 @@ export type Found =
 /** Health of the running system: `reason` says which probe failed. */
 export type Verdict = Readonly<{ healthy: true } | { healthy: false; reason: string }>;
 
+/** A free slot, opened exclusively, and a release that fits it. */
+export interface Prepared extends AsyncDisposable {
+  /** Fills the slot and reads it back; its boot entry is already disabled. Ends with the slot findable by its entry. */
+  write(): Promise<void>;
+}
+
 export interface Parts {
   readonly boot: BootBackend;
   readonly tries: number;
   observe(state: State): Promise<Facts>;
   /** Asks the repository (or takes up what an operator asked for). Throws when it could not be asked. */
   check(state: State): Promise<Found>;
-  /** Fills the free slot and reads it back; its boot entry is already disabled. Ends with the slot findable by its entry. */
-  write(release: Release, target: SlotName): Promise<void>;
+  /** Everything that can be refused before the first write: trust, fit, sizes, space, that the slot is free. Holds the slot open. */
+  prepare(release: Release, target: SlotName): Promise<Prepared>;
   probe(): Promise<Verdict>;
   reboot(): Promise<void>;
   /** A lock on rebooting: asked for when every gate is open, kept until the new system is proven. */

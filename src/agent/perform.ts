@@ -59,9 +59,10 @@ async function check(parts: Parts, state: State): Promise<State> {
 async function stage(parts: Parts, state: State, action: Of<'stage'>): Promise<State> {
   const started = await parts.save(state, { type: 'started' });
   try {
+    await using prepared = await parts.prepare(action.release, action.target);
     // Mark bad before writing: from here on no boot entry leads to this slot.
     await parts.boot.disable(action.target);
-    await parts.write(action.release, action.target);
+    await prepared.write();
   } catch (error) {
     return parts.save(started, failure(error));
   }

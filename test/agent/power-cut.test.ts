@@ -106,7 +106,7 @@ const SABOTAGES: readonly Sabotage[] = [
         if (action.do !== 'stage') return perform(parts, state, action);
         const staged = await parts.save(await parts.save(state, { type: 'started' }), { type: 'written' });
         await parts.boot.disable(action.target);
-        await parts.write(action.release, action.target);
+        await (await parts.prepare(action.release, action.target)).write();
         return staged;
       },
     },
@@ -183,7 +183,7 @@ const SABOTAGES: readonly Sabotage[] = [
         if (action.do !== 'stage') return perform(parts, state, action);
         const started = await parts.save(state, { type: 'started' });
         await parts.boot.confirm(action.target);
-        await parts.write(action.release, action.target);
+        await (await parts.prepare(action.release, action.target)).write();
         return parts.save(started, { type: 'written' });
       },
     },

@@ -193,7 +193,10 @@ export class World {
       tries: TRIES,
       observe: async () => this.facts(),
       check: async (state) => this.check(state),
-      write: async (_release, target) => this.write(target),
+      prepare: async (_release, target) => ({
+        write: async () => this.write(target),
+        [Symbol.asyncDispose]: async () => {},
+      }),
       probe: async () =>
         this.data.slots[this.data.booted].image.healthy ? { healthy: true } : { healthy: false, reason: 'sick' },
       reboot: async () => {

@@ -1,0 +1,69 @@
+/** Whether a release that the repository names is one for this host, now. Pure. */
+
+import { UpdateError } from '../errors.ts';
+import type { Product, Refusal, Release, State, Version } from '../model.ts';
+import { compareVersions } from '../version.ts';
+import { isRefused } from './journal.ts';
+import type { Found } from './parts.ts';
+
+/** What the signed metadata says of a release. */
+export type Candidate = Readonly<{ release: Release; architecture: string; minAgent: string }>;
+
+export type Host = Readonly<{
+  product: Product;
+  architecture: string;
+  agentVersion: string;
+  running: Release;
+  refusals: readonly Refusal[];
+}>;
+
+/** What an operator asked for beyond the channel's offer. */
+export type Wish = Readonly<{ named: boolean; allowDowngrade: boolean }>;
+
+/** Throws for a release that can never run here; answers what to do with any other. */
+export function judge(candidate: Candidate, host: Host, state: State, wish: Wish): Found {
+  mustFit(candidate, host);
+  const { release } = candidate;
+  if (isSame(release, host.running)) return superseded(state) ?? nothing('up-to-date', `${release.version} is running`);
+  if (state.kind === 'staged' && isSame(release, state.release))
+    return nothing('staged', `${release.version} is staged already`);
+  const refusal = isRefused(host.refusals, release);
+  if (refusal) return nothing('refused', `${release.version} is refused since ${refusal.at}: ${refusal.reason}`);
+  if (isOlder(release, host.running) && !wish.allowDowngrade)
+    return (
+      superseded(state) ??
+      nothing('downgrade', `${release.version} is older than ${host.running.version}, which is running`)
+    );
+  return { found: 'offer', release };
+}
+
+function mustFit(candidate: Candidate, host: Host): void {
+  const { release, architecture, minAgent } = candidate;
+  if (release.product !== host.product)
+    throw new UpdateError('wrong-product', `The release is for ${release.product}; this host is ${host.product}.`);
+  if (architecture !== host.architecture)
+    throw new UpdateError(
+      'wrong-architecture',
+      `The release is for ${architecture}; this host is ${host.architecture}.`,
+    );
+  if (compareVersions(minAgent as Version, host.agentVersion as Version) > 0)
+    throw new UpdateError('agent-too-old', `The release needs agent ${minAgent}; this is ${host.agentVersion}.`);
+}
+
+const isSame = (one: Release, other: Release): boolean =>
+  one.manifest === undefined || other.manifest === undefined
+    ? one.version === other.version
+    : one.manifest === other.manifest;
+
+const isOlder = (one: Release, other: Release): boolean =>
+  one.counter === undefined || other.counter === undefined
+    ? compareVersions(one.version, other.version) < 0
+    : one.counter < other.counter;
+
+const nothing = (code: string, reason: string): Found => ({ found: 'nothing', code, reason });
+
+/** A staged release is dropped when the channel goes back to what is running. */
+const superseded = (state: State): Found | undefined =>
+  state.kind === 'staged'
+    ? { found: 'withdrawn', code: 'withdrawn', reason: 'the channel no longer offers it' }
+    : undefined;
