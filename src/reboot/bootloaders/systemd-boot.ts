@@ -1,0 +1,150 @@
+/** systemd-boot: the entries are UKIs on the ESP, and the counter of tries is part of the file's name. */
+
+import { UpdateError } from '../../errors.ts';
+import { otherSlot, type Sha256, type SlotName, type Version } from '../../model.ts';
+import type { Log } from '../../system/log.ts';
+import { compareRank } from './boot-order.ts';
+import type { BootBackend, BootView, SlotBoot } from './bootloader.ts';
+import { type Counter, formatEntryName } from './entry-name.ts';
+import { type Esp, type EspEntry, type EspView, entriesDir, readEsp } from './esp-entries.ts';
+import { moveEntry, removeEntries } from './esp-writing.ts';
+
+export type SystemdBoot = BootBackend &
+  Readonly<{
+    /** The root hash that the slot's UKI names, waiting or armed: what the dead man's switch watches for. */
+    rootHash(slot: SlotName): Promise<Sha256 | undefined>;
+    /** The version that waits to be armed into this slot. */
+    waiting(slot: SlotName): Promise<Version | undefined>;
+  }>;
+
+/** The backend for entries in `esp`. */
+export const systemdBoot = (esp: Esp & Readonly<{ log: Log }>): SystemdBoot => ({
+  name: 'systemd-boot',
+  read: async () => view(await readEsp(esp)),
+  disable: (slot) => disable(esp, slot),
+  arm: (slot, tries) => arm(esp, slot, tries),
+  confirm: (slot) => confirm(esp, slot),
+  rootHash: async (slot) => {
+    const { waiting, entries } = await readEsp(esp);
+    return (waiting.find((one) => one.slot === slot) ?? entryOf(entries, slot))?.rootHash;
+  },
+  waiting: async (slot) => (await readEsp(esp)).waiting.find((one) => one.slot === slot)?.version,
+});
+
+// A proven entry that must come last keeps its good name in the counter: no trial ever counts this far.
+const RESERVE: Counter = { left: 0, done: 100 };
+const MOST_TRIES = RESERVE.done - 1;
+
+function view({ entries }: EspView): BootView {
+  return { next: entries[0]?.slot, slots: { a: slotBoot(entries, 'a'), b: slotBoot(entries, 'b') } };
+}
+
+function slotBoot(entries: readonly EspEntry[], slot: SlotName): SlotBoot {
+  const entry = entryOf(entries, slot);
+  if (!entry) return { bootable: false, confirmed: false };
+  const { counter, version } = entry;
+  return { bootable: true, confirmed: isProven(entry), version, ...(counter ? { triesLeft: counter.left } : {}) };
+}
+
+/**
+ * Removes whatever does not belong to the other slot: entries of this one, and all that belongs to none, since the boot loader
+ * might take it. Refuses when nothing that starts would remain.
+ */
+async function disable(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
+  const { entries, waiting, orphans } = await readEsp(esp);
+  const kept = otherSlot(slot);
+  if (!entryOf(entries, kept)) throw noFallback(esp, slot, 'has no boot entry');
+  const doomed = [...entries.filter((one) => one.slot !== kept), ...waiting, ...orphans];
+  await removeEntries(esp, doomed);
+}
+
+/**
+ * Makes the slot's UKI the entry that the boot loader takes next, `tries` times at most. Power may fail after every line: until the
+ * rename the proven entry is first, after it either entry leads to a system that starts or is counted down.
+ */
+async function arm(esp: Esp & { log: Log }, slot: SlotName, tries: number): Promise<void> {
+  if (!Number.isInteger(tries) || tries < 1 || tries > MOST_TRIES)
+    throw new RangeError(`tries must be from 1 to ${MOST_TRIES}`);
+  const found = await readEsp(esp);
+  const fallback = entryOf(found.entries, otherSlot(slot));
+  if (!fallback || !isProven(fallback)) throw noFallback(esp, slot, fallback ? 'is unproven' : 'has no boot entry');
+  const entry = found.waiting.find((one) => one.slot === slot) ?? entryOf(found.entries, slot);
+  if (!entry) throw noEntry(esp, slot);
+  refuseClash(entry, fallback);
+  const armed = { ...entry, counter: { left: tries, done: 0 } };
+  const isNewer = compareRank(armed, uncounted(fallback)) < 0;
+  // With both at zero tries the newer would be taken for ever: what we fall back to must not be counted.
+  if (isNewer) await keep(esp, found, fallback, undefined);
+  await keep(esp, found, entry, armed.counter);
+  // An older version comes first only when the newer one has no tries left. Should the older one use its own up as well, both are
+  // at zero and the newer, which is proven, is taken again.
+  if (!isNewer) await keep(esp, found, fallback, RESERVE);
+  await removeEntries(esp, found.orphans);
+}
+
+/** Gives the slot's entry its uncounted name and the first place; whoever has done so before us is welcome. */
+async function confirm(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
+  const found = await readEsp(esp);
+  const entry = entryOf(found.entries, slot);
+  if (!entry) throw noEntry(esp, slot);
+  await keep(esp, found, entry, undefined);
+  const other = entryOf(found.entries, otherSlot(slot));
+  if (other && compareRank(other, uncounted(entry)) <= 0) await keep(esp, found, other, demoted(other));
+  await removeEntries(esp, found.orphans);
+  await verify(esp, slot, entry.version);
+}
+
+/** Leaves exactly one file of the entry's slot, under the name with this counter. A crash on FAT may have left it under two. */
+async function keep(
+  esp: Esp & { log: Log },
+  found: EspView,
+  entry: EspEntry,
+  counter: Counter | undefined,
+): Promise<void> {
+  const name = formatEntryName(esp.product, { version: entry.version, ...(counter ? { counter } : {}) });
+  await moveEntry(esp, entry.file, name);
+  const rest = [...found.entries, ...found.waiting].filter(
+    (one) => one.slot === entry.slot && one.file !== entry.file && one.file !== name,
+  );
+  await removeEntries(esp, rest);
+}
+
+/** Reads the folder again: a confirmation that did not happen would let a good system be taken for a bad one. */
+async function verify(esp: Esp, slot: SlotName, version: Version): Promise<void> {
+  const { entries } = await readEsp(esp);
+  const own = entries.filter((one) => one.slot === slot);
+  if (own.length === 1 && own[0]?.counter === undefined && entries[0]?.slot === slot) return;
+  throw new UpdateError(
+    'boot-confirm-failed',
+    `${esp.product} ${version} was confirmed, but ${entriesDir(esp)} now holds ${entries.map((one) => one.file).join(', ') || 'no entry'}.`,
+  );
+}
+
+/** The entry that stands for a slot: a proven one if the slot has two, since a name without a counter is only given after proof. */
+const entryOf = (entries: readonly EspEntry[], slot: SlotName): EspEntry | undefined => {
+  const own = entries.filter((one) => one.slot === slot);
+  return own.find((one) => one.counter === undefined) ?? own.find(isProven) ?? own.at(-1);
+};
+
+const isProven = ({ counter }: EspEntry): boolean =>
+  counter === undefined || (counter.left === 0 && counter.done >= RESERVE.done);
+
+const uncounted = ({ id, sortKey, osVersion }: EspEntry) => ({ id, sortKey, osVersion });
+
+const demoted = (entry: EspEntry): Counter =>
+  isProven(entry) ? RESERVE : { left: 0, done: Math.max(1, entry.counter?.done ?? 0) };
+
+/** Two entries of the same version: FAT could not tell their names apart, and the boot loader not which one to take. */
+function refuseClash(entry: EspEntry, other: EspEntry): void {
+  if (compareRank(uncounted(entry), uncounted(other)) !== 0) return;
+  throw new UpdateError(
+    'boot-version-clash',
+    `Version ${entry.version} is to be tried from slot ${entry.slot}, but slot ${other.slot} holds ${other.version} already.`,
+  );
+}
+
+const noFallback = ({ dir }: Esp, slot: SlotName, why: string): UpdateError =>
+  new UpdateError('boot-no-fallback', `Slot ${otherSlot(slot)} ${why} on ${dir}, so slot ${slot} stays as it is.`);
+
+const noEntry = (esp: Esp, slot: SlotName): UpdateError =>
+  new UpdateError('boot-entry-missing', `${entriesDir(esp)} holds no UKI of ${esp.product} for slot ${slot}.`);
