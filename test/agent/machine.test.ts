@@ -1,0 +1,79 @@
+/** The table of states and events: every pair is either a named transition or refused. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decide, type Event, type Facts, transition } from '../../src/agent/machine.ts';
+import type { Product, Release, State, Version } from '../../src/model.ts';
+
+const release: Release = { product: 'p' as Product, version: '2' as Version };
+const why = { code: 'x', reason: 'y' };
+const STATES: Record<State['kind'], State> = {
+  settling: { kind: 'settling', outcome: { result: 'none' } },
+  idle: { kind: 'idle' },
+  staging: { kind: 'staging', release, target: 'b', attempt: 0 },
+  staged: { kind: 'staged', release, target: 'b' },
+  armed: { kind: 'armed', release, target: 'b', bootId: '1' },
+  trial: { kind: 'trial', release, target: 'b' },
+  condemned: { kind: 'condemned', release, target: 'b', ...why },
+};
+const EVENTS: Record<Event['type'], Event> = {
+  settled: { type: 'settled' },
+  offered: { type: 'offered', release, target: 'b' },
+  chosen: { type: 'chosen', release, target: 'b' },
+  started: { type: 'started' },
+  written: { type: 'written' },
+  'write-failed': { type: 'write-failed', ...why, refuse: false },
+  withdrawn: { type: 'withdrawn', ...why },
+  armed: { type: 'armed', bootId: '1' },
+  'booted-new': { type: 'booted-new', release, target: 'b' },
+  'booted-other': { type: 'booted-other', ...why },
+  healthy: { type: 'healthy' },
+  unhealthy: { type: 'unhealthy', ...why },
+};
+const ALLOWED: Record<Event['type'], Partial<Record<State['kind'], State['kind']>>> = {
+  settled: { settling: 'idle' },
+  offered: { idle: 'staging', staged: 'staging' },
+  chosen: { idle: 'staged', staged: 'staged' },
+  started: { staging: 'staging' },
+  written: { staging: 'staged' },
+  'write-failed': { staging: 'settling' },
+  withdrawn: { staging: 'settling', staged: 'settling' },
+  armed: { staged: 'armed' },
+  'booted-new': { settling: 'trial', idle: 'trial', staging: 'trial', staged: 'trial', armed: 'trial' },
+  'booted-other': { armed: 'settling', trial: 'settling', condemned: 'settling' },
+  healthy: { trial: 'settling' },
+  unhealthy: { trial: 'condemned' },
+};
+
+for (const [type, event] of Object.entries(EVENTS) as [Event['type'], Event][])
+  test(`${type} is possible in ${Object.keys(ALLOWED[type]).join(', ')} and nowhere else`, () => {
+    for (const [kind, state] of Object.entries(STATES) as [State['kind'], State][]) {
+      const to = ALLOWED[type][kind];
+      if (to === undefined) assert.throws(() => transition(state, event), /is not possible/);
+      else assert.equal(transition(state, event).kind, to);
+    }
+  });
+
+test('every action that decide asks for leads to an event its state allows, whatever the facts', () => {
+  const facts: Facts[] = [];
+  for (const booted of ['a', 'b'] as const)
+    for (const confirmed of [true, false])
+      for (const bootId of ['1', '2'])
+        for (const open of [true, false])
+          for (const checkDue of [true, false])
+            facts.push({
+              booted,
+              running: release,
+              confirmed,
+              bootId,
+              gate: open ? { open } : { open, reason: 'r' },
+              checkDue,
+            });
+  for (const state of Object.values(STATES))
+    for (const fact of facts) {
+      const action = decide(state, fact);
+      if (action.do === 'note') assert.doesNotThrow(() => transition(state, action.event));
+      if (action.do === 'stage' || action.do === 'arm') assert.notEqual(action.target, fact.booted);
+      if (action.do === 'arm') assert.ok(fact.gate.open && fact.confirmed);
+    }
+});

@@ -1,0 +1,66 @@
+/** Which release a host takes: one row a rule. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Candidate, type Host, judge, type Wish } from '../../src/agent/offer.ts';
+import type { Product, Refusal, Release, Sha256, State, Version } from '../../src/model.ts';
+
+const digest = (letter: string): Sha256 => letter.repeat(64) as Sha256;
+const release = (version: string, counter: number, manifest = digest(String(counter))): Release => ({
+  product: 'shop' as Product,
+  version: version as Version,
+  counter,
+  manifest,
+});
+const candidate = (of: Release, rest: Partial<Candidate> = {}): Candidate => ({
+  release: of,
+  architecture: 'x86-64',
+  minAgent: '0.1.0',
+  ...rest,
+});
+const host = (rest: Partial<Host> = {}): Host => ({
+  product: 'shop' as Product,
+  architecture: 'x86-64',
+  agentVersion: '0.1.0',
+  running: release('2', 2),
+  refusals: [],
+  ...rest,
+});
+const plain: Wish = { named: false, allowDowngrade: false };
+const idle: State = { kind: 'idle' };
+const staged = (of: Release): State => ({ kind: 'staged', release: of, target: 'b' });
+const refused: Refusal = {
+  at: '2026-01-01T00:00:00Z',
+  version: '3' as Version,
+  manifest: digest('3'),
+  code: 'unhealthy',
+  reason: 'sick',
+};
+
+const found = (found: string, of: Release, rest: Partial<Host> = {}, state = idle, wish = plain): void => {
+  const verdict = judge(candidate(of), host(rest), state, wish);
+  assert.equal(verdict.found === 'nothing' ? verdict.code : verdict.found, found);
+};
+
+test('a newer release is offered', () => found('offer', release('3', 3)));
+test('what is running is not offered again', () => found('up-to-date', release('2', 2)));
+test('a system of unknown origin is compared by its version', () =>
+  found('up-to-date', release('2', 2), { running: { product: 'shop' as Product, version: '2' as Version } }));
+test('an older release is not offered', () => found('downgrade', release('1', 1)));
+test('an older release is offered when the operator allows it', () =>
+  found('offer', release('1', 1), {}, idle, { named: true, allowDowngrade: true }));
+test('the release counter decides what is older, not the version', () => found('offer', release('1.9', 3)));
+test('a refused release is not offered again', () => found('refused', release('3', 3), { refusals: [refused] }));
+test('a rebuilt release is not the refused one', () =>
+  found('offer', release('3', 3, digest('f')), { refusals: [refused] }));
+test('a staged release is not written again', () => found('staged', release('3', 3), {}, staged(release('3', 3))));
+test('a newer release replaces the staged one', () => found('offer', release('4', 4), {}, staged(release('3', 3))));
+test('a staged release is dropped when the channel goes back', () =>
+  found('withdrawn', release('2', 2), {}, staged(release('3', 3))));
+
+test('a release for another host is refused by name', () => {
+  const of = (rest: Partial<Candidate>) => () => judge(candidate(release('3', 3), rest), host(), idle, plain);
+  assert.throws(of({ release: { ...release('3', 3), product: 'till' as Product } }), { code: 'wrong-product' });
+  assert.throws(of({ architecture: 'arm64' }), { code: 'wrong-architecture' });
+  assert.throws(of({ minAgent: '0.2.0' }), { code: 'agent-too-old' });
+});
