@@ -1,0 +1,178 @@
+/** Fetches bytes over HTTP: no redirects, no decompression, every wait and every length bounded. The only importer of got. */
+
+import http from 'node:http';
+import https from 'node:https';
+import got, { type Got, type Request, type Response } from 'got';
+import { UpdateError } from '../errors.ts';
+import type { Clock } from './clock.ts';
+import { announcedLength, bytesToSkip, checkHead, redactUrl } from './http-answer.ts';
+import { connectionFailure } from './http-failure.ts';
+import { type Patience, watchOver } from './http-patience.ts';
+
+export type HttpOptions = Readonly<{
+  /** `http://[user:password@]host:port`; nothing is read from the environment. */
+  proxy?: string;
+  /** PEM certificates to trust instead of the system's. */
+  ca?: Uint8Array;
+  connectTimeoutMs: number;
+  /** The longest silence, before the answer and within it. */
+  idleTimeoutMs: number;
+  /** What a large file must at least bring, averaged over the window; time spent by the reader does not count. */
+  minimumRate?: Readonly<{ bytesPerSecond: number; windowMs: number }>;
+  /** The most that is thrown away when a server sends a whole file instead of its end. */
+  maxSkipBytes?: number;
+  userAgent: string;
+  clock: Clock;
+}>;
+
+export interface Http {
+  /** A small document, whole. */
+  fetchBytes(
+    url: string,
+    options: Readonly<{ maxBytes: number; totalTimeoutMs: number; signal: AbortSignal }>,
+  ): Promise<Uint8Array>;
+  /** The bytes of a large file from `offset` up to `end`; `expectedTotal` is the file's signed size. */
+  openBytes(
+    url: string,
+    options: Readonly<{ offset: number; end?: number; expectedTotal: number; signal: AbortSignal }>,
+  ): AsyncIterable<Uint8Array>;
+}
+
+/** An HTTP client whose settings come from the configuration alone. */
+export function createHttp(options: HttpOptions): Http {
+  const client = configured(options);
+  return {
+    fetchBytes: (url, request) => fetchBytes(client, options, url, request),
+    openBytes: (url, request) => openBytes(client, options, url, request),
+  };
+}
+
+type FetchRequest = Parameters<Http['fetchBytes']>[1];
+type OpenRequest = Parameters<Http['openBytes']>[1];
+
+const DEFAULT_RATE = { bytesPerSecond: 1024, windowMs: 60_000 };
+const DEFAULT_MAX_SKIP = 1024 ** 3;
+
+function configured(options: HttpOptions): Got {
+  const { proxy } = options;
+  const agent = {
+    keepAlive: true,
+    ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } }),
+  };
+  const connect = options.connectTimeoutMs;
+  return got.extend({
+    agent: { http: new http.Agent(agent), https: new https.Agent(agent) },
+    decompress: false,
+    followRedirect: false,
+    throwHttpErrors: false,
+    retry: { limit: 0 },
+    timeout: { lookup: connect, connect, secureConnect: connect },
+    headers: { 'user-agent': options.userAgent, 'accept-encoding': 'identity' },
+    ...(options.ca === undefined ? {} : { https: { certificateAuthority: Buffer.from(options.ca) } }),
+  });
+}
+
+async function fetchBytes(client: Got, options: HttpOptions, url: string, request: FetchRequest): Promise<Uint8Array> {
+  const name = redactUrl(url);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const patience = { idleMs: options.idleTimeoutMs, totalMs: request.totalTimeoutMs };
+  for await (const chunk of exchange(client, options, url, {}, patience, request.signal, (answer) => {
+    if (answer.statusCode === 206) throw new UpdateError('server-protocol', `${name}: a part came uninvited.`);
+    if ((announcedLength(answer) ?? 0) > request.maxBytes) throw tooMuch(name, request.maxBytes);
+  })) {
+    size += chunk.length;
+    if (size > request.maxBytes) throw tooMuch(name, request.maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function* openBytes(
+  client: Got,
+  options: HttpOptions,
+  url: string,
+  request: OpenRequest,
+): AsyncGenerator<Uint8Array> {
+  const { offset, end = request.expectedTotal, expectedTotal: total } = request;
+  if (offset >= end) return;
+  const name = redactUrl(url);
+  const ranged = offset > 0 || end < total;
+  const headers = ranged ? { range: `bytes=${offset}-${end - 1}` } : {};
+  const patience = { idleMs: options.idleTimeoutMs, rate: options.minimumRate ?? DEFAULT_RATE };
+  let skip = 0;
+  let left = end - offset;
+  const judge = (answer: Response): void => {
+    skip = bytesToSkip(answer, { offset, end, total }, ranged, name);
+    if (skip > (options.maxSkipBytes ?? DEFAULT_MAX_SKIP))
+      throw new UpdateError('server-no-ranges', `${name}: the whole file came instead of its end from byte ${offset}.`);
+  };
+  for await (const chunk of exchange(client, options, url, headers, patience, request.signal, judge)) {
+    const wanted = chunk.subarray(Math.min(skip, chunk.length));
+    skip -= chunk.length - wanted.length;
+    if (wanted.length > left && end === total) throw tooMuch(name, total);
+    const part = wanted.subarray(0, left);
+    left -= part.length;
+    if (part.length > 0) yield part;
+    // A whole file came although its beginning was asked for: the rest is of no use.
+    if (left === 0 && end < total) return;
+  }
+  if (left > 0) throw new UpdateError('connection-lost', `${name} ended ${left} bytes early.`);
+}
+
+/** One request: judges the head, then yields the body under the watch of `patience`; leaving early closes the socket. */
+async function* exchange(
+  client: Got,
+  options: HttpOptions,
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  patience: Omit<Patience, 'headMs'>,
+  signal: AbortSignal,
+  judge: (answer: Response) => void,
+): AsyncGenerator<Uint8Array> {
+  const name = redactUrl(url);
+  checkUrl(url);
+  signal.throwIfAborted();
+  const { clock } = options;
+  const stream = client.stream(url, { headers });
+  const ending: { error?: unknown } = {};
+  const end = (error: unknown): void => {
+    ending.error ??= error;
+    stream.destroy();
+  };
+  const abort = (): void => end(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  using watch = watchOver(clock, { ...patience, headMs: options.connectTimeoutMs + options.idleTimeoutMs }, name, end);
+  try {
+    const answer = await headOf(stream);
+    checkHead(answer, name, clock.now());
+    judge(answer);
+    watch.waiting();
+    for await (const chunk of stream) {
+      watch.received(chunk.length);
+      yield chunk;
+      watch.waiting();
+    }
+  } catch (error) {
+    throw ending.error ?? connectionFailure(error, name, clock.now());
+  } finally {
+    signal.removeEventListener('abort', abort);
+    stream.destroy();
+  }
+}
+
+const headOf = (stream: Request): Promise<Response> =>
+  new Promise((resolve, reject) => {
+    stream.once('response', resolve);
+    stream.once('error', reject);
+    stream.once('close', () => reject(new UpdateError('connection-lost')));
+  });
+
+function checkUrl(url: string): void {
+  const protocol = URL.parse(url)?.protocol;
+  if (protocol !== 'http:' && protocol !== 'https:')
+    throw new UpdateError('url-invalid', `${redactUrl(url)} is not an http or https address.`);
+}
+
+const tooMuch = (name: string, limit: number): UpdateError =>
+  new UpdateError('server-too-much', `${name} is longer than ${limit} bytes.`);
