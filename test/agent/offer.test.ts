@@ -37,7 +37,7 @@ const refused: Refusal = {
   reason: 'sick',
 };
 
-const found = (found: string, of: Release, rest: Partial<Host> = {}, state = idle, wish = plain): void => {
+const found = (found: string, of: Release, rest: Partial<Host> = {}, state: State = idle, wish = plain): void => {
   const verdict = judge(candidate(of), host(rest), state, wish);
   assert.equal(verdict.found === 'nothing' ? verdict.code : verdict.found, found);
 };
