@@ -1,0 +1,44 @@
+/** Compresses an image into independent zstd frames on all cores, in order, with bounded memory. */
+
+import { promisify } from 'node:util';
+import { constants, zstdCompress } from 'node:zlib';
+import type { ByteSource } from './byte-source.ts';
+import { createCursor } from './cursor.ts';
+import { frameCount, plainSizeOf } from './frames.ts';
+
+/** A frame before and after. */
+export type PackedFrame = Readonly<{ plain: Uint8Array; packed: Uint8Array }>;
+
+/** How an image is cut and how hard it is compressed. */
+export type Compression = Readonly<{ frameSize: number; level: number }>;
+
+/** The frames of `source` in order. */
+export async function* compressFrames(
+  source: ByteSource,
+  { frameSize, level }: Compression,
+  signal: AbortSignal,
+): AsyncGenerator<PackedFrame> {
+  const image = { size: source.size, frameSize };
+  const waiting: Promise<PackedFrame>[] = [];
+  await using cursor = createCursor(source, 0, source.size, signal);
+  try {
+    for (let index = 0; index < frameCount(image); index += 1) {
+      const plain = (await cursor.take(plainSizeOf(image, index))).slice();
+      waiting.push(compress(plain, level));
+      if (waiting.length === IN_FLIGHT) yield await (waiting.shift() as Promise<PackedFrame>);
+    }
+    while (waiting.length > 0) yield await (waiting.shift() as Promise<PackedFrame>);
+  } finally {
+    await Promise.allSettled(waiting);
+  }
+}
+
+/** Enough to keep every thread of the pool busy while one frame is being written. */
+const IN_FLIGHT = 16;
+
+const zstd = promisify(zstdCompress);
+
+async function compress(plain: Uint8Array, level: number): Promise<PackedFrame> {
+  const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_contentSizeFlag]: 1 };
+  return { plain, packed: await zstd(plain, { params, pledgedSrcSize: plain.length }) };
+}

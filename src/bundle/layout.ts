@@ -1,0 +1,69 @@
+/** Where everything lies in a bundle: a pure function of the manifest and its length. */
+
+import { UpdateError } from '../errors.ts';
+import type { Role } from '../model.ts';
+import type { Manifest, Sealed } from './manifest.ts';
+import { ENTRY_LIMIT } from './manifest-rules.ts';
+import { TAR_BLOCK, TAR_END, tarPadding } from './tar.ts';
+
+export const MANIFEST_NAME = 'manifest.json';
+
+export type Part = 'frames' | 'blob';
+
+/** One entry: its header at `header`, its content from `offset`, zero padding up to `end`. */
+export type Entry = Readonly<{
+  name: string;
+  size: number;
+  header: number;
+  offset: number;
+  end: number;
+  role?: Role;
+  part?: Part;
+}>;
+
+/** The entries in order and the size of the whole bundle, its two zero blocks at the end included. */
+export type Layout = Readonly<{ entries: readonly Entry[]; size: number }>;
+
+/** The layout of the bundle whose manifest has that size. */
+export function bundleLayout(manifestSize: number, manifest: Manifest): Layout {
+  const entries: Entry[] = [place({ name: MANIFEST_NAME, size: manifestSize }, 0)];
+  for (const planned of plannedEntries(manifest)) entries.push(place(planned, entries.at(-1)?.end ?? 0));
+  const size = (entries.at(-1)?.end ?? 0) + TAR_END;
+  if (!Number.isSafeInteger(size)) throw new UpdateError('image-too-large', 'The bundle would exceed 2^53 bytes.');
+  return { entries, size };
+}
+
+/** The entry that holds a part of an image. */
+export function entryOf(layout: Layout, role: Role, part: Part): Entry {
+  const found = layout.entries.find((entry) => entry.role === role && entry.part === part);
+  if (found === undefined) throw new UpdateError('bundle-entry', `The bundle has no ${role} image.`);
+  return found;
+}
+
+/** The name of an entry. */
+export const entryName = (role: Role, part: Part): string => `${role}.${part === 'blob' ? 'zst' : 'frames'}`;
+
+type Planned = Omit<Entry, 'header' | 'offset' | 'end'>;
+
+const plannedEntries = (manifest: Manifest): Planned[] =>
+  manifest.images.flatMap((image) => [
+    planned(image.role, 'frames', image.frames),
+    planned(image.role, 'blob', image.blob),
+  ]);
+
+const planned = (role: Role, part: Part, { size }: Sealed): Planned => ({
+  name: entryName(role, part),
+  size,
+  role,
+  part,
+});
+
+function place(entry: Planned, header: number): Entry {
+  if (entry.size > ENTRY_LIMIT)
+    throw new UpdateError(
+      'image-too-large',
+      `${entry.name} has ${entry.size} bytes; an entry has at most ${ENTRY_LIMIT}.`,
+    );
+  const offset = header + TAR_BLOCK;
+  return { ...entry, header, offset, end: offset + entry.size + tarPadding(entry.size) };
+}
