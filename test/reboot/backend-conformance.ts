@@ -1,0 +1,169 @@
+/** What every boot backend must do, whatever lies behind it. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { SlotName, Version } from '../../src/model.ts';
+import type { BootBackend } from '../../src/reboot/bootloaders/bootloader.ts';
+
+/** A machine with this boot loader. At first slot a runs version 2, confirmed, and slot b is empty. */
+export interface Bench extends AsyncDisposable {
+  readonly backend: BootBackend;
+  /** Fills a disabled slot, and leaves what `arm` needs. */
+  install(slot: SlotName, version: Version): Promise<void>;
+  /** Starts the machine: the slot that the boot loader takes, which it counts as it does. */
+  start(): Promise<SlotName | undefined>;
+  /** Something else than we confirms the slot. */
+  bless(slot: SlotName): Promise<void>;
+}
+
+const v = (text: string): Version => text as Version;
+
+/** Declares one test for each statement. */
+export function conformance(name: string, makeBench: () => Promise<Bench>): void {
+  const holds = (statement: string, check: (bench: Bench) => Promise<void>): void => {
+    test(`${name}: ${statement}`, async () => {
+      await using bench = await makeBench();
+      await check(bench);
+    });
+  };
+
+  holds('at first the running slot is confirmed and next', async ({ backend }) => {
+    const { next, slots } = await backend.read();
+    assert.equal(next, 'a');
+    assert.equal(slots.a.confirmed, true);
+    assert.equal(slots.a.version, '2');
+    assert.equal(slots.b.bootable, false);
+  });
+
+  holds('a slot that was written but not armed is not taken', async (bench) => {
+    await staged(bench, 'b', '3');
+    assert.equal((await bench.backend.read()).slots.b.bootable, false);
+    assert.equal(await bench.start(), 'a');
+  });
+
+  for (const tries of [1, 2, 3])
+    holds(`an armed slot that never confirms is started ${tries} times, then the old one again`, async (bench) => {
+      await armed(bench, 'b', '3', tries);
+      for (let left = tries; left > 0; left--) {
+        const { next, slots } = await bench.backend.read();
+        assert.deepEqual([next, slots.b.confirmed, slots.b.triesLeft], ['b', false, left]);
+        assert.equal(await bench.start(), 'b');
+      }
+      for (let again = 0; again < 3; again++) assert.equal(await bench.start(), 'a');
+      assert.equal((await bench.backend.read()).slots.a.confirmed, true);
+    });
+
+  holds('a slot confirmed on its last try stays', async (bench) => {
+    await armed(bench, 'b', '3', 1);
+    assert.equal(await bench.start(), 'b');
+    await bench.backend.confirm('b');
+    await stays(bench, 'b');
+  });
+
+  holds('a slot that something else has confirmed can be confirmed again', async (bench) => {
+    await armed(bench, 'b', '3', 3);
+    await bench.start();
+    await bench.bless('b');
+    await bench.backend.confirm('b');
+    await stays(bench, 'b');
+  });
+
+  holds('a condemned slot is left for good: confirm the old one, then disable', async (bench) => {
+    await armed(bench, 'b', '3', 3);
+    await bench.start();
+    await bench.backend.confirm('a');
+    assert.equal((await bench.backend.read()).next, 'a');
+    await bench.backend.disable('b');
+    await stays(bench, 'a');
+    assert.equal((await bench.backend.read()).slots.b.bootable, false);
+  });
+
+  holds('a condemned slot that something else has confirmed is left as well', async (bench) => {
+    await armed(bench, 'b', '3', 3);
+    await bench.start();
+    await bench.bless('b');
+    await bench.backend.confirm('a');
+    await bench.backend.disable('b');
+    await stays(bench, 'a');
+  });
+
+  holds('after a fall back the next release can be tried and stays', async (bench) => {
+    await armed(bench, 'b', '3', 1);
+    assert.deepEqual([await bench.start(), await bench.start()], ['b', 'a']);
+    await armed(bench, 'b', '4', 1);
+    assert.equal(await bench.start(), 'b');
+    await bench.backend.confirm('b');
+    await stays(bench, 'b');
+  });
+
+  holds('an older version that is armed comes next, and stays once confirmed', async (bench) => {
+    await armed(bench, 'b', '1', 2);
+    assert.equal((await bench.backend.read()).next, 'b');
+    assert.equal(await bench.start(), 'b');
+    await bench.backend.confirm('b');
+    await stays(bench, 'b');
+  });
+
+  holds('an older version that never confirms gives way to the newer again', async (bench) => {
+    await armed(bench, 'b', '1', 2);
+    assert.deepEqual([await bench.start(), await bench.start()], ['b', 'b']);
+    for (let again = 0; again < 3; again++) assert.equal(await bench.start(), 'a');
+    assert.equal((await bench.backend.read()).slots.a.confirmed, true);
+  });
+
+  holds('after the trial of an older version failed, a newer that fails too still falls back', async (bench) => {
+    await armed(bench, 'b', '1', 1);
+    assert.deepEqual([await bench.start(), await bench.start()], ['b', 'a']);
+    await armed(bench, 'b', '3', 1);
+    assert.deepEqual([await bench.start(), await bench.start(), await bench.start()], ['b', 'a', 'a']);
+  });
+
+  holds('the slot that was left can be armed again, and falls back like any other', async (bench) => {
+    await armed(bench, 'b', '3', 1);
+    await bench.start();
+    await bench.backend.confirm('b');
+    await bench.backend.arm('a', 2);
+    assert.deepEqual([await bench.start(), await bench.start(), await bench.start()], ['a', 'a', 'b']);
+    assert.equal((await bench.backend.read()).slots.b.confirmed, true);
+  });
+
+  holds('no slot is disabled or armed when there is nothing to fall back to', async (bench) => {
+    const before = await bench.backend.read();
+    await assert.rejects(bench.backend.disable('a'), { code: 'boot-no-fallback' });
+    await assert.rejects(bench.backend.arm('a', 3), { code: 'boot-no-fallback' });
+    assert.deepEqual(await bench.backend.read(), before);
+  });
+
+  holds('every verb may be repeated', async (bench) => {
+    const twice = async (deed: () => Promise<void>): Promise<void> => {
+      await deed();
+      const once = await bench.backend.read();
+      await deed();
+      assert.deepEqual(await bench.backend.read(), once);
+    };
+    await twice(() => bench.backend.disable('b'));
+    await bench.install('b', v('3'));
+    await twice(() => bench.backend.arm('b', 3));
+    await bench.start();
+    await twice(() => bench.backend.confirm('b'));
+    await twice(() => bench.backend.arm('a', 2));
+    await twice(() => bench.backend.confirm('b'));
+    await twice(() => bench.backend.disable('a'));
+  });
+}
+
+async function staged(bench: Bench, slot: SlotName, version: string): Promise<void> {
+  await bench.backend.disable(slot);
+  await bench.install(slot, v(version));
+}
+
+async function armed(bench: Bench, slot: SlotName, version: string, tries: number): Promise<void> {
+  await staged(bench, slot, version);
+  await bench.backend.arm(slot, tries);
+}
+
+async function stays(bench: Bench, slot: SlotName): Promise<void> {
+  const { next, slots } = await bench.backend.read();
+  assert.deepEqual([next, slots[slot].confirmed], [slot, true]);
+  for (let again = 0; again < 3; again++) assert.equal(await bench.start(), slot);
+}

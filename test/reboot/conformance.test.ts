@@ -1,0 +1,38 @@
+/** Each boot backend keeps what all of them promise. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SlotName, Version } from '../../src/model.ts';
+import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
+import { realFiles } from '../../src/system/files.ts';
+import { bless, espWorld, putFile, putVersion, start, uki } from '../support/esp.ts';
+import { memoryLoader } from '../support/memory-backend.ts';
+import { type Bench, conformance } from './backend-conformance.ts';
+
+conformance('memory', async (): Promise<Bench> => {
+  const loader = memoryLoader('2' as Version);
+  return {
+    backend: loader.backend,
+    install: async (slot, version) => loader.install(slot, version),
+    start: async () => loader.start(),
+    bless: async (slot) => loader.bless(slot),
+    [Symbol.asyncDispose]: async () => {},
+  };
+});
+
+conformance('systemd-boot', async (): Promise<Bench> => {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-esp-'));
+  const esp = espWorld(realFiles, dir, { a: '2', b: undefined });
+  await putFile(esp, 'shop_2.efi', uki('2'));
+  return {
+    backend: systemdBoot(esp),
+    install: async (slot: SlotName, version: Version) => {
+      esp.holds[slot] = version;
+      await putVersion(esp, version);
+    },
+    start: () => start(esp),
+    bless: (slot) => bless(esp, slot),
+    [Symbol.asyncDispose]: () => rm(dir, { recursive: true }),
+  };
+});

@@ -1,0 +1,65 @@
+/** A boot loader in memory, of the family that has a priority for each slot, as GPT attributes and U-Boot do. */
+
+import { UpdateError } from '../../src/errors.ts';
+import { otherSlot, type SlotName, type Version } from '../../src/model.ts';
+import type { BootBackend, SlotBoot } from '../../src/reboot/bootloaders/bootloader.ts';
+
+type Slot = { priority: number; tries: number; successful: boolean; version: Version };
+
+export type MemoryLoader = Readonly<{
+  backend: BootBackend;
+  install(slot: SlotName, version: Version): void;
+  /** A start of the machine: which slot the boot loader takes. */
+  start(): SlotName | undefined;
+  /** Something else than we confirms the slot. */
+  bless(slot: SlotName): void;
+}>;
+
+/** Slot a runs and is confirmed; slot b is empty. */
+export function memoryLoader(version: Version): MemoryLoader {
+  const slots: Record<SlotName, Slot> = {
+    a: { priority: 1, tries: 0, successful: true, version },
+    b: { priority: 0, tries: 0, successful: false, version },
+  };
+  const starts = (slot: SlotName): boolean =>
+    slots[slot].priority > 0 && (slots[slot].successful || slots[slot].tries > 0);
+  const next = (): SlotName | undefined => {
+    const [first, second]: [SlotName, SlotName] = slots.a.priority >= slots.b.priority ? ['a', 'b'] : ['b', 'a'];
+    return starts(first) ? first : starts(second) ? second : undefined;
+  };
+  const lead = (slot: SlotName, change: Partial<Slot>): void => {
+    slots[otherSlot(slot)].priority = Math.min(1, slots[otherSlot(slot)].priority);
+    Object.assign(slots[slot], { priority: 2, ...change });
+  };
+  const needFallback = (slot: SlotName): void => {
+    if (!starts(otherSlot(slot))) throw new UpdateError('boot-no-fallback');
+  };
+  const backend: BootBackend = {
+    name: 'memory',
+    read: async () => ({ next: next(), slots: { a: slotBoot(slots.a), b: slotBoot(slots.b) } }),
+    disable: async (slot) => {
+      needFallback(slot);
+      Object.assign(slots[slot], { priority: 0, tries: 0, successful: false });
+    },
+    arm: async (slot, tries) => {
+      needFallback(slot);
+      lead(slot, { tries, successful: false });
+    },
+    confirm: async (slot) => lead(slot, { tries: 0, successful: true }),
+  };
+  return {
+    backend,
+    install: (slot, installed) => Object.assign(slots[slot], { version: installed }),
+    start: () => {
+      const slot = next();
+      if (slot && !slots[slot].successful) slots[slot].tries--;
+      return slot;
+    },
+    bless: (slot) => Object.assign(slots[slot], { tries: 0, successful: true }),
+  };
+}
+
+const slotBoot = ({ priority, tries, successful, version }: Slot): SlotBoot =>
+  priority === 0
+    ? { bootable: false, confirmed: false }
+    : { bootable: true, confirmed: successful, version, ...(successful ? {} : { triesLeft: tries }) };
