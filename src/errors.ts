@@ -93,13 +93,6 @@ export const ERRORS = {
     'An image is larger than a bundle can carry.',
     'Make the image smaller, or compress it into less than 8 GiB.',
   ),
-  'not-a-regular-file': entry(
-    6,
-    'never',
-    'A pipe, device or folder stands where a regular file is needed, since it is read more than once.',
-    'Save its content to a file first.',
-  ),
-  'file-unreadable': entry(7, 'later', 'A file cannot be opened.', 'Check its path and permissions.'),
   'file-unwritable': entry(7, 'later', 'A file cannot be written.', 'Check the path, permissions and free space.'),
   'bundle-size': entry(
     6,
@@ -399,6 +392,82 @@ export const ERRORS = {
     'later',
     'Something holds a lock against restarting.',
     'Wait for it, or see `systemd-inhibit --list`.',
+  ),
+  // partitions
+  'partition-missing': entry(
+    7,
+    'later',
+    'A partition or disk is not there.',
+    'Compare the partition labels in the configuration with `lsblk -o NAME,PARTLABEL`.',
+  ),
+  'not-a-block-device': entry(
+    7,
+    'never',
+    'Something that should be a partition is not a block device.',
+    'Remove the file that stands in the place of the device.',
+  ),
+  'partition-changed': entry(
+    7,
+    'later',
+    'A partition is no longer the one that was looked up.',
+    'Nothing to do: it is looked up again at the next try.',
+  ),
+  'slots-unknown': entry(
+    7,
+    'later',
+    'It cannot be told which partitions are the slots, or which slot is running.',
+    'Check the partition labels in the configuration; `updatectl doctor` shows what was found.',
+  ),
+  'slots-ambiguous': entry(
+    7,
+    'later',
+    'More than one partition carries the label of a slot.',
+    'Remove or relabel the partitions that are not the slots.',
+  ),
+  'slot-booted': entry(7, 'never', 'The running slot is never written.', 'Nothing to do: please report it.'),
+  'slot-in-use': entry(
+    7,
+    'later',
+    'A partition of the free slot is mounted or being written by something else.',
+    'Unmount it, or wait for the other program.',
+  ),
+  'slot-read-only': entry(
+    7,
+    'later',
+    'A partition cannot be opened for writing.',
+    'Check the rights of the agent and `blockdev --getro`.',
+  ),
+  'slot-too-small': entry(
+    7,
+    'never',
+    'An image is larger than its partition.',
+    'Make the image smaller or the partition larger.',
+  ),
+  'disk-read-error': entry(7, 'later', 'The disk failed to read.', 'Check the disk; the kernel log says more.'),
+  'disk-write-error': entry(7, 'later', 'The disk failed to write.', 'Check the disk; the kernel log says more.'),
+  'disk-flush-failed': entry(
+    7,
+    'later',
+    'The disk failed to make its writes durable, so the slot must be written anew.',
+    'Check the disk; the kernel log says more.',
+  ),
+  'table-invalid': entry(
+    7,
+    'later',
+    'Neither copy of a partition table is valid.',
+    'Check the disk with `sgdisk --verify`.',
+  ),
+  'esp-full': entry(
+    7,
+    'later',
+    'There is not enough space for a file on the ESP.',
+    'Remove files from the ESP that do not belong to it.',
+  ),
+  'file-mismatch': entry(
+    7,
+    'later',
+    'A file that was written reads back differently, or is not the promised one.',
+    'Check the disk and its file system.',
   ),
 } as const satisfies Record<string, ErrorEntry>;
 

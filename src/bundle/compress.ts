@@ -23,7 +23,7 @@ export async function* compressFrames(
   await using cursor = createCursor(source, 0, source.size, signal);
   try {
     for (let index = 0; index < frameCount(image); index += 1) {
-      const plain = (await cursor.take(plainSizeOf(image, index))).slice();
+      const plain = await cursor.copy(plainSizeOf(image, index));
       waiting.push(compress(plain, level));
       if (waiting.length === IN_FLIGHT) yield await (waiting.shift() as Promise<PackedFrame>);
     }

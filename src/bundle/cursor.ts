@@ -8,6 +8,8 @@ export interface Cursor extends AsyncDisposable {
   readonly offset: number;
   /** Exactly `length` bytes, valid until the next call. */
   take(length: number): Promise<Uint8Array>;
+  /** The same, to keep. */
+  copy(length: number): Promise<Uint8Array>;
 }
 
 /** A cursor over the bytes from `start` up to `end`. Disposing it releases the connection. */
@@ -39,19 +41,23 @@ export function createCursor(source: ByteSource, start: number, end: number, sig
     return scratch.subarray(0, length);
   };
 
+  const take = async (length: number): Promise<Uint8Array> => {
+    if (offset + length > end) throw endsEarly();
+    // A piece that holds it all is lent, not copied.
+    const whole = piece.length >= length && piece.length > 0;
+    const bytes = whole ? piece.subarray(0, length) : await gather(length);
+    if (whole) piece = piece.subarray(length);
+    offset += length;
+    return bytes;
+  };
+
   return {
     get offset() {
       return offset;
     },
-    take: async (length) => {
-      if (offset + length > end) throw endsEarly();
-      // A piece that holds it all is lent, not copied.
-      const whole = piece.length >= length && piece.length > 0;
-      const bytes = whole ? piece.subarray(0, length) : await gather(length);
-      if (whole) piece = piece.subarray(length);
-      offset += length;
-      return bytes;
-    },
+    take,
+    // Not `slice`: on a Buffer that is a view.
+    copy: async (length) => new Uint8Array(await take(length)),
     [Symbol.asyncDispose]: async () => void (await pieces.return?.()),
   };
 }

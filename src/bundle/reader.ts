@@ -82,7 +82,7 @@ async function readManifest(
   const end = Math.min(source.size, TAR_BLOCK + paddedSize(expected?.size ?? MANIFEST_LIMIT));
   await using cursor = createCursor(source, 0, end, signal);
   const size = await manifestSize(cursor, source, expected);
-  const bytes = (await cursor.take(size)).slice();
+  const bytes = await cursor.copy(size);
   const found = manifestDigest(bytes);
   if (expected !== undefined && found !== expected.sha256)
     throw new UpdateError(
@@ -95,7 +95,7 @@ async function readManifest(
 
 /** The size in the first header, which must be exactly the header that such a manifest has. */
 async function manifestSize(cursor: Cursor, source: ByteSource, expected?: ExpectedManifest): Promise<number> {
-  const header = (await cursor.take(TAR_BLOCK)).slice();
+  const header = await cursor.copy(TAR_BLOCK);
   const digits = new TextDecoder('latin1').decode(header.subarray(SIZE_FIELD, SIZE_FIELD + 11));
   const size = /^[0-7]{11}$/.test(digits) ? Number.parseInt(digits, 8) : 0;
   if (!same(header, await tarHeader(MANIFEST_NAME, size)))
@@ -119,7 +119,7 @@ async function readFrameTable(
   const entry = entryOf(layout, image.role, 'frames');
   await using cursor = createCursor(source, entry.header, entry.end, signal);
   await expectHeader(cursor, entry, source);
-  const bytes = (await cursor.take(entry.size)).slice();
+  const bytes = await cursor.copy(entry.size);
   const found = hash('sha256', bytes, 'hex');
   if (found !== image.frames.sha256)
     throw new UpdateError('frame-table-mismatch', `${entry.name} has SHA-256 ${found}, not ${image.frames.sha256}.`);

@@ -43,10 +43,10 @@ export function treeLayout(dataBlocks: number): TreeLayout {
 /** The digests of whole blocks, 32 bytes each. */
 export function blockDigests(salt: Uint8Array, blocks: Uint8Array): Uint8Array {
   const scratch = saltedBlock(salt);
-  const digests = Buffer.allocUnsafe((blocks.length / BLOCK) * DIGEST);
+  const digests = Buffer.alloc((blocks.length / BLOCK) * DIGEST);
   for (let index = 0; index * BLOCK < blocks.length; index += 1)
     digests.write(digestOf(scratch, blocks, index), index * DIGEST, 'binary');
-  return digests;
+  return new Uint8Array(digests.buffer, digests.byteOffset, digests.length);
 }
 
 /** Builds the tree over `dataBlocks` blocks with one block of memory a level; `sink` receives its blocks, the superblock excepted. */
@@ -69,7 +69,7 @@ export function createTreeBuilder(saltHex: string, dataBlocks: number, sink: Tre
   const add = (level: number, digest: Uint8Array): void => {
     const state = open[level];
     if (state === undefined) {
-      root = digest;
+      root = new Uint8Array(digest);
       return;
     }
     state.block.set(digest, state.used);
@@ -79,7 +79,7 @@ export function createTreeBuilder(saltHex: string, dataBlocks: number, sink: Tre
 
   const addDigests = (digests: Uint8Array): void => {
     seen += digests.length / DIGEST;
-    for (let at = 0; at < digests.length; at += DIGEST) add(0, digests.slice(at, at + DIGEST));
+    for (let at = 0; at < digests.length; at += DIGEST) add(0, digests.subarray(at, at + DIGEST));
   };
 
   return {

@@ -1,0 +1,73 @@
+/** Frames decoded in threads come out in order, checked, and whole. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decodeFrame } from '../../src/bundle/decode.ts';
+import { type DecodeJob, decodePool } from '../../src/bundle/decode-pool.ts';
+import { type Bundle, openBundle } from '../../src/bundle/reader.ts';
+import { BLOCK, blockDigests } from '../../src/bundle/verity.ts';
+import { bundleBytes, noSignal, someBytes } from '../support/bundles.ts';
+import { memorySource } from '../support/sources.ts';
+
+const entry = new URL('../../src/bundle/decode-worker.ts', import.meta.url);
+const root = someBytes(5 * 1024 * 1024 + BLOCK);
+const { bytes } = await bundleBytes({ root, uki: someBytes(5000) });
+const bundle = await openBundle(memorySource(bytes), undefined, noSignal);
+const salt = Buffer.from(bundle.image('root').verity?.salt ?? '', 'hex');
+const leaves = blockDigests(salt, root);
+
+async function* jobs(from: Bundle, wrongLeaf = -1): AsyncGenerator<DecodeJob> {
+  const table = await from.frameTable('root', noSignal);
+  for await (const frame of from.compressedFrames('root', table, noSignal)) {
+    const first = (frame.offset / BLOCK) * 32;
+    const mine = leaves.slice(first, first + (frame.plainSize / BLOCK) * 32);
+    if (frame.index === wrongLeaf) mine.reverse();
+    yield { frame, check: { salt, leaves: mine } };
+  }
+}
+
+test('frames come out in order, at page boundaries', async () => {
+  await using pool = decodePool({ workers: 2, entry });
+  for (const _ of [1, 2]) {
+    const plain: Uint8Array[] = [];
+    for await (const frame of pool.map(jobs(bundle))) {
+      assert.equal(frame.bytes.byteOffset % BLOCK, 0);
+      assert.equal(frame.offset, plain.length * 262_144);
+      plain.push(frame.bytes.slice());
+    }
+    assert.ok(Buffer.concat(plain).equals(root));
+  }
+});
+
+test('a frame that does not match its leaves ends the run with its name, and the pool stays usable', async () => {
+  await using pool = decodePool({ workers: 2, entry });
+  const read = async (from: AsyncGenerator<DecodeJob>): Promise<number> => {
+    let count = 0;
+    for await (const _ of pool.map(from)) count += 1;
+    return count;
+  };
+  await assert.rejects(read(jobs(bundle, 9)), { code: 'block-mismatch', message: /^Block 576 \(frame 9\)/ });
+  assert.equal(await read(jobs(bundle)), 21);
+});
+
+test('stopping in the middle gives everything back', async () => {
+  await using pool = decodePool({ workers: 1, entry });
+  for (let round = 0; round < 5; round += 1)
+    for await (const frame of pool.map(jobs(bundle))) if (frame.index === 2) break;
+  let last = -1;
+  for await (const frame of pool.map(jobs(bundle))) last = frame.index;
+  assert.equal(last, 20);
+});
+
+test('a thread that dies is an error, not a hang', async () => {
+  await using pool = decodePool({ workers: 1, entry: new URL('data:text/javascript,process.exit(3)') });
+  await assert.rejects(async () => {
+    for await (const _ of pool.map(jobs(bundle)));
+  }, /decoding thread/);
+});
+
+test('decoding without a thread gives the same', async () => {
+  const plain: Uint8Array[] = [];
+  for await (const { frame, check } of jobs(bundle)) plain.push(decodeFrame(frame, check));
+  assert.ok(Buffer.concat(plain).equals(root));
+});
