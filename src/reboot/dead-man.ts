@@ -1,0 +1,50 @@
+/** The dead man's marker: tells a timer outside of Node.js which system is on trial, so that one in which we cannot run ends as well. */
+
+import { join } from 'node:path';
+import { UpdateError } from '../errors.ts';
+import { SHA256_PATTERN, type Sha256, SLOT_NAMES, type SlotName } from '../model.ts';
+import { type Files, removeFile, replaceFile } from '../system/files.ts';
+
+/** `expired`: the timer has restarted the machine, because nobody settled the trial in time. */
+export type Marker = Readonly<{ slot: SlotName; rootHash: Sha256; expired: boolean }>;
+
+export type DeadMan = Readonly<{
+  /** Before arming: durable when it returns. */
+  set(slot: SlotName): Promise<void>;
+  /** After the trial has ended, either way. */
+  clear(): Promise<void>;
+  /** What the marker says; undefined when there is none, or none that can be read. */
+  read(): Promise<Marker | undefined>;
+}>;
+
+/** The marker in the state directory. `rootHash` tells which root hash the slot's boot entry names. */
+export const deadMan = (
+  files: Files,
+  stateDir: string,
+  rootHash: (slot: SlotName) => Promise<Sha256 | undefined>,
+): DeadMan => ({
+  set: async (slot) => {
+    const hash = await rootHash(slot);
+    if (!hash) throw new UpdateError('boot-entry-missing', `Slot ${slot} has no UKI, so there is nothing to watch.`);
+    await files.makeDir(stateDir);
+    await replaceFile(files, markerPath(stateDir), new TextEncoder().encode(`slot=${slot}\nroothash=${hash}\n`));
+  },
+  clear: async () => {
+    if (await files.read(markerPath(stateDir))) await removeFile(files, markerPath(stateDir));
+  },
+  read: async () => {
+    const bytes = await files.read(markerPath(stateDir));
+    return bytes && parseMarker(new TextDecoder().decode(bytes.subarray(0, 4096)));
+  },
+});
+
+const markerPath = (stateDir: string): string => join(stateDir, 'trial');
+
+// The shell script of the timer appends a line, and power may fail while it does: an unknown line is no reason to give up.
+function parseMarker(text: string): Marker | undefined {
+  const fields = new Map(text.split('\n').map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]));
+  const slot = SLOT_NAMES.find((name) => name === fields.get('slot'));
+  const rootHash = fields.get('roothash') ?? '';
+  if (!slot || !SHA256_PATTERN.test(rootHash)) return undefined;
+  return { slot, rootHash: rootHash as Sha256, expired: fields.get('expired') === '1' };
+}

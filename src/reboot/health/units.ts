@@ -1,0 +1,103 @@
+/** The probe that asks systemd: has the system finished starting, do the required units run, has none failed? */
+
+import { matchesGlob } from 'node:path';
+import type { Clock } from '../../system/clock.ts';
+import { type Exec, run } from '../../system/exec.ts';
+import { list, object, optional, text } from '../../system/shape.ts';
+import type { Probe, ProbeResult } from './probe.ts';
+
+export type UnitsProbe = Readonly<{
+  exec: Exec;
+  clock: Clock;
+  /** Units that must be active. */
+  required: readonly string[];
+  /** Globs of units that may fail, or take their time to start. */
+  ignored: readonly string[];
+  /** How long the system may take to finish starting. */
+  startTimeoutMs: number;
+}>;
+
+/** Waits for the end of the start, then looks once. */
+export const unitsProbe = (options: UnitsProbe): Probe => ({
+  name: 'systemd units',
+  required: true,
+  run: async (signal) => {
+    const unfinished = await waitForStart(options, signal);
+    if (unfinished.length > 0) return failed(`the system is still starting: ${unfinished.join(', ')}`);
+    return judge(await inactive(options, signal), await failedUnits(options, signal));
+  },
+});
+
+const POLL_MS = 1_000;
+/**
+ * What waits for our verdict, or is us. Were these counted as "still starting", the probe would wait for boot-complete.target, and
+ * that for tandem-confirm.service, and that for the probe. (`systemctl is-system-running` counts them; so it is not asked.)
+ */
+const WAITING_FOR_US = ['tandem-agent.service', 'tandem-confirm.service'];
+
+async function waitForStart(options: UnitsProbe, signal: AbortSignal): Promise<readonly string[]> {
+  const end = options.clock.monotonicMs() + options.startTimeoutMs;
+  for (;;) {
+    const running = await runningJobs(options, signal);
+    if (running.length === 0 || options.clock.monotonicMs() >= end) return running;
+    await options.clock.sleep(POLL_MS, signal);
+  }
+}
+
+/** Units that systemd is starting this moment. A job that only waits, waits for one of these or for us. */
+async function runningJobs({ exec, ignored }: UnitsProbe, signal: AbortSignal): Promise<string[]> {
+  const output = await run(exec, 'systemctl', ['list-jobs', '--no-legend', '--output=json'], { signal, ...LIMITS });
+  return rows(output)
+    .filter(({ type, state }) => type === 'start' && state === 'running')
+    .map(({ unit }) => unit)
+    .filter((unit) => !WAITING_FOR_US.includes(unit) && !matches(unit, ignored));
+}
+
+async function failedUnits({ exec, ignored }: UnitsProbe, signal: AbortSignal): Promise<string[]> {
+  const args = ['list-units', '--state=failed', '--no-legend', '--output=json'];
+  return rows(await run(exec, 'systemctl', args, { signal, ...LIMITS }))
+    .map(({ unit }) => unit)
+    .filter((unit) => !matches(unit, ignored));
+}
+
+/** The required units that are not active, each with what systemd says of it. */
+async function inactive({ exec, required }: UnitsProbe, signal: AbortSignal): Promise<string[]> {
+  if (required.length === 0) return [];
+  const args = ['show', '--property=Id,LoadState,ActiveState,SubState,Result', '--', ...required];
+  const shown = (await run(exec, 'systemctl', args, { signal, ...LIMITS })).split(/\n\n+/).map(properties);
+  // One answer for each question, in its order; an alias is answered under its real name.
+  return required.flatMap((unit, index) => {
+    const found = shown[index] ?? new Map<string, string>();
+    if (found.get('ActiveState') === 'active') return [];
+    const of = (key: string): string => found.get(key) ?? 'unknown';
+    const state =
+      found.get('LoadState') === 'not-found' ? 'does not exist' : `is ${of('ActiveState')} (${of('SubState')})`;
+    const result = found.get('Result') ?? 'success';
+    return [result === 'success' ? `${unit} ${state}` : `${unit} ${state}: ${result}`];
+  });
+}
+
+function judge(missing: readonly string[], broken: readonly string[]): ProbeResult {
+  const faults = [
+    ...missing,
+    ...broken.filter((unit) => !missing.some((one) => one.startsWith(`${unit} `))).map((unit) => `${unit} failed`),
+  ];
+  return faults.length === 0 ? { ok: true } : failed(faults.join('; '));
+}
+
+const LIMITS = { timeoutMs: 20_000, package: 'systemd' };
+const MAX_ROWS = 10_000;
+
+const word = text(/^/);
+const row = object({ unit: word, type: optional(word), state: optional(word) }, 'ignore');
+
+// systemctl prints nothing at all, rather than an empty list, when there is no job.
+const rows = (output: string) =>
+  output.trim() === '' ? [] : list(row, MAX_ROWS)(JSON.parse(output), 'the answer of systemctl');
+
+const properties = (block: string): Map<string, string> =>
+  new Map(block.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+
+const matches = (unit: string, globs: readonly string[]): boolean => globs.some((glob) => matchesGlob(unit, glob));
+
+const failed = (reason: string): ProbeResult => ({ ok: false, reason });
