@@ -318,7 +318,7 @@ export const ERRORS = {
     5,
     'later',
     'An external signer did not give a valid signature.',
-    'Run the program by hand: bytes on standard input, 64 bytes or 128 hex digits on standard output.',
+    'Run the program by hand: bytes on standard input, 128 hex digits or Base64 on standard output.',
   ),
   'repository-exists': entry(2, 'never', 'There is a repository already.', 'Choose another folder.'),
   'repository-missing': entry(2, 'never', 'There is no repository here.', 'Make one with `updatectl repo init`.'),

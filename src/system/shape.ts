@@ -47,6 +47,17 @@ export const list =
     return value.map((entry, index) => item(entry, `${path}[${index}]`));
   };
 
+/** An object used as a table: any keys that match the pattern, one check for every value. */
+export const record =
+  <T>(key: RegExp, value: Check<T>, limit: number): Check<ReadonlyMap<string, T>> =>
+  (given, path) => {
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) return fail(path, 'an object');
+    const entries = Object.entries(given);
+    if (entries.length > limit) fail(path, `an object with at most ${limit} entries`);
+    for (const [name] of entries) if (!key.test(name)) fail(`${path}[${JSON.stringify(name)}]`, 'absent');
+    return new Map(entries.map(([name, entry]) => [name, value(entry, `${path}[${JSON.stringify(name)}]`)]));
+  };
+
 /** Text that matches a pattern; `brand` is the type it then has. */
 export const text =
   <T extends string = string>(pattern: RegExp, what = `text like ${pattern.source}`): Check<T> =>
