@@ -374,18 +374,6 @@ export const ERRORS = {
     'A boot entry was confirmed, but reading it again shows another picture.',
     'Check the EFI system partition with fsck.vfat.',
   ),
-  'esp-full': entry(
-    8,
-    'later',
-    'The EFI system partition has no room for the kernel image.',
-    'Remove what does not belong there; two kernel images must fit.',
-  ),
-  'uki-write-failed': entry(
-    8,
-    'later',
-    'A kernel image did not arrive whole on the EFI system partition.',
-    'Check the EFI system partition with fsck.vfat.',
-  ),
   'reboot-failed': entry(8, 'later', 'The system refused to restart.', 'Read its message, which is quoted.'),
   'reboot-inhibited': entry(
     8,

@@ -100,14 +100,14 @@ async function* exactly(
     yield chunk;
   }
   if (seen !== size)
-    throw new UpdateError('uki-write-failed', `${seen} bytes of a kernel image of ${size} bytes came.`);
+    throw new UpdateError('file-mismatch', `${seen} bytes of a kernel image of ${size} bytes came.`);
 }
 
 async function readBack(esp: Esp, path: string, uki: IncomingUki): Promise<void> {
   const bytes = (await esp.files.read(path)) ?? new Uint8Array();
   const digest = createHash('sha256').update(bytes).digest('hex');
   if (digest !== uki.sha256)
-    throw new UpdateError('uki-write-failed', `${path} has the digest ${digest} instead of ${uki.sha256}.`);
+    throw new UpdateError('file-mismatch', `${path} has the digest ${digest} instead of ${uki.sha256}.`);
   const rootHash = rootHashOf(bytes);
   if (rootHash === uki.rootHash) return;
   throw new UpdateError(
