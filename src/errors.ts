@@ -374,6 +374,12 @@ export const ERRORS = {
     'A boot entry was confirmed, but reading it again shows another picture.',
     'Check the EFI system partition with fsck.vfat.',
   ),
+  'esp-full': entry(
+    8,
+    'later',
+    'The EFI system partition has no room for the kernel image.',
+    'Remove what does not belong there; two kernel images must fit.',
+  ),
   'reboot-failed': entry(8, 'later', 'The system refused to restart.', 'Read its message, which is quoted.'),
   'reboot-inhibited': entry(
     8,
@@ -444,12 +450,6 @@ export const ERRORS = {
     'later',
     'Neither copy of a partition table is valid.',
     'Check the disk with `sgdisk --verify`.',
-  ),
-  'esp-full': entry(
-    7,
-    'later',
-    'There is not enough space for a file on the ESP.',
-    'Remove files from the ESP that do not belong to it.',
   ),
   'file-mismatch': entry(
     7,

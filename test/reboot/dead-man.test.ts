@@ -1,0 +1,118 @@
+/** A system on trial that nobody settles is ended from outside of Node.js. */
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { deadMan } from '../../src/reboot/dead-man.ts';
+import { realFiles } from '../../src/system/files.ts';
+import { rootHashOfVersion, uki } from '../support/esp.ts';
+import { fakeSystemctl } from '../support/fake-systemctl.ts';
+
+const SCRIPT = join(import.meta.dirname, '..', '..', 'systemd', 'tandem-dead-man');
+
+type Host = Readonly<{ trial?: string; booted: string; entries: Record<string, string>; esp?: string }>;
+
+/** Runs the script in a host with these boot entries (file name to version). */
+async function run(host: Host, times = 1) {
+  await using systemctl = await fakeSystemctl();
+  const root = await mkdtemp(join(tmpdir(), 'tandem-dead-man-'));
+  try {
+    const [esp, state] = [join(root, host.esp ?? 'efi', 'EFI/Linux'), join(root, 'var/lib/tandem')];
+    for (const dir of [esp, join(root, 'proc')]) await mkdir(dir, { recursive: true });
+    await writeFile(join(root, 'proc/cmdline'), `quiet roothash=${rootHashOfVersion(host.booted)} ro\n`);
+    for (const [file, version] of Object.entries(host.entries)) await writeFile(join(esp, file), uki(version));
+    const marker = deadMan(realFiles, state, async () => rootHashOfVersion(host.trial ?? ''));
+    if (host.trial) await marker.set('b');
+    const env = { ...process.env, ...systemctl.env, TANDEM_ROOT: root };
+    const runs = Array.from({ length: times }, () => spawnSync('sh', [SCRIPT], { env, encoding: 'utf8' }));
+    const last = runs.at(-1);
+    return {
+      status: last?.status,
+      said: last?.stderr ?? '',
+      calls: await systemctl.calls(),
+      entries: (await readdir(esp)).sort(),
+      marker: await marker.read(),
+    };
+  } finally {
+    await rm(root, { recursive: true });
+  }
+}
+
+test('the script restarts a system on trial whose entry the boot loader counts, and leaves the entry alone', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
+  const found = await run({ trial: '2', booted: '2', entries });
+  assert.equal(found.status, 0, found.said);
+  assert.deepEqual(found.calls, ['--no-wall --force reboot']);
+  assert.deepEqual(found.entries, Object.keys(entries));
+  assert.deepEqual(found.marker, { slot: 'b', rootHash: rootHashOfVersion('2'), expired: true });
+});
+
+test('the script takes back a confirmation that was not ours, since the boot loader would not fall back', async () => {
+  for (const esp of ['efi', 'boot', 'boot/efi']) {
+    const found = await run({ trial: '2', booted: '2', esp, entries: { 'shop_1.efi': '1', 'shop_2.efi': '2' } });
+    assert.equal(found.status, 0, found.said);
+    assert.deepEqual(found.entries, ['shop_1.efi', 'shop_2+0-1.efi']);
+    assert.equal(found.calls.length, 1);
+  }
+});
+
+test('the script does nothing when no system is on trial', async () => {
+  const found = await run({ booted: '2', entries: { 'shop_2.efi': '2' } });
+  assert.deepEqual([found.status, found.calls, found.entries], [0, [], ['shop_2.efi']]);
+});
+
+test('the script does nothing in the system that was fallen back to', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2+0-3.efi': '2' };
+  const found = await run({ trial: '2', booted: '1', entries });
+  assert.deepEqual([found.status, found.calls, found.entries], [0, [], Object.keys(entries)]);
+  assert.equal(found.marker?.expired, false);
+});
+
+test('the script does not restart when that could not change what is started', async () => {
+  const found = await run({ trial: '2', booted: '2', entries: { 'shop_1.efi': '1' } });
+  assert.deepEqual([found.status, found.calls], [1, []]);
+  assert.match(found.said, /no boot entry/);
+});
+
+test('the script gives up after 20 restarts in vain', async () => {
+  const found = await run({ trial: '2', booted: '2', entries: { 'shop_2+0-1.efi': '2' } }, 22);
+  assert.deepEqual([found.status, found.calls.length], [1, 20]);
+});
+
+test('the script is clean in the eyes of shellcheck, and short', async () => {
+  const found = spawnSync('shellcheck', [SCRIPT], { encoding: 'utf8' });
+  assert.equal(found.status, 0, found.error?.message ?? found.stdout);
+  assert.ok((await readFile(SCRIPT, 'utf8')).split('\n').length <= 61);
+});
+
+test('the marker is written, read and cleared, and clearing it twice is fine', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-marker-'));
+  try {
+    const marker = deadMan(realFiles, join(dir, 'state'), async () => rootHashOfVersion('2'));
+    assert.equal(await marker.read(), undefined);
+    await marker.set('b');
+    assert.deepEqual(await marker.read(), { slot: 'b', rootHash: rootHashOfVersion('2'), expired: false });
+    await marker.clear();
+    await marker.clear();
+    assert.equal(await marker.read(), undefined);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+test('a marker that cannot be read is no marker', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-marker-'));
+  try {
+    const marker = deadMan(realFiles, dir, async () => undefined);
+    for (const text of ['', 'b', 'slot=c\n', 'slot=b\nroothash=12\n', 'x'.repeat(10_000)]) {
+      await writeFile(join(dir, 'trial'), text);
+      assert.equal(await marker.read(), undefined);
+    }
+    await assert.rejects(marker.set('b'), { code: 'boot-entry-missing' });
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
