@@ -3,33 +3,50 @@
 import type { ErrorCode } from '../errors.ts';
 import { FRAME_LIMIT } from './decode.ts';
 import { compressedBound } from './frames.ts';
+import { BLOCK, DIGEST } from './verity.ts';
 
 /** Given to a thread when it starts. `role` tells the one program file what it is to be. */
 export type DecoderData = Readonly<{ role: 'decode'; memory: SharedArrayBuffer }>;
 
-/** Decode the compressed frame in this slot. */
-export type DecodeRequest = Readonly<{
-  slot: number;
+/** A frame of a request: its compressed bytes lie at `packedAt` in the slot, its plain bytes go to `plainAt`. */
+export type RequestFrame = Readonly<{
   index: number;
   offset: number;
   plainSize: number;
-  length: number;
-  sha256: Uint8Array;
-  check?: Readonly<{ salt: Uint8Array; leaves: Uint8Array }>;
+  plainAt: number;
+  packedAt: number;
+  packedSize: number;
 }>;
+
+/** Decode the frames in this slot. With a salt, their leaves lie there too. */
+export type DecodeRequest = Readonly<{ slot: number; frames: readonly RequestFrame[]; salt?: string }>;
 
 /** The slot now holds the plain bytes, or the reason why not. */
 export type DecodeReply = Readonly<{ slot: number; failure?: Readonly<{ code: ErrorCode; message: string }> }>;
 
-const PAGE = 4096;
-const INPUT = Math.ceil(compressedBound(FRAME_LIMIT) / PAGE) * PAGE;
-/** Bytes of shared memory a slot takes; what is not touched costs nothing. */
-export const SLOT = FRAME_LIMIT + INPUT;
+/** The areas of a slot. Plain bytes begin at a page, so that they can be written past the page cache. */
+export type Slot = Readonly<{ plain: Uint8Array; packed: Uint8Array; leaves: Uint8Array; digests: Uint8Array }>;
 
-/** Where a slot's plain bytes go: at the start of a page, so that they can be written past the page cache. */
-export const plainArea = (memory: SharedArrayBuffer, slot: number, size: number): Uint8Array =>
-  new Uint8Array(memory, slot * SLOT, size);
+/** Plain bytes a slot has room for: several small frames share it, since waking a thread costs as much as hashing 64 KiB. */
+export const SLOT_PLAIN = FRAME_LIMIT;
+/** Frames a slot has room for. */
+export const SLOT_FRAMES = 64;
+const SLOT_LEAVES = (SLOT_PLAIN / BLOCK) * DIGEST;
+const SLOT_DIGESTS = SLOT_FRAMES * DIGEST;
+const SLOT_PACKED = compressedBound(SLOT_PLAIN) + SLOT_FRAMES * 64;
 
-/** Where a slot's compressed bytes come from. */
-export const packedArea = (memory: SharedArrayBuffer, slot: number, size: number): Uint8Array =>
-  new Uint8Array(memory, slot * SLOT + FRAME_LIMIT, size);
+/** Bytes of shared memory a slot takes. */
+export const SLOT = Math.ceil((SLOT_PLAIN + SLOT_PACKED + SLOT_LEAVES + SLOT_DIGESTS) / BLOCK) * BLOCK;
+
+/** The areas of slot `number`. */
+export function slotIn(memory: SharedArrayBuffer, number: number): Slot {
+  const plain = number * SLOT;
+  const packed = plain + SLOT_PLAIN;
+  const leaves = packed + SLOT_PACKED;
+  return {
+    plain: new Uint8Array(memory, plain, SLOT_PLAIN),
+    packed: new Uint8Array(memory, packed, SLOT_PACKED),
+    leaves: new Uint8Array(memory, leaves, SLOT_LEAVES),
+    digests: new Uint8Array(memory, leaves + SLOT_LEAVES, SLOT_DIGESTS),
+  };
+}

@@ -2,26 +2,15 @@
 
 import { Worker } from 'node:worker_threads';
 import { UpdateError } from '../errors.ts';
-import { type CompressedFrame, FRAME_LIMIT, type LeafCheck } from './decode.ts';
-import {
-  type DecodeReply,
-  type DecodeRequest,
-  type DecoderData,
-  packedArea,
-  plainArea,
-  SLOT,
-} from './decode-messages.ts';
-import { compressedBound } from './frames.ts';
+import { createBatch, type DecodeBatch, type DecodeJob } from './decode-batch.ts';
+import { type DecodeReply, type DecodeRequest, type DecoderData, SLOT, slotIn } from './decode-messages.ts';
 
-/** A frame to decode and, where the tree is known, what it says of its blocks. */
-export type DecodeJob = Readonly<{ frame: CompressedFrame; check?: LeafCheck }>;
-
-/** Checked plain bytes. `bytes` begins at a page boundary and is valid until the next frame is asked for. */
-export type PlainFrame = Readonly<{ index: number; offset: number; bytes: Uint8Array }>;
+/** Checked plain bytes of one or more consecutive frames, at most 1 MiB. They begin at a page and are valid until the next are asked for. */
+export type PlainRun = Readonly<{ offset: number; bytes: Uint8Array }>;
 
 export interface DecodePool extends AsyncDisposable {
-  /** Decodes and checks frames; they come out in the order in which they went in. One run at a time. */
-  map(jobs: AsyncIterable<DecodeJob>): AsyncGenerator<PlainFrame>;
+  /** Decodes and checks frames; the bytes come out in the order in which the frames went in. One run at a time. */
+  map(jobs: AsyncIterable<DecodeJob>): AsyncGenerator<PlainRun>;
 }
 
 /** `entry` is the program file that becomes `decode-worker.ts` in a thread: that file itself, or the released single file. */
@@ -32,51 +21,53 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
   const slots = 2 * count + 2;
   const memory = sharedPages(slots * SLOT);
   const workerData: DecoderData = { role: 'decode', memory };
-  const threads = Array.from({ length: count }, () => startThread(new Worker(entry, { workerData, stdin: false })));
+  const threads = Array.from({ length: count }, () => startThread(new Worker(entry, { workerData })));
   const free = Array.from({ length: slots }, (_, slot) => slot);
 
-  const submit = async ({ frame, check }: DecodeJob, slot: number): Promise<PlainFrame & { slot: number }> => {
-    const { unchecked, ...about } = frame;
+  const submit = async ({ batch, slot }: OpenBatch): Promise<Done> => {
     const thread = threads.reduce((least, one) => (one.pending.size < least.pending.size ? one : least));
-    const request = { ...about, sha256: new Uint8Array(frame.sha256), slot, length: unchecked.length };
-    await thread.decode(check === undefined ? request : { ...request, check });
-    return { index: frame.index, offset: frame.offset, bytes: plainArea(memory, slot, frame.plainSize), slot };
-  };
-
-  /** Copies the compressed bytes at once: the reader may reuse them. */
-  const begin = (job: DecodeJob): Promise<PlainFrame & { slot: number }> => {
-    const { frame } = job;
-    if (frame.plainSize > FRAME_LIMIT || frame.unchecked.length > compressedBound(frame.plainSize))
-      throw new UpdateError('frame-invalid', `Frame ${frame.index} is larger than a frame may be.`);
-    const slot = free.pop();
-    if (slot === undefined) throw new RangeError('A decode pool runs one map at a time.');
-    packedArea(memory, slot, frame.unchecked.length).set(frame.unchecked);
-    return submit(job, slot).catch((error: unknown) => {
+    const request = batch.request(slot);
+    await thread.decode(request).catch((error: unknown) => {
       free.push(slot);
       throw error;
     });
+    const bytes = slotIn(memory, slot).plain.subarray(0, batch.size);
+    return { slot, run: { offset: request.frames[0]?.offset ?? 0, bytes } };
   };
 
-  async function* map(jobs: AsyncIterable<DecodeJob>): AsyncGenerator<PlainFrame> {
-    const waiting: Promise<PlainFrame & { slot: number }>[] = [];
+  const openBatch = (): OpenBatch => {
+    const slot = free.pop();
+    if (slot === undefined) throw new RangeError('A decode pool runs one map at a time.');
+    return { slot, batch: createBatch(slotIn(memory, slot)) };
+  };
+
+  async function* map(jobs: AsyncIterable<DecodeJob>): AsyncGenerator<PlainRun> {
+    const waiting: Promise<Done>[] = [];
+    let open: OpenBatch | undefined;
     try {
       for await (const job of jobs) {
-        if (waiting.length === slots) yield* release(waiting.shift());
-        waiting.push(begin(job));
-        waiting.at(-1)?.catch(() => {});
+        if (open?.batch.add(job)) continue;
+        if (open) waiting.push(started(submit(open)));
+        open = undefined;
+        if (waiting.length === slots - 1) yield* handOut(waiting.shift());
+        open = openBatch();
+        open.batch.add(job);
       }
-      while (waiting.length > 0) yield* release(waiting.shift());
+      if (open) waiting.push(started(submit(open)));
+      open = undefined;
+      while (waiting.length > 0) yield* handOut(waiting.shift());
     } finally {
+      if (open) free.push(open.slot);
       for (const left of await Promise.allSettled(waiting)) if (left.status === 'fulfilled') free.push(left.value.slot);
     }
   }
 
-  /** Hands a frame out; its slot is free again when the next one is asked for. */
-  async function* release(waiting: Promise<PlainFrame & { slot: number }> | undefined): AsyncGenerator<PlainFrame> {
+  /** The slot is free again when the next run is asked for. */
+  async function* handOut(waiting: Promise<Done> | undefined): AsyncGenerator<PlainRun> {
     if (waiting === undefined) return;
-    const { slot, ...plain } = await waiting;
+    const { slot, run } = await waiting;
     try {
-      yield plain;
+      yield run;
     } finally {
       free.push(slot);
     }
@@ -86,6 +77,15 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
     map,
     [Symbol.asyncDispose]: async () => void (await Promise.all(threads.map((thread) => thread.end()))),
   };
+}
+
+type OpenBatch = Readonly<{ slot: number; batch: DecodeBatch }>;
+type Done = Readonly<{ slot: number; run: PlainRun }>;
+
+/** Its failure is reported when its turn comes, not before. */
+function started<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
 
 // The compiler's library for Node.js leaves this global out.

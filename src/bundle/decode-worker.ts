@@ -3,24 +3,40 @@
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { asUpdateError } from '../errors.ts';
 import { decodeFrame } from './decode.ts';
-import type { DecodeReply, DecodeRequest, DecoderData } from './decode-messages.ts';
-import { packedArea, plainArea } from './decode-messages.ts';
+import {
+  type DecodeReply,
+  type DecodeRequest,
+  type DecoderData,
+  type RequestFrame,
+  type Slot,
+  slotIn,
+} from './decode-messages.ts';
+import { BLOCK, DIGEST } from './verity.ts';
 
 /** Is this thread one that a decode pool has started? The program's main file must then do nothing else. */
 export const isDecodeWorker = (): boolean =>
   !isMainThread && (workerData as Partial<DecoderData> | null)?.role === 'decode';
 
 function decode(memory: SharedArrayBuffer, request: DecodeRequest): DecodeReply {
-  const { slot, length, check, ...frame } = request;
+  const slot = slotIn(memory, request.slot);
+  const salt = request.salt === undefined ? undefined : Buffer.from(request.salt, 'hex');
   try {
-    const plain = decodeFrame({ ...frame, unchecked: packedArea(memory, slot, length) }, check);
-    plainArea(memory, slot, plain.length).set(plain);
-    return { slot };
+    for (const [place, frame] of request.frames.entries()) decodeInto(slot, frame, place, salt);
+    return { slot: request.slot };
   } catch (error) {
     const { code, message } = asUpdateError(error);
-    return { slot, failure: { code, message } };
+    return { slot: request.slot, failure: { code, message } };
   }
 }
+
+function decodeInto(slot: Slot, frame: RequestFrame, place: number, salt: Uint8Array | undefined): void {
+  const sha256 = slot.digests.subarray(place * DIGEST, (place + 1) * DIGEST);
+  const unchecked = slot.packed.subarray(frame.packedAt, frame.packedAt + frame.packedSize);
+  const leaves = slot.leaves.subarray(leavesBefore(frame.plainAt), leavesBefore(frame.plainAt + frame.plainSize));
+  slot.plain.set(decodeFrame({ ...frame, sha256, unchecked }, salt && { salt, leaves }), frame.plainAt);
+}
+
+const leavesBefore = (plain: number): number => (plain / BLOCK) * DIGEST;
 
 if (isDecodeWorker()) {
   const { memory } = workerData as DecoderData;
