@@ -9,10 +9,15 @@ export interface BlockTarget extends AsyncDisposable {
   readonly name: string;
   /** Bytes available. */
   readonly size: number;
-  /** Reads from the medium, past the page cache. The buffer is valid until the next call. */
+  /** Reads from the medium, past the page cache. The buffer is valid until the call after the next one, so one can read ahead. */
   read(offset: number, length: number): Promise<Uint8Array>;
-  /** Writes all of `bytes`; not durable before `flush`. */
+  /** Takes all of `bytes`; they are not durable before `flush`, and a failure to write them may surface there. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /** fsync, once: a failure means that the target's content is unknown. */
   flush(): Promise<void>;
+}
+
+/** A whole disk: its sectors have a size. */
+export interface DiskTarget extends BlockTarget {
+  readonly sectorSize: number;
 }

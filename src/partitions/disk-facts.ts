@@ -1,0 +1,77 @@
+/** Reads what slots are resolved from: the disk of the running root (or a given one), its table, the kernel's view of it. */
+
+import { UpdateError } from '../errors.ts';
+import { deviceNumber } from '../system/block-area.ts';
+import { openBlockTarget } from '../system/block-device.ts';
+import { statOf } from '../system/files.ts';
+import { diskSectorSize, type KernelDevice, kernelDevice, kernelPartitions, rootDevices } from '../system/mounts.ts';
+import type { Gpt, GptEntry } from './gpt.ts';
+import { readTable } from './partition-table.ts';
+import type { DiskFacts, Partition } from './slots.ts';
+
+/** `root` is where /proc and /sys are looked for. */
+export async function readDiskFacts(disk?: string, root = '/'): Promise<DiskFacts> {
+  const under = await rootDevices(root);
+  const stat = disk === undefined ? undefined : await statOf(disk);
+  if (disk !== undefined && stat?.isFile()) return fileFacts(disk);
+  const rdev = stat ? deviceNumber(BigInt(stat.rdev)) : diskOfRoot(under);
+  const device = await kernelDevice(root, rdev);
+  if (!device || (disk !== undefined && !stat?.isBlockDevice()))
+    throw new UpdateError('partition-missing', `${disk ?? rdev} is not a disk of this machine.`);
+  return deviceFacts(root, device, under);
+}
+
+function diskOfRoot(under: readonly KernelDevice[]): string {
+  const [disk, ...others] = [...new Set(under.map((device) => device.disk))];
+  if (disk !== undefined && others.length === 0) return disk;
+  const found = under.map((device) => device.path).join(', ') || 'no block device';
+  throw new UpdateError('slots-unknown', `The running root is on ${found}, not on partitions of one disk.`);
+}
+
+async function deviceFacts(root: string, device: KernelDevice, under: readonly KernelDevice[]): Promise<DiskFacts> {
+  const sectorSize = await diskSectorSize(root, device.rdev);
+  const table = await readTableOf(device.path, { rdev: device.rdev }, [sectorSize]);
+  const all = await kernelPartitions(root);
+  const own = all.filter((each) => each.disk === device.rdev);
+  return {
+    disk: { path: device.path, rdev: device.rdev, guid: table.diskGuid, sectorSize },
+    partitions: table.entries.flatMap((entry) => partitionOf(entry, own)),
+    rootDevices: under.map((each) => each.rdev),
+    elsewhere: all.flatMap(({ path, label, disk }) =>
+      disk === device.rdev || label === undefined ? [] : [{ path, label }],
+    ),
+  };
+}
+
+/** The kernel's device of an entry, if there is one at the very same place: else one would write to something else. */
+function partitionOf(entry: GptEntry, own: readonly KernelDevice[]): Partition[] {
+  const device = own.find((each) => each.number === entry.number);
+  if (!device) return [];
+  if (device.offset !== entry.offset || device.size !== entry.size)
+    throw new UpdateError(
+      'partition-changed',
+      `${device.path} is ${device.size} bytes at ${device.offset} for the kernel, but ${entry.size} at ${entry.offset} in the partition table: reboot first.`,
+    );
+  return [{ ...entry, path: device.path, rdev: device.rdev }];
+}
+
+async function fileFacts(path: string): Promise<DiskFacts> {
+  const table = await readTableOf(path, undefined, [512, 4096]);
+  return {
+    disk: { path, guid: table.diskGuid, sectorSize: table.sectorSize },
+    partitions: table.entries.map((entry) => ({ ...entry, path })),
+    rootDevices: [],
+    elsewhere: [],
+  };
+}
+
+async function readTableOf(path: string, expect: { rdev: string } | undefined, sectors: number[]): Promise<Gpt> {
+  const range = expect ? {} : { range: { offset: 0 } };
+  await using disk = await openBlockTarget(path, {
+    writable: false,
+    exclusive: false,
+    ...range,
+    ...(expect ? { expect } : {}),
+  });
+  return await readTable(disk, sectors);
+}

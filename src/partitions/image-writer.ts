@@ -1,0 +1,58 @@
+/** Writes an image to a partition so that a half-written one has no superblock. */
+
+import { UpdateError } from '../errors.ts';
+import type { BlockTarget } from '../system/block-target.ts';
+
+export type Block = Readonly<{ offset: number; bytes: Uint8Array }>;
+
+export type WriteOptions = Readonly<{
+  /** Of the whole image, a multiple of 4096. */
+  size: number;
+  /** Bytes of it that already lie right on the medium (never of the first block) and are not among `blocks`. */
+  kept?: number;
+  signal?: AbortSignal;
+  /** Told how many bytes are done, the kept ones included. */
+  progress?: (done: number) => void;
+}>;
+
+/**
+ * Writes `blocks`, in ascending order and without overlap. The first 4096 bytes are zero until all the rest is durable. A failed
+ * flush is not tried again: the slot is written anew by the next attempt.
+ */
+export async function writeImage(
+  target: BlockTarget,
+  blocks: AsyncIterable<Block>,
+  options: WriteOptions,
+): Promise<void> {
+  assertFits(target, options.size);
+  await target.write(0, new Uint8Array(FIRST));
+  await target.flush();
+  const first = new Uint8Array(FIRST);
+  let done = options.kept ?? 0;
+  let end = 0;
+  for await (const { offset, bytes } of blocks) {
+    options.signal?.throwIfAborted();
+    if (offset < end || offset + bytes.length > options.size)
+      throw new RangeError(`${target.name}: a block of ${bytes.length} bytes at ${offset} is out of order or range.`);
+    end = offset + bytes.length;
+    const held = Math.max(0, Math.min(FIRST - offset, bytes.length));
+    first.set(bytes.subarray(0, held), held > 0 ? offset : 0);
+    if (held < bytes.length) await target.write(offset + held, bytes.subarray(held));
+    done += bytes.length;
+    options.progress?.(done);
+  }
+  if (done !== options.size) throw new RangeError(`${target.name}: ${done} of ${options.size} bytes were given.`);
+  await target.flush();
+  await target.write(0, first);
+  await target.flush();
+}
+
+/** Before anything is touched. */
+export function assertFits(target: Pick<BlockTarget, 'name' | 'size'>, size: number): void {
+  if (size > target.size)
+    throw new UpdateError('slot-too-small', `The image has ${size} bytes, ${target.name} has ${target.size}.`);
+  if (size < FIRST || size % FIRST !== 0)
+    throw new RangeError(`an image of ${size} bytes is not a multiple of ${FIRST} bytes`);
+}
+
+const FIRST = 4096;

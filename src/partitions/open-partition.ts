@@ -1,0 +1,31 @@
+/** Opens a partition of a slot: any for reading, only one of the free slot for writing. */
+
+import { UpdateError } from '../errors.ts';
+import { type OpenBlock, openBlockTarget } from '../system/block-device.ts';
+import type { DiskTarget } from '../system/block-target.ts';
+import type { Disk, FreeSlot, Partition } from './slots.ts';
+
+export type SlotRole = 'root' | 'verity';
+type Warn = Pick<OpenBlock, 'warn'>;
+
+/** For writing, alone: a mounted partition or a second writer is refused by the kernel. */
+export function openFreePartition(slot: FreeSlot, role: SlotRole, options: Warn = {}): Promise<DiskTarget> {
+  const partition = slot[role];
+  if (!partition) throw new UpdateError('partition-missing', `Slot ${slot.name} has no partition for ${role}.`);
+  return openBlockTarget(partition.path, { ...options, writable: true, exclusive: true, ...placeOf(partition) });
+}
+
+/** For reading, whoever else uses it. */
+export const openPartitionForReading = (partition: Partition, options: Warn = {}): Promise<DiskTarget> =>
+  openBlockTarget(partition.path, { ...options, writable: false, exclusive: false, ...placeOf(partition) });
+
+/** The whole disk, for a change of its table only (see `changeTable`): its partitions are mounted, so it is not taken alone. */
+export const openDiskForTable = (disk: Disk): Promise<DiskTarget> =>
+  openBlockTarget(disk.path, {
+    writable: true,
+    exclusive: false,
+    ...(disk.rdev === undefined ? { range: { offset: 0 } } : { expect: { rdev: disk.rdev } }),
+  });
+
+const placeOf = ({ rdev, offset, size }: Partition): Pick<OpenBlock, 'range' | 'expect'> =>
+  rdev === undefined ? { range: { offset, size } } : { expect: { rdev, size } };

@@ -1,0 +1,88 @@
+/** What the kernel says about the root file system and the disks: /proc and /sys, under a given root so that tests can fake them. */
+
+import { readdir, readFile, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+/** A partition (or a whole disk) as the kernel knows it. */
+export type KernelDevice = Readonly<{
+  /** `major:minor` */
+  rdev: string;
+  /** `/dev/…` */
+  path: string;
+  /** The disk it is a part of; its own number for a whole disk. */
+  disk: string;
+  /** From 1; absent for a whole disk. */
+  number?: number;
+  /** In bytes. */
+  offset: number;
+  size: number;
+  /** The label, where the kernel read the partition table itself. */
+  label?: string;
+}>;
+
+/** The devices that the file system at `/` lies on, seen through dm-verity and other layers; empty if it is on none. */
+export async function rootDevices(root = '/'): Promise<KernelDevice[]> {
+  const rdev = rootDeviceNumber(await readFile(join(root, 'proc/self/mountinfo'), 'utf8'));
+  const leaves = rdev === undefined ? [] : await leavesOf(root, rdev);
+  const devices = await Promise.all(leaves.map((leaf) => kernelDevice(root, leaf)));
+  return devices.filter((device) => device !== undefined);
+}
+
+/** `major:minor` of what is mounted at `/`, the topmost one. */
+export function rootDeviceNumber(mountinfo: string): string | undefined {
+  const mounts = mountinfo.split('\n').map((line) => line.split(' '));
+  return mounts.findLast((fields) => fields[4] === '/')?.[2];
+}
+
+/** One device; undefined where the kernel knows none of that number. */
+export async function kernelDevice(root: string, rdev: string): Promise<KernelDevice | undefined> {
+  const dir = await realpath(join(root, 'sys/dev/block', rdev)).catch(() => undefined);
+  if (dir === undefined) return undefined;
+  const number = await readLine(join(dir, 'partition'));
+  const parent = number === undefined ? rdev : await readLine(join(dirname(dir), 'dev'));
+  const uevent = (await readFile(join(dir, 'uevent'), 'utf8').catch(() => '')).split('\n');
+  const label = uevent.find((line) => line.startsWith('PARTNAME='))?.slice('PARTNAME='.length);
+  return {
+    rdev,
+    path: `/dev/${deviceName(uevent) ?? basename(dir).replaceAll('!', '/')}`,
+    disk: parent ?? rdev,
+    ...(number === undefined ? {} : { number: Number(number) }),
+    offset: KERNEL_SECTOR * Number((await readLine(join(dir, 'start'))) ?? 0),
+    size: KERNEL_SECTOR * Number((await readLine(join(dir, 'size'))) ?? 0),
+    ...(label === undefined ? {} : { label }),
+  };
+}
+
+/** All partitions of all disks. */
+export async function kernelPartitions(root = '/'): Promise<KernelDevice[]> {
+  const names = await readdir(join(root, 'sys/dev/block')).catch(() => []);
+  const devices = await Promise.all(names.sort().map((rdev) => kernelDevice(root, rdev)));
+  return devices.filter((device) => device?.number !== undefined).filter((device) => device !== undefined);
+}
+
+/** 512 or 4096. */
+export async function diskSectorSize(root: string, rdev: string): Promise<number> {
+  return Number((await readLine(join(root, 'sys/dev/block', rdev, 'queue/logical_block_size'))) ?? KERNEL_SECTOR);
+}
+
+async function leavesOf(root: string, rdev: string, depth = 0): Promise<string[]> {
+  const slaves = join(root, 'sys/dev/block', rdev, 'slaves');
+  const names = depth < MAX_LAYERS ? await readdir(slaves).catch(() => []) : [];
+  if (names.length === 0) return [rdev];
+  const below = await Promise.all(names.sort().map((name) => readLine(join(slaves, name, 'dev'))));
+  const known = below.filter((each) => each !== undefined);
+  return [...new Set((await Promise.all(known.map((each) => leavesOf(root, each, depth + 1)))).flat())];
+}
+
+const deviceName = (uevent: readonly string[]): string | undefined =>
+  uevent.find((line) => line.startsWith('DEVNAME='))?.slice('DEVNAME='.length);
+
+const readLine = (path: string): Promise<string | undefined> =>
+  readFile(path, 'utf8').then(
+    (text) => text.trim(),
+    () => undefined,
+  );
+
+// /sys counts in 512 bytes whatever the sectors of the disk are.
+const KERNEL_SECTOR = 512;
+const MAX_LAYERS = 8;
