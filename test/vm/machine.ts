@@ -29,7 +29,7 @@ export type MachineOptions = Readonly<{
 /** What the guest itself says has come up: found from its devices and os-release, not asked of Tandem. */
 export type Ready = Readonly<{ slot: SlotName; version: string; bootId: string; uptimeS: number }>;
 
-const READY = /^@@READY slot=([ab]) version=(\S+) boot=(\S+) up=(\S+)$/;
+const READY = /@@READY slot=([ab]) version=(\S+) boot=(\S+) up=(\S+)$/;
 const BOOT_MS = 240_000;
 /** A start that shows nothing for so long is one of the rare hangs under emulation; it is begun again, once. */
 const SILENT_MS = 60_000;

@@ -1,5 +1,7 @@
 /** The lines a guest has written on its serial port, over all its boots, and waiting for the next that matters. */
 
+import { stripVTControlCharacters } from 'node:util';
+
 export type SerialLine = Readonly<{ at: number; text: string }>;
 
 export type SerialLog = Readonly<{
@@ -12,8 +14,11 @@ export type SerialLog = Readonly<{
   tail(count: number): string;
 }>;
 
-/** Terminal control sequences, which firmware and systemd-boot write plenty of. */
-const CONTROL = /\u001b(?:\[[0-9;?=!]*[A-Za-z]|\][0-9;?=!a-z]*|[=>c])|[\u0000-\u0008\u000b-\u001f]/g;
+/** Firmware and systemd-boot write plenty of terminal control sequences. */
+const plain = (text: string): string =>
+  stripVTControlCharacters(text)
+    .replace(/\p{Cc}/gu, '')
+    .trim();
 
 export function createSerialLog(): SerialLog {
   const lines: SerialLine[] = [];
@@ -22,7 +27,7 @@ export function createSerialLog(): SerialLog {
   let rest = '';
 
   const add = (text: string): void => {
-    const clean = text.replace(CONTROL, '').trim();
+    const clean = plain(text);
     if (clean !== '') lines.push({ at: performance.now() - started, text: clean });
     for (const look of [...waiting]) look();
   };

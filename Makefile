@@ -1,0 +1,50 @@
+# Each target works alone on a fresh clone: it fetches what it needs first.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
+
+.PHONY: demo demo-image check test test-vm bench build docs shell
+.DEFAULT_GOAL := test
+
+# Node.js itself comes with the packages, so the machine's own may be old; npm has to be there.
+node_modules/.installed: package.json package-lock.json
+	npm ci
+	touch $@
+
+# A real system in a virtual machine updates itself, and comes back from a broken release.
+demo: node_modules/.installed
+	@if packaging/install-tools vm && node test/vm/prepare.ts; then node test/vm/demo.ts; \
+	else echo 'The virtual machine cannot be had here; the same story on a disk image:'; node test/vm/demo-image.ts; fi
+
+# The same story without a virtual machine, without root, in less than a minute.
+demo-image: node_modules/.installed
+	packaging/install-tools test
+	node test/vm/demo-image.ts
+
+check: node_modules/.installed
+	tsc
+	biome ci .
+
+test: node_modules/.installed
+	packaging/install-tools test
+	node --test --test-reporter=$(or $(REPORTER),dot) 'test/**/*.test.ts'
+
+# N=100 cuts the power that often instead of 10 times.
+test-vm: node_modules/.installed
+	packaging/install-tools vm
+	node test/vm/prepare.ts
+	node --test --test-reporter=spec --test-concurrency=2 'test/vm/*.vm.ts'
+
+# A root shell in the reference machine.
+shell: node_modules/.installed
+	packaging/install-tools vm
+	node test/vm/prepare.ts
+	node test/vm/shell.ts
+
+bench: node_modules/.installed
+	packaging/install-tools bench
+	node bench/install.ts
+
+build: node_modules/.installed
+	node packaging/build.ts
+
+docs: node_modules/.installed
+	node packaging/docs.ts
