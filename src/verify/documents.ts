@@ -3,6 +3,7 @@
 import { type ErrorCode, UpdateError } from '../errors.ts';
 import { PRODUCT_PATTERN, type Product, SHA256_PATTERN, type Sha256, VERSION_PATTERN, type Version } from '../model.ts';
 import { type Check, integer, list, literal, object, optional, record, text } from '../system/shape.ts';
+import { keyIdOf } from './keys.ts';
 import { CHANNEL_PATTERN, type RoleName } from './names.ts';
 
 export const MAX_TARGETS = 500;
@@ -32,15 +33,18 @@ const common = {
   version: integer(1),
   expires: moment,
 };
-export const publicKeyShape = object(
-  {
-    keytype: literal('ed25519'),
-    scheme: literal('ed25519'),
-    keyval: object({ public: text(HEX, '64 hex digits') }, 'ignore'),
-  },
-  'ignore',
-);
-const keys = record(SHA256_PATTERN, publicKeyShape, 64);
+export const publicKeyShape = object({
+  keytype: literal('ed25519'),
+  scheme: literal('ed25519'),
+  keyval: object({ public: text(HEX, '64 hex digits') }),
+});
+const keyTable = record(SHA256_PATTERN, publicKeyShape, 64);
+// One key under two names would count twice toward a threshold.
+const keys: typeof keyTable = (value, path) => {
+  const table = keyTable(value, path);
+  for (const [id, key] of table) if (keyIdOf(key) !== id) throw new TypeError(`${path}["${id}"] is not that key's id`);
+  return table;
+};
 const holders = { keyids: list(sha256, 16), threshold: integer(1, 16) };
 const meta = object({ version: integer(1), length: integer(1, 5_000_000), hashes: object({ sha256 }) }, 'ignore');
 const signedBy = <T>(signed: Check<T>) =>

@@ -30,8 +30,11 @@ export function publicKeyOf(key: KeyObject): PublicKey {
   return publicKeyFromHex(Buffer.from(jwk.x ?? '', 'base64url').toString('hex'));
 }
 
+/** What a signature covers: the one canonical form of a JSON value. */
+export const canonicalBytes = (value: unknown): Uint8Array => Buffer.from(canonicalize(value));
+
 /** The name of a key in metadata. */
-export const keyIdOf = (key: PublicKey): string => createHash('sha256').update(canonicalize(key)).digest('hex');
+export const keyIdOf = (key: PublicKey): string => createHash('sha256').update(canonicalBytes(key)).digest('hex');
 
 /** A signer whose private key is in this process. */
 export function localSigner(key: KeyObject): Signer {

@@ -1,0 +1,166 @@
+/** Publishes new versions of roles in the one order that never shows clients half of a change: timestamp.json last. */
+
+import { join } from 'node:path';
+import { UpdateError } from '../errors.ts';
+import type { Sha256 } from '../model.ts';
+import { type Files, replaceFile } from '../system/files.ts';
+import type { TargetEntry, TargetsDocument } from './documents.ts';
+import type { Signer } from './keys.ts';
+import { type DelegatedRole, metadataPath, type RoleName } from './names.ts';
+import { holdersOf, type Repository } from './repository.ts';
+import { digest, type Holders, signedBy, signersFor, signFile } from './signed-file.ts';
+
+/** Where and as whom a publisher works. `now` and the signers come from outside. */
+export type Publisher = Readonly<{
+  files: Files;
+  /** The folder of the repository. */
+  dir: string;
+  now: Date;
+  signers: readonly Signer[];
+  lifetimeDays?: Partial<Record<RoleName, number>>;
+}>;
+
+export const LIFETIME_DAYS: Readonly<Record<RoleName, number>> = {
+  root: 365,
+  targets: 180,
+  releases: 180,
+  channels: 90,
+  snapshot: 14,
+  timestamp: 2,
+};
+
+/** New content of roles. Only what changes is named; snapshot and timestamp follow by themselves. */
+export type Changes = Readonly<{
+  targets?: Delegations;
+  releases?: ReadonlyMap<string, TargetEntry>;
+  channels?: ReadonlyMap<string, TargetEntry>;
+  /** Who signs a role from now on, where that differs from what the repository says: while a key is replaced. */
+  holders?: Partial<Record<RoleName, Holders>>;
+}>;
+
+export type Delegations = NonNullable<TargetsDocument['signed']['delegations']>;
+
+/** Signs and writes the changes; a crash after any step leaves the old or the new repository. */
+export async function publish(publisher: Publisher, repository: Repository, changes: Changes): Promise<void> {
+  const written = new Map<string, Uint8Array>();
+  const meta = new Map<string, object>(repository.snapshot.document.signed.meta);
+  for (const role of ['targets', 'releases', 'channels'] as const) {
+    if (changes[role] === undefined) continue;
+    const version = (repository.snapshot.document.signed.meta.get(`${role}.json`)?.version ?? 0) + 1;
+    const part = { ...partOf(role, repository, changes), ...common(publisher, role, version) };
+    const bytes = await signed(publisher, repository, changes, role, part);
+    written.set(metadataPath(role, version), bytes);
+    meta.set(`${role}.json`, metaOf(version, bytes));
+  }
+  await publishSnapshot(publisher, repository, changes, meta, written);
+}
+
+/** Signs timestamp.json again, and the snapshot too where asked. */
+export async function republish(publisher: Publisher, repository: Repository, withSnapshot: boolean): Promise<void> {
+  if (withSnapshot) return publish(publisher, repository, {});
+  await publishTimestamp(
+    publisher,
+    repository,
+    {},
+    repository.timestamp.document.signed.meta['snapshot.json'],
+    new Map(),
+  );
+}
+
+/** What every role's document begins with. */
+export const common = (publisher: Pick<Publisher, 'now' | 'lifetimeDays'>, role: RoleName, version: number) => ({
+  _type: role === 'releases' || role === 'channels' ? 'targets' : role,
+  spec_version: '1.0.31',
+  version,
+  expires: expiry(publisher, role),
+});
+
+/** How a parent names a metadata file. */
+export const metaOf = (version: number, bytes: Uint8Array) => ({
+  version,
+  length: bytes.length,
+  hashes: { sha256: digest(bytes) },
+});
+
+/** The JSON of a targets role. */
+export const listing = (targets: ReadonlyMap<string, TargetEntry>) => ({ targets: Object.fromEntries(targets) });
+
+/** The JSON of the top role, which lists nothing itself. */
+export const delegating = (delegations: Delegations) => ({
+  targets: {},
+  delegations: { keys: Object.fromEntries(delegations.keys), roles: delegations.roles },
+});
+
+/** The entry of a file in a targets role. */
+export const entryOf = (length: number, sha256: Sha256, custom?: object): TargetEntry => ({
+  length,
+  hashes: { sha256 },
+  ...(custom === undefined ? {} : { custom }),
+});
+
+function expiry(publisher: Pick<Publisher, 'now' | 'lifetimeDays'>, role: RoleName): string {
+  const days = publisher.lifetimeDays?.[role] ?? LIFETIME_DAYS[role];
+  if (!(days > 0)) throw new UpdateError('expiry-too-near', `A lifetime of ${days} days for ${role} makes no sense.`);
+  const end = new Date(publisher.now.getTime() + days * 86_400_000);
+  return `${end.toISOString().slice(0, 19)}Z`;
+}
+
+function partOf(role: 'targets' | DelegatedRole, repository: Repository, changes: Changes): object {
+  if (role !== 'targets') return listing(changes[role] ?? repository[role].document.signed.targets);
+  const delegations = changes.targets ?? repository.targets.document.signed.delegations;
+  return delegations === undefined ? { targets: {} } : delegating(delegations);
+}
+
+async function publishSnapshot(
+  publisher: Publisher,
+  repository: Repository,
+  changes: Changes,
+  meta: ReadonlyMap<string, object>,
+  written: Map<string, Uint8Array>,
+): Promise<void> {
+  const version = repository.snapshot.document.signed.version + 1;
+  const part = { ...common(publisher, 'snapshot', version), meta: Object.fromEntries(meta) };
+  const bytes = await signed(publisher, repository, changes, 'snapshot', part);
+  written.set(metadataPath('snapshot', version), bytes);
+  await publishTimestamp(publisher, repository, changes, metaOf(version, bytes), written);
+}
+
+async function publishTimestamp(
+  publisher: Publisher,
+  repository: Repository,
+  changes: Changes,
+  snapshot: object,
+  written: Map<string, Uint8Array>,
+): Promise<void> {
+  const version = repository.timestamp.document.signed.version + 1;
+  const part = { ...common(publisher, 'timestamp', version), meta: { 'snapshot.json': snapshot } };
+  // Everything is signed before the first file is written: a missing key or a wrong passphrase changes nothing.
+  written.set(metadataPath('timestamp', version), await signed(publisher, repository, changes, 'timestamp', part));
+  for (const [path, bytes] of written) await replaceFile(publisher.files, join(publisher.dir, path), bytes);
+}
+
+async function signed(
+  publisher: Publisher,
+  repository: Repository,
+  changes: Changes,
+  role: Exclude<RoleName, 'root'>,
+  part: object,
+): Promise<Uint8Array> {
+  const holders = changes.holders?.[role] ?? holdersOf(repository, role);
+  const signers = signersFor(role, holders, publisher.signers);
+  checkOwn(repository, role, publisher.signers);
+  return signFile(part, signers);
+}
+
+/**
+ * What is signed again must have been signed by one of our keys before: someone who can write the folder, even its root.json,
+ * must not get an entry of his own signed.
+ */
+function checkOwn(repository: Repository, role: Exclude<RoleName, 'root'>, signers: readonly Signer[]): void {
+  const ours = new Map(signers.map((signer) => [signer.keyId, signer.publicKey]));
+  if (signedBy(repository[role].bytes, ours).size > 0) return;
+  throw new UpdateError(
+    'repository-damaged',
+    `The current ${role}.json was signed by none of the given keys; it is not signed again on trust. Give the key that signed it.`,
+  );
+}

@@ -1,0 +1,217 @@
+/** What a publisher does with a repository: add a bundle, offer it in a channel, take it away, keep it fresh. */
+
+import { createHash } from 'node:crypto';
+import { basename, dirname, join } from 'node:path';
+import { UpdateError } from '../errors.ts';
+import type { Product, Sha256, Version } from '../model.ts';
+import { moveFile, removeFile, removeTemporaries, replaceFile } from '../system/files.ts';
+import {
+  type ChannelDocument,
+  channelShape,
+  MAX_TARGETS,
+  type ReleaseEntry,
+  readDocument,
+  releaseShape,
+  type TargetEntry,
+} from './documents.ts';
+import { CHANNEL_PATTERN, channelPath, releasePath, storedPath } from './names.ts';
+import { entryOf, type Publisher, publish, republish } from './publish.ts';
+import { type Repository, readRepository } from './repository.ts';
+import { digest } from './signed-file.ts';
+
+/** What a bundle says about itself, once every byte of it has been checked. */
+export type BundleFacts = Omit<ReleaseEntry, 'schema'>;
+
+/** A whole bundle to be published, and the check that it must pass as it lies in the repository. */
+export type Candidate = Readonly<{
+  bytes: AsyncIterable<Uint8Array>;
+  check: (path: string) => Promise<BundleFacts>;
+}>;
+
+/** Copies the bundle into the repository, checks the copy, and signs it into `releases`. Doing it twice changes nothing. */
+export async function addBundle(publisher: Publisher, candidate: Candidate): Promise<ReleaseEntry> {
+  const repository = await readRepository(publisher.files, publisher.dir);
+  const incoming = join(publisher.dir, 'targets', INCOMING);
+  await removeTemporaries(publisher.files, dirname(incoming));
+  const copy = await copyIn(publisher, candidate.bytes, incoming);
+  try {
+    const release: ReleaseEntry = { schema: 1, ...(await candidate.check(incoming)) };
+    const path = releasePath(release.product, release.version);
+    const known = repository.releases.document.signed.targets;
+    if (known.get(path)?.hashes.sha256 === copy.sha256) return release;
+    refuseRelease(release, path, known);
+    const stored = join(publisher.dir, storedPath(path, copy.sha256));
+    await publisher.files.makeDir(dirname(stored));
+    await publisher.files.syncDir(dirname(dirname(stored)));
+    await moveFile(publisher.files, incoming, stored);
+    await publish(publisher, repository, {
+      releases: new Map([...known, [path, entryOf(copy.size, copy.sha256, release)]]),
+    });
+    return release;
+  } finally {
+    await publisher.files.remove(incoming);
+  }
+}
+
+export type Promotion = Readonly<{ channel: string; version: Version; product?: Product; allowDowngrade?: boolean }>;
+
+/** Offers a published release in a channel. */
+export async function promote(publisher: Publisher, promotion: Promotion): Promise<ChannelDocument> {
+  const { channel, version } = promotion;
+  if (!CHANNEL_PATTERN.test(channel))
+    throw new UpdateError(
+      'usage',
+      `"${channel}" cannot be a channel: lower-case letters, digits and dashes, at most 32.`,
+    );
+  const repository = await readRepository(publisher.files, publisher.dir);
+  const release = findRelease(repository, version, promotion.product);
+  const before = await channelDocument(publisher, repository, channel);
+  if (before !== undefined) {
+    if (before.version === version && before.product === release.product) return before;
+    refuseOlder(before, release, promotion.allowDowngrade ?? false);
+  }
+  const { product, counter } = release;
+  const published = `${publisher.now.toISOString().slice(0, 19)}Z`;
+  const document: ChannelDocument = { schema: 1, channel, product, version, counter, published };
+  await publishChannel(publisher, repository, document);
+  return document;
+}
+
+/** Takes a release out of the repository, and then its file. */
+export async function removeRelease(publisher: Publisher, version: Version, product?: Product): Promise<void> {
+  const repository = await readRepository(publisher.files, publisher.dir);
+  const release = findRelease(repository, version, product);
+  for (const path of repository.channels.document.signed.targets.keys()) {
+    const document = await channelDocument(publisher, repository, basename(path, '.json'));
+    if (document?.version === version && document.product === release.product)
+      throw new UpdateError('release-in-use', `The channel ${document.channel} offers ${release.product} ${version}.`);
+  }
+  const path = releasePath(release.product, version);
+  const releases = new Map(repository.releases.document.signed.targets);
+  const entry = releases.get(path);
+  releases.delete(path);
+  await publish(publisher, repository, { releases });
+  if (entry) await removeFile(publisher.files, join(publisher.dir, storedPath(path, entry.hashes.sha256)));
+}
+
+/** Signs the timestamp again, and the snapshot when half of its life is over. */
+export async function refreshRepository(publisher: Publisher): Promise<Repository> {
+  const repository = await readRepository(publisher.files, publisher.dir);
+  const left = Date.parse(repository.snapshot.document.signed.expires) - publisher.now.getTime();
+  await republish(publisher, repository, left < SNAPSHOT_MARGIN_MS);
+  return readRepository(publisher.files, publisher.dir);
+}
+
+/** The releases in a repository; entries that lack something are left out. */
+export const releasesIn = (repository: Repository): ReleaseEntry[] =>
+  [...repository.releases.document.signed.targets.values()].flatMap((entry) => releaseOf(entry) ?? []);
+
+/** The document of a channel as the publisher's disk has it. */
+export async function channelDocument(
+  publisher: Pick<Publisher, 'files' | 'dir'>,
+  repository: Repository,
+  channel: string,
+): Promise<ChannelDocument | undefined> {
+  const path = channelPath(channel);
+  const entry = repository.channels.document.signed.targets.get(path);
+  if (entry === undefined) return undefined;
+  const bytes = await publisher.files.read(join(publisher.dir, storedPath(path, entry.hashes.sha256)));
+  if (bytes === undefined || digest(bytes) !== entry.hashes.sha256)
+    throw new UpdateError('repository-damaged', `The document of the channel ${channel} is missing or changed.`);
+  return readDocument(bytes, entry.length, 'repository-damaged', path, channelShape);
+}
+
+const INCOMING = 'incoming.tandem-new';
+const SNAPSHOT_MARGIN_MS = 7 * 86_400_000;
+
+async function copyIn(
+  publisher: Publisher,
+  bytes: AsyncIterable<Uint8Array>,
+  path: string,
+): Promise<{ size: number; sha256: Sha256 }> {
+  const hash = createHash('sha256');
+  let size = 0;
+  await publisher.files.write(
+    path,
+    (async function* () {
+      for await (const chunk of bytes) {
+        hash.update(chunk);
+        size += chunk.length;
+        yield chunk;
+      }
+    })(),
+  );
+  await publisher.files.syncFile(path);
+  return { size, sha256: hash.digest('hex') as Sha256 };
+}
+
+function refuseRelease(release: ReleaseEntry, path: string, known: ReadonlyMap<string, TargetEntry>): void {
+  if (known.has(path))
+    throw new UpdateError('release-exists', `${release.product} ${release.version} is published with other bytes.`);
+  if (known.size >= MAX_TARGETS)
+    throw new UpdateError(
+      'repository-full',
+      `The repository lists ${known.size} releases, the most that clients accept.`,
+    );
+  const same = [...known.values()]
+    .map(releaseOf)
+    .find(
+      (one) =>
+        one?.product === release.product &&
+        one.architecture === release.architecture &&
+        one.counter === release.counter,
+    );
+  if (same)
+    throw new UpdateError(
+      'release-exists',
+      `${release.product} ${same.version} has the counter ${release.counter} already; ${release.version} needs a higher one.`,
+    );
+}
+
+const releaseOf = (entry: TargetEntry): ReleaseEntry | undefined => {
+  try {
+    return releaseShape(entry.custom, 'custom');
+  } catch {
+    return undefined;
+  }
+};
+
+function findRelease(repository: Repository, version: Version, product: Product | undefined): ReleaseEntry {
+  const found = releasesIn(repository).filter(
+    (one) => one.version === version && (product === undefined || one.product === product),
+  );
+  const [only] = found;
+  if (only === undefined) throw new UpdateError('release-unknown', `The repository has no release ${version}.`);
+  if (found.length > 1)
+    throw new UpdateError(
+      'usage',
+      `${found.map((one) => one.product).join(' and ')} have a release ${version}: add --product.`,
+    );
+  return only;
+}
+
+function refuseOlder(before: ChannelDocument, release: ReleaseEntry, allowDowngrade: boolean): void {
+  if (before.product !== release.product)
+    throw new UpdateError(
+      'usage',
+      `The channel ${before.channel} is for ${before.product}, not for ${release.product}.`,
+    );
+  if (release.counter < before.counter && !allowDowngrade)
+    throw new UpdateError(
+      'release-older',
+      `The channel ${before.channel} offers ${before.version} (counter ${before.counter}); ${release.version} has counter ${release.counter}.`,
+    );
+}
+
+async function publishChannel(publisher: Publisher, repository: Repository, document: ChannelDocument): Promise<void> {
+  const path = channelPath(document.channel);
+  const bytes = Buffer.from(`${JSON.stringify(document)}\n`);
+  const entry = entryOf(bytes.length, digest(bytes));
+  const stored = join(publisher.dir, storedPath(path, entry.hashes.sha256));
+  await publisher.files.makeDir(dirname(stored));
+  await publisher.files.syncDir(dirname(dirname(stored)));
+  await replaceFile(publisher.files, stored, bytes);
+  await publish(publisher, repository, {
+    channels: new Map([...repository.channels.document.signed.targets, [path, entry]]),
+  });
+}

@@ -1,0 +1,124 @@
+/** A repository as it lies on the publisher's disk: read whole, every signature checked before anything is signed again. */
+
+import { join } from 'node:path';
+import { UpdateError } from '../errors.ts';
+import type { Files } from '../system/files.ts';
+import type { Check } from '../system/shape.ts';
+import {
+  LIMITS,
+  type RootDocument,
+  readDocument,
+  rootShape,
+  type SnapshotDocument,
+  snapshotShape,
+  type TargetsDocument,
+  type TimestampDocument,
+  targetsShape,
+  timestampShape,
+} from './documents.ts';
+import type { PublicKey } from './keys.ts';
+import { DELEGATED_ROLES, type DelegatedRole, metadataPath, PATH_PATTERNS, type RoleName } from './names.ts';
+import { digest, type Holders, signedBy } from './signed-file.ts';
+
+export type RoleFile<T> = Readonly<{ document: T; bytes: Uint8Array }>;
+
+export type Repository = Readonly<{
+  root: RoleFile<RootDocument>;
+  timestamp: RoleFile<TimestampDocument>;
+  snapshot: RoleFile<SnapshotDocument>;
+  targets: RoleFile<TargetsDocument>;
+  releases: RoleFile<TargetsDocument>;
+  channels: RoleFile<TargetsDocument>;
+}>;
+
+/** The top role lists no files itself. */
+export const NO_PATHS = /^(?!)/;
+
+/** Reads the repository in `dir`. */
+export async function readRepository(files: Files, dir: string): Promise<Repository> {
+  const root = await readRole(files, dir, 'root', await rootVersion(files, dir), rootShape);
+  checkSigned(root, 'root', root.document.signed.roles.root, root.document.signed.keys);
+  const timestamp = await readRole(files, dir, 'timestamp', 0, timestampShape);
+  const snapshotMeta = timestamp.document.signed.meta['snapshot.json'];
+  const snapshot = await readRole(
+    files,
+    dir,
+    'snapshot',
+    snapshotMeta.version,
+    snapshotShape,
+    snapshotMeta.hashes.sha256,
+  );
+  const read = (role: 'targets' | DelegatedRole) => {
+    const meta = snapshot.document.signed.meta.get(`${role}.json`);
+    if (meta === undefined) throw damaged(`snapshot ${snapshotMeta.version} does not name ${role}.json`);
+    const paths = role === 'targets' ? NO_PATHS : PATH_PATTERNS[role];
+    return readRole(files, dir, role, meta.version, targetsShape(paths), meta.hashes.sha256);
+  };
+  const targets = await read('targets');
+  const repository = {
+    root,
+    timestamp,
+    snapshot,
+    targets,
+    releases: await read('releases'),
+    channels: await read('channels'),
+  };
+  for (const role of ['targets', 'snapshot', 'timestamp', ...DELEGATED_ROLES] as const)
+    checkSigned(repository[role], role, holdersOf(repository, role), keysFor(repository, role));
+  return repository;
+}
+
+/** Whose signatures a role needs. */
+export function holdersOf(repository: Pick<Repository, 'root' | 'targets'>, role: RoleName): Holders {
+  if (role !== 'releases' && role !== 'channels') return repository.root.document.signed.roles[role];
+  const found = repository.targets.document.signed.delegations?.roles.find((one) => one.name === role);
+  if (found === undefined) throw damaged(`targets.json does not delegate to ${role}`);
+  return found;
+}
+
+/** The public keys among which a role's holders are found. */
+export function keysFor(
+  repository: Pick<Repository, 'root' | 'targets'>,
+  role: RoleName,
+): ReadonlyMap<string, PublicKey> {
+  if (role !== 'releases' && role !== 'channels') return repository.root.document.signed.keys;
+  return repository.targets.document.signed.delegations?.keys ?? new Map();
+}
+
+async function rootVersion(files: Files, dir: string): Promise<number> {
+  const names = await files.list(join(dir, 'metadata'));
+  const versions = names.map((name) => Number(/^(\d{1,9})\.root\.json$/.exec(name)?.[1] ?? 0));
+  const newest = Math.max(0, ...versions);
+  if (newest === 0)
+    throw new UpdateError('repository-missing', `${dir} holds no repository: no root.json in its metadata.`);
+  return newest;
+}
+
+async function readRole<T>(
+  files: Files,
+  dir: string,
+  role: RoleName,
+  version: number,
+  shape: Check<T>,
+  sha256?: string,
+): Promise<RoleFile<T>> {
+  const path = metadataPath(role, version);
+  const bytes = await files.read(join(dir, path));
+  if (bytes === undefined) throw damaged(`${path} is missing`);
+  if (sha256 !== undefined && digest(bytes) !== sha256) throw damaged(`${path} is not the file that its parent names`);
+  return { document: readDocument(bytes, LIMITS[role], 'repository-damaged', path, shape), bytes };
+}
+
+function checkSigned(
+  file: RoleFile<unknown>,
+  role: RoleName,
+  holders: Holders,
+  keys: ReadonlyMap<string, PublicKey>,
+): void {
+  const valid = [...signedBy(file.bytes, keys)].filter((id) => holders.keyids.includes(id));
+  if (valid.length < holders.threshold)
+    throw damaged(`${role}.json is signed by ${valid.length} of the ${holders.threshold} keys that it needs`);
+}
+
+const damaged = (what: string): UpdateError =>
+  new UpdateError('repository-damaged', `The repository is damaged: ${what}.`);
