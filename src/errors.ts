@@ -49,6 +49,12 @@ export const ERRORS = {
     'Run it again; what was done is kept.',
   ),
   // agent
+  'read-back-mismatch': entry(
+    7,
+    'later',
+    'What lies on the disk is not what was written to it.',
+    'The slot stays unbootable and is written anew; if it happens again, replace the disk.',
+  ),
   'wrong-product': entry(
     5,
     'later',
