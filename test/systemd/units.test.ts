@@ -1,0 +1,106 @@
+/** The units are what systemd accepts, and keep what was promised of them. */
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+const UNITS = join(import.meta.dirname, '..', '..', 'systemd');
+const SYSTEM_UNITS = '/usr/lib/systemd/system';
+const MOST_EXPOSURE = 2.5;
+
+const unit = (name: string): Promise<string> => readFile(join(UNITS, name), 'utf8');
+
+function tool(program: string, args: readonly string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
+  assert.equal(status, 0, error?.message ?? `${program} ${args.join(' ')}:\n${stdout}${stderr}`);
+  return stdout + stderr;
+}
+
+async function inDir(check: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-units-'));
+  try {
+    await check(dir);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+test(`the agent's exposure is at most ${MOST_EXPOSURE} of 10`, (t) => {
+  const said = tool('systemd-analyze', ['security', '--offline=true', join(UNITS, 'tandem-agent.service')]);
+  const [, exposure] = /Overall exposure level for tandem-agent.service: ([0-9.]+)/.exec(said) ?? [];
+  t.diagnostic(`exposure of tandem-agent.service: ${exposure}`);
+  assert.ok(Number(exposure) <= MOST_EXPOSURE, `exposure is ${exposure}`);
+});
+
+test('systemd finds no fault in any unit', async () => {
+  await inDir(async (root) => {
+    await cp(SYSTEM_UNITS, join(root, SYSTEM_UNITS), { recursive: true, verbatimSymlinks: true });
+    for (const program of ['usr/bin/updatectl', 'usr/lib/tandem/tandem-dead-man']) {
+      await mkdir(join(root, program, '..'), { recursive: true });
+      await writeFile(join(root, program), '');
+      await chmod(join(root, program), 0o755);
+    }
+    const names = (await readdir(UNITS)).filter((name) => /\.(service|timer)$/.test(name));
+    assert.equal(names.length, 4);
+    for (const name of names) await cp(join(UNITS, name), join(root, SYSTEM_UNITS, name));
+    const paths = names.map((name) => join(SYSTEM_UNITS, name));
+    const said = tool('systemd-analyze', ['verify', '--man=no', `--root=${root}`, ...paths]);
+    assert.deepEqual(
+      said.split('\n').filter((line) => line.includes('tandem')),
+      [],
+    );
+  });
+});
+
+test('the agent is not ordered after boot-complete.target, which waits for its verdict', async () => {
+  const settings = (await unit('tandem-agent.service')).split('\n').filter((line) => !line.startsWith('#'));
+  assert.ok(!settings.some((line) => line.includes('boot-complete')));
+  const confirm = await unit('tandem-confirm.service');
+  for (const line of ['Before=boot-complete.target', 'RequiredBy=boot-complete.target', 'After=tandem-agent.service'])
+    assert.ok(confirm.split('\n').includes(line), line);
+});
+
+test('the agent is started again for ever, and its watchdog watches', async () => {
+  const agent = await unit('tandem-agent.service');
+  for (const line of [
+    'Restart=always',
+    'StartLimitIntervalSec=0',
+    'Type=notify',
+    'NotifyAccess=all',
+    'WatchdogSec=3min',
+  ])
+    assert.ok(agent.split('\n').includes(line), line);
+  assert.ok(agent.indexOf('StartLimitIntervalSec') < agent.indexOf('[Service]'), 'StartLimit belongs to [Unit]');
+  assert.doesNotMatch(agent, /^MemoryDenyWriteExecute=/m);
+});
+
+test('the dead man waits longer than whoever waits for the verdict', async () => {
+  const minutes = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1]);
+  const [confirm, timer] = [await unit('tandem-confirm.service'), await unit('tandem-dead-man.timer')];
+  const wait = minutes(confirm, /--timeout (\d+)min/);
+  const limit = minutes(confirm, /TimeoutStartSec=(\d+)min/);
+  const deadMan = minutes(timer, /OnActiveSec=(\d+)min/);
+  assert.ok(wait < limit && limit < deadMan, `${wait} ${limit} ${deadMan}`);
+});
+
+test('the group and the folders are made by the tools that read our files', async () => {
+  await inDir(async (root) => {
+    await mkdir(join(root, 'etc'));
+    tool('systemd-sysusers', [`--root=${root}`, join(UNITS, 'tandem.sysusers')]);
+    assert.match(await readFile(join(root, 'etc/group'), 'utf8'), /^tandem:/m);
+    tool('systemd-tmpfiles', ['--create', `--root=${root}`, join(UNITS, 'tandem.tmpfiles')]);
+    assert.deepEqual((await readdir(join(root, 'run'))).concat(await readdir(join(root, 'var/lib'))), [
+      'tandem',
+      'tandem',
+    ]);
+  });
+});
+
+test('every unit that is to be enabled is in the preset', async () => {
+  const preset = await unit('tandem.preset');
+  for (const name of await readdir(UNITS))
+    assert.equal((await unit(name)).includes('[Install]'), preset.includes(`enable ${name}\n`), name);
+});
