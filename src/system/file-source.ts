@@ -33,7 +33,8 @@ const PIECE = 1024 * 1024;
 /** `O_NONBLOCK`: opening a pipe must not wait for a writer. */
 const openRegular = (path: string): Promise<FileHandle> =>
   open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
-    throw unreadable(path, REASONS[error.code ?? ''] ?? `it cannot be opened (${error.code})`);
+    const why = REASONS[error.code ?? ''] ?? `it cannot be opened (${error.code})`;
+    throw unreadable(path, why, error.code === 'ENOENT' ? { missing: 1 } : {});
   });
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -63,4 +64,5 @@ async function* pieces(
   }
 }
 
-const unreadable = (path: string, why: string): UpdateError => new UpdateError('source-unreadable', `${path}: ${why}.`);
+const unreadable = (path: string, why: string, details: Record<string, number> = {}): UpdateError =>
+  new UpdateError('source-unreadable', `${path}: ${why}.`, { details });

@@ -156,6 +156,7 @@ export function readDocument<T>(bytes: Uint8Array, limit: number, code: ErrorCod
     if (twice !== undefined) throw new TypeError(`it has the key ${JSON.stringify(twice)} twice`);
     return check(value, name);
   } catch (error) {
+    if (error instanceof UpdateError) throw error;
     throw new UpdateError(code, `${name}: ${error instanceof Error ? error.message : String(error)}.`);
   }
 }

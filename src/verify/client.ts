@@ -1,0 +1,218 @@
+/** The trusted view of a repository: which releases and channels it has, proved down from the root in the image. */
+
+import { UpdateError } from '../errors.ts';
+import type { Product, Release, Sha256, Version } from '../model.ts';
+import { type Files, moveFile, removeTemporaries, replaceFile } from '../system/files.ts';
+import type { Log } from '../system/log.ts';
+import {
+  type ChannelDocument,
+  channelShape,
+  LIMITS,
+  readDocument,
+  releaseShape,
+  type TargetEntry,
+  type TargetsDocument,
+} from './documents.ts';
+import { type Floors, floorsFile, NO_FLOORS, readFloors } from './floors.ts';
+import type { MetadataFetch } from './metadata-fetch.ts';
+import { CHANNEL_PATTERN, channelPath, releasePath, storedPath } from './names.ts';
+import { type Poll, refreshRole, refreshTop } from './refresh.ts';
+import { digest } from './signed-file.ts';
+import { checkStrictly, readTargets } from './strict-check.ts';
+
+export type TrustOptions = Readonly<{
+  files: Files;
+  /** Where accepted metadata is kept. */
+  metadataDir: string;
+  /** Where the floors are kept; best not in `metadataDir`, so that they outlive it. */
+  floorsPath: string;
+  /** root.json from the image. */
+  embeddedRoot: Uint8Array;
+  fetch: MetadataFetch;
+  /** When the image was built: no clock may show an earlier time. */
+  builtAt?: Date;
+  log: Log;
+}>;
+
+export interface Trust {
+  /** One poll. `now` is the time by which everything is judged. */
+  refresh(now: Date, signal: AbortSignal): Promise<TrustedRepository>;
+  /** The highest release counter that ran on this host; 0 where none is known. */
+  counterFloor(product: Product): Promise<number>;
+  /** Remembers that a release with this counter runs here and is confirmed. */
+  raiseCounter(product: Product, counter: number): Promise<void>;
+}
+
+export interface TrustedRepository {
+  /** The document of a channel; `channel-unknown` where there is none. */
+  channel(name: string): Promise<ChannelDocument>;
+  /** A release; `release-unknown` where there is none, `target-incomplete` where its entry lacks something. */
+  release(product: Product, version: Version): Promise<TrustedRelease>;
+  /** Every complete release. */
+  releases(): readonly TrustedRelease[];
+  /** The metadata that expires first: time to warn before it does. */
+  readonly expires: Readonly<{ role: string; at: Date }>;
+}
+
+export type TrustedRelease = Readonly<{
+  release: Release & Readonly<{ counter: number; manifest: Sha256 }>;
+  architecture: 'x86-64' | 'arm64';
+  minAgent: string;
+  manifest: Readonly<{ sha256: Sha256; size: number }>;
+  /** Where its bundle lies, from the repository's top. */
+  bundle: Readonly<{ path: string; size: number; sha256: Sha256 }>;
+}>;
+
+/** Trust in one repository. */
+export const createTrust = (options: TrustOptions): Trust => ({
+  refresh: (now, signal) => refresh(options, now, signal),
+  counterFloor: async (product) => (await loadFloors(options)).counters.get(product) ?? 0,
+  raiseCounter: async (product, counter) => {
+    const floors = await loadFloors(options);
+    if ((floors.counters.get(product) ?? 0) >= counter) return;
+    await saveFloors(options, { ...floors, counters: new Map([...floors.counters, [product, counter]]) });
+  },
+});
+
+/** The release whose manifest has this digest: whether a loose bundle is one of the repository's. */
+export function acceptBundle(trusted: TrustedRepository, manifest: Sha256): TrustedRelease {
+  const found = trusted.releases().find((one) => one.manifest.sha256 === manifest);
+  if (found === undefined)
+    throw new UpdateError(
+      'release-unknown',
+      `No release of the repository has the manifest ${manifest.slice(0, 12)}….`,
+    );
+  return found;
+}
+
+// A clock that was a little ahead at the last poll and was then corrected must not stop updates.
+const CLOCK_SLACK_MS = 86_400_000;
+
+async function refresh(options: TrustOptions, now: Date, signal: AbortSignal): Promise<TrustedRepository> {
+  const { files, metadataDir: dir, fetch, log } = options;
+  const floors = { current: await loadFloors(options) };
+  checkClock(options, floors.current, now);
+  await files.makeDir(dir);
+  await removeTemporaries(files, dir);
+  const before = floors.current;
+  const poll: Poll = { files, dir, fetch, check: checkStrictly, log, now, signal, floors };
+  try {
+    const session = await refreshTop(poll, checkedRoot(options.embeddedRoot));
+    const targets = readTargets('targets', await refreshRole(poll, session, 'targets', 'root'));
+    const releases = readTargets('releases', await refreshRole(poll, session, 'releases', 'targets'));
+    const channels = readTargets('channels', await refreshRole(poll, session, 'channels', 'targets'));
+    floors.current = { ...floors.current, latest: `${now.toISOString().slice(0, 19)}Z` };
+    return view(
+      { ...options, signal },
+      { ...session.expiries(), ...expiries({ targets, releases, channels }) },
+      releases,
+      channels,
+    );
+  } finally {
+    if (floors.current !== before) await saveFloors(options, floors.current);
+  }
+}
+
+function checkedRoot(bytes: Uint8Array): Uint8Array {
+  try {
+    checkStrictly('root', bytes);
+    return bytes;
+  } catch (error) {
+    throw new UpdateError('trust-root-invalid', error instanceof Error ? error.message : String(error));
+  }
+}
+
+function checkClock({ builtAt }: TrustOptions, { latest }: Floors, now: Date): void {
+  const floor = Math.max(builtAt?.getTime() ?? 0, latest === undefined ? 0 : Date.parse(latest));
+  if (now.getTime() >= floor - CLOCK_SLACK_MS) return;
+  const shown = now.toISOString().slice(0, 19);
+  const known = new Date(floor).toISOString().slice(0, 19);
+  throw new UpdateError('clock-not-set', `The local clock shows ${shown}Z, but it must be later than ${known}Z.`);
+}
+
+async function loadFloors({ files, floorsPath, log }: TrustOptions): Promise<Floors> {
+  const bytes = await files.read(floorsPath);
+  if (bytes === undefined) return NO_FLOORS;
+  try {
+    return readFloors(bytes);
+  } catch (error) {
+    log.warn({ path: floorsPath, reason: String(error) }, 'The floors file is damaged; it is put aside.');
+    await moveFile(files, floorsPath, `${floorsPath}.damaged`);
+    return NO_FLOORS;
+  }
+}
+
+const saveFloors = ({ files, floorsPath }: TrustOptions, floors: Floors): Promise<void> =>
+  replaceFile(files, floorsPath, floorsFile(floors));
+
+const expiries = (roles: Readonly<Record<string, TargetsDocument>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(roles).map(([role, document]) => [role, document.signed.expires]));
+
+type Source = TrustOptions & Readonly<{ signal: AbortSignal }>;
+
+function view(
+  source: Source,
+  expiry: Readonly<Record<string, string>>,
+  releases: TargetsDocument,
+  channels: TargetsDocument,
+): TrustedRepository {
+  const first = Object.entries(expiry).sort(([, one], [, other]) => Date.parse(one) - Date.parse(other))[0];
+  return {
+    channel: (name) => channel(source, channels, name),
+    release: async (product, version) => {
+      const path = releasePath(product, version);
+      const entry = releases.signed.targets.get(path);
+      if (entry === undefined) throw new UpdateError('release-unknown', `The repository has no ${product} ${version}.`);
+      return trustedRelease(path, entry);
+    },
+    releases: () => [...releases.signed.targets].flatMap(([path, entry]) => complete(source.log, path, entry)),
+    expires: { role: first?.[0] ?? 'root', at: new Date(first?.[1] ?? 0) },
+  };
+}
+
+async function channel(source: Source, channels: TargetsDocument, name: string): Promise<ChannelDocument> {
+  const path = channelPath(name);
+  const entry = CHANNEL_PATTERN.test(name) ? channels.signed.targets.get(path) : undefined;
+  if (entry === undefined) throw new UpdateError('channel-unknown', `The repository has no channel "${name}".`);
+  if (entry.length > LIMITS.channel) throw new UpdateError('target-incomplete', `${path} has ${entry.length} bytes.`);
+  const stored = storedPath(path, entry.hashes.sha256);
+  const bytes = await source.fetch(stored, entry.length, source.signal);
+  if (bytes === undefined) throw new UpdateError('not-found-on-server', `The repository has no ${stored}.`);
+  if (bytes.length !== entry.length || digest(bytes) !== entry.hashes.sha256)
+    throw new UpdateError('server-file-changed', `${stored} is not the file that the metadata names.`);
+  const document = readDocument(bytes, LIMITS.channel, 'target-incomplete', path, channelShape);
+  if (document.channel !== name)
+    throw new UpdateError('target-incomplete', `${path} is the document of the channel "${document.channel}".`);
+  return document;
+}
+
+function complete(log: Log, path: string, entry: TargetEntry): TrustedRelease[] {
+  try {
+    return [trustedRelease(path, entry)];
+  } catch (error) {
+    log.warn({ path, reason: String(error) }, 'A release is left out.');
+    return [];
+  }
+}
+
+function trustedRelease(path: string, entry: TargetEntry): TrustedRelease {
+  const facts = factsOf(path, entry);
+  const { product, version, counter, architecture, minAgent, manifest } = facts;
+  if (releasePath(product, version) !== path)
+    throw new UpdateError('target-incomplete', `The entry ${path} describes ${product} ${version}.`);
+  return {
+    release: { product, version, counter, manifest: manifest.sha256 },
+    architecture,
+    minAgent,
+    manifest,
+    bundle: { path: storedPath(path, entry.hashes.sha256), size: entry.length, sha256: entry.hashes.sha256 },
+  };
+}
+
+function factsOf(path: string, entry: TargetEntry) {
+  try {
+    return releaseShape(entry.custom, 'custom');
+  } catch (error) {
+    throw new UpdateError('target-incomplete', `The entry ${path}: ${error instanceof Error ? error.message : error}.`);
+  }
+}

@@ -1,0 +1,174 @@
+/** One poll of a repository: from the root in the image to proved metadata, step by step as the TUF specification numbers them. */
+
+import { join } from 'node:path';
+import { UpdateError } from '../errors.ts';
+import { type Files, moveFile, replaceFile } from '../system/files.ts';
+import type { Log } from '../system/log.ts';
+import { LIMITS } from './documents.ts';
+import { checkVersion, type Floors, floorAt, floorUnder } from './floors.ts';
+import type { MetadataFetch } from './metadata-fetch.ts';
+import { type Child, startSession, type TufSession } from './tuf-session.ts';
+
+/** Looks at a file from outside before the library does; throws when it breaks a rule of ours. */
+export type FileCheck = (role: string, bytes: Uint8Array) => void;
+
+export type Poll = Readonly<{
+  files: Files;
+  /** Where accepted metadata is kept: `N.root.json` and the newest of every other role. */
+  dir: string;
+  fetch: MetadataFetch;
+  check: FileCheck;
+  log: Log;
+  now: Date;
+  signal: AbortSignal;
+  /** The floors, raised as files are accepted; whoever starts the poll saves them, also when it failed. */
+  floors: { current: Floors };
+}>;
+
+const MAX_ROOTS = 256;
+
+/** Steps 5.1 to 5.5: root, timestamp, snapshot. */
+export async function refreshTop(poll: Poll, embeddedRoot: Uint8Array): Promise<TufSession> {
+  const session = startSession(embeddedRoot, poll.now);
+  await replayRoots(poll, session);
+  await fetchRoots(poll, session);
+  await refreshTimestamp(poll, session);
+  await refreshSnapshot(poll, session);
+  return session;
+}
+
+/** Step 5.6: one targets role under its parent; returns its proved bytes. */
+export async function refreshRole(poll: Poll, session: TufSession, role: string, parent: string): Promise<Uint8Array> {
+  const child = session.child(role);
+  const path = join(poll.dir, `${role}.json`);
+  const local = await poll.files.read(path);
+  if (local !== undefined && accepted(() => session.targets(local, role, parent))) return local;
+  const limit = role in LIMITS ? LIMITS[role as keyof typeof LIMITS] : LIMITS.targets;
+  const bytes = await fetchChild(poll, role, child, limit);
+  session.checkChild(bytes, role);
+  poll.check(role, bytes);
+  session.targets(bytes, role, parent);
+  await replaceFile(poll.files, path, bytes);
+  return bytes;
+}
+
+/** Trust starts from the image each time; the roots kept since are only steps that need not be fetched again. */
+async function replayRoots(poll: Poll, session: TufSession): Promise<void> {
+  for (;;) {
+    const path = join(poll.dir, `${session.rootVersion + 1}.root.json`);
+    const bytes = await poll.files.read(path);
+    if (bytes === undefined) return;
+    if (!accepted(() => session.root(bytes))) {
+      poll.log.warn({ path }, 'A kept root is damaged; it is put aside and fetched again.');
+      return moveFile(poll.files, path, `${path}.damaged`);
+    }
+  }
+}
+
+async function fetchRoots(poll: Poll, session: TufSession): Promise<void> {
+  for (let fetched = 0; ; fetched++) {
+    const version = session.rootVersion + 1;
+    const bytes = await nextRoot(poll, version);
+    if (bytes === undefined) break;
+    if (fetched === MAX_ROOTS)
+      throw new UpdateError('metadata-behind', `${MAX_ROOTS} roots were caught up, to version ${session.rootVersion}.`);
+    poll.check('root', bytes);
+    session.root(bytes);
+    await replaceFile(poll.files, join(poll.dir, `${version}.root.json`), bytes);
+  }
+  checkVersion('root.json', session.rootVersion, Math.max(1, poll.floors.current.root));
+  raise(poll, { root: session.rootVersion });
+}
+
+/** 403 counts as "there is none", as storage services answer it for files that do not exist; a lasting one deserves a look. */
+async function nextRoot(poll: Poll, version: number): Promise<Uint8Array | undefined> {
+  try {
+    return await poll.fetch(`metadata/${version}.root.json`, LIMITS.root, poll.signal);
+  } catch (error) {
+    if (!(error instanceof UpdateError) || error.details['status'] !== 403) throw error;
+    poll.log.warn({ version }, 'The server denies access to the next root; going on with the newest known one.');
+    return undefined;
+  }
+}
+
+async function refreshTimestamp(poll: Poll, session: TufSession): Promise<void> {
+  const path = join(poll.dir, 'timestamp.json');
+  const local = await poll.files.read(path);
+  if (local !== undefined) accepted(() => session.timestamp(local));
+  const bytes = await poll.fetch('metadata/timestamp.json', LIMITS.timestamp, poll.signal);
+  if (bytes === undefined)
+    throw new UpdateError('not-found-on-server', 'The repository has no metadata/timestamp.json.');
+  poll.check('timestamp', bytes);
+  const outcome = session.timestamp(bytes);
+  const version = versionIn(bytes);
+  // Also for the version that our copy has: the copy itself may have been put back.
+  checkVersion('timestamp.json', version, floorUnder(poll.floors.current.timestamp, session.holders('timestamp')));
+  checkSnapshotVersion(poll, session);
+  if (outcome === 'same') return;
+  await replaceFile(poll.files, path, bytes);
+  raise(poll, { timestamp: floorAt(version, session.holders('timestamp')) });
+}
+
+const checkSnapshotVersion = (poll: Poll, session: TufSession): void =>
+  checkVersion(
+    'snapshot.json',
+    session.child('snapshot').version,
+    floorUnder(poll.floors.current.snapshot, session.holders('snapshot')),
+  );
+
+async function refreshSnapshot(poll: Poll, session: TufSession): Promise<void> {
+  const path = join(poll.dir, 'snapshot.json');
+  const local = await poll.files.read(path);
+  const child = session.child('snapshot');
+  if (local === undefined || !accepted(() => session.snapshot(local, true))) {
+    const bytes = await fetchChild(poll, 'snapshot', child, LIMITS.snapshot);
+    session.checkChild(bytes, 'snapshot');
+    poll.check('snapshot', bytes);
+    session.snapshot(bytes, false);
+    checkMeta(poll, session);
+    await replaceFile(poll.files, path, bytes);
+  } else checkMeta(poll, session);
+  const kept = floorUnder(poll.floors.current.snapshot, session.holders('snapshot')) === undefined;
+  const names = session.childVersions();
+  raise(poll, {
+    snapshot: floorAt(child.version, session.holders('snapshot')),
+    meta: new Map([...(kept ? [] : poll.floors.current.meta), ...names]),
+  });
+}
+
+/** A snapshot may neither drop a role nor lower its version, even when our copy of the last one is lost. */
+function checkMeta(poll: Poll, session: TufSession): void {
+  if (floorUnder(poll.floors.current.snapshot, session.holders('snapshot')) === undefined) return;
+  const offered = session.childVersions();
+  for (const [name, floor] of poll.floors.current.meta) {
+    const version = offered.get(name);
+    if (version === undefined)
+      throw new UpdateError('metadata-rollback', `snapshot.json does not name ${name} any more.`);
+    checkVersion(name, version, floor);
+  }
+}
+
+async function fetchChild(poll: Poll, role: string, child: Child, limit: number): Promise<Uint8Array> {
+  const name = `metadata/${child.version}.${encodeURIComponent(role)}.json`;
+  const bytes = await poll.fetch(name, Math.min(limit, child.length ?? limit), poll.signal);
+  if (bytes === undefined) throw new UpdateError('not-found-on-server', `The repository has no ${name}.`);
+  return bytes;
+}
+
+/** Files of our own may be torn or outdated: what they cannot prove is fetched. */
+function accepted(step: () => unknown): boolean {
+  try {
+    step();
+    return true;
+  } catch (error) {
+    if (error instanceof UpdateError) return false;
+    throw error;
+  }
+}
+
+const versionIn = (bytes: Uint8Array): number =>
+  (JSON.parse(Buffer.from(bytes).toString('utf8')) as { signed: { version: number } }).signed.version;
+
+function raise(poll: Poll, floors: Partial<Floors>): void {
+  poll.floors.current = { ...poll.floors.current, ...floors };
+}

@@ -1,0 +1,162 @@
+/** A real signed repository in a temporary folder, whose metadata a test can change and sign again at will. */
+
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { asUpdateError } from '../../src/errors.ts';
+import type { Product, Sha256, Version } from '../../src/model.ts';
+import { realFiles } from '../../src/system/files.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { createTrust, type TrustedRepository, type TrustOptions } from '../../src/verify/client.ts';
+import { generateKey, localSigner, type Signer } from '../../src/verify/keys.ts';
+import { dirMetadata } from '../../src/verify/metadata-fetch.ts';
+import { metadataPath, ROLE_NAMES, type RoleName } from '../../src/verify/names.ts';
+import type { Publisher } from '../../src/verify/publish.ts';
+import { addBundle, type BundleFacts, promote } from '../../src/verify/publisher.ts';
+import { initRepository, type RoleKeys } from '../../src/verify/repository-init.ts';
+import { signFile } from '../../src/verify/signed-file.ts';
+
+export const NOW = new Date('2030-01-01T12:00:00Z');
+export const daysLater = (days: number): Date => new Date(NOW.getTime() + days * 86_400_000);
+export const PRODUCT = 'acme' as Product;
+
+/** Metadata as the test sees it: anything goes. */
+export type Loose = Record<string, unknown> & { version: number; expires: string };
+
+export class TestRepository implements Disposable {
+  readonly top = mkdtempSync(join(tmpdir(), 'tandem-repository-'));
+  readonly dir = join(this.top, 'repository');
+  readonly keys: Record<RoleName, Signer[]>;
+  readonly thresholds: Partial<Record<RoleName, number>>;
+  root: Uint8Array = new Uint8Array();
+
+  constructor(counts: Partial<Record<RoleName, number>> = {}, thresholds: Partial<Record<RoleName, number>> = {}) {
+    this.thresholds = thresholds;
+    this.keys = Object.fromEntries(
+      ROLE_NAMES.map((role) => [role, Array.from({ length: counts[role] ?? 1 }, newSigner)]),
+    ) as unknown as Record<RoleName, Signer[]>;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.top, { recursive: true, force: true });
+  }
+
+  publisher(change: Partial<Publisher> = {}): Publisher {
+    return { files: realFiles, dir: this.dir, now: NOW, signers: Object.values(this.keys).flat(), ...change };
+  }
+
+  async init(): Promise<this> {
+    const roles = Object.fromEntries(
+      ROLE_NAMES.map((role) => [role, { signers: this.keys[role], threshold: this.thresholds[role] ?? 1 }]),
+    ) as unknown as RoleKeys;
+    this.root = await initRepository(this.publisher(), roles);
+    return this;
+  }
+
+  /** Publishes a release with bytes made from its version. */
+  add(version: string, change: Partial<BundleFacts> = {}, publisher: Partial<Publisher> = {}): Promise<unknown> {
+    return addBundle(this.publisher(publisher), {
+      bytes: oneChunk(`bundle ${version}`),
+      check: async () => facts(version, change),
+    });
+  }
+
+  promote(version: string, channel = 'stable', publisher: Partial<Publisher> = {}): Promise<unknown> {
+    return promote(this.publisher(publisher), { channel, version: version as Version });
+  }
+
+  /** Changes the newest file of a role and signs it, and everything above it, again. */
+  async edit(role: Exclude<RoleName, 'root'>, change: (signed: Loose) => void): Promise<void> {
+    const parts = this.chain(role);
+    change(parts[0]?.signed ?? fail());
+    await this.writeChain(parts);
+  }
+
+  /** The newest file of a role as JSON. */
+  read(role: RoleName): { signed: Loose } {
+    return JSON.parse(readFileSync(this.path(role), 'utf8'));
+  }
+
+  path(role: RoleName): string {
+    return join(this.dir, metadataPath(role, this.versionOf(role)));
+  }
+
+  versionOf(role: RoleName): number {
+    if (role === 'timestamp') return 0;
+    const names = readdirSync(join(this.dir, 'metadata'));
+    const versions = names.map((name) => Number(new RegExp(`^(\\d+)\\.${role}\\.json$`).exec(name)?.[1] ?? 0));
+    return Math.max(...versions);
+  }
+
+  /** A host's trust in this repository; `name` tells hosts apart. */
+  host(name = 'host', change: Partial<TrustOptions> = {}): Host {
+    const state = join(this.top, name);
+    const options: TrustOptions = {
+      files: realFiles,
+      metadataDir: join(state, 'metadata'),
+      floorsPath: join(state, 'floors.json'),
+      embeddedRoot: this.root,
+      fetch: dirMetadata(this.dir),
+      log: silentLog,
+      ...change,
+    };
+    const poll = (now = NOW) => createTrust(options).refresh(now, new AbortController().signal);
+    return { options, poll, refused: (now) => codeOf(poll(now)) };
+  }
+
+  private chain(role: Exclude<RoleName, 'root'>): { role: Exclude<RoleName, 'root'>; signed: Loose }[] {
+    const above = role === 'timestamp' ? [] : role === 'snapshot' ? ['timestamp'] : ['snapshot', 'timestamp'];
+    return ([role, ...above] as Exclude<RoleName, 'root'>[]).map((one) => {
+      const { signed } = this.read(one);
+      return { role: one, signed: { ...signed, version: signed.version + 1 } };
+    });
+  }
+
+  private async writeChain(parts: { role: Exclude<RoleName, 'root'>; signed: Loose }[]): Promise<void> {
+    let below: [string, object] | undefined;
+    for (const { role, signed } of parts) {
+      if (below !== undefined) signed['meta'] = { ...(signed['meta'] as object), [below[0]]: below[1] };
+      const bytes = await signFile(signed, this.keys[role]);
+      writeFileSync(join(this.dir, metadataPath(role, signed.version)), bytes);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      below = [`${role}.json`, { version: signed.version, length: bytes.length, hashes: { sha256 } }];
+    }
+  }
+}
+
+export type Host = {
+  options: TrustOptions;
+  poll: (now?: Date) => Promise<TrustedRepository>;
+  /** The code with which a poll fails; "accepted" when it does not. */
+  refused: (now?: Date) => Promise<string>;
+};
+
+export const newSigner = (): Signer => localSigner(generateKey());
+
+export const codeOf = (attempt: Promise<unknown>): Promise<string> =>
+  attempt.then(
+    () => 'accepted',
+    (error: unknown) => {
+      const { code, message } = asUpdateError(error);
+      return code === 'unexpected' ? `unexpected: ${message}` : code;
+    },
+  );
+
+export const facts = (version: string, change: Partial<BundleFacts> = {}): BundleFacts => ({
+  product: PRODUCT,
+  version: version as Version,
+  counter: Number(version.split('.')[0]),
+  architecture: 'x86-64',
+  minAgent: '0.1.0',
+  manifest: { sha256: createHash('sha256').update(version).digest('hex') as Sha256, size: 1000 },
+  ...change,
+});
+
+export async function* oneChunk(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
+}
+
+function fail(): never {
+  throw new Error('unreachable');
+}
