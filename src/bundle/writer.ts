@@ -1,7 +1,8 @@
 /** Writes a bundle: images are packed into scratch files first, since the manifest, which comes first, names their digests. */
 
 import type { Sha256 } from '../model.ts';
-import { type Files, replaceFile } from '../system/files.ts';
+import { type Files, moveFile } from '../system/files.ts';
+import type { Scratch } from '../system/scratch.ts';
 import type { ByteSource } from './byte-source.ts';
 import { entryName, MANIFEST_NAME } from './layout.ts';
 import { type Manifest, manifestDigest, serializeManifest } from './manifest.ts';
@@ -59,7 +60,7 @@ export async function writeBundle(
   output: string,
   about: Omit<Manifest, 'schema' | 'images'>,
   images: readonly PackedImage[],
-  { files, signal }: Readonly<{ files: Files; signal: AbortSignal }>,
+  { files, scratch, signal }: Readonly<{ files: Files; scratch: Scratch; signal: AbortSignal }>,
 ): Promise<WrittenBundle> {
   const manifest: Manifest = { schema: 1, ...about, images: images.map((packed) => packed.image) };
   const bytes = serializeManifest(manifest);
@@ -67,7 +68,10 @@ export async function writeBundle(
     { name: MANIFEST_NAME, size: bytes.length, content: once(bytes) },
     ...images.flatMap((packed) => imageEntries(packed, signal)),
   ];
-  await replaceFile(files, output, tarArchive(entries));
+  const unfinished = scratch.path('bundle');
+  await files.write(unfinished, tarArchive(entries));
+  await files.syncFile(unfinished);
+  await moveFile(files, unfinished, output);
   return { manifest, manifestDigest: manifestDigest(bytes), manifestSize: bytes.length };
 }
 

@@ -1,6 +1,6 @@
 /** A folder for the intermediate files of a build: beside the result, removed whatever happens. */
 
-import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
+import { type FileHandle, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 
@@ -9,6 +9,8 @@ export interface Scratch extends AsyncDisposable {
   path(name: string): string;
   /** A new file. */
   create(name: string): Promise<ScratchFile>;
+  /** A new file with this text. */
+  writeText(name: string, text: AsyncIterable<string> | Iterable<string>): Promise<void>;
 }
 
 /** A file that is written in any order and read afterwards. */
@@ -35,6 +37,7 @@ export async function createScratch(output: string): Promise<Scratch> {
       handles.push(handle);
       return scratchFile(handle, name);
     },
+    writeText: (name, text) => writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600 }),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(handles.map((handle) => handle.close()));
       await rm(folder, { recursive: true, force: true });

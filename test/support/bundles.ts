@@ -50,6 +50,7 @@ export async function makeBundle(
   const uki = await packUki(memorySource(images.uki), writer);
   const written = await writeBundle(output, { ...about, ...options.about }, [verity, root, uki], {
     files: realFiles,
+    scratch,
     signal: noSignal,
   });
   return written.manifest;
