@@ -63,7 +63,7 @@ export async function moveEntry(esp: Esp & Readonly<{ log: Log }>, from: string,
   esp.log.info({ from, to }, 'boot entry renamed');
 }
 
-/** Removes files of ours durably. */
+/** Removes files of ours durably. Nothing to remove is no reason not to sync: an earlier run may have been stopped before it did. */
 export async function removeEntries(
   esp: Esp & Readonly<{ log: Log }>,
   doomed: readonly Readonly<{ file: string }>[],
@@ -99,8 +99,7 @@ async function* exactly(
     if (seen > size) break;
     yield chunk;
   }
-  if (seen !== size)
-    throw new UpdateError('file-mismatch', `${seen} bytes of a kernel image of ${size} bytes came.`);
+  if (seen !== size) throw new UpdateError('file-mismatch', `${seen} bytes of a kernel image of ${size} bytes came.`);
 }
 
 async function readBack(esp: Esp, path: string, uki: IncomingUki): Promise<void> {

@@ -79,7 +79,7 @@ async function arm(esp: Esp & { log: Log }, slot: SlotName, tries: number): Prom
   // An older version comes first only when the newer one has no tries left. Should the older one use its own up as well, both are
   // at zero and the newer, which is proven, is taken again.
   if (!isNewer) await keep(esp, found, fallback, RESERVE);
-  await removeEntries(esp, found.orphans);
+  if (found.orphans.length > 0) await removeEntries(esp, found.orphans);
 }
 
 /** Gives the slot's entry its uncounted name and the first place; whoever has done so before us is welcome. */
@@ -90,7 +90,7 @@ async function confirm(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
   await keep(esp, found, entry, undefined);
   const other = entryOf(found.entries, otherSlot(slot));
   if (other && compareRank(other, uncounted(entry)) <= 0) await keep(esp, found, other, demoted(other));
-  await removeEntries(esp, found.orphans);
+  if (found.orphans.length > 0) await removeEntries(esp, found.orphans);
   await verify(esp, slot, entry.version);
 }
 
@@ -106,7 +106,7 @@ async function keep(
   const rest = [...found.entries, ...found.waiting].filter(
     (one) => one.slot === entry.slot && one.file !== entry.file && one.file !== name,
   );
-  await removeEntries(esp, rest);
+  if (rest.length > 0) await removeEntries(esp, rest);
 }
 
 /** Reads the folder again: a confirmation that did not happen would let a good system be taken for a bad one. */
