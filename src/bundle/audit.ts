@@ -9,7 +9,8 @@ import { rootOf } from './manifest.ts';
 import type { Bundle } from './reader.ts';
 import { createTreeAudit, type TreeAudit } from './tree-audit.ts';
 
-XX;
+import { checkUkiTexts } from './uki.ts';
+import { createUkiAudit, type UkiAudit } from './uki-audit.ts';
 
 export type AuditOptions = Readonly<{
   decode: (jobs: AsyncIterable<DecodeJob>) => AsyncIterable<PlainRun>;

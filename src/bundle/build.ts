@@ -60,7 +60,11 @@ async function buildRoot(input: BuildInput, tools: BuildTools, scratch: Scratch)
   const identity = `${input.product} ${input.version}`;
   await using image = await fileSource(await rootImage(input.root, { ...input, ...tools, scratch, identity }));
   const source = paddedToBlocks(image);
-  return packRoot(source, saltFor(input.product), writerOptions(input, tools, scratch, 'root image', source.size));
+  return await packRoot(
+    source,
+    saltFor(input.product),
+    writerOptions(input, tools, scratch, 'root image', source.size),
+  );
 }
 
 async function buildUki(
@@ -75,7 +79,7 @@ async function buildUki(
       : await makeUki(input.uki, identity, input.architecture, { ...tools, scratch, epoch: input.epoch });
   await using source = await fileSource(path);
   await checkUki(source, identity, tools.signal);
-  return packUki(source, writerOptions(input, tools, scratch, 'kernel image', source.size));
+  return await packUki(source, writerOptions(input, tools, scratch, 'kernel image', source.size));
 }
 
 function writerOptions(

@@ -120,7 +120,7 @@ const HEAD = 64 * 1024;
 
 async function range(source: ByteSource, offset: number, size: number, signal: AbortSignal): Promise<Uint8Array> {
   await using cursor = createCursor(source, offset, offset + size, signal);
-  return cursor.copy(size);
+  return await cursor.copy(size);
 }
 
 const describe = (hashes: readonly string[]): string =>
