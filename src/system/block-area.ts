@@ -16,22 +16,21 @@ export type Area = Readonly<{
   unit: number;
 }>;
 
-type Wanted = Readonly<{ range?: Range; expect?: Readonly<{ rdev?: string; size?: number }> }>;
+type Wanted = Readonly<{ writable: boolean; range?: Range; expect?: Readonly<{ rdev?: string; size?: number }> }>;
 
 /** Asks the descriptor, not the path: what was opened is what is judged. */
 export async function areaOf(handle: FileHandle, path: string, wanted: Wanted): Promise<Area> {
   const stat = await handle.stat({ bigint: true });
-  const rdev = deviceNumber(stat.rdev);
   if (!stat.isBlockDevice() && !(stat.isFile() && wanted.range))
     throw new UpdateError('not-a-block-device', `${path} is not a block device.`);
-  const device = stat.isBlockDevice();
-  if (wanted.expect?.rdev !== undefined && wanted.expect.rdev !== (device ? rdev : undefined))
-    throw new UpdateError('partition-changed', `${path} is device ${rdev}, not ${wanted.expect.rdev} as looked up.`);
-  const whole = device ? await deviceSize(rdev) : Number(stat.size);
-  if (wanted.expect?.size !== undefined && !wanted.range && wanted.expect.size !== whole)
-    throw new UpdateError('partition-changed', `${path} has ${whole} bytes, not ${wanted.expect.size} as looked up.`);
-  const sectorSize = device ? await deviceSectorSize(rdev) : FILE_SECTOR;
-  return { ...rangeOf(path, whole, wanted.range), device, sectorSize, unit: device ? sectorSize : FILE_UNIT };
+  const rdev = stat.isBlockDevice() ? deviceNumber(stat.rdev) : undefined;
+  const whole = rdev === undefined ? Number(stat.size) : await deviceSize(rdev);
+  assertExpected(path, wanted, rdev, whole);
+  if (rdev === undefined)
+    return { ...rangeOf(path, whole, wanted.range), device: false, sectorSize: FILE_SECTOR, unit: FILE_UNIT };
+  if (wanted.writable) await assertWritable(path, rdev);
+  const sectorSize = await deviceSectorSize(rdev);
+  return { ...rangeOf(path, whole, wanted.range), device: true, sectorSize, unit: sectorSize };
 }
 
 /** `major:minor`, as the kernel writes it in /sys. */
@@ -39,6 +38,19 @@ export function deviceNumber(rdev: bigint): string {
   const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n);
   const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n);
   return `${major}:${minor}`;
+}
+
+function assertExpected(path: string, { expect, range }: Wanted, rdev: string | undefined, whole: number): void {
+  if (expect?.rdev !== undefined && expect.rdev !== rdev)
+    throw new UpdateError('partition-changed', `${path} is device ${rdev}, not ${expect.rdev} as looked up.`);
+  if (expect?.size !== undefined && !range && expect.size !== whole)
+    throw new UpdateError('partition-changed', `${path} has ${whole} bytes, not ${expect.size} as looked up.`);
+}
+
+/** The kernel lets a read-only device be opened for writing and refuses the first write: too late. */
+async function assertWritable(path: string, rdev: string): Promise<void> {
+  if ((await readSys(`${rdev}/ro`))?.trim() === '1')
+    throw new UpdateError('slot-read-only', `${path} is set read-only.`);
 }
 
 function rangeOf(path: string, whole: number, range: Range | undefined): Pick<Area, 'name' | 'start' | 'size'> {
