@@ -1,0 +1,36 @@
+/** The boot loader's configuration is judged, never changed. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { loaderConfFaults } from '../../src/reboot/bootloaders/loader-conf.ts';
+import { PRODUCT } from '../support/esp.ts';
+
+const faults = (text: string | undefined): Promise<string[]> =>
+  loaderConfFaults({ read: async () => (text === undefined ? undefined : Buffer.from(text)) }, '/efi', PRODUCT);
+
+for (const text of [
+  'timeout 0\ndefault shop_*\n',
+  '  default   shop_*  ',
+  'default *',
+  'timeout 5\ndefault SHOP_?*.efi\n',
+])
+  test(`${JSON.stringify(text)} is in order`, async () => assert.deepEqual(await faults(text), []));
+
+const WRONG: Record<string, RegExp> = {
+  '': /names no default/,
+  '#default shop_*': /names no default/,
+  'default other_*': /does not take every version/,
+  'default shop_1.efi': /does not take every version/,
+  'default shop_*\ndefault shop_0.efi': /does not take every version/,
+  'default @saved': /leaves the choice to the variable/,
+  'default shop_*\ntimeout menu-force': /somebody at the keyboard/,
+};
+
+for (const [text, what] of Object.entries(WRONG))
+  test(`${JSON.stringify(text)} is faulted`, async () => {
+    const found = await faults(text);
+    assert.equal(found.length, 1);
+    assert.match(found[0] ?? '', what);
+  });
+
+test('a missing file is faulted', async () => assert.match((await faults(undefined)).join(), /does not exist/));
