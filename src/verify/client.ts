@@ -1,5 +1,6 @@
 /** The trusted view of a repository: which releases and channels it has, proved down from the root in the image. */
 
+import { dirname } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Product, Release, Sha256, Version } from '../model.ts';
 import { type Files, moveFile, removeTemporaries, replaceFile } from '../system/files.ts';
@@ -142,8 +143,10 @@ async function loadFloors({ files, floorsPath, log }: TrustOptions): Promise<Flo
   }
 }
 
-const saveFloors = ({ files, floorsPath }: TrustOptions, floors: Floors): Promise<void> =>
-  replaceFile(files, floorsPath, floorsFile(floors));
+async function saveFloors({ files, floorsPath }: TrustOptions, floors: Floors): Promise<void> {
+  await files.makeDir(dirname(floorsPath));
+  await replaceFile(files, floorsPath, floorsFile(floors));
+}
 
 const expiries = (roles: Readonly<Record<string, TargetsDocument>>): Record<string, string> =>
   Object.fromEntries(Object.entries(roles).map(([role, document]) => [role, document.signed.expires]));

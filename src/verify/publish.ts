@@ -8,7 +8,7 @@ import type { TargetEntry, TargetsDocument } from './documents.ts';
 import type { Signer } from './keys.ts';
 import { type DelegatedRole, metadataPath, type RoleName } from './names.ts';
 import { holdersOf, type Repository } from './repository.ts';
-import { digest, type Holders, signedBy, signersFor, signFile } from './signed-file.ts';
+import { digest, type Holders, signedBy, signersForAll, signFile } from './signed-file.ts';
 
 /** Where and as whom a publisher works. `now` and the signers come from outside. */
 export type Publisher = Readonly<{
@@ -34,8 +34,10 @@ export type Changes = Readonly<{
   targets?: Delegations;
   releases?: ReadonlyMap<string, TargetEntry>;
   channels?: ReadonlyMap<string, TargetEntry>;
-  /** Who signs a role from now on, where that differs from what the repository says: while a key is replaced. */
-  holders?: Partial<Record<RoleName, Holders>>;
+  /** While a key is replaced: every set of holders that the role's new file must satisfy. */
+  holders?: Partial<Record<RoleName, readonly Holders[]>>;
+  /** The role whose current file may be signed again although none of our keys signed it: its key is lost. */
+  unsignedByUs?: RoleName;
 }>;
 
 export type Delegations = NonNullable<TargetsDocument['signed']['delegations']>;
@@ -55,13 +57,12 @@ export async function publish(publisher: Publisher, repository: Repository, chan
   await publishSnapshot(publisher, repository, changes, meta, written);
 }
 
-/** Signs timestamp.json again, and the snapshot too where asked. */
-export async function republish(publisher: Publisher, repository: Repository, withSnapshot: boolean): Promise<void> {
-  if (withSnapshot) return publish(publisher, repository, {});
+/** Signs timestamp.json alone again. */
+export async function republish(publisher: Publisher, repository: Repository, changes: Changes = {}): Promise<void> {
   await publishTimestamp(
     publisher,
     repository,
-    {},
+    changes,
     repository.timestamp.document.signed.meta['snapshot.json'],
     new Map(),
   );
@@ -146,10 +147,9 @@ async function signed(
   role: Exclude<RoleName, 'root'>,
   part: object,
 ): Promise<Uint8Array> {
-  const holders = changes.holders?.[role] ?? holdersOf(repository, role);
-  const signers = signersFor(role, holders, publisher.signers);
-  checkOwn(repository, role, publisher.signers);
-  return signFile(part, signers);
+  const holders = changes.holders?.[role] ?? [holdersOf(repository, role)];
+  if (changes.unsignedByUs !== role) checkOwn(repository, role, publisher.signers);
+  return signFile(part, signersForAll(role, holders, publisher.signers));
 }
 
 /**

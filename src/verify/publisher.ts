@@ -41,8 +41,7 @@ export async function addBundle(publisher: Publisher, candidate: Candidate): Pro
     if (known.get(path)?.hashes.sha256 === copy.sha256) return release;
     refuseRelease(release, path, known);
     const stored = join(publisher.dir, storedPath(path, copy.sha256));
-    await publisher.files.makeDir(dirname(stored));
-    await publisher.files.syncDir(dirname(dirname(stored)));
+    await makeDirDurably(publisher, dirname(stored));
     await moveFile(publisher.files, incoming, stored);
     await publish(publisher, repository, {
       releases: new Map([...known, [path, entryOf(copy.size, copy.sha256, release)]]),
@@ -98,7 +97,8 @@ export async function removeRelease(publisher: Publisher, version: Version, prod
 export async function refreshRepository(publisher: Publisher): Promise<Repository> {
   const repository = await readRepository(publisher.files, publisher.dir);
   const left = Date.parse(repository.snapshot.document.signed.expires) - publisher.now.getTime();
-  await republish(publisher, repository, left < SNAPSHOT_MARGIN_MS);
+  if (left < SNAPSHOT_MARGIN_MS) await publish(publisher, repository, {});
+  else await republish(publisher, repository);
   return readRepository(publisher.files, publisher.dir);
 }
 
@@ -123,6 +123,12 @@ export async function channelDocument(
 
 const INCOMING = 'incoming.tandem-new';
 const SNAPSHOT_MARGIN_MS = 7 * 86_400_000;
+
+/** A new folder's name is durable only once the folder that holds it is synced. */
+async function makeDirDurably({ files, dir }: Publisher, path: string): Promise<void> {
+  await files.makeDir(path);
+  for (let above = dirname(path); above.length >= dir.length; above = dirname(above)) await files.syncDir(above);
+}
 
 async function copyIn(
   publisher: Publisher,
@@ -208,8 +214,7 @@ async function publishChannel(publisher: Publisher, repository: Repository, docu
   const bytes = Buffer.from(`${JSON.stringify(document)}\n`);
   const entry = entryOf(bytes.length, digest(bytes));
   const stored = join(publisher.dir, storedPath(path, entry.hashes.sha256));
-  await publisher.files.makeDir(dirname(stored));
-  await publisher.files.syncDir(dirname(dirname(stored)));
+  await makeDirDurably(publisher, dirname(stored));
   await replaceFile(publisher.files, stored, bytes);
   await publish(publisher, repository, {
     channels: new Map([...repository.channels.document.signed.targets, [path, entry]]),

@@ -36,8 +36,10 @@ export const NO_PATHS = /^(?!)/;
 
 /** Reads the repository in `dir`. */
 export async function readRepository(files: Files, dir: string): Promise<Repository> {
-  const root = await readRole(files, dir, 'root', await rootVersion(files, dir), rootShape);
-  checkSigned(root, 'root', root.document.signed.roles.root, root.document.signed.keys);
+  const version = await rootVersion(files, dir);
+  const root = await readRole(files, dir, 'root', version, rootShape);
+  checkSigned(root, 'root', [{ holders: root.document.signed.roles.root, keys: root.document.signed.keys }]);
+  const before = version === 1 ? root : await readRole(files, dir, 'root', version - 1, rootShape).catch(() => root);
   const timestamp = await readRole(files, dir, 'timestamp', 0, timestampShape);
   const snapshotMeta = timestamp.document.signed.meta['snapshot.json'];
   const snapshot = await readRole(
@@ -63,8 +65,14 @@ export async function readRepository(files: Files, dir: string): Promise<Reposit
     releases: await read('releases'),
     channels: await read('channels'),
   };
+  // A replacement of a key that was cut off leaves a role signed by the keys of the root before: it can be taken up again.
+  const older = { root: before, targets };
   for (const role of ['targets', 'snapshot', 'timestamp', ...DELEGATED_ROLES] as const)
-    checkSigned(repository[role], role, holdersOf(repository, role), keysFor(repository, role));
+    checkSigned(
+      repository[role],
+      role,
+      [repository, older].map((one) => ({ holders: holdersOf(one, role), keys: keysFor(one, role) })),
+    );
   return repository;
 }
 
@@ -109,15 +117,17 @@ async function readRole<T>(
   return { document: readDocument(bytes, LIMITS[role], 'repository-damaged', path, shape), bytes };
 }
 
-function checkSigned(
-  file: RoleFile<unknown>,
-  role: RoleName,
-  holders: Holders,
-  keys: ReadonlyMap<string, PublicKey>,
-): void {
+type Authority = Readonly<{ holders: Holders; keys: ReadonlyMap<string, PublicKey> }>;
+
+/** Is the file signed as the holders demand? */
+export function isSigned(file: RoleFile<unknown>, { holders, keys }: Authority): boolean {
   const valid = [...signedBy(file.bytes, keys)].filter((id) => holders.keyids.includes(id));
-  if (valid.length < holders.threshold)
-    throw damaged(`${role}.json is signed by ${valid.length} of the ${holders.threshold} keys that it needs`);
+  return valid.length >= holders.threshold;
+}
+
+function checkSigned(file: RoleFile<unknown>, role: RoleName, authorities: readonly Authority[]): void {
+  if (!authorities.some((authority) => isSigned(file, authority)))
+    throw damaged(`${role}.json is not signed by the ${authorities[0]?.holders.threshold} keys that it needs`);
 }
 
 const damaged = (what: string): UpdateError =>

@@ -28,6 +28,12 @@ export function signersFor(role: string, holders: Holders, signers: readonly Sig
   );
 }
 
+/** Those of `signers` that together satisfy each of the sets of holders. */
+export function signersForAll(role: string, holders: readonly Holders[], signers: readonly Signer[]): Signer[] {
+  const all = holders.flatMap((set) => signersFor(role, set, signers));
+  return [...new Map(all.map((signer) => [signer.keyId, signer])).values()];
+}
+
 /** The ids of those among `keys` whose signature on the file is valid. */
 export function signedBy(file: Uint8Array, keys: ReadonlyMap<string, PublicKey>): Set<string> {
   const { signed, signatures } = JSON.parse(Buffer.from(file).toString('utf8')) as Envelope;
