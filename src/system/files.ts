@@ -1,7 +1,7 @@
 /** The primitives of durable file writing, and the one way to replace a file so that a power cut leaves the old or the new one. */
 
 import { constants, type Stats } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /**
@@ -75,8 +75,39 @@ export const realFiles: Files = {
   syncDir: (dir) => sync(dir),
 };
 
+/** A part of a file, shorter at its end, and how long the whole file is; undefined where there is no file. */
+export type ReadPart = (
+  path: string,
+  offset: number,
+  length: number,
+) => Promise<Readonly<{ bytes: Uint8Array; size: number }> | undefined>;
+
+/** Parts of real files. */
+export const readPart: ReadPart = async (path, offset, length) => {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(absent);
+  if (!file) return undefined;
+  const { size } = await file.stat();
+  const buffer = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
+  const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
+  return { bytes: buffer.subarray(0, bytesRead), size };
+};
+
+/** Parts of whatever `files` holds: reads the whole file each time. */
+export const readPartOf =
+  (files: Pick<Files, 'read'>): ReadPart =>
+  async (path, offset, length) => {
+    const bytes = await files.read(path);
+    return bytes && { bytes: bytes.subarray(offset, offset + length), size: bytes.length };
+  };
+
 /** What `stat` says, or undefined where there is nothing. */
 export const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(absent);
+
+/** Bytes that a program without privileges can still write in the file system of `dir`. */
+export async function freeSpace(dir: string): Promise<number> {
+  const { bavail, bsize } = await statfs(dir);
+  return bavail * bsize;
+}
 
 async function sync(path: string): Promise<void> {
   await using handle = await open(path, constants.O_RDONLY);
