@@ -48,6 +48,48 @@ export const ERRORS = {
     'The work was stopped before it was finished.',
     'Run it again; what was done is kept.',
   ),
+  // daemon
+  'already-running': entry(9, 'never', 'Another agent is running.', 'Stop it first: `systemctl stop tandem-agent`.'),
+  'agent-not-running': entry(9, 'later', 'The agent is not running.', 'Start it: `systemctl start tandem-agent`.'),
+  'agent-denied': entry(9, 'never', 'This user may not talk to the agent.', 'Become root or join the group `tandem`.'),
+  'agent-lost': entry(
+    9,
+    'later',
+    'The agent went away before it had answered.',
+    'Look at `journalctl -u tandem-agent`, then ask again: `updatectl status`.',
+  ),
+  'agent-busy': entry(
+    9,
+    'later',
+    'The agent is busy with something that this would disturb.',
+    'Wait for it: `updatectl status --watch`.',
+  ),
+  'protocol-mismatch': entry(
+    9,
+    'never',
+    'The agent and this program are of different generations.',
+    'Use the program that belongs to the running system.',
+  ),
+  'nothing-staged': entry(3, 'never', 'No release is staged.', 'Ask for one: `updatectl check`.'),
+  'nothing-refused': entry(3, 'never', 'No such release is refused.', 'See what is: `updatectl status`.'),
+  'no-way-back': entry(
+    3,
+    'never',
+    'The other slot holds no release that could be started.',
+    'Install one: `updatectl install VERSION --allow-downgrade`.',
+  ),
+  condemned: entry(
+    8,
+    'never',
+    'The running system did not prove itself.',
+    'It falls back by itself; see `updatectl history` afterwards.',
+  ),
+  'not-confirmed': entry(
+    8,
+    'later',
+    'The running system was not proven in time.',
+    'See what it waits for: `updatectl status`.',
+  ),
   // agent
   'read-back-mismatch': entry(
     7,

@@ -51,7 +51,7 @@ export type Command = Readonly<{
   examples: readonly string[];
   arguments?: readonly ArgumentSpec[];
   options?: readonly OptionSpec[];
-  run(context: Context, input: Input): Promise<number | void>;
+  run(context: Context, input: Input): Promise<number | undefined>;
 }>;
 
 /** What was given on the command line; names of options are as written, without dashes in front. */

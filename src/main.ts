@@ -1,0 +1,159 @@
+#!/usr/bin/env node
+/** updatectl: the table of commands, and the outside world they are given. The only importer of commander. */
+
+import { Command as Commander, CommanderError, Option } from 'commander';
+import { isDecodeWorker } from './bundle/decode-worker.ts';
+import { type Command, type Context, inputOf } from './cli/command.ts';
+import { createOutput } from './cli/output.ts';
+import { asUpdateError, EXIT, UpdateError as Failure, type UpdateError } from './errors.ts';
+import { realClock } from './system/clock.ts';
+import { realExec } from './system/exec.ts';
+import { realFiles } from './system/files.ts';
+import { createLog } from './system/log.ts';
+import { cwd, env, onStop, standardStreams } from './system/process.ts';
+import { realRandom } from './system/random.ts';
+import { AGENT_VERSION } from './version-of-agent.ts';
+
+type Entry = Readonly<{ name: string; summary: string; load: () => Promise<Command> }>;
+
+const entry = (name: string, summary: string, load: () => Promise<Command>): Entry => ({ name, summary, load });
+
+/** Loaded only when they are called: a host asks for its status often, and for the publisher's tools never. */
+export const COMMANDS: readonly Entry[] = [
+  entry(
+    'status',
+    'what runs, what is being done, what it waits for',
+    async () => (await import('./cli/status.ts')).status,
+  ),
+  entry('check', 'ask the repository now', async () => (await import('./cli/check.ts')).check),
+  entry('install', 'write a release to the free slot', async () => (await import('./cli/install.ts')).install),
+  entry('apply', 'reboot into what is staged', async () => (await import('./cli/apply.ts')).apply),
+  entry(
+    'rollback',
+    'go back to the release in the other slot',
+    async () => (await import('./cli/rollback.ts')).rollback,
+  ),
+  entry('forget', 'lift the refusal of a release', async () => (await import('./cli/forget.ts')).forget),
+  entry('history', 'how every attempt ended', async () => (await import('./cli/history.ts')).history),
+  entry(
+    'config show',
+    'every setting and where it came from',
+    async () => (await import('./cli/config-show.ts')).configShow,
+  ),
+  entry('doctor', 'is this host set up right', async () => (await import('./cli/doctor.ts')).doctor),
+  entry('agent', 'run the daemon', async () => (await import('./cli/agent.ts')).agent),
+  entry(
+    'wait-confirmed',
+    'wait until the running system is proven',
+    async () => (await import('./cli/wait-confirmed.ts')).waitConfirmed,
+  ),
+  entry('completion', 'completion for bash, zsh or fish', async () => (await import('./cli/completion.ts')).completion),
+];
+
+/** Runs one command line; returns the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const asJson = argv.includes('--json');
+  const debug = argv.includes('--debug') || env('TANDEM_DEBUG') === '1';
+  let status: number = EXIT.ok;
+  const program = buildProgram((command, input) => {
+    return command.run(contextOf(asJson, argv), input).then((result) => void (status = result ?? EXIT.ok));
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+    return report(error instanceof CommanderError ? usage(error) : asUpdateError(error), asJson, debug);
+  }
+}
+
+type Run = (command: Command, input: ReturnType<typeof inputOf>) => Promise<void>;
+
+function buildProgram(run: Run): Commander {
+  const program = new Commander('updatectl')
+    .description('Keeps this host up to date with two root partitions: one running and read-only, the other free.')
+    .version(AGENT_VERSION, '-V, --version')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  for (const { name, summary, load } of COMMANDS) addCommand(program, name, summary, load, run);
+  return program;
+}
+
+/** A command is a name until it is called or its help is asked for; only then is its file read. */
+function addCommand(program: Commander, name: string, summary: string, load: Entry['load'], run: Run): void {
+  const words = name.split(' ');
+  const parent = words.slice(0, -1).reduce(groupNamed, program);
+  const stub = parent
+    .command(words.at(-1) ?? name, '')
+    .summary(summary)
+    .description(summary);
+  stub.allowUnknownOption().allowExcessArguments().helpOption(false).argument('[words...]');
+  stub.action(async (given: readonly string[]) => {
+    const command = await load();
+    const real = specify(new Commander(`updatectl ${name}`), command);
+    real
+      .exitOverride()
+      .showSuggestionAfterError()
+      .configureOutput({ writeErr: () => {} });
+    real.action((...all: unknown[]) => run(command, inputOf(all.slice(0, -2), real.opts())));
+    await real.parseAsync([...given, ...stub.args.slice(given.length)], { from: 'user' });
+  });
+}
+
+function groupNamed(parent: Commander, word: string): Commander {
+  const known = parent.commands.find((one) => one.name() === word);
+  return known ?? parent.command(word).summary(`${word} …`).exitOverride();
+}
+
+/** The options and arguments of a command, for commander. */
+export function specify(to: Commander, command: Command): Commander {
+  to.description(`${command.summary}\n${command.description ? `\n${command.description}` : ''}`.trim());
+  for (const { name, summary } of command.arguments ?? []) to.argument(name, summary);
+  for (const spec of command.options ?? []) to.addOption(optionOf(spec));
+  to.option('--json', 'one JSON document instead of text').option('--debug', 'show the causes of a failure');
+  if (command.examples.length > 0)
+    to.addHelpText('after', `\nExamples:\n${command.examples.map((one) => `  ${one}`).join('\n')}`);
+  return to;
+}
+
+function optionOf(spec: NonNullable<Command['options']>[number]): Option {
+  const option = new Option(spec.flags, spec.summary);
+  if (spec.required) option.makeOptionMandatory();
+  if (spec.repeat) option.default([], 'none').argParser((value: string, all: string[]) => [...all, value]);
+  else if (spec.default !== undefined) option.default(spec.default);
+  return option;
+}
+
+function contextOf(json: boolean, argv: readonly string[]): Context {
+  return {
+    out: createOutput(standardStreams, realClock, json, argv.includes('--watch')),
+    clock: realClock,
+    random: realRandom,
+    exec: realExec,
+    files: realFiles,
+    log: createLog(env('TANDEM_LOG_LEVEL') ?? 'info'),
+    env,
+    cwd: cwd(),
+    signal: onStop(() => new Failure('interrupted')),
+    version: AGENT_VERSION,
+    entry: new URL(import.meta.url),
+  };
+}
+
+function usage(error: CommanderError): UpdateError {
+  return new Failure('usage', error.message.replace(/^error: /, '').replace(/\n/g, ' '));
+}
+
+/** A code, one sentence, the next step; causes only for those who ask. */
+function report(error: UpdateError, asJson: boolean, debug: boolean): number {
+  const { code, message, details } = error;
+  const { exit, next } = error.entry;
+  if (asJson) standardStreams.err(`${JSON.stringify({ error: { code, message, next, details } })}\n`);
+  else standardStreams.err(`updatectl: ${message}\n  ${next} [${code}]\n`);
+  for (let cause: unknown = error; debug && cause instanceof Error; cause = cause.cause)
+    standardStreams.err(`${cause.stack}\n`);
+  return exit;
+}
+
+if (!isDecodeWorker() && import.meta.main) process.exitCode = await main(process.argv.slice(2));

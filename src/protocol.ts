@@ -1,0 +1,57 @@
+/** The documents that the agent and the CLI exchange over the control socket. Every one carries its schema. */
+
+import type { HistoryEntry, Refusal, Release, SlotName, State, Version } from './model.ts';
+
+/** Sent by both sides as the header `tandem-protocol`; another number is refused with a sentence. */
+export const PROTOCOL = 1;
+export const PROTOCOL_HEADER = 'tandem-protocol';
+
+/** A failure as it is shown to people and programs. */
+export type Failure = Readonly<{ code: string; message: string; next: string; at: string }>;
+
+export type SlotStatus = Readonly<{
+  version?: Version;
+  bootable: boolean;
+  confirmed: boolean;
+  triesLeft?: number;
+}>;
+
+export type ProgressStatus = Readonly<{ phase: 'download' | 'read-back'; done: number; total: number }>;
+
+/** What `updatectl status` prints. Times are ISO 8601 in UTC. */
+export type Status = Readonly<{
+  schema: 1;
+  agent: string;
+  at: string;
+  state: State;
+  since: string;
+  booted?: SlotName;
+  running?: Release;
+  /** The running system is proven. */
+  confirmed?: boolean;
+  slots?: Readonly<Record<SlotName, SlotStatus>>;
+  /** Why nothing is being done right now. */
+  waitingFor?: string;
+  progress?: ProgressStatus;
+  lastCheck?: Readonly<{ at: string; result: string }>;
+  nextCheck?: string;
+  lastError?: Failure;
+  refused: readonly Refusal[];
+  /** Said by the CLI when it read the state files itself. */
+  offline?: true;
+}>;
+
+/** One line of the event stream. `beat` only shows that the stream is alive. */
+export type AgentEvent =
+  | Readonly<{ event: 'status'; status: Status }>
+  | Readonly<{ event: 'progress'; progress: ProgressStatus }>
+  | Readonly<{ event: 'failed'; failure: Failure }>
+  | Readonly<{ event: 'beat' }>;
+
+export type InstallRequest = Readonly<{ version?: string; from?: string; allowDowngrade?: boolean }>;
+export type ForgetRequest = Readonly<{ version?: string }>;
+
+/** The answer to a request: `accepted` work goes on by itself, whoever asked. */
+export type Reply = Readonly<{ schema: 1; result: 'accepted' | 'done' | 'nothing'; message: string }>;
+
+export type HistoryReply = Readonly<{ schema: 1; entries: readonly HistoryEntry[] }>;

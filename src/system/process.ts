@@ -1,0 +1,25 @@
+/** This process: its streams, its environment, the signals that stop it. */
+
+/** One variable of the environment. */
+export const env = (name: string): string | undefined => process.env[name];
+
+export const cwd = (): string => process.cwd();
+
+/** Standard output and error, as people or programs see them. */
+export const standardStreams = {
+  out: (text: string): void => void process.stdout.write(text),
+  err: (text: string): void => void process.stderr.write(text),
+  get isTerminal(): boolean {
+    return process.stdout.isTTY === true && process.stderr.isTTY === true;
+  },
+  width: (): number => process.stdout.columns ?? 80,
+};
+
+/** Aborted once by SIGINT or SIGTERM; a second signal ends the process at once. */
+export function onStop(reason: () => Error): AbortSignal {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(reason());
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  return controller.signal;
+}
