@@ -106,7 +106,8 @@ async function manifestSize(cursor: Cursor, source: ByteSource, expected?: Expec
       'manifest-mismatch',
       `The manifest of ${source.name} has ${size} bytes, not ${expected.size}.`,
     );
-  if (TAR_BLOCK + size > source.size) throw notABundle(source, `its manifest of ${size} bytes is cut off`);
+  if (TAR_BLOCK + size > source.size)
+    throw new UpdateError('bundle-size', `${source.name} ends within its manifest of ${size} bytes.`);
   return size;
 }
 
