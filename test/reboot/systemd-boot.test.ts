@@ -12,7 +12,7 @@ import { compareRank } from '../../src/reboot/bootloaders/boot-order.ts';
 import { formatEntryName } from '../../src/reboot/bootloaders/entry-name.ts';
 import { checkEspRoom, putUki } from '../../src/reboot/bootloaders/esp-writing.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
-import { type Files, realFiles } from '../../src/system/files.ts';
+import { type Files, readPart, realFiles } from '../../src/system/files.ts';
 import {
   type EspWorld,
   espWorld,
@@ -31,7 +31,7 @@ type Holds = Record<SlotName, string | undefined>;
 async function inEsp(holds: Holds, files: Record<string, Uint8Array>, check: (esp: EspWorld) => Promise<void>) {
   const dir = await mkdtemp(join(tmpdir(), 'tandem-esp-'));
   try {
-    const esp = espWorld(realFiles, dir, holds);
+    const esp = { ...espWorld(realFiles, dir, holds), readPart };
     for (const [file, bytes] of Object.entries(files)) await putFile(esp, file, bytes);
     await check(esp);
   } finally {

@@ -3,8 +3,8 @@
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import { type Product, SHA256_PATTERN, type Sha256, type SlotName } from '../../model.ts';
-import type { Files } from '../../system/files.ts';
-import { commandLineValues, osReleaseValue, ukiText } from '../../system/pe.ts';
+import { type Files, type ReadPart, readPartOf } from '../../system/files.ts';
+import { commandLineValues, onlySection, osReleaseValue, peSections, sectionText } from '../../system/pe.ts';
 import { compareRank, type Ranked } from './boot-order.ts';
 import {
   type Counter,
@@ -15,10 +15,13 @@ import {
   parseWaitingName,
 } from './entry-name.ts';
 
-/** Where the entries lie. `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash, if any do. */
+/**
+ * Where the entries lie. `readPart` reads a part of a file without the rest; without it whole files are read. `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash, if any do.
+ */
 export type Esp = Readonly<{
   files: Files;
   dir: string;
+  readPart?: ReadPart;
   product: Product;
   slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
 }>;
@@ -44,9 +47,9 @@ export async function readEsp(esp: Esp): Promise<EspView> {
   const waiting: EspEntry[] = [];
   const orphans: { file: string; size: number }[] = [];
   for (const file of (await esp.files.list(entriesDir(esp))).filter((name) => isOurs(esp.product, name))) {
-    const bytes = (await esp.files.read(join(entriesDir(esp), file))) ?? new Uint8Array();
-    const found = await readEntry(esp, file, bytes);
-    if (!found) orphans.push({ file, size: bytes.length });
+    const uki = await readUki(esp, join(entriesDir(esp), file));
+    const found = await readEntry(esp, file, uki);
+    if (!found) orphans.push({ file, size: uki.size });
     else (parseEntryName(esp.product, file) ? entries : waiting).push(found);
   }
   return { entries: entries.sort(compareRank), waiting, orphans };
@@ -55,37 +58,48 @@ export async function readEsp(esp: Esp): Promise<EspView> {
 /** The folder in which the boot loader looks for UKIs. */
 export const entriesDir = ({ dir }: Pick<Esp, 'dir'>): string => join(dir, 'EFI', 'Linux');
 
-/** The one root hash that a UKI's command line names; undefined when it names none, or two. */
-export function rootHashOf(uki: Uint8Array): Sha256 | undefined {
-  const [hash, ...more] = commandLineValues(ukiText(uki, '.cmdline') ?? '', 'roothash');
-  return hash !== undefined && SHA256_PATTERN.test(hash) && more.length === 0 ? (hash as Sha256) : undefined;
+/** What the boot loader and we read from a UKI: a few pages of a file that may be large. Without `content` it is damaged. */
+export async function readUki(esp: Esp, path: string): Promise<Uki> {
+  const part = esp.readPart ?? readPartOf(esp.files);
+  const head = await part(path, 0, HEAD);
+  if (!head) return { size: 0 };
+  try {
+    const sections = peSections(head.bytes, head.size);
+    const text = async (name: string): Promise<string | undefined> => {
+      const found = onlySection(sections, name);
+      if (found && found.size > HEAD) return undefined;
+      const read = found && (await part(path, found.offset, found.size));
+      return read && sectionText(read.bytes, name);
+    };
+    return { size: head.size, ...contentOf(await text('.cmdline'), await text('.osrel')) };
+  } catch (error) {
+    if (error instanceof UpdateError && error.code === 'uki-invalid') return { size: head.size };
+    throw error;
+  }
 }
 
-async function readEntry(esp: Esp, file: string, uki: Uint8Array): Promise<EspEntry | undefined> {
+type Content = Pick<EspEntry, 'rootHash' | 'sortKey' | 'osVersion'>;
+type Uki = Readonly<{ size: number; content?: Content }>;
+
+// The headers, and at most a command line or an os-release.
+const HEAD = 64 * 1024;
+
+async function readEntry(esp: Esp, file: string, { content, size }: Uki): Promise<EspEntry | undefined> {
   const waits = parseWaitingName(esp.product, file);
   const name = waits === undefined ? parseEntryName(esp.product, file) : { version: waits };
-  const content = readUki(uki);
   const slot = name && content && (await esp.slotOfRootHash(content.rootHash));
   if (!slot) return undefined;
   const id = formatEntryName(esp.product, { version: name.version });
-  return { ...name, ...content, id, file, slot, size: uki.length };
+  return { ...name, ...content, id, file, slot, size };
 }
 
-/** What the boot loader and we read from a UKI; undefined when it is damaged or lacks what the boot loader asks for. */
-function readUki(uki: Uint8Array): Pick<EspEntry, 'rootHash' | 'sortKey' | 'osVersion'> | undefined {
-  try {
-    const rootHash = rootHashOf(uki);
-    const release = ukiText(uki, '.osrel');
-    if (rootHash === undefined || release === undefined) return undefined;
-    return {
-      rootHash,
-      sortKey: first(release, ['IMAGE_ID', 'ID']),
-      osVersion: first(release, ['IMAGE_VERSION', 'VERSION', 'VERSION_ID', 'BUILD_ID']),
-    };
-  } catch (error) {
-    if (error instanceof UpdateError && error.code === 'uki-invalid') return undefined;
-    throw error;
-  }
+/** Nothing when the UKI lacks what the boot loader asks for, or does not name one root hash. */
+function contentOf(commandLine: string | undefined, release: string | undefined): { content?: Content } {
+  const [rootHash, ...more] = commandLineValues(commandLine ?? '', 'roothash');
+  if (release === undefined || rootHash === undefined || more.length > 0 || !SHA256_PATTERN.test(rootHash)) return {};
+  const sortKey = first(release, ['IMAGE_ID', 'ID']);
+  const osVersion = first(release, ['IMAGE_VERSION', 'VERSION', 'VERSION_ID', 'BUILD_ID']);
+  return { content: { rootHash: rootHash as Sha256, sortKey, osVersion } };
 }
 
 const first = (release: string, keys: readonly string[]): string | undefined =>

@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import type { Sha256, SlotName, Version } from '../../model.ts';
-import { moveFile, removeFile } from '../../system/files.ts';
+import { moveFile, readPartOf, removeFile } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import { formatEntryName, formatWaitingName } from './entry-name.ts';
-import { type Esp, entriesDir, readEsp, rootHashOf } from './esp-entries.ts';
+import { type Esp, entriesDir, readEsp, readUki } from './esp-entries.ts';
 
 /** A UKI on its way to the ESP, as its manifest describes it. */
 export type IncomingUki = Readonly<{ version: Version; size: number; sha256: Sha256; rootHash: Sha256 }>;
@@ -103,16 +103,29 @@ async function* exactly(
 }
 
 async function readBack(esp: Esp, path: string, uki: IncomingUki): Promise<void> {
-  const bytes = (await esp.files.read(path)) ?? new Uint8Array();
-  const digest = createHash('sha256').update(bytes).digest('hex');
+  const digest = await digestOf(esp, path);
   if (digest !== uki.sha256)
     throw new UpdateError('file-mismatch', `${path} has the digest ${digest} instead of ${uki.sha256}.`);
-  const rootHash = rootHashOf(bytes);
-  if (rootHash === uki.rootHash) return;
+  const { content } = await readUki(esp, path);
+  if (!content)
+    throw new UpdateError('uki-invalid', `The kernel image of ${uki.version} is not one the boot loader takes.`);
+  if (content.rootHash === uki.rootHash) return;
   throw new UpdateError(
     'uki-mismatch',
-    `The kernel image names the root hash ${rootHash ?? 'of nothing'}, and the release's root has ${uki.rootHash}.`,
+    `The kernel image names the root hash ${content.rootHash}, and the release's root has ${uki.rootHash}.`,
   );
 }
+
+async function digestOf(esp: Esp, path: string): Promise<string> {
+  const part = esp.readPart ?? readPartOf(esp.files);
+  const hash = createHash('sha256');
+  for (let offset = 0; ; offset += PIECE) {
+    const { bytes } = (await part(path, offset, PIECE)) ?? {};
+    if (!bytes?.length) return hash.digest('hex');
+    hash.update(bytes);
+  }
+}
+
+const PIECE = 1024 * 1024;
 
 const isFull = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOSPC';
