@@ -47,6 +47,21 @@ export const COMMANDS: readonly Entry[] = [
     'wait until the running system is proven',
     async () => (await import('./cli/wait-confirmed.ts')).waitConfirmed,
   ),
+  entry(
+    'bundle build',
+    'make a bundle from a root file system and a kernel',
+    async () => (await import('./cli/bundle-build.ts')).bundleBuild,
+  ),
+  entry(
+    'bundle inspect',
+    'show what a bundle says it holds',
+    async () => (await import('./cli/bundle-inspect.ts')).bundleInspect,
+  ),
+  entry(
+    'bundle verify',
+    'read every byte of a bundle and check it',
+    async () => (await import('./cli/bundle-verify.ts')).bundleVerify,
+  ),
   entry('completion', 'completion for bash, zsh or fish', async () => (await import('./cli/completion.ts')).completion),
 ];
 
