@@ -173,7 +173,7 @@ export class Machine {
     const { tools } = this.options;
     this.boots += snapshot === undefined ? 1 : 0;
     if (this.boots > MAX_BOOTS) {
-      this.log.cut(`${this.boots} starts are too many; left off`);
+      this.log.end(`${MAX_BOOTS} starts were not enough`);
       return;
     }
     const child = spawn(join(tools, 'bin/qemu-system-x86_64'), this.#arguments(snapshot), {
@@ -194,7 +194,8 @@ export class Machine {
       clearTimeout(silence);
       this.#closeSockets();
       if (!this.#wanted) return;
-      this.log.cut(`the machine starts again (${signal ?? code})`);
+      if (code) return this.log.end(`QEMU ended with status ${code}`);
+      this.log.cut(`the machine starts again (${signal ?? 'reset'})`);
       this.#launch(undefined);
     });
   }
@@ -235,11 +236,12 @@ export class Machine {
     const { disk, blockLog } = this.options;
     if (blockLog === undefined)
       return ['-drive', `file=${disk.path},if=none,id=disk,format=${disk.format},cache=writeback,discard=unmap`];
-    const log = `driver=blklogwrites,node-name=disk,file=plain,log=log,log-sector-size=512,log-super-update-interval=1`;
+    // The log's own header is brought up to date with every write: a power cut must not shorten it.
+    const log = `log-super-update-interval=1,${this.boots > 1 ? 'log-append=on' : 'log-sector-size=512'}`;
     return [
       ...['-blockdev', `driver=file,node-name=plain,filename=${disk.path}`],
       ...['-blockdev', `driver=file,node-name=log,filename=${blockLog}`],
-      ...['-blockdev', log],
+      ...['-blockdev', `driver=blklogwrites,node-name=disk,file=plain,log=log,${log}`],
     ];
   }
 

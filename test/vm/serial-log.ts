@@ -9,6 +9,8 @@ export type SerialLog = Readonly<{
   feed(bytes: Uint8Array): void;
   /** Ends the line that a power cut left unfinished. */
   cut(note: string): void;
+  /** Nothing more will come: whoever waits, waits in vain. */
+  end(why: string): void;
   /** Resolves with the first line from index `from` on for which `match` returns something. */
   next<T>(match: (text: string, index: number) => T | undefined, from: number, timeoutMs: number): Promise<T>;
   tail(count: number): string;
@@ -25,6 +27,7 @@ export function createSerialLog(): SerialLog {
   const waiting = new Set<() => void>();
   const started = performance.now();
   let rest = '';
+  let over: string | undefined;
 
   const add = (text: string): void => {
     const clean = plain(text);
@@ -44,22 +47,32 @@ export function createSerialLog(): SerialLog {
       rest = '';
       add(`--- ${note}`);
     },
+    end(why) {
+      over = why;
+      add(`--- ${why}`);
+    },
     next(match, from, timeoutMs) {
       return new Promise((resolve, reject) => {
         let index = from;
-        const timer = setTimeout(() => {
+        const finish = (): void => {
+          clearTimeout(timer);
           waiting.delete(look);
+        };
+        const timer = setTimeout(() => {
+          finish();
           reject(new Error(`nothing awaited came from the guest in ${timeoutMs / 1000} s`));
         }, timeoutMs);
         const look = (): void => {
           for (; index < lines.length; index += 1) {
             const found = match(lines[index]?.text ?? '', index);
             if (found === undefined) continue;
-            clearTimeout(timer);
-            waiting.delete(look);
+            finish();
             resolve(found);
             return;
           }
+          if (over === undefined) return;
+          finish();
+          reject(new Error(over));
         };
         waiting.add(look);
         look();
