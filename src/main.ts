@@ -88,6 +88,8 @@ function buildProgram(run: Run): Commander {
   const program = new Commander('updatectl')
     .description('Keeps this host up to date with two root partitions: one running and read-only, the other free.')
     .version(AGENT_VERSION, '-V, --version')
+    // So that `bundle build --version 1.0` is not this program's own --version.
+    .enablePositionalOptions()
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({ writeErr: () => {} });

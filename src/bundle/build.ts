@@ -30,12 +30,8 @@ export type BuildInput = Readonly<{
   epoch: number;
 }>;
 
-/** Where the build is: `total` grows when the size of the next image is known. */
-export type BuildProgress = (
-  stage: 'root file system' | 'root image' | 'kernel image' | 'bundle',
-  done: number,
-  total: number,
-) => void;
+/** Where the build is, in plain bytes of an image. */
+export type BuildProgress = (stage: 'root image' | 'kernel image', done: number, total: number) => void;
 
 export type BuildTools = Readonly<{ exec: Exec; files: Files; signal: AbortSignal; progress?: BuildProgress }>;
 
@@ -46,17 +42,14 @@ export async function buildBundle(input: BuildInput, tools: BuildTools): Promise
   await using scratch = await createScratch(input.output);
   const { rootHash, root, verity } = await buildRoot(input, tools, scratch);
   const uki = await buildUki(input, { ...input, rootHash }, tools, scratch);
-  tools.progress?.('bundle', 0, 1);
   const { product, version, counter, architecture, minAgent } = input;
   const about = { product, version, counter, architecture, minAgent };
   const written = await writeBundle(input.output, about, [verity, root, uki], { ...tools, scratch });
-  tools.progress?.('bundle', 1, 1);
   const { size } = bundleLayout(written.manifestSize, written.manifest);
   return { manifest: written.manifest, manifestDigest: written.manifestDigest, rootHash, size };
 }
 
 async function buildRoot(input: BuildInput, tools: BuildTools, scratch: Scratch): Promise<PackedRoot> {
-  tools.progress?.('root file system', 0, 1);
   const identity = `${input.product} ${input.version}`;
   await using image = await fileSource(await rootImage(input.root, { ...input, ...tools, scratch, identity }));
   const source = paddedToBlocks(image);

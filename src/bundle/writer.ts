@@ -12,8 +12,8 @@ import { BLOCK, createTreeBuilder, superblock, treeLayout, treeUuid } from './ve
 
 /** Plain bytes a frame has: small enough for fetching single frames, large enough to compress well. */
 export const FRAME_SIZE = 256 * 1024;
-/** Measured: higher levels cost much more time than they save bytes. */
-export const DEFAULT_LEVEL = 9;
+/** Measured on programs: 5 % fewer bytes than level 3 for twice the time; level 9 takes twice as long again for 0.7 % more. */
+export const DEFAULT_LEVEL = 7;
 
 export type WriterOptions = Omit<PackOptions, 'frameSize' | 'tap'> & Readonly<{ frameSize?: number }>;
 
@@ -40,10 +40,7 @@ export async function packRoot(source: ByteSource, salt: Sha256, options: Writer
   const verity = await packImage(
     'verity',
     { ...tree, name: 'verity tree', size: treeLayout(dataBlocks).size },
-    {
-      frameSize: FRAME_SIZE,
-      ...options,
-    },
+    { frameSize: FRAME_SIZE, ...options, progress: () => {} },
   );
   return { rootHash, root: { ...root, image: { ...root.image, verity: { rootHash, salt, dataBlocks } } }, verity };
 }

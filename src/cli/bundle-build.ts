@@ -41,7 +41,7 @@ export const bundleBuild: Command = {
   ],
   run: async (context, input) => {
     const build = await buildInput(context, input);
-    using bar = context.out.progress('root file system');
+    using bar = context.out.progress('root image');
     const { exec, files, signal } = context;
     const result = await buildBundle(build, {
       exec,
