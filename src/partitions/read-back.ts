@@ -2,8 +2,6 @@
 
 import type { BlockTarget } from '../system/block-target.ts';
 
-type ReadOptions = Readonly<{ signal?: AbortSignal; piece?: number }>;
-
 /**
  * Hands the first `size` bytes to `sink` in order, in pieces of 1 MiB; the next one is read meanwhile. A piece is valid until the
  * sink's promise resolves, and lies in shared memory where the target can do so.
@@ -12,38 +10,61 @@ export async function readBack(
   target: BlockTarget,
   size: number,
   sink: (bytes: Uint8Array, offset: number) => void | Promise<void>,
-  { signal, piece = PIECE }: ReadOptions = {},
+  { signal }: { signal?: AbortSignal } = {},
 ): Promise<void> {
-  const read = (offset: number) => (offset < size ? target.read(offset, Math.min(piece, size - offset)) : undefined);
-  let ahead = read(0);
-  for (let offset = 0; ahead; offset += piece) {
-    signal?.throwIfAborted();
-    const bytes = await ahead;
-    ahead = read(offset + piece);
-    // Awaited only after the sink: a failure before that would be an unhandled one.
-    ahead?.catch(() => undefined);
+  const judge = async (bytes: Uint8Array, offset: number): Promise<boolean> => {
     await sink(bytes, offset);
-  }
+    return true;
+  };
+  await readAhead(target, size, PIECE, judge, signal);
 }
 
 /**
  * Which frames of an image already lie right on the medium, for a resumed attempt. Never the first: its first block is withheld
- * until the end.
+ * until the end. The search ends after `patience` frames in a row that are not there.
  */
 export async function keepable(
   target: BlockTarget,
   frameSize: number,
   size: number,
   matches: (frame: number, bytes: Uint8Array) => boolean | Promise<boolean>,
-  options: Omit<ReadOptions, 'piece'> = {},
+  { signal, patience = Number.POSITIVE_INFINITY }: { signal?: AbortSignal; patience?: number } = {},
 ): Promise<Set<number>> {
   const kept = new Set<number>();
-  const judge = async (bytes: Uint8Array, offset: number): Promise<void> => {
+  let misses = 0;
+  const judge = async (bytes: Uint8Array, offset: number): Promise<boolean> => {
     const frame = offset / frameSize;
-    if (frame > 0 && (await matches(frame, bytes))) kept.add(frame);
+    const isRight = frame > 0 && (await matches(frame, bytes));
+    if (isRight) kept.add(frame);
+    misses = isRight || frame === 0 ? 0 : misses + 1;
+    return misses < patience;
   };
-  await readBack(target, Math.min(size, target.size), judge, { ...options, piece: frameSize });
+  await readAhead(target, Math.min(size, target.size), frameSize, judge, signal);
   return kept;
+}
+
+/** The next piece is read while `sink` works on this one; it ends early when `sink` says false. */
+async function readAhead(
+  target: BlockTarget,
+  size: number,
+  piece: number,
+  sink: (bytes: Uint8Array, offset: number) => Promise<boolean>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const read = (offset: number) => (offset < size ? target.read(offset, Math.min(piece, size - offset)) : undefined);
+  let ahead = read(0);
+  try {
+    for (let offset = 0; ahead; offset += piece) {
+      const bytes = await ahead;
+      signal?.throwIfAborted();
+      ahead = read(offset + piece);
+      // Awaited only after the sink: a failure before that must not count as an unhandled one.
+      ahead?.catch(() => undefined);
+      if (!(await sink(bytes, offset))) break;
+    }
+  } finally {
+    await ahead?.catch(() => undefined);
+  }
 }
 
 const PIECE = 1024 * 1024;

@@ -2,12 +2,11 @@
 
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { UpdateError } from '../errors.ts';
 import { alignedBuffers } from './aligned-memory.ts';
 import { type Area, areaOf, type Range } from './block-area.ts';
 import type { DiskTarget } from './block-target.ts';
-import { openFailure, readFailure, writeFailure } from './disk-errors.ts';
-import { createStripes } from './stripes.ts';
+import { openFailure, readFailure } from './disk-errors.ts';
+import { type RawIo, stagedTarget } from './staged-target.ts';
 
 export type OpenBlock = Readonly<{
   writable: boolean;
@@ -27,7 +26,7 @@ export async function openBlockTarget(path: string, options: OpenBlock): Promise
   try {
     const area = await areaOf(handle, path, options);
     const direct = await openDirect(handle, area, options);
-    return target(area, handle, direct ?? handle);
+    return stagedTarget(area, rawIo(area, handle, direct ?? handle));
   } catch (error) {
     await handle.close();
     throw error;
@@ -60,109 +59,21 @@ async function openDirect(handle: FileHandle, area: Area, options: OpenBlock): P
   }
 }
 
-function target(area: Area, handle: FileHandle, direct: FileHandle): DiskTarget {
-  const pieces = pieceIo(area, handle, direct);
-  const stripes = createStripes(STRIPES, STRIPE, pieces.write);
-  const read = createReader(area, direct);
-  let failed: UpdateError | undefined;
-  const guard = async <T>(deed: () => Promise<T>): Promise<T> => {
-    if (failed) throw failed;
-    return deed().catch((error: unknown) => {
-      if (error instanceof UpdateError) failed = error;
-      throw error;
-    });
-  };
-  const inside = (offset: number, length: number): void => {
-    if (offset < 0 || offset + length > area.size)
-      throw new RangeError(`${area.name}: bytes ${offset}+${length} are outside its ${area.size} bytes.`);
-  };
+/** Whole units go past the page cache, anything else through it; the kernel keeps both in step. */
+function rawIo(area: Area, handle: FileHandle, direct: FileHandle): RawIo {
   return {
-    name: area.name,
-    size: area.size,
-    sectorSize: area.sectorSize,
-    read: async (offset, length) => {
-      inside(offset, length);
-      await guard(stripes.settle);
-      return read(offset, length);
+    write: async (bytes, done, at) => {
+      const aligned = [at, bytes.length - done, bytes.byteOffset + done].every((each) => each % area.unit === 0);
+      const { bytesWritten } = await (aligned ? direct : handle).write(bytes, done, bytes.length - done, at);
+      return bytesWritten;
     },
-    write: async (offset, bytes) => {
-      inside(offset, bytes.length);
-      await guard(() => stripes.write(offset, bytes));
-    },
-    flush: () =>
-      guard(async () => {
-        await stripes.settle();
-        await handle.datasync().catch((cause: unknown) => {
-          throw new UpdateError('disk-flush-failed', `${area.name}: ${String(cause)}`, { cause });
-        });
-      }),
-    [Symbol.asyncDispose]: async () => {
-      // What was taken goes out if it can: a later try keeps what lies right on the medium.
-      await guard(stripes.settle).catch(() => undefined);
+    read: async (bytes, done, at) => (await direct.read(bytes, done, bytes.length - done, at)).bytesRead,
+    sync: () => handle.datasync(),
+    close: async () => {
       if (direct !== handle) await direct.close();
       await handle.close();
     },
   };
 }
 
-/** Writes one piece, whole sectors past the page cache, anything else through it. */
-function pieceIo(area: Area, handle: FileHandle, direct: FileHandle) {
-  const write = async (offset: number, bytes: Uint8Array): Promise<void> => {
-    let done = 0;
-    while (done < bytes.length) {
-      const at = area.start + offset + done;
-      const aligned = [at, bytes.length - done, bytes.byteOffset + done].every((each) => each % area.unit === 0);
-      const through = aligned ? direct : handle;
-      const { bytesWritten } = await through.write(bytes, done, bytes.length - done, at).catch((error: unknown) => {
-        throw writeFailure(error, area.name, offset + done);
-      });
-      if (bytesWritten === 0) throw writeFailure(new Error('the device took no bytes'), area.name, offset + done);
-      done += bytesWritten;
-    }
-  };
-  return { write };
-}
-
-/** Reads by turns into two aligned buffers; a longer read gets its own memory. */
-function createReader(area: Area, direct: FileHandle): (offset: number, length: number) => Promise<Uint8Array> {
-  let buffers: Uint8Array[] = [];
-  let turn = 0;
-  const next = (length: number): Uint8Array => {
-    if (length > READ) return alignedBuffers(1, length)[0] as Uint8Array;
-    if (buffers.length === 0) buffers = alignedBuffers(2, READ);
-    turn = 1 - turn;
-    return buffers[turn] as Uint8Array;
-  };
-  return async (offset, length) => {
-    const start = area.start + offset;
-    const from = Math.floor(start / area.unit) * area.unit;
-    const until = Math.ceil((start + length) / area.unit) * area.unit;
-    const buffer = next(until - from);
-    await fill(area, direct, buffer, from, start + length, until);
-    return buffer.subarray(start - from, start - from + length);
-  };
-}
-
-/** `need` may lie before `until` where a file ends inside the last unit. */
-async function fill(
-  area: Area,
-  direct: FileHandle,
-  buffer: Uint8Array,
-  from: number,
-  need: number,
-  until: number,
-): Promise<void> {
-  let at = from;
-  while (at < need) {
-    const { bytesRead } = await direct.read(buffer, at - from, until - at, at).catch((error: unknown) => {
-      throw readFailure(error, area.name, at - area.start);
-    });
-    if (bytesRead === 0) throw readFailure(new Error('it ends there'), area.name, at - area.start);
-    at += bytesRead;
-  }
-}
-
 const ALIGNMENT = 4096;
-const STRIPE = 1024 * 1024;
-const STRIPES = 3;
-const READ = 1024 * 1024 + 2 * ALIGNMENT;

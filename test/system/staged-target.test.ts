@@ -1,0 +1,150 @@
+/** What a block target does with short, late and failing system calls. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { DiskTarget } from '../../src/system/block-target.ts';
+import { type RawIo, stagedTarget } from '../../src/system/staged-target.ts';
+
+const SIZE = 4 * 1024 * 1024;
+const AREA = { name: 'disk', device: true, start: 8192, size: SIZE, sectorSize: 512, unit: 512 };
+
+/** A device in memory that may do less than asked, and later than asked. */
+function device(change: Partial<RawIo> = {}, most = Number.POSITIVE_INFINITY) {
+  const medium = Buffer.alloc(AREA.start + SIZE);
+  const io: RawIo = {
+    write: async (bytes, done, at) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      const length = Math.min(most, bytes.length - done);
+      medium.set(bytes.subarray(done, done + length), at);
+      return length;
+    },
+    read: async (bytes, done, at) => {
+      const length = Math.min(most, bytes.length - done);
+      bytes.set(medium.subarray(at, at + length), done);
+      return length;
+    },
+    sync: async () => undefined,
+    close: async () => undefined,
+    ...change,
+  };
+  return { medium, target: stagedTarget(AREA, io) };
+}
+
+const failing = (code: string) => async () => {
+  throw Object.assign(new Error(code), { code });
+};
+
+test('any writes, in any order and overlapping, read back as if each had been done at once', async () => {
+  const write = fc.record({
+    offset: fc.integer({ min: 0, max: SIZE - 1 }),
+    length: fc.oneof(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 0, max: 2_500_000 })),
+    byte: fc.integer({ min: 1, max: 255 }),
+    next: fc.constantFrom('nothing', 'read', 'flush'),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(write, { maxLength: 8 }), fc.constantFrom(512, 70_000, SIZE), async (writes, most) => {
+      const { medium, target } = device({}, most);
+      const model = Buffer.alloc(SIZE);
+      for (const { offset, length, byte, next } of writes) {
+        const bytes = Buffer.alloc(Math.min(length, SIZE - offset), byte);
+        await target.write(offset, bytes);
+        // What was handed over is the caller's again.
+        model.set(bytes, offset);
+        bytes.fill(0);
+        if (next === 'flush') await target.flush();
+        if (next === 'read')
+          assert.ok(
+            Buffer.from(await target.read(offset, bytes.length)).equals(model.subarray(offset, offset + bytes.length)),
+          );
+      }
+      await target.flush();
+      assert.ok(medium.subarray(AREA.start).equals(model));
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('two reads may be held at a time, so that one can be read ahead', async () => {
+  const { target } = device();
+  await target.write(0, Buffer.alloc(2 * 4096, 1).fill(2, 4096));
+  const first = await target.read(0, 4096);
+  const second = await target.read(4096, 4096);
+  assert.deepEqual([first[0], second[0]], [1, 2]);
+});
+
+test('a failed flush is never tried again, and nothing is believed after it', async () => {
+  let syncs = 0;
+  const { target } = device({
+    sync: async () => {
+      syncs++;
+      if (syncs === 1) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    },
+  });
+  const failure = { code: 'disk-flush-failed', message: /disk/ };
+  await target.write(0, new Uint8Array(4096));
+  for (const deed of deeds(target)) await assert.rejects(deed(), failure);
+  assert.equal(syncs, 1);
+});
+
+test('a failed write is named with its offset, at the latest by the flush, and the target stays failed', async () => {
+  for (const [code, expected] of [
+    ['EIO', 'disk-write-error'],
+    ['ENOSPC', 'disk-write-error'],
+    ['EROFS', 'slot-read-only'],
+    ['EPERM', 'slot-read-only'],
+  ] as const) {
+    const { target } = device({ write: failing(code) });
+    await target.write(1024 * 1024, new Uint8Array(4096));
+    for (const deed of deeds(target))
+      await assert.rejects(deed(), { code: expected, details: { offset: 1024 * 1024 } });
+    await target[Symbol.asyncDispose]();
+  }
+});
+
+test('a device that takes or gives no bytes is a failed one', async () => {
+  await assert.rejects(write(device({ write: async () => 0 }).target), { code: 'disk-write-error' });
+  await assert.rejects(device({ read: async () => 0 }).target.read(0, 512), {
+    code: 'disk-read-error',
+    message: /ends/,
+  });
+  await assert.rejects(device({ read: failing('EIO') }).target.read(512, 512), {
+    code: 'disk-read-error',
+    message: /512/,
+  });
+});
+
+test('what was written is sent out when the target is closed without a flush', async () => {
+  const { medium, target } = device();
+  await target.write(100, Buffer.from('kept'));
+  await target[Symbol.asyncDispose]();
+  assert.equal(medium.subarray(AREA.start + 100, AREA.start + 104).toString(), 'kept');
+});
+
+test('writes overlap, three stripes at most', async () => {
+  let now = 0;
+  let most = 0;
+  const { target } = device({
+    write: async (bytes) => {
+      most = Math.max(most, ++now);
+      await new Promise((resolve) => setImmediate(resolve));
+      now--;
+      return bytes.length;
+    },
+  });
+  for (let offset = 0; offset < SIZE; offset += 65_536) await target.write(offset, new Uint8Array(65_536));
+  await target.flush();
+  assert.ok(most === 2 || most === 3, `${most} at a time`);
+});
+
+const deeds = (target: DiskTarget): (() => Promise<unknown>)[] => [
+  () => target.flush(),
+  () => target.write(0, new Uint8Array(512)),
+  () => target.read(0, 512),
+  () => target.flush(),
+];
+
+async function write(target: DiskTarget): Promise<void> {
+  await target.write(0, new Uint8Array(512));
+  await target.flush();
+}
