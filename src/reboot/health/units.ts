@@ -3,7 +3,7 @@
 import { matchesGlob } from 'node:path';
 import type { Clock } from '../../system/clock.ts';
 import { type Exec, run } from '../../system/exec.ts';
-import { list, object, optional, text } from '../../system/shape.ts';
+import { list, object, text } from '../../system/shape.ts';
 import type { Probe, ProbeResult } from './probe.ts';
 
 export type UnitsProbe = Readonly<{
@@ -46,10 +46,12 @@ async function waitForStart(options: UnitsProbe, signal: AbortSignal): Promise<r
 
 /** Units that systemd is starting this moment. A job that only waits, waits for one of these or for us. */
 async function runningJobs({ exec, ignored }: UnitsProbe, signal: AbortSignal): Promise<string[]> {
-  const output = await run(exec, 'systemctl', ['list-jobs', '--no-legend', '--output=json'], { signal, ...LIMITS });
-  return rows(output)
-    .filter(({ type, state }) => type === 'start' && state === 'running')
-    .map(({ unit }) => unit)
+  // A table of number, unit, type and state: of all lists this is the one that systemctl does not print as JSON.
+  const output = await run(exec, 'systemctl', ['list-jobs', '--no-legend', '--plain'], { signal, ...LIMITS });
+  return output
+    .split('\n')
+    .map((line) => /^\s*\d+\s+(\S+)\s+start\s+running\s*$/.exec(line)?.[1])
+    .filter((unit) => unit !== undefined)
     .filter((unit) => !WAITING_FOR_US.includes(unit) && !matches(unit, ignored));
 }
 
@@ -57,7 +59,7 @@ async function failedUnits({ exec, ignored }: UnitsProbe, signal: AbortSignal): 
   const args = ['list-units', '--state=failed', '--no-legend', '--output=json'];
   return rows(await run(exec, 'systemctl', args, { signal, ...LIMITS }))
     .map(({ unit }) => unit)
-    .filter((unit) => !matches(unit, ignored));
+    .filter((unit) => !WAITING_FOR_US.includes(unit) && !matches(unit, ignored));
 }
 
 /** The required units that are not active, each with what systemd says of it. */
@@ -88,12 +90,10 @@ function judge(missing: readonly string[], broken: readonly string[]): ProbeResu
 const LIMITS = { timeoutMs: 20_000, package: 'systemd' };
 const MAX_ROWS = 10_000;
 
-const word = text(/^/);
-const row = object({ unit: word, type: optional(word), state: optional(word) }, 'ignore');
-
-// systemctl prints nothing at all, rather than an empty list, when there is no job.
-const rows = (output: string) =>
+const rows = (output: string): readonly Readonly<{ unit: string }>[] =>
   output.trim() === '' ? [] : list(row, MAX_ROWS)(JSON.parse(output), 'the answer of systemctl');
+
+const row = object({ unit: text(/^/) }, 'ignore');
 
 const properties = (block: string): Map<string, string> =>
   new Map(block.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
