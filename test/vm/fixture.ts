@@ -1,0 +1,199 @@
+/** Everything the scenarios start from, made once and kept by content: tools, disk, releases, a repository, a running machine. */
+
+import { createHash } from 'node:crypto';
+import { cp, glob, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type Accelerator, findAccelerator } from './accelerator.ts';
+import { Machine } from './machine.ts';
+import { PROJECT, run } from './programs.ts';
+import { type Built, buildRelease, type Ingredients, PRODUCT, RELEASES } from './releases.ts';
+import { addBundle, createRepository } from './repository.ts';
+
+export type Fixture = Readonly<{
+  tools: string;
+  accelerator: Accelerator;
+  /** Raw image of a machine installed with version 1. */
+  disk: string;
+  /** A repository that holds every release and offers none. */
+  repository: string;
+  /** Folder with disk.qcow2 and vars.qcow2 of that machine, running, in the snapshot `booted`. */
+  running: string;
+  /** What is in the bundles, by version. */
+  built: ReadonlyMap<string, Built>;
+  ukiSha256: ReadonlyMap<string, string>;
+}>;
+
+export const SNAPSHOT = 'booted';
+const SCRIPTS = join(PROJECT, 'packaging/image');
+/** Fixtures of other commits that are kept. */
+const KEPT = 3;
+
+/** Finds or makes it; says on standard error what it is doing when that takes long. */
+export async function prepareFixture(): Promise<Fixture> {
+  const script = (name: string, ...args: string[]): Promise<string> => run(join(SCRIPTS, name), args);
+  const [tools, base, dracut] = [await script('tools'), await script('base'), await script('dracut')];
+  const accelerator = await findAccelerator(join(tools, 'bin/qemu-system-x86_64'), join(base, 'vmlinuz'));
+  const dir = join(cacheDir(), `fixture-${await contentKey([tools, base, dracut, accelerator])}`);
+  if (!(await exists(dir))) {
+    const work = await mkdtemp(join(cacheDir(), '.fixture-'));
+    try {
+      const node = await script('node', process.execPath);
+      await makeFixture({ scripts: SCRIPTS, tools, base, dracut, node: join(node, 'node'), work }, accelerator);
+      await rename(work, dir).catch((error: NodeJS.ErrnoException) => {
+        // Somebody else has made the same one meanwhile.
+        if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+      });
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
+    await removeOld(dirname(dir));
+  }
+  const now = new Date();
+  await utimes(dir, now, now);
+  return readFixture(dir, tools, accelerator);
+}
+
+async function readFixture(dir: string, tools: string, accelerator: Accelerator): Promise<Fixture> {
+  const facts = JSON.parse(await readFile(join(dir, 'facts.json'), 'utf8')) as {
+    built: Built[];
+    ukiSha256: [string, string][];
+  };
+  return {
+    tools,
+    accelerator,
+    disk: join(dir, 'disk.raw'),
+    repository: join(dir, 'repository'),
+    running: join(dir, 'running'),
+    built: new Map(facts.built.map((each) => [each.version, each])),
+    ukiSha256: new Map(facts.ukiSha256),
+  };
+}
+
+type Given = Omit<Ingredients, 'agent' | 'trustRoot'>;
+
+async function makeFixture(given: Given, accelerator: Accelerator): Promise<void> {
+  const { work, tools } = given;
+  progress('building the agent');
+  await run(process.execPath, ['packaging/build.ts']);
+  progress('making keys and a repository');
+  const trustRoot = await createRepository(join(work, 'repository'));
+  const ingredients = { ...given, agent: join(PROJECT, 'dist'), trustRoot };
+  const built: Built[] = [];
+  const ukiSha256: [string, string][] = [];
+  for (const { version, kind } of RELEASES) {
+    progress(`building release ${version} (${kind})`);
+    const release = await buildRelease(ingredients, version, kind);
+    await addBundle(join(work, 'repository'), release.bundle);
+    const images = await unpackImages(release.bundle, join(work, 'images'));
+    ukiSha256.push([version, await sha256Of(images.uki)]);
+    if (version === '1') await installDisk(work, tools, images, release.rootHash);
+    await rm(join(work, 'images'), { recursive: true });
+    await rm(release.bundle);
+    built.push(release);
+  }
+  await writeFile(join(work, 'facts.json'), JSON.stringify({ built, ukiSha256 }));
+  progress('starting the machine once');
+  await freeze(work, tools, accelerator);
+}
+
+/** What a factory does: the images of a bundle onto an empty disk. */
+async function installDisk(work: string, tools: string, images: Images, rootHash: string): Promise<void> {
+  const loader = join(tools, 'efi/systemd-bootx64.efi');
+  const entry = `${PRODUCT}_1`;
+  const args = [join(work, 'disk.raw'), images.root, images.verity, images.uki, rootHash, entry, loader];
+  await run(join(SCRIPTS, 'disk'), args);
+}
+
+type Images = Readonly<{ root: string; verity: string; uki: string }>;
+
+async function unpackImages(bundle: string, dir: string): Promise<Images> {
+  await mkdir(dir);
+  const unpack = async (role: string): Promise<string> => {
+    const file = join(dir, role);
+    await run('sh', ['-c', 'tar -xOf "$1" "$2.zst" | zstd -q -d >"$3"', 'sh', bundle, role, file]);
+    return file;
+  };
+  return { root: await unpack('root'), verity: await unpack('verity'), uki: await unpack('uki') };
+}
+
+/** Boots version 1 and keeps the running machine, from which each scenario starts within a second. */
+async function freeze(work: string, tools: string, accelerator: Accelerator): Promise<void> {
+  const dir = join(work, 'running');
+  await mkdir(dir);
+  const disk = join(dir, 'disk.qcow2');
+  await run(join(tools, 'bin/qemu-img'), [
+    'create',
+    '-q',
+    '-f',
+    'qcow2',
+    '-F',
+    'raw',
+    '-b',
+    join(work, 'disk.raw'),
+    disk,
+  ]);
+  await cp(join(tools, 'ovmf/vars.qcow2'), join(dir, 'vars.qcow2'));
+  const machine = new Machine({
+    name: 'base',
+    dir: join(work, 'machine'),
+    tools,
+    accelerator,
+    disk: { path: disk, format: 'qcow2' },
+    variables: join(dir, 'vars.qcow2'),
+    config: '',
+  });
+  try {
+    await machine.start();
+    await machine.awaitReady();
+    await machine.run('systemctl is-active tandem-agent.service; sync');
+    await machine.saveSnapshot(SNAPSHOT);
+  } catch (error) {
+    throw new Error(await machine.diagnose(), { cause: error });
+  } finally {
+    await machine.dispose();
+  }
+}
+
+/** The same place as packaging/image/common.sh. */
+function cacheDir(): string {
+  const { TANDEM_CACHE: given, XDG_CACHE_HOME: user } = process.env;
+  return given ?? (process.getuid?.() === 0 ? '/var/cache/tandem' : join(user ?? join(homedir(), '.cache'), 'tandem'));
+}
+
+/** Everything that ends up in the images or decides how they are made. */
+async function contentKey(parts: readonly string[]): Promise<string> {
+  const hash = createHash('sha256').update(parts.join('\n'));
+  const program = ['package-lock.json', 'src/**/*', 'systemd/*', 'packaging/build.ts'];
+  const makers = ['machine', 'accelerator', 'releases', 'repository', 'fixture'].map((name) => `test/vm/${name}.ts`);
+  const files: string[] = [];
+  for await (const file of glob([...program, 'packaging/image/**/*', ...makers], { cwd: PROJECT })) files.push(file);
+  for (const file of files.sort()) {
+    const path = join(PROJECT, file);
+    if (!(await stat(path)).isFile()) continue;
+    hash.update(`${file}\n`).update(await readFile(path));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+async function removeOld(cache: string): Promise<void> {
+  const names = (await readdir(cache)).filter((name) => name.startsWith('fixture-'));
+  const dated = await Promise.all(names.map(async (name) => ({ name, at: (await stat(join(cache, name))).mtimeMs })));
+  dated.sort((one, two) => two.at - one.at);
+  for (const { name } of dated.slice(KEPT)) await rm(join(cache, name), { recursive: true, force: true });
+}
+
+const sha256Of = async (file: string): Promise<string> =>
+  createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+function progress(what: string): void {
+  process.stderr.write(`  ${what} ...\n`);
+}

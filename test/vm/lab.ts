@@ -1,0 +1,98 @@
+/** The set-up of a scenario: one machine, its repository behind a web server, and what to look at when it fails. */
+
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Fixture, prepareFixture, SNAPSHOT } from './fixture.ts';
+import { Machine, type MachineOptions } from './machine.ts';
+import { run } from './programs.ts';
+import { PRODUCT } from './releases.ts';
+import { CHANNEL, copyRepository, promote, servedBy } from './repository.ts';
+import { serve, type Web } from './web.ts';
+
+export type Lab = Readonly<{
+  fixture: Fixture;
+  machine: Machine;
+  web: Web;
+  /** The repository's folder (www and keys). */
+  repository: string;
+  /** Scratch space. */
+  dir: string;
+  offer(version: string, product?: string): Promise<void>;
+}>;
+
+export type LabOptions = Readonly<{
+  /** Starts from the power switch instead of from a running machine. */
+  cold?: boolean;
+  /** Records the disk's writes here; implies `cold` and a raw disk. */
+  blockLog?: boolean;
+}>;
+
+/** Runs a story with a machine on version 1 that knows its repository; prints what there is to see when it fails. */
+export async function inLab(name: string, options: LabOptions, story: (lab: Lab) => Promise<void>): Promise<void> {
+  const fixture = await prepareFixture();
+  const dir = await mkdtemp(join(tmpdir(), `tandem-vm-${name}-`));
+  const repository = join(dir, 'repository');
+  await copyRepository(fixture.repository, repository);
+  const web = await serve(servedBy(repository));
+  const machine = new Machine({
+    name,
+    tools: fixture.tools,
+    accelerator: fixture.accelerator,
+    config: configuration(web.port),
+    ...(await machineDisk(fixture, dir, options)),
+  });
+  try {
+    await machine.start();
+    if (machine.options.snapshot === undefined) await machine.awaitReady();
+    else await adopt(machine);
+    const offer = (version: string, product: string = PRODUCT): Promise<void> => promote(repository, version, product);
+    await story({ fixture, machine, web, repository, dir, offer });
+  } catch (error) {
+    process.stderr.write(`${await machine.diagnose()}\n--- web\n${web.requests.slice(-30).join('\n')}\n`);
+    throw error;
+  } finally {
+    await machine.dispose();
+    await web.close();
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** A machine out of the snapshot knows nothing yet of this scenario's repository. */
+async function adopt(machine: Machine): Promise<void> {
+  await machine.run(
+    `cat >/run/tandem/config.d/20-machine.toml <<'END'\n${machine.options.config}END\nsystemctl restart tandem-agent.service`,
+  );
+}
+
+async function machineDisk(
+  fixture: Fixture,
+  dir: string,
+  { cold, blockLog }: LabOptions,
+): Promise<Pick<MachineOptions, 'dir' | 'disk' | 'variables' | 'blockLog' | 'snapshot'>> {
+  const home = join(dir, 'machine');
+  const image = join(fixture.tools, 'bin/qemu-img');
+  await mkdir(home);
+  const variables = join(home, 'vars.qcow2');
+  if (blockLog) {
+    const raw = { path: join(home, 'disk.raw'), format: 'raw' } as const;
+    await run('cp', ['--sparse=always', fixture.disk, raw.path]);
+    await cp(join(fixture.tools, 'ovmf/vars.qcow2'), variables);
+    await run('touch', [join(home, 'block.log')]);
+    return { dir: home, disk: raw, variables, blockLog: join(home, 'block.log') };
+  }
+  const disk = { path: join(home, 'disk.qcow2'), format: 'qcow2' } as const;
+  if (cold) {
+    await run(image, ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', fixture.disk, disk.path]);
+    await cp(join(fixture.tools, 'ovmf/vars.qcow2'), variables);
+    return { dir: home, disk, variables };
+  }
+  await cp(join(fixture.running, 'disk.qcow2'), disk.path);
+  await run(image, ['rebase', '-q', '-u', '-F', 'raw', '-b', fixture.disk, disk.path]);
+  await cp(join(fixture.running, 'vars.qcow2'), variables);
+  return { dir: home, disk, variables, snapshot: SNAPSHOT };
+}
+
+/** Where the repository is, as the guest sees it. */
+const configuration = (port: number): string =>
+  `[repository]\nurl = "http://10.0.2.2:${port}/"\nchannel = "${CHANNEL}"\n`;

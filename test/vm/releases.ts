@@ -1,0 +1,96 @@
+/** The releases of the reference machine that the scenarios install: good ones, and one for each way of being bad. */
+
+import { chmod, mkdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run, updatectl } from './programs.ts';
+
+export const PRODUCT = 'tandem-ref';
+
+export type Kind = 'good' | 'stock-initrd' | 'panic' | 'no-init' | 'unhealthy' | 'mute' | 'foreign' | 'too-large';
+
+/** Versions in the order of their counters. A machine is installed with version 1. */
+export const RELEASES: readonly Readonly<{ version: string; kind: Kind }>[] = [
+  { version: '1', kind: 'good' },
+  { version: '2', kind: 'good' },
+  { version: '3', kind: 'stock-initrd' },
+  { version: '4', kind: 'panic' },
+  { version: '5', kind: 'no-init' },
+  { version: '6', kind: 'unhealthy' },
+  { version: '7', kind: 'mute' },
+  { version: '8', kind: 'foreign' },
+  { version: '9', kind: 'too-large' },
+];
+
+/** What the releases are made from. */
+export type Ingredients = Readonly<{
+  /** Scripts that make the system (packaging/image). */
+  scripts: string;
+  tools: string;
+  base: string;
+  dracut: string;
+  node: string;
+  agent: string;
+  trustRoot: string;
+  work: string;
+}>;
+
+export type Built = Readonly<{ version: string; bundle: string; rootHash: string }>;
+
+/** Larger than a root partition of the reference machine, and nearly nothing in the bundle. */
+const TOO_LARGE = 330 * 1024 * 1024;
+
+const COMMAND_LINE =
+  'console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off nokaslr net.ifnames=0 systemd.show_status=no tsc=reliable ' +
+  '8250.nr_uarts=1 audit=0 lsm=landlock random.trust_cpu=1';
+const STOCK_COMMAND_LINE = `${COMMAND_LINE} root=/dev/mapper/root rootfstype=erofs ro`;
+
+/** Makes the tree of one release and the bundle from it, with Tandem's own tool. */
+export async function buildRelease(from: Ingredients, version: string, kind: Kind): Promise<Built> {
+  const tree = join(from.work, `tree-${version}`);
+  const bundle = join(from.work, `${version}.bundle`);
+  await makeTree(from, tree, version, kind);
+  const parts = ['--kernel', join(from.base, 'vmlinuz'), '--initrd', await initrdFor(from, kind)];
+  const commandLine = kind === 'stock-initrd' ? STOCK_COMMAND_LINE : COMMAND_LINE;
+  const tools = ['--stub', join(from.tools, 'efi/linuxx64.efi.stub'), '--ukify', join(from.tools, 'bin/ukify')];
+  const said = await updatectl([
+    ...['bundle', 'build', '--product', kind === 'foreign' ? 'another' : PRODUCT, '--version', version],
+    ...['--counter', version, '--root', tree, ...parts, '--cmdline', commandLine, ...tools],
+    ...['--level', '3', '--output', bundle, '--json'],
+  ]);
+  await rm(tree, { recursive: true });
+  const { rootHash } = JSON.parse(said) as { rootHash: string };
+  return { version, bundle, rootHash };
+}
+
+async function makeTree(from: Ingredients, tree: string, version: string, kind: Kind): Promise<void> {
+  if (isSmall(kind)) return makeSmallTree(tree, kind);
+  await run(join(from.scripts, 'system'), [tree, version, PRODUCT, from.node, from.agent, from.trustRoot]);
+  const tandem = join(tree, 'usr/lib/tandem');
+  if (kind === 'unhealthy') {
+    const program = join(tandem, 'health.d/required/10-database');
+    await writeFile(program, '#!/bin/sh\necho "the database does not answer" >&2\nexit 1\n');
+    await chmod(program, 0o755);
+  }
+  if (kind === 'mute') await writeFile(join(tandem, 'updatectl.js'), 'throw new Error("this agent cannot start");\n');
+}
+
+/** Releases that never get as far as their root need none worth the download. */
+const isSmall = (kind: Kind): boolean =>
+  kind === 'panic' || kind === 'no-init' || kind === 'foreign' || kind === 'too-large';
+
+async function makeSmallTree(tree: string, kind: Kind): Promise<void> {
+  for (const dir of ['dev', 'etc', 'proc', 'run', 'sys', 'usr']) await mkdir(join(tree, dir), { recursive: true });
+  await writeFile(join(tree, 'usr/nothing'), 'There is no system here.\n');
+  if (kind !== 'too-large') return;
+  await writeFile(join(tree, 'usr/large'), '');
+  await truncate(join(tree, 'usr/large'), TOO_LARGE);
+}
+
+/** An initrd that is none makes the kernel panic. */
+async function initrdFor(from: Ingredients, kind: Kind): Promise<string> {
+  if (kind === 'stock-initrd') return join(from.dracut, 'initrd');
+  if (kind !== 'panic') return join(from.base, 'initrd');
+  const broken = join(from.work, 'no-initrd');
+  await writeFile(broken, 'This is not an initrd.\n');
+  return broken;
+}
