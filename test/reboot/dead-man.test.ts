@@ -6,12 +6,16 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';
 import { realFiles } from '../../src/system/files.ts';
-import { rootHashOfVersion, uki } from '../support/esp.ts';
+import { espWorld, rootHashOfVersion, uki } from '../support/esp.ts';
 import { fakeSystemctl } from '../support/fake-systemctl.ts';
 
 const SCRIPT = join(import.meta.dirname, '..', '..', 'systemd', 'tandem-dead-man');
+
+/** In these tests slot b holds what is on trial, and slot a the system before it. */
+const HOLDS = { a: '1', b: '2' };
 
 type Host = Readonly<{ trial?: string; booted: string; entries: Record<string, string>; esp?: string }>;
 
@@ -34,6 +38,7 @@ async function run(host: Host, times = 1) {
       said: last?.stderr ?? '',
       calls: await systemctl.calls(),
       entries: (await readdir(esp)).sort(),
+      next: (await systemdBoot(espWorld(realFiles, join(root, host.esp ?? 'efi'), HOLDS)).read()).next,
       marker: await marker.read(),
     };
   } finally {
@@ -55,8 +60,16 @@ test('the script takes back a confirmation that was not ours, since the boot loa
     const found = await run({ trial: '2', booted: '2', esp, entries: { 'shop_1.efi': '1', 'shop_2.efi': '2' } });
     assert.equal(found.status, 0, found.said);
     assert.deepEqual(found.entries, ['shop_1.efi', 'shop_2+0-1.efi']);
+    assert.equal(found.next, 'a');
     assert.equal(found.calls.length, 1);
   }
+});
+
+test('an older version on trial that was confirmed by others gives way to the newer, which was put in reserve', async () => {
+  const entries = { 'shop_1+0-100.efi': '1', 'shop_0.9.efi': '2' };
+  const found = await run({ trial: '2', booted: '2', entries });
+  assert.equal(found.status, 0, found.said);
+  assert.deepEqual(found.entries, ['shop_0.9+0-1.efi', 'shop_1+0-100.efi']);
 });
 
 test('the script does nothing when no system is on trial', async () => {

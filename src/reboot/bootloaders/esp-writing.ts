@@ -46,7 +46,8 @@ export async function putUki(
     await esp.files.syncDir(dir);
     await readBack(esp, join(dir, name), uki);
   } catch (error) {
-    await removeFile(esp.files, join(dir, name));
+    // What stays behind is nobody's; the fault that came first is the one to tell.
+    await removeFile(esp.files, join(dir, name)).catch(() => undefined);
     throw isFull(error)
       ? new UpdateError('esp-full', `${dir} had no room for ${uki.size} bytes.`, { cause: error })
       : error;
