@@ -66,6 +66,12 @@ export async function openBundle(
   };
 }
 
+/** Which manifest a bundle has, not parsing it: to ask whether anybody has signed for it. */
+export async function manifestIdentity(source: ByteSource, signal: AbortSignal): Promise<ExpectedManifest> {
+  const bytes = await readManifest(source, undefined, signal);
+  return { sha256: manifestDigest(bytes), size: bytes.length };
+}
+
 function imageIn(manifest: Manifest, role: Role): Image {
   const image = imageOf(manifest, role);
   if (image === undefined) throw new UpdateError('bundle-entry', `The bundle has no ${role} image.`);
