@@ -62,6 +62,43 @@ export const COMMANDS: readonly Entry[] = [
     'read every byte of a bundle and check it',
     async () => (await import('./cli/bundle-verify.ts')).bundleVerify,
   ),
+  entry('key generate', 'make a signing key', async () => (await import('./cli/key-generate.ts')).keyGenerate),
+  entry('key show', 'show the id of a key and what it signs', async () => (await import('./cli/key-show.ts')).keyShow),
+  entry(
+    'repo init',
+    'make an empty repository and its keys',
+    async () => (await import('./cli/repo-init.ts')).repoInit,
+  ),
+  entry(
+    'repo add',
+    'check a bundle and publish it as a release',
+    async () => (await import('./cli/repo-add.ts')).repoAdd,
+  ),
+  entry(
+    'repo promote',
+    'offer a release to the hosts of a channel',
+    async () => (await import('./cli/repo-promote.ts')).repoPromote,
+  ),
+  entry(
+    'repo remove',
+    'take a release out of the repository',
+    async () => (await import('./cli/repo-remove.ts')).repoRemove,
+  ),
+  entry(
+    'repo refresh',
+    'sign again what would expire',
+    async () => (await import('./cli/repo-refresh.ts')).repoRefresh,
+  ),
+  entry(
+    'repo rotate-key',
+    'replace a key of a role',
+    async () => (await import('./cli/repo-rotate-key.ts')).repoRotateKey,
+  ),
+  entry(
+    'repo verify',
+    'check all metadata and every file',
+    async () => (await import('./cli/repo-verify.ts')).repoVerify,
+  ),
   entry('completion', 'completion for bash, zsh or fish', async () => (await import('./cli/completion.ts')).completion),
 ];
 

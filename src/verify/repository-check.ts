@@ -14,8 +14,10 @@ import { metadataPath, ROLE_NAMES, type RoleName, releasePath, storedPath } from
 import { channelDocument, releasesIn } from './publisher.ts';
 import { type Repository, readRepository } from './repository.ts';
 
+export type RoleLife = Readonly<{ role: RoleName; version: number; expires: Date; daysLeft: number }>;
+
 export type RepositoryReport = Readonly<{
-  roles: readonly Readonly<{ role: RoleName; version: number; expires: Date; daysLeft: number }>[];
+  roles: readonly RoleLife[];
   releases: readonly ReleaseEntry[];
   channels: readonly ChannelDocument[];
   /** Listed files, and their bytes in all. */
@@ -42,13 +44,21 @@ export async function checkRepository(
   checkComplete(repository, releases);
   const channels = await channelsOf(files, dir, repository, releases);
   return {
-    roles: ROLE_NAMES.map((role) => lifeOf(repository, role, now)),
+    roles: lifetimesOf(repository, now),
     releases,
     channels,
     files: listed.length,
     bytes,
   };
 }
+
+/** When each role expires. */
+export const lifetimesOf = (repository: Repository, now: Date): RoleLife[] =>
+  ROLE_NAMES.map((role) => {
+    const { version, expires } = repository[role].document.signed;
+    const at = new Date(expires);
+    return { role, version, expires: at, daysLeft: Math.floor((at.getTime() - now.getTime()) / 86_400_000) };
+  });
 
 async function checkAsClient(files: Files, dir: string, now: Date, signal: AbortSignal): Promise<void> {
   const embeddedRoot = await files.read(join(dir, metadataPath('root', 1)));
@@ -96,12 +106,6 @@ async function channelsOf(
     documents.push(document);
   }
   return documents;
-}
-
-function lifeOf(repository: Repository, role: RoleName, now: Date): RepositoryReport['roles'][number] {
-  const { version, expires } = repository[role].document.signed;
-  const at = new Date(expires);
-  return { role, version, expires: at, daysLeft: Math.floor((at.getTime() - now.getTime()) / 86_400_000) };
 }
 
 const damaged = (what: string): UpdateError =>

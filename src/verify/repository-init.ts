@@ -3,21 +3,22 @@
 import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import { replaceFile } from '../system/files.ts';
-import type { Signer } from './keys.ts';
+import { keyIdOf, type PublicKey } from './keys.ts';
 import { DELEGATED_PATHS, DELEGATED_ROLES, metadataPath, type RoleName, TOP_ROLES } from './names.ts';
 import { common, listing, metaOf, type Publisher } from './publish.ts';
-import { type Holders, signFile } from './signed-file.ts';
+import { type Holders, signersFor, signFile } from './signed-file.ts';
 
-/** The keys of each role, and how many of them must sign. */
-export type RoleKeys = Readonly<Record<RoleName, Readonly<{ signers: readonly Signer[]; threshold: number }>>>;
+/** The public keys of each role, and how many of them must sign. */
+export type RoleKeys = Readonly<Record<RoleName, Readonly<{ keys: readonly PublicKey[]; threshold: number }>>>;
 
 /** Writes version 1 of everything. The bytes of root.json are what goes into images. */
-export async function initRepository(publisher: Omit<Publisher, 'signers'>, roles: RoleKeys): Promise<Uint8Array> {
+export async function initRepository(publisher: Publisher, roles: RoleKeys): Promise<Uint8Array> {
   await refuseExisting(publisher);
   checkThresholds(roles);
   const written = new Map<string, Uint8Array>();
   const put = async (role: RoleName, part: object): Promise<Uint8Array> => {
-    const bytes = await signFile({ ...part, ...common(publisher, role, 1) }, roles[role].signers);
+    const signers = signersFor(role, holders(roles[role]), publisher.signers);
+    const bytes = await signFile({ ...part, ...common(publisher, role, 1) }, signers);
     written.set(metadataPath(role, 1), bytes);
     return bytes;
   };
@@ -34,37 +35,34 @@ export async function initRepository(publisher: Omit<Publisher, 'signers'>, role
 }
 
 /** timestamp.json is what makes it a repository; a run that was cut off before is simply done again. */
-async function refuseExisting({ files, dir }: Omit<Publisher, 'signers'>): Promise<void> {
+async function refuseExisting({ files, dir }: Publisher): Promise<void> {
   if ((await files.read(join(dir, 'metadata/timestamp.json'))) !== undefined)
     throw new UpdateError('repository-exists', `${dir} holds a repository already.`);
 }
 
 function checkThresholds(roles: RoleKeys): void {
-  for (const [role, { signers, threshold }] of Object.entries(roles))
-    if (!Number.isSafeInteger(threshold) || threshold < 1 || threshold > new Set(signers.map((one) => one.keyId)).size)
+  for (const [role, { keys, threshold }] of Object.entries(roles))
+    if (!Number.isSafeInteger(threshold) || threshold < 1 || threshold > new Set(keys.map(keyIdOf)).size)
       throw new UpdateError(
         'usage',
-        `The role ${role} has ${signers.length} keys; a threshold of ${threshold} cannot work.`,
+        `The role ${role} has ${keys.length} keys; a threshold of ${threshold} cannot work.`,
       );
 }
 
-const publicKeys = (all: readonly Signer[]) => Object.fromEntries(all.map((one) => [one.keyId, one.publicKey]));
+const byId = (keys: readonly PublicKey[]) => Object.fromEntries(keys.map((key) => [keyIdOf(key), key]));
 
-const holders = ({ signers, threshold }: RoleKeys[RoleName]): Holders => ({
-  keyids: signers.map((one) => one.keyId),
-  threshold,
-});
+const holders = ({ keys, threshold }: RoleKeys[RoleName]): Holders => ({ keyids: keys.map(keyIdOf), threshold });
 
 const rootPart = (roles: RoleKeys): object => ({
   consistent_snapshot: true,
-  keys: publicKeys(TOP_ROLES.flatMap((role) => roles[role].signers)),
+  keys: byId(TOP_ROLES.flatMap((role) => roles[role].keys)),
   roles: Object.fromEntries(TOP_ROLES.map((role) => [role, holders(roles[role])])),
 });
 
 const targetsPart = (roles: RoleKeys): object => ({
   targets: {},
   delegations: {
-    keys: publicKeys(DELEGATED_ROLES.flatMap((role) => roles[role].signers)),
+    keys: byId(DELEGATED_ROLES.flatMap((role) => roles[role].keys)),
     roles: DELEGATED_ROLES.map((role) => ({
       name: role,
       ...holders(roles[role]),
@@ -74,10 +72,7 @@ const targetsPart = (roles: RoleKeys): object => ({
   },
 });
 
-async function write(
-  { files, dir }: Omit<Publisher, 'signers'>,
-  written: ReadonlyMap<string, Uint8Array>,
-): Promise<void> {
+async function write({ files, dir }: Publisher, written: ReadonlyMap<string, Uint8Array>): Promise<void> {
   await files.makeDir(join(dir, 'metadata'));
   await files.makeDir(join(dir, 'targets'));
   for (const [path, bytes] of written) await replaceFile(files, join(dir, path), bytes);

@@ -48,7 +48,10 @@ export class TestRepository implements Disposable {
 
   async init(): Promise<this> {
     const roles = Object.fromEntries(
-      ROLE_NAMES.map((role) => [role, { signers: this.keys[role], threshold: this.thresholds[role] ?? 1 }]),
+      ROLE_NAMES.map((role) => [
+        role,
+        { keys: this.keys[role].map((one) => one.publicKey), threshold: this.thresholds[role] ?? 1 },
+      ]),
     ) as unknown as RoleKeys;
     this.root = await initRepository(this.publisher(), roles);
     return this;

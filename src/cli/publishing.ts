@@ -1,0 +1,93 @@
+/** What all commands that change a repository share: where it is, the lock, the signers, the lifetimes. */
+
+import { join, resolve } from 'node:path';
+import { UpdateError } from '../errors.ts';
+import { PRODUCT_PATTERN, type Product, VERSION_PATTERN, type Version } from '../model.ts';
+import { takeLock } from '../system/lock-file.ts';
+import { ROLE_NAMES, type RoleName } from '../verify/names.ts';
+import { LIFETIME_DAYS, type Publisher } from '../verify/publish.ts';
+import type { Context, Input, OptionSpec } from './command.ts';
+import { SIGNER_OPTIONS, signersFrom } from './key-files.ts';
+
+export const REPOSITORY_OPTION: OptionSpec = {
+  flags: '--repository <folder>',
+  summary: 'the folder of the repository',
+  default: '.',
+};
+
+export const PRODUCT_OPTION: OptionSpec = {
+  flags: '--product <name>',
+  summary: 'where several products have this version',
+};
+
+/** Options of every command that publishes. */
+export const PUBLISHER_OPTIONS: readonly OptionSpec[] = [
+  REPOSITORY_OPTION,
+  ...SIGNER_OPTIONS,
+  {
+    flags: '--expires <role=days>',
+    summary: `how long a role's signature is good (${Object.entries(LIFETIME_DAYS)
+      .map(([role, days]) => `${role} ${days}`)
+      .join(', ')})`,
+    repeat: true,
+  },
+];
+
+/** Where the repository is. */
+export const repositoryFolder = (context: Context, input: Input): string =>
+  resolve(context.cwd, input.given('repository'));
+
+/** Runs a task as the only publisher of the repository. */
+export async function publishing<T>(
+  context: Context,
+  input: Input,
+  task: (publisher: Publisher) => Promise<T>,
+): Promise<T> {
+  const dir = repositoryFolder(context, input);
+  const signers = await signersFrom(context, input);
+  return locked(context, dir, () =>
+    task({ files: context.files, dir, now: context.clock.now(), signers, lifetimeDays: lifetimes(input) }),
+  );
+}
+
+/** Holds the repository's lock during a task. */
+export async function locked<T>(context: Context, dir: string, task: () => Promise<T>): Promise<T> {
+  await context.files.makeDir(dir);
+  const lock = await takeLock(join(dir, '.publisher.lock'));
+  if ('heldBy' in lock) throw new UpdateError('repository-locked', `The process ${lock.heldBy} is working on ${dir}.`);
+  await using _ = lock;
+  return await task();
+}
+
+/** The lifetimes given with `--expires`. */
+export function lifetimes(input: Input): Partial<Record<RoleName, number>> {
+  return Object.fromEntries(
+    input.list('expires').map((given) => {
+      const [name = '', days = ''] = given.split('=');
+      if (!/^[1-9]\d{0,4}$/.test(days)) throw new UpdateError('usage', `--expires takes role=days, not “${given}”.`);
+      return [roleFrom(name), Number(days)];
+    }),
+  );
+}
+
+/** A role by its name. */
+export function roleFrom(name: string): RoleName {
+  const role = ROLE_NAMES.find((one) => one === name);
+  if (role === undefined)
+    throw new UpdateError('usage', `There is no role “${name}”; the roles are ${ROLE_NAMES.join(', ')}.`);
+  return role;
+}
+
+/** A version as typed. */
+export function versionFrom(text: string): Version {
+  if (!VERSION_PATTERN.test(text)) throw new UpdateError('usage', `“${text}” cannot be a version.`);
+  return text as Version;
+}
+
+/** A product as typed, where one was. */
+export function productFrom(input: Input): Product | undefined {
+  const text = input.text('product');
+  if (text !== undefined && !PRODUCT_PATTERN.test(text))
+    throw new UpdateError('usage', `“${text}” cannot be a product.`);
+  return text as Product | undefined;
+}
