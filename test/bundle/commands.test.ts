@@ -1,0 +1,79 @@
+/** The bundle commands, run as a publisher runs them. */
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { temporaryFolder } from '../support/bundles.ts';
+
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+const PE = new URL('../support/pe.ts', import.meta.url).href;
+
+/** Stands in for ukify, which Debian bookworm lacks: the same arguments, a tiny UKI. */
+const UKIFY = `#!${process.execPath}
+const { readFileSync, writeFileSync } = await import('node:fs');
+const { peFile } = await import('${PE}');
+const value = (name) => process.argv.find((one) => one.startsWith('--' + name + '='))?.slice(name.length + 3) ?? '';
+const text = readFileSync(value('os-release').slice(1));
+writeFileSync(value('output'), peFile([['.osrel', text], ['.cmdline', value('cmdline')], ['.linux', readFileSync(value('linux'))]]));
+`;
+
+function updatectl(cwd: string, ...args: string[]): { status: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { cwd, encoding: 'utf8' });
+  return { status, out: stdout, err: stderr };
+}
+
+test('build, inspect and verify, for people and for programs', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  await mkdir(join(path, 'tree/etc'), { recursive: true });
+  await writeFile(join(path, 'tree/etc/hostname'), 'demo\n');
+  await writeFile(join(path, 'kernel'), 'kernel');
+  await writeFile(join(path, 'ukify.mjs'), UKIFY);
+  await chmod(join(path, 'ukify.mjs'), 0o755);
+  const what = ['--product', 'demo', '--version', '1.0', '--counter', '3', '--root', 'tree', '--kernel', 'kernel'];
+  const built = updatectl(path, 'bundle', 'build', ...what, '--ukify', './ukify.mjs', '-o', 'a.bundle', '--json');
+  assert.equal(built.status, 0, built.err);
+  assert.equal(built.err, '');
+  const { rootHash, manifest } = JSON.parse(built.out) as { rootHash: string; manifest: string };
+
+  const inspected = JSON.parse(updatectl(path, 'bundle', 'inspect', 'a.bundle', '--json').out) as Record<
+    string,
+    unknown
+  >;
+  assert.deepEqual(
+    [inspected['product'], inspected['version'], inspected['counter'], inspected['rootHash'], inspected['manifest']],
+    ['demo', '1.0', 3, rootHash, manifest],
+  );
+  assert.match(updatectl(path, 'bundle', 'inspect', 'a.bundle').out, /root +partition/);
+
+  const verified = updatectl(path, 'bundle', 'verify', 'a.bundle');
+  assert.equal(verified.status, 0, verified.err);
+  assert.match(verified.out, /a\.bundle is whole: demo 1\.0/);
+
+  const bytes = await readFile(join(path, 'a.bundle'));
+  bytes[bytes.length - 1] = 1;
+  await writeFile(join(path, 'b.bundle'), bytes);
+  const refused = updatectl(path, 'bundle', 'verify', 'b.bundle');
+  assert.equal(refused.status, 6);
+  assert.match(refused.err, /\[bundle-padding\]/);
+});
+
+test('wrong usage is said in one sentence before anything is done', async () => {
+  await using folder = await temporaryFolder();
+  const what = ['--product', 'demo', '--version', '1.0', '--counter', '3', '--root', 'tree', '-o', 'a.bundle'];
+  const cases: [string[], RegExp][] = [
+    [[...what], /either --uki, or --kernel/],
+    [[...what, '--uki', 'a', '--kernel', 'b'], /either --uki, or --kernel/],
+    [[...what, '--uki', 'a', '--format', 'fat'], /--format must be erofs or ext4/],
+    [[...what, '--uki', 'a', '--level', '40'], /--level goes from 1 to 19/],
+    [[...what, '--uki', 'a', '--product', 'A B'], /--product A B is not allowed/],
+    [['--product', 'demo'], /required option/],
+  ];
+  for (const [args, message] of cases) {
+    const { status, err } = updatectl(folder.path, 'bundle', 'build', ...args);
+    assert.equal(status, 2, err);
+    assert.match(err, message);
+  }
+});
