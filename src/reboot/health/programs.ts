@@ -8,7 +8,10 @@ import type { Probe, ProbeResult } from './probe.ts';
 /** Where programs lie; a name in a later folder takes the place of the same name in an earlier one. */
 export const HEALTH_DIRS = ['/usr/lib/tandem/health.d', '/etc/tandem/health.d'] as const;
 
-/** One probe for each executable, in the order of names. A link to /dev/null switches a program off, as it does a unit. */
+/**
+ * One probe for each executable, in the order of names. A link to /dev/null switches a program off, as it does a unit. They
+ * run inside the agent's sandbox: without capabilities, and with nearly everything read-only, since a probe looks and changes nothing.
+ */
 export async function programProbes(
   options: Readonly<{ exec: Exec; files: Pick<Files, 'list'>; dirs: readonly string[]; timeoutMs: number }>,
 ): Promise<Probe[]> {
