@@ -1,7 +1,6 @@
 /** The dm-verity tree (format 1, SHA-256, blocks of 4096 bytes): built in one pass, byte for byte as veritysetup lays it out. */
 
 import { createHash, hash } from 'node:crypto';
-import { UpdateError } from '../errors.ts';
 import type { Product, Sha256 } from '../model.ts';
 
 export const BLOCK = 4096;
@@ -109,24 +108,6 @@ export function superblock(saltHex: string, uuid: Uint8Array, dataBlocks: number
   block.write(saltHex, 88, 'hex');
   return new Uint8Array(block.buffer, block.byteOffset, BLOCK);
 }
-
-/** What the first block of a tree says; only blocks that `superblock` would write are understood. */
-export function parseSuperblock(bytes: Uint8Array, name: string): Readonly<{ salt: Sha256; dataBlocks: number }> {
-  const block = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (block.length !== BLOCK) throw notATree(name);
-  const dataBlocks = Number(block.readBigUInt64LE(72));
-  const salt = block.toString('hex', 88, 88 + DIGEST) as Sha256;
-  const isPossible = dataBlocks > 0 && dataBlocks <= Number.MAX_SAFE_INTEGER / BLOCK;
-  if (!isPossible || Buffer.compare(block, superblock(salt, block.subarray(16, 32), dataBlocks)) !== 0)
-    throw notATree(name);
-  return { salt, dataBlocks };
-}
-
-const notATree = (name: string): UpdateError =>
-  new UpdateError(
-    'tree-invalid',
-    `${name} does not begin with the superblock of a verity tree (SHA-256, blocks of ${BLOCK}).`,
-  );
 
 /** A UUID that depends on nothing but `seed`, so that building twice gives the same bytes. */
 export function derivedUuid(seed: string): Uint8Array {
