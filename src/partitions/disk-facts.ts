@@ -14,16 +14,17 @@ export async function readDiskFacts(disk?: string, root = '/'): Promise<DiskFact
   const under = await rootDevices(root);
   const stat = disk === undefined ? undefined : await statOf(disk);
   if (disk !== undefined && stat?.isFile()) return fileFacts(disk);
+  if (disk !== undefined && !stat?.isBlockDevice())
+    throw new UpdateError('partition-missing', `${disk} is not a disk of this machine.`);
   const rdev = stat ? deviceNumber(BigInt(stat.rdev)) : diskOfRoot(under);
   const device = await kernelDevice(root, rdev);
-  if (!device || (disk !== undefined && !stat?.isBlockDevice()))
-    throw new UpdateError('partition-missing', `${disk ?? rdev} is not a disk of this machine.`);
+  if (!device) throw new UpdateError('partition-missing', `The kernel knows no disk ${disk ?? rdev}.`);
   return deviceFacts(root, device, under);
 }
 
 function diskOfRoot(under: readonly KernelDevice[]): string {
   const [disk, ...others] = [...new Set(under.map((device) => device.disk))];
-  if (disk !== undefined && others.length === 0) return disk;
+  if (disk !== undefined && others.length === 0 && under.every(({ number }) => number !== undefined)) return disk;
   const found = under.map((device) => device.path).join(', ') || 'no block device';
   throw new UpdateError('slots-unknown', `The running root is on ${found}, not on partitions of one disk.`);
 }
@@ -38,7 +39,7 @@ async function deviceFacts(root: string, device: KernelDevice, under: readonly K
     partitions: table.entries.flatMap((entry) => partitionOf(entry, own)),
     rootDevices: under.map((each) => each.rdev),
     elsewhere: all.flatMap(({ path, label, disk }) =>
-      disk === device.rdev || label === undefined ? [] : [{ path, label }],
+      disk === device.rdev || label === undefined || path.startsWith(LOOP) ? [] : [{ path, label }],
     ),
   };
 }
@@ -75,3 +76,6 @@ async function readTableOf(path: string, expect: { rdev: string } | undefined, s
   });
   return await readTable(disk, sectors);
 }
+
+// No machine starts from a disk image that it has opened itself.
+const LOOP = '/dev/loop';

@@ -141,7 +141,7 @@ function entriesOf(table: Pick<Gpt, 'entryBytes' | 'entrySize' | 'sectorSize'>):
   const { entryBytes, entrySize } = table;
   const count = entryBytes.length / entrySize;
   return Array.from({ length: count }, (_, index) => index)
-    .filter((index) => readGuid(entryBytes, index * entrySize) !== UNUSED)
+    .filter((index) => entryBytes.subarray(index * entrySize, index * entrySize + 16).some((byte) => byte !== 0))
     .map((index) => entryOf(entryBytes.subarray(index * entrySize, (index + 1) * entrySize), index, table.sectorSize));
 }
 
@@ -182,5 +182,3 @@ function lba(view: DataView, at: number): number {
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
-
-const UNUSED = '00000000-0000-0000-0000-000000000000';

@@ -19,6 +19,8 @@ export async function changeTable(
   change: (table: Gpt) => Gpt,
 ): Promise<Gpt> {
   const { table, primary, backup } = await readCopies(disk, sectorSizes);
+  // A process that was killed may have written what we have just read without making it durable.
+  await disk.flush();
   const wanted = change(table);
   if (primary && backup && isSame(wanted, primary) && isSame(wanted, backup)) return wanted;
   const door = tableDoor(disk, table);

@@ -39,6 +39,8 @@ export class RecordingDisk {
   readonly disk: DiskTarget;
   /** Syncs asked for so far, dropped ones included. */
   syncs = 0;
+  /** The sync that does nothing; may be chosen anew at any time. */
+  dropSync: number | undefined;
   private readonly options: RecordingOptions;
   private readonly start: Pages;
   private readonly now: Pages;
@@ -48,6 +50,7 @@ export class RecordingDisk {
 
   constructor(options: RecordingOptions = {}) {
     this.options = options;
+    this.dropSync = options.dropSync;
     const { disk = new Uint8Array(0) } = options;
     this.start = disk instanceof Pages ? disk.snapshot() : Pages.from(disk);
     this.now = this.start.snapshot();
@@ -97,9 +100,13 @@ export class RecordingDisk {
     });
   }
 
-  /** Every prefix, plain and then with `losses` different losses each. */
-  *crashStates(seed: number, losses = 3): Generator<{ world: RecordingDisk; count: number; seed: number | undefined }> {
-    for (let count = 0; count <= this.log.length; count++) {
+  /** Every prefix from `from` operations on, plain and then with `losses` different losses each. */
+  *crashStates(
+    seed: number,
+    losses = 3,
+    from = 0,
+  ): Generator<{ world: RecordingDisk; count: number; seed: number | undefined }> {
+    for (let count = from; count <= this.log.length; count++) {
       yield { world: this.crashAt(count), count, seed: undefined };
       for (let round = 0; round < losses; round++) {
         const own = seed * 1000 + round;
@@ -140,7 +147,7 @@ export class RecordingDisk {
   }
 
   private dropped(): boolean {
-    return this.syncs++ === this.options.dropSync;
+    return this.syncs++ === this.dropSync;
   }
 
   private recordFiles(): Files {
