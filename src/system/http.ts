@@ -102,7 +102,10 @@ async function* openBytes(
   const patience = { idleMs: options.idleTimeoutMs, rate: options.minimumRate ?? DEFAULT_RATE };
   let skip = 0;
   let left = end - offset;
+  let [isMore, isOpenEnded] = [false, false];
   const judge = (answer: Response): void => {
+    isMore = answer.statusCode === 200 && end < total;
+    isOpenEnded = announcedLength(answer) === undefined;
     skip = bytesToSkip(answer, { offset, end, total }, ranged, name);
     if (skip > (options.maxSkipBytes ?? DEFAULT_MAX_SKIP))
       throw new UpdateError('server-no-ranges', `${name}: the whole file came instead of its end from byte ${offset}.`);
@@ -110,12 +113,12 @@ async function* openBytes(
   for await (const chunk of exchange(client, options, url, headers, patience, request.signal, judge)) {
     const wanted = chunk.subarray(Math.min(skip, chunk.length));
     skip -= chunk.length - wanted.length;
-    if (wanted.length > left && end === total) throw tooMuch(name, total);
+    if (wanted.length > left && !isMore) throw tooMuch(name, end);
     const part = wanted.subarray(0, left);
     left -= part.length;
     if (part.length > 0) yield part;
-    // A whole file came although its beginning was asked for: the rest is of no use.
-    if (left === 0 && end < total) return;
+    // The rest of the file is of no use, and of a body without a length nobody knows whether there is a rest.
+    if (left === 0 && (isMore || isOpenEnded)) return;
   }
   if (left > 0) throw new UpdateError('connection-lost', `${name} ended ${left} bytes early.`);
 }
