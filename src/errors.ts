@@ -91,6 +91,18 @@ export const ERRORS = {
     'See what it waits for: `updatectl status`.',
   ),
   // agent
+  'trust-root-missing': entry(
+    5,
+    'never',
+    'This host has no trust root.',
+    'Put the root.json of your repository into the image as `trust.root_file` says.',
+  ),
+  'tree-unknown': entry(
+    7,
+    'later',
+    'A verity partition holds no tree that Tandem knows.',
+    'Write the slot anew: `updatectl install VERSION`.',
+  ),
   'read-back-mismatch': entry(
     7,
     'later',

@@ -32,7 +32,10 @@ export type Told = (phase: Phase, done: number, total: number) => void;
 /** What the installer is handed. */
 export type InstallerWorld = Readonly<{
   /** Where the bundle of a release lies, and the manifest that its signed metadata promises. */
-  find(release: Release, signal: AbortSignal): Promise<Readonly<{ source: ByteSource; expected: ExpectedManifest }>>;
+  find(
+    release: Release,
+    signal: AbortSignal,
+  ): Promise<Readonly<{ source: ByteSource & Partial<AsyncDisposable>; expected: ExpectedManifest }>>;
   openSlot(target: SlotName): Promise<OpenSlot>;
   checkEspRoom(target: SlotName, size: number): Promise<void>;
   putUki(uki: IncomingUki, chunks: AsyncIterable<Uint8Array>): Promise<void>;
@@ -48,21 +51,19 @@ export async function prepareInstall(
   target: SlotName,
   signal: AbortSignal,
 ): Promise<Prepared> {
+  await using held = new AsyncDisposableStack();
   const { source, expected } = await world.find(release, signal);
+  held.defer(async () => source[Symbol.asyncDispose]?.());
   const bundle = await openBundle(source, expected, signal);
   mustBe(release, bundle.manifest);
-  const slot = await world.openSlot(target);
-  try {
-    mustFit(slot, bundle.manifest);
-    const uki = imageOf(bundle.manifest, 'uki');
-    if (uki) await world.checkEspRoom(target, uki.size);
-  } catch (error) {
-    await slot[Symbol.asyncDispose]();
-    throw error;
-  }
+  const slot = held.use(await world.openSlot(target));
+  mustFit(slot, bundle.manifest);
+  const uki = imageOf(bundle.manifest, 'uki');
+  if (uki) await world.checkEspRoom(target, uki.size);
+  const kept = held.move();
   return {
     write: () => write(world, bundle, slot, signal),
-    [Symbol.asyncDispose]: () => slot[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
 

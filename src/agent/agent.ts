@@ -1,0 +1,264 @@
+/** The agent while it runs: what the loop needs of the world, and what those who talk to it see. */
+
+import { UpdateError } from '../errors.ts';
+import {
+  otherSlot,
+  type Product,
+  type Release,
+  type Saved,
+  type SlotName,
+  type State,
+  type Version,
+} from '../model.ts';
+import type { InstallRequest, ProgressStatus, Reply, Status } from '../protocol.ts';
+import type { BootView } from '../reboot/bootloaders/bootloader.ts';
+import type { SystemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
+import type { DeadMan } from '../reboot/dead-man.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Log } from '../system/log.ts';
+import type { Random } from '../system/random.ts';
+import type { AgentView } from './control.ts';
+import { createEvents } from './events.ts';
+import type { Told } from './installer.ts';
+import type { Journal } from './journal.ts';
+import type { Loop } from './loop.ts';
+import type { Facts } from './machine.ts';
+import { judge } from './offer.ts';
+import type { Found, Parts, Prepared, Verdict } from './parts.ts';
+import { createPolls, type PollLimits } from './polls.ts';
+import type { Releases } from './releases.ts';
+
+/** What the agent is made of; put together in `run.ts`. */
+export type AgentWorld = Readonly<{
+  product: Product;
+  architecture: string;
+  version: string;
+  booted: SlotName;
+  bootId: string;
+  /** What os-release says. */
+  systemVersion: Version;
+  tries: number;
+  /** Reboot without being asked. */
+  automatic: boolean;
+  journal: Journal;
+  boot: SystemdBoot;
+  deadMan: DeadMan;
+  releases: Releases;
+  prepare(release: Release, target: SlotName, told: Told, signal: AbortSignal): Promise<Prepared>;
+  /** Reads a slot and checks it against the root hash that its boot entry names. */
+  scrub(slot: SlotName, told: Told, signal: AbortSignal): Promise<void>;
+  probe(signal: AbortSignal): Promise<Verdict>;
+  reboot(): Promise<void>;
+  /** Told of each release that has proven itself here. */
+  proven(release: Release): Promise<void>;
+  limits: PollLimits;
+  /** The next moment that the schedule names. */
+  scheduled(): Date | undefined;
+  clock: Clock;
+  random: Random;
+  log: Log;
+}>;
+
+/** What an operator asked for, until it is done. */
+type Wish = Readonly<{ kind: 'offer' } | ({ kind: 'install' } & InstallRequest) | { kind: 'rollback' }>;
+
+export interface Agent {
+  readonly loop: Loop;
+  readonly view: AgentView;
+}
+
+/** An agent that remembers what the journal does. `signal` ends what it is doing. */
+export async function createAgent(world: AgentWorld, signal: AbortSignal): Promise<Agent> {
+  const { journal, boot, clock, log } = world;
+  const events = createEvents(clock);
+  const polls = createPolls(world);
+  let saved = await journal.load();
+  let wish: Wish | undefined;
+  let applyAsked = false;
+  let waitingFor: string | undefined;
+  let progress: ProgressStatus | undefined;
+  let lastError: Status['lastError'];
+
+  const told: Told = (phase, done, total) => {
+    progress = { phase, done, total };
+    events.tell({ event: 'progress', progress });
+  };
+
+  const observe = async (): Promise<Facts> => {
+    const view = await boot.read();
+    const marker = await world.deadMan.read();
+    return {
+      booted: world.booted,
+      running: running(world, saved, view),
+      confirmed: view.slots[world.booted].confirmed && marker?.slot !== world.booted,
+      bootId: world.bootId,
+      gate: world.automatic || applyAsked ? { open: true } : { open: false, reason: '`updatectl apply`' },
+      checkDue: wish !== undefined || polls.isDue(),
+    };
+  };
+
+  const check = async (state: State): Promise<Found> => {
+    const asked = wish;
+    const found = asked?.kind === 'rollback' ? await wayBack() : await offer(state, asked);
+    wish = undefined;
+    polls.succeeded(found.found === 'nothing' ? found.reason : `${found.found}`);
+    return found;
+  };
+
+  const offer = async (state: State, asked: Wish | undefined): Promise<Found> => {
+    const request: InstallRequest = asked?.kind === 'install' ? asked : {};
+    const candidate = await world.releases.find(request, clock.now(), signal);
+    const host = {
+      product: world.product,
+      architecture: world.architecture,
+      agentVersion: world.version,
+      running: (await observe()).running,
+      refusals: await journal.refusals(),
+    };
+    const named = request.version !== undefined || request.from !== undefined;
+    return judge(candidate, host, state, { named, allowDowngrade: request.allowDowngrade === true });
+  };
+
+  /** What we leave by hand is not installed again by the next poll. */
+  const wayBack = async (): Promise<Found> => {
+    const target = otherSlot(world.booted);
+    const view = await boot.read();
+    const { version } = view.slots[target];
+    if (version === undefined) throw new UpdateError('no-way-back');
+    await world.scrub(target, told, signal);
+    const left = running(world, saved, view);
+    const reason = 'an operator went back from it';
+    await journal.refuse({ ...left, at: clock.now().toISOString(), code: 'rolled-back-by-hand', reason });
+    const known = saved.slots[target];
+    return { found: 'present', release: known?.version === version ? known : { product: world.product, version } };
+  };
+
+  const parts: Parts = {
+    boot,
+    tries: world.tries,
+    observe,
+    check,
+    prepare: (release, target) => world.prepare(release, target, told, signal),
+    probe: () => world.probe(signal),
+    reboot: () => world.reboot(),
+    // A fleet's lock finds its place here.
+    lock: { take: async () => {}, giveBack: async () => {} },
+    deadMan: world.deadMan,
+    report: async (outcome) => {
+      if (outcome.result === 'updated') await world.proven(outcome.release);
+      await journal.report(saved, outcome);
+    },
+    save: async (_state, event) => {
+      saved = await journal.advance(saved, event, clock.now());
+      log.info({ event: event.type, state: saved.state.kind }, 'state');
+      if (saved.state.kind === 'settling' && saved.state.outcome.result !== 'none') lastError = failureOf(saved);
+      if (saved.state.kind === 'idle') applyAsked = false;
+      progress = undefined;
+      await tellStatus();
+      return saved.state;
+    },
+  };
+
+  const status = async (): Promise<Status> => {
+    const view = await boot.read().catch(() => undefined);
+    const facts = view && (await observe().catch(() => undefined));
+    return {
+      schema: 1,
+      agent: world.version,
+      at: clock.now().toISOString(),
+      state: saved.state,
+      since: saved.since,
+      booted: world.booted,
+      ...(facts ? { running: facts.running, confirmed: facts.confirmed } : {}),
+      ...(view ? { slots: view.slots } : {}),
+      ...(waitingFor === undefined ? {} : { waitingFor }),
+      ...(progress ? { progress } : {}),
+      ...polls.status(),
+      ...(lastError ? { lastError } : {}),
+      refused: await journal.refusals(),
+    };
+  };
+  const tellStatus = async (): Promise<void> => events.tell({ event: 'status', status: await status() });
+
+  const loop: Loop = {
+    parts,
+    state: () => saved.state,
+    began: (action) => {
+      waitingFor = undefined;
+      log.info({ action: action.do }, 'begin');
+    },
+    failed: (action, error) => {
+      log.error({ action: action?.do, code: error.code }, error.message);
+      const at = clock.now().toISOString();
+      lastError = { code: error.code, message: error.message, next: error.entry.next, at };
+      events.tell({ event: 'failed', failure: lastError });
+      if (action?.do === 'check') wish = undefined;
+      polls.failed(error, action?.do === 'check');
+    },
+    pause: async (reason, stop) => {
+      waitingFor = reason;
+      await tellStatus();
+      await polls.pause(saved.state, reason, stop);
+    },
+  };
+
+  const ask = async (asked: Wish, message: string): Promise<Reply> => {
+    mustRest(saved.state);
+    wish = asked;
+    lastError = undefined;
+    polls.wake();
+    return { schema: 1, result: 'accepted', message };
+  };
+
+  const view: AgentView = {
+    status,
+    history: (limit) => journal.history(limit),
+    events: (stop) => events.follow(async () => ({ event: 'status', status: await status() }), stop),
+    check: () => ask({ kind: 'offer' }, 'Asking the repository.'),
+    install: (request) => ask({ kind: 'install', ...request }, 'Looking for the release.'),
+    rollback: async () => {
+      if ((await boot.read()).slots[otherSlot(world.booted)].version === undefined)
+        throw new UpdateError('no-way-back');
+      const reply = await ask({ kind: 'rollback' }, 'Checking the other slot, then rebooting into it.');
+      applyAsked = true;
+      return reply;
+    },
+    apply: async () => {
+      if (saved.state.kind !== 'staged') throw new UpdateError('nothing-staged');
+      applyAsked = true;
+      polls.wake();
+      return { schema: 1, result: 'accepted', message: `Rebooting into ${saved.state.release.version}.` };
+    },
+    forget: async ({ version }) => {
+      const count = await journal.forget(version);
+      if (count === 0) throw new UpdateError('nothing-refused');
+      await tellStatus();
+      return { schema: 1, result: 'done', message: `${count} refusal${count === 1 ? '' : 's'} lifted.` };
+    },
+  };
+  return { loop, view };
+}
+
+/** The record counts only while the boot entry still tells the same. */
+function running(world: AgentWorld, saved: Saved, view: BootView): Release {
+  const record = saved.slots[world.booted];
+  const version = view.slots[world.booted].version ?? record?.version;
+  if (version === undefined)
+    throw new UpdateError('boot-entry-missing', 'The running system has no boot entry of ours.');
+  return record?.version === version ? record : { product: world.product, version };
+}
+
+function failureOf(saved: Saved): Status['lastError'] {
+  if (saved.state.kind !== 'settling') return undefined;
+  const { outcome } = saved.state;
+  if (outcome.result === 'none' || outcome.result === 'updated') return undefined;
+  const next = outcome.refuse
+    ? `It is refused; lift that with \`updatectl forget ${outcome.release.version}\`.`
+    : 'The next check tries again.';
+  return { code: outcome.code, message: outcome.reason, next, at: saved.since };
+}
+
+function mustRest(state: State): void {
+  if (state.kind === 'idle' || state.kind === 'staged') return;
+  throw new UpdateError('agent-busy', `The agent is ${state.kind}.`);
+}

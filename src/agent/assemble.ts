@@ -1,0 +1,201 @@
+/** Puts the agent of this host together from the configuration and the outside world. */
+
+import { decodePool } from '../bundle/decode-pool.ts';
+import { type Config, requireSetting } from '../config.ts';
+import { UpdateError } from '../errors.ts';
+import { type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
+import { checkEspRoom, putUki } from '../reboot/bootloaders/esp-writing.ts';
+import { type SystemdBoot, systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
+import { deadMan } from '../reboot/dead-man.ts';
+import { programProbes } from '../reboot/health/programs.ts';
+import { runProbes } from '../reboot/health/run-probes.ts';
+import { unitsProbe } from '../reboot/health/units.ts';
+import { rebootByFirmware } from '../reboot/methods/firmware.ts';
+import type { Clock } from '../system/clock.ts';
+import { startSchedule } from '../system/cron.ts';
+import type { Exec } from '../system/exec.ts';
+import type { Files, ReadPart } from '../system/files.ts';
+import { createHttp } from '../system/http.ts';
+import type { Log } from '../system/log.ts';
+import { osReleaseValue } from '../system/pe.ts';
+import type { Random } from '../system/random.ts';
+import { createTrust, type Trust } from '../verify/client.ts';
+import { httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
+import { type Agent, type AgentWorld, createAgent } from './agent.ts';
+import { type DiskDoors, findHost, type Host, realDoors } from './host.ts';
+import { type InstallerWorld, prepareInstall } from './installer.ts';
+import { openJournal } from './journal.ts';
+import type { Verdict } from './parts.ts';
+import { createReleases, type Releases } from './releases.ts';
+import { scrubSlot } from './scrub.ts';
+
+/** The outside world of the agent. */
+export type Surroundings = Readonly<{
+  files: Files;
+  readPart: ReadPart;
+  freeSpace(dir: string): Promise<number>;
+  clock: Clock;
+  random: Random;
+  exec: Exec;
+  log: Log;
+  version: string;
+  architecture: 'x86-64' | 'arm64';
+  /** The program file that a decoding thread runs. */
+  entry: URL;
+  signal: AbortSignal;
+  /** Other doors to the disk and another way to reboot, for a machine that is simulated. */
+  doors?: DiskDoors;
+  reboot?: () => Promise<void>;
+  bootId?: string;
+}>;
+
+/** The agent of this host, not yet running. */
+export async function assembleAgent(config: Config, world: Surroundings): Promise<Agent> {
+  const { files, log } = world;
+  const product = requireSetting(config, 'host.product') as Product;
+  const { stateDir } = config.agent;
+  await files.makeDir(stateDir);
+  const disk = config.slots.disk === 'auto' ? undefined : config.slots.disk;
+  const host = await findHost(slotsOf(config), world.doors ?? realDoors(disk, (sentence) => log.warn(sentence)));
+  const esp = {
+    files,
+    dir: config.boot.esp,
+    product,
+    slotOfRootHash: host.slotOfRootHash,
+    readPart: world.readPart,
+    log,
+  };
+  const boot = systemdBoot(esp);
+  const trust = await trustOf(config, world);
+  const releases = releasesOf(config, world, product, trust);
+  const schedule = startSchedule(config.poll.schedule, () => {});
+  const installer: Omit<InstallerWorld, 'told'> = {
+    find: (release, stop) => releases.open(release, world.clock.now(), stop),
+    openSlot: host.openSlot,
+    checkEspRoom: async (slot, size) => checkEspRoom(esp, slot, size, await world.freeSpace(esp.dir)),
+    putUki: (uki, chunks) => putUki(esp, uki, chunks),
+    pool: () => decodePool({ workers: config.download.threads, entry: world.entry }),
+    log,
+  };
+  const agentWorld: AgentWorld = {
+    product,
+    architecture: config.host.architecture ?? world.architecture,
+    version: world.version,
+    booted: host.booted,
+    bootId: world.bootId ?? (await readText(files, '/proc/sys/kernel/random/boot_id')),
+    systemVersion: await systemVersion(files),
+    tries: config.boot.tries,
+    automatic: config.reboot.automatic,
+    journal: openJournal(files, stateDir, log),
+    boot,
+    deadMan: deadMan(files, stateDir, boot.rootHash),
+    releases,
+    prepare: (release, target, told, stop) => prepareInstall({ ...installer, told }, release, target, stop),
+    scrub: (slot, told, stop) => scrub(host, boot, slot, told, stop),
+    probe: (stop) => probe(config, world, stop),
+    reboot: world.reboot ?? (() => rebootByFirmware(world.exec)),
+    proven: async (release) => {
+      const here = trust(httpMetadata(httpOf(config, world), requireSetting(config, 'repository.url')));
+      if (release.counter !== undefined) await here.raiseCounter(product, release.counter);
+    },
+    limits: {
+      jitterMs: config.poll.jitterMinutes * MINUTE,
+      backoffMs: config.poll.backoffMinutes * MINUTE,
+      backoffLimitMs: config.poll.backoffLimitMinutes * MINUTE,
+    },
+    scheduled: () => schedule.next(),
+    clock: world.clock,
+    random: world.random,
+    log,
+  };
+  return createAgent(agentWorld, world.signal);
+}
+
+const MINUTE = 60_000;
+
+function slotsOf(config: Config) {
+  const { aRoot, aVerity, bRoot, bVerity } = config.slots;
+  const labels = (root: string, verity: string) => (verity === '' ? { root } : { root, verity });
+  return { slots: { a: labels(aRoot, aVerity), b: labels(bRoot, bVerity) } };
+}
+
+/** Trust starts at the root file of the image, whatever lies in the state directory. */
+async function trustOf(config: Config, { files, log }: Surroundings): Promise<(fetch: MetadataFetch) => Trust> {
+  const { rootFile } = config.trust;
+  const embeddedRoot = await files.read(rootFile);
+  if (!embeddedRoot)
+    throw new UpdateError('trust-root-missing', `${rootFile} is missing: the repository's root.json belongs there.`);
+  const { stateDir } = config.agent;
+  return (fetch) =>
+    createTrust({
+      files,
+      metadataDir: `${stateDir}/metadata`,
+      floorsPath: `${stateDir}/floors.json`,
+      embeddedRoot,
+      fetch,
+      log,
+    });
+}
+
+function releasesOf(
+  config: Config,
+  world: Surroundings,
+  product: Product,
+  trust: (fetch: MetadataFetch) => Trust,
+): Releases {
+  return createReleases({
+    product,
+    channel: config.repository.channel,
+    url: requireSetting(config, 'repository.url'),
+    http: httpOf(config, world),
+    resumption: { clock: world.clock, random: world.random },
+    trust,
+  });
+}
+
+function httpOf(config: Config, { clock, version }: Surroundings) {
+  const { proxy } = config.repository;
+  const { connectTimeoutSeconds, idleTimeoutSeconds, minimumRateBytes } = config.download;
+  return createHttp({
+    connectTimeoutMs: connectTimeoutSeconds * 1000,
+    idleTimeoutMs: idleTimeoutSeconds * 1000,
+    minimumRate: { bytesPerSecond: minimumRateBytes, windowMs: MINUTE },
+    userAgent: `tandem/${version}`,
+    clock,
+    ...(proxy === undefined ? {} : { proxy }),
+  });
+}
+
+async function scrub(
+  host: Host,
+  boot: SystemdBoot,
+  slot: SlotName,
+  ...rest: [told: Parameters<typeof scrubSlot>[2], stop: AbortSignal]
+): Promise<void> {
+  const rootHash = await boot.rootHash(slot);
+  if (rootHash === undefined) throw new UpdateError('no-way-back');
+  await using open = await host.openForReading(slot);
+  await scrubSlot(open, rootHash, ...rest);
+}
+
+async function probe(config: Config, world: Surroundings, signal: AbortSignal): Promise<Verdict> {
+  const { exec, clock, files } = world;
+  const { requiredUnits, ignoredUnits, startTimeoutSeconds, timeoutSeconds, directories } = config.health;
+  const startTimeoutMs = startTimeoutSeconds * 1000;
+  const timeoutMs = timeoutSeconds * 1000;
+  const units = unitsProbe({ exec, clock, required: requiredUnits, ignored: ignoredUnits, startTimeoutMs });
+  const programs = await programProbes({ exec, files, dirs: directories, timeoutMs });
+  const health = await runProbes([units, ...programs], { clock, timeoutMs: startTimeoutMs + timeoutMs, signal });
+  for (const warning of health.warnings) world.log.warn({ warning }, 'a wanted probe failed');
+  return health.ok ? { healthy: true } : { healthy: false, reason: health.failures.join('; ') };
+}
+
+async function readText(files: Files, path: string): Promise<string> {
+  return new TextDecoder().decode((await files.read(path)) ?? new Uint8Array()).trim();
+}
+
+async function systemVersion(files: Files): Promise<Version> {
+  const release = await readText(files, '/etc/os-release');
+  const version = osReleaseValue(release, 'IMAGE_VERSION') ?? osReleaseValue(release, 'VERSION_ID') ?? '';
+  return (VERSION_PATTERN.test(version) ? version : '0') as Version;
+}

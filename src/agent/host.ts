@@ -1,0 +1,116 @@
+/** This host's disk as the agent needs it: which slot runs, and the free one, opened for writing. */
+
+import { UpdateError } from '../errors.ts';
+import type { Sha256, SlotName } from '../model.ts';
+import { SLOT_NAMES } from '../model.ts';
+import { readDiskFacts } from '../partitions/disk-facts.ts';
+import {
+  openDiskForTable,
+  openFreePartition,
+  openPartitionForReading,
+  type SlotRole,
+} from '../partitions/open-partition.ts';
+import { nameSlot, neutralise } from '../partitions/slot-identity.ts';
+import {
+  bootedSlot,
+  type Disk,
+  type DiskFacts,
+  type FreeSlot,
+  freeSlotNamed,
+  type Partition,
+  resolveSlots,
+  type Slots,
+  type SlotsConfig,
+} from '../partitions/slots.ts';
+import { uuidsOfRootHash } from '../partitions/uuids.ts';
+import type { BlockTarget } from '../system/block-target.ts';
+import type { OpenSlot } from './installer.ts';
+
+/** The doors to the disk; the tests and the demonstration have others. */
+export interface DiskDoors {
+  facts(): Promise<DiskFacts>;
+  booted(slots: Slots, facts: DiskFacts): SlotName;
+  openFree(slot: FreeSlot, role: SlotRole): Promise<BlockTarget>;
+  openForReading(partition: Partition): Promise<BlockTarget>;
+  openTable(disk: Disk): Promise<BlockTarget>;
+}
+
+export interface Host {
+  readonly booted: SlotName;
+  /** Which slot's partitions carry the UUIDs of that root hash now. */
+  slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
+  /** The free slot, alone; the running one is refused. */
+  openSlot(target: SlotName): Promise<OpenSlot>;
+  /** The partitions of any slot, for reading. */
+  openForReading(slot: SlotName): Promise<AsyncDisposable & { root: BlockTarget; verity?: BlockTarget }>;
+}
+
+/** The real disk; `warn` is told when a read cannot go past the page cache. */
+export const realDoors = (disk: string | undefined, warn: (sentence: string) => void): DiskDoors => ({
+  facts: () => readDiskFacts(disk),
+  booted: bootedSlot,
+  openFree: (slot, role) => openFreePartition(slot, role, { warn }),
+  openForReading: (partition) => openPartitionForReading(partition, { warn }),
+  openTable: openDiskForTable,
+});
+
+/** Looks the host's disk up. The booted slot cannot change while we run; the names of the other can, so they are read anew. */
+export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<Host> {
+  const facts = await doors.facts();
+  const booted = doors.booted(resolveSlots(config, facts), facts);
+  const slots = async (): Promise<Slots> => resolveSlots(config, await doors.facts());
+  return {
+    booted,
+    slotOfRootHash: async (rootHash) => {
+      const now = await slots();
+      const uuids = uuidsOfRootHash(rootHash);
+      return SLOT_NAMES.find((name) => {
+        const { root, verity } = now[name];
+        return root.uuid === uuids.root && (verity === undefined || verity.uuid === uuids.verity);
+      });
+    },
+    openSlot: async (target) => {
+      const now = await slots();
+      return openSlot(now.disk, freeSlotNamed(now, booted, target), doors);
+    },
+    openForReading: async (name) => {
+      const { root, verity } = (await slots())[name];
+      return together(await doors.openForReading(root), verity && (() => doors.openForReading(verity)));
+    },
+  };
+}
+
+async function openSlot(disk: Disk, slot: FreeSlot, doors: DiskDoors): Promise<OpenSlot> {
+  const root = await doors.openFree(slot, 'root');
+  const open = await together(root, slot.verity && (() => doors.openFree(slot, 'verity')));
+  return {
+    ...open,
+    neutralise: () => neutralise(disk, slot, doors.openTable),
+    name: (rootHash) => nameSlot(disk, slot, rootHash, doors.openTable),
+  };
+}
+
+async function together(
+  root: BlockTarget,
+  openVerity: (() => Promise<BlockTarget>) | undefined,
+): Promise<AsyncDisposable & { root: BlockTarget; verity?: BlockTarget }> {
+  const verity = await openVerity?.().catch(async (error: unknown) => {
+    await root[Symbol.asyncDispose]();
+    throw error;
+  });
+  return {
+    root,
+    ...(verity ? { verity } : {}),
+    [Symbol.asyncDispose]: async () => {
+      await root[Symbol.asyncDispose]();
+      await verity?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The processor as releases name it. */
+export function architectureOf(arch: string): 'x86-64' | 'arm64' {
+  if (arch === 'x64') return 'x86-64';
+  if (arch === 'arm64') return 'arm64';
+  throw new UpdateError('wrong-architecture', `There are no releases for ${arch}.`);
+}

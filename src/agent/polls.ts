@@ -1,0 +1,79 @@
+/** When the loop turns next: by schedule, after a failure, or because somebody spoke. */
+
+import type { UpdateError } from '../errors.ts';
+import type { State } from '../model.ts';
+import type { Status } from '../protocol.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Random } from '../system/random.ts';
+import { jitter, type PollLimits, retryDelay } from './poll-plan.ts';
+
+export type { PollLimits };
+
+export interface Polls {
+  isDue(): boolean;
+  /** A check has been answered, with that result. */
+  succeeded(result: string): void;
+  /** Something failed; a failed check moves the next one. */
+  failed(error: UpdateError, wasCheck: boolean): void;
+  wake(): void;
+  /** Sleeps until something is due. */
+  pause(state: State, reason: string, stop: AbortSignal): Promise<void>;
+  status(): Pick<Status, 'lastCheck' | 'nextCheck'>;
+}
+
+/** A machine that was asked to restart and did not is asked again after this. */
+const RESTART_MS = 5 * 60_000;
+/** The wall clock may jump, and the schedule follows it; so nobody sleeps longer than this at a time. */
+const LONGEST_MS = 10 * 60_000;
+
+type PollWorld = Readonly<{ clock: Clock; random: Random; limits: PollLimits; scheduled(): Date | undefined }>;
+
+export function createPolls({ clock, random, limits, scheduled }: PollWorld): Polls {
+  // The first check comes soon after the start, but not at the same moment on every host that was switched on together.
+  let dueAt = clock.monotonicMs() + jitter(limits, random.fraction());
+  let failures = 0;
+  let retryAt: number | undefined;
+  let lastCheck: Status['lastCheck'];
+  let woken = new AbortController();
+
+  const untilScheduled = (): number => {
+    const next = scheduled();
+    const wait = next ? next.getTime() - clock.now().getTime() : limits.backoffLimitMs;
+    return Math.max(0, wait) + jitter(limits, random.fraction());
+  };
+
+  return {
+    isDue: () => clock.monotonicMs() >= dueAt,
+    succeeded: (result) => {
+      failures = 0;
+      lastCheck = { at: clock.now().toISOString(), result };
+      dueAt = clock.monotonicMs() + untilScheduled();
+    },
+    failed: (error, wasCheck) => {
+      failures++;
+      const after = Number(error.details['retryAfterMs'] ?? 0);
+      const delay = retryDelay(limits, failures, random.fraction(), after);
+      if (!wasCheck) {
+        retryAt = clock.monotonicMs() + delay;
+        return;
+      }
+      lastCheck = { at: clock.now().toISOString(), result: error.code };
+      // What will not change by asking again soon is asked at the usual time.
+      dueAt = clock.monotonicMs() + (error.entry.retry === 'never' ? untilScheduled() : delay);
+    },
+    wake: () => woken.abort(),
+    pause: async (state, reason, stop) => {
+      const now = clock.monotonicMs();
+      const polls = state.kind === 'idle' || state.kind === 'staged';
+      const until = retryAt ?? (polls ? dueAt : now + (reason === 'the next try' ? limits.backoffMs : RESTART_MS));
+      retryAt = undefined;
+      const ms = Math.min(Math.max(0, until - now), LONGEST_MS);
+      await clock.sleep(ms, AbortSignal.any([woken.signal, stop])).catch(() => {});
+      woken = new AbortController();
+    },
+    status: () => ({
+      ...(lastCheck ? { lastCheck } : {}),
+      nextCheck: new Date(clock.now().getTime() + Math.max(0, dueAt - clock.monotonicMs())).toISOString(),
+    }),
+  };
+}

@@ -1,0 +1,105 @@
+/** Where releases come from: the repository of this host, one on a stick, or a loose bundle that the repository knows. */
+
+import { join } from 'node:path';
+import type { ByteSource } from '../bundle/byte-source.ts';
+import { type ExpectedManifest, openBundle } from '../bundle/reader.ts';
+import { UpdateError } from '../errors.ts';
+import type { Product, Release, Version } from '../model.ts';
+import { fileSource } from '../system/file-source.ts';
+import { statOf } from '../system/files.ts';
+import type { Http } from '../system/http.ts';
+import { httpSource, type Resumption } from '../system/http-source.ts';
+import type { Trust, TrustedRelease, TrustedRepository } from '../verify/client.ts';
+import { dirMetadata, fileUrl, httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
+
+/** What an operator asked for: a version, another place, or both; neither means the channel's offer. */
+export type Asked = Readonly<{ version?: string; from?: string }>;
+
+export interface Releases {
+  /** The release that is asked for, by signed metadata that is fresh at `now`. */
+  find(asked: Asked, now: Date, signal: AbortSignal): Promise<TrustedRelease>;
+  /** The bytes of a release that was decided on earlier, maybe before a restart. */
+  open(release: Release, now: Date, signal: AbortSignal): Promise<OpenedRelease>;
+}
+
+export type OpenedRelease = Readonly<{ source: ByteSource & Partial<AsyncDisposable>; expected: ExpectedManifest }>;
+
+export type ReleasesWorld = Readonly<{
+  product: Product;
+  channel: string;
+  url: string;
+  http: Http;
+  resumption: Resumption;
+  trust(fetch: MetadataFetch): Trust;
+}>;
+
+/** Releases for this host. Where one was found is remembered until it is opened. */
+export function createReleases(world: ReleasesWorld): Releases {
+  const places = new Map<string, Place>();
+  const refresh = (place: Place, now: Date, signal: AbortSignal): Promise<TrustedRepository> => {
+    const fetch = place.kind === 'folder' ? dirMetadata(place.path) : httpMetadata(world.http, world.url);
+    return world.trust(fetch).refresh(now, signal);
+  };
+  return {
+    find: async (asked, now, signal) => {
+      const place = await placeOf(asked.from);
+      const trusted = await refresh(place, now, signal);
+      const found = await choose(world, trusted, place, asked, signal);
+      places.set(found.manifest.sha256, place);
+      return found;
+    },
+    open: async (release, now, signal) => {
+      const place = places.get(release.manifest ?? '') ?? SERVER;
+      const trusted = await refresh(place, now, signal);
+      const found = trusted.releases().find((one) => one.manifest.sha256 === release.manifest);
+      if (!found) throw new UpdateError('release-unknown', `The repository does not name ${release.version} any more.`);
+      return { source: await sourceOf(world, place, found), expected: found.manifest };
+    },
+  };
+}
+
+type Place = Readonly<{ kind: 'server' } | { kind: 'folder' | 'bundle'; path: string }>;
+const SERVER: Place = { kind: 'server' };
+
+async function placeOf(from: string | undefined): Promise<Place> {
+  if (from === undefined) return SERVER;
+  const stat = await statOf(from);
+  if (!stat) throw new UpdateError('usage', `${from} does not exist.`);
+  return { kind: stat.isDirectory() ? 'folder' : 'bundle', path: from };
+}
+
+async function choose(
+  world: ReleasesWorld,
+  trusted: TrustedRepository,
+  place: Place,
+  asked: Asked,
+  signal: AbortSignal,
+): Promise<TrustedRelease> {
+  if (place.kind === 'bundle') return releaseOfBundle(trusted, place.path, signal);
+  if (asked.version !== undefined) return trusted.release(world.product, asked.version as Version);
+  const offer = await trusted.channel(world.channel);
+  return trusted.release(offer.product, offer.version);
+}
+
+/** A loose bundle counts only if the repository names its manifest; nothing of it is parsed before. */
+async function releaseOfBundle(trusted: TrustedRepository, path: string, signal: AbortSignal): Promise<TrustedRelease> {
+  await using source = await fileSource(path);
+  for (const release of trusted.releases().filter((one) => one.bundle.size === source.size)) {
+    const isThis = await openBundle(source, release.manifest, signal).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof UpdateError && error.code === 'manifest-mismatch') return false;
+        throw error;
+      },
+    );
+    if (isThis) return release;
+  }
+  throw new UpdateError('release-unknown', `${path} is no bundle that the repository names.`);
+}
+
+function sourceOf(world: ReleasesWorld, place: Place, release: TrustedRelease): Promise<ByteSource> | ByteSource {
+  const { path, size } = release.bundle;
+  if (place.kind === 'bundle') return fileSource(place.path);
+  if (place.kind === 'folder') return fileSource(join(place.path, path));
+  return httpSource(world.http, fileUrl(world.url, path), size, world.resumption);
+}

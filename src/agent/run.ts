@@ -1,0 +1,42 @@
+/** The daemon: runs the agent, its socket and its signs of life until it is told to stop. */
+
+import { join } from 'node:path';
+import type { Config } from '../config.ts';
+import { PROTOCOL, PROTOCOL_HEADER } from '../protocol.ts';
+import { serveControl } from '../system/control-socket.ts';
+import { createNotifier, type Notifier } from '../system/notify.ts';
+import { assembleAgent, type Surroundings } from './assemble.ts';
+import { answer } from './control.ts';
+import { runLoop } from './loop.ts';
+
+/** Runs until the signal is aborted. */
+export async function runAgent(
+  config: Config,
+  world: Surroundings,
+  env: (name: string) => string | undefined,
+): Promise<void> {
+  const notifier = createNotifier(world.exec, {
+    NOTIFY_SOCKET: env('NOTIFY_SOCKET'),
+    WATCHDOG_USEC: env('WATCHDOG_USEC'),
+  });
+  const agent = await assembleAgent(config, world);
+  const path = join(config.agent.runtimeDir, 'control.sock');
+  const headers = { [PROTOCOL_HEADER]: String(PROTOCOL) };
+  await using _socket = await serveControl({ path, group: GROUP, headers }, (request) => answer(agent.view, request));
+  await notifier.ready('watching for updates');
+  await Promise.all([runLoop(agent.loop, world.signal), staysAlive(notifier, world)]);
+  await notifier.stopping();
+}
+
+const GROUP = 'tandem';
+
+/** Whatever waits in here waits asynchronously, so a loop that is stuck for good stops the pings. */
+async function staysAlive(notifier: Notifier, { clock, signal, log }: Surroundings): Promise<void> {
+  const every = notifier.aliveEveryMs;
+  while (every !== undefined && !signal.aborted) {
+    await notifier
+      .alive()
+      .catch((error: unknown) => log.warn({ err: String(error) }, 'the watchdog could not be told'));
+    await clock.sleep(every, signal).catch(() => {});
+  }
+}
