@@ -23,3 +23,6 @@ export function onStop(reason: () => Error): AbortSignal {
   process.once('SIGTERM', stop);
   return controller.signal;
 }
+
+/** The processor, as Node.js names it. */
+export const processor = (): string => process.arch;

@@ -1,0 +1,23 @@
+/** `updatectl agent`. */
+
+import { architectureOf } from '../agent/host.ts';
+import { runAgent } from '../agent/run.ts';
+import { loadConfig } from '../config.ts';
+import { freeSpace, readPart } from '../system/files.ts';
+import { createLog } from '../system/log.ts';
+import { processor } from '../system/process.ts';
+import type { Command } from './command.ts';
+
+export const agent: Command = {
+  name: 'agent',
+  summary: 'run the daemon',
+  description: 'Run by tandem-agent.service. Logs one JSON line an entry to standard error.',
+  examples: ['systemctl start tandem-agent', 'updatectl agent'],
+  run: async (context) => {
+    const config = await loadConfig(context.files);
+    const log = createLog(config.agent.logLevel);
+    const world = { ...context, log, readPart, freeSpace, architecture: architectureOf(processor()) };
+    await runAgent(config, world, context.env);
+    return undefined;
+  },
+};

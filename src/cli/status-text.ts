@@ -1,0 +1,85 @@
+/** A status as people read it. Pure. */
+
+import { otherSlot, type SlotName, type State } from '../model.ts';
+import type { SlotStatus, Status } from '../protocol.ts';
+import { formatProgress } from './progress.ts';
+import { relative } from './units.ts';
+
+/** The lines of `updatectl status`. */
+export function statusText(status: Status, now: Date, width: number): readonly string[] {
+  return [
+    headline(status),
+    ...(status.progress ? [`  ${progressLine(status, width - 2)}`] : []),
+    '',
+    ...slotLines(status),
+    ...checkLines(status, now),
+    ...errorLines(status, now),
+    ...status.refused.map(
+      (one) => `  refused    ${one.version}: ${one.reason} (lift it with \`updatectl forget ${one.version}\`)`,
+    ),
+  ];
+}
+
+/** One sentence: what is so, and what comes next. */
+export function headline({ state, running, confirmed, waitingFor, offline }: Status): string {
+  const here = running ? `Running ${running.version}${confirmed === false ? ', unproven' : ''}. ` : '';
+  const next =
+    waitingFor && !offline && (state.kind === 'staged' || state.kind === 'armed') ? ` Waiting for ${waitingFor}.` : '';
+  return `${here}${sentence(state)}${next}${offline ? ' The agent is not running.' : ''}`;
+}
+
+function sentence(state: State): string {
+  switch (state.kind) {
+    case 'settling':
+      return 'Finishing the last attempt.';
+    case 'idle':
+      return 'Nothing to do.';
+    case 'staging':
+      return `Writing ${state.release.version} to slot ${state.target} (attempt ${Math.max(1, state.attempt)}).`;
+    case 'staged':
+      return `${state.release.version} is ready in slot ${state.target}.`;
+    case 'armed':
+      return `The next start tries ${state.release.version} from slot ${state.target}.`;
+    case 'trial':
+      return `${state.release.version} is on trial: probing its health.`;
+    case 'condemned':
+      return `${state.release.version} has failed its trial (${state.reason}); going back.`;
+  }
+}
+
+function progressLine({ progress }: Status, width: number): string {
+  if (!progress) return '';
+  const title = progress.phase === 'download' ? 'writing' : 'reading back';
+  return formatProgress({ title, done: progress.done, total: progress.total, sinceMs: 0, from: 0 }, width);
+}
+
+function slotLines({ slots, booted }: Status): string[] {
+  if (!slots || !booted) return [];
+  const line = (name: SlotName): string => `  slot ${name}     ${slotText(slots[name], name === booted)}`;
+  return [line(booted), line(otherSlot(booted))];
+}
+
+function slotText(slot: SlotStatus, isBooted: boolean): string {
+  const version = slot.version ?? 'nothing that starts';
+  const proof = !slot.bootable
+    ? ''
+    : slot.confirmed
+      ? ', proven'
+      : `, unproven${slot.triesLeft === undefined ? '' : ` (${slot.triesLeft} tries left)`}`;
+  return `${version}${isBooted ? ', running' : ''}${proof}`;
+}
+
+function checkLines({ lastCheck, nextCheck }: Status, now: Date): string[] {
+  return [
+    ...(lastCheck ? [`  last check ${relative(lastCheck.at, now)}: ${lastCheck.result}`] : []),
+    ...(nextCheck ? [`  next check ${relative(nextCheck, now)}`] : []),
+  ];
+}
+
+function errorLines({ lastError }: Status, now: Date): string[] {
+  if (!lastError) return [];
+  return [
+    `  last error ${relative(lastError.at, now)}: ${lastError.message} [${lastError.code}]`,
+    `             ${lastError.next}`,
+  ];
+}
