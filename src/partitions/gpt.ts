@@ -141,9 +141,13 @@ function entriesOf(table: Pick<Gpt, 'entryBytes' | 'entrySize' | 'sectorSize'>):
   const { entryBytes, entrySize } = table;
   const count = entryBytes.length / entrySize;
   return Array.from({ length: count }, (_, index) => index)
-    .filter((index) => entryBytes.subarray(index * entrySize, index * entrySize + 16).some((byte) => byte !== 0))
+    .filter((index) => isUsed(viewOf(entryBytes), index * entrySize))
     .map((index) => entryOf(entryBytes.subarray(index * entrySize, (index + 1) * entrySize), index, table.sectorSize));
 }
+
+/** An entry without a type is none. */
+const isUsed = (view: DataView, at: number): boolean =>
+  view.getBigUint64(at) !== 0n || view.getBigUint64(at + 8) !== 0n;
 
 function entryOf(bytes: Uint8Array, index: number, sectorSize: number): GptEntry {
   const view = viewOf(bytes);

@@ -35,6 +35,7 @@ export async function openBlockTarget(path: string, options: OpenBlock): Promise
 
 async function openOnce(path: string, { writable, exclusive }: OpenBlock): Promise<FileHandle> {
   const access = writable ? constants.O_RDWR : constants.O_RDONLY;
+  // Not blocking, since a pipe in the place of the device would keep us waiting.
   const flags = access | (exclusive ? constants.O_EXCL : 0) | constants.O_NONBLOCK;
   return open(path, flags).catch((error: unknown) => {
     throw openFailure(error, path);
@@ -48,7 +49,7 @@ async function openDirect(handle: FileHandle, area: Area, options: OpenBlock): P
   try {
     direct = await open(`/proc/self/fd/${handle.fd}`, access | constants.O_DIRECT);
     // Some file systems accept the flag and refuse the reading.
-    const [probe] = alignedBuffers(1, ALIGNMENT);
+    const [probe] = area.device ? [] : alignedBuffers(1, ALIGNMENT);
     if (probe) await direct.read(probe, 0, ALIGNMENT, Math.floor(area.start / ALIGNMENT) * ALIGNMENT);
     return direct;
   } catch (error) {

@@ -1,6 +1,7 @@
 /** Block targets on ranges of regular files; real devices are in test/partitions/loop.test.ts. */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -53,7 +54,7 @@ test('a range that the file does not have is refused', () =>
     });
   }));
 
-test('a file without a range, a folder and an absent path are refused, and nothing is created', () =>
+test('a file without a range, a folder, a pipe and an absent path are refused, and nothing is created', () =>
   withFile(new Uint8Array(1), async (path) => {
     await assert.rejects(openBlockTarget(path, WRITING), { code: 'not-a-block-device' });
     await assert.rejects(openBlockTarget('/tmp', { writable: false, exclusive: false, range: { offset: 0 } }), {
@@ -63,6 +64,8 @@ test('a file without a range, a folder and an absent path are refused, and nothi
       code: 'partition-missing',
     });
     assert.equal(existsSync(`${path}-absent`), false);
+    execFileSync('mkfifo', [`${path}-pipe`]);
+    await assert.rejects(openBlockTarget(`${path}-pipe`, WRITING), { code: 'not-a-block-device' });
   }));
 
 test('a file system that cannot read past the page cache is worked with, and the reader is warned', () =>
