@@ -1,0 +1,286 @@
+/** Every configuration key: its type, its default and one sentence. The only importer of zod and of the TOML parser. */
+
+import { isAbsolute, join } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+import { z } from 'zod';
+import { UpdateError } from './errors.ts';
+import { PRODUCT_PATTERN } from './model.ts';
+import { suggestion } from './nearest-word.ts';
+import { HEALTH_DIRS } from './reboot/health/programs.ts';
+import type { Files } from './system/files.ts';
+
+const path = z.string().refine(isAbsolute, 'must be an absolute path');
+const label = z.string().regex(/^[\x20-\x7e]{1,36}$/, 'must be a partition label of at most 36 characters');
+const unit = z.string().regex(/^[\w@.:\\*?-]{1,255}$/, 'must be the name of a unit');
+const whole = (least: number, most: number) =>
+  z.int('must be a whole number').min(least, `must be at least ${least}`).max(most, `must be at most ${most}`);
+const httpUrl = z.string().refine(isHttpUrl, 'must be an http or https address');
+const truth = z.boolean('must be true or false');
+const oneOf = <const T extends readonly [string, ...string[]]>(...words: T) =>
+  z.enum(words, `must be ${words.map((word) => `"${word}"`).join(' or ')}`);
+
+/** Sections and keys as they are written in TOML; in code the names are in camel case. */
+export const KEYS = {
+  host: {
+    product: key(
+      z.string().regex(PRODUCT_PATTERN, 'must be lower-case letters, digits and dashes, at most 32'),
+      'The product whose releases this host takes; there is no default.',
+    ),
+    architecture: key(oneOf('x86-64', 'arm64'), 'The processor whose releases this host takes; its own when not set.'),
+  },
+  repository: {
+    url: key(httpUrl, 'Where the repository is; there is no default.'),
+    channel: preset(
+      z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must be the name of a channel'),
+      'stable',
+      'The channel that says which release is on offer.',
+    ),
+    ca_file: key(path, 'PEM certificates to trust instead of the system’s.'),
+    proxy: key(httpUrl, 'The proxy, as http://[user:password@]host:port; the environment is not asked.'),
+  },
+  poll: {
+    schedule: preset(
+      z.string().min(9, 'must be a cron expression'),
+      '*/45 * * * *',
+      'When to ask the repository, as a cron expression in UTC.',
+    ),
+    jitter_minutes: preset(whole(0, 1440), 10, 'Each poll is delayed by a random time up to this.', 'minutes'),
+    backoff_minutes: preset(whole(1, 1440), 1, 'The delay after a first failure; it doubles with each.', 'minutes'),
+    backoff_limit_minutes: preset(whole(1, 10_080), 240, 'The longest delay after failures.', 'minutes'),
+  },
+  download: {
+    connect_timeout_seconds: preset(whole(1, 600), 20, 'How long connecting may take.', 'seconds'),
+    idle_timeout_seconds: preset(whole(1, 3600), 60, 'The longest silence of a server.', 'seconds'),
+    minimum_rate: preset(whole(0, 1e12), 1024, 'A slower download is broken off; 0 never.', 'bytes a second'),
+    minimum_rate_seconds: preset(whole(1, 3600), 60, 'The time over which that rate is averaged.', 'seconds'),
+    threads: preset(whole(1, 64), 2, 'Threads that decompress and check.'),
+  },
+  slots: {
+    disk: preset(
+      z.union([z.literal('auto'), path], 'must be "auto" or an absolute path'),
+      'auto',
+      'The disk with the slots; “auto” is the one that the running system lies on.',
+    ),
+    a_root: preset(label, 'root-a', 'Label of the root partition of slot a.'),
+    a_verity: preset(
+      z.union([z.literal(''), label], 'must be a partition label or empty'),
+      'root-a-verity',
+      verity('a'),
+    ),
+    b_root: preset(label, 'root-b', 'Label of the root partition of slot b.'),
+    b_verity: preset(
+      z.union([z.literal(''), label], 'must be a partition label or empty'),
+      'root-b-verity',
+      verity('b'),
+    ),
+  },
+  boot: {
+    backend: preset(oneOf('systemd-boot'), 'systemd-boot', 'The boot loader that counts the tries.'),
+    esp: preset(path, '/efi', 'Where the EFI system partition is mounted.'),
+    tries: preset(whole(1, 9), 3, 'How often a new release may try to boot.'),
+  },
+  reboot: {
+    method: preset(oneOf('firmware'), 'firmware', 'How the host is restarted.'),
+    automatic: preset(truth, true, 'Reboot into a staged release without being asked; else `updatectl apply` does.'),
+  },
+  health: {
+    required_units: preset(
+      z.array(unit, 'must be a list of units').max(256, 'must be a list of at most 256 units'),
+      [],
+      'Units that must be active for a release to be good.',
+    ),
+    ignore_failed_units: preset(
+      z.array(unit, 'must be a list of units').max(256, 'must be a list of at most 256 units'),
+      [],
+      'Units, globs too, that may fail.',
+    ),
+    timeout_seconds: preset(whole(1, 3600), 300, 'How long a system on trial may take to finish starting.', 'seconds'),
+    program_timeout_seconds: preset(whole(1, 3600), 60, 'How long one health program may run.', 'seconds'),
+    program_dirs: preset(
+      z.array(path, 'must be a list of folders').max(16, 'must be a list of at most 16 folders'),
+      [...HEALTH_DIRS],
+      'Folders whose required/ and wanted/ hold health programs.',
+    ),
+  },
+  agent: {
+    log_level: preset(oneOf('debug', 'info', 'warn', 'error'), 'info', 'How much the agent logs.'),
+    state_dir: preset(path, '/var/lib/tandem', 'What the agent must find again after a power cut.'),
+    runtime_dir: preset(path, '/run/tandem', 'Where the control socket is.'),
+  },
+  trust: {
+    root_file: preset(
+      path,
+      '/usr/share/tandem/root.json',
+      'The trust root in the image; everything is believed from it.',
+    ),
+  },
+} as const;
+
+export const CONFIG_DIRS = ['/usr/lib/tandem/config.d', '/etc/tandem/config.d', '/run/tandem/config.d'] as const;
+
+type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
+type Keys = typeof KEYS;
+type ValueOf<K> = K extends Preset<infer T> ? T : K extends Key<infer T> ? T | undefined : never;
+
+/** The configuration in force. */
+export type Config = {
+  readonly [S in keyof Keys]: { readonly [K in keyof Keys[S] as Camel<K & string>]: ValueOf<Keys[S][K]> };
+};
+
+/** One drop-in. */
+export type Fragment = Readonly<{ path: string; text: string }>;
+
+/** One value and where it came from: `file:line`, or `default`; undefined when it is not set at all. */
+export type Setting = Readonly<{
+  path: string;
+  value: unknown;
+  origin: string | undefined;
+  sentence: string;
+  unit?: string;
+}>;
+
+/** Key by key the last fragment wins. */
+export function resolveConfig(fragments: readonly Fragment[]): Config {
+  const settings = new Map(explainConfig(fragments).map((setting) => [setting.path, setting.value]));
+  const sections = Object.entries(KEYS).map(([section, keys]) => [
+    section,
+    Object.fromEntries(Object.keys(keys).map((name) => [camelCase(name), settings.get(`${section}.${name}`)])),
+  ]);
+  // The table above is the type, and every value has been checked against it.
+  return Object.fromEntries(sections) as Config;
+}
+
+/** Every key with the value in force, in the order of the table. */
+export function explainConfig(fragments: readonly Fragment[]): readonly Setting[] {
+  const given = new Map(fragments.flatMap(readFragment).map((one) => [one.path, one] as const));
+  return allKeys().map(([path, { fallback, sentence, unit }]) => {
+    const one = given.get(path);
+    const origin = one?.origin ?? (fallback === undefined ? undefined : 'default');
+    return { path, value: one ? one.value : fallback, origin, sentence, ...(unit === undefined ? {} : { unit }) };
+  });
+}
+
+/** Reads the drop-ins: folder after folder, by file name within. */
+export async function readFragments(
+  files: Pick<Files, 'list' | 'read'>,
+  dirs: readonly string[] = CONFIG_DIRS,
+): Promise<Fragment[]> {
+  const fragments: Fragment[] = [];
+  for (const dir of dirs) {
+    for (const name of (await files.list(dir)).filter((one) => one.endsWith('.toml'))) {
+      const bytes = await files.read(join(dir, name));
+      if (bytes) fragments.push({ path: join(dir, name), text: decode(join(dir, name), bytes) });
+    }
+  }
+  return fragments;
+}
+
+/** The configuration of this host. */
+export const loadConfig = async (
+  files: Pick<Files, 'list' | 'read'>,
+  dirs: readonly string[] = CONFIG_DIRS,
+): Promise<Config> => resolveConfig(await readFragments(files, dirs));
+
+/** A value that has no default and must be set. */
+export function requireSetting(config: Config, path: 'host.product' | 'repository.url'): string {
+  const value = path === 'host.product' ? config.host.product : config.repository.url;
+  if (value !== undefined) return value;
+  throw new UpdateError('config-invalid', `${path} is not set; put it into ${CONFIG_DIRS[1]}/, for example.`);
+}
+
+/** Every key of the table with its path. */
+export const allKeys = (): readonly (readonly [string, AnyKey])[] =>
+  Object.entries(KEYS).flatMap(([section, keys]) =>
+    Object.entries(keys as Readonly<Record<string, AnyKey>>).map(([name, one]) => [`${section}.${name}`, one] as const),
+  );
+
+type AnyKey = Readonly<{ type: z.ZodType; fallback?: unknown; sentence: string; unit?: string }>;
+type Key<T> = AnyKey & Readonly<{ type: z.ZodType<T> }>;
+type Preset<T> = Key<T> & Readonly<{ fallback: T }>;
+type Given = Readonly<{ path: string; value: unknown; origin: string }>;
+
+const MOST_BYTES = 1024 * 1024;
+
+function key<T>(type: z.ZodType<T>, sentence: string): Key<T> {
+  return { type, sentence };
+}
+
+function preset<T>(type: z.ZodType<T>, fallback: NoInfer<T>, sentence: string, unit?: string): Preset<T> {
+  return { type, fallback, sentence, ...(unit === undefined ? {} : { unit }) };
+}
+
+function verity(slot: string): string {
+  return `Label of the verity partition of slot ${slot}; empty when the tree is in the root partition.`;
+}
+
+function readFragment(fragment: Fragment): Given[] {
+  return Object.entries(parseToml(fragment)).flatMap(([section, content]) => {
+    const keys = Object.hasOwn(KEYS, section) ? KEYS[section as keyof Keys] : undefined;
+    if (!keys)
+      throw fault(
+        fragment,
+        section,
+        undefined,
+        `there is no section “${section}”.${suggestion(section, Object.keys(KEYS))}`,
+      );
+    if (!isTable(content)) throw fault(fragment, section, undefined, `“${section}” must be a section: [${section}].`);
+    return Object.entries(content).map(([name, value]) => readValue(fragment, section, name, value, keys));
+  });
+}
+
+function readValue(from: Fragment, section: string, name: string, value: unknown, keys: object): Given {
+  const known: Readonly<Record<string, AnyKey>> = Object.fromEntries(Object.entries(keys));
+  const path = `${section}.${name}`;
+  const found = Object.hasOwn(known, name) ? known[name] : undefined;
+  if (!found) throw fault(from, section, name, `there is no key “${path}”.${suggestion(name, Object.keys(known))}`);
+  const checked = found.type.safeParse(value);
+  if (!checked.success)
+    throw fault(from, section, name, `${path} ${checked.error.issues[0]?.message ?? 'is not allowed'}.`);
+  return { path, value: checked.data, origin: placeOf(from, section, name) };
+}
+
+function parseToml({ path, text }: Fragment): Record<string, unknown> {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const [sentence = ''] = error.message.replace('Invalid TOML document: ', '').split('\n');
+    throw new UpdateError('config-invalid', `${path}:${error.line}: ${sentence}.`, { cause: error });
+  }
+}
+
+const fault = (from: Fragment, section: string, name: string | undefined, sentence: string): UpdateError =>
+  new UpdateError('config-invalid', `${placeOf(from, section, name)}: ${sentence}`);
+
+/** `file:line` of a key or section; the file alone where it is written in an unusual way. */
+function placeOf({ path, text }: Fragment, section: string, name: string | undefined): string {
+  let current = '';
+  for (const [index, line] of text.split('\n').entries()) {
+    const header = /^\s*\[\s*"?([^\]"]+?)"?\s*\]/.exec(line)?.[1];
+    const written = /^\s*"?([\w-]+(?:\s*\.\s*[\w-]+)*)"?\s*=/.exec(line)?.[1]?.replace(/\s/g, '');
+    if (header !== undefined) current = header;
+    const full = [current, written].filter(Boolean).join('.');
+    const isHere =
+      name === undefined ? full === section || full.startsWith(`${section}.`) : full === `${section}.${name}`;
+    if (isHere && (header !== undefined || written !== undefined)) return `${path}:${index + 1}`;
+  }
+  return path;
+}
+
+function decode(path: string, bytes: Uint8Array): string {
+  if (bytes.length > MOST_BYTES) throw new UpdateError('config-invalid', `${path} is larger than 1 MiB.`);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new UpdateError('config-invalid', `${path} is not UTF-8 text.`, { cause: error });
+  }
+}
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}
+
+const isTable = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+
+const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());

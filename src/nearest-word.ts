@@ -1,0 +1,27 @@
+/** Finds the word that somebody probably meant. Pure. */
+
+/** The nearest of the known words, if it is near enough to be meant. */
+export function nearestWord(given: string, known: readonly string[]): string | undefined {
+  const [best] = known.map((word) => ({ word, far: distance(given, word) })).sort((one, two) => one.far - two.far);
+  return best && best.far <= Math.max(1, Math.floor(best.word.length / 3)) ? best.word : undefined;
+}
+
+/** “, did you mean “url”?” or nothing. */
+export function suggestion(given: string, known: readonly string[]): string {
+  const word = nearestWord(given, known);
+  return word === undefined ? '' : ` Did you mean “${word}”?`;
+}
+
+/** How many letters must be changed, added or removed. */
+function distance(one: string, two: string): number {
+  let row = Array.from({ length: two.length + 1 }, (_, index) => index);
+  for (const [done, letter] of [...one].entries()) {
+    const next = [done + 1];
+    for (const [index, other] of [...two].entries()) {
+      const changed = (row[index] ?? 0) + (letter === other ? 0 : 1);
+      next.push(Math.min(changed, (row[index + 1] ?? 0) + 1, (next[index] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}
