@@ -148,8 +148,9 @@ async function signed(
   part: object,
 ): Promise<Uint8Array> {
   const holders = changes.holders?.[role] ?? [holdersOf(repository, role)];
+  const signers = signersForAll(role, holders, publisher.signers);
   if (changes.unsignedByUs !== role) checkOwn(repository, role, publisher.signers);
-  return signFile(part, signersForAll(role, holders, publisher.signers));
+  return signFile(part, signers);
 }
 
 /**

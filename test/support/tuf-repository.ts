@@ -1,12 +1,12 @@
 /** A real signed repository in a temporary folder, whose metadata a test can change and sign again at will. */
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asUpdateError } from '../../src/errors.ts';
 import type { Product, Sha256, Version } from '../../src/model.ts';
-import { realFiles } from '../../src/system/files.ts';
+import { type Files, realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { createTrust, type TrustedRepository, type TrustOptions } from '../../src/verify/client.ts';
 import { generateKey, localSigner, type Signer } from '../../src/verify/keys.ts';
@@ -20,6 +20,9 @@ import { signFile } from '../../src/verify/signed-file.ts';
 export const NOW = new Date('2030-01-01T12:00:00Z');
 export const daysLater = (days: number): Date => new Date(NOW.getTime() + days * 86_400_000);
 export const PRODUCT = 'acme' as Product;
+
+/** Real files that are not waited for: nobody cuts the power of a test. */
+export const quickFiles: Files = { ...realFiles, syncFile: async () => {}, syncDir: async () => {} };
 
 /** Metadata as the test sees it: anything goes. */
 export type Loose = Record<string, unknown> & { version: number; expires: string };
@@ -42,18 +45,27 @@ export class TestRepository implements Disposable {
     rmSync(this.top, { recursive: true, force: true });
   }
 
-  publisher(change: Partial<Publisher> = {}): Publisher {
-    return { files: realFiles, dir: this.dir, now: NOW, signers: Object.values(this.keys).flat(), ...change };
+  /** Another repository with the same keys and content. */
+  copy(): TestRepository {
+    const copy = new TestRepository({}, this.thresholds);
+    Object.assign(copy.keys, this.keys);
+    copy.root = this.root;
+    cpSync(this.top, copy.top, { recursive: true });
+    return copy;
   }
 
-  async init(): Promise<this> {
+  publisher(change: Partial<Publisher> = {}): Publisher {
+    return { files: quickFiles, dir: this.dir, now: NOW, signers: Object.values(this.keys).flat(), ...change };
+  }
+
+  async init(files: Files = quickFiles): Promise<this> {
     const roles = Object.fromEntries(
       ROLE_NAMES.map((role) => [
         role,
         { keys: this.keys[role].map((one) => one.publicKey), threshold: this.thresholds[role] ?? 1 },
       ]),
     ) as unknown as RoleKeys;
-    this.root = await initRepository(this.publisher(), roles);
+    this.root = await initRepository(this.publisher({ files }), roles);
     return this;
   }
 
@@ -96,7 +108,7 @@ export class TestRepository implements Disposable {
   host(name = 'host', change: Partial<TrustOptions> = {}): Host {
     const state = join(this.top, name);
     const options: TrustOptions = {
-      files: realFiles,
+      files: quickFiles,
       metadataDir: join(state, 'metadata'),
       floorsPath: join(state, 'floors.json'),
       embeddedRoot: this.root,

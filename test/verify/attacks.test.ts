@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { UpdateError } from '../../src/errors.ts';
 import type { Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
@@ -10,12 +10,12 @@ import { refreshRepository } from '../../src/verify/publisher.ts';
 import { renewRole, rotateKey } from '../../src/verify/rotate-key.ts';
 import { codeOf, daysLater, type Loose, NOW, newSigner, PRODUCT, TestRepository } from '../support/tuf-repository.ts';
 
-const published = async (): Promise<TestRepository> => {
-  const repository = await new TestRepository().init();
-  await repository.add('1.0');
-  await repository.promote('1.0');
-  return repository;
-};
+const template = await new TestRepository().init();
+await template.add('1.0');
+await template.promote('1.0');
+after(() => template[Symbol.dispose]());
+
+const published = async (): Promise<TestRepository> => template.copy();
 
 /** What a server showed at a moment, to be shown again later. */
 const snapshotOf = (repository: TestRepository) => {
@@ -160,8 +160,7 @@ test('a snapshot that lowers the version of a role is refused', async () => {
 
 test('a root that the old keys did not sign is refused', async () => {
   using repository = await published();
-  const stranger = await new TestRepository().init();
-  using _ = stranger;
+  using stranger = await new TestRepository().init();
   await renewRole(stranger.publisher(), 'root');
   writeFileSync(join(repository.dir, 'metadata/2.root.json'), readFileSync(join(stranger.dir, 'metadata/2.root.json')));
   assert.equal(await repository.host().refused(), 'metadata-signature');
@@ -169,7 +168,7 @@ test('a root that the old keys did not sign is refused', async () => {
 
 test('a repository of strangers is refused', async () => {
   using repository = await published();
-  using stranger = await published();
+  using stranger = await new TestRepository().init();
   assert.equal(await repository.host('host', { fetch: dirMetadata(stranger.dir) }).refused(), 'metadata-signature');
 });
 
