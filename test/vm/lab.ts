@@ -26,6 +26,8 @@ export type LabOptions = Readonly<{
   cold?: boolean;
   /** Records the disk's writes here; implies `cold` and a raw disk. */
   blockLog?: boolean;
+  /** The agent does not try again by itself soon after a failure. */
+  patient?: boolean;
 }>;
 
 /** Runs a story with a machine on version 1 that knows its repository; prints what there is to see when it fails. */
@@ -39,7 +41,7 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     name,
     tools: fixture.tools,
     accelerator: fixture.accelerator,
-    config: configuration(web.port),
+    config: configuration(web.port, options),
     ...(await machineDisk(fixture, dir, options)),
   });
   try {
@@ -93,6 +95,13 @@ async function machineDisk(
   return { dir: home, disk, variables, snapshot: SNAPSHOT };
 }
 
-/** Where the repository is, as the guest sees it. */
-const configuration = (port: number): string =>
-  `[repository]\nurl = "http://10.0.2.2:${port}/"\nchannel = "${CHANNEL}"\n`;
+/** Where the repository is, as the guest sees it. The first check comes with the start, later ones only when asked for. */
+const configuration = (port: number, { patient = false }: LabOptions): string => `[repository]
+url = "http://10.0.2.2:${port}/"
+channel = "${CHANNEL}"
+[poll]
+schedule = "0 0 1 1 *"
+jitter_minutes = 0
+backoff_minutes = ${patient ? 600 : 1}
+backoff_limit_minutes = ${patient ? 600 : 1}
+`;

@@ -1,0 +1,30 @@
+/** Scenario 3: releases that start and are no good. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertSettled, statusOf, UPDATE_MS, update } from './guest.ts';
+import { inLab } from './lab.ts';
+
+test('a release that fails its health check is rolled back by its own agent and refused', () =>
+  inLab('unhealthy', {}, async (lab) => {
+    const { machine } = lab;
+    const trial = await update(lab, '6');
+    assert.deepEqual([trial.slot, trial.version], ['b', '6']);
+    await assertSettled(machine, await machine.awaitReady(UPDATE_MS), 'a', '1');
+    const [refusal] = (await statusOf(machine)).refused;
+    assert.equal(refusal?.version, '6');
+    assert.match(refusal?.reason ?? '', /10-database/, 'status names the program that failed');
+    assert.equal(machine.boots, 2);
+  }));
+
+test('a release in which the agent cannot start is ended by the dead man’s timer and refused', () =>
+  inLab('mute', {}, async (lab) => {
+    const { machine } = lab;
+    const trial = await update(lab, '7');
+    assert.deepEqual([trial.slot, trial.version], ['b', '7']);
+    // The timer restarts it, until the boot loader has used up its tries and falls back.
+    let ready = trial;
+    while (ready.version === '7') ready = await machine.awaitReady(UPDATE_MS);
+    await assertSettled(machine, ready, 'a', '1');
+    assert.equal((await statusOf(machine)).refused[0]?.version, '7');
+  }));
