@@ -21,7 +21,9 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
   const slots = 2 * count + 2;
   const memory = sharedPages(slots * SLOT);
   const workerData: DecoderData = { role: 'decode', memory };
-  const threads = Array.from({ length: count }, () => startThread(new Worker(entry, { workerData })));
+  const threads = Array.from({ length: count }, () =>
+    startThread(new Worker(entry, { workerData, resourceLimits: SMALL_HEAP })),
+  );
   const free = Array.from({ length: slots }, (_, slot) => slot);
 
   const submit = async ({ batch, slot }: OpenBatch): Promise<Done> => {
@@ -78,6 +80,9 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
     [Symbol.asyncDispose]: async () => void (await Promise.all(threads.map((thread) => thread.end()))),
   };
 }
+
+// A thread keeps nothing from one frame to the next.
+const SMALL_HEAP = { maxYoungGenerationSizeMb: 2 };
 
 type OpenBatch = Readonly<{ slot: number; batch: DecodeBatch }>;
 type Done = Readonly<{ slot: number; run: PlainRun }>;

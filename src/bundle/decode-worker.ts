@@ -33,8 +33,17 @@ function decodeInto(slot: Slot, frame: RequestFrame, place: number, salt: Uint8A
   const sha256 = slot.digests.subarray(place * DIGEST, (place + 1) * DIGEST);
   const unchecked = slot.packed.subarray(frame.packedAt, frame.packedAt + frame.packedSize);
   const leaves = slot.leaves.subarray(leavesBefore(frame.plainAt), leavesBefore(frame.plainAt + frame.plainSize));
-  slot.plain.set(decodeFrame({ ...frame, sha256, unchecked }, salt && { salt, leaves }), frame.plainAt);
+  const plain = decodeFrame({ ...frame, sha256, unchecked }, salt && { salt, leaves });
+  slot.plain.set(plain, frame.plainAt);
+  giveBack(plain);
 }
+
+/** Frees the memory now: waiting for the garbage collector would cost a hundred megabytes. Small buffers share theirs with others. */
+function giveBack({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength > Math.max(LARGE, Buffer.poolSize)) buffer.transfer(0);
+}
+
+const LARGE = 64 * 1024;
 
 const leavesBefore = (plain: number): number => (plain / BLOCK) * DIGEST;
 
