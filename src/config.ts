@@ -51,8 +51,12 @@ export const KEYS = {
   download: {
     connect_timeout_seconds: preset(whole(1, 600), 20, 'How long connecting may take.', 'seconds'),
     idle_timeout_seconds: preset(whole(1, 3600), 60, 'The longest silence of a server.', 'seconds'),
-    minimum_rate: preset(whole(0, 1e12), 1024, 'A slower download is broken off; 0 never.', 'bytes a second'),
-    minimum_rate_seconds: preset(whole(1, 3600), 60, 'The time over which that rate is averaged.', 'seconds'),
+    minimum_rate_bytes: preset(
+      whole(0, 1e12),
+      1024,
+      'A download that brings less, averaged over a minute, is broken off.',
+      'bytes a second',
+    ),
     threads: preset(whole(1, 64), 2, 'Threads that decompress and check.'),
   },
   slots: {
@@ -89,14 +93,19 @@ export const KEYS = {
       [],
       'Units that must be active for a release to be good.',
     ),
-    ignore_failed_units: preset(
+    ignored_units: preset(
       z.array(unit, 'must be a list of units').max(256, 'must be a list of at most 256 units'),
       [],
-      'Units, globs too, that may fail.',
+      'Units, globs too, that may fail or be late.',
     ),
-    timeout_seconds: preset(whole(1, 3600), 300, 'How long a system on trial may take to finish starting.', 'seconds'),
-    program_timeout_seconds: preset(whole(1, 3600), 60, 'How long one health program may run.', 'seconds'),
-    program_dirs: preset(
+    start_timeout_seconds: preset(
+      whole(1, 3600),
+      300,
+      'How long a system on trial may take to finish starting.',
+      'seconds',
+    ),
+    timeout_seconds: preset(whole(1, 3600), 60, 'How long one health program may run.', 'seconds'),
+    directories: preset(
       z.array(path, 'must be a list of folders').max(16, 'must be a list of at most 16 folders'),
       [...HEALTH_DIRS],
       'Folders whose required/ and wanted/ hold health programs.',

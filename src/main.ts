@@ -192,6 +192,7 @@ function contextOf(json: boolean, argv: readonly string[]): Context {
     signal: onStop(() => new Failure('interrupted')),
     version: AGENT_VERSION,
     entry: new URL(import.meta.url),
+    commands: () => Promise.all(COMMANDS.map(({ load }) => load())),
   };
 }
 

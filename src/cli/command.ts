@@ -25,6 +25,8 @@ export type Context = Readonly<{
   version: string;
   /** This program's file, for threads that run it too. */
   entry: URL;
+  /** Every command there is. */
+  commands(): Promise<readonly Command[]>;
 }>;
 
 export type ArgumentSpec = Readonly<{
