@@ -107,8 +107,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   const asJson = argv.includes('--json');
   const debug = argv.includes('--debug') || env('TANDEM_DEBUG') === '1';
   let status: number = EXIT.ok;
-  const program = buildProgram((command, input) => {
-    return command.run(contextOf(asJson, argv), input).then((result) => void (status = result ?? EXIT.ok));
+  const program = buildProgram(async (command, input) => {
+    status = (await command.run(contextOf(asJson, argv), input)) ?? EXIT.ok;
   });
   try {
     await program.parseAsync([...argv], { from: 'user' });

@@ -1,0 +1,153 @@
+/** What must be right for a host to update itself: one check each. They look and change nothing. */
+
+import { type Config, requireSetting } from '../config.ts';
+import { asUpdateError } from '../errors.ts';
+import type { Product } from '../model.ts';
+import { readDiskFacts } from '../partitions/disk-facts.ts';
+import { bootedSlot, partitionsOf, resolveSlots } from '../partitions/slots.ts';
+import { loaderConfFaults } from '../reboot/bootloaders/loader-conf.ts';
+import { freeSpace, statOf } from '../system/files.ts';
+import { agentClient, isAbsent } from './agent-client.ts';
+import type { Context } from './command.ts';
+import { mountOf } from './mount-table.ts';
+import { bytes, duration } from './units.ts';
+
+/** `unknown` is not `fail`: it could not be looked at, mostly for want of rights. */
+export type Finding = Readonly<{ result: 'ok' | 'warn' | 'fail' | 'unknown'; sentence: string; next?: string }>;
+
+export type Check = Readonly<{ name: string; run(context: Context, config: Config): Promise<Finding> }>;
+
+export const CHECKS: readonly Check[] = [
+  { name: 'configuration', run: async (_, config) => configuration(config) },
+  { name: 'partitions', run: (_, config) => partitions(config) },
+  { name: 'root file system', run: (context) => rootFileSystem(context) },
+  { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
+  { name: 'EFI partition', run: (context, config) => esp(context, config) },
+  { name: 'boot loader', run: (context, config) => bootLoader(context, config) },
+  { name: 'trust root', run: (context, config) => trustRoot(context, config) },
+  { name: 'clock', run: (context) => clock(context) },
+  { name: 'units', run: (context) => units(context) },
+  { name: 'agent', run: (context, config) => agent(context, config) },
+];
+
+/** Runs every check; one that throws has been told by what it threw. */
+export async function runChecks(context: Context, config: Config): Promise<readonly (Finding & { name: string })[]> {
+  const findings: (Finding & { name: string })[] = [];
+  for (const { name, run } of CHECKS) {
+    findings.push({ name, ...(await run(context, config).catch(findingOf)) });
+    context.signal.throwIfAborted();
+  }
+  return findings;
+}
+
+/** Two kernels that must lie on the ESP at once, as large as they usually are. */
+const ESP_ROOM = 128e6;
+const SOON_MS = 30 * 86_400_000;
+const UNITS = ['tandem-agent.service', 'tandem-confirm.service', 'tandem-dead-man.timer'] as const;
+
+const ok = (sentence: string): Finding => ({ result: 'ok', sentence });
+const warn = (sentence: string, next: string): Finding => ({ result: 'warn', sentence, next });
+const fail = (sentence: string, next: string): Finding => ({ result: 'fail', sentence, next });
+const unknown = (sentence: string, next: string): Finding => ({ result: 'unknown', sentence, next });
+
+function findingOf(error: unknown): Finding {
+  const { message, entry, cause } = asUpdateError(error);
+  const codes = [error, cause].map((one) => (one instanceof Error && 'code' in one ? one.code : undefined));
+  const isDenied = codes.some((code) => code === 'EACCES' || code === 'EPERM') || /EACCES|EPERM/.test(message);
+  if (isDenied) return unknown(`Could not look: ${message}`, 'Run it as root.');
+  return codes.includes('tool-missing') ? unknown(message, entry.next) : fail(message, entry.next);
+}
+
+function configuration(config: Config): Finding {
+  const product = requireSetting(config, 'host.product');
+  return ok(`Takes ${product} from ${new URL(requireSetting(config, 'repository.url')).host}.`);
+}
+
+async function partitions({ slots: { disk, aRoot, aVerity, bRoot, bVerity } }: Config): Promise<Finding> {
+  const labels = (root: string, verity: string) => (verity === '' ? { root } : { root, verity });
+  const facts = await readDiskFacts(disk === 'auto' ? undefined : disk);
+  const slots = resolveSlots({ slots: { a: labels(aRoot, aVerity), b: labels(bRoot, bVerity) } }, facts);
+  const booted = bootedSlot(slots, facts);
+  const [sizesA, sizesB] = [slots.a, slots.b].map((slot) => partitionsOf(slot).map(({ size }) => size));
+  const sentence = `Slot ${booted} runs; each has ${bytes(slots.a.root.size)} on ${slots.disk.path}.`;
+  if (sizesA?.join() === sizesB?.join()) return ok(sentence);
+  return warn('The slots are not of the same size.', 'A release must fit the smaller one.');
+}
+
+async function rootFileSystem({ files }: Context): Promise<Finding> {
+  const mount = await mountOf(files, '/');
+  if (!mount) return unknown('The table of mounts names no root.', 'Look at /proc/self/mountinfo.');
+  if (mount.readOnly) return ok(`Read-only ${mount.type}.`);
+  return fail('The running root is mounted writable.', 'Put `ro` on the kernel command line; state belongs to /var.');
+}
+
+async function stateDirectory({ files }: Context, { agent }: Config): Promise<Finding> {
+  if (!(await statOf(agent.stateDir))?.isDirectory())
+    return fail(`${agent.stateDir} does not exist.`, 'Run `systemd-tmpfiles --create`.');
+  const mount = await mountOf(files, agent.stateDir);
+  if (mount?.readOnly) return fail(`${agent.stateDir} is on a read-only mount.`, `Mount ${mount.path} writable.`);
+  if (mount?.type === 'tmpfs') return fail(`${agent.stateDir} is in memory.`, 'Put it on a partition of its own.');
+  return ok(`${bytes(await freeSpace(agent.stateDir))} free in ${agent.stateDir}.`);
+}
+
+async function esp({ files }: Context, { boot }: Config): Promise<Finding> {
+  const mount = await mountOf(files, boot.esp);
+  if (mount?.path !== boot.esp)
+    return fail(`Nothing is mounted on ${boot.esp}.`, 'Mount the EFI system partition there, or set boot.esp.');
+  if (mount.readOnly) return fail(`${boot.esp} is mounted read-only.`, 'Mount it writable.');
+  const free = await freeSpace(boot.esp);
+  if (free < ESP_ROOM) return warn(`Only ${bytes(free)} free on ${boot.esp}.`, 'A second kernel image must fit.');
+  return ok(`${bytes(free)} free on ${boot.esp}.`);
+}
+
+async function bootLoader({ files }: Context, config: Config): Promise<Finding> {
+  const product = requireSetting(config, 'host.product') as Product;
+  const [fault] = await loaderConfFaults(files, config.boot.esp, product);
+  return fault === undefined ? ok(`Starts the newest release of ${product}.`) : fail(fault, 'Correct loader.conf.');
+}
+
+async function trustRoot({ files, clock: { now } }: Context, { trust }: Config): Promise<Finding> {
+  const content = await files.read(trust.rootFile);
+  if (!content) return fail(`${trust.rootFile} is missing.`, 'Put the repository’s root.json into the image.');
+  const expires = expiryOf(content);
+  if (!expires) return fail(`${trust.rootFile} is no trust root.`, 'Take metadata/1.root.json of the repository.');
+  const left = expires.getTime() - now().getTime();
+  // An expired root still begins the chain to the one that the repository has now.
+  if (left < 0) return warn(`It expired ${duration(-left)} ago.`, 'It must lead to a newer one in the repository.');
+  if (left < SOON_MS) return warn(`It expires in ${duration(left)}.`, 'Sign a newer root: `updatectl repo refresh`.');
+  return ok(`Good for another ${duration(left)}.`);
+}
+
+function expiryOf(content: Uint8Array): Date | undefined {
+  const expires = /"expires"\s*:\s*"([0-9TZ:.-]{10,40})"/.exec(new TextDecoder().decode(content.subarray(0, 1 << 20)));
+  const date = new Date(expires?.[1] ?? '');
+  return Number.isNaN(date.getTime()) ? undefined : date;
+}
+
+async function clock({ exec }: Context): Promise<Finding> {
+  const { exitCode, stdout } = await exec('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
+  if (exitCode !== 0) return unknown('systemd does not tell whether the clock is right.', 'Look at `timedatectl`.');
+  if (stdout.trim() === 'yes') return ok('Synchronised.');
+  return warn('The clock is not synchronised.', 'Metadata is judged by it: switch on time synchronisation.');
+}
+
+async function units({ exec }: Context): Promise<Finding> {
+  const { stdout } = await exec('systemctl', ['is-enabled', ...UNITS]);
+  const states = stdout.trim().split('\n');
+  if (states.length !== UNITS.length)
+    return unknown('systemd does not tell which units are enabled.', 'Is it running?');
+  const off = UNITS.filter((_, index) => states[index] !== 'enabled');
+  if (off.length === 0) return ok('All enabled.');
+  return fail(`Not enabled: ${off.join(', ')}.`, `\`systemctl enable ${off.join(' ')}\`, in the image.`);
+}
+
+async function agent({ signal }: Context, config: Config): Promise<Finding> {
+  try {
+    const { agent: version, lastError } = await agentClient(config, signal).status();
+    if (lastError) return warn(`${version} runs, but: ${lastError.message}`, lastError.next);
+    return ok(`${version} answers.`);
+  } catch (error) {
+    if (isAbsent(error)) return fail('The agent is not running.', '`systemctl start tandem-agent`.');
+    throw error;
+  }
+}

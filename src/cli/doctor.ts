@@ -1,0 +1,28 @@
+/** `updatectl doctor`. */
+
+import { loadConfig } from '../config.ts';
+import { EXIT } from '../errors.ts';
+import type { Command } from './command.ts';
+import { type Finding, runChecks } from './doctor-checks.ts';
+
+export const doctor: Command = {
+  name: 'doctor',
+  summary: 'is this host set up right',
+  description:
+    'Looks and changes nothing. Exit status 1: something is wrong. A check that could not be made is not wrong.',
+  examples: ['updatectl doctor', 'updatectl doctor --json'],
+  run: async (context) => {
+    const { out, files } = context;
+    const checks = await runChecks(context, await loadConfig(files));
+    const isWrong = checks.some(({ result }) => result === 'fail');
+    out.document({ schema: 1, healthy: !isWrong, checks });
+    const width = Math.max(...checks.map(({ name }) => name.length));
+    for (const { name, result, sentence, next } of checks) {
+      out.line(`${MARKS[result]}  ${name.padEnd(width)}  ${sentence}`);
+      if (next !== undefined) out.line(`   ${' '.repeat(width)}  → ${next}`);
+    }
+    return isWrong ? EXIT.unexpected : EXIT.ok;
+  },
+};
+
+const MARKS: Readonly<Record<Finding['result'], string>> = { ok: '✓', warn: '!', fail: '✗', unknown: '?' };

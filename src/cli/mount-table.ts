@@ -1,0 +1,34 @@
+/** Which mount a path lies on, as the kernel lists them. */
+
+import type { Files } from '../system/files.ts';
+
+export type Mount = Readonly<{ path: string; type: string; readOnly: boolean }>;
+
+/** The mount that covers `path`; undefined where the kernel lists none. */
+export async function mountOf(files: Pick<Files, 'read'>, path: string): Promise<Mount | undefined> {
+  const bytes = await files.read('/proc/self/mountinfo');
+  return bytes && findMount(new TextDecoder().decode(bytes), path);
+}
+
+/** The longest mount point that is a folder above `path`; of two on the same one, the later covers the earlier. Pure. */
+export function findMount(mountinfo: string, path: string): Mount | undefined {
+  const above = mountinfo
+    .split('\n')
+    .flatMap(parseLine)
+    .filter((mount) => mount.path === '/' || path === mount.path || path.startsWith(`${mount.path}/`));
+  return above.reduce<Mount | undefined>(
+    (best, mount) => (best && best.path.length > mount.path.length ? best : mount),
+    undefined,
+  );
+}
+
+/** `id parent dev root MOUNTPOINT OPTIONS … - TYPE source SUPEROPTIONS`, blanks as `\040`. */
+function parseLine(line: string): Mount[] {
+  const [before = '', after = ''] = line.split(' - ');
+  const [, , , , escaped, options] = before.split(' ');
+  const [type, , superOptions] = after.split(' ');
+  if (escaped === undefined || type === undefined) return [];
+  const path = escaped.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+  const readOnly = [options, superOptions].some((list) => list?.split(',').includes('ro'));
+  return [{ path, type, readOnly }];
+}
