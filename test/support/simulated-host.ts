@@ -1,0 +1,250 @@
+/** A whole host on recorded storage: the real agent, installer, boot backend and partition code; only firmware and kernel are played. */
+
+import assert from 'node:assert/strict';
+import { createAgent } from '../../src/agent/agent.ts';
+import { findHost } from '../../src/agent/host.ts';
+import { prepareInstall } from '../../src/agent/installer.ts';
+import { openJournal } from '../../src/agent/journal.ts';
+import { step } from '../../src/agent/loop.ts';
+import { decodeFrame } from '../../src/bundle/decode.ts';
+import type { DecodePool } from '../../src/bundle/decode-pool.ts';
+import { type Manifest, manifestDigest, serializeManifest } from '../../src/bundle/manifest.ts';
+import { createTreeBuilder, saltFor } from '../../src/bundle/verity.ts';
+import type { Product, Release, Sha256, SlotName, Version } from '../../src/model.ts';
+import { readTable } from '../../src/partitions/partition-table.ts';
+import { bootedSlot, type DiskFacts } from '../../src/partitions/slots.ts';
+import { uuidsOfRootHash } from '../../src/partitions/uuids.ts';
+import { counted, formatEntryName, parseEntryName } from '../../src/reboot/bootloaders/entry-name.ts';
+import { entriesDir, readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
+import { checkEspRoom, putUki } from '../../src/reboot/bootloaders/esp-writing.ts';
+import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
+import { deadMan } from '../../src/reboot/dead-man.ts';
+import type { Clock } from '../../src/system/clock.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { about, bundleBytes, noSignal, someBytes } from './bundles.ts';
+import { uki } from './esp.ts';
+import { DISK_GUID, gptDisk } from './gpt-disk.ts';
+import { RecordingDisk, type RecordingOptions } from './recording-disk.ts';
+import { memorySource } from './sources.ts';
+
+const PRODUCT = 'shop' as Product;
+const KIB = 1024;
+const ROOT_SIZE = 64 * KIB;
+const PARTITION = 128 * KIB;
+const START = 64 * KIB;
+const LABELS = ['root-a', 'root-a-verity', 'root-b', 'root-b-verity'] as const;
+const SLOTS = { a: { root: 'root-a', verity: 'root-a-verity' }, b: { root: 'root-b', verity: 'root-b-verity' } };
+const ESP = '/efi';
+const STATE = '/state';
+const NOW = new Date('2026-01-01T00:00:00Z');
+
+/** What the new release does when it is started. */
+export type Behaviour = 'good' | 'unbootable' | 'unhealthy';
+
+export type Update = Readonly<{ behaviour: Behaviour; bundle: Uint8Array; manifest: Manifest; root: Uint8Array }>;
+
+const rootOf = (version: string): Uint8Array => someBytes(ROOT_SIZE, version.charCodeAt(0));
+const rootHashOf = (root: Uint8Array): Sha256 => {
+  const tree = createTreeBuilder(saltFor(about.product), root.length / 4096);
+  tree.addBlocks(root);
+  return tree.finish();
+};
+
+/** The release that the host is offered. */
+export async function makeUpdate(behaviour: Behaviour): Promise<Update> {
+  const root = rootOf('2');
+  const images = { root, uki: uki('2', rootHashOf(root)) };
+  const own = { product: PRODUCT, version: '2' as Version, counter: 2 };
+  const { bytes, manifest } = await bundleBytes(images, { about: own, frameSize: 16 * KIB });
+  return { behaviour, bundle: bytes, manifest, root };
+}
+
+/** Storage of a host that runs release 1 from slot a, and has nothing in slot b. */
+export function freshStorage(options: Pick<RecordingOptions, 'dropSync'> = {}): RecordingDisk {
+  const root = rootOf('1');
+  const uuids = uuidsOfRootHash(rootHashOf(root));
+  const uuidOf = (index: number): string =>
+    [uuids.root, uuids.verity][index] ?? `00000000-0000-4000-8000-00000000000${index}`;
+  const parts = LABELS.map((label, index) => ({
+    label,
+    offset: START + index * PARTITION,
+    size: PARTITION,
+    uuid: uuidOf(index),
+  }));
+  const disk = gptDisk(START + LABELS.length * PARTITION + 64 * KIB, 512, parts);
+  disk.set(root, START);
+  const files = new Map([[`${ESP}/EFI/Linux/shop_1.efi`, uki('1', rootHashOf(root))]]);
+  return new RecordingDisk({ disk, files, dirs: [ESP, `${ESP}/EFI`, `${ESP}/EFI/Linux`, STATE], ...options });
+}
+
+class Rebooted extends Error {}
+
+/** Starts the machine again and again until its agent rests; returns what it ended with. */
+export async function liveUntilRest(storage: RecordingDisk, update: Update) {
+  for (let boots = 1; boots < 30; boots++) {
+    const booted = await firmware(storage, update);
+    try {
+      return await agentUntilRest(storage, update, booted, String(boots));
+    } catch (error) {
+      if (!(error instanceof Rebooted)) throw error;
+    }
+  }
+  return assert.fail('never came to rest');
+}
+
+/** What systemd-boot and the kernel do: take the first entry, count it, and start what its root hash finds, if it is whole. */
+async function firmware(storage: RecordingDisk, update: Update): Promise<SlotName> {
+  for (let tries = 0; tries < 20; tries++) {
+    const esp = await espOf(storage);
+    const [entry] = (await readEsp(esp)).entries;
+    assert.ok(entry, 'BRICK: no boot entry leads to a slot');
+    const name = parseEntryName(PRODUCT, entry.file);
+    if (name?.counter)
+      await rename(storage, entry.file, formatEntryName(PRODUCT, { ...name, counter: counted(name.counter) }));
+    const isWhole = rootHashOf(await rootOn(storage, entry.slot)) === entry.rootHash;
+    if (isWhole && (entry.version !== '2' || update.behaviour !== 'unbootable')) return entry.slot;
+    assert.ok(name?.counter, `BRICK: slot ${entry.slot} cannot start and is not counted`);
+  }
+  return assert.fail('BRICK: nothing starts');
+}
+
+async function agentUntilRest(storage: RecordingDisk, update: Update, booted: SlotName, bootId: string) {
+  const { files } = storage;
+  const esp = { ...(await espOf(storage)), log: silentLog };
+  const host = await hostOf(storage, booted);
+  const boot = systemdBoot(esp);
+  const journal = openJournal(files, STATE, silentLog);
+  const manifest = serializeManifest(update.manifest);
+  const release: Release & { counter: number; manifest: Sha256 } = {
+    product: PRODUCT,
+    version: '2' as Version,
+    counter: 2,
+    manifest: manifestDigest(manifest),
+  };
+  const expected = { sha256: release.manifest, size: manifest.length };
+  const bundle = { path: 'b', size: update.bundle.length, sha256: release.manifest };
+  const trusted = { release, architecture: 'x86-64', minAgent: '0.1.0', manifest: expected, bundle } as const;
+  const agent = await createAgent(
+    {
+      product: PRODUCT,
+      architecture: 'x86-64',
+      version: '0.1.0',
+      booted,
+      bootId,
+      systemVersion: '1' as Version,
+      tries: 3,
+      automatic: true,
+      journal,
+      boot,
+      deadMan: deadMan(files, STATE, boot.rootHash),
+      releases: {
+        find: async () => trusted,
+        open: async () => ({ source: memorySource(update.bundle), expected }),
+      },
+      prepare: (wanted, target, told, signal) =>
+        prepareInstall(
+          {
+            find: async () => ({ source: memorySource(update.bundle), expected }),
+            openSlot: host.openSlot,
+            checkEspRoom: (slot, size) => checkEspRoom(esp, slot, size, 1024 * KIB),
+            putUki: (incoming, chunks) => putUki(esp, incoming, chunks),
+            pool: directPool,
+            told,
+            log: silentLog,
+          },
+          wanted,
+          target,
+          signal,
+        ),
+      scrub: async () => {},
+      probe: async () => {
+        const isSick = update.behaviour === 'unhealthy' && (await boot.read()).slots[booted].version === '2';
+        return isSick ? { healthy: false, reason: 'sick' } : { healthy: true };
+      },
+      reboot: async () => {
+        throw new Rebooted();
+      },
+      proven: async () => {},
+      limits: { jitterMs: 0, backoffMs: 1, backoffLimitMs: 1 },
+      scheduled: () => new Date(NOW.getTime() + 1e9),
+      clock: stillClock,
+      random: { fraction: () => 0, bytes: () => new Uint8Array() },
+      log: silentLog,
+    },
+    noSignal,
+  );
+  let failure: Error | undefined;
+  const loop = { ...agent.loop, failed: (_: unknown, error: Error) => (failure = error) };
+  for (let turns = 0; turns < 60; turns++) {
+    const reason = await step(loop);
+    if (failure?.cause instanceof Rebooted || failure instanceof Rebooted) throw new Rebooted();
+    if (failure) throw failure;
+    if (reason === 'the next check')
+      return { booted, ...(await agent.view.status()), marker: await deadMan(files, STATE, boot.rootHash).read() };
+  }
+  return assert.fail('the agent never rested');
+}
+
+const stillClock: Clock = { now: () => NOW, monotonicMs: () => 0, sleep: async () => {} };
+
+const directPool = (): DecodePool => ({
+  map: async function* (jobs) {
+    for await (const { frame, check } of jobs) yield { offset: frame.offset, bytes: decodeFrame(frame, check) };
+  },
+  [Symbol.asyncDispose]: async () => {},
+});
+
+async function espOf(storage: RecordingDisk) {
+  const slotOfRootHash = async (rootHash: Sha256): Promise<SlotName | undefined> => {
+    const { entries } = await readTable(storage.disk, [512]);
+    const uuids = uuidsOfRootHash(rootHash);
+    return (['a', 'b'] as const).find((slot) =>
+      entries.some((one) => one.label === `root-${slot}` && one.uuid === uuids.root),
+    );
+  };
+  return { files: storage.files, dir: ESP, product: PRODUCT, slotOfRootHash };
+}
+
+const numberOf = (booted: SlotName): string => (booted === 'a' ? '254:1' : '254:3');
+
+function hostOf(storage: RecordingDisk, booted: SlotName) {
+  const facts = async (): Promise<DiskFacts> => {
+    const table = await readTable(storage.disk, [512]);
+    const partitions = table.entries.map((entry) => ({
+      ...entry,
+      path: `/dev/d${entry.number}`,
+      rdev: `254:${entry.number}`,
+    }));
+    const disk = { path: '/dev/d', rdev: '254:0', guid: DISK_GUID, sectorSize: 512 };
+    return { disk, partitions, rootDevices: [numberOf(booted)], elsewhere: [] };
+  };
+  return findHost(
+    { slots: SLOTS },
+    {
+      facts,
+      booted: bootedSlot,
+      openFree: async (slot, role) => {
+        assert.notEqual(slot.name, booted, 'DANGER: the running slot was opened for writing');
+        const at = slot[role];
+        assert.ok(at);
+        return storage.partition(at.offset, at.size);
+      },
+      openForReading: async (at) => storage.partition(at.offset, at.size),
+      openTable: async () => storage.disk,
+    },
+  );
+}
+
+async function rootOn(storage: RecordingDisk, slot: SlotName): Promise<Uint8Array> {
+  const { entries } = await readTable(storage.disk, [512]);
+  const found = entries.find((one) => one.label === `root-${slot}`);
+  assert.ok(found);
+  return storage.bytes(found.offset, ROOT_SIZE).slice();
+}
+
+/** The boot loader renames in place; what it did is on the disk. */
+async function rename(storage: RecordingDisk, from: string, to: string): Promise<void> {
+  const dir = entriesDir({ dir: ESP });
+  await storage.files.rename(`${dir}/${from}`, `${dir}/${to}`);
+  await storage.files.syncDir(dir);
+}
