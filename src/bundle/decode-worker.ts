@@ -2,7 +2,7 @@
 
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { asUpdateError } from '../errors.ts';
-import { decodeFrame } from './decode.ts';
+import { decodeFrame, SPARE } from './decode.ts';
 import {
   type DecodeReply,
   type DecodeRequest,
@@ -39,11 +39,10 @@ function decodeInto(slot: Slot, frame: RequestFrame, place: number, salt: Uint8A
 }
 
 /** Frees the memory now: waiting for the garbage collector would cost a hundred megabytes. Small buffers share theirs with others. */
-function giveBack({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength > Math.max(LARGE, Buffer.poolSize)) buffer.transfer(0);
+function giveBack({ buffer, byteLength }: Uint8Array): void {
+  const isItsOwn = buffer.byteLength - byteLength <= SPARE;
+  if (isItsOwn && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
-
-const LARGE = 64 * 1024;
 
 const leavesBefore = (plain: number): number => (plain / BLOCK) * DIGEST;
 

@@ -23,6 +23,9 @@ export type LeafCheck = Readonly<{ salt: Uint8Array; leaves: Uint8Array }>;
 /** The largest plain frame: no decoder gives or takes more memory than this. */
 export const FRAME_LIMIT = 1024 * 1024;
 
+/** Bytes that the memory of a decoded frame has beyond the frame. */
+export const SPARE = 64;
+
 /** The plain bytes of a frame that is what the frame table, and the tree where given, promise. */
 export function decodeFrame(frame: CompressedFrame, check?: LeafCheck): Uint8Array {
   const digest = hash('sha256', frame.unchecked, 'buffer');
@@ -49,8 +52,8 @@ function decompress(frame: CompressedFrame): Uint8Array {
 function inflate(frame: CompressedFrame): Uint8Array {
   try {
     return zstdDecompressSync(frame.unchecked, {
-      // One byte more than is expected, so that the whole frame lands in one buffer.
-      chunkSize: frame.plainSize + 64,
+      // More than is expected, so that the whole frame lands in one buffer.
+      chunkSize: frame.plainSize + SPARE,
       maxOutputLength: frame.plainSize,
       params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },
     });

@@ -5,7 +5,11 @@ import { spawnSync } from 'node:child_process';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { temporaryFolder } from '../support/bundles.ts';
+import { type Manifest, manifestDigest, serializeManifest } from '../../src/bundle/manifest.ts';
+import type { Version } from '../../src/model.ts';
+import { makeBundle, someBytes, temporaryFolder } from '../support/bundles.ts';
+import { TestRepository } from '../support/tuf-repository.ts';
+import { demoUki } from '../support/uki.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const PE = new URL('../support/pe.ts', import.meta.url).href;
@@ -58,6 +62,32 @@ test('build, inspect and verify, for people and for programs', async () => {
   const refused = updatectl(path, 'bundle', 'verify', 'b.bundle');
   assert.equal(refused.status, 6);
   assert.match(refused.err, /\[bundle-padding\]/);
+});
+
+test('a bundle that no repository has signed for is not accepted with --repository', async () => {
+  await using folder = await temporaryFolder();
+  using repository = new TestRepository();
+  await repository.init();
+  const root = someBytes(8192);
+  const manifests = await Promise.all(
+    ['1.0', '2.0'].map((version) =>
+      makeBundle(
+        join(folder.path, version),
+        { root, uki: demoUki(root, version) },
+        { about: { version: version as Version } },
+      ),
+    ),
+  );
+  const bytes = serializeManifest(manifests[0] as Manifest);
+  const { product, version, counter, architecture, minAgent } = manifests[0] as Manifest;
+  const manifest = { sha256: manifestDigest(bytes), size: bytes.length };
+  await repository.add('1.0', { product, version, counter, architecture, minAgent, manifest });
+  const verify = (name: string) => updatectl(folder.path, 'bundle', 'verify', name, '--repository', repository.dir);
+  const signed = verify('1.0');
+  assert.equal(signed.status, 0, signed.err);
+  const foreign = verify('2.0');
+  assert.match(foreign.err, /\[release-unknown\]/);
+  assert.equal(updatectl(folder.path, 'bundle', 'verify', '1.0', '--repository', folder.path).status, 2);
 });
 
 test('wrong usage is said in one sentence before anything is done', async () => {

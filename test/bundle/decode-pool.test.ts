@@ -61,6 +61,21 @@ test('stopping in the middle gives everything back', async () => {
   assert.equal(end, root.length);
 });
 
+test('frames of every size are decoded, small ones too', async () => {
+  await using pool = decodePool({ workers: 1, entry });
+  for (const size of [1, 100, 4000, 8192, 32_700, 65_472, 65_536, 100_000, 262_144]) {
+    const uki = someBytes(size);
+    const small = await bundleBytes({ root: someBytes(BLOCK), uki });
+    const opened = await openBundle(memorySource(small.bytes), undefined, noSignal);
+    async function* frames(): AsyncGenerator<DecodeJob> {
+      const table = await opened.frameTable('uki', noSignal);
+      for await (const frame of opened.compressedFrames('uki', table, noSignal)) yield { frame };
+    }
+    for (let round = 0; round < 3; round += 1)
+      for await (const run of pool.map(frames())) assert.ok(Buffer.from(uki).equals(run.bytes), `${size} bytes`);
+  }
+});
+
 test('a thread that dies is an error, not a hang', async () => {
   await using pool = decodePool({ workers: 1, entry: new URL('data:text/javascript,process.exit(3)') });
   await assert.rejects(async () => {
