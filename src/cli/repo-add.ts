@@ -22,7 +22,8 @@ export const repoAdd: Command = {
     const release = await publishing(context, input, async (publisher) => {
       await using source = await fileSource(resolve(context.cwd, input.argument(0)));
       const bytes = source.open(0, context.signal);
-      return addBundle(publisher, { bytes, check: (path) => checkBundle(context, path) });
+      // Awaited here: the file is closed when this function is left.
+      return await addBundle(publisher, { bytes, check: (path) => checkBundle(context, path) });
     });
     context.out.line(`Published ${release.product} ${release.version} (counter ${release.counter}).`);
     context.out.line(`Offer it with \`updatectl repo promote ${release.version} --channel …\`.`);
