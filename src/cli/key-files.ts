@@ -81,6 +81,7 @@ export async function passphraseFrom(context: Context, input: Input, isNew: bool
   }
   const variable = context.env('TANDEM_PASSPHRASE');
   if (variable !== undefined) return notEmpty(variable);
+  if (!context.out.isTerminal) return undefined;
   const typed = await askSecret('Passphrase: ');
   if (!isNew || typed === undefined) return typed;
   if ((await askSecret('Once more: ')) !== typed)

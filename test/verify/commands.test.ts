@@ -1,0 +1,225 @@
+/** The commands for keys and repositories, run as a publisher runs them. */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { readFile, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Command } from '../../src/cli/command.ts';
+import { keyGenerate } from '../../src/cli/key-generate.ts';
+import { keyShow } from '../../src/cli/key-show.ts';
+import { repoAdd } from '../../src/cli/repo-add.ts';
+import { repoInit } from '../../src/cli/repo-init.ts';
+import { repoPromote } from '../../src/cli/repo-promote.ts';
+import { repoRefresh } from '../../src/cli/repo-refresh.ts';
+import { repoRemove } from '../../src/cli/repo-remove.ts';
+import { repoRotateKey } from '../../src/cli/repo-rotate-key.ts';
+import { repoVerify } from '../../src/cli/repo-verify.ts';
+import { realFiles } from '../../src/system/files.ts';
+import { takeLock } from '../../src/system/lock-file.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { createTrust } from '../../src/verify/client.ts';
+import { dirMetadata } from '../../src/verify/metadata-fetch.ts';
+import { makeBundle, someBytes, temporaryFolder } from '../support/bundles.ts';
+import { refusalOf, runCommand } from '../support/command-line.ts';
+import { demoUki } from '../support/uki.ts';
+
+const SIGNER = new URL('../bin/sign-with-openssl', import.meta.url).pathname;
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  'key generate': keyGenerate,
+  'key show': keyShow,
+  'repo init': repoInit,
+  'repo add': repoAdd,
+  'repo promote': repoPromote,
+  'repo remove': repoRemove,
+  'repo refresh': repoRefresh,
+  'repo rotate-key': repoRotateKey,
+  'repo verify': repoVerify,
+};
+
+type Updatectl = (...args: string[]) => Promise<string>;
+
+/** A publisher who works in `cwd`. */
+const publisher =
+  (cwd: string, env: Record<string, string> = {}): Updatectl =>
+  (group = '', verb = '', ...rest) => {
+    const command = COMMANDS[`${group} ${verb}`];
+    assert.ok(command);
+    return runCommand(command, cwd, rest, env);
+  };
+
+const refusal = (cwd: string, ...args: string[]): Promise<string> => refusalOf(publisher(cwd)(...args));
+
+const root = someBytes(1024 * 1024);
+
+test('from nothing to a channel that a host can follow', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  const updatectl = publisher(path);
+  await makeBundle(join(path, 'one.bundle'), { root, uki: demoUki(root) });
+  await updatectl('repo', 'init', '--repository', 'repo', '--keys', 'keys');
+  for (const name of readdirSync(join(path, 'keys')).filter((one) => one.endsWith('.pem')))
+    assert.equal(statSync(join(path, 'keys', name)).mode & 0o777, 0o600);
+  const where = ['--repository', 'repo', '--keys', 'keys'];
+  assert.match(await updatectl('repo', 'add', 'one.bundle', ...where), /Published demo 1\.0 \(counter 1\)/);
+  await updatectl('repo', 'promote', '1.0', '--channel', 'stable', ...where);
+  await updatectl('repo', 'refresh', ...where);
+  const report = JSON.parse(await updatectl('repo', 'verify', '--repository', 'repo', '--json'));
+  assert.equal(report.releases[0].version, '1.0');
+  const trust = createTrust({
+    files: realFiles,
+    metadataDir: join(path, 'host'),
+    floorsPath: join(path, 'floors.json'),
+    embeddedRoot: await readFile(join(path, 'repo/metadata/1.root.json')),
+    fetch: dirMetadata(join(path, 'repo')),
+    log: silentLog,
+  });
+  const trusted = await trust.refresh(new Date(), new AbortController().signal);
+  const { product, version } = await trusted.channel('stable');
+  const { bundle } = await trusted.release(product, version);
+  assert.deepEqual(await readFile(join(path, 'repo', bundle.path)), await readFile(join(path, 'one.bundle')));
+  assert.equal(await refusal(path, 'repo', 'remove', '1.0', ...where), 'release-in-use');
+  assert.equal(await refusal(path, 'repo', 'init', ...where), 'repository-exists');
+});
+
+test('a damaged bundle is not published', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  await makeBundle(join(path, 'one.bundle'), { root, uki: demoUki(root) });
+  await publisher(path)('repo', 'init', '--repository', 'repo', '--keys', 'keys');
+  const bytes = await readFile(join(path, 'one.bundle'));
+  bytes[bytes.length - 2000] = (bytes[bytes.length - 2000] ?? 0) ^ 1;
+  writeFileSync(join(path, 'one.bundle'), bytes);
+  assert.match(
+    await refusal(path, 'repo', 'add', 'one.bundle', '--repository', 'repo', '--keys', 'keys'),
+    /^(frame-|bundle-)/,
+  );
+  assert.deepEqual(readdirSync(join(path, 'repo/targets')), []);
+});
+
+test('encrypted keys ask for their passphrase, and only when they sign', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  writeFileSync(join(path, 'secret'), 'open sesame\n', { mode: 0o600 });
+  const where = ['--repository', 'repo', '--keys', 'keys'];
+  await publisher(path)(
+    'repo',
+    'init',
+    ...where,
+    '--encrypt',
+    '--passphrase-file',
+    'secret',
+    '--root-keys',
+    '3',
+    '--root-threshold',
+    '2',
+  );
+  assert.match(readFileSync(join(path, 'keys/root-1.pem'), 'utf8'), /BEGIN ENCRYPTED PRIVATE KEY/);
+  assert.match(readFileSync(join(path, 'keys/timestamp.pem'), 'utf8'), /BEGIN PRIVATE KEY/);
+  await publisher(path)('repo', 'refresh', ...where);
+  assert.equal(await refusal(path, 'repo', 'refresh', '--role', 'root', ...where), 'key-passphrase');
+  await publisher(path, { TANDEM_PASSPHRASE: 'open sesame' })('repo', 'refresh', '--role', 'root', ...where);
+  await publisher(path)('repo', 'refresh', '--role', 'root', '--passphrase-file', 'secret', ...where);
+  writeFileSync(join(path, 'secret'), 'wrong\n');
+  assert.equal(
+    await refusal(path, 'repo', 'refresh', '--role', 'root', '--passphrase-file', 'secret', ...where),
+    'key-passphrase',
+  );
+  assert.ok(existsSync(join(path, 'repo/metadata/3.root.json')));
+  assert.ok(!existsSync(join(path, 'repo/metadata/4.root.json')));
+});
+
+test('a program can hold a key, and its signature is checked', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  const updatectl = publisher(path);
+  await updatectl('repo', 'init', '--repository', 'repo', '--keys', 'keys');
+  renameSync(join(path, 'keys/timestamp.pem'), join(path, 'vault.pem'));
+  const where = ['--repository', 'repo', '--keys', 'keys'];
+  assert.equal(await refusal(path, 'repo', 'refresh', ...where), 'key-unknown');
+  await updatectl('repo', 'refresh', ...where, '--signer', `keys/timestamp.pub.json=${SIGNER} vault.pem`);
+  await updatectl('repo', 'verify', '--repository', 'repo');
+  const wrong = ['--signer', `keys/timestamp.pub.json=${SIGNER} keys/snapshot.pem`];
+  assert.equal(await refusal(path, 'repo', 'refresh', ...where, ...wrong), 'signer-failed');
+  assert.equal(
+    await refusal(path, 'repo', 'refresh', ...where, '--signer', 'keys/timestamp.pub.json=/bin/false'),
+    'signer-failed',
+  );
+  assert.equal(
+    await refusal(path, 'repo', 'refresh', ...where, '--signer', 'keys/timestamp.pub.json=/bin/echo no'),
+    'signer-failed',
+  );
+  assert.equal(await refusal(path, 'repo', 'refresh', ...where, '--signer', '/bin/false'), 'usage');
+});
+
+test('a root key can live in a program from the first day on', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  const updatectl = publisher(path);
+  await updatectl('key', 'generate', 'vault');
+  await publisher(path)('key', 'generate', 'other');
+  const { mkdirSync, copyFileSync } = await import('node:fs');
+  mkdirSync(join(path, 'keys'));
+  copyFileSync(join(path, 'vault.pub.json'), join(path, 'keys/root-1.pub.json'));
+  const signer = ['--signer', `keys/root-1.pub.json=${SIGNER} vault.pem`];
+  await updatectl('repo', 'init', '--repository', 'repo', '--keys', 'keys', ...signer);
+  assert.ok(!existsSync(join(path, 'keys/root-1.pem')));
+  const rotation = ['timestamp', '--old', 'keys/timestamp.pub.json', '--new', 'other.pem'];
+  await updatectl('repo', 'rotate-key', ...rotation, '--repository', 'repo', '--keys', 'keys', ...signer);
+  assert.match(await updatectl('key', 'show', 'other.pub.json', '--repository', 'repo'), /Signs timestamp\./);
+  await updatectl('repo', 'verify', '--repository', 'repo');
+});
+
+test('keys are never overwritten', async () => {
+  await using folder = await temporaryFolder();
+  await publisher(folder.path)('key', 'generate', 'mine');
+  const before = readFileSync(join(folder.path, 'mine.pem'), 'utf8');
+  assert.equal(await refusal(folder.path, 'key', 'generate', 'mine'), 'usage');
+  assert.equal(readFileSync(join(folder.path, 'mine.pem'), 'utf8'), before);
+});
+
+test('a second publisher is refused while the first lives, and takes over when it is dead', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  const where = ['--repository', 'repo', '--keys', 'keys'];
+  await publisher(path)('repo', 'init', ...where);
+  const lock = join(path, 'repo/.publisher.lock');
+  {
+    const held = await takeLock(lock);
+    assert.ok(Symbol.asyncDispose in held);
+    await using _ = held;
+    assert.equal(await refusal(path, 'repo', 'refresh', ...where), 'repository-locked');
+  }
+  assert.ok(!existsSync(lock));
+  const lockFile = new URL('../../src/system/lock-file.ts', import.meta.url).href;
+  const script = `const { takeLock } = await import(${JSON.stringify(lockFile)}); await takeLock(${JSON.stringify(lock)}); console.log('held'); setInterval(() => {}, 1000);`;
+  const other = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(other.stdout, 'data');
+  assert.equal(await refusal(path, 'repo', 'refresh', ...where), 'repository-locked');
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+  await publisher(path)('repo', 'refresh', ...where);
+  assert.ok(!existsSync(lock));
+  writeFileSync(lock, 'nonsense');
+  await publisher(path)('repo', 'refresh', ...where);
+  await unlink(lock).catch(() => {});
+});
+
+test('many publishers at once: one works, the others are refused, and the repository stays whole', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  const where = ['--repository', 'repo', '--keys', 'keys'];
+  await publisher(path)('repo', 'init', ...where);
+  const codes = await Promise.all(Array.from({ length: 5 }, () => refusal(path, 'repo', 'refresh', ...where)));
+  const done = codes.filter((code) => code === 'none').length;
+  assert.deepEqual([...new Set(codes)].sort(), ['none', 'repository-locked']);
+  assert.ok(done >= 1);
+  const report = JSON.parse(await publisher(path)('repo', 'verify', '--repository', 'repo', '--json'));
+  const timestamp = report.roles.find((one: { role: string }) => one.role === 'timestamp');
+  assert.equal(timestamp.version, 1 + done);
+});
