@@ -102,8 +102,17 @@ export const COMMANDS: readonly Entry[] = [
   entry('completion', 'completion for bash, zsh or fish', async () => (await import('./cli/completion.ts')).completion),
 ];
 
+/** What the words are that begin several commands. */
+const GROUPS: Readonly<Record<string, string>> = {
+  config: 'the settings of this host',
+  bundle: 'make a release, look into one',
+  key: 'keys that sign',
+  repo: 'publish releases',
+};
+
 /** Runs one command line; returns the exit status. */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(given: readonly string[]): Promise<number> {
+  const argv = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
   const asJson = argv.includes('--json');
   const debug = argv.includes('--debug') || env('TANDEM_DEBUG') === '1';
   let status: number = EXIT.ok;
@@ -115,9 +124,18 @@ export async function main(argv: readonly string[]): Promise<number> {
     return status;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+    // A group or nothing at all was named: its help has been printed.
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
     return report(error instanceof CommanderError ? usage(error) : asUpdateError(error), asJson, debug);
   }
 }
+
+/** Help is shown wherever commander wants it; what it says of errors, `report` says. */
+const HELP_ONLY = {
+  writeOut: standardStreams.out,
+  writeErr: standardStreams.err,
+  outputError: () => {},
+};
 
 type Run = (command: Command, input: ReturnType<typeof inputOf>) => Promise<void>;
 
@@ -127,9 +145,13 @@ function buildProgram(run: Run): Commander {
     .version(AGENT_VERSION, '-V, --version')
     // So that `bundle build --version 1.0` is not this program's own --version.
     .enablePositionalOptions()
+    .option('--json', 'one JSON document instead of text')
+    .option('--debug', 'show the causes of a failure')
+    .helpCommand(false)
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .showSuggestionAfterError()
     .exitOverride()
-    .configureOutput({ writeErr: () => {} });
+    .configureOutput(HELP_ONLY);
   for (const { name, summary, load } of COMMANDS) addCommand(program, name, summary, load, run);
   return program;
 }
@@ -146,10 +168,7 @@ function addCommand(program: Commander, name: string, summary: string, load: Ent
   stub.action(async (given: readonly string[]) => {
     const command = await load();
     const real = specify(new Commander(`updatectl ${name}`), command);
-    real
-      .exitOverride()
-      .showSuggestionAfterError()
-      .configureOutput({ writeErr: () => {} });
+    real.exitOverride().showSuggestionAfterError().configureOutput(HELP_ONLY);
     real.action((...all: unknown[]) => run(command, inputOf(all.slice(0, -2), real.opts())));
     await real.parseAsync([...given, ...stub.args.slice(given.length)], { from: 'user' });
   });
@@ -157,7 +176,14 @@ function addCommand(program: Commander, name: string, summary: string, load: Ent
 
 function groupNamed(parent: Commander, word: string): Commander {
   const known = parent.commands.find((one) => one.name() === word);
-  return known ?? parent.command(word).summary(`${word} …`).exitOverride();
+  return (
+    known ??
+    parent
+      .command(word)
+      .summary(GROUPS[word] ?? word)
+      .helpCommand(false)
+      .exitOverride()
+  );
 }
 
 /** The options and arguments of a command, for commander. */
