@@ -8,7 +8,7 @@ import type { Product, Release, Version } from '../../src/model.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { RecordingDisk } from '../support/recording-disk.ts';
 
-const LOSSES = 6;
+const LOSSES = 30;
 const DIR = '/state';
 const release: Release = { product: 'test' as Product, version: '2' as Version };
 const EVENTS: readonly Event[] = [
