@@ -42,7 +42,7 @@ async function attempt(storage: RecordingDisk): Promise<readonly { from: number;
   await promise();
   await journal.report(saved, outcome);
   await promise();
-  await journal.forget(undefined);
+  await journal.refuse({ at: saved.since, version: '3' as Version, code: 'x', reason: 'y' });
   await promise();
   return promises;
 }
