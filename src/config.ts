@@ -9,12 +9,13 @@ import { suggestion } from './nearest-word.ts';
 import { HEALTH_DIRS } from './reboot/health/programs.ts';
 import type { Files } from './system/files.ts';
 
-const path = z.string().refine(isAbsolute, 'must be an absolute path');
-const label = z.string().regex(/^[\x20-\x7e]{1,36}$/, 'must be a partition label of at most 36 characters');
-const unit = z.string().regex(/^[\w@.:\\*?-]{1,255}$/, 'must be the name of a unit');
+const text = z.string('must be text');
+const path = text.refine((one) => isAbsolute(one) && !one.includes('\0'), 'must be an absolute path');
+const label = text.regex(/^[\x20-\x7e]{1,36}$/, 'must be a partition label of at most 36 characters');
+const unit = text.regex(/^[\w@.:\\*?-]{1,255}$/, 'must be the name of a unit');
 const whole = (least: number, most: number) =>
   z.int('must be a whole number').min(least, `must be at least ${least}`).max(most, `must be at most ${most}`);
-const httpUrl = z.string().refine(isHttpUrl, 'must be an http or https address');
+const httpUrl = text.refine(isHttpUrl, 'must be an http or https address');
 const truth = z.boolean('must be true or false');
 const oneOf = <const T extends readonly [string, ...string[]]>(...words: T) =>
   z.enum(words, `must be ${words.map((word) => `"${word}"`).join(' or ')}`);
@@ -23,7 +24,7 @@ const oneOf = <const T extends readonly [string, ...string[]]>(...words: T) =>
 export const KEYS = {
   host: {
     product: key(
-      z.string().regex(PRODUCT_PATTERN, 'must be lower-case letters, digits and dashes, at most 32'),
+      text.regex(PRODUCT_PATTERN, 'must be lower-case letters, digits and dashes, at most 32'),
       'The product whose releases this host takes; there is no default.',
     ),
     architecture: key(oneOf('x86-64', 'arm64'), 'The processor whose releases this host takes; its own when not set.'),
@@ -31,7 +32,7 @@ export const KEYS = {
   repository: {
     url: key(httpUrl, 'Where the repository is; there is no default.'),
     channel: preset(
-      z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must be the name of a channel'),
+      text.regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must be the name of a channel'),
       'stable',
       'The channel that says which release is on offer.',
     ),
@@ -40,7 +41,7 @@ export const KEYS = {
   },
   poll: {
     schedule: preset(
-      z.string().min(9, 'must be a cron expression'),
+      text.regex(/^(\S+ ){4,5}\S+$/, 'must be a cron expression: five or six fields'),
       '*/45 * * * *',
       'When to ask the repository, as a cron expression in UTC.',
     ),

@@ -2,7 +2,9 @@
 
 /** The nearest of the known words, if it is near enough to be meant. */
 export function nearestWord(given: string, known: readonly string[]): string | undefined {
-  const [best] = known.map((word) => ({ word, far: distance(given, word) })).sort((one, two) => one.far - two.far);
+  const [best] = known
+    .map((word) => ({ word, far: isMixedUp(given, word) ? 1 : distance(given, word) }))
+    .sort((one, two) => one.far - two.far);
   return best && best.far <= Math.max(1, Math.floor(best.word.length / 3)) ? best.word : undefined;
 }
 
@@ -11,6 +13,9 @@ export function suggestion(given: string, known: readonly string[]): string {
   const word = nearestWord(given, known);
   return word === undefined ? '' : ` Did you mean “${word}”?`;
 }
+
+/** The same letters in another order. */
+const isMixedUp = (one: string, two: string): boolean => [...one].sort().join() === [...two].sort().join();
 
 /** How many letters must be changed, added or removed. */
 function distance(one: string, two: string): number {
