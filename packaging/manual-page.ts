@@ -99,10 +99,11 @@ const sentence = (text: string): string => {
   return `${whole.charAt(0).toUpperCase()}${whole.slice(1)}${/[.?!]$/.test(whole) ? '' : '.'}`;
 };
 
-/** What mdoc would take for its own: backslashes, dashes, a dot or a quote at the start of a line. */
+/** What mdoc would take for its own: backslashes, dashes, a dot or a quote at the start of a line; and all but ASCII by its number. */
 const plain = (text: string): string =>
   text
     .replace(/\\/g, '\\e')
     .replace(/-/g, '\\-')
     .replace(/\n/g, ' ')
+    .replace(/[^\x20-\x7e]/gu, (letter) => `\\[u${letter.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}]`)
     .replace(/^([.'])/, '\\&$1');
