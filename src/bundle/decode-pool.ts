@@ -1,9 +1,8 @@
 /** Decodes frames in a few threads, in order, in bounded memory that writer and threads share. */
 
-import { Worker } from 'node:worker_threads';
-import { UpdateError } from '../errors.ts';
 import { createBatch, type DecodeBatch, type DecodeJob } from './decode-batch.ts';
-import { type DecodeReply, type DecodeRequest, type DecoderData, SLOT, slotIn } from './decode-messages.ts';
+import { type DecoderData, SLOT, slotIn } from './decode-messages.ts';
+import { startThread } from './decode-thread.ts';
 
 /** Checked plain bytes of one or more consecutive frames, at most 1 MiB. They begin at a page and are valid until the next are asked for. */
 export type PlainRun = Readonly<{ offset: number; bytes: Uint8Array }>;
@@ -21,9 +20,7 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
   const slots = 2 * count + 2;
   const memory = sharedPages(slots * SLOT);
   const workerData: DecoderData = { role: 'decode', memory };
-  const threads = Array.from({ length: count }, () =>
-    startThread(new Worker(entry, { workerData, resourceLimits: SMALL_HEAP })),
-  );
+  const threads = Array.from({ length: count }, () => startThread(entry, workerData));
   const free = Array.from({ length: slots }, (_, slot) => slot);
 
   const submit = async ({ batch, slot }: OpenBatch): Promise<Done> => {
@@ -81,9 +78,6 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
   };
 }
 
-// A thread keeps nothing from one frame to the next.
-const SMALL_HEAP = { maxYoungGenerationSizeMb: 2 };
-
 type OpenBatch = Readonly<{ slot: number; batch: DecodeBatch }>;
 type Done = Readonly<{ slot: number; run: PlainRun }>;
 
@@ -105,42 +99,3 @@ function sharedPages(bytes: number): SharedArrayBuffer {
 }
 
 const WASM_PAGE = 64 * 1024;
-
-type Settle = Readonly<{ resolve: () => void; reject: (error: unknown) => void }>;
-type Thread = Readonly<{
-  pending: ReadonlyMap<number, Settle>;
-  decode(request: DecodeRequest): Promise<void>;
-  end(): Promise<unknown>;
-}>;
-
-function startThread(worker: Worker): Thread {
-  const pending = new Map<number, Settle>();
-  let dead: Error | undefined;
-  const fail = (error: Error): void => {
-    dead ??= error;
-    for (const settle of pending.values()) settle.reject(error);
-    pending.clear();
-  };
-  worker.on('message', ({ slot, failure }: DecodeReply) => {
-    const settle = pending.get(slot);
-    pending.delete(slot);
-    if (pending.size === 0) worker.unref();
-    if (failure === undefined) settle?.resolve();
-    else settle?.reject(new UpdateError(failure.code, failure.message));
-  });
-  worker.on('error', fail);
-  worker.on('exit', () => fail(new UpdateError('interrupted', 'A decoding thread has ended.')));
-  // An idle pool must not keep the program alive.
-  worker.unref();
-  return {
-    pending,
-    decode: (request) =>
-      new Promise((resolve, reject) => {
-        if (dead !== undefined) return reject(dead);
-        pending.set(request.slot, { resolve, reject });
-        worker.ref();
-        worker.postMessage(request);
-      }),
-    end: () => worker.terminate(),
-  };
-}

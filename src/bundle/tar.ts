@@ -43,6 +43,8 @@ async function fill(archive: Pack, entries: Iterable<TarEntry>): Promise<void> {
       error ? closed.reject(error) : closed.resolve(),
     );
     sink.on('error', closed.reject);
+    // When the content fails first, nobody waits for this one.
+    closed.promise.catch(() => {});
     for await (const chunk of entry.content) if (!sink.write(chunk)) await room(sink, closed.promise);
     sink.end(null);
     await closed.promise;
