@@ -23,9 +23,9 @@ export async function update(lab: Lab, version: string): Promise<Ready> {
   return lab.machine.awaitReady(UPDATE_MS);
 }
 
-/** Asks the agent to ask the repository; it may be still starting. */
+/** Asks the agent to ask the repository, and does not wait: the command follows the update up to the reboot. The agent may be still starting. */
 export const checkNow = (machine: Machine): Promise<string> =>
-  machine.run('for i in 1 2 3 4 5 6; do updatectl check && break; sleep 5; done', 120_000);
+  machine.run('(for i in 1 2 3 4 5 6; do updatectl check && break; sleep 5; done) </dev/null >/run/check.log 2>&1 &');
 
 /** Waits until the agent rests in a state. Reads the file, since asking the agent would keep the emulated processor from it. */
 export async function awaitState(machine: Machine, kind: StateKind, timeoutMs = 180_000): Promise<void> {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertSettled, checkNow, entries, statusOf, update } from './guest.ts';
+import { assertSettled, entries, statusOf, update } from './guest.ts';
 import { inLab, type Lab } from './lab.ts';
 
 test('a release whose kernel panics is tried three times, refused and not tried again', () =>
@@ -24,7 +24,7 @@ async function fallsBack(lab: Lab, version: string, symptom: RegExp): Promise<vo
   assert.equal(refusal?.version, version);
   assert.match(refusal?.reason ?? '', /did not start/, 'status says why');
 
-  await checkNow(machine);
+  await machine.attempt('updatectl check');
   const again = await statusOf(machine);
   assert.equal(again.state.kind, 'idle', 'the same release is not taken again');
   assert.equal(again.running?.version, '1');
