@@ -1,0 +1,75 @@
+/** What `updatectl status` shows, in every state, at two widths: the golden file is for reading. UPDATE_GOLDEN=1 writes it anew. */
+
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { createBar } from '../../src/cli/progress.ts';
+import { statusText } from '../../src/cli/status-text.ts';
+import type { Product, Release, Version } from '../../src/model.ts';
+import type { Status } from '../../src/protocol.ts';
+import { IDLE } from '../support/scripted-agent.ts';
+
+const GOLDEN = join(import.meta.dirname, '..', 'golden', 'status.txt');
+const NOW = new Date('2026-03-01T12:05:00.000Z');
+const RUNNING: Release = { product: 'demo' as Product, version: '1.0' as Version };
+const ON = { release: { product: 'demo' as Product, version: '2.0' as Version }, target: 'b' } as const;
+const at = '2026-03-01T12:01:00.000Z';
+
+const base: Status = {
+  ...IDLE,
+  running: RUNNING,
+  lastCheck: { at, result: 'offer' },
+  nextCheck: '2026-03-01T12:45:00.000Z',
+};
+const CASES: Readonly<Record<string, Status>> = {
+  idle: base,
+  staging: {
+    ...base,
+    state: { kind: 'staging', ...ON, attempt: 1 },
+    progress: { phase: 'download', done: 3e8, total: 1e9 },
+  },
+  staged: { ...base, state: { kind: 'staged', ...ON }, waitingFor: '`updatectl apply`' },
+  armed: { ...base, state: { kind: 'armed', ...ON, bootId: 'x' }, waitingFor: 'the restart' },
+  trial: { ...base, booted: 'b', confirmed: false, running: ON.release, state: { kind: 'trial', ...ON } },
+  condemned: { ...base, state: { kind: 'condemned', ...ON, code: 'unhealthy', reason: 'web.service failed' } },
+  refused: {
+    ...base,
+    refused: [{ at, version: '2.0' as Version, code: 'unhealthy', reason: 'web.service failed' }],
+    lastError: { code: 'server-unreachable', message: 'No route to updates.example.', next: 'Check the network.', at },
+  },
+  offline: { ...base, offline: true },
+};
+
+test('every state is shown as the golden file has it', async () => {
+  const shown = [80, 120].flatMap((width) =>
+    Object.entries(CASES).map(
+      ([name, one]) => `== ${name}, ${width} columns\n${statusText(one, NOW, width).join('\n')}\n`,
+    ),
+  );
+  const text = shown.join('\n');
+  if (process.env['UPDATE_GOLDEN'] === '1') await writeFile(GOLDEN, text);
+  assert.equal(text, await readFile(GOLDEN, 'utf8'));
+});
+
+test('progress is a plain line every few seconds without a terminal, one line on one, nothing under --json', () => {
+  let now = 0;
+  let said: string[] = [];
+  const play = (isTerminal: boolean, quiet: boolean): string[] => {
+    said = [];
+    now = 0;
+    const streams = { err: (text: string) => void said.push(text), isTerminal, width: () => 80 };
+    using bar = createBar('writing', streams, { monotonicMs: () => now }, quiet);
+    for (let second = 0; second <= 20; second++, now += 1000) bar.update(second * 5e6, 1e8);
+    return said;
+  };
+  const plain = play(false, false);
+  assert.equal(plain.length, 5);
+  assert.ok(plain.every((line) => line.endsWith('\n') && !line.includes('\u001b') && line.length <= 80));
+  const terminal = play(true, false);
+  assert.ok(
+    terminal.slice(0, -1).every((line) => line.startsWith('\r\u001b[2K') && line.length < 85),
+    terminal.join(),
+  );
+  assert.deepEqual(play(true, true), []);
+});
