@@ -64,7 +64,8 @@ export async function buildRelease(from: Ingredients, version: string, kind: Kin
 
 async function makeTree(from: Ingredients, tree: string, version: string, kind: Kind): Promise<void> {
   if (isSmall(kind)) return makeSmallTree(tree, kind);
-  await run(join(from.scripts, 'system'), [tree, version, PRODUCT, from.node, from.agent, from.trustRoot]);
+  const timer = { DEAD_MAN: kind === 'mute' ? '20s' : '4min' };
+  await run(join(from.scripts, 'system'), [tree, version, PRODUCT, from.node, from.agent, from.trustRoot], timer);
   const tandem = join(tree, 'usr/lib/tandem');
   if (kind === 'unhealthy') {
     const program = join(tandem, 'health.d/required/10-database');
