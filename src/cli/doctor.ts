@@ -9,7 +9,7 @@ export const doctor: Command = {
   name: 'doctor',
   summary: 'is this host set up right',
   description:
-    'Looks and changes nothing. Exit status 1: something is wrong. A check that could not be made is not wrong.',
+    'Looks and changes nothing. Exit status 8: something is wrong. A check that could not be made is not wrong.',
   examples: ['updatectl doctor', 'updatectl doctor --json'],
   run: async (context) => {
     const { out, files } = context;
@@ -21,7 +21,7 @@ export const doctor: Command = {
       out.line(`${MARKS[result]}  ${name.padEnd(width)}  ${sentence}`);
       if (next !== undefined) out.line(`   ${' '.repeat(width)}  → ${next}`);
     }
-    return isWrong ? EXIT.unexpected : EXIT.ok;
+    return isWrong ? EXIT.boot : EXIT.ok;
   },
 };
 
