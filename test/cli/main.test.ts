@@ -116,10 +116,13 @@ test('config show tells each value and the line it came from, without logins', a
 });
 
 for (const shell of ['bash', 'zsh', 'fish'])
-  test(`the completion for ${shell} is a script that ${shell} reads`, async () => {
+  test(`the completion for ${shell} is a script that ${shell} reads`, async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'tandem-cli-'));
+    t.after(() => rm(dir, { recursive: true, force: true }));
     const { status, stdout } = await updatectl('completion', shell);
     assert.equal(status, 0);
-    const read = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' });
+    await writeFile(join(dir, 'script'), stdout);
+    const read = spawnSync(shell, ['-n', join(dir, 'script')], { encoding: 'utf8' });
     assert.deepEqual([read.status, read.stderr], [0, ''], `${shell} said: ${read.error?.message ?? read.stderr}`);
     for (const { name } of COMMANDS) assert.ok(stdout.includes(name), name);
   });
