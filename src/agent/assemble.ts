@@ -22,7 +22,7 @@ import type { Random } from '../system/random.ts';
 import { createTrust, type Trust } from '../verify/client.ts';
 import { httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
 import { type Agent, type AgentWorld, createAgent } from './agent.ts';
-import { type DiskDoors, findHost, type Host, realDoors } from './host.ts';
+import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
 import type { Verdict } from './parts.ts';
@@ -56,7 +56,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   const { stateDir } = config.agent;
   await files.makeDir(stateDir);
   const disk = config.slots.disk === 'auto' ? undefined : config.slots.disk;
-  const host = await findHost(slotsOf(config), world.doors ?? realDoors(disk, (sentence) => log.warn(sentence)));
+  const host = await findHost(slotLabels(config), world.doors ?? realDoors(disk, (sentence) => log.warn(sentence)));
   const esp = {
     files,
     dir: config.boot.esp,
@@ -112,12 +112,6 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
 }
 
 const MINUTE = 60_000;
-
-function slotsOf(config: Config) {
-  const { aRoot, aVerity, bRoot, bVerity } = config.slots;
-  const labels = (root: string, verity: string) => (verity === '' ? { root } : { root, verity });
-  return { slots: { a: labels(aRoot, aVerity), b: labels(bRoot, bVerity) } };
-}
 
 /** Trust starts at the root file of the image, whatever lies in the state directory. */
 async function trustOf(config: Config, { files, log }: Surroundings): Promise<(fetch: MetadataFetch) => Trust> {

@@ -1,5 +1,6 @@
 /** This host's disk as the agent needs it: which slot runs, and the free one, opened for writing. */
 
+import type { Config } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import type { Sha256, SlotName } from '../model.ts';
 import { SLOT_NAMES } from '../model.ts';
@@ -53,6 +54,12 @@ export const realDoors = (disk: string | undefined, warn: (sentence: string) => 
   openForReading: (partition) => openPartitionForReading(partition, { warn }),
   openTable: openDiskForTable,
 });
+
+/** The labels of the configuration, as the partitions are looked for. */
+export function slotLabels({ slots: { aRoot, aVerity, bRoot, bVerity } }: Pick<Config, 'slots'>): SlotsConfig {
+  const labels = (root: string, verity: string) => (verity === '' ? { root } : { root, verity });
+  return { slots: { a: labels(aRoot, aVerity), b: labels(bRoot, bVerity) } };
+}
 
 /** Looks the host's disk up. The booted slot cannot change while we run; the names of the other can, so they are read anew. */
 export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<Host> {

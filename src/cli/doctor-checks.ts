@@ -1,30 +1,29 @@
 /** What must be right for a host to update itself: one check each. They look and change nothing. */
 
-import { type Config, requireSetting } from '../config.ts';
+import { type Config, loadConfig, requireSetting } from '../config.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Product } from '../model.ts';
-import { readDiskFacts } from '../partitions/disk-facts.ts';
-import { bootedSlot, partitionsOf, resolveSlots } from '../partitions/slots.ts';
 import { loaderConfFaults } from '../reboot/bootloaders/loader-conf.ts';
 import { freeSpace, statOf } from '../system/files.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
 import type { Context } from './command.ts';
+import { bootEntries, partitions } from './doctor-boot.ts';
+import { type Finding, fail, ok, unknown, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
 import { bytes, duration } from './units.ts';
-
-/** `unknown` is not `fail`: it could not be looked at, mostly for want of rights. */
-export type Finding = Readonly<{ result: 'ok' | 'warn' | 'fail' | 'unknown'; sentence: string; next?: string }>;
 
 export type Check = Readonly<{ name: string; run(context: Context, config: Config): Promise<Finding> }>;
 
 export const CHECKS: readonly Check[] = [
-  { name: 'configuration', run: async (_, config) => configuration(config) },
-  { name: 'partitions', run: (_, config) => partitions(config) },
+  { name: 'configuration', run: (context) => configuration(context) },
+  { name: 'partitions', run: partitions },
   { name: 'root file system', run: (context) => rootFileSystem(context) },
   { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
   { name: 'EFI partition', run: (context, config) => esp(context, config) },
   { name: 'boot loader', run: (context, config) => bootLoader(context, config) },
+  { name: 'boot entries', run: bootEntries },
   { name: 'trust root', run: (context, config) => trustRoot(context, config) },
+  { name: 'metadata', run: (context, config) => metadata(context, config) },
   { name: 'clock', run: (context) => clock(context) },
   { name: 'units', run: (context) => units(context) },
   { name: 'agent', run: (context, config) => agent(context, config) },
@@ -45,33 +44,25 @@ const ESP_ROOM = 128e6;
 const SOON_MS = 30 * 86_400_000;
 const UNITS = ['tandem-agent.service', 'tandem-confirm.service', 'tandem-dead-man.timer'] as const;
 
-const ok = (sentence: string): Finding => ({ result: 'ok', sentence });
-const warn = (sentence: string, next: string): Finding => ({ result: 'warn', sentence, next });
-const fail = (sentence: string, next: string): Finding => ({ result: 'fail', sentence, next });
-const unknown = (sentence: string, next: string): Finding => ({ result: 'unknown', sentence, next });
-
 function findingOf(error: unknown): Finding {
   const { message, entry, cause } = asUpdateError(error);
   const codes = [error, cause].map((one) => (one instanceof Error && 'code' in one ? one.code : undefined));
   const isDenied = codes.some((code) => code === 'EACCES' || code === 'EPERM') || /EACCES|EPERM/.test(message);
   if (isDenied) return unknown(`Could not look: ${message}`, 'Run it as root.');
+  // The first check has told it; this one has nothing to look for.
+  if (codes.includes('config-invalid')) return unknown(message, entry.next);
   return codes.includes('tool-missing') ? unknown(message, entry.next) : fail(message, entry.next);
 }
 
-function configuration(config: Config): Finding {
-  const product = requireSetting(config, 'host.product');
-  return ok(`Takes ${product} from ${new URL(requireSetting(config, 'repository.url')).host}.`);
-}
-
-async function partitions({ slots: { disk, aRoot, aVerity, bRoot, bVerity } }: Config): Promise<Finding> {
-  const labels = (root: string, verity: string) => (verity === '' ? { root } : { root, verity });
-  const facts = await readDiskFacts(disk === 'auto' ? undefined : disk);
-  const slots = resolveSlots({ slots: { a: labels(aRoot, aVerity), b: labels(bRoot, bVerity) } }, facts);
-  const booted = bootedSlot(slots, facts);
-  const [sizesA, sizesB] = [slots.a, slots.b].map((slot) => partitionsOf(slot).map(({ size }) => size));
-  const sentence = `Slot ${booted} runs; each has ${bytes(slots.a.root.size)} on ${slots.disk.path}.`;
-  if (sizesA?.join() === sizesB?.join()) return ok(sentence);
-  return warn('The slots are not of the same size.', 'A release must fit the smaller one.');
+async function configuration({ files }: Context): Promise<Finding> {
+  try {
+    const config = await loadConfig(files);
+    const product = requireSetting(config, 'host.product');
+    return ok(`Takes ${product} from ${new URL(requireSetting(config, 'repository.url')).host}.`);
+  } catch (error) {
+    const { message, entry } = asUpdateError(error);
+    return fail(message, entry.next);
+  }
 }
 
 async function rootFileSystem({ files }: Context): Promise<Finding> {
@@ -94,6 +85,7 @@ async function esp({ files }: Context, { boot }: Config): Promise<Finding> {
   const mount = await mountOf(files, boot.esp);
   if (mount?.path !== boot.esp)
     return fail(`Nothing is mounted on ${boot.esp}.`, 'Mount the EFI system partition there, or set boot.esp.');
+  if (mount.type !== 'vfat') return fail(`${boot.esp} holds ${mount.type}, not vfat.`, 'The firmware reads only FAT.');
   if (mount.readOnly) return fail(`${boot.esp} is mounted read-only.`, 'Mount it writable.');
   const free = await freeSpace(boot.esp);
   if (free < ESP_ROOM) return warn(`Only ${bytes(free)} free on ${boot.esp}.`, 'A second kernel image must fit.');
@@ -116,6 +108,16 @@ async function trustRoot({ files, clock: { now } }: Context, { trust }: Config):
   if (left < 0) return warn(`It expired ${duration(-left)} ago.`, 'It must lead to a newer one in the repository.');
   if (left < SOON_MS) return warn(`It expires in ${duration(left)}.`, 'Sign a newer root: `updatectl repo refresh`.');
   return ok(`Good for another ${duration(left)}.`);
+}
+
+async function metadata({ files, clock: { now } }: Context, { agent }: Config): Promise<Finding> {
+  const content = await files.read(`${agent.stateDir}/metadata/timestamp.json`);
+  if (!content) return warn('The repository was never asked.', 'Ask it: `updatectl check`.');
+  const expires = expiryOf(content);
+  if (!expires) return warn('What was kept of the repository is damaged.', 'Fetch it anew: `updatectl check`.');
+  const left = expires.getTime() - now().getTime();
+  if (left >= 0) return ok(`Good for another ${duration(left)}.`);
+  return warn(`It expired ${duration(-left)} ago.`, '`updatectl check`; the publisher runs `updatectl repo refresh`.');
 }
 
 function expiryOf(content: Uint8Array): Date | undefined {

@@ -1,9 +1,10 @@
 /** `updatectl doctor`. */
 
-import { loadConfig } from '../config.ts';
+import { loadConfig, resolveConfig } from '../config.ts';
 import { EXIT } from '../errors.ts';
 import type { Command } from './command.ts';
-import { type Finding, runChecks } from './doctor-checks.ts';
+import { runChecks } from './doctor-checks.ts';
+import type { Finding } from './finding.ts';
 
 export const doctor: Command = {
   name: 'doctor',
@@ -13,7 +14,8 @@ export const doctor: Command = {
   examples: ['updatectl doctor', 'updatectl doctor --json'],
   run: async (context) => {
     const { out, files } = context;
-    const checks = await runChecks(context, await loadConfig(files));
+    // A wrong configuration is told by the first check; the others look where they would without it.
+    const checks = await runChecks(context, await loadConfig(files).catch(() => resolveConfig([])));
     const isWrong = checks.some(({ result }) => result === 'fail');
     out.document({ schema: 1, healthy: !isWrong, checks });
     const width = Math.max(...checks.map(({ name }) => name.length));

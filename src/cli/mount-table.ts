@@ -2,12 +2,21 @@
 
 import type { Files } from '../system/files.ts';
 
-export type Mount = Readonly<{ path: string; type: string; readOnly: boolean }>;
+export type Mount = Readonly<{ path: string; device: string; type: string; readOnly: boolean }>;
 
 /** The mount that covers `path`; undefined where the kernel lists none. */
 export async function mountOf(files: Pick<Files, 'read'>, path: string): Promise<Mount | undefined> {
   const bytes = await files.read('/proc/self/mountinfo');
   return bytes && findMount(new TextDecoder().decode(bytes), path);
+}
+
+/** A mount of the device `major:minor`, if there is one. */
+export async function mountOfDevice(files: Pick<Files, 'read'>, device: string): Promise<Mount | undefined> {
+  const text = new TextDecoder().decode(await files.read('/proc/self/mountinfo'));
+  return text
+    .split('\n')
+    .flatMap(parseLine)
+    .find((mount) => mount.device === device);
 }
 
 /** The longest mount point that is a folder above `path`; of two on the same one, the later covers the earlier. Pure. */
@@ -25,10 +34,10 @@ export function findMount(mountinfo: string, path: string): Mount | undefined {
 /** `id parent dev root MOUNTPOINT OPTIONS … - TYPE source SUPEROPTIONS`, blanks as `\040`. */
 function parseLine(line: string): Mount[] {
   const [before = '', after = ''] = line.split(' - ');
-  const [, , , , escaped, options] = before.split(' ');
+  const [, , device, , escaped, options] = before.split(' ');
   const [type, , superOptions] = after.split(' ');
-  if (escaped === undefined || type === undefined) return [];
+  if (device === undefined || escaped === undefined || type === undefined) return [];
   const path = escaped.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
   const readOnly = [options, superOptions].some((list) => list?.split(',').includes('ro'));
-  return [{ path, type, readOnly }];
+  return [{ path, device, type, readOnly }];
 }

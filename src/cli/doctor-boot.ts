@@ -1,0 +1,49 @@
+/** What must be right for a host to start again: its boot entries, the way back, and a free slot that nothing uses. */
+
+import { findHost, realDoors, slotLabels } from '../agent/host.ts';
+import { type Config, requireSetting } from '../config.ts';
+import { otherSlot, type Product } from '../model.ts';
+import { readDiskFacts } from '../partitions/disk-facts.ts';
+import { bootedSlot, partitionsOf, resolveSlots } from '../partitions/slots.ts';
+import { systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
+import { readPart } from '../system/files.ts';
+import type { Context } from './command.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
+import { mountOfDevice } from './mount-table.ts';
+import { bytes } from './units.ts';
+
+/** Both slots on one disk, one of them running, the other used by nobody. */
+export async function partitions({ files }: Context, config: Config): Promise<Finding> {
+  const facts = await readDiskFacts(diskOf(config));
+  const slots = resolveSlots(slotLabels(config), facts);
+  const booted = bootedSlot(slots, facts);
+  for (const { path, rdev } of partitionsOf(slots[otherSlot(booted)])) {
+    const mount = rdev === undefined ? undefined : await mountOfDevice(files, rdev);
+    if (mount)
+      return fail(`${path} of the free slot is mounted on ${mount.path}.`, `Unmount it: \`umount ${mount.path}\`.`);
+  }
+  const [sizesA, sizesB] = [slots.a, slots.b].map((slot) => partitionsOf(slot).map(({ size }) => size));
+  const sentence = `Slot ${booted} runs; each has ${bytes(slots.a.root.size)} on ${slots.disk.path}.`;
+  if (sizesA?.join() === sizesB?.join()) return ok(sentence);
+  return warn('The slots are not of the same size.', 'A release must fit the smaller one.');
+}
+
+/** The running slot is what the boot loader takes by default; the other could start, too. */
+export async function bootEntries({ files, log }: Context, config: Config): Promise<Finding> {
+  const product = requireSetting(config, 'host.product') as Product;
+  const { booted, slotOfRootHash } = await findHost(
+    slotLabels(config),
+    realDoors(diskOf(config), () => {}),
+  );
+  const esp = { files, dir: config.boot.esp, product, slotOfRootHash, readPart, log };
+  const { next, slots } = await systemdBoot(esp).read();
+  const [here, there] = [slots[booted], slots[otherSlot(booted)]];
+  if (!here.bootable) return fail(`The running slot ${booted} has no boot entry.`, 'Install a release, then reboot.');
+  if (!here.confirmed)
+    return warn(`The running slot ${booted} is not proven yet.`, 'Wait: `updatectl wait-confirmed`.');
+  if (next !== booted) return warn(`The next boot takes slot ${next}.`, 'See why: `updatectl status`.');
+  if (there.bootable) return ok(`Slot ${booted} is proven; slot ${otherSlot(booted)} is the way back.`);
+  return warn(`Slot ${otherSlot(booted)} holds nothing that starts.`, 'There is no way back until the next update.');
+}
+
+const diskOf = ({ slots: { disk } }: Config): string | undefined => (disk === 'auto' ? undefined : disk);
