@@ -5,6 +5,7 @@ import { asUpdateError } from '../errors.ts';
 import type { Product } from '../model.ts';
 import { loaderConfFaults } from '../reboot/bootloaders/loader-conf.ts';
 import { freeSpace, statOf } from '../system/files.ts';
+import { readFloors } from '../verify/floors.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
 import type { Context } from './command.ts';
 import { bootEntries, partitions } from './doctor-boot.ts';
@@ -24,7 +25,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'boot entries', run: bootEntries },
   { name: 'trust root', run: (context, config) => trustRoot(context, config) },
   { name: 'metadata', run: (context, config) => metadata(context, config) },
-  { name: 'clock', run: (context) => clock(context) },
+  { name: 'clock', run: clock },
   { name: 'units', run: (context) => units(context) },
   { name: 'agent', run: (context, config) => agent(context, config) },
 ];
@@ -126,11 +127,27 @@ function expiryOf(content: Uint8Array): Date | undefined {
   return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
-async function clock({ exec }: Context): Promise<Finding> {
+async function clock({ files, exec, clock: { now } }: Context, { agent }: Config): Promise<Finding> {
+  const seen = lastPoll(await files.read(`${agent.stateDir}/floors.json`));
+  if (seen !== undefined && now() < seen)
+    return fail(
+      `It shows a time before the last poll, ${seen.toISOString()}.`,
+      'Set the clock: metadata is judged by it.',
+    );
   const { exitCode, stdout } = await exec('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
   if (exitCode !== 0) return unknown('systemd does not tell whether the clock is right.', 'Look at `timedatectl`.');
   if (stdout.trim() === 'yes') return ok('Synchronised.');
   return warn('The clock is not synchronised.', 'Metadata is judged by it: switch on time synchronisation.');
+}
+
+/** The agent replaces a damaged file of floors, and says so. */
+function lastPoll(floors: Uint8Array | undefined): Date | undefined {
+  try {
+    const latest = floors && readFloors(floors).latest;
+    return latest === undefined ? undefined : new Date(latest);
+  } catch {
+    return undefined;
+  }
 }
 
 async function units({ exec }: Context): Promise<Finding> {
