@@ -1,0 +1,105 @@
+/** What doctor finds on hosts that are set up wrong, each in one way. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Context } from '../../src/cli/command.ts';
+import { runChecks } from '../../src/cli/doctor-checks.ts';
+import type { Finding } from '../../src/cli/finding.ts';
+import { findMount } from '../../src/cli/mount-table.ts';
+import { resolveConfig } from '../../src/config.ts';
+import { UpdateError } from '../../src/errors.ts';
+import { silentLog } from '../../src/system/log.ts';
+
+const NOW = new Date('2026-06-01T00:00:00Z');
+const MOUNTS = `22 1 254:2 / / ro,relatime - erofs /dev/dm-0 ro
+30 22 254:5 / /var rw,relatime - ext4 /dev/vda5 rw
+31 22 254:1 / /efi rw,relatime - vfat /dev/vda1 rw
+32 30 254:6 / /var/my\\040disk rw - ext4 /dev/vda6 rw
+`;
+const HEALTHY: Readonly<Record<string, string>> = {
+  '/proc/self/mountinfo': MOUNTS,
+  '/usr/share/tandem/root.json': '{"signed":{"expires":"2027-06-01T00:00:00Z"}}',
+  '/var/lib/tandem/metadata/timestamp.json': '{"signed":{"expires":"2026-06-03T00:00:00Z"}}',
+  '/etc/tandem/config.d/site.toml': 'host.product = "shop"\nrepository.url = "https://updates.example/"\n',
+  '/efi/loader/loader.conf': 'timeout 0\ndefault shop_*\n',
+};
+const TOOLS: Readonly<Record<string, string>> = { timedatectl: 'yes\n', systemctl: 'enabled\nenabled\nenabled\n' };
+
+/** What the checks say on a host with these files and tools; only what they read is there. */
+async function examine(
+  files: Readonly<Record<string, string>> = HEALTHY,
+  tools: Readonly<Record<string, string>> = TOOLS,
+): Promise<(name: string) => Finding> {
+  const context = {
+    files: {
+      read: async (path: string) => (files[path] === undefined ? undefined : Buffer.from(files[path])),
+      list: async (dir: string) =>
+        Object.keys(files).flatMap((path) => (path.startsWith(`${dir}/`) ? [path.slice(dir.length + 1)] : [])),
+    },
+    exec: async (program: string) => {
+      const stdout = tools[program];
+      if (stdout === undefined) throw new UpdateError('tool-missing', `${program} is not installed.`);
+      return { exitCode: 0, stdout, stderr: '' };
+    },
+    clock: { now: () => NOW },
+    signal: new AbortController().signal,
+    log: silentLog,
+  } as unknown as Context;
+  const text = files['/etc/tandem/config.d/site.toml'] ?? '';
+  const config = resolveConfig(text.includes('product') ? [{ path: 'site.toml', text }] : []);
+  const findings = await runChecks(context, config);
+  return (name) => findings.find((one) => one.name === name) ?? assert.fail(`no check is called ${name}`);
+}
+
+test('a host that is set up right is told so', async () => {
+  const found = await examine();
+  for (const name of ['configuration', 'root file system', 'boot loader', 'trust root', 'metadata', 'clock', 'units'])
+    assert.equal(found(name).result, 'ok', `${name}: ${found(name).sentence}`);
+});
+
+const WRONG: readonly (readonly [string, Readonly<Record<string, string>>, Finding['result'], RegExp])[] = [
+  ['configuration', { '/etc/tandem/config.d/site.toml': 'boot.trise = 1' }, 'fail', /Did you mean “tries”/],
+  ['configuration', { '/etc/tandem/config.d/site.toml': '' }, 'fail', /host\.product is not set/],
+  ['boot loader', { '/etc/tandem/config.d/site.toml': '' }, 'unknown', /host\.product is not set/],
+  ['boot loader', { '/efi/loader/loader.conf': 'default other_*\n' }, 'fail', /./],
+  ['root file system', { '/proc/self/mountinfo': MOUNTS.replaceAll(/ro,relatime|ro$/gm, 'rw') }, 'fail', /writable/],
+  ['EFI partition', { '/proc/self/mountinfo': MOUNTS.replace('vfat', 'ext4') }, 'fail', /holds ext4, not vfat/],
+  ['EFI partition', { '/proc/self/mountinfo': MOUNTS.replace('/efi', '/boot') }, 'fail', /Nothing is mounted/],
+  ['trust root', { '/usr/share/tandem/root.json': '{}' }, 'fail', /no trust root/],
+  ['trust root', { '/usr/share/tandem/root.json': '{"expires":"2026-06-11T00:00:00Z"}' }, 'warn', /expires in/],
+  ['metadata', { '/var/lib/tandem/metadata/timestamp.json': '{"expires":"2026-05-30T00:00:00Z"}' }, 'warn', /expired/],
+  ['metadata', { '/var/lib/tandem/metadata/timestamp.json': 'torn' }, 'warn', /damaged/],
+  [
+    'clock',
+    { '/var/lib/tandem/floors.json': '{"schema":1,"root":1,"meta":{},"counters":{},"latest":"2026-07-01T00:00:00Z"}' },
+    'fail',
+    /before the last poll/,
+  ],
+];
+
+for (const [name, changed, result, sentence] of WRONG)
+  test(`${name}: ${result}, ${sentence.source}`, async () => {
+    const found = (await examine({ ...HEALTHY, ...changed }))(name);
+    assert.equal(found.result, result, found.sentence);
+    assert.match(found.sentence, sentence);
+    assert.ok(found.next);
+  });
+
+test('what could not be looked at is not called wrong', async () => {
+  const found = await examine(HEALTHY, {});
+  assert.equal(found('clock').result, 'unknown');
+  assert.equal(found('units').result, 'unknown');
+});
+
+test('units that are switched off are named', async () => {
+  const found = await examine(HEALTHY, { ...TOOLS, systemctl: 'enabled\ndisabled\nenabled\n' });
+  assert.match(found('units').sentence, /^Not enabled: tandem-confirm\.service\.$/);
+});
+
+test('the mount of a path is the longest above it, and the last of those', () => {
+  assert.equal(findMount(MOUNTS, '/var/lib/tandem')?.type, 'ext4');
+  assert.equal(findMount(MOUNTS, '/variable')?.path, '/');
+  assert.equal(findMount(MOUNTS, '/var/my disk/x')?.device, '254:6');
+  assert.equal(findMount(`${MOUNTS}33 31 0:9 / /efi rw - tmpfs none rw\n`, '/efi')?.type, 'tmpfs');
+  assert.equal(findMount('', '/'), undefined);
+});
