@@ -7,8 +7,8 @@ import type { Output } from './output.ts';
 /** Returns the status in which the agent came to rest; throws the failure that ended the work. */
 export async function followWork(client: AgentClient, out: Output, ask: () => Promise<unknown>): Promise<Status> {
   using bar = out.progress('waiting');
-  // Followed before it is asked, so that nothing is missed.
-  const events = client.events();
+  // Followed before it is asked, so that nothing is missed. The connection has an end, or the command would have none.
+  await using events = client.events();
   const first = await next(events);
   const before = first.event === 'status' ? first.status : undefined;
   await ask();
