@@ -117,6 +117,12 @@ export class Machine {
     (await this.#openShell()).type(command);
   }
 
+  /** Lets somebody else have the shell's socket. */
+  async releaseShell(): Promise<void> {
+    (await this.#shell)?.close();
+    this.#shell = undefined;
+  }
+
   /** Freezes the running guest into a snapshot in its disk and firmware variables, and ends. */
   async saveSnapshot(name: string): Promise<void> {
     this.#wanted = false;
