@@ -5,6 +5,7 @@ import { cp, glob, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, 
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Accelerator, findAccelerator } from './accelerator.ts';
+import { type Images, unpackImages } from './bundle-images.ts';
 import { Machine } from './machine.ts';
 import { PROJECT, run } from './programs.ts';
 import { type Built, buildRelease, type Ingredients, PRODUCT, RELEASES } from './releases.ts';
@@ -103,18 +104,6 @@ async function installDisk(work: string, tools: string, images: Images, rootHash
   const entry = `${PRODUCT}_1`;
   const args = [join(work, 'disk.raw'), images.root, images.verity, images.uki, rootHash, entry, loader];
   await run(join(SCRIPTS, 'disk'), args);
-}
-
-type Images = Readonly<{ root: string; verity: string; uki: string }>;
-
-async function unpackImages(bundle: string, dir: string): Promise<Images> {
-  await mkdir(dir);
-  const unpack = async (role: string): Promise<string> => {
-    const file = join(dir, role);
-    await run('sh', ['-c', 'tar -xOf "$1" "$2.zst" | zstd -q -d >"$3"', 'sh', bundle, role, file]);
-    return file;
-  };
-  return { root: await unpack('root'), verity: await unpack('verity'), uki: await unpack('uki') };
 }
 
 /** Boots version 1 and keeps the running machine, from which each scenario starts within a second. */
