@@ -16,7 +16,7 @@ demo: node_modules/.installed
 
 # The same story without a virtual machine, without root, in less than a minute.
 demo-image: node_modules/.installed
-	packaging/install-tools test
+	packaging/install-tools demo
 	node test/vm/demo-image.ts
 
 check: node_modules/.installed
