@@ -18,7 +18,7 @@ export type Lab = Readonly<{
   repository: string;
   /** Scratch space. */
   dir: string;
-  offer(version: string, product?: string): Promise<void>;
+  offer(version: string): Promise<void>;
 }>;
 
 export type LabOptions = Readonly<{
@@ -48,7 +48,7 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     await machine.start();
     if (machine.options.snapshot === undefined) await machine.awaitReady();
     else await adopt(machine);
-    const offer = (version: string, product: string = PRODUCT): Promise<void> => promote(repository, version, product);
+    const offer = (version: string): Promise<void> => promote(repository, version, PRODUCT);
     await story({ fixture, machine, web, repository, dir, offer });
   } catch (error) {
     process.stderr.write(`${await machine.diagnose()}\n--- web\n${web.requests.slice(-30).join('\n')}\n`);

@@ -10,7 +10,7 @@ import { entries, statusOf } from './guest.ts';
 import { inLab, type Lab } from './lab.ts';
 import type { Machine } from './machine.ts';
 import { PRODUCT } from './releases.ts';
-import { servedBy } from './repository.ts';
+import { CHANNEL, promote, servedBy } from './repository.ts';
 
 const BALLAST = 'ballast.bin';
 const PATIENCE_MS = 180_000;
@@ -18,8 +18,10 @@ const PATIENCE_MS = 180_000;
 test('tampered, foreign, outdated, oversized and ill-timed releases are refused before the first write', (t) =>
   inLab('refusals', { patient: true }, async (lab) => {
     await t.test('a release of another product', async () => {
-      await lab.offer('8', 'another');
+      await promote(lab.repository, '8', 'another', 'foreign');
+      await useChannel(lab, 'foreign');
       await refused(lab, ['wrong-product']);
+      await useChannel(lab, CHANNEL);
     });
 
     await t.test('an image larger than the partition', async () => {
@@ -51,8 +53,8 @@ test('tampered, foreign, outdated, oversized and ill-timed releases are refused 
     await t.test('metadata older than what was seen before', async () => {
       const served = servedBy(lab.repository);
       await cp(join(served, 'metadata'), join(lab.dir, 'older'), { recursive: true });
-      await lab.offer('8', 'another');
-      await refused(lab, ['wrong-product']);
+      await lab.offer('9');
+      await refused(lab, ['slot-too-small', 'image-too-large']);
       await rm(join(served, 'metadata'), { recursive: true });
       await cp(join(lab.dir, 'older'), join(served, 'metadata'), { recursive: true });
       await refused(lab, ['metadata-rollback']);
@@ -85,6 +87,12 @@ async function refused({ machine }: Lab, codes: readonly string[]): Promise<void
   assert.ok(codes.includes(status.lastError?.code ?? ''), `${JSON.stringify(status.lastError)} is one of ${codes}`);
   assert.deepEqual([status.booted, status.running?.version], ['a', '1']);
   assert.equal(await sectorsWritten(machine), before, 'sectors written to slot b');
+}
+
+/** Another channel in the machine's configuration. */
+async function useChannel({ machine }: Lab, channel: string): Promise<void> {
+  const file = '/run/tandem/config.d/20-machine.toml';
+  await machine.run(`sed -i 's/^channel = .*/channel = "${channel}"/' ${file}; systemctl restart tandem-agent.service`);
 }
 
 async function checkAndFail(machine: Machine): Promise<Status> {

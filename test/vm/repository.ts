@@ -20,9 +20,9 @@ export async function addBundle(repository: string, bundle: string): Promise<voi
   await updatectl(['repo', 'add', bundle, ...where(repository)]);
 }
 
-/** Offers a release to the machines of the channel. */
-export async function promote(repository: string, version: string, product: string): Promise<void> {
-  const options = ['--product', product, '--channel', CHANNEL, '--allow-downgrade'];
+/** Offers a release to the machines of a channel. */
+export async function promote(repository: string, version: string, product: string, channel = CHANNEL): Promise<void> {
+  const options = ['--product', product, '--channel', channel, '--allow-downgrade'];
   await updatectl(['repo', 'promote', version, ...options, ...where(repository)]);
 }
 
