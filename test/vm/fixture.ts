@@ -29,6 +29,7 @@ export const SNAPSHOT = 'booted';
 const SCRIPTS = join(PROJECT, 'packaging/image');
 /** Fixtures of other commits that are kept. */
 const KEPT = 3;
+const A_DAY_MS = 86_400_000;
 
 /** Finds or makes it; says on standard error what it is doing when that takes long. */
 export async function prepareFixture(): Promise<Fixture> {
@@ -166,10 +167,13 @@ async function contentKey(parts: readonly string[]): Promise<string> {
 }
 
 async function removeOld(cache: string): Promise<void> {
-  const names = (await readdir(cache)).filter((name) => name.startsWith('fixture-'));
+  const names = (await readdir(cache)).filter((name) => /^\.?fixture-/.test(name));
   const dated = await Promise.all(names.map(async (name) => ({ name, at: (await stat(join(cache, name))).mtimeMs })));
-  dated.sort((one, two) => two.at - one.at);
-  for (const { name } of dated.slice(KEPT)) await rm(join(cache, name), { recursive: true, force: true });
+  const whole = dated.filter(({ name }) => !name.startsWith('.')).sort((one, two) => two.at - one.at);
+  // What a run that was killed has left behind.
+  const broken = dated.filter(({ name, at }) => name.startsWith('.') && at < Date.now() - A_DAY_MS);
+  for (const { name } of [...whole.slice(KEPT), ...broken])
+    await rm(join(cache, name), { recursive: true, force: true });
 }
 
 const sha256Of = async (file: string): Promise<string> =>
