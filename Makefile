@@ -12,7 +12,7 @@ node_modules/.installed: package.json package-lock.json
 # A real system in a virtual machine updates itself, and comes back from a broken release.
 demo: node_modules/.installed
 	@if packaging/install-tools vm && node test/vm/prepare.ts; then node test/vm/demo.ts; \
-	else echo 'The virtual machine cannot be had here; the same story on a disk image:'; node test/vm/demo-image.ts; fi
+	else echo 'The virtual machine cannot be had here; the same story on a disk image:'; $(MAKE) --no-print-directory demo-image; fi
 
 # The same story without a virtual machine, without root, in less than a minute.
 demo-image: node_modules/.installed
