@@ -3,6 +3,7 @@
 set -euo pipefail
 export LC_ALL=C SOURCE_DATE_EPOCH=1700000000 PATH=$PATH:/usr/sbin:/sbin
 
+# shellcheck disable=SC2034 # used by the scripts that read this one
 image_dir=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 suite=trixie
 
@@ -23,6 +24,7 @@ key() {
 # The mirror this machine's own apt uses for Debian proper.
 debian_mirror() {
   local found
+  # shellcheck disable=SC2016 # apt's own variable
   found=$(apt-get indextargets --format '$(REPO_URI)' | grep -E '/debian/?$' | head -n1) || true
   [ -n "$found" ] || { echo 'no Debian mirror among the sources of apt: run this on Debian' >&2; return 1; }
   echo "${found%/}"
