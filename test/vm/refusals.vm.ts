@@ -39,9 +39,9 @@ test('tampered, foreign, outdated, oversized and ill-timed releases are refused 
     await t.test('a slot that something else uses', async () => {
       // The running root again, so that it can be mounted.
       await lab.machine.run('dd if=/dev/dm-0 of=/dev/disk/by-partlabel/root-b bs=1M conv=fsync status=none');
-      await lab.machine.run('mount -t erofs -o ro /dev/disk/by-partlabel/root-b /mnt');
+      await lab.machine.run('mkdir /run/held && mount -t erofs -o ro /dev/disk/by-partlabel/root-b /run/held');
       await refused(lab, ['slot-in-use']);
-      await lab.machine.run('umount /mnt');
+      await lab.machine.run('umount /run/held');
     });
 
     await t.test('a manifest that was tampered with', async () => {
@@ -51,13 +51,15 @@ test('tampered, foreign, outdated, oversized and ill-timed releases are refused 
     });
 
     await t.test('metadata older than what was seen before', async () => {
-      const served = servedBy(lab.repository);
-      await cp(join(served, 'metadata'), join(lab.dir, 'older'), { recursive: true });
+      const metadata = join(servedBy(lab.repository), 'metadata');
+      await cp(metadata, join(lab.dir, 'older'), { recursive: true });
       await lab.offer('9');
       await refused(lab, ['slot-too-small', 'image-too-large']);
-      await rm(join(served, 'metadata'), { recursive: true });
-      await cp(join(lab.dir, 'older'), join(served, 'metadata'), { recursive: true });
+      await rename(metadata, join(lab.dir, 'newer'));
+      await rename(join(lab.dir, 'older'), metadata);
       await refused(lab, ['metadata-rollback']);
+      await rm(metadata, { recursive: true });
+      await rename(join(lab.dir, 'newer'), metadata);
     });
 
     await t.test('metadata that has expired', async () => {
