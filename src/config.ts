@@ -42,7 +42,7 @@ export const KEYS = {
   poll: {
     schedule: preset(
       text.regex(/^(\S+ ){4,5}\S+$/, 'must be a cron expression: five or six fields'),
-      '*/45 * * * *',
+      '*/30 * * * *',
       'When to ask the repository, as a cron expression in UTC.',
     ),
     jitter_minutes: preset(whole(0, 1440), 10, 'Each poll is delayed by a random time up to this.', 'minutes'),

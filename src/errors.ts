@@ -91,6 +91,12 @@ export const ERRORS = {
     'See what it waits for: `updatectl status`.',
   ),
   // agent
+  'same-root': entry(
+    6,
+    'never',
+    'The release has the very root image that is running.',
+    'Build it with its version in /etc/os-release, so that every release has a root of its own.',
+  ),
   'trust-root-missing': entry(
     5,
     'never',

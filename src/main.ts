@@ -10,7 +10,7 @@ import { realClock } from './system/clock.ts';
 import { realExec } from './system/exec.ts';
 import { realFiles } from './system/files.ts';
 import { createLog } from './system/log.ts';
-import { cwd, env, onStop, standardStreams } from './system/process.ts';
+import { cwd, endWithReader, env, onStop, standardStreams } from './system/process.ts';
 import { realRandom } from './system/random.ts';
 import { AGENT_VERSION } from './version-of-agent.ts';
 
@@ -237,4 +237,7 @@ function report(error: UpdateError, asJson: boolean, debug: boolean): number {
   return exit;
 }
 
-if (!isDecodeWorker() && import.meta.main) process.exitCode = await main(process.argv.slice(2));
+if (!isDecodeWorker() && import.meta.main) {
+  endWithReader();
+  process.exitCode = await main(process.argv.slice(2));
+}

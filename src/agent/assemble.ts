@@ -15,7 +15,7 @@ import type { Clock } from '../system/clock.ts';
 import { startSchedule } from '../system/cron.ts';
 import type { Exec } from '../system/exec.ts';
 import type { Files, ReadPart } from '../system/files.ts';
-import { createHttp } from '../system/http.ts';
+import { createHttp, type Http } from '../system/http.ts';
 import type { Log } from '../system/log.ts';
 import { osReleaseValue } from '../system/pe.ts';
 import type { Random } from '../system/random.ts';
@@ -26,7 +26,7 @@ import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './ho
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
 import type { Verdict } from './parts.ts';
-import { createReleases, type Releases } from './releases.ts';
+import { createReleases } from './releases.ts';
 import { scrubSlot } from './scrub.ts';
 
 /** The outside world of the agent. */
@@ -43,6 +43,8 @@ export type Surroundings = Readonly<{
   /** The program file that a decoding thread runs. */
   entry: URL;
   signal: AbortSignal;
+  /** When this system was built: no clock may show an earlier time. */
+  builtAt?: Date;
   /** Other doors to the disk and another way to reboot, for a machine that is simulated. */
   doors?: DiskDoors;
   reboot?: () => Promise<void>;
@@ -67,13 +69,23 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   };
   const boot = systemdBoot(esp);
   const trust = await trustOf(config, world);
-  const releases = releasesOf(config, world, product, trust);
+  const http = await httpOf(config, world);
+  const url = requireSetting(config, 'repository.url');
+  const releases = createReleases({
+    product,
+    channel: config.repository.channel,
+    url,
+    http,
+    resumption: { clock: world.clock, random: world.random },
+    trust,
+  });
   const schedule = startSchedule(config.poll.schedule, () => {});
   const installer: Omit<InstallerWorld, 'told'> = {
     find: (release, stop) => releases.open(release, world.clock.now(), stop),
     openSlot: host.openSlot,
     checkEspRoom: async (slot, size) => checkEspRoom(esp, slot, size, await world.freeSpace(esp.dir)),
     putUki: (uki, chunks) => putUki(esp, uki, chunks),
+    runningRootHash: () => boot.rootHash(host.booted),
     pool: () => decodePool({ workers: config.download.threads, entry: world.entry }),
     log,
   };
@@ -95,8 +107,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     probe: (stop) => probe(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec)),
     proven: async (release) => {
-      const here = trust(httpMetadata(httpOf(config, world), requireSetting(config, 'repository.url')));
-      if (release.counter !== undefined) await here.raiseCounter(product, release.counter);
+      if (release.counter !== undefined) await trust(httpMetadata(http, url)).raiseCounter(product, release.counter);
     },
     limits: {
       jitterMs: config.poll.jitterMinutes * MINUTE,
@@ -114,7 +125,10 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
 const MINUTE = 60_000;
 
 /** Trust starts at the root file of the image, whatever lies in the state directory. */
-async function trustOf(config: Config, { files, log }: Surroundings): Promise<(fetch: MetadataFetch) => Trust> {
+async function trustOf(
+  config: Config,
+  { files, log, builtAt }: Surroundings,
+): Promise<(fetch: MetadataFetch) => Trust> {
   const { rootFile } = config.trust;
   const embeddedRoot = await files.read(rootFile);
   if (!embeddedRoot)
@@ -128,27 +142,15 @@ async function trustOf(config: Config, { files, log }: Surroundings): Promise<(f
       embeddedRoot,
       fetch,
       log,
+      ...(builtAt ? { builtAt } : {}),
     });
 }
 
-function releasesOf(
-  config: Config,
-  world: Surroundings,
-  product: Product,
-  trust: (fetch: MetadataFetch) => Trust,
-): Releases {
-  return createReleases({
-    product,
-    channel: config.repository.channel,
-    url: requireSetting(config, 'repository.url'),
-    http: httpOf(config, world),
-    resumption: { clock: world.clock, random: world.random },
-    trust,
-  });
-}
-
-function httpOf(config: Config, { clock, version }: Surroundings) {
-  const { proxy } = config.repository;
+async function httpOf(config: Config, { files, clock, version }: Surroundings): Promise<Http> {
+  const { proxy, caFile } = config.repository;
+  const ca = caFile === undefined ? undefined : await files.read(caFile);
+  if (caFile !== undefined && ca === undefined)
+    throw new UpdateError('config-invalid', `repository.ca_file names ${caFile}, which does not exist.`);
   const { connectTimeoutSeconds, idleTimeoutSeconds, minimumRateBytes } = config.download;
   return createHttp({
     connectTimeoutMs: connectTimeoutSeconds * 1000,
@@ -157,6 +159,7 @@ function httpOf(config: Config, { clock, version }: Surroundings) {
     userAgent: `tandem/${version}`,
     clock,
     ...(proxy === undefined ? {} : { proxy }),
+    ...(ca === undefined ? {} : { ca }),
   });
 }
 

@@ -39,6 +39,8 @@ export type InstallerWorld = Readonly<{
   openSlot(target: SlotName): Promise<OpenSlot>;
   checkEspRoom(target: SlotName, size: number): Promise<void>;
   putUki(uki: IncomingUki, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** The root hash of the running system's boot entry. */
+  runningRootHash(): Promise<Sha256 | undefined>;
   pool(): DecodePool;
   told: Told;
   log: Log;
@@ -56,6 +58,7 @@ export async function prepareInstall(
   held.defer(async () => source[Symbol.asyncDispose]?.());
   const bundle = await openBundle(source, expected, signal);
   mustBe(release, bundle.manifest);
+  await mustDiffer(world, bundle.manifest);
   const slot = held.use(await world.openSlot(target));
   mustFit(slot, bundle.manifest);
   const uki = imageOf(bundle.manifest, 'uki');
@@ -77,6 +80,16 @@ function mustBe(release: Release, manifest: Manifest): void {
   const found = `${manifest.product} ${manifest.version} (${manifest.counter})`;
   const wanted = `${release.product} ${release.version} (${release.counter ?? '?'})`;
   throw new UpdateError('wrong-product', `The manifest is of ${found}; the metadata promises ${wanted}.`);
+}
+
+/** Boot entries find their slot by its root hash: two slots with one hash could not be told apart. */
+async function mustDiffer(world: InstallerWorld, manifest: Manifest): Promise<void> {
+  const { rootHash } = rootOf(manifest).verity;
+  if ((await world.runningRootHash()) === rootHash)
+    throw new UpdateError(
+      'same-root',
+      `The root image of ${manifest.version} is the one that is running (${rootHash}).`,
+    );
 }
 
 function mustFit(slot: OpenSlot, manifest: Manifest): void {

@@ -3,7 +3,7 @@
 import { architectureOf } from '../agent/host.ts';
 import { runAgent } from '../agent/run.ts';
 import { loadConfig } from '../config.ts';
-import { freeSpace, readPart } from '../system/files.ts';
+import { freeSpace, readPart, statOf } from '../system/files.ts';
 import { createLog } from '../system/log.ts';
 import { processor } from '../system/process.ts';
 import type { Command } from './command.ts';
@@ -16,7 +16,15 @@ export const agent: Command = {
   run: async (context) => {
     const config = await loadConfig(context.files);
     const log = createLog(config.agent.logLevel);
-    const world = { ...context, log, readPart, freeSpace, architecture: architectureOf(processor()) };
+    const builtAt = (await statOf(config.trust.rootFile))?.mtime;
+    const world = {
+      ...context,
+      log,
+      readPart,
+      freeSpace,
+      architecture: architectureOf(processor()),
+      ...(builtAt ? { builtAt } : {}),
+    };
     await runAgent(config, world, context.env);
     return undefined;
   },

@@ -15,6 +15,14 @@ export const standardStreams = {
   width: (): number => process.stdout.columns ?? 80,
 };
 
+/** A reader that has seen enough (`updatectl history | head -1`) is no failure. */
+export function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+}
+
 /** Aborted once by SIGINT or SIGTERM; a second signal ends the process at once. */
 export function onStop(reason: () => Error): AbortSignal {
   const controller = new AbortController();

@@ -8,9 +8,6 @@ import { codeOf, readSourceTree, type SourceFile } from '../support/source-tree.
 /** These have one possible value so far, which leaves nothing to read. */
 const NO_CHOICE = new Set(['boot.backend', 'reboot.method']);
 
-/** Known gaps: documented, accepted, and without effect so far. Whoever closes one takes it out; the test below insists. */
-const WITHOUT_EFFECT = ['repository.ca_file'];
-
 const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 /** Keys that an operator may set and nothing reads. */
@@ -25,9 +22,9 @@ const idleKeys = (keys: readonly string[], files: readonly SourceFile[]): string
   return keys.filter((key) => !NO_CHOICE.has(key) && !isRead(key));
 };
 
-test('every configuration key has an effect, but for the known gaps', () => {
+test('every configuration key has an effect', () => {
   const keys = allKeys().map(([path]) => path);
-  assert.deepEqual(idleKeys(keys, readSourceTree()), WITHOUT_EFFECT);
+  assert.deepEqual(idleKeys(keys, readSourceTree()), []);
 });
 
 test('every configuration key has an effect: and the rule sees when it is broken', () => {

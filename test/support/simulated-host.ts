@@ -148,6 +148,7 @@ async function agentUntilRest(storage: RecordingDisk, update: Update, booted: Sl
             openSlot: host.openSlot,
             checkEspRoom: (slot, size) => checkEspRoom(esp, slot, size, 1024 * KIB),
             putUki: (incoming, chunks) => putUki(esp, incoming, chunks),
+            runningRootHash: () => boot.rootHash(booted),
             pool: directPool,
             told,
             log: silentLog,

@@ -1,0 +1,110 @@
+/** What can be refused is refused before the first write, by name, and the slot is given up again. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type InstallerWorld, type OpenSlot, prepareInstall } from '../../src/agent/installer.ts';
+import { manifestDigest, rootOf, serializeManifest } from '../../src/bundle/manifest.ts';
+import { UpdateError } from '../../src/errors.ts';
+import type { Product, Release, Version } from '../../src/model.ts';
+import type { BlockTarget } from '../../src/system/block-target.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { about, bundleBytes, noSignal, someBytes } from '../support/bundles.ts';
+import { uki } from '../support/esp.ts';
+import { memorySource } from '../support/sources.ts';
+
+const MIB = 1024 * 1024;
+const own = { product: 'shop' as Product, version: '2' as Version, counter: 2 };
+const { bytes, manifest } = await bundleBytes({ root: someBytes(64 * 1024), uki: uki('2') }, { about: own });
+const manifestBytes = serializeManifest(manifest);
+const expected = { sha256: manifestDigest(manifestBytes), size: manifestBytes.length };
+const release: Release = { ...own, manifest: expected.sha256 };
+
+/** A slot that may be looked at, and fails the test when it is written. */
+function slotOf(sizes: { root: number; verity?: number }): OpenSlot & { closed(): boolean } {
+  let closed = false;
+  const never = async (): Promise<never> => assert.fail('something was written');
+  const target = (size: number): BlockTarget => ({
+    name: 'slot b',
+    size,
+    read: async (_, length) => new Uint8Array(length),
+    write: never,
+    flush: never,
+    [Symbol.asyncDispose]: async () => {},
+  });
+  return {
+    root: target(sizes.root),
+    ...(sizes.verity === undefined ? {} : { verity: target(sizes.verity) }),
+    neutralise: never,
+    name: never,
+    closed: () => closed,
+    [Symbol.asyncDispose]: async () => {
+      closed = true;
+    },
+  };
+}
+
+const worldOf = (slot: OpenSlot, rest: Partial<InstallerWorld> = {}): InstallerWorld => ({
+  find: async () => ({ source: memorySource(bytes), expected }),
+  openSlot: async () => slot,
+  checkEspRoom: async () => {},
+  putUki: () => assert.fail('something was written'),
+  runningRootHash: async () => undefined,
+  pool: () => assert.fail('something was decoded'),
+  told: () => {},
+  log: silentLog,
+  ...rest,
+});
+
+const roomy = { root: MIB, verity: MIB };
+
+async function refused(
+  code: string,
+  sizes: { root: number; verity?: number },
+  rest: Partial<InstallerWorld> = {},
+  wanted = release,
+) {
+  const slot = slotOf(sizes);
+  await assert.rejects(prepareInstall(worldOf(slot, rest), wanted, 'b', noSignal), { code });
+  return slot;
+}
+
+test('a release that fits is prepared without a write, and the slot is held until it is given up', async () => {
+  const slot = slotOf(roomy);
+  const prepared = await prepareInstall(worldOf(slot), release, 'b', noSignal);
+  assert.equal(slot.closed(), false);
+  await prepared[Symbol.asyncDispose]();
+  assert.equal(slot.closed(), true);
+});
+
+test('an image larger than its partition is refused, the root as well as the tree', async () => {
+  assert.equal((await refused('slot-too-small', { root: 4096, verity: MIB })).closed(), true);
+  assert.equal((await refused('slot-too-small', { root: MIB, verity: 4096 })).closed(), true);
+});
+
+test('a release with a tree of its own needs a partition for it', () => {
+  return refused('partition-missing', { root: MIB }).then(assert.ok);
+});
+
+test('a full ESP is found out before the slot is touched', async () => {
+  const checkEspRoom = async (): Promise<never> => {
+    throw new UpdateError('esp-full');
+  };
+  assert.equal((await refused('esp-full', roomy, { checkEspRoom })).closed(), true);
+});
+
+test('a release with the root image that is running is refused: its entry could not be told from ours', () =>
+  refused('same-root', roomy, { runningRootHash: async () => rootOf(manifest).verity.rootHash }).then(assert.ok));
+
+test('a manifest that tells another story than the metadata is refused', async () => {
+  await refused('wrong-product', roomy, {}, { ...release, version: '3' as Version });
+  await refused('wrong-product', roomy, {}, { ...release, counter: 3 });
+  await refused('wrong-product', roomy, {}, { ...release, product: about.product });
+});
+
+test('a bundle whose manifest is not the signed one is refused before it is parsed', () =>
+  refused('manifest-mismatch', roomy, {
+    find: async () => ({
+      source: memorySource(bytes),
+      expected: { ...expected, sha256: rootOf(manifest).verity.rootHash },
+    }),
+  }).then(assert.ok));
