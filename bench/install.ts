@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { bundleInto } from '../packaging/single-file.ts';
 import { type Figures, median, range } from './figures.ts';
 import { makeImage } from './image.ts';
 import { serveDirectory } from './nginx.ts';
@@ -19,13 +20,17 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
   },
 });
+/** What systemd/tandem-agent.service sets. */
+const AS_IN_THE_UNIT = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1' };
 const MiB = 1024 * 1024;
 const size = Number(values.size) * MiB;
 
 const dir = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
+const program = join(dir, 'install-once.js');
 const loops: string[] = [];
 try {
   console.log(`image: ${values.size} MiB, ${values.rounds} rounds in turn, ${values.workers} decoding threads`);
+  await bundleInto(join(import.meta.dirname, 'install-once.ts'), program);
   const image = join(dir, 'root.img');
   makeImage(image, size);
   sh(`zstd -q -3 -T2 ${image} -o ${dir}/root.img.zst`);
@@ -76,9 +81,10 @@ function install(url: string, root: string, verity: string): Once {
 }
 
 function node(...args: readonly string[]): string {
-  const result = spawnSync(process.execPath, [join(import.meta.dirname, 'install-once.ts'), ...args], {
+  const result = spawnSync(process.execPath, [program, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     maxBuffer: 64 * MiB,
+    env: { ...process.env, ...AS_IN_THE_UNIT },
   });
   if (result.status !== 0) throw new Error(`install-once ${args[0]} ended with ${result.status ?? result.signal}`);
   return result.stdout.toString();

@@ -5,7 +5,6 @@ import type { HistoryEntry, Refusal, Saved } from '../model.ts';
 import type { Status } from '../protocol.ts';
 import type { Files } from '../system/files.ts';
 import { parseHistory, parseRefusals, parseSaved } from './journal-documents.ts';
-import { INITIAL } from './machine.ts';
 
 /** A status without what only the agent knows. */
 export async function offlineStatus(files: Files, stateDir: string, version: string, now: Date): Promise<Status> {
@@ -15,7 +14,7 @@ export async function offlineStatus(files: Files, stateDir: string, version: str
     schema: 1,
     agent: version,
     at: now.toISOString(),
-    state: saved?.state ?? INITIAL,
+    state: saved?.state ?? { kind: 'idle' },
     since: saved?.since ?? now.toISOString(),
     waitingFor: 'the agent, which is not running',
     refused: refused ?? [],

@@ -17,7 +17,7 @@ export type DecodePoolOptions = Readonly<{ workers?: number; entry: URL }>;
 
 /** Starts the threads. Disposing the pool ends them. */
 export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): DecodePool {
-  const slots = 2 * count + 2;
+  const slots = count + 2;
   const memory = sharedPages(slots * SLOT);
   const workerData: DecoderData = { role: 'decode', memory };
   const threads = Array.from({ length: count }, () => startThread(entry, workerData));
