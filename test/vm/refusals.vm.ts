@@ -70,7 +70,7 @@ test('tampered, foreign, outdated, oversized and ill-timed releases are refused 
     });
 
     await t.test(
-      'a blob that was tampered with is refused at the first wrong frame, and nothing leads to the slot',
+      'a blob that was tampered with is given up at the first wrong frame, and nothing leads to the slot',
       async () => {
         await lab.offer('3');
         await tamper(lab.repository, '3', 4 * 1024 * 1024);
@@ -80,7 +80,8 @@ test('tampered, foreign, outdated, oversized and ill-timed releases are refused 
         );
         const { lastError, refused: known } = await checkAndFail(lab.machine);
         assert.equal(lastError?.code, 'frame-mismatch');
-        assert.ok(known.some((refusal) => refusal.version === '3'));
+        // The server is to blame, not the release: once it serves the right bytes, they are taken.
+        assert.ok(!known.some((refusal) => refusal.version === '3'));
         assert.deepEqual(await entries(lab.machine), [`${PRODUCT}_1.efi`]);
       },
     );
