@@ -101,7 +101,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     const asked = wish;
     const found = asked?.kind === 'rollback' ? await wayBack() : await offer(state, asked);
     wish = undefined;
-    polls.succeeded(found.found === 'nothing' ? found.reason : `${found.found}`);
+    polls.succeeded(resultOf(found));
     return found;
   };
 
@@ -237,6 +237,13 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
   };
   return { loop, view };
+}
+
+/** What a check found, in a few words. */
+function resultOf(found: Found): string {
+  if (found.found === 'offer') return `${found.release.version} is on offer`;
+  if (found.found === 'present') return `${found.release.version} lies in the other slot, whole`;
+  return found.reason;
 }
 
 /** The record counts only while the boot entry still tells the same. */
