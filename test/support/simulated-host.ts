@@ -2,14 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { createAgent } from '../../src/agent/agent.ts';
+import type { AgentView } from '../../src/agent/control.ts';
 import { findHost } from '../../src/agent/host.ts';
 import { prepareInstall } from '../../src/agent/installer.ts';
 import { openJournal } from '../../src/agent/journal.ts';
 import { step } from '../../src/agent/loop.ts';
+import { scrubSlot } from '../../src/agent/scrub.ts';
 import { decodeFrame } from '../../src/bundle/decode.ts';
 import type { DecodePool } from '../../src/bundle/decode-pool.ts';
 import { type Manifest, manifestDigest, serializeManifest } from '../../src/bundle/manifest.ts';
-import { createTreeBuilder, saltFor } from '../../src/bundle/verity.ts';
+import { BLOCK, createTreeBuilder, saltFor, superblock, treeLayout, treeUuid } from '../../src/bundle/verity.ts';
 import type { Product, Release, Sha256, SlotName, Version } from '../../src/model.ts';
 import { readTable } from '../../src/partitions/partition-table.ts';
 import { bootedSlot, type DiskFacts } from '../../src/partitions/slots.ts';
@@ -50,6 +52,17 @@ const rootHashOf = (root: Uint8Array): Sha256 => {
   return tree.finish();
 };
 
+/** The verity tree of a root, as it lies on its partition. */
+function treeOf(root: Uint8Array): Uint8Array {
+  const salt = saltFor(about.product);
+  const dataBlocks = root.length / BLOCK;
+  const bytes = new Uint8Array(treeLayout(dataBlocks).size);
+  const tree = createTreeBuilder(salt, dataBlocks, (offset, block) => bytes.set(block, offset));
+  tree.addBlocks(root);
+  bytes.set(superblock(salt, treeUuid(tree.finish()), dataBlocks));
+  return bytes;
+}
+
 /** The release that the host is offered. */
 export async function makeUpdate(behaviour: Behaviour): Promise<Update> {
   const root = rootOf('2');
@@ -73,18 +86,23 @@ export function freshStorage(options: Pick<RecordingOptions, 'dropSync'> = {}): 
   }));
   const disk = gptDisk(START + LABELS.length * PARTITION + 64 * KIB, 512, parts);
   disk.set(root, START);
+  disk.set(treeOf(root), START + PARTITION);
   const files = new Map([[`${ESP}/EFI/Linux/shop_1.efi`, uki('1', rootHashOf(root))]]);
   return new RecordingDisk({ disk, files, dirs: [ESP, `${ESP}/EFI`, `${ESP}/EFI/Linux`, STATE], ...options });
 }
 
 class Rebooted extends Error {}
 
-/** Starts the machine again and again until its agent rests; returns what it ended with. */
-export async function liveUntilRest(storage: RecordingDisk, update: Update) {
+/** Starts the machine again and again until its agent rests; returns what it ended with. An operator may `ask` after the first start. */
+export async function liveUntilRest(
+  storage: RecordingDisk,
+  update: Update,
+  ask?: (view: AgentView) => Promise<unknown>,
+) {
   for (let boots = 1; boots < 30; boots++) {
     const booted = await firmware(storage, update);
     try {
-      return await agentUntilRest(storage, update, booted, String(boots));
+      return await agentUntilRest(storage, update, booted, String(boots), boots === 1 ? ask : undefined);
     } catch (error) {
       if (!(error instanceof Rebooted)) throw error;
     }
@@ -108,7 +126,13 @@ async function firmware(storage: RecordingDisk, update: Update): Promise<SlotNam
   return assert.fail('BRICK: nothing starts');
 }
 
-async function agentUntilRest(storage: RecordingDisk, update: Update, booted: SlotName, bootId: string) {
+async function agentUntilRest(
+  storage: RecordingDisk,
+  update: Update,
+  booted: SlotName,
+  bootId: string,
+  ask?: (view: AgentView) => Promise<unknown>,
+) {
   const { files } = storage;
   const esp = { ...(await espOf(storage)), log: silentLog };
   const host = await hostOf(storage, booted);
@@ -157,7 +181,12 @@ async function agentUntilRest(storage: RecordingDisk, update: Update, booted: Sl
           target,
           signal,
         ),
-      scrub: async () => {},
+      scrub: async (slot, told, signal) => {
+        const rootHash = await boot.rootHash(slot);
+        assert.ok(rootHash);
+        await using open = await host.openForReading(slot);
+        await scrubSlot(open, rootHash, told, signal);
+      },
       probe: async () => {
         const isSick = update.behaviour === 'unhealthy' && (await boot.read()).slots[booted].version === '2';
         return isSick ? { healthy: false, reason: 'sick' } : { healthy: true };
@@ -176,10 +205,16 @@ async function agentUntilRest(storage: RecordingDisk, update: Update, booted: Sl
   );
   let failure: Error | undefined;
   const loop = { ...agent.loop, failed: (_: unknown, error: Error) => (failure = error) };
+  let asked = ask === undefined;
   for (let turns = 0; turns < 60; turns++) {
     const reason = await step(loop);
     if (failure?.cause instanceof Rebooted || failure instanceof Rebooted) throw new Rebooted();
     if (failure) throw failure;
+    if (reason === 'the next check' && !asked) {
+      asked = true;
+      await ask?.(agent.view);
+      continue;
+    }
     if (reason === 'the next check')
       return { booted, ...(await agent.view.status()), marker: await deadMan(files, STATE, boot.rootHash).read() };
   }
