@@ -8,7 +8,7 @@ import type { Bundle } from '../bundle/reader.ts';
 import { blockDigests, createTreeBuilder } from '../bundle/verity.ts';
 import { UpdateError } from '../errors.ts';
 import { writeImage } from '../partitions/image-writer.ts';
-import { readBack } from '../partitions/read-back.ts';
+import { keepable, readBack } from '../partitions/read-back.ts';
 import type { BlockTarget } from '../system/block-target.ts';
 import type { Leaves } from './leaves.ts';
 
@@ -77,19 +77,11 @@ async function digestOf({ image, target, signal }: Omit<ImageJob, 'bundle' | 'po
  * The frames that an earlier attempt has left on the medium. The search ends after a run of frames that are not there: a slot that
  * holds another release is not read through for nothing.
  */
-async function keptFrames({ image, target, signal }: ImageJob, leaves: Leaves): Promise<Set<number>> {
-  const kept = new Set<number>();
+function keptFrames({ image, target, signal }: ImageJob, leaves: Leaves): Promise<Set<number>> {
   const salt = Buffer.from(leaves.salt, 'hex');
-  const count = Math.ceil(image.size / image.frameSize);
-  // Never the first frame: its first block is withheld until the end.
-  for (let frame = 1, misses = 0; frame < count && misses < PATIENCE; frame++) {
-    signal.throwIfAborted();
-    const bytes = await target.read(frame * image.frameSize, plainSize(image, frame));
-    const isRight = Buffer.compare(blockDigests(salt, bytes), await leaves.of(frame)) === 0;
-    misses = isRight ? 0 : misses + 1;
-    if (isRight) kept.add(frame);
-  }
-  return kept;
+  const isRight = async (frame: number, bytes: Uint8Array): Promise<boolean> =>
+    Buffer.compare(blockDigests(salt, bytes), await leaves.of(frame)) === 0;
+  return keepable(target, image.frameSize, image.size, isRight, { signal, patience: PATIENCE });
 }
 
 async function* decodeJobs(job: ImageJob, kept: ReadonlySet<number>): AsyncGenerator<DecodeJob> {
