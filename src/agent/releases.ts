@@ -2,14 +2,14 @@
 
 import { join } from 'node:path';
 import type { ByteSource } from '../bundle/byte-source.ts';
-import { type ExpectedManifest, openBundle } from '../bundle/reader.ts';
+import { type ExpectedManifest, manifestIdentity } from '../bundle/reader.ts';
 import { UpdateError } from '../errors.ts';
 import type { Product, Release, Version } from '../model.ts';
 import { fileSource } from '../system/file-source.ts';
 import { statOf } from '../system/files.ts';
 import type { Http } from '../system/http.ts';
 import { httpSource, type Resumption } from '../system/http-source.ts';
-import type { Trust, TrustedRelease, TrustedRepository } from '../verify/client.ts';
+import { acceptBundle, type Trust, type TrustedRelease, type TrustedRepository } from '../verify/client.ts';
 import { dirMetadata, fileUrl, httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
 
 /** What an operator asked for: a version, another place, or both; neither means the channel's offer. */
@@ -84,17 +84,8 @@ async function choose(
 /** A loose bundle counts only if the repository names its manifest; nothing of it is parsed before. */
 async function releaseOfBundle(trusted: TrustedRepository, path: string, signal: AbortSignal): Promise<TrustedRelease> {
   await using source = await fileSource(path);
-  for (const release of trusted.releases().filter((one) => one.bundle.size === source.size)) {
-    const isThis = await openBundle(source, release.manifest, signal).then(
-      () => true,
-      (error: unknown) => {
-        if (error instanceof UpdateError && error.code === 'manifest-mismatch') return false;
-        throw error;
-      },
-    );
-    if (isThis) return release;
-  }
-  throw new UpdateError('release-unknown', `${path} is no bundle that the repository names.`);
+  const { sha256 } = await manifestIdentity(source, signal);
+  return acceptBundle(trusted, sha256);
 }
 
 function sourceOf(world: ReleasesWorld, place: Place, release: TrustedRelease): Promise<ByteSource> | ByteSource {
