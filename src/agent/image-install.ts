@@ -5,7 +5,7 @@ import type { DecodeJob } from '../bundle/decode-batch.ts';
 import type { DecodePool } from '../bundle/decode-pool.ts';
 import type { Image } from '../bundle/manifest.ts';
 import type { Bundle } from '../bundle/reader.ts';
-import { blockDigests, createTreeBuilder } from '../bundle/verity.ts';
+import { createTreeBuilder } from '../bundle/verity.ts';
 import { UpdateError } from '../errors.ts';
 import { writeImage } from '../partitions/image-writer.ts';
 import { keepable, readBack } from '../partitions/read-back.ts';
@@ -40,13 +40,13 @@ export async function installImage(job: ImageJob): Promise<number> {
 }
 
 /** What lies on the medium gives the root hash that was signed. */
-export async function readBackRoot(job: Omit<ImageJob, 'bundle' | 'pool'>): Promise<void> {
-  const { image, target, signal, progress } = job;
+export async function readBackRoot(job: Omit<ImageJob, 'bundle'>): Promise<void> {
+  const { image, target, pool, signal, progress } = job;
   if (!image.verity) throw new UpdateError('manifest-invalid', 'The root image has no verity tree.');
   const { salt, dataBlocks, rootHash } = image.verity;
   const tree = createTreeBuilder(salt, dataBlocks);
-  const judge = (bytes: Uint8Array, offset: number): void => {
-    tree.addBlocks(bytes);
+  const judge = async (bytes: Uint8Array, offset: number): Promise<void> => {
+    tree.addDigests(await pool.digests(salt, bytes));
     progress?.(offset + bytes.length);
   };
   await readBack(target, dataBlocks * BLOCK, judge, { signal });
@@ -77,10 +77,9 @@ async function digestOf({ image, target, signal }: Omit<ImageJob, 'bundle' | 'po
  * The frames that an earlier attempt has left on the medium. The search ends after a run of frames that are not there: a slot that
  * holds another release is not read through for nothing.
  */
-function keptFrames({ image, target, signal }: ImageJob, leaves: Leaves): Promise<Set<number>> {
-  const salt = Buffer.from(leaves.salt, 'hex');
+function keptFrames({ image, target, pool, signal }: ImageJob, leaves: Leaves): Promise<Set<number>> {
   const isRight = async (frame: number, bytes: Uint8Array): Promise<boolean> =>
-    Buffer.compare(blockDigests(salt, bytes), await leaves.of(frame)) === 0;
+    Buffer.compare(await pool.digests(leaves.salt, bytes), await leaves.of(frame)) === 0;
   return keepable(target, image.frameSize, image.size, isRight, { signal, patience: PATIENCE });
 }
 

@@ -113,7 +113,7 @@ async function write(world: InstallerWorld, bundle: Bundle, slot: OpenSlot, sign
   await slot.neutralise();
   await using pool = world.pool();
   await writeSlot(world, bundle, slot, pool, signal);
-  await readBackSlot(world, bundle.manifest, slot, signal);
+  await readBackSlot(world, bundle.manifest, slot, pool, signal);
   await writeUki(world, bundle, pool, rootHash, signal);
   await slot.name(rootHash);
   world.log.info({ version: bundle.manifest.version, rootHash }, 'the slot holds the release');
@@ -152,6 +152,7 @@ async function readBackSlot(
   world: InstallerWorld,
   manifest: Manifest,
   slot: OpenSlot,
+  pool: DecodePool,
   signal: AbortSignal,
 ): Promise<void> {
   const root = rootOf(manifest);
@@ -160,7 +161,7 @@ async function readBackSlot(
   const progress = (done: number): void => world.told('read-back', done, root.size);
   // A tree that is part of the image is not covered by the root hash alone.
   if (!verity) await readBackDigest({ image: root, target: slot.root, signal });
-  await readBackRoot({ image: root, target: slot.root, signal, progress });
+  await readBackRoot({ image: root, target: slot.root, pool, signal, progress });
 }
 
 async function writeUki(

@@ -8,7 +8,7 @@ import type { BlockTarget } from '../system/block-target.ts';
 
 export interface Leaves {
   readonly salt: Sha256;
-  /** The digests of the blocks of one frame, 32 bytes each. */
+  /** The digests of the blocks of one frame, 32 bytes each; valid until the next call. */
   of(frame: number): Promise<Uint8Array>;
 }
 
@@ -19,11 +19,14 @@ export function leavesOn(tree: BlockTarget, root: Image): Leaves {
   const read: TreeReader = (offset, length) => tree.read(offset, length);
   const perFrame = frameSize / BLOCK;
   const perWindow = perFrame * WINDOW;
-  let window: { first: number; digests: Uint8Array } | undefined;
+  // One buffer for all windows: a fresh one each would be megabytes of garbage before the collector looks.
+  const window = new Uint8Array(perWindow * DIGEST);
+  let loaded: number | undefined;
 
-  const load = async (first: number): Promise<Uint8Array> => {
+  const load = async (first: number): Promise<void> => {
     const count = Math.min(perWindow, verity.dataBlocks - first);
-    return (await leafDigestsAt(read, verity, first, count)).slice();
+    window.set(await leafDigestsAt(read, verity, first, count));
+    loaded = first;
   };
 
   return {
@@ -31,9 +34,9 @@ export function leavesOn(tree: BlockTarget, root: Image): Leaves {
     of: async (frame) => {
       const block = frame * perFrame;
       const first = Math.floor(block / perWindow) * perWindow;
-      if (window?.first !== first) window = { first, digests: await load(first) };
+      if (loaded !== first) await load(first);
       const at = (block - first) * DIGEST;
-      return window.digests.slice(at, at + perFrame * DIGEST);
+      return window.subarray(at, at + Math.min(perFrame, verity.dataBlocks - block) * DIGEST);
     },
   };
 }

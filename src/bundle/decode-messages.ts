@@ -21,8 +21,18 @@ export type RequestFrame = Readonly<{
 /** Decode the frames in this slot. With a salt, their leaves lie there too. */
 export type DecodeRequest = Readonly<{ slot: number; frames: readonly RequestFrame[]; salt?: string }>;
 
-/** The slot now holds the plain bytes, or the reason why not. */
-export type DecodeReply = Readonly<{ slot: number; failure?: Readonly<{ code: ErrorCode; message: string }> }>;
+/** Give the digests of these blocks. Blocks in shared memory are not copied on their way. */
+export type DigestRequest = Readonly<{ blocks: Uint8Array; salt: string }>;
+
+/** What a thread may be asked. */
+export type ThreadRequest = DecodeRequest | DigestRequest;
+
+/** The slot now holds the plain bytes, or here are the digests, or the reason why not. `id` is that of the request. */
+export type ThreadReply = Readonly<{
+  id: number;
+  digests?: Uint8Array;
+  failure?: Readonly<{ code: ErrorCode; message: string }>;
+}>;
 
 /** The areas of a slot. Plain bytes begin at a page, so that they can be written past the page cache. */
 export type Slot = Readonly<{ plain: Uint8Array; packed: Uint8Array; leaves: Uint8Array; digests: Uint8Array }>;

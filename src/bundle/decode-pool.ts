@@ -1,8 +1,9 @@
-/** Decodes frames in a few threads, in order, in bounded memory that writer and threads share. */
+/** Decodes and hashes in a few threads, in order, in bounded memory that writer and threads share. */
 
 import { createBatch, type DecodeBatch, type DecodeJob } from './decode-batch.ts';
 import { type DecoderData, SLOT, slotIn } from './decode-messages.ts';
-import { startThread } from './decode-thread.ts';
+import { type DecodeThread, startThread } from './decode-thread.ts';
+import { BLOCK } from './verity.ts';
 
 /** Checked plain bytes of one or more consecutive frames, at most 1 MiB. They begin at a page and are valid until the next are asked for. */
 export type PlainRun = Readonly<{ offset: number; bytes: Uint8Array }>;
@@ -10,6 +11,8 @@ export type PlainRun = Readonly<{ offset: number; bytes: Uint8Array }>;
 export interface DecodePool extends AsyncDisposable {
   /** Decodes and checks frames; the bytes come out in the order in which the frames went in. One run at a time. */
   map(jobs: AsyncIterable<DecodeJob>): AsyncGenerator<PlainRun>;
+  /** The salted digests of whole blocks, 32 bytes each; every thread takes a part. */
+  digests(saltHex: string, blocks: Uint8Array): Promise<Uint8Array>;
 }
 
 /** `entry` is the program file that becomes `decode-worker.ts` in a thread: that file itself, or the released single file. */
@@ -24,14 +27,20 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
   const free = Array.from({ length: slots }, (_, slot) => slot);
 
   const submit = async ({ batch, slot }: OpenBatch): Promise<Done> => {
-    const thread = threads.reduce((least, one) => (one.pending.size < least.pending.size ? one : least));
+    const thread = leastBusy(threads);
     const request = batch.request(slot);
-    await thread.decode(request).catch((error: unknown) => {
+    await thread.ask(request).catch((error: unknown) => {
       free.push(slot);
       throw error;
     });
     const bytes = slotIn(memory, slot).plain.subarray(0, batch.size);
     return { slot, run: { offset: request.frames[0]?.offset ?? 0, bytes } };
+  };
+
+  const digests = async (salt: string, blocks: Uint8Array): Promise<Uint8Array> => {
+    const share = Math.ceil(blocks.length / BLOCK / count) * BLOCK;
+    const parts = threads.map((thread, i) => thread.ask({ salt, blocks: blocks.subarray(i * share, (i + 1) * share) }));
+    return Buffer.concat(await Promise.all(parts));
   };
 
   const openBatch = (): OpenBatch => {
@@ -74,9 +83,13 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
 
   return {
     map,
+    digests,
     [Symbol.asyncDispose]: async () => void (await Promise.all(threads.map((thread) => thread.end()))),
   };
 }
+
+const leastBusy = (threads: readonly DecodeThread[]): DecodeThread =>
+  threads.reduce((least, one) => (one.pending.size < least.pending.size ? one : least));
 
 type OpenBatch = Readonly<{ slot: number; batch: DecodeBatch }>;
 type Done = Readonly<{ slot: number; run: PlainRun }>;

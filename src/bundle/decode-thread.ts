@@ -2,16 +2,17 @@
 
 import { Worker } from 'node:worker_threads';
 import { UpdateError } from '../errors.ts';
-import type { DecodeReply, DecodeRequest, DecoderData } from './decode-messages.ts';
+import type { DecoderData, ThreadReply, ThreadRequest } from './decode-messages.ts';
 
-// A thread keeps nothing from one frame to the next.
-const SMALL_HEAP = { maxYoungGenerationSizeMb: 2 };
+// A thread keeps nothing from one frame to the next; without a limit its collector lets megabytes gather.
+const SMALL_HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 16 };
 
-type Settle = Readonly<{ resolve: () => void; reject: (error: unknown) => void }>;
+type Settle = Readonly<{ resolve: (digests: Uint8Array) => void; reject: (error: unknown) => void }>;
 
 export type DecodeThread = Readonly<{
   pending: ReadonlyMap<number, Settle>;
-  decode(request: DecodeRequest): Promise<void>;
+  /** The digests that were asked for; none where frames were. */
+  ask(request: ThreadRequest): Promise<Uint8Array>;
   end(): Promise<unknown>;
 }>;
 
@@ -20,16 +21,17 @@ export function startThread(entry: URL, workerData: DecoderData): DecodeThread {
   const worker = new Worker(entry, { workerData, resourceLimits: SMALL_HEAP });
   const pending = new Map<number, Settle>();
   let dead: Error | undefined;
+  let asked = 0;
   const fail = (error: Error): void => {
     dead ??= error;
     for (const settle of pending.values()) settle.reject(error);
     pending.clear();
   };
-  worker.on('message', ({ slot, failure }: DecodeReply) => {
-    const settle = pending.get(slot);
-    pending.delete(slot);
+  worker.on('message', ({ id, digests = NONE, failure }: ThreadReply) => {
+    const settle = pending.get(id);
+    pending.delete(id);
     if (pending.size === 0) worker.unref();
-    if (failure === undefined) settle?.resolve();
+    if (failure === undefined) settle?.resolve(digests);
     else settle?.reject(new UpdateError(failure.code, failure.message));
   });
   worker.on('error', fail);
@@ -38,13 +40,16 @@ export function startThread(entry: URL, workerData: DecoderData): DecodeThread {
   worker.unref();
   return {
     pending,
-    decode: (request) =>
+    ask: (request) =>
       new Promise((resolve, reject) => {
         if (dead !== undefined) return reject(dead);
-        pending.set(request.slot, { resolve, reject });
+        const id = asked++;
+        pending.set(id, { resolve, reject });
         worker.ref();
-        worker.postMessage(request);
+        worker.postMessage({ id, request });
       }),
     end: () => worker.terminate(),
   };
 }
+
+const NONE = new Uint8Array(0);

@@ -4,29 +4,35 @@ import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { asUpdateError } from '../errors.ts';
 import { decodeFrame, SPARE } from './decode.ts';
 import {
-  type DecodeReply,
   type DecodeRequest,
   type DecoderData,
   type RequestFrame,
   type Slot,
   slotIn,
+  type ThreadReply,
+  type ThreadRequest,
 } from './decode-messages.ts';
-import { BLOCK, DIGEST } from './verity.ts';
+import { BLOCK, blockDigests, DIGEST } from './verity.ts';
 
 /** Is this thread one that a decode pool has started? The program's main file must then do nothing else. */
 export const isDecodeWorker = (): boolean =>
   !isMainThread && (workerData as Partial<DecoderData> | null)?.role === 'decode';
 
-function decode(memory: SharedArrayBuffer, request: DecodeRequest): DecodeReply {
-  const slot = slotIn(memory, request.slot);
-  const salt = request.salt === undefined ? undefined : Buffer.from(request.salt, 'hex');
+function answer(memory: SharedArrayBuffer, id: number, request: ThreadRequest): ThreadReply {
   try {
-    for (const [place, frame] of request.frames.entries()) decodeInto(slot, frame, place, salt);
-    return { slot: request.slot };
+    if ('blocks' in request) return { id, digests: blockDigests(Buffer.from(request.salt, 'hex'), request.blocks) };
+    decode(memory, request);
+    return { id };
   } catch (error) {
     const { code, message } = asUpdateError(error);
-    return { slot: request.slot, failure: { code, message } };
+    return { id, failure: { code, message } };
   }
+}
+
+function decode(memory: SharedArrayBuffer, request: DecodeRequest): void {
+  const slot = slotIn(memory, request.slot);
+  const salt = request.salt === undefined ? undefined : Buffer.from(request.salt, 'hex');
+  for (const [place, frame] of request.frames.entries()) decodeInto(slot, frame, place, salt);
 }
 
 function decodeInto(slot: Slot, frame: RequestFrame, place: number, salt: Uint8Array | undefined): void {
@@ -48,5 +54,7 @@ const leavesBefore = (plain: number): number => (plain / BLOCK) * DIGEST;
 
 if (isDecodeWorker()) {
   const { memory } = workerData as DecoderData;
-  parentPort?.on('message', (request: DecodeRequest) => parentPort?.postMessage(decode(memory, request)));
+  parentPort?.on('message', ({ id, request }: { id: number; request: ThreadRequest }) =>
+    parentPort?.postMessage(answer(memory, id, request)),
+  );
 }

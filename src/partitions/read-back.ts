@@ -3,7 +3,7 @@
 import type { BlockTarget } from '../system/block-target.ts';
 
 /**
- * Hands the first `size` bytes to `sink` in order, in pieces of 1 MiB; the next one is read meanwhile. A piece is valid until the
+ * Hands the first `size` bytes to `sink` in order, in pieces of 512 KiB; the next one is read meanwhile. A piece is valid until the
  * sink's promise resolves, and lies in shared memory where the target can do so.
  */
 export async function readBack(
@@ -67,4 +67,4 @@ async function readAhead(
   }
 }
 
-const PIECE = 1024 * 1024;
+const PIECE = 512 * 1024;

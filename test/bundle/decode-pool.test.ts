@@ -6,7 +6,7 @@ import { decodeFrame } from '../../src/bundle/decode.ts';
 import type { DecodeJob } from '../../src/bundle/decode-batch.ts';
 import { decodePool } from '../../src/bundle/decode-pool.ts';
 import { type Bundle, openBundle } from '../../src/bundle/reader.ts';
-import { BLOCK, blockDigests } from '../../src/bundle/verity.ts';
+import { BLOCK, blockDigests, DIGEST } from '../../src/bundle/verity.ts';
 import { bundleBytes, noSignal, someBytes } from '../support/bundles.ts';
 import { memorySource } from '../support/sources.ts';
 
@@ -73,6 +73,18 @@ test('frames of every size are decoded, small ones too', async () => {
     }
     for (let round = 0; round < 3; round += 1)
       for await (const run of pool.map(frames())) assert.ok(Buffer.from(uki).equals(run.bytes), `${size} bytes`);
+  }
+});
+
+test('the threads give the digests of any number of blocks, wherever the bytes lie', async () => {
+  await using pool = decodePool({ workers: 2, entry });
+  const hex = Buffer.from(salt).toString('hex');
+  const shared = new Uint8Array(new SharedArrayBuffer(root.length));
+  shared.set(root);
+  for (const blocks of [0, 1, 2, 3, 7, 129]) {
+    const expected = Buffer.from(leaves.subarray(0, blocks * DIGEST));
+    for (const bytes of [root, shared])
+      assert.ok(expected.equals(await pool.digests(hex, bytes.subarray(0, blocks * BLOCK))), `${blocks} blocks`);
   }
 });
 

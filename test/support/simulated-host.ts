@@ -11,7 +11,15 @@ import { scrubSlot } from '../../src/agent/scrub.ts';
 import { decodeFrame } from '../../src/bundle/decode.ts';
 import type { DecodePool } from '../../src/bundle/decode-pool.ts';
 import { type Manifest, manifestDigest, serializeManifest } from '../../src/bundle/manifest.ts';
-import { BLOCK, createTreeBuilder, saltFor, superblock, treeLayout, treeUuid } from '../../src/bundle/verity.ts';
+import {
+  BLOCK,
+  blockDigests,
+  createTreeBuilder,
+  saltFor,
+  superblock,
+  treeLayout,
+  treeUuid,
+} from '../../src/bundle/verity.ts';
 import type { Product, Release, Sha256, SlotName, Version } from '../../src/model.ts';
 import { readTable } from '../../src/partitions/partition-table.ts';
 import { bootedSlot, type DiskFacts } from '../../src/partitions/slots.ts';
@@ -227,6 +235,7 @@ const directPool = (): DecodePool => ({
   map: async function* (jobs) {
     for await (const { frame, check } of jobs) yield { offset: frame.offset, bytes: decodeFrame(frame, check) };
   },
+  digests: async (salt, blocks) => blockDigests(Buffer.from(salt, 'hex'), blocks),
   [Symbol.asyncDispose]: async () => {},
 });
 
