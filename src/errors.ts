@@ -230,6 +230,31 @@ export const ERRORS = {
     'A file became shorter while it was being read.',
     'Run the command again and leave the file alone.',
   ),
+  'delta-invalid': entry(
+    6,
+    'now',
+    'A file that saves downloading is damaged.',
+    'Nothing: the next larger download follows by itself. If it happens on many hosts, publish the release again.',
+  ),
+  'delta-mismatch': entry(
+    6,
+    'now',
+    'A piece that was to be reused or fetched is not the one that was promised.',
+    'Nothing: it is fetched in another way by itself.',
+  ),
+  'delta-unsupported': entry(
+    6,
+    'never',
+    'This release cannot be put together from an older one.',
+    'Nothing: the whole image is downloaded.',
+  ),
+  'delta-root-mismatch': entry(
+    6,
+    'now',
+    'The slot that was put together does not give the signed root hash.',
+    'Nothing: what lies right is kept and the rest is downloaded from the full image.',
+  ),
+
   // network
   'url-invalid': entry(2, 'never', 'An address is not an http or https URL.', 'Correct it in the configuration.'),
   'server-unreachable': entry(
