@@ -276,3 +276,12 @@ test('a folder without a repository is named', async () => {
   using repository = new TestRepository();
   assert.equal(await codeOf(check(repository)), 'repository-missing');
 });
+
+test('a lifetime that is none is refused before anything is signed', async () => {
+  using repository = await withTwo();
+  for (const days of [0, -1, Number.NaN]) {
+    const publisher = { ...repository.publisher(), lifetimeDays: { timestamp: days } };
+    assert.equal(await codeOf(refreshRepository(publisher)), 'expiry-too-near');
+  }
+  await check(repository);
+});
