@@ -15,6 +15,38 @@ export type WriteOptions = Readonly<{
   progress?: (done: number) => void;
 }>;
 
+/** An image that is being written, its blocks in any order. */
+export interface ImageWriter {
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Makes durable what was written so far; a failed flush is not tried again. */
+  flush(): Promise<void>;
+  /** Everything has been written, the first block among it: now it may lie there. */
+  finish(): Promise<void>;
+}
+
+/** Begins an image: its first 4096 bytes are zero, durably, from here on until `finish`, whatever is written. */
+export async function openImage(target: BlockTarget, size: number): Promise<ImageWriter> {
+  assertFits(target, size);
+  await target.write(0, new Uint8Array(FIRST));
+  await target.flush();
+  const first = new Uint8Array(FIRST);
+  return {
+    write: async (offset, bytes) => {
+      if (offset < 0 || offset + bytes.length > size)
+        throw new RangeError(`${target.name}: ${bytes.length} bytes at ${offset} are out of range.`);
+      const held = Math.max(0, Math.min(FIRST - offset, bytes.length));
+      first.set(bytes.subarray(0, held), held > 0 ? offset : 0);
+      if (held < bytes.length) await target.write(offset + held, bytes.subarray(held));
+    },
+    flush: () => target.flush(),
+    finish: async () => {
+      await target.flush();
+      await target.write(0, first);
+      await target.flush();
+    },
+  };
+}
+
 /**
  * Writes `blocks`, in ascending order and without overlap. The first 4096 bytes are zero until all the rest is durable. A failed
  * flush is not tried again: the slot is written anew by the next attempt.
@@ -24,27 +56,19 @@ export async function writeImage(
   blocks: AsyncIterable<Block>,
   options: WriteOptions,
 ): Promise<void> {
-  assertFits(target, options.size);
-  await target.write(0, new Uint8Array(FIRST));
-  await target.flush();
-  const first = new Uint8Array(FIRST);
+  const image = await openImage(target, options.size);
   let done = options.kept ?? 0;
   let end = 0;
   for await (const { offset, bytes } of blocks) {
     options.signal?.throwIfAborted();
-    if (offset < end || offset + bytes.length > options.size)
-      throw new RangeError(`${target.name}: a block of ${bytes.length} bytes at ${offset} is out of order or range.`);
+    if (offset < end) throw new RangeError(`${target.name}: the block at ${offset} is out of order.`);
     end = offset + bytes.length;
-    const held = Math.max(0, Math.min(FIRST - offset, bytes.length));
-    first.set(bytes.subarray(0, held), held > 0 ? offset : 0);
-    if (held < bytes.length) await target.write(offset + held, bytes.subarray(held));
+    await image.write(offset, bytes);
     done += bytes.length;
     options.progress?.(done);
   }
   if (done !== options.size) throw new RangeError(`${target.name}: ${done} of ${options.size} bytes were given.`);
-  await target.flush();
-  await target.write(0, first);
-  await target.flush();
+  await image.finish();
 }
 
 /** Before anything is touched. */

@@ -100,6 +100,27 @@ export const readPartOf =
     return bytes && { bytes: bytes.subarray(offset, offset + length), size: bytes.length };
   };
 
+/** Puts bytes at an offset of a file, which is made or grows where it must. Not durable before `syncFile` and `syncDir`. */
+export type WritePart = (path: string, offset: number, bytes: Uint8Array) => Promise<void>;
+
+/** Into real files. */
+export const writePart: WritePart = async (path, offset, bytes) => {
+  await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
+  for (let done = 0; done < bytes.length; )
+    done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+};
+
+/** Into whatever `files` holds: writes the whole file each time. */
+export const writePartOf =
+  (files: Pick<Files, 'read' | 'write'>): WritePart =>
+  async (path, offset, bytes) => {
+    const before = (await files.read(path)) ?? new Uint8Array(0);
+    const after = new Uint8Array(Math.max(before.length, offset + bytes.length));
+    after.set(before);
+    after.set(bytes, offset);
+    await files.write(path, [after]);
+  };
+
 /** What `stat` says, or undefined where there is nothing. */
 export const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(absent);
 

@@ -106,9 +106,9 @@ describe('the read-back', () => {
       total += bytes.length;
     });
     assert.equal(total, size);
-    const mib = (count: number) => count * 1024 * 1024;
-    for (const piece of [1, 2, 3])
-      assert.ok(events.indexOf(`read ${mib(piece)}`) < events.indexOf(`done ${mib(piece - 1)}`));
+    const at = (piece: number) => piece * 512 * 1024;
+    for (const piece of [1, 2, 3, 4, 5, 6])
+      assert.ok(events.indexOf(`read ${at(piece)}`) < events.indexOf(`done ${at(piece - 1)}`));
   });
 
   test('ends with the failure of a read or of the sink', async () => {

@@ -31,6 +31,13 @@ export function parseWaitingName(product: Product, file: string): Version | unde
   return entry?.counter ? undefined : entry?.version;
 }
 
+/** The name under which a UKI is put together, block by block: neither an entry nor waiting, so it outlives a `disable`. */
+export const formatPartName = (product: Product, version: Version): string => `.${product}_${version}.efi${PART}`;
+
+/** Whether a file is a UKI that is or was being put together. */
+export const isPart = (product: Product, file: string): boolean =>
+  file.startsWith(`.${product}_`) && file.endsWith(PART);
+
 /** Whether a file in the entries' folder is ours to remove: the boot loader's default pattern or our own temporary name covers it. */
 export function isOurs(product: Product, file: string): boolean {
   const name = file.toLowerCase();
@@ -44,6 +51,7 @@ export function isOurs(product: Product, file: string): boolean {
 export const counted = ({ left, done }: Counter): Counter => ({ left: Math.max(0, left - 1), done: done + 1 });
 
 const WAITING = '.tandem-new';
+const PART = '.tandem-part';
 // The boot loader reads counters as numbers up to INT_MAX and takes anything larger as part of the name.
 const COUNTER_MAX = 2 ** 31 - 1;
 

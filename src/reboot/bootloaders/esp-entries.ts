@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import { type Product, SHA256_PATTERN, type Sha256, type SlotName } from '../../model.ts';
-import { type Files, type ReadPart, readPartOf } from '../../system/files.ts';
+import { type Files, type ReadPart, readPartOf, type WritePart } from '../../system/files.ts';
 import { commandLineValues, onlySection, osReleaseValue, peSections, sectionText } from '../../system/pe.ts';
 import { compareRank, type Ranked } from './boot-order.ts';
 import {
@@ -11,17 +11,19 @@ import {
   type EntryName,
   formatEntryName,
   isOurs,
+  isPart,
   parseEntryName,
   parseWaitingName,
 } from './entry-name.ts';
 
 /**
- * Where the entries lie. `readPart` reads a part of a file without the rest; without it whole files are read. `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash, if any do.
+ * Where the entries lie. `readPart` reads and `writePart` writes a part of a file without the rest; without them whole files are. `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash, if any do.
  */
 export type Esp = Readonly<{
   files: Files;
   dir: string;
   readPart?: ReadPart;
+  writePart?: WritePart;
   product: Product;
   slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
 }>;
@@ -53,6 +55,15 @@ export async function readEsp(esp: Esp): Promise<EspView> {
     else (parseEntryName(esp.product, file) ? entries : waiting).push(found);
   }
   return { entries: entries.sort(compareRank), waiting, orphans };
+}
+
+/** UKIs that are or were being put together here. */
+export async function listParts(esp: Esp): Promise<readonly Readonly<{ file: string; size: number }>[]> {
+  const part = esp.readPart ?? readPartOf(esp.files);
+  const files = (await esp.files.list(entriesDir(esp))).filter((file) => isPart(esp.product, file));
+  return Promise.all(
+    files.map(async (file) => ({ file, size: (await part(join(entriesDir(esp), file), 0, 0))?.size ?? 0 })),
+  );
 }
 
 /** The folder in which the boot loader looks for UKIs. */

@@ -7,7 +7,7 @@ import type { Sha256, SlotName, Version } from '../../model.ts';
 import { moveFile, readPartOf, removeFile } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import { formatEntryName, formatWaitingName } from './entry-name.ts';
-import { type Esp, entriesDir, readEsp, readUki } from './esp-entries.ts';
+import { type Esp, entriesDir, listParts, readEsp, readUki } from './esp-entries.ts';
 
 /** A UKI on its way to the ESP, as its manifest describes it. */
 export type IncomingUki = Readonly<{ version: Version; size: number; sha256: Sha256; rootHash: Sha256 }>;
@@ -18,7 +18,12 @@ export type IncomingUki = Readonly<{ version: Version; size: number; sha256: Sha
  */
 export async function checkEspRoom(esp: Esp, target: SlotName, size: number, freeBytes: number): Promise<void> {
   const { entries, waiting, orphans } = await readEsp(esp);
-  const removable = [...entries.filter((one) => one.slot === target), ...waiting, ...orphans];
+  const removable = [
+    ...entries.filter((one) => one.slot === target),
+    ...waiting,
+    ...orphans,
+    ...(await listParts(esp)),
+  ];
   const room = freeBytes + removable.reduce((sum, one) => sum + one.size, 0);
   if (room >= size + SLACK) return;
   throw new UpdateError(
@@ -44,7 +49,7 @@ export async function putUki(
     await esp.files.write(join(dir, name), exactly(chunks, uki));
     await esp.files.syncFile(join(dir, name));
     await esp.files.syncDir(dir);
-    await readBack(esp, join(dir, name), uki);
+    await verifyUki(esp, join(dir, name), uki);
   } catch (error) {
     // What stays behind is nobody's; the fault that came first is the one to tell.
     await removeFile(esp.files, join(dir, name)).catch(() => undefined);
@@ -79,7 +84,7 @@ export async function removeEntries(
 const SLACK = 128 * 1024;
 
 /** The running system's entry must never be overwritten, and two entries of one version cannot be told apart. */
-async function refuseVersion(esp: Esp, version: Version): Promise<void> {
+export async function refuseVersion(esp: Esp, version: Version): Promise<void> {
   const id = formatEntryName(esp.product, { version }).toLowerCase();
   const { entries } = await readEsp(esp);
   const clash = entries.find((one) => one.id.toLowerCase() === id);
@@ -103,7 +108,8 @@ async function* exactly(
   if (seen !== size) throw new UpdateError('file-mismatch', `${seen} bytes of a kernel image of ${size} bytes came.`);
 }
 
-async function readBack(esp: Esp, path: string, uki: IncomingUki): Promise<void> {
+/** What lies at `path` is the promised UKI, and one that the boot loader takes. */
+export async function verifyUki(esp: Esp, path: string, uki: IncomingUki): Promise<void> {
   const digest = await digestOf(esp, path);
   if (digest !== uki.sha256)
     throw new UpdateError('file-mismatch', `${path} has the digest ${digest} instead of ${uki.sha256}.`);
