@@ -1,0 +1,64 @@
+/** The first bytes of leaves: enough to find a block elsewhere, since the root hash decides in the end whether it was the right one. */
+
+import { DIGEST } from '../verity.ts';
+
+/** Bytes of a short leaf. */
+export const SHORT = 8;
+
+/** Finds blocks by their short leaves. */
+export interface ShortLookup {
+  /** The short leaves of the volume in which blocks are found. */
+  readonly shorts: Uint8Array;
+  /** Its blocks. */
+  readonly blocks: number;
+  /** A block of that volume with the same short leaf as block `index` of `shorts`, always the same one; -1 where there is none. */
+  find(shorts: Uint8Array, index: number): number;
+}
+
+/** The short leaves of leaves of 32 bytes. */
+export function shorten(leaves: Uint8Array): Uint8Array {
+  const blocks = leaves.length / DIGEST;
+  const shorts = new Uint8Array(blocks * SHORT);
+  for (let block = 0; block < blocks; block += 1)
+    for (let at = 0; at < SHORT; at += 1) shorts[block * SHORT + at] = leaves[block * DIGEST + at] ?? 0;
+  return shorts;
+}
+
+/** Whether block `a` of the one and block `b` of the other have the same short leaf. */
+export function sameShort(ones: Uint8Array, a: number, others: Uint8Array, b: number): boolean {
+  const [one, other] = [a * SHORT, b * SHORT];
+  return word(ones, one) === word(others, other) && word(ones, one + SHORT / 2) === word(others, other + SHORT / 2);
+}
+
+/** Looks blocks up by `shorts`; of equal ones the first is found. With `among`, only those blocks of it can be found. */
+export function lookup(shorts: Uint8Array, among?: Uint32Array): ShortLookup {
+  const blocks = shorts.length / SHORT;
+  const entries = among?.length ?? blocks;
+  const mask = 2 ** Math.ceil(Math.log2(Math.max(2, entries * SPARSE))) - 1;
+  // A block plus one in each place, so that zero is an empty place.
+  const table = new Uint32Array(mask + 1);
+
+  /** Where the block is, or the empty place that it would have. */
+  const placeOf = (wanted: Uint8Array, index: number): number => {
+    for (let place = spread(wanted, index) & mask; ; place = (place + 1) & mask) {
+      const found = table[place] ?? 0;
+      if (found === 0 || sameShort(shorts, found - 1, wanted, index)) return place;
+    }
+  };
+
+  for (let entry = 0; entry < entries; entry += 1) {
+    const block = among === undefined ? entry : (among[entry] ?? 0);
+    const place = placeOf(shorts, block);
+    if (table[place] === 0) table[place] = block + 1;
+  }
+  return { shorts, blocks, find: (wanted, index) => (table[placeOf(wanted, index)] ?? 0) - 1 };
+}
+
+/** Places for each entry, before the next power of two: 6 to 12 bytes a block in all. */
+const SPARSE = 1.5;
+
+const spread = (shorts: Uint8Array, index: number): number =>
+  word(shorts, index * SHORT) ^ Math.imul(word(shorts, index * SHORT + SHORT / 2), 0x9e3779b1);
+
+const word = (bytes: Uint8Array, at: number): number =>
+  (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24);
