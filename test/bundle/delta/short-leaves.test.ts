@@ -53,6 +53,7 @@ test('half a million leaves are looked up within a second', () => {
   const shorts = new Uint8Array(leaves.buffer);
   const start = performance.now();
   const found = lookup(shorts);
-  for (let index = 0; index < found.blocks; index += 1) if (found.find(shorts, index) !== index) assert.fail(`block ${index}`);
+  for (let index = 0; index < found.blocks; index += 1)
+    if (found.find(shorts, index) !== index) assert.fail(`block ${index}`);
   assert.ok(performance.now() - start < 1000);
 });

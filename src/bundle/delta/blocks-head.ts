@@ -1,0 +1,153 @@
+/** The head of a blocks file: which leaves belong together, which blocks the news hold, and the digests that prove both. */
+
+import { FRAME_LIMIT } from '../decode.ts';
+import { compressedBound } from '../frames.ts';
+import { BLOCK, DIGEST } from '../verity.ts';
+import type { Volume } from '../volume.ts';
+import { blockSet } from './copy.ts';
+import { BLOCKS_LIMIT, invalid, packHead, unpackHead } from './delta-file.ts';
+import { GROUP_LIMIT, type Groups } from './groups.ts';
+import { type HeadReader, headReader, headWriter } from './head-bytes.ts';
+import { SHORT } from './short-leaves.ts';
+
+/** The frames of the news: frame `n` holds the news from `firsts[n]` up to `firsts[n + 1]`; its packed bytes lie in the file from `offsets[n]` up to `offsets[n + 1]`. */
+export type NewsFrames = Readonly<{
+  count: number;
+  firsts: Uint32Array;
+  offsets: Float64Array;
+  /** Of the packed bytes. */
+  sha256(frame: number): Uint8Array;
+}>;
+
+/** A checked head. In the file the leaves follow it, then the news. */
+export type BlocksHead = Readonly<{
+  /** Bytes of the head, where the leaves begin. */
+  size: number;
+  /** Bytes of the whole file. */
+  fileSize: number;
+  groups: Groups;
+  /** Of the row of all short leaves. */
+  leavesSha256: Uint8Array;
+  /** For each block of the news, the block of the volume that it is; no block twice. */
+  news: Uint32Array;
+  frames: NewsFrames;
+}>;
+
+/** What the builder knows of a head. */
+export type HeadParts = Readonly<{
+  groups: Groups;
+  leavesSha256: Uint8Array;
+  news: Uint32Array;
+  frames: readonly Readonly<{ blocks: number; packedSize: number; sha256: Uint8Array }>[];
+}>;
+
+/** The bytes of a head: the same for the same parts. */
+export function serializeBlocksHead({ groups, leavesSha256, news, frames }: HeadParts): Uint8Array {
+  const runs = runsOf(news);
+  const counts = Uint8Array.from(groups.firsts.subarray(1), (end, group) => end - (groups.firsts[group] ?? 0));
+  const out = headWriter();
+  for (const number of [groups.firsts.at(-1) ?? 0, counts.length, frames.length, runs.length]) out.u32(number);
+  out.bytes(leavesSha256);
+  out.bytes(counts);
+  out.bytes(groups.digests);
+  for (const { blocks } of frames) out.u16(blocks);
+  for (const { packedSize } of frames) out.u32(packedSize);
+  for (const { sha256 } of frames) out.bytes(sha256);
+  for (const { gap, count } of runs) {
+    out.signed(gap);
+    out.varint(count - 1);
+  }
+  return packHead(MAGIC, out.finish());
+}
+
+/** The head in these bytes, which must fit the volume; every fault is a `delta-invalid`. */
+export function parseBlocksHead(bytes: Uint8Array, volume: Volume): BlocksHead {
+  if (volume.blocks > BLOCKS_LIMIT) throw invalid(`the release has ${volume.blocks} blocks, more than ${BLOCKS_LIMIT}`);
+  const input = headReader(unpackHead(MAGIC, bytes, plainLimit(volume.blocks)));
+  const blocks = input.u32();
+  if (blocks !== volume.blocks) throw invalid(`it is for ${blocks} blocks; the release has ${volume.blocks}`);
+  const [groupCount, frameCount, runCount] = [input.u32(), input.u32(), input.u32()];
+  const leavesSha256 = input.bytes(DIGEST);
+  const groups = readGroups(input, groupCount, blocks);
+  const frames = readFrames(input, frameCount, bytes.length + blocks * SHORT);
+  const news = readNews(input, runCount, frames.firsts[frameCount] ?? 0, blocks);
+  input.end();
+  const fileSize = frames.offsets[frameCount] ?? 0;
+  return { size: bytes.length, fileSize, groups, leavesSha256, news, frames };
+}
+
+const MAGIC = 'tdblock1';
+
+/** All there can be at one block: a group, a frame and a run of the news. */
+const plainLimit = (blocks: number): number => 16 + DIGEST + blocks * (1 + SHORT + 2 + 4 + DIGEST + 5 + 5);
+
+function readGroups(input: HeadReader, count: number, blocks: number): Groups {
+  const counts = input.bytes(count);
+  const firsts = new Uint32Array(count + 1);
+  let end = 0;
+  for (const [group, size] of counts.entries()) {
+    if (size === 0 || size > GROUP_LIMIT) throw invalid(`group ${group} has ${size} leaves`);
+    end += size;
+    firsts[group + 1] = end;
+  }
+  if (end !== blocks) throw invalid(`its groups have ${end} leaves, not ${blocks}`);
+  return { firsts, digests: input.bytes(count * SHORT) };
+}
+
+function readFrames(input: HeadReader, count: number, bodyAt: number): NewsFrames {
+  const firsts = new Uint32Array(count + 1);
+  const offsets = new Float64Array(count + 1).fill(bodyAt, 0, 1);
+  for (let frame = 0; frame < count; frame += 1) {
+    const blocks = input.u16();
+    if (blocks === 0 || blocks > FRAME_LIMIT / BLOCK) throw invalid(`frame ${frame} has ${blocks} blocks`);
+    firsts[frame + 1] = (firsts[frame] ?? 0) + blocks;
+  }
+  for (let frame = 0; frame < count; frame += 1) {
+    const size = input.u32();
+    const bound = compressedBound(((firsts[frame + 1] ?? 0) - (firsts[frame] ?? 0)) * BLOCK);
+    if (size === 0 || size > bound) throw invalid(`frame ${frame} has ${size} bytes; from 1 to ${bound} are possible`);
+    offsets[frame + 1] = (offsets[frame] ?? 0) + size;
+  }
+  const digests = input.bytes(count * DIGEST);
+  return { count, firsts, offsets, sha256: (frame) => digests.subarray(frame * DIGEST, (frame + 1) * DIGEST) };
+}
+
+function readNews(input: HeadReader, runs: number, expected: number, blocks: number): Uint32Array {
+  if (expected > blocks) throw invalid(`its frames have ${expected} blocks; the release has ${blocks}`);
+  const news = new Uint32Array(expected);
+  const seen = blockSet(blocks);
+  let filled = 0;
+  for (let run = 0, end = 0; run < runs; run += 1) {
+    const gap = input.signed();
+    const [first, count] = [end + gap, input.varint() + 1];
+    // A run that goes on where the last one ended has no reason to be one.
+    if ((gap === 0 && run > 0) || first < 0 || first + count > blocks || filled + count > expected)
+      throw invalid(`run ${run} of its news is ${count} blocks at ${first}`);
+    for (let block = first; block < first + count; block += 1) news[filled++] = unseen(seen, block);
+    end = first + count;
+  }
+  if (filled !== expected) throw invalid(`its frames have ${expected} blocks, its news ${filled}`);
+  return news;
+}
+
+function unseen(seen: ReturnType<typeof blockSet>, block: number): number {
+  if (seen.has(block)) throw invalid(`block ${block} is in the news twice`);
+  seen.add(block);
+  return block;
+}
+
+type Run = Readonly<{ gap: number; count: number }>;
+
+/** The news as runs of consecutive blocks, each so far behind the end of the one before. */
+function runsOf(news: Uint32Array): Run[] {
+  const runs: Run[] = [];
+  for (let at = 0, end = 0; at < news.length; ) {
+    const first = news[at] ?? 0;
+    let count = 1;
+    while (news[at + count] === first + count) count += 1;
+    runs.push({ gap: first - end, count });
+    end = first + count;
+    at += count;
+  }
+  return runs;
+}
