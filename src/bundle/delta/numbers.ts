@@ -1,0 +1,87 @@
+/** Whole numbers as bytes: seven bits a byte, the lowest first, in the shortest form only. */
+
+export type NumberWriter = Readonly<{
+  /** 0 or more. */
+  count(value: number): void;
+  /** Of either sign. */
+  signed(value: number): void;
+  bytes(bytes: Uint8Array): void;
+  finish(): Uint8Array;
+}>;
+
+/** Each throws what `refuse` makes of a sentence when the bytes are not what they should be. */
+export type NumberReader = Readonly<{
+  /** 0 to `most`. */
+  count(most: number): number;
+  signed(): number;
+  /** A copy of the next bytes. */
+  bytes(length: number): Uint8Array;
+  /** Nothing may follow. */
+  end(): void;
+}>;
+
+/** Collects numbers and bytes. */
+export function numberWriter(): NumberWriter {
+  let buffer = new Uint8Array(1024);
+  let used = 0;
+  const room = (length: number): void => {
+    if (used + length <= buffer.length) return;
+    const larger = new Uint8Array(2 * (used + length));
+    larger.set(buffer);
+    buffer = larger;
+  };
+  const count = (value: number): void => {
+    room(LONGEST);
+    let rest = value;
+    for (; rest >= 128; rest = Math.floor(rest / 128)) buffer[used++] = (rest % 128) + 128;
+    buffer[used++] = rest;
+  };
+  return {
+    count,
+    signed: (value) => count(value < 0 ? -2 * value - 1 : 2 * value),
+    bytes: (bytes) => {
+      room(bytes.length);
+      buffer.set(bytes, used);
+      used += bytes.length;
+    },
+    finish: () => buffer.slice(0, used),
+  };
+}
+
+/** Reads them back. */
+export function numberReader(input: Uint8Array, refuse: (what: string) => Error): NumberReader {
+  let at = 0;
+  const number = (): number => {
+    for (let value = 0, scale = 1; ; scale *= 128) {
+      const byte = input[at++];
+      if (byte === undefined) throw refuse('it is cut off');
+      value += (byte & 127) * scale;
+      if (value > Number.MAX_SAFE_INTEGER || scale > Number.MAX_SAFE_INTEGER) throw refuse('a number is too large');
+      if (byte >= 128) continue;
+      if (byte === 0 && scale > 1) throw refuse('a number is longer than it has to be');
+      return value;
+    }
+  };
+  return {
+    count: (most) => {
+      const value = number();
+      if (value > most) throw refuse(`${value} is more than ${most}`);
+      return value;
+    },
+    signed: () => {
+      const value = number();
+      return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
+    },
+    bytes: (length) => {
+      if (at + length > input.length) throw refuse('it is cut off');
+      at += length;
+      // Not `slice`: on a Buffer that is a view.
+      return new Uint8Array(input.subarray(at - length, at));
+    },
+    end: () => {
+      if (at < input.length) throw refuse(`${input.length - at} bytes follow it`);
+    },
+  };
+}
+
+const LONGEST = 8;

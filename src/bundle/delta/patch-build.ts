@@ -1,0 +1,160 @@
+/** Makes a patch: the file with which a host on one release puts the next one together. */
+
+import { hash } from 'node:crypto';
+import { UpdateError } from '../../errors.ts';
+import type { ScratchFile } from '../../system/scratch.ts';
+import { rootOf } from '../manifest.ts';
+import { BLOCK, blockDigests, DIGEST } from '../verity.ts';
+import type { BlockReader, Extent } from '../volume.ts';
+import type { Copy } from './copy.ts';
+import { type BuiltDelta, type DeltaOutput, writeDelta } from './delta-file.ts';
+import { createFeatureIndex, type FeatureIndex, sampleFeatures } from './features.ts';
+import { fill, type Gathered, gatherSegments } from './patch-cut.ts';
+import { blocksIn, encodePatchHead, type SegmentDraft, segmentCheck } from './patch-head.ts';
+import { addPair, patchMoves } from './patch-moves.ts';
+import { looksTrained, packSegment } from './patch-pack.ts';
+import { createReferences } from './references.ts';
+import type { UnpackedRelease } from './unpack.ts';
+
+/** `threads` is how many segments are packed at a time; the file is the same whatever it is. */
+export type PatchOptions = Readonly<{
+  signal: AbortSignal;
+  progress?: (done: number, total: number) => void;
+  level?: number;
+  threads?: number;
+}>;
+
+/** What a patch is made of. */
+export type PatchSide = Pick<UnpackedRelease, 'manifest' | 'volume' | 'blocks' | 'leaves'>;
+
+/** Writes the patch that leads from one release to the other. */
+export async function buildPatch(
+  from: PatchSide,
+  to: PatchSide,
+  out: DeltaOutput,
+  options: PatchOptions,
+): Promise<BuiltDelta> {
+  const moves = patchMoves(from.leaves, to.leaves, zeroLeafOf(from, to));
+  const body = await out.scratch.create('patch-segments');
+  const index = await indexOf(from.blocks, options.signal);
+  const drafts = await packAll({ from, to, news: moves.news, index, body }, options);
+  const segments = withRepeats(drafts, moves.repeats);
+  const head = encodePatchHead(moves.copies, segments, from.volume, to.volume);
+  return writeDelta(head, [body.open(0, options.signal)], out);
+}
+
+/** Measured on kernel modules. */
+const LEVEL = 19;
+const THREADS = 2;
+const CUT = { least: 16, most: 64 };
+const REFERENCE_BLOCKS = 128;
+/** One window in so many (a power of two) is looked at. */
+const SAMPLE_LOG = 8;
+
+function zeroLeafOf(from: PatchSide, to: PatchSide): Uint8Array {
+  const salt = rootOf(to.manifest).verity.salt;
+  if (rootOf(from.manifest).verity.salt !== salt)
+    throw new UpdateError(
+      'delta-unsupported',
+      'The two releases have different salts, so no block of them is the same.',
+    );
+  return blockDigests(Buffer.from(salt, 'hex'), new Uint8Array(BLOCK));
+}
+
+/** Where in the old volume which bytes are. */
+async function indexOf(blocks: BlockReader, signal: AbortSignal): Promise<FeatureIndex> {
+  const index = createFeatureIndex((blocks.blocks * BLOCK) >> SAMPLE_LOG);
+  for (let first = 0; first < blocks.blocks; first += READ) {
+    signal.throwIfAborted();
+    const bytes = await blocks.read(first, Math.min(READ, blocks.blocks - first));
+    sampleFeatures(bytes, SAMPLE_LOG, (feature, end) => index.add(feature, first + Math.floor((end - 1) / BLOCK)));
+  }
+  return index;
+}
+
+const READ = 256;
+
+type Work = Readonly<{ from: PatchSide; to: PatchSide; news: Uint32Array; index: FeatureIndex; body: ScratchFile }>;
+type Packed = Readonly<{ draft: SegmentDraft; packed: Uint8Array }>;
+
+/** Packs the new blocks into `body`, some segments at a time, written in order. */
+async function packAll(work: Work, options: PatchOptions): Promise<SegmentDraft[]> {
+  const { from, to, news, index, body } = work;
+  const { signal, progress = () => {}, level = LEVEL, threads = THREADS } = options;
+  const refer = createReferences(index, { blocks: from.volume.blocks, limit: REFERENCE_BLOCKS, log: SAMPLE_LOG });
+  const drafts: SegmentDraft[] = [];
+  const waiting: Promise<Packed>[] = [];
+  let blocks = 0;
+  const writeNext = async (): Promise<void> => {
+    const { draft, packed } = await (waiting.shift() as Promise<Packed>);
+    await body.write(body.size, packed);
+    drafts.push(draft);
+    blocks += blocksIn(draft.to);
+    progress(blocks * BLOCK, news.length * BLOCK);
+  };
+  try {
+    for await (const gathered of gatherSegments(to.blocks, news, CUT)) {
+      signal.throwIfAborted();
+      const dictionary = await readReferences(from.blocks, refer(gathered.plain));
+      waiting.push(started(packOne(gathered, dictionary, to.leaves, level)));
+      if (waiting.length > threads) await writeNext();
+    }
+    while (waiting.length > 0) await writeNext();
+  } finally {
+    await Promise.allSettled(waiting);
+  }
+  return drafts;
+}
+
+/** Its failure is reported when its turn comes. */
+function started<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+type References = Readonly<{ extents: readonly Extent[]; bytes: Uint8Array }>;
+
+async function readReferences(blocks: BlockReader, extents: readonly Extent[]): Promise<References> {
+  const bytes = new Uint8Array(blocksIn(extents) * BLOCK);
+  await fill(blocks, extents, bytes);
+  // zstd would read it as one; such a block is left out, and so may be the next.
+  const [first, ...rest] = extents;
+  if (first === undefined || !looksTrained(bytes)) return { extents, bytes };
+  const shorter = first.count > 1 ? [{ first: first.first + 1, count: first.count - 1 }, ...rest] : rest;
+  return readReferences(blocks, shorter);
+}
+
+async function packOne(
+  { to, plain }: Gathered,
+  dictionary: References,
+  leaves: Uint8Array,
+  level: number,
+): Promise<Packed> {
+  const packed = await packSegment(plain, dictionary.bytes, level);
+  const draft = {
+    to,
+    also: [],
+    dictionary: dictionary.extents,
+    packedSize: packed.length,
+    sha256: new Uint8Array(hash('sha256', packed, 'buffer')),
+    check: segmentCheck(to, (block) => leaves.subarray(block * DIGEST, (block + 1) * DIGEST)),
+  };
+  return { draft, packed };
+}
+
+/** Gives each repeat to the segment that makes its content. */
+function withRepeats(drafts: readonly SegmentDraft[], repeats: readonly Copy[]): SegmentDraft[] {
+  const makers = new Map<number, readonly [draft: number, place: number]>();
+  for (const [index, draft] of drafts.entries()) {
+    let place = 0;
+    for (const { first, count } of draft.to)
+      for (let block = first; block < first + count; block += 1) makers.set(block, [index, place++]);
+  }
+  const also = drafts.map((): Copy[] => []);
+  for (const { to, from, count } of repeats)
+    for (let at = 0; at < count; at += 1) {
+      const [index, place] = makers.get(from + at) as readonly [number, number];
+      addPair(also[index] as Copy[], to + at, place);
+    }
+  return drafts.map((draft, index) => ({ ...draft, also: also[index] as Copy[] }));
+}
