@@ -16,7 +16,25 @@ export type SlotStatus = Readonly<{
   triesLeft?: number;
 }>;
 
-export type ProgressStatus = Readonly<{ phase: 'download' | 'read-back'; done: number; total: number }>;
+/** `check`: what lies in the free slot is compared with the release. */
+export type ProgressStatus = Readonly<{ phase: 'check' | 'download' | 'read-back'; done: number; total: number }>;
+
+/** How a release gets here: made from the running one by a patch or block by block, or as the full image. */
+export type TierName = 'patch' | 'blocks' | 'full';
+
+/** What the running or last install has fetched, copied from the running system and found in place, in bytes. */
+export type TransferStatus = Readonly<{
+  tier: TierName;
+  fetched: number;
+  copied: number;
+  kept: number;
+  /** What this tier has to fetch in all, from where, and how long that takes at the last measured rate. */
+  planned?: Readonly<{ bytes: number; from: string; seconds?: number }>;
+  /** The tiers that there are for this release, in the order in which they are tried. */
+  choices?: readonly Readonly<{ tier: TierName; bytes: number; atLeast?: true }>[];
+  /** Tiers that were given up, and why. */
+  fallen: readonly Readonly<{ tier: TierName; code: string }>[];
+}>;
 
 /** What `updatectl status` prints. Times are ISO 8601 in UTC. */
 export type Status = Readonly<{
@@ -33,6 +51,7 @@ export type Status = Readonly<{
   /** Why nothing is being done right now. */
   waitingFor?: string;
   progress?: ProgressStatus;
+  transfer?: TransferStatus;
   lastCheck?: Readonly<{ at: string; result: string }>;
   nextCheck?: string;
   lastError?: Failure;

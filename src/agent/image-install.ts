@@ -21,6 +21,8 @@ export type ImageJob = Readonly<{
   target: BlockTarget;
   pool: DecodePool;
   leaves?: Leaves;
+  /** The search for what lies right already ends after so many frames in a row that do not; default 16. */
+  patience?: number;
   signal: AbortSignal;
   progress?: Progress;
 }>;
@@ -67,7 +69,8 @@ export async function isPresent(job: Omit<ImageJob, 'bundle' | 'pool'>): Promise
   return job.target.size >= job.image.size && (await digestOf(job)) === job.image.sha256;
 }
 
-async function digestOf({ image, target, signal }: Omit<ImageJob, 'bundle' | 'pool'>): Promise<string> {
+/** The digest of as many bytes of the medium as the image has. */
+export async function digestOf({ image, target, signal }: Omit<ImageJob, 'bundle' | 'pool'>): Promise<string> {
   const digest = createHash('sha256');
   await readBack(target, image.size, (bytes) => void digest.update(bytes), { signal });
   return digest.digest('hex');
@@ -77,20 +80,22 @@ async function digestOf({ image, target, signal }: Omit<ImageJob, 'bundle' | 'po
  * The frames that an earlier attempt has left on the medium. The search ends after a run of frames that are not there: a slot that
  * holds another release is not read through for nothing.
  */
-function keptFrames({ image, target, pool, signal }: ImageJob, leaves: Leaves): Promise<Set<number>> {
+function keptFrames(
+  { image, target, pool, signal, patience = PATIENCE }: ImageJob,
+  leaves: Leaves,
+): Promise<Set<number>> {
   const isRight = async (frame: number, bytes: Uint8Array): Promise<boolean> =>
     Buffer.compare(await pool.digests(leaves.salt, bytes), await leaves.of(frame)) === 0;
-  return keepable(target, image.frameSize, image.size, isRight, { signal, patience: PATIENCE });
+  return keepable(target, image.frameSize, image.size, isRight, { signal, patience });
 }
 
 async function* decodeJobs(job: ImageJob, kept: ReadonlySet<number>): AsyncGenerator<DecodeJob> {
   const { bundle, image, leaves, signal } = job;
   const table = await bundle.frameTable(image.role, signal);
   for (const [from, until] of missingRuns(table.count, kept)) {
-    for await (const frame of bundle.compressedFrames(image.role, table, signal, from)) {
+    for await (const frame of bundle.compressedFrames(image.role, table, signal, from, until)) {
       const check = leaves && { salt: Buffer.from(leaves.salt, 'hex'), leaves: await leaves.of(frame.index) };
       yield check ? { frame, check } : { frame };
-      if (frame.index + 1 === until) break;
     }
   }
 }

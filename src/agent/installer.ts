@@ -5,9 +5,15 @@ import type { DecodePool } from '../bundle/decode-pool.ts';
 import { imageOf, type Manifest, rootOf } from '../bundle/manifest.ts';
 import { type Bundle, type ExpectedManifest, openBundle } from '../bundle/reader.ts';
 import { UpdateError } from '../errors.ts';
-import type { Release, Sha256, SlotName, Version } from '../model.ts';
+import type { Release, Sha256, SlotName } from '../model.ts';
+import type { ProgressStatus } from '../protocol.ts';
+import type { IncomingUki } from '../reboot/bootloaders/esp-writing.ts';
 import type { BlockTarget } from '../system/block-target.ts';
 import type { Log } from '../system/log.ts';
+import type { RangeSource } from '../system/mirrors.ts';
+import { fullSize, installDelta } from './delta/delta-install.ts';
+import { createTransfer, type Transfer } from './delta/transfer.ts';
+import type { DeltaWorld, RemoteFile, TrustedDelta } from './delta/world.ts';
 import { installImage, isPresent, readBackDigest, readBackRoot } from './image-install.ts';
 import { leavesOn } from './leaves.ts';
 import type { Prepared } from './parts.ts';
@@ -23,25 +29,33 @@ export interface OpenSlot extends AsyncDisposable {
   name(rootHash: Sha256): Promise<void>;
 }
 
-export type IncomingUki = Readonly<{ version: Version; size: number; sha256: Sha256; rootHash: Sha256 }>;
-
 /** The phases of an installation, as progress is told. */
-export type Phase = 'download' | 'read-back';
+export type Phase = ProgressStatus['phase'];
 export type Told = (phase: Phase, done: number, total: number) => void;
+
+export type FoundRelease = Readonly<{
+  source: ByteSource & Partial<AsyncDisposable>;
+  expected: ExpectedManifest;
+  /** The bundle again, to be read by ranges. */
+  mirrors?: readonly RangeSource[];
+  deltas?: readonly TrustedDelta[];
+  openDelta?(delta: TrustedDelta): Promise<RemoteFile>;
+}>;
 
 /** What the installer is handed. */
 export type InstallerWorld = Readonly<{
-  /** Where the bundle of a release lies, and the manifest that its signed metadata promises. */
-  find(
-    release: Release,
-    signal: AbortSignal,
-  ): Promise<Readonly<{ source: ByteSource & Partial<AsyncDisposable>; expected: ExpectedManifest }>>;
+  /** Where the bundle of a release lies, the manifest that its signed metadata promises, and what may spare the download. */
+  find(release: Release, signal: AbortSignal): Promise<FoundRelease>;
   openSlot(target: SlotName): Promise<OpenSlot>;
   checkEspRoom(target: SlotName, size: number): Promise<void>;
   putUki(uki: IncomingUki, chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** The root hash of the running system's boot entry. */
   runningRootHash(): Promise<Sha256 | undefined>;
   pool(): DecodePool;
+  /** Without it, the full image is always fetched. */
+  delta?: DeltaWorld;
+  /** Counts the bytes. */
+  transfer?: Transfer;
   told: Told;
   log: Log;
 }>;
@@ -54,9 +68,10 @@ export async function prepareInstall(
   signal: AbortSignal,
 ): Promise<Prepared> {
   await using held = new AsyncDisposableStack();
-  const { source, expected } = await world.find(release, signal);
-  held.defer(async () => source[Symbol.asyncDispose]?.());
-  const bundle = await openBundle(source, expected, signal);
+  const found = await world.find(release, signal);
+  held.defer(async () => found.source[Symbol.asyncDispose]?.());
+  const transfer = world.transfer ?? createTransfer(STILL, undefined);
+  const bundle = await openBundle(transfer.counted(found.source), found.expected, signal);
   mustBe(release, bundle.manifest);
   await mustDiffer(world, bundle.manifest);
   const slot = held.use(await world.openSlot(target));
@@ -65,7 +80,7 @@ export async function prepareInstall(
   if (uki) await world.checkEspRoom(target, uki.size);
   const kept = held.move();
   return {
-    write: () => write(world, bundle, slot, signal),
+    write: () => write({ world, found, transfer, bundle, slot, signal }),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
@@ -108,25 +123,45 @@ function mustFit(slot: OpenSlot, manifest: Manifest): void {
       );
 }
 
-async function write(world: InstallerWorld, bundle: Bundle, slot: OpenSlot, signal: AbortSignal): Promise<void> {
+type Job = Readonly<{
+  world: InstallerWorld;
+  found: FoundRelease;
+  transfer: Transfer;
+  bundle: Bundle;
+  slot: OpenSlot;
+  signal: AbortSignal;
+}>;
+
+async function write(job: Job): Promise<void> {
+  const { world, bundle, slot, signal } = job;
   const { rootHash } = rootOf(bundle.manifest).verity;
   await slot.neutralise();
   await using pool = world.pool();
-  await writeSlot(world, bundle, slot, pool, signal);
-  await readBackSlot(world, bundle.manifest, slot, pool, signal);
+  if (!(await assemble(job, pool))) {
+    job.transfer.begin('full');
+    job.transfer.planned(fullSize(bundle), job.found.source.name);
+    await writeSlot(job, pool);
+    await readBackSlot(world, bundle.manifest, slot, pool, signal);
+  }
   await writeUki(world, bundle, pool, rootHash, signal);
   await slot.name(rootHash);
-  world.log.info({ version: bundle.manifest.version, rootHash }, 'the slot holds the release');
+  await world.delta?.cache.keepOnly([]);
+  world.log.info(
+    { version: bundle.manifest.version, rootHash, ...job.transfer.status() },
+    'the slot holds the release',
+  );
+}
+
+/** Whether the slot could be filled from what this host has. */
+async function assemble({ world, found, ...job }: Job, pool: DecodePool): Promise<boolean> {
+  const { delta, told, log } = world;
+  const { source, mirrors = [source], deltas = [], openDelta } = found;
+  if (!delta || !openDelta) return false;
+  return installDelta({ ...job, world: delta, deltas, openDelta, bundleFile: { source, mirrors }, pool, told, log });
 }
 
 /** The tree first: with it at hand, every block of the root is checked on its way, and what lies there already is found. */
-async function writeSlot(
-  world: InstallerWorld,
-  bundle: Bundle,
-  slot: OpenSlot,
-  pool: DecodePool,
-  signal: AbortSignal,
-): Promise<void> {
+async function writeSlot({ world, transfer, bundle, slot, signal }: Job, pool: DecodePool): Promise<void> {
   const root = rootOf(bundle.manifest);
   const verity = imageOf(bundle.manifest, 'verity');
   const total = root.size + (verity?.size ?? 0);
@@ -144,7 +179,10 @@ async function writeSlot(
     signal,
     progress: (done) => world.told('download', before + done, total),
     ...(slot.verity ? { leaves: leavesOn(slot.verity, root) } : {}),
+    // A tier that was given up has left what it has written right in place, wherever that is.
+    ...(transfer.status().fallen.length > 0 ? { patience: Number.POSITIVE_INFINITY } : {}),
   });
+  transfer.begin('full').kept = kept;
   world.log.info({ kept, written: root.size - kept }, 'image written');
 }
 
@@ -174,6 +212,9 @@ async function writeUki(
   const { version } = bundle.manifest;
   const uki = imageOf(bundle.manifest, 'uki');
   if (!uki) return;
+  const incoming = { version, size: uki.size, sha256: uki.sha256, rootHash };
+  if (await world.delta?.adoptUki(incoming)) return;
+  await world.delta?.removeUkiParts();
   const table = await bundle.frameTable('uki', signal);
   async function* jobs() {
     for await (const frame of bundle.compressedFrames('uki', table, signal)) yield { frame };
@@ -181,5 +222,8 @@ async function writeUki(
   async function* chunks() {
     for await (const { bytes } of pool.map(jobs())) yield bytes;
   }
-  await world.putUki({ version, size: uki.size, sha256: uki.sha256, rootHash }, chunks());
+  await world.putUki(incoming, chunks());
 }
+
+/** For an installer whose speed nobody asks for. */
+const STILL = { monotonicMs: () => 0 };

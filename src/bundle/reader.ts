@@ -34,13 +34,14 @@ export interface Bundle {
   /**
    * Its frames from `fromFrame` on (0 if not given), in order. A frame's bytes are valid until the next is asked for, and good for
    * nothing but `decodeFrame`. From frame 0 the entry's header is compared too; at the end the padding, and after the last entry the
-   * archive's end.
+   * archive's end. They end before `untilFrame` where it is given, and no more is then asked of the source.
    */
   compressedFrames(
     role: Role,
     table: FrameTable,
     signal: AbortSignal,
     fromFrame?: number,
+    untilFrame?: number,
   ): AsyncIterable<CompressedFrame>;
 }
 
@@ -61,8 +62,8 @@ export async function openBundle(
     layout,
     image: (role) => imageIn(manifest, role),
     frameTable: (role, abort) => readFrameTable(source, layout, imageIn(manifest, role), abort),
-    compressedFrames: (role, table, abort, fromFrame = 0) =>
-      readFrames(source, layout, imageIn(manifest, role), table, fromFrame, abort),
+    compressedFrames: (role, table, abort, from = 0, until = table.count) =>
+      readFrames(source, layout, imageIn(manifest, role), table, { from, until }, abort),
   };
 }
 
@@ -139,16 +140,18 @@ async function* readFrames(
   layout: Layout,
   image: Image,
   table: FrameTable,
-  fromFrame: number,
+  { from, until }: Readonly<{ from: number; until: number }>,
   signal: AbortSignal,
 ): AsyncGenerator<CompressedFrame> {
   const entry = entryOf(layout, image.role, 'blob');
   const last = layout.entries.at(-1) === entry;
-  const start = fromFrame === 0 ? entry.header : entry.offset + (table.offsets[fromFrame] ?? entry.size);
-  await using cursor = createCursor(source, start, last ? layout.size : entry.end, signal);
-  if (fromFrame === 0) await expectHeader(cursor, entry, source);
-  for (let index = fromFrame; index < table.count; index += 1) yield await nextFrame(cursor, image, table, index);
-  await expectZeros(cursor, tarPadding(entry.size) + (last ? TAR_END : 0), source);
+  const isWhole = until === table.count;
+  const start = from === 0 ? entry.header : entry.offset + (table.offsets[from] ?? entry.size);
+  const end = isWhole ? (last ? layout.size : entry.end) : entry.offset + (table.offsets[until] ?? entry.size);
+  await using cursor = createCursor(source, start, end, signal);
+  if (from === 0) await expectHeader(cursor, entry, source);
+  for (let index = from; index < until; index += 1) yield await nextFrame(cursor, image, table, index);
+  if (isWhole) await expectZeros(cursor, tarPadding(entry.size) + (last ? TAR_END : 0), source);
 }
 
 async function nextFrame(cursor: Cursor, image: Image, table: FrameTable, index: number): Promise<CompressedFrame> {

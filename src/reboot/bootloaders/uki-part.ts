@@ -21,11 +21,12 @@ export type UkiPart = FileReader &
 
 type LoggedEsp = Esp & Readonly<{ log: Log }>;
 
-/** What an earlier attempt has put together of that version, or nothing yet. Parts of other versions are removed. */
-export async function openUkiPart(esp: LoggedEsp, version: Version): Promise<UkiPart> {
+/** What an earlier attempt has put together of that version, or nothing yet. Other parts, and one that is too long, are removed. */
+export async function openUkiPart(esp: LoggedEsp, version: Version, size: number): Promise<UkiPart> {
   const name = formatPartName(esp.product, version);
   const parts = await listParts(esp);
-  const others = parts.filter(({ file }) => file !== name);
+  const isUsable = (part: (typeof parts)[number]): boolean => part.file === name && part.size <= size;
+  const others = parts.filter((part) => !isUsable(part));
   if (others.length > 0) await removeEntries(esp, others);
   const dir = entriesDir(esp);
   const path = join(dir, name);
@@ -33,7 +34,7 @@ export async function openUkiPart(esp: LoggedEsp, version: Version): Promise<Uki
   let isDirty = false;
   await esp.files.makeDir(dir);
   return {
-    ...readerOf(esp, path, parts.find(({ file }) => file === name)?.size ?? 0),
+    ...readerOf(esp, path, parts.find(isUsable)?.size ?? 0),
     write: async (offset, bytes) => {
       isDirty = true;
       await writePart(path, offset, bytes).catch((cause: unknown) => {

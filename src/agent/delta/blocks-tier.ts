@@ -1,0 +1,113 @@
+/** The blocks tier: what the running system has is copied, what it lacks is fetched, by an index that fits any old version. */
+
+import { hash } from 'node:crypto';
+import { type BlocksHead, parseBlocksHead } from '../../bundle/delta/blocks-head.ts';
+import { addLeaves, type BlocksPlan, knownLeaves, planBlocks } from '../../bundle/delta/blocks-plan.ts';
+import { type BlockSet, blockSet } from '../../bundle/delta/copy.ts';
+import { lookup, SHORT, sameShort, shorten } from '../../bundle/delta/short-leaves.ts';
+import { frameCount } from '../../bundle/frames.ts';
+import { BLOCK } from '../../bundle/verity.ts';
+import type { Extent } from '../../bundle/volume.ts';
+import { UpdateError } from '../../errors.ts';
+import { type Assembly, writeSame } from './assembly.ts';
+import { copyBlocks } from './copying.ts';
+import { bundleFrames, fetchFrames, framesHolding, placeMissing } from './frames.ts';
+import { begin, type DeltaJob, leavesName, readHead } from './job.ts';
+import { readStanding } from './target-volume.ts';
+
+/** Ends with every block of the release in its place. */
+export async function assembleFromBlocks(job: DeltaJob): Promise<void> {
+  const { volume, old, slot, uki, delta, pool, log, signal } = job;
+  const head = parseBlocksHead(await readHead(job), volume);
+  if (head.fileSize !== delta.size)
+    throw new UpdateError('delta-invalid', `The head is of a file of ${head.fileSize} bytes, not ${delta.size}.`);
+  const progress = (done: number, total: number): void => job.told('check', done * BLOCK, total * BLOCK);
+  const place = { volume, salt: old.salt, ...slot, ...(uki ? { uki } : {}) };
+  const standing = await readStanding({ ...place, pool, signal, progress });
+  const standingShorts = shorten(standing.leaves);
+  const shorts = await allLeaves(job, head, standingShorts);
+  const kept = await standing.prove(alike(standingShorts, shorts, volume.blocks));
+  const input = { head, shorts, volume, manifest: job.bundle.manifest };
+  const plan = planBlocks({ ...input, old: lookup(old.shorts), kept });
+  tellPrice(job, head, plan);
+  const assembly = await begin(job, kept);
+  for (const extent of plan.zeros) await writeZeros(assembly, extent);
+  const copying = { copies: plan.copies, reader: old.reader, shorts, by: 'to' as const, salt: old.salt };
+  job.tally.copied = (await copyBlocks({ ...copying, assembly, pool, log, signal })) * BLOCK;
+  // Planned anew without the old system: what was damaged there is among what is missing now.
+  await fetchMissing(job, head, planBlocks({ ...input, old: undefined, kept: assembly.present }), assembly);
+  await assembly.finish();
+}
+
+/** The short leaves of the whole release: those that other slots have, from there; the others from the cache or the server. */
+async function allLeaves(job: DeltaJob, head: BlocksHead, standing: Uint8Array): Promise<Uint8Array> {
+  const { delta, file, old, cache, fetchRanges, signal } = job;
+  const cached = await cache.load(leavesName(delta.head));
+  if (cached && hash('sha256', cached, 'buffer').equals(head.leavesSha256)) return cached;
+  const { shorts, unknown } = knownLeaves(head, old.shorts, standing);
+  const ranges = unknown.map(({ first, count }) => ({
+    start: head.size + first * SHORT,
+    end: head.size + (first + count) * SHORT,
+  }));
+  const extentOf = (range: number): Extent => unknown[range] ?? { first: 0, count: 0 };
+  const check = (range: number, bytes: Uint8Array): void => addLeaves(head, shorts, extentOf(range), bytes);
+  for await (const { range, bytes } of fetchRanges(file.mirrors, ranges, { signal, check })) check(range, bytes);
+  if (unknown.length > 0) await cache.save(leavesName(delta.head), shorts);
+  return shorts;
+}
+
+/** Blocks that may lie right already. */
+function alike(standing: Uint8Array, wanted: Uint8Array, blocks: number): BlockSet {
+  const set = blockSet(blocks);
+  for (let block = 0; block < blocks; block += 1) if (sameShort(standing, block, wanted, block)) set.add(block);
+  return set;
+}
+
+/** A host that has next to nothing of the release is better served by the full image. */
+function tellPrice({ bundle, fullSize, planned }: DeltaJob, { frames }: BlocksHead, plan: BlocksPlan): void {
+  const news = plan.frames.reduce((sum, at) => sum + (frames.offsets[at + 1] ?? 0) - (frames.offsets[at] ?? 0), 0);
+  const rest = plan.rest.reduce((sum, { role }) => {
+    const image = bundle.image(role);
+    return sum + image.blob.size / frameCount(image);
+  }, 0);
+  const bytes = Math.round(news + rest);
+  planned(bytes);
+  if (bytes >= fullSize)
+    throw new UpdateError('delta-unsupported', `Blocks would take ${bytes} bytes, the full image ${fullSize}.`);
+}
+
+async function writeZeros(assembly: Assembly, { first, count }: Extent): Promise<void> {
+  for (let done = 0; done < count; done += ZEROS) {
+    const part = Math.min(ZEROS, count - done);
+    await assembly.write(first + done, new Uint8Array(part * BLOCK));
+  }
+}
+
+async function fetchMissing(job: DeltaJob, head: BlocksHead, plan: BlocksPlan, assembly: Assembly): Promise<void> {
+  const { bundle, bundleFile, volume, signal } = job;
+  const { frames, news } = head;
+  const wanted = plan.frames.map((at) => ({
+    range: { start: frames.offsets[at] ?? 0, end: frames.offsets[at + 1] ?? 0 },
+    sha256: frames.sha256(at),
+    offset: (frames.firsts[at] ?? 0) * BLOCK,
+    plainSize: ((frames.firsts[at + 1] ?? 0) - (frames.firsts[at] ?? 0)) * BLOCK,
+  }));
+  await fetchFrames(job, wanted, ({ offset, bytes }) =>
+    writeSame(assembly, bytes, (index) => plan.places(news[offset / BLOCK + index] ?? 0)),
+  );
+  const fromBundle = { ...job, file: bundleFile };
+  const rest = await bundleFrames(bundle, volume, plan.rest, signal);
+  await fetchFrames(fromBundle, rest, ({ offset, bytes }) =>
+    writeSame(assembly, bytes, (index) => plan.places(offset / BLOCK + index)),
+  );
+  // What damaged frames should have brought.
+  const left = framesHolding(bundle, volume, assembly.present.missingRuns());
+  const last = await bundleFrames(bundle, volume, left, signal);
+  await fetchFrames(fromBundle, last, (run) => placeMissing(assembly, volume, run));
+  if (assembly.present.count === volume.blocks) return;
+  await assembly.flush();
+  throw new UpdateError('delta-mismatch', `${volume.blocks - assembly.present.count} blocks could not be fetched.`);
+}
+
+/** Blocks of zeros that are written at once. */
+const ZEROS = 128;

@@ -1,0 +1,175 @@
+/** The patch tier: a file made for exactly the version that runs here, read in one go. */
+
+import { hash } from 'node:crypto';
+import { type Cursor, createCursor } from '../../bundle/cursor.ts';
+import { type BlockSet, blockSet, type Copy, extentsWhere } from '../../bundle/delta/copy.ts';
+import { unpackSegment } from '../../bundle/delta/patch-decode.ts';
+import { blocksIn, type PatchHead, type PatchSegment, parsePatchHead } from '../../bundle/delta/patch-head.ts';
+import { sameShort, shorten } from '../../bundle/delta/short-leaves.ts';
+import { BLOCK, DIGEST } from '../../bundle/verity.ts';
+import type { BlockReader } from '../../bundle/volume.ts';
+import { asUpdateError, UpdateError } from '../../errors.ts';
+import { type Assembly, writeMissing } from './assembly.ts';
+import { copyBlocks } from './copying.ts';
+import { begin, type DeltaJob, readHead } from './job.ts';
+import { readStanding } from './target-volume.ts';
+
+/** Ends with every block of the release in its place, or with `delta-mismatch` and all but the damaged ones there. */
+export async function assembleFromPatch(job: DeltaJob): Promise<void> {
+  const { volume, old, delta, pool, log, signal } = job;
+  const patch = parsePatchHead(await readHead(job), old.volume, volume, delta.size);
+  const kept = await keptBlocks(job, patch);
+  const needed = patch.segments.filter((segment) => isNeeded(segment, kept));
+  job.planned(needed.reduce((sum, { packedSize }) => sum + packedSize, 0));
+  const assembly = await begin(job, kept);
+  const copying = { reader: old.reader, shorts: old.shorts, by: 'from' as const, salt: old.salt };
+  const copies = missingCopies(patch.copies, assembly.present);
+  job.tally.copied = (await copyBlocks({ ...copying, copies, assembly, pool, log, signal })) * BLOCK;
+  for (const run of runsOf(needed)) await applyRun(job, assembly, run);
+  await assembly.flush();
+  const missing = volume.blocks - assembly.present.count;
+  if (missing > 0) throw new UpdateError('delta-mismatch', `The patch has left ${missing} blocks out.`);
+  await assembly.finish();
+}
+
+/** What an earlier attempt has written: whole segments, and copies block by block. */
+async function keptBlocks(job: DeltaJob, { copies, segments }: PatchHead): Promise<BlockSet> {
+  const { volume, old, slot, uki, pool, signal } = job;
+  const progress = (done: number, total: number): void => job.told('check', done * BLOCK, total * BLOCK);
+  const place = { volume, salt: old.salt, ...slot, ...(uki ? { uki } : {}) };
+  const standing = await readStanding({ ...place, pool, signal, progress });
+  const { leaves } = standing;
+  const wanted = blockSet(volume.blocks);
+  const shorts = shorten(leaves);
+  for (const { to, from, count } of copies)
+    for (let block = 0; block < count; block += 1)
+      if (sameShort(shorts, to + block, old.shorts, from + block)) wanted.add(to + block);
+  for (const segment of segments) {
+    const made = Buffer.concat(segment.to.map(({ first, count }) => slice(leaves, first, count)));
+    if (!isChecked(segment, made)) continue;
+    for (const { first, count } of segment.to) wanted.addRange(first, count);
+    for (const { to, from, count } of segment.also)
+      for (let block = 0; block < count; block += 1)
+        if (
+          made
+            .subarray((from + block) * DIGEST)
+            .subarray(0, DIGEST)
+            .equals(slice(leaves, to + block, 1))
+        )
+          wanted.add(to + block);
+  }
+  return standing.prove(wanted);
+}
+
+const slice = (leaves: Uint8Array, first: number, count: number): Uint8Array =>
+  leaves.subarray(first * DIGEST, (first + count) * DIGEST);
+
+const isChecked = ({ check }: PatchSegment, leaves: Uint8Array): boolean =>
+  hash('sha256', leaves, 'buffer').subarray(0, check.length).equals(check);
+
+const isNeeded = ({ to, also }: PatchSegment, { has }: BlockSet): boolean =>
+  [...to, ...also.map(({ to: first, count }) => ({ first, count }))].some(({ first, count }) => {
+    for (let block = first; block < first + count; block += 1) if (!has(block)) return true;
+    return false;
+  });
+
+/** What is not there yet of these copies. */
+function* missingCopies(copies: readonly Copy[], present: BlockSet): Generator<Copy> {
+  for (const { to, from, count } of copies)
+    for (const { first, count: part } of extentsWhere(count, (block) => !present.has(to + block)))
+      yield { to: to + first, from: from + first, count: part };
+}
+
+/** Segments that are read in one go: what lies between two of them is not worth a new request. */
+function* runsOf(segments: readonly PatchSegment[]): Generator<readonly PatchSegment[]> {
+  let run: PatchSegment[] = [];
+  for (const segment of segments) {
+    const last = run.at(-1);
+    if (last && segment.offset - last.offset - last.packedSize > GAP) {
+      yield run;
+      run = [];
+    }
+    run.push(segment);
+  }
+  if (run.length > 0) yield run;
+}
+
+type Made = Readonly<{ segment: PatchSegment; plain: Promise<Uint8Array> }>;
+
+async function applyRun(job: DeltaJob, assembly: Assembly, run: readonly PatchSegment[]): Promise<void> {
+  const { file, old, signal } = job;
+  const last = run.at(-1);
+  const start = run[0]?.offset ?? 0;
+  await using cursor = createCursor(file.source, start, last ? last.offset + last.packedSize : start, signal);
+  const damage = createDamage(job);
+  const making: Made[] = [];
+  for (const segment of run) {
+    const packed = await packedOf(cursor, segment);
+    // One dictionary at a time: what the reader gives is valid until it is asked again.
+    const dictionary = await readDictionary(old.reader, segment).catch((error: unknown) => damage.note(segment, error));
+    if (dictionary) {
+      const plain = unpackSegment(segment, packed, dictionary);
+      plain.catch(() => undefined);
+      making.push({ segment, plain });
+    }
+    if (making.length === IN_FLIGHT) await place(job, assembly, damage, making.shift());
+  }
+  while (making.length > 0) await place(job, assembly, damage, making.shift());
+  damage.tell();
+}
+
+async function packedOf(cursor: Cursor, { offset, packedSize }: PatchSegment): Promise<Uint8Array> {
+  await cursor.take(offset - cursor.offset);
+  return cursor.copy(packedSize);
+}
+
+async function readDictionary(reader: BlockReader, { dictionary }: PatchSegment): Promise<Uint8Array> {
+  const bytes = new Uint8Array(blocksIn(dictionary) * BLOCK);
+  let at = 0;
+  for (const { first, count } of dictionary) {
+    bytes.set(await reader.read(first, count), at);
+    at += count * BLOCK;
+  }
+  return bytes;
+}
+
+async function place(job: DeltaJob, assembly: Assembly, damage: Damage, made: Made | undefined): Promise<void> {
+  if (!made) return;
+  const { segment } = made;
+  job.signal.throwIfAborted();
+  const plain = await made.plain.catch((error: unknown) => damage.note(segment, error));
+  if (!plain) return;
+  if (!isChecked(segment, await job.pool.digests(job.old.salt, plain))) return void damage.note(segment, WRONG);
+  let at = 0;
+  for (const { first, count } of segment.to) {
+    await writeMissing(assembly, first, plain.subarray(at * BLOCK, (at + count) * BLOCK));
+    at += count;
+  }
+  for (const { to, from, count } of segment.also)
+    await writeMissing(assembly, to, plain.subarray(from * BLOCK, (from + count) * BLOCK));
+}
+
+/** A segment whose dictionary or bytes are damaged is left to the next tier; when most are, the rest is not worth reading. */
+type Damage = Readonly<{ note(segment: PatchSegment, error: unknown): undefined; tell(): void }>;
+
+function createDamage({ log }: DeltaJob): Damage {
+  let count = 0;
+  let first: Readonly<{ block: number | undefined; reason: string }> | undefined;
+  return {
+    note: (segment, error) => {
+      const reason = asUpdateError(error).message;
+      count += 1;
+      first ??= { block: segment.to[0]?.first, reason };
+      if (count > MOST_DAMAGED) throw new UpdateError('delta-mismatch', `${count} segments are damaged: ${reason}`);
+      return undefined;
+    },
+    tell: () => {
+      if (first) log.warn({ segments: count, ...first }, 'segments of the patch are left to the next tier');
+    },
+  };
+}
+
+const WRONG = new UpdateError('delta-mismatch', 'A segment does not make the promised blocks.');
+const IN_FLIGHT = 3;
+const MOST_DAMAGED = 32;
+const GAP = 64 * 1024;

@@ -1,0 +1,42 @@
+/** What putting a release together from the running system needs of the host. */
+
+import type { ByteSource } from '../../bundle/byte-source.ts';
+import type { Sha256, Version } from '../../model.ts';
+import type { IncomingUki } from '../../reboot/bootloaders/esp-writing.ts';
+import type { UkiPart } from '../../reboot/bootloaders/uki-part.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { RangePiece } from '../../system/http-ranges.ts';
+import type { RangeSource } from '../../system/mirrors.ts';
+import type { ByteRange } from '../../system/range-plan.ts';
+import type { DeltaCache } from './cache.ts';
+import type { RunningSystem } from './running-system.ts';
+
+/** A delta that signed metadata names. `from` is there for a patch. */
+export type TrustedDelta = Readonly<{
+  kind: 'blocks' | 'patch';
+  path: string;
+  size: number;
+  sha256: Sha256;
+  head: Readonly<{ size: number; sha256: Sha256 }>;
+  from?: Readonly<{ version: Version; rootHash: Sha256; uki?: Sha256 }>;
+}>;
+
+/** A delta file, or a bundle, wherever it lies: to be read in one go from `source`, or by ranges from its mirrors. */
+export type RemoteFile = Readonly<{ source: ByteSource; mirrors: readonly RangeSource[] }> & Partial<AsyncDisposable>;
+
+/** The ranges, each whole and once, in any order. What `check` throws for is asked of other mirrors, and thrown if none has better. */
+export type FetchRanges = (
+  mirrors: readonly RangeSource[],
+  ranges: readonly ByteRange[],
+  options: Readonly<{ signal: AbortSignal; check?: (range: number, bytes: Uint8Array) => void }>,
+) => AsyncIterable<RangePiece>;
+
+export type DeltaWorld = Readonly<{
+  openRunning(): Promise<RunningSystem | undefined>;
+  openUkiPart(version: Version, size: number): Promise<UkiPart>;
+  adoptUki(uki: IncomingUki): Promise<boolean>;
+  removeUkiParts(): Promise<void>;
+  fetchRanges: FetchRanges;
+  cache: DeltaCache;
+  clock: Pick<Clock, 'monotonicMs'>;
+}>;
