@@ -19,11 +19,18 @@ export async function* compressFrames(
   signal: AbortSignal,
 ): AsyncGenerator<PackedFrame> {
   const image = { size: source.size, frameSize };
-  const waiting: Promise<PackedFrame>[] = [];
   await using cursor = createCursor(source, 0, source.size, signal);
+  const plains = async function* (): AsyncGenerator<Uint8Array> {
+    for (let index = 0; index < frameCount(image); index += 1) yield await cursor.copy(plainSizeOf(image, index));
+  };
+  yield* compressAll(plains(), level);
+}
+
+/** A frame of each of these, in order. */
+export async function* compressAll(plains: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<PackedFrame> {
+  const waiting: Promise<PackedFrame>[] = [];
   try {
-    for (let index = 0; index < frameCount(image); index += 1) {
-      const plain = await cursor.copy(plainSizeOf(image, index));
+    for await (const plain of plains) {
       waiting.push(compress(plain, level));
       if (waiting.length === IN_FLIGHT) yield await (waiting.shift() as Promise<PackedFrame>);
     }

@@ -38,8 +38,11 @@ export type HeadParts = Readonly<{
   groups: Groups;
   leavesSha256: Uint8Array;
   news: Uint32Array;
-  frames: readonly Readonly<{ blocks: number; packedSize: number; sha256: Uint8Array }>[];
+  frames: readonly NewsFrame[];
 }>;
+
+/** A frame of the news: its blocks, and size and SHA-256 of its packed bytes. */
+export type NewsFrame = Readonly<{ blocks: number; packedSize: number; sha256: Uint8Array }>;
 
 /** The bytes of a head: the same for the same parts. */
 export function serializeBlocksHead({ groups, leavesSha256, news, frames }: HeadParts): Uint8Array {
@@ -67,6 +70,8 @@ export function parseBlocksHead(bytes: Uint8Array, volume: Volume): BlocksHead {
   const blocks = input.u32();
   if (blocks !== volume.blocks) throw invalid(`it is for ${blocks} blocks; the release has ${volume.blocks}`);
   const [groupCount, frameCount, runCount] = [input.u32(), input.u32(), input.u32()];
+  for (const count of [groupCount, frameCount, runCount])
+    if (count > blocks) throw invalid(`it claims ${count} parts of ${blocks} blocks`);
   const leavesSha256 = input.bytes(DIGEST);
   const groups = readGroups(input, groupCount, blocks);
   const frames = readFrames(input, frameCount, bytes.length + blocks * SHORT);

@@ -57,8 +57,11 @@ export function lookup(shorts: Uint8Array, among?: Uint32Array): ShortLookup {
 /** Places for each entry, before the next power of two: 6 to 12 bytes a block in all. */
 const SPARSE = 1.5;
 
-const spread = (shorts: Uint8Array, index: number): number =>
-  word(shorts, index * SHORT) ^ Math.imul(word(shorts, index * SHORT + SHORT / 2), 0x9e3779b1);
+function spread(shorts: Uint8Array, index: number): number {
+  const at = index * SHORT;
+  const mixed = Math.imul(word(shorts, at) ^ Math.imul(word(shorts, at + SHORT / 2), 0x85ebca6b), 0x9e3779b1);
+  return mixed ^ (mixed >>> 15);
+}
 
 const word = (bytes: Uint8Array, at: number): number =>
   (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24);

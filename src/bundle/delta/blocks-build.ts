@@ -1,0 +1,65 @@
+/** Builds a blocks file: it serves a host on any old version, and hosts on those that the publisher knows with the fewest bytes. */
+
+import { hash } from 'node:crypto';
+import { createScratch } from '../../system/scratch.ts';
+import { rootOf } from '../manifest.ts';
+import { BLOCK, blockDigests, DIGEST } from '../verity.ts';
+import { serializeBlocksHead } from './blocks-head.ts';
+import { chooseNews, packNews } from './blocks-news.ts';
+import { type BuiltDelta, type DeltaOutput, writeDelta } from './delta-file.ts';
+import { groupsOf } from './groups.ts';
+import { SHORT, shorten } from './short-leaves.ts';
+import type { UnpackedRelease } from './unpack.ts';
+
+export type BlocksOptions = Readonly<{
+  signal: AbortSignal;
+  /** Bytes of the news compressed so far, of how many. */
+  progress?: (done: number, total: number) => void;
+  level?: number;
+  /** Makes the short leaf of a leaf: a test gives two different leaves the same one. */
+  digest?: (leaf: Uint8Array) => Uint8Array;
+}>;
+
+/**
+ * Writes the blocks file of `release`. `older` are the leaves of older releases with the same salt, newest first; with none, the
+ * file has no news, and what a host lacks comes out of the bundle. The same input gives the same bytes.
+ */
+export async function buildBlocks(
+  release: Omit<UnpackedRelease, keyof AsyncDisposable>,
+  older: readonly Uint8Array[],
+  out: DeltaOutput,
+  { signal, progress, level = NEWS_LEVEL, digest }: BlocksOptions,
+): Promise<BuiltDelta> {
+  const short = digest === undefined ? shorten : shortenWith(digest);
+  const shorts = short(release.leaves);
+  const news = chooseNews(shorts, older.map(short), zeroTest(release));
+  await using folder = await createScratch(out.scratch.path('news'));
+  const file = await folder.create('frames');
+  const options = { cut: NEWS_CUT, level, signal, ...(progress && { progress }) };
+  const frames = await packNews(release.blocks, news, file, options);
+  const leavesSha256 = hash('sha256', shorts, 'buffer');
+  const head = serializeBlocksHead({ groups: groupsOf(shorts), leavesSha256, news: news.blocks, frames });
+  return await writeDelta(head, [once(shorts), file.open(0, signal)], out);
+}
+
+const NEWS_CUT = { least: 64, most: 128 };
+const NEWS_LEVEL = 19;
+
+const shortenWith =
+  (digest: (leaf: Uint8Array) => Uint8Array) =>
+  (leaves: Uint8Array): Uint8Array => {
+    const shorts = new Uint8Array((leaves.length / DIGEST) * SHORT);
+    for (let at = 0; at * DIGEST < leaves.length; at += 1)
+      shorts.set(digest(leaves.subarray(at * DIGEST, (at + 1) * DIGEST)).subarray(0, SHORT), at * SHORT);
+    return shorts;
+  };
+
+/** Whether a block is nothing but zeros, as its leaf tells. */
+function zeroTest({ manifest, leaves }: Pick<UnpackedRelease, 'manifest' | 'leaves'>): (block: number) => boolean {
+  const zero = blockDigests(Buffer.from(rootOf(manifest).verity.salt, 'hex'), new Uint8Array(BLOCK));
+  return (block) => Buffer.compare(zero, leaves.subarray(block * DIGEST, (block + 1) * DIGEST)) === 0;
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
