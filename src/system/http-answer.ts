@@ -22,6 +22,17 @@ export function checkHead(head: AnswerHead, name: string, now: Date): void {
     throw new UpdateError('server-encoding', `${name} came as a multipart answer.`);
 }
 
+/** Throws if a server answers in a way that shows that it cannot send parts of files. */
+export function checkPart(head: AnswerHead, span: Span, name: string): void {
+  const total = /^bytes \*\/(\d{1,15})$/.exec(head.headers['content-range'] ?? '')?.[1];
+  const isDenied = head.statusCode === 416 && (total === undefined || Number(total) === span.total);
+  if (head.statusCode === 200 || isDenied)
+    throw new UpdateError(
+      'server-no-ranges',
+      `${name}: the server answers ${head.statusCode} to a request for bytes ${span.offset}-${span.end - 1}.`,
+    );
+}
+
 /** How many bytes to throw away before the span begins: 0 for a proper 206, the offset when the whole file comes. */
 export function bytesToSkip(head: AnswerHead, span: Span, ranged: boolean, name: string): number {
   if (head.statusCode === 206) {

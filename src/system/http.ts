@@ -5,9 +5,10 @@ import https from 'node:https';
 import got, { type Got, type Request, type Response } from 'got';
 import { UpdateError } from '../errors.ts';
 import type { Clock } from './clock.ts';
-import { announcedLength, bytesToSkip, checkHead, redactUrl } from './http-answer.ts';
+import { announcedLength, bytesToSkip, checkHead, checkPart, redactUrl } from './http-answer.ts';
 import { connectionFailure } from './http-failure.ts';
 import { type Patience, watchOver } from './http-patience.ts';
+import type { RateLimit } from './rate-limit.ts';
 
 export type HttpOptions = Readonly<{
   /** `http://[user:password@]host:port`; nothing is read from the environment. */
@@ -23,6 +24,10 @@ export type HttpOptions = Readonly<{
   maxSkipBytes?: number;
   userAgent: string;
   clock: Clock;
+  /** How fast large files may come. */
+  rateLimit?: RateLimit;
+  /** Told of every request and of all bytes of every body as they come. */
+  counted?(more: Readonly<{ requests: number; bytes: number }>): void;
 }>;
 
 export interface Http {
@@ -31,10 +36,19 @@ export interface Http {
     url: string,
     options: Readonly<{ maxBytes: number; totalTimeoutMs: number; signal: AbortSignal }>,
   ): Promise<Uint8Array>;
-  /** The bytes of a large file from `offset` up to `end`; `expectedTotal` is the file's signed size. */
+  /**
+   * The bytes of a large file from `offset` up to `end`; `expectedTotal` is the file's signed size. With `partsOnly` a server that
+   * sends the whole file instead of a part is refused.
+   */
   openBytes(
     url: string,
-    options: Readonly<{ offset: number; end?: number; expectedTotal: number; signal: AbortSignal }>,
+    options: Readonly<{
+      offset: number;
+      end?: number;
+      expectedTotal: number;
+      partsOnly?: boolean;
+      signal: AbortSignal;
+    }>,
   ): AsyncIterable<Uint8Array>;
 }
 
@@ -78,6 +92,7 @@ async function fetchBytes(client: Got, options: HttpOptions, url: string, reques
   let size = 0;
   const patience = { idleMs: options.idleTimeoutMs, totalMs: request.totalTimeoutMs };
   for await (const chunk of exchange(client, options, url, {}, patience, request.signal, (answer) => {
+    checkHead(answer, name, options.clock.now());
     if (answer.statusCode === 206) throw new UpdateError('server-protocol', `${name}: a part came uninvited.`);
     if ((announcedLength(answer) ?? 0) > request.maxBytes) throw tooMuch(name, request.maxBytes);
   })) {
@@ -104,6 +119,8 @@ async function* openBytes(
   let left = end - offset;
   let [isMore, isOpenEnded] = [false, false];
   const judge = (answer: Response): void => {
+    if (ranged && request.partsOnly === true) checkPart(answer, { offset, end, total }, name);
+    checkHead(answer, name, options.clock.now());
     isMore = answer.statusCode === 200 && end < total;
     isOpenEnded = announcedLength(answer) === undefined;
     skip = bytesToSkip(answer, { offset, end, total }, ranged, name);
@@ -111,6 +128,7 @@ async function* openBytes(
       throw new UpdateError('server-no-ranges', `${name}: the whole file came instead of its end from byte ${offset}.`);
   };
   for await (const chunk of exchange(client, options, url, headers, patience, request.signal, judge)) {
+    await options.rateLimit?.take(chunk.length, request.signal);
     const wanted = chunk.subarray(Math.min(skip, chunk.length));
     skip -= chunk.length - wanted.length;
     if (wanted.length > left && !isMore) throw tooMuch(name, end);
@@ -137,6 +155,7 @@ async function* exchange(
   checkUrl(url);
   signal.throwIfAborted();
   const { clock } = options;
+  options.counted?.({ requests: 1, bytes: 0 });
   const stream = client.stream(url, { headers });
   const ending: { error?: unknown } = {};
   const end = (error: unknown): void => {
@@ -148,10 +167,10 @@ async function* exchange(
   using watch = watchOver(clock, { ...patience, headMs: options.connectTimeoutMs + options.idleTimeoutMs }, name, end);
   try {
     const answer = await headOf(stream);
-    checkHead(answer, name, clock.now());
     judge(answer);
     watch.waiting();
     for await (const chunk of stream) {
+      options.counted?.({ requests: 0, bytes: chunk.length });
       watch.received(chunk.length);
       yield chunk;
       watch.waiting();

@@ -74,3 +74,31 @@ export function rangeOf(request: string, total: number): [number, number] {
   const match = /^range: bytes=(\d+)-(\d+)\r$/im.exec(request);
   return match ? [Number(match[1]), Number(match[2]) + 1] : [0, total];
 }
+
+/** A well-behaved answer with a whole file or the part that is asked for; the connection stays open. */
+export const serving =
+  (file: Uint8Array): Script =>
+  (socket, request) => {
+    const [start, end] = rangeOf(request, file.length);
+    const isPart = /^range:/im.test(request);
+    const range = isPart ? `Content-Range: bytes ${start}-${end - 1}/${file.length}\r\n` : '';
+    const status = isPart ? '206 Partial Content' : '200 OK';
+    socket.cork();
+    socket.write(`HTTP/1.1 ${status}\r\n${range}Content-Length: ${end - start}\r\n\r\n`);
+    socket.write(file.subarray(start, end));
+    socket.uncork();
+  };
+
+/** The head of a proper answer and only the first `length` bytes of its body; then the connection breaks. */
+export const breaking =
+  (file: Uint8Array, length: number): Script =>
+  (socket, request) => {
+    const [start, end] = rangeOf(request, file.length);
+    const range = `Content-Range: bytes ${start}-${end - 1}/${file.length}`;
+    socket.write(`HTTP/1.1 206 Partial Content\r\n${range}\r\nContent-Length: ${end - start}\r\n\r\n`);
+    socket.write(file.subarray(start, Math.min(end, start + length)), () => socket.resetAndDestroy());
+  };
+
+/** The parts that were asked for, as `first-last`, in the order in which they came. */
+export const partsOf = (requests: readonly string[]): string[] =>
+  requests.map((request) => /^range: bytes=(\d+-\d+)\r$/im.exec(request)?.[1] ?? 'whole');
