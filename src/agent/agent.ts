@@ -10,7 +10,7 @@ import {
   type State,
   type Version,
 } from '../model.ts';
-import type { InstallRequest, ProgressStatus, Reply, Status } from '../protocol.ts';
+import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } from '../protocol.ts';
 import type { BootView } from '../reboot/bootloaders/bootloader.ts';
 import type { SystemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
@@ -45,6 +45,8 @@ export type AgentWorld = Readonly<{
   deadMan: DeadMan;
   releases: Releases;
   prepare(release: Release, target: SlotName, told: Told, signal: AbortSignal): Promise<Prepared>;
+  /** What the running or last install has fetched, copied and kept. */
+  transfer?(): TransferStatus | undefined;
   /** Reads a slot and checks it against the root hash that its boot entry names. */
   scrub(slot: SlotName, told: Told, signal: AbortSignal): Promise<void>;
   probe(signal: AbortSignal): Promise<Verdict>;
@@ -80,6 +82,8 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   let lastError: Status['lastError'];
 
   const told: Told = (phase, done, total) => {
+    // A new phase knows more of what is ahead.
+    if (progress?.phase !== phase) void tellStatus().catch(() => undefined);
     progress = { phase, done, total };
     events.tell({ event: 'progress', progress });
   };
@@ -162,6 +166,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const status = async (): Promise<Status> => {
     const view = await boot.read().catch(() => undefined);
     const facts = view && (await observe().catch(() => undefined));
+    const transfer = world.transfer?.();
     return {
       schema: 1,
       agent: world.version,
@@ -173,6 +178,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(view ? { slots: view.slots } : {}),
       ...(waitingFor === undefined ? {} : { waitingFor }),
       ...(progress ? { progress } : {}),
+      ...(transfer ? { transfer } : {}),
       ...polls.status(),
       ...(lastError ? { lastError } : {}),
       refused: await journal.refusals(),

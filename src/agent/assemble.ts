@@ -1,11 +1,14 @@
 /** Puts the agent of this host together from the configuration and the outside world. */
 
+import { join } from 'node:path';
 import { decodePool } from '../bundle/decode-pool.ts';
 import { type Config, requireSetting } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
+import type { Esp } from '../reboot/bootloaders/esp-entries.ts';
 import { checkEspRoom, putUki } from '../reboot/bootloaders/esp-writing.ts';
 import { type SystemdBoot, systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
+import { adoptUkiPart, openUki, openUkiPart, removeUkiParts } from '../reboot/bootloaders/uki-part.ts';
 import { deadMan } from '../reboot/dead-man.ts';
 import { programProbes } from '../reboot/health/programs.ts';
 import { runProbes } from '../reboot/health/run-probes.ts';
@@ -14,14 +17,19 @@ import { rebootByFirmware } from '../reboot/methods/firmware.ts';
 import type { Clock } from '../system/clock.ts';
 import { startSchedule } from '../system/cron.ts';
 import type { Exec } from '../system/exec.ts';
-import type { Files, ReadPart } from '../system/files.ts';
+import type { Files, ReadPart, WritePart } from '../system/files.ts';
 import { createHttp, type Http } from '../system/http.ts';
+import { fetchRanges } from '../system/http-ranges.ts';
 import type { Log } from '../system/log.ts';
 import { osReleaseValue } from '../system/pe.ts';
 import type { Random } from '../system/random.ts';
 import { createTrust, type Trust } from '../verify/client.ts';
 import { httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
 import { type Agent, type AgentWorld, createAgent } from './agent.ts';
+import { createDeltaCache } from './delta/cache.ts';
+import { loadRate, saveRate } from './delta/rate.ts';
+import { createTransfer, type Transfer } from './delta/transfer.ts';
+import type { DeltaWorld } from './delta/world.ts';
 import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
@@ -33,6 +41,7 @@ import { scrubSlot } from './scrub.ts';
 export type Surroundings = Readonly<{
   files: Files;
   readPart: ReadPart;
+  writePart: WritePart;
   freeSpace(dir: string): Promise<number>;
   clock: Clock;
   random: Random;
@@ -65,6 +74,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     product,
     slotOfRootHash: host.slotOfRootHash,
     readPart: world.readPart,
+    writePart: world.writePart,
     log,
   };
   const boot = systemdBoot(esp);
@@ -74,7 +84,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   const releases = createReleases({
     product,
     channel: config.repository.channel,
-    url,
+    urls: [url],
     http,
     resumption: { clock: world.clock, random: world.random },
     trust,
@@ -87,8 +97,10 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     putUki: (uki, chunks) => putUki(esp, uki, chunks),
     runningRootHash: () => boot.rootHash(host.booted),
     pool: () => decodePool({ workers: config.download.threads, entry: world.entry }),
+    delta: deltaWorld(config, world, host, esp, boot),
     log,
   };
+  let transfer: Transfer | undefined;
   const agentWorld: AgentWorld = {
     product,
     architecture: config.host.architecture ?? world.architecture,
@@ -102,7 +114,14 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     boot,
     deadMan: deadMan(files, stateDir, boot.rootHash),
     releases,
-    prepare: (release, target, told, stop) => prepareInstall({ ...installer, told }, release, target, stop),
+    prepare: async (release, target, told, stop) => {
+      const counting = createTransfer(world.clock, await loadRate(files, stateDir));
+      transfer = counting;
+      const prepared = await prepareInstall({ ...installer, transfer: counting, told }, release, target, stop);
+      const keepRate = (): Promise<void> => keptRate(files, stateDir, counting);
+      return { ...prepared, write: () => prepared.write().finally(keepRate) };
+    },
+    transfer: () => transfer?.status(),
     scrub: (slot, told, stop) => scrub(host, boot, slot, told, stop),
     probe: (stop) => probe(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec)),
@@ -123,6 +142,34 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
 }
 
 const MINUTE = 60_000;
+
+/** What it takes to make a release from the running one. */
+function deltaWorld(
+  { agent: { stateDir } }: Config,
+  { files, clock, random, log }: Surroundings,
+  host: Host,
+  esp: Esp & Readonly<{ log: Log }>,
+  boot: SystemdBoot,
+): DeltaWorld {
+  return {
+    openRunning: async () => {
+      const rootHash = await boot.rootHash(host.booted);
+      const uki = await openUki(esp, host.booted);
+      return rootHash && { rootHash, ...(await host.openForReading(host.booted)), ...(uki ? { uki } : {}) };
+    },
+    openUkiPart: (version, size) => openUkiPart(esp, version, size),
+    adoptUki: (uki) => adoptUkiPart(esp, uki),
+    removeUkiParts: () => removeUkiParts(esp),
+    fetchRanges: (mirrors, ranges, options) =>
+      fetchRanges(mirrors, ranges, { ...options, resumption: { clock, random } }),
+    cache: createDeltaCache(files, join(stateDir, 'delta'), log),
+  };
+}
+
+async function keptRate(files: Files, stateDir: string, transfer: Transfer): Promise<void> {
+  const rate = transfer.rate();
+  if (rate !== undefined) await saveRate(files, stateDir, rate);
+}
 
 /** Trust starts at the root file of the image, whatever lies in the state directory. */
 async function trustOf(

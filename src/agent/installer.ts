@@ -33,14 +33,15 @@ export interface OpenSlot extends AsyncDisposable {
 export type Phase = ProgressStatus['phase'];
 export type Told = (phase: Phase, done: number, total: number) => void;
 
+/** A release that can be read. `mirrors` are its bundle again, to be read by ranges. */
 export type FoundRelease = Readonly<{
-  source: ByteSource & Partial<AsyncDisposable>;
-  expected: ExpectedManifest;
-  /** The bundle again, to be read by ranges. */
+  source: ByteSource;
   mirrors?: readonly RangeSource[];
+  expected: ExpectedManifest;
   deltas?: readonly TrustedDelta[];
   openDelta?(delta: TrustedDelta): Promise<RemoteFile>;
-}>;
+}> &
+  Partial<AsyncDisposable>;
 
 /** What the installer is handed. */
 export type InstallerWorld = Readonly<{
@@ -69,7 +70,7 @@ export async function prepareInstall(
 ): Promise<Prepared> {
   await using held = new AsyncDisposableStack();
   const found = await world.find(release, signal);
-  held.defer(async () => found.source[Symbol.asyncDispose]?.());
+  held.defer(async () => found[Symbol.asyncDispose]?.());
   const transfer = world.transfer ?? createTransfer(STILL, undefined);
   const bundle = await openBundle(transfer.counted(found.source), found.expected, signal);
   mustBe(release, bundle.manifest);

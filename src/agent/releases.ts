@@ -1,16 +1,16 @@
 /** Where releases come from: the repository of this host, one on a stick, or a loose bundle that the repository knows. */
 
 import { join } from 'node:path';
-import type { ByteSource } from '../bundle/byte-source.ts';
 import { type ExpectedManifest, manifestIdentity } from '../bundle/reader.ts';
 import { UpdateError } from '../errors.ts';
 import type { Product, Release, Version } from '../model.ts';
-import { fileSource } from '../system/file-source.ts';
+import { type FileSource, fileSource } from '../system/file-source.ts';
 import { statOf } from '../system/files.ts';
 import type { Http } from '../system/http.ts';
-import { httpSource, type Resumption } from '../system/http-source.ts';
+import { httpSource, type Resumption, rangeSources } from '../system/http-source.ts';
 import { acceptBundle, type Trust, type TrustedRelease, type TrustedRepository } from '../verify/client.ts';
 import { dirMetadata, fileUrl, httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
+import type { RemoteFile, TrustedDelta } from './delta/world.ts';
 
 /** What an operator asked for: a version, another place, or both; neither means the channel's offer. */
 export type Asked = Readonly<{ version?: string; from?: string }>;
@@ -22,12 +22,19 @@ export interface Releases {
   open(release: Release, now: Date, signal: AbortSignal): Promise<OpenedRelease>;
 }
 
-export type OpenedRelease = Readonly<{ source: ByteSource & Partial<AsyncDisposable>; expected: ExpectedManifest }>;
+/** `mirrors` are the bundle again, each place of it by itself; deltas are opened when one of them is chosen. */
+export type OpenedRelease = RemoteFile &
+  Readonly<{
+    expected: ExpectedManifest;
+    deltas: readonly TrustedDelta[];
+    openDelta(delta: TrustedDelta): Promise<RemoteFile>;
+  }>;
 
 export type ReleasesWorld = Readonly<{
   product: Product;
   channel: string;
-  url: string;
+  /** Where the repository is, the best place first. */
+  urls: readonly [string, ...string[]];
   http: Http;
   resumption: Resumption;
   trust(fetch: MetadataFetch): Trust;
@@ -37,7 +44,7 @@ export type ReleasesWorld = Readonly<{
 export function createReleases(world: ReleasesWorld): Releases {
   const places = new Map<string, Place>();
   const refresh = (place: Place, now: Date, signal: AbortSignal): Promise<TrustedRepository> => {
-    const fetch = place.kind === 'folder' ? dirMetadata(place.path) : httpMetadata(world.http, world.url);
+    const fetch = place.kind === 'folder' ? dirMetadata(place.path) : httpMetadata(world.http, world.urls[0]);
     return world.trust(fetch).refresh(now, signal);
   };
   return {
@@ -53,7 +60,7 @@ export function createReleases(world: ReleasesWorld): Releases {
       const trusted = await refresh(place, now, signal);
       const found = trusted.releases().find((one) => one.manifest.sha256 === release.manifest);
       if (!found) throw new UpdateError('release-unknown', `The repository does not name ${release.version} any more.`);
-      return { source: await sourceOf(world, place, found), expected: found.manifest };
+      return opened(world, place, found);
     },
   };
 }
@@ -88,9 +95,33 @@ async function releaseOfBundle(trusted: TrustedRepository, path: string, signal:
   return acceptBundle(trusted, sha256);
 }
 
-function sourceOf(world: ReleasesWorld, place: Place, release: TrustedRelease): Promise<ByteSource> | ByteSource {
-  const { path, size } = release.bundle;
-  if (place.kind === 'bundle') return fileSource(place.path);
-  if (place.kind === 'folder') return fileSource(join(place.path, path));
-  return httpSource(world.http, fileUrl(world.url, path), size, world.resumption);
+async function opened(world: ReleasesWorld, place: Place, release: Deltas & TrustedRelease): Promise<OpenedRelease> {
+  const { manifest, bundle, deltas = [] } = release;
+  // Beside a loose bundle there is nothing else.
+  const isLoose = place.kind === 'bundle';
+  return {
+    ...(isLoose ? local(await fileSource(place.path)) : await fileAt(world, place, bundle)),
+    expected: manifest,
+    deltas: isLoose ? [] : deltas,
+    openDelta: (delta) => fileAt(world, place, delta),
+  };
 }
+
+type Deltas = Readonly<{ deltas?: readonly TrustedDelta[] }>;
+
+/** A file of the repository. */
+async function fileAt(
+  { http, urls, resumption }: ReleasesWorld,
+  place: Place,
+  { path, size }: Readonly<{ path: string; size: number }>,
+): Promise<RemoteFile> {
+  if (place.kind === 'folder') return local(await fileSource(join(place.path, path)));
+  const places = urls.map((url) => fileUrl(url, path));
+  return { source: httpSource(http, places, size, resumption), mirrors: rangeSources(http, places, size) };
+}
+
+const local = (file: FileSource): RemoteFile => ({
+  source: file,
+  mirrors: [file],
+  [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+});

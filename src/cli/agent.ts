@@ -3,7 +3,7 @@
 import { architectureOf } from '../agent/host.ts';
 import { runAgent } from '../agent/run.ts';
 import { loadConfig } from '../config.ts';
-import { freeSpace, readPart, statOf } from '../system/files.ts';
+import { freeSpace, readPart, statOf, writePart } from '../system/files.ts';
 import { createLog } from '../system/log.ts';
 import { processor } from '../system/process.ts';
 import type { Command } from './command.ts';
@@ -21,6 +21,7 @@ export const agent: Command = {
       ...context,
       log,
       readPart,
+      writePart,
       freeSpace,
       architecture: architectureOf(processor()),
       ...(builtAt ? { builtAt } : {}),

@@ -2,7 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Behaviour, freshStorage, liveUntilRest, makeUpdate, type Update } from '../support/simulated-host.ts';
+import {
+  type Behaviour,
+  freshStorage,
+  liveUntilRest,
+  makeDeltaUpdate,
+  makeUpdate,
+  type Update,
+} from '../support/simulated-host.ts';
 
 const LOSSES = 2;
 
@@ -14,11 +21,20 @@ async function finish(storage: ReturnType<typeof freshStorage>, update: Update):
   assert.equal(end.refused.length, update.behaviour === 'good' ? 0 : 1);
 }
 
-for (const behaviour of ['good', 'unbootable', 'unhealthy'] satisfies Behaviour[])
-  test(`a release that is ${behaviour} ends as it should after a power cut at every operation, with and without lost writes`, async (context) => {
-    const update = await makeUpdate(behaviour);
+const UPDATES: Readonly<Record<string, () => Promise<Update>>> = {
+  ...Object.fromEntries(
+    (['good', 'unbootable', 'unhealthy'] satisfies Behaviour[]).map((one) => [`that is ${one}`, () => makeUpdate(one)]),
+  ),
+  'that comes as a patch': () => makeDeltaUpdate('good', 'patch'),
+  'that comes block by block': () => makeDeltaUpdate('good', 'blocks'),
+};
+
+for (const [name, make] of Object.entries(UPDATES))
+  test(`a release ${name} ends as it should after a power cut at every operation, with and without lost writes`, async (context) => {
+    const update = await make();
     const whole = freshStorage();
     await finish(whole, update);
+    assert.equal(update.tiers[0], update.deltas?.[0]?.delta.kind ?? 'full');
     let cuts = 0;
     for (const { world, count, seed } of whole.crashStates(1, LOSSES)) {
       cuts++;

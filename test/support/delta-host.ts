@@ -142,7 +142,6 @@ function worldOf(
           connections: 2,
         }),
       cache: createDeltaCache(storage.files, STATE, log),
-      clock,
     },
     told: () => {},
     log,

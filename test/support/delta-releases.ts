@@ -35,6 +35,9 @@ export type Built = Readonly<{
   release: Release;
 }>;
 
+/** All that the builders of deltas need of a release. */
+export type Bundled = Pick<Built, 'bundle' | 'expected' | 'manifest'>;
+
 export type DeltaFile = Readonly<{ delta: TrustedDelta; bytes: Uint8Array }>;
 
 /** Blocks of a file system: `change` gives the seed of a block that is to differ from the one that its number gives, 0 for zeros. */
@@ -78,20 +81,27 @@ export async function buildRelease(version: string, root: Uint8Array, kernelBloc
 }
 
 /** The blocks file for `to`, with news for hosts on `from`. */
-export const blocksFile = (from: Built, to: Built, digest?: (leaf: Uint8Array) => Uint8Array): Promise<DeltaFile> =>
+export const blocksFile = (from: Bundled, to: Bundled, digest?: (leaf: Uint8Array) => Uint8Array): Promise<DeltaFile> =>
   build('blocks', from, to, (old, fresh, out) =>
     buildBlocks(fresh, [old.leaves], out, { signal: noSignal, level: 3, ...(digest ? { digest } : {}) }),
   );
 
 /** The patch from the one to the other. */
-export const patchFile = async (from: Built, to: Built): Promise<DeltaFile> => {
+export const patchFile = async (from: Bundled, to: Bundled): Promise<DeltaFile> => {
   const { delta, bytes } = await build('patch', from, to, (old, fresh, out) =>
     buildPatch(old, fresh, out, { signal: noSignal, level: 3 }),
   );
   const uki = imageOf(from.manifest, 'uki')?.sha256;
   return {
     bytes,
-    delta: { ...delta, from: { version: from.version, rootHash: from.rootHash, ...(uki ? { uki } : {}) } },
+    delta: {
+      ...delta,
+      from: {
+        version: from.manifest.version,
+        rootHash: rootOf(from.manifest).verity.rootHash,
+        ...(uki ? { uki } : {}),
+      },
+    },
   };
 };
 
@@ -99,14 +109,14 @@ type Unpacked = Awaited<ReturnType<typeof unpackRelease>>;
 
 async function build(
   kind: TrustedDelta['kind'],
-  from: Built,
-  to: Built,
+  from: Bundled,
+  to: Bundled,
   make: (old: Unpacked, fresh: Unpacked, out: DeltaOutput) => Promise<BuiltDelta>,
 ): Promise<DeltaFile> {
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'delta');
   await using scratch = await createScratch(path);
-  const unpacked = async ({ bundle, expected }: Built): Promise<Unpacked> =>
+  const unpacked = async ({ bundle, expected }: Bundled): Promise<Unpacked> =>
     unpackRelease(await openBundle(memorySource(bundle), expected, noSignal), directPool(), scratch, noSignal);
   await using old = await unpacked(from);
   await using fresh = await unpacked(to);

@@ -3,23 +3,16 @@
 import assert from 'node:assert/strict';
 import { createAgent } from '../../src/agent/agent.ts';
 import type { AgentView } from '../../src/agent/control.ts';
+import { createDeltaCache } from '../../src/agent/delta/cache.ts';
+import { createTransfer } from '../../src/agent/delta/transfer.ts';
+import type { TrustedDelta } from '../../src/agent/delta/world.ts';
 import { findHost } from '../../src/agent/host.ts';
 import { prepareInstall } from '../../src/agent/installer.ts';
 import { openJournal } from '../../src/agent/journal.ts';
 import { step } from '../../src/agent/loop.ts';
 import { scrubSlot } from '../../src/agent/scrub.ts';
-import { decodeFrame } from '../../src/bundle/decode.ts';
-import type { DecodePool } from '../../src/bundle/decode-pool.ts';
 import { type Manifest, manifestDigest, serializeManifest } from '../../src/bundle/manifest.ts';
-import {
-  BLOCK,
-  blockDigests,
-  createTreeBuilder,
-  saltFor,
-  superblock,
-  treeLayout,
-  treeUuid,
-} from '../../src/bundle/verity.ts';
+import { BLOCK, createTreeBuilder, saltFor, superblock, treeLayout, treeUuid } from '../../src/bundle/verity.ts';
 import type { Product, Release, Sha256, SlotName, Version } from '../../src/model.ts';
 import { readTable } from '../../src/partitions/partition-table.ts';
 import { bootedSlot, type DiskFacts } from '../../src/partitions/slots.ts';
@@ -28,10 +21,14 @@ import { counted, formatEntryName, parseEntryName } from '../../src/reboot/bootl
 import { entriesDir, readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
 import { checkEspRoom, putUki } from '../../src/reboot/bootloaders/esp-writing.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
+import { adoptUkiPart, openUki, openUkiPart, removeUkiParts } from '../../src/reboot/bootloaders/uki-part.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';
 import type { Clock } from '../../src/system/clock.ts';
+import { fetchRanges } from '../../src/system/http-ranges.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { about, bundleBytes, noSignal, someBytes } from './bundles.ts';
+import { blocksFile, type DeltaFile, patchFile } from './delta-releases.ts';
+import { directPool } from './direct-pool.ts';
 import { uki } from './esp.ts';
 import { DISK_GUID, gptDisk } from './gpt-disk.ts';
 import { RecordingDisk, type RecordingOptions } from './recording-disk.ts';
@@ -51,7 +48,16 @@ const NOW = new Date('2026-01-01T00:00:00Z');
 /** What the new release does when it is started. */
 export type Behaviour = 'good' | 'unbootable' | 'unhealthy';
 
-export type Update = Readonly<{ behaviour: Behaviour; bundle: Uint8Array; manifest: Manifest; root: Uint8Array }>;
+/** `deltas` lead from release 1 to it. */
+export type Update = Readonly<{
+  behaviour: Behaviour;
+  bundle: Uint8Array;
+  manifest: Manifest;
+  root: Uint8Array;
+  deltas?: readonly DeltaFile[];
+  /** The tiers by which it was installed so far. */
+  tiers: string[];
+}>;
 
 const rootOf = (version: string): Uint8Array => someBytes(ROOT_SIZE, version.charCodeAt(0));
 const rootHashOf = (root: Uint8Array): Sha256 => {
@@ -74,10 +80,26 @@ function treeOf(root: Uint8Array): Uint8Array {
 /** The release that the host is offered. */
 export async function makeUpdate(behaviour: Behaviour): Promise<Update> {
   const root = rootOf('2');
-  const images = { root, uki: uki('2', rootHashOf(root)) };
-  const own = { product: PRODUCT, version: '2' as Version, counter: 2 };
-  const { bytes, manifest } = await bundleBytes(images, { about: own, frameSize: 16 * KIB });
-  return { behaviour, bundle: bytes, manifest, root };
+  const { bundle, manifest } = await bundleOf('2', root);
+  return { behaviour, bundle, manifest, root, tiers: [] };
+}
+
+/** The same, as a release that shares most blocks with release 1 and is offered with a delta of this kind. */
+export async function makeDeltaUpdate(behaviour: Behaviour, kind: 'patch' | 'blocks'): Promise<Update> {
+  const root = rootOf('1');
+  const old = await bundleOf('1', root.slice());
+  root.set(rootOf('2').subarray(0, 3 * BLOCK), 6 * BLOCK);
+  root.copyWithin(0, BLOCK, 3 * BLOCK);
+  const fresh = await bundleOf('2', root);
+  const delta = await (kind === 'patch' ? patchFile(old, fresh) : blocksFile(old, fresh));
+  return { behaviour, ...fresh, root, deltas: [delta], tiers: [] };
+}
+
+async function bundleOf(version: string, root: Uint8Array) {
+  const images = { root, uki: uki(version, rootHashOf(root)) };
+  const own = { product: PRODUCT, version: version as Version, counter: Number(version) };
+  const { bytes, manifest, manifestBytes } = await bundleBytes(images, { about: own, frameSize: 16 * KIB });
+  return { bundle: bytes, manifest, expected: { sha256: manifestDigest(manifestBytes), size: manifestBytes.length } };
 }
 
 /** Storage of a host that runs release 1 from slot a, and has nothing in slot b. */
@@ -171,24 +193,51 @@ async function agentUntilRest(
       deadMan: deadMan(files, STATE, boot.rootHash),
       releases: {
         find: async () => trusted,
-        open: async () => ({ source: memorySource(update.bundle), expected }),
+        open: () => assert.fail('not asked'),
       },
-      prepare: (wanted, target, told, signal) =>
-        prepareInstall(
+      prepare: async (wanted, target, told, signal) => {
+        const transfer = createTransfer(stillClock, undefined);
+        const prepared = await prepareInstall(
           {
-            find: async () => ({ source: memorySource(update.bundle), expected }),
+            find: async () => ({ source: memorySource(update.bundle), expected, ...openDeltas(update) }),
             openSlot: host.openSlot,
             checkEspRoom: (slot, size) => checkEspRoom(esp, slot, size, 1024 * KIB),
             putUki: (incoming, chunks) => putUki(esp, incoming, chunks),
             runningRootHash: () => boot.rootHash(booted),
             pool: directPool,
+            delta: {
+              openRunning: async () => {
+                const rootHash = await boot.rootHash(booted);
+                const kernel = await openUki(esp, booted);
+                return (
+                  rootHash && { rootHash, ...(await host.openForReading(booted)), ...(kernel ? { uki: kernel } : {}) }
+                );
+              },
+              openUkiPart: (version, size) => openUkiPart(esp, version, size),
+              adoptUki: (incoming) => adoptUkiPart(esp, incoming),
+              removeUkiParts: () => removeUkiParts(esp),
+              fetchRanges: (mirrors, ranges, options) =>
+                fetchRanges(mirrors, ranges, {
+                  ...options,
+                  resumption: { clock: stillClock, random: still },
+                  connections: 1,
+                }),
+              cache: createDeltaCache(files, `${STATE}/delta`, silentLog),
+            },
+            transfer,
             told,
             log: silentLog,
           },
           wanted,
           target,
           signal,
-        ),
+        );
+        const write = async (): Promise<void> => {
+          await prepared.write();
+          update.tiers.push(transfer.status().tier);
+        };
+        return { ...prepared, write };
+      },
       scrub: async (slot, told, signal) => {
         const rootHash = await boot.rootHash(slot);
         assert.ok(rootHash);
@@ -229,15 +278,18 @@ async function agentUntilRest(
   return assert.fail('the agent never rested');
 }
 
-const stillClock: Clock = { now: () => NOW, monotonicMs: () => 0, sleep: async () => {} };
+function openDeltas({ deltas = [] }: Update) {
+  return {
+    deltas: deltas.map(({ delta }) => delta),
+    openDelta: async (delta: TrustedDelta) => {
+      const source = memorySource(deltas.find((one) => one.delta === delta)?.bytes ?? new Uint8Array());
+      return { source, mirrors: [source] };
+    },
+  };
+}
 
-const directPool = (): DecodePool => ({
-  map: async function* (jobs) {
-    for await (const { frame, check } of jobs) yield { offset: frame.offset, bytes: decodeFrame(frame, check) };
-  },
-  digests: async (salt, blocks) => blockDigests(Buffer.from(salt, 'hex'), blocks),
-  [Symbol.asyncDispose]: async () => {},
-});
+const still = { fraction: () => 0, bytes: () => new Uint8Array() };
+const stillClock: Clock = { now: () => NOW, monotonicMs: () => 0, sleep: async () => {} };
 
 async function espOf(storage: RecordingDisk) {
   const slotOfRootHash = async (rootHash: Sha256): Promise<SlotName | undefined> => {

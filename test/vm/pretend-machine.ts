@@ -13,7 +13,7 @@ import { openDiskForTable, openFreePartition, openPartitionForReading } from '..
 import type { Status } from '../../src/protocol.ts';
 import { realClock } from '../../src/system/clock.ts';
 import type { Exec } from '../../src/system/exec.ts';
-import { freeSpace, readPart, realFiles } from '../../src/system/files.ts';
+import { freeSpace, readPart, realFiles, writePart } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { realRandom } from '../../src/system/random.ts';
 import { isWhole } from './disk-image.ts';
@@ -124,6 +124,7 @@ async function agentUntilRest(options: PretendOptions, running: Running, signal:
   const agent = await assembleAgent(resolveConfig([{ path: 'demo.toml', text: configuration(options) }]), {
     files: { ...realFiles, read: (path) => (path === '/etc/os-release' ? osRelease(running) : realFiles.read(path)) },
     readPart,
+    writePart,
     freeSpace,
     clock: realClock,
     random: realRandom,

@@ -4,7 +4,6 @@ import type { ByteSource } from '../../bundle/byte-source.ts';
 import type { Sha256, Version } from '../../model.ts';
 import type { IncomingUki } from '../../reboot/bootloaders/esp-writing.ts';
 import type { UkiPart } from '../../reboot/bootloaders/uki-part.ts';
-import type { Clock } from '../../system/clock.ts';
 import type { RangePiece } from '../../system/http-ranges.ts';
 import type { RangeSource } from '../../system/mirrors.ts';
 import type { ByteRange } from '../../system/range-plan.ts';
@@ -38,5 +37,4 @@ export type DeltaWorld = Readonly<{
   removeUkiParts(): Promise<void>;
   fetchRanges: FetchRanges;
   cache: DeltaCache;
-  clock: Pick<Clock, 'monotonicMs'>;
 }>;
