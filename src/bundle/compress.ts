@@ -43,9 +43,16 @@ export async function* compressAll(plains: AsyncIterable<Uint8Array>, level: num
 /** Enough to keep every thread of the pool busy while one frame is being written. */
 const IN_FLIGHT = 16;
 
+const MIN_WINDOW_LOG = 10;
+
 const zstd = promisify(zstdCompress);
 
 async function compress(plain: Uint8Array, level: number): Promise<PackedFrame> {
-  const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_contentSizeFlag]: 1 };
+  const params = {
+    [constants.ZSTD_c_compressionLevel]: level,
+    [constants.ZSTD_c_contentSizeFlag]: 1,
+    // Low levels would take a smaller window than a large frame, which is then no single segment.
+    [constants.ZSTD_c_windowLog]: Math.max(MIN_WINDOW_LOG, Math.ceil(Math.log2(plain.length))),
+  };
   return { plain, packed: await zstd(plain, { params, pledgedSrcSize: plain.length }) };
 }

@@ -3,6 +3,7 @@
 import { hash } from 'node:crypto';
 import type { ScratchFile } from '../../system/scratch.ts';
 import { compressAll } from '../compress.ts';
+import { FRAME_LIMIT } from '../decode.ts';
 import { BLOCK } from '../verity.ts';
 import type { BlockReader } from '../volume.ts';
 import type { NewsFrame } from './blocks-head.ts';
@@ -37,11 +38,7 @@ export function chooseNews(shorts: Uint8Array, older: readonly Uint8Array[], isZ
   return { blocks: blocks.slice(0, used), starts };
 }
 
-/** How news are cut into frames, in blocks: no frame has more than `most`, and from `least` on one ends where a file does. */
-export type NewsCut = Readonly<{ least: number; most: number }>;
-
 export type NewsOptions = Readonly<{
-  cut: NewsCut;
   level: number;
   signal: AbortSignal;
   /** Bytes of the news compressed so far, of how many. */
@@ -53,11 +50,11 @@ export async function packNews(
   reader: BlockReader,
   news: News,
   file: ScratchFile,
-  { cut, level, signal, progress }: NewsOptions,
+  { level, signal, progress }: NewsOptions,
 ): Promise<NewsFrame[]> {
   const frames: NewsFrame[] = [];
   let done = 0;
-  for await (const { plain, packed } of compressAll(plainFrames(reader, news, cut), level)) {
+  for await (const { plain, packed } of compressAll(plainFrames(reader, news), level)) {
     signal.throwIfAborted();
     frames.push({
       blocks: plain.length / BLOCK,
@@ -71,38 +68,28 @@ export async function packNews(
   return frames;
 }
 
-async function* plainFrames(reader: BlockReader, news: News, { least, most }: NewsCut): AsyncGenerator<Uint8Array> {
-  const starts = new Set(news.starts);
-  let frame = new Uint8Array(most * BLOCK);
-  let used = 0;
-  for await (const { at, bytes } of newsBlocks(reader, news.blocks)) {
-    frame.set(bytes, used * BLOCK);
-    used += 1;
-    const last = at + 1 === news.blocks.length || starts.has(at + 1);
-    if (!last && used < most && (used < least || !endsFile(bytes))) continue;
-    yield frame.subarray(0, used * BLOCK);
-    // The one before is still being compressed.
-    frame = new Uint8Array(most * BLOCK);
-    used = 0;
-  }
+async function* plainFrames(reader: BlockReader, { blocks, starts }: News): AsyncGenerator<Uint8Array> {
+  const ends = [...starts.slice(1), blocks.length];
+  for (const [index, start] of starts.entries())
+    for (let at = start, end = ends[index] ?? start; at < end; at += FRAME_BLOCKS)
+      yield await newsAt(reader, blocks.subarray(at, Math.min(at + FRAME_BLOCKS, end)));
 }
 
-async function* newsBlocks(
-  reader: BlockReader,
-  blocks: Uint32Array,
-): AsyncGenerator<Readonly<{ at: number; bytes: Uint8Array }>> {
+/** The plain bytes of these blocks, read in as few pieces as they lie in. */
+async function newsAt(reader: BlockReader, blocks: Uint32Array): Promise<Uint8Array> {
+  const plain = new Uint8Array(blocks.length * BLOCK);
   for (let at = 0; at < blocks.length; ) {
     const first = blocks[at] ?? 0;
     let count = 1;
-    while (count < READ_BLOCKS && blocks[at + count] === first + count) count += 1;
-    const bytes = await reader.read(first, count);
-    for (let n = 0; n < count; n += 1) yield { at: at + n, bytes: bytes.subarray(n * BLOCK, (n + 1) * BLOCK) };
+    while (blocks[at + count] === first + count) count += 1;
+    plain.set(await reader.read(first, count), at * BLOCK);
     at += count;
   }
+  return plain;
 }
 
-/** The last block of a file is filled up with zeros. */
-const endsFile = (block: Uint8Array): boolean => block.subarray(-TAIL).every((byte) => byte === 0);
-
-const TAIL = 16;
-const READ_BLOCKS = 64;
+/**
+ * The largest frames there are. Measured on a point release: 1 % fewer bytes than frames of half that, 3 % fewer than frames of a
+ * quarter; ending frames where files end gains nothing.
+ */
+const FRAME_BLOCKS = FRAME_LIMIT / BLOCK;

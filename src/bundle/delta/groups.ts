@@ -28,9 +28,12 @@ export function groupsOf(shorts: Uint8Array): Groups {
 export const groupDigest = (shorts: Uint8Array, first: number, end: number): Uint8Array =>
   hash('sha256', shorts.subarray(first * SHORT, end * SHORT), 'buffer').subarray(0, SHORT);
 
-/** The shortest group bounds how many there are where equal leaves follow one another that all say "cut". */
+/**
+ * The shortest group bounds how many there are where equal leaves follow one another that all say "cut". Groups of 23 leaves on
+ * average cost the fewest bytes for a hotfix and for a point release: smaller ones make the head larger, larger ones what is fetched.
+ */
 const GROUP_LEAST = 8;
-const CUT_MASK = 31;
+const CUT_MASK = 15;
 
 const endsGroup = (shorts: Uint8Array, block: number, count: number): boolean =>
   count >= GROUP_LIMIT || (count >= GROUP_LEAST && ((shorts[block * SHORT] ?? 0) & CUT_MASK) === 0);

@@ -22,17 +22,13 @@ const stretch = fc.oneof(
   fc.tuple(fc.nat({ max: 3 }), fc.nat({ max: 40 })).map(([id, count]) => new Array<number>(count).fill(id)),
 );
 const image = fc.array(stretch, { minLength: 1, maxLength: 8 }).map((parts) => parts.flat());
-const made = fc
-  .tuple(
-    image.filter((ids) => ids.length > 0),
-    image,
-  )
-  .map(([root, uki]) => release(root, uki));
+const made = fc.record({ root: image.filter((ids) => ids.length > 0), uki: image });
 const someOf = fc.infiniteStream(fc.boolean());
 
 test('whatever a host has, it ends with the new release, and damaged blocks of the old one are noticed', async () => {
   await fc.assert(
-    fc.asyncProperty(made, made, made, fc.nat({ max: 2 }), someOf, someOf, async (one, two, to, known, keep, spoil) => {
+    fc.asyncProperty(made, made, made, fc.nat({ max: 2 }), someOf, someOf, async (a, b, c, known, keep, spoil) => {
+      const [one, two, to] = [release(a.root, a.uki), release(b.root, b.uki), release(c.root, c.uki)];
       const file = await blocksFile(to, [one, two].slice(0, known));
       const kept = noneOf(to);
       for (let at = 0; at < kept.size; at += 1) if (keep.next().value) kept.add(at);
