@@ -34,26 +34,18 @@ export async function installDelta(install: DeltaInstall): Promise<boolean> {
   const { world, deltas, log, signal } = install;
   await world.cache.keepOnly(deltas.flatMap(({ head }) => [headName(head), leavesName(head)]));
   if (deltas.length === 0 || !install.slot.verity) return false;
-  try {
-    await using running = await world.openRunning();
-    if (!running) return false;
-    return await throughTiers(install, running);
-  } catch (error) {
+  await using held = new AsyncDisposableStack();
+  const ready = await prepare(install, held).catch((error: unknown) => {
     signal.throwIfAborted();
-    mayFall(error);
-    log.warn({ code: asUpdateError(error).code }, `no delta: ${asUpdateError(error).message}`);
-    return false;
-  }
-}
-
-async function throughTiers(install: DeltaInstall, running: RunningSystem): Promise<boolean> {
-  const { bundle, pool, log, signal } = install;
-  const old = await readOldVolume(running, pool, signal);
-  if (old.salt !== rootOf(bundle.manifest).verity.salt)
-    throw new UpdateError('delta-unsupported', 'The running system was built with another salt.');
-  for (const delta of await candidates(install, running)) {
+    // Whatever is wrong with the running system, the full image does not need it.
+    const { code, message } = asUpdateError(error);
+    log.warn({ code }, `nothing can be taken from the running system: ${message}`);
+    return undefined;
+  });
+  if (!ready) return false;
+  for (const delta of ready.deltas) {
     try {
-      await runTier(install, old, delta);
+      await runTier(install, ready.old, delta);
       return true;
     } catch (error) {
       signal.throwIfAborted();
@@ -64,6 +56,21 @@ async function throughTiers(install: DeltaInstall, running: RunningSystem): Prom
     }
   }
   return false;
+}
+
+/** The running system, and the deltas that fit it, the first one to be tried at the front. */
+async function prepare(
+  install: DeltaInstall,
+  held: AsyncDisposableStack,
+): Promise<Readonly<{ old: OldVolume; deltas: readonly TrustedDelta[] }> | undefined> {
+  const { world, bundle, pool, signal } = install;
+  const running = await world.openRunning();
+  if (!running) return undefined;
+  held.use(running);
+  const old = await readOldVolume(running, pool, signal);
+  if (old.salt !== rootOf(bundle.manifest).verity.salt)
+    throw new UpdateError('delta-unsupported', 'The running system was built with another salt.');
+  return { old, deltas: await candidates(install, running) };
 }
 
 /** A patch for exactly what runs here: smaller than the blocks that it makes. Then blocks, for any system. */

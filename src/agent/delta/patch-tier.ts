@@ -170,6 +170,7 @@ function createDamage({ log }: DeltaJob): Damage {
 }
 
 const WRONG = new UpdateError('delta-mismatch', 'A segment does not make the promised blocks.');
-const IN_FLIGHT = 3;
+// What is under way is lost when the power is.
+const IN_FLIGHT = 2;
 const MOST_DAMAGED = 32;
 const GAP = 64 * 1024;
