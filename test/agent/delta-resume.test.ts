@@ -23,6 +23,8 @@ const NEW = await buildRelease(
   ),
   30,
 );
+/** What the memory source gives at once: some of it is fetched and not used when the reader stops. */
+const PIECE = 5000;
 const DELTAS = { patch: await patchFile(OLD, NEW), blocks: await blocksFile(OLD, NEW) };
 
 /** Storage that stops for good at an operation, until it is revived. */
@@ -82,10 +84,11 @@ for (const kind of ['patch', 'blocks'] as const)
         assert.deepEqual(await holds(killed.host), RIGHT, killed.host.storage.describe(at));
         most = Math.max(most, killed.fetched.bytes - needed);
       }
-      const frames = most / largest(kind);
+      const frames = Math.max(0, most - PIECE) / largest(kind);
       context.diagnostic(
         `${whole.host.storage.log.length} kills; ${most} bytes of ${needed} twice: ${frames.toFixed(2)} frames`,
       );
+      // One that is being written and one that is being made.
       assert.ok(frames <= 2, `${frames} frames were fetched twice`);
     });
 
