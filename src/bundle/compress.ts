@@ -32,7 +32,7 @@ export async function* compressAll(plains: AsyncIterable<Uint8Array>, level: num
   try {
     for await (const plain of plains) {
       waiting.push(compress(plain, level));
-      if (waiting.length === IN_FLIGHT) yield await (waiting.shift() as Promise<PackedFrame>);
+      if (waiting.length >= inFlight(plain.length)) yield await (waiting.shift() as Promise<PackedFrame>);
     }
     while (waiting.length > 0) yield await (waiting.shift() as Promise<PackedFrame>);
   } finally {
@@ -40,9 +40,12 @@ export async function* compressAll(plains: AsyncIterable<Uint8Array>, level: num
   }
 }
 
-/** Enough to keep every thread of the pool busy while one frame is being written. */
-const IN_FLIGHT = 16;
+/** Enough to keep every thread of the pool busy while one frame is being written. Each takes memory many times its size. */
+const inFlight = (plainSize: number): number => Math.min(MOST, Math.max(LEAST, Math.floor(BYTES / plainSize)));
 
+const MOST = 16;
+const LEAST = 5;
+const BYTES = 4 * 1024 * 1024;
 const MIN_WINDOW_LOG = 10;
 
 const zstd = promisify(zstdCompress);
