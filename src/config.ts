@@ -12,6 +12,7 @@ import type { Files } from './system/files.ts';
 const text = z.string('must be text');
 const path = text.refine((one) => isAbsolute(one) && !one.includes('\0'), 'must be an absolute path');
 const label = text.regex(/^[\x20-\x7e]{1,36}$/, 'must be a partition label of at most 36 characters');
+const labelOrNone = z.union([z.literal(''), label], 'must be a partition label or empty');
 const unit = text.regex(/^[\w@.:\\*?-]{1,255}$/, 'must be the name of a unit');
 const whole = (least: number, most: number) =>
   z.int('must be a whole number').min(least, `must be at least ${least}`).max(most, `must be at most ${most}`);
@@ -19,6 +20,9 @@ const httpUrl = text.refine(isHttpUrl, 'must be an http or https address');
 const truth = z.boolean('must be true or false');
 const oneOf = <const T extends readonly [string, ...string[]]>(...words: T) =>
   z.enum(words, `must be ${words.map((word) => `"${word}"`).join(' or ')}`);
+
+const list = <T extends z.ZodType>(one: T, what: string, most: number) =>
+  z.array(one, `must be a list of ${what}`).max(most, `must be a list of at most ${most} ${what}`);
 
 /** Sections and keys as they are written in TOML; in code the names are in camel case. */
 export const KEYS = {
@@ -31,6 +35,11 @@ export const KEYS = {
   },
   repository: {
     url: key(httpUrl, 'Where the repository is; there is no default.'),
+    mirrors: preset(
+      list(httpUrl, 'addresses', 16),
+      [],
+      'The same repository elsewhere, asked in this order when `url` fails; what comes is signed, so any place will do.',
+    ),
     channel: preset(
       text.regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must be the name of a channel'),
       'stable',
@@ -58,6 +67,13 @@ export const KEYS = {
       'A download that brings less, averaged over a minute, is broken off.',
       'bytes a second',
     ),
+    rate_limit_bytes: preset(
+      whole(0, 1e12),
+      0,
+      'The most that downloads may take of the network, all connections together; 0 is no limit.',
+      'bytes a second',
+    ),
+    connections: preset(whole(1, 16), 3, 'Connections at the same time when only parts of a file are fetched.'),
     threads: preset(whole(1, 64), 2, 'Threads that decompress and check.'),
   },
   slots: {
@@ -67,17 +83,9 @@ export const KEYS = {
       'The disk with the slots; “auto” is the one that the running system lies on.',
     ),
     a_root: preset(label, 'root-a', 'Label of the root partition of slot a.'),
-    a_verity: preset(
-      z.union([z.literal(''), label], 'must be a partition label or empty'),
-      'root-a-verity',
-      verity('a'),
-    ),
+    a_verity: preset(labelOrNone, 'root-a-verity', verity('a')),
     b_root: preset(label, 'root-b', 'Label of the root partition of slot b.'),
-    b_verity: preset(
-      z.union([z.literal(''), label], 'must be a partition label or empty'),
-      'root-b-verity',
-      verity('b'),
-    ),
+    b_verity: preset(labelOrNone, 'root-b-verity', verity('b')),
   },
   boot: {
     backend: preset(oneOf('systemd-boot'), 'systemd-boot', 'The boot loader that counts the tries.'),
@@ -89,16 +97,8 @@ export const KEYS = {
     automatic: preset(truth, true, 'Reboot into a staged release without being asked; else `updatectl apply` does.'),
   },
   health: {
-    required_units: preset(
-      z.array(unit, 'must be a list of units').max(256, 'must be a list of at most 256 units'),
-      [],
-      'Units that must be active for a release to be good.',
-    ),
-    ignored_units: preset(
-      z.array(unit, 'must be a list of units').max(256, 'must be a list of at most 256 units'),
-      [],
-      'Units, globs too, that may fail or be late.',
-    ),
+    required_units: preset(list(unit, 'units', 256), [], 'Units that must be active for a release to be good.'),
+    ignored_units: preset(list(unit, 'units', 256), [], 'Units, globs too, that may fail or be late.'),
     start_timeout_seconds: preset(
       whole(1, 3600),
       300,
@@ -107,7 +107,7 @@ export const KEYS = {
     ),
     timeout_seconds: preset(whole(1, 3600), 60, 'How long one health program may run.', 'seconds'),
     directories: preset(
-      z.array(path, 'must be a list of folders').max(16, 'must be a list of at most 16 folders'),
+      list(path, 'folders', 16),
       [...HEALTH_DIRS],
       'Folders whose required/ and wanted/ hold health programs.',
     ),

@@ -23,6 +23,7 @@ import { fetchRanges } from '../system/http-ranges.ts';
 import type { Log } from '../system/log.ts';
 import { osReleaseValue } from '../system/pe.ts';
 import type { Random } from '../system/random.ts';
+import { createRateLimit } from '../system/rate-limit.ts';
 import { createTrust, type Trust } from '../verify/client.ts';
 import { httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
 import { type Agent, type AgentWorld, createAgent } from './agent.ts';
@@ -80,11 +81,11 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   const boot = systemdBoot(esp);
   const trust = await trustOf(config, world);
   const http = await httpOf(config, world);
-  const url = requireSetting(config, 'repository.url');
+  const urls = [requireSetting(config, 'repository.url'), ...config.repository.mirrors] as const;
   const releases = createReleases({
     product,
     channel: config.repository.channel,
-    urls: [url],
+    urls,
     http,
     resumption: { clock: world.clock, random: world.random },
     trust,
@@ -126,7 +127,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     probe: (stop) => probe(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec)),
     proven: async (release) => {
-      if (release.counter !== undefined) await trust(httpMetadata(http, url)).raiseCounter(product, release.counter);
+      if (release.counter !== undefined) await trust(httpMetadata(http, urls)).raiseCounter(product, release.counter);
     },
     limits: {
       jitterMs: config.poll.jitterMinutes * MINUTE,
@@ -145,7 +146,7 @@ const MINUTE = 60_000;
 
 /** What it takes to make a release from the running one. */
 function deltaWorld(
-  { agent: { stateDir } }: Config,
+  { agent: { stateDir }, download: { connections } }: Config,
   { files, clock, random, log }: Surroundings,
   host: Host,
   esp: Esp & Readonly<{ log: Log }>,
@@ -161,7 +162,7 @@ function deltaWorld(
     adoptUki: (uki) => adoptUkiPart(esp, uki),
     removeUkiParts: () => removeUkiParts(esp),
     fetchRanges: (mirrors, ranges, options) =>
-      fetchRanges(mirrors, ranges, { ...options, resumption: { clock, random } }),
+      fetchRanges(mirrors, ranges, { ...options, connections, resumption: { clock, random } }),
     cache: createDeltaCache(files, join(stateDir, 'delta'), log),
   };
 }
@@ -198,11 +199,12 @@ async function httpOf(config: Config, { files, clock, version }: Surroundings): 
   const ca = caFile === undefined ? undefined : await files.read(caFile);
   if (caFile !== undefined && ca === undefined)
     throw new UpdateError('config-invalid', `repository.ca_file names ${caFile}, which does not exist.`);
-  const { connectTimeoutSeconds, idleTimeoutSeconds, minimumRateBytes } = config.download;
+  const { connectTimeoutSeconds, idleTimeoutSeconds, minimumRateBytes, rateLimitBytes } = config.download;
   return createHttp({
     connectTimeoutMs: connectTimeoutSeconds * 1000,
     idleTimeoutMs: idleTimeoutSeconds * 1000,
     minimumRate: { bytesPerSecond: minimumRateBytes, windowMs: MINUTE },
+    rateLimit: createRateLimit({ bytesPerSecond: rateLimitBytes, clock }),
     userAgent: `tandem/${version}`,
     clock,
     ...(proxy === undefined ? {} : { proxy }),

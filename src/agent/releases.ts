@@ -44,7 +44,7 @@ export type ReleasesWorld = Readonly<{
 export function createReleases(world: ReleasesWorld): Releases {
   const places = new Map<string, Place>();
   const refresh = (place: Place, now: Date, signal: AbortSignal): Promise<TrustedRepository> => {
-    const fetch = place.kind === 'folder' ? dirMetadata(place.path) : httpMetadata(world.http, world.urls[0]);
+    const fetch = place.kind === 'folder' ? dirMetadata(place.path) : httpMetadata(world.http, world.urls);
     return world.trust(fetch).refresh(now, signal);
   };
   return {

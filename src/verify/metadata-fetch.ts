@@ -8,17 +8,25 @@ import type { Http } from '../system/http.ts';
 /** At most `maxBytes` of a small file; undefined where it does not exist (404). */
 export type MetadataFetch = (path: string, maxBytes: number, signal: AbortSignal) => Promise<Uint8Array | undefined>;
 
-/** A repository on a web server. */
-export const httpMetadata =
-  (http: Http, baseUrl: string, totalTimeoutMs = 60_000): MetadataFetch =>
-  async (path, maxBytes, signal) => {
-    try {
-      return await http.fetchBytes(fileUrl(baseUrl, path), { maxBytes, totalTimeoutMs, signal });
-    } catch (error) {
-      if (error instanceof UpdateError && error.details['status'] === 404) return undefined;
-      throw error;
+/** A repository on a web server, or the same one on several: a mirror that fails comes last from then on. */
+export function httpMetadata(http: Http, baseUrls: string | readonly string[], totalTimeoutMs = 60_000): MetadataFetch {
+  const order = [...[baseUrls].flat()];
+  return async (path, maxBytes, signal) => {
+    let failure: unknown;
+    for (const base of [...order]) {
+      try {
+        const found = await fetchOne(http, fileUrl(base, path), { maxBytes, totalTimeoutMs, signal });
+        if (found !== undefined || NEXT_ROOT.test(path)) return found;
+      } catch (error) {
+        signal.throwIfAborted();
+        failure = error;
+        order.push(...order.splice(order.indexOf(base), 1));
+      }
     }
+    if (failure !== undefined) throw failure;
+    return undefined;
   };
+}
 
 /** A repository in a folder, as on a stick. */
 export const dirMetadata =
@@ -33,6 +41,22 @@ export const dirMetadata =
     for await (const piece of file.open(0, signal)) pieces.push(piece);
     return Buffer.concat(pieces);
   };
+
+// That there is no newer root is the usual answer; a mirror that lags behind is found out by the other documents.
+const NEXT_ROOT = /(^|\/)\d+\.root\.json$/;
+
+async function fetchOne(
+  http: Http,
+  url: string,
+  request: Parameters<Http['fetchBytes']>[1],
+): Promise<Uint8Array | undefined> {
+  try {
+    return await http.fetchBytes(url, request);
+  } catch (error) {
+    if (error instanceof UpdateError && error.details['status'] === 404) return undefined;
+    throw error;
+  }
+}
 
 /** The address of a file of the repository; a query in the base, such as an access token, stays. */
 export function fileUrl(baseUrl: string, path: string): string {
