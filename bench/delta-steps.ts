@@ -39,8 +39,6 @@ const signal = new AbortController().signal;
 const log = createLog('warn');
 const resumption = { clock: realClock, random: realRandom, attempts: 3 };
 const counts = { requests: 0, bytes: 0 };
-console.log(JSON.stringify(await apply()));
-
 async function apply(): Promise<unknown> {
   const bundle = await remote(plan.bundle);
   const expected = await manifestIdentity(bundle.source, signal);
@@ -152,3 +150,5 @@ async function fileReader(path: string) {
 function peakRss(): number {
   return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024;
 }
+
+console.log(JSON.stringify(await apply()));
