@@ -47,13 +47,13 @@ test('both halves of a short leaf count', () => {
   assert.equal(sameShort(shorts, 1, shorts, 3), false);
 });
 
-test('half a million leaves are looked up within a second', () => {
+test('half a million leaves are looked up within a second of processor time', () => {
   const leaves = new Uint32Array(2 * 500_000);
   for (const [index] of leaves.entries()) leaves[index] = Math.imul(index + 1, 0x9e3779b1);
   const shorts = new Uint8Array(leaves.buffer);
-  const start = performance.now();
+  const start = process.cpuUsage();
   const found = lookup(shorts);
   for (let index = 0; index < found.blocks; index += 1)
     if (found.find(shorts, index) !== index) assert.fail(`block ${index}`);
-  assert.ok(performance.now() - start < 1000);
+  assert.ok(process.cpuUsage(start).user < 1_000_000);
 });
