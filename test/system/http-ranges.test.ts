@@ -65,7 +65,7 @@ async function fetchAll(sources: readonly RangeSource[], change: Change = {}): P
 }
 
 function fromServers(servers: readonly HostileServer[], change: Change = {}): Promise<number[]> {
-  const patience = { connectTimeoutMs: 200, idleTimeoutMs: 200, userAgent: 'tandem-test', clock: realClock };
+  const patience = { connectTimeoutMs: 5000, idleTimeoutMs: 5000, userAgent: 'tandem-test', clock: realClock };
   const http = createHttp({ ...patience, ...change.http });
   const urls = servers.map((server) => server.url());
   return fetchAll(rangeSources(http, urls, file.length), change);
@@ -199,10 +199,11 @@ const faults: readonly (readonly [string, Script, string, 'passes' | 'stays'])[]
   ['closes at once', (socket) => socket.destroy(), 'connection-lost', 'passes'],
 ];
 for (const [what, script, code, lasting] of faults) {
+  const soon = what === 'says nothing' ? { connectTimeoutMs: 300, idleTimeoutMs: 300 } : {};
   test(`a server that ${what}: ${code}`, async () => {
     await using server = await HostileServer.start(script);
     const clock = patientClock();
-    const error = await refusal(fromServers([server], { clock, connections: 1 }));
+    const error = await refusal(fromServers([server], { clock, connections: 1, http: soon }));
     assert.equal(error.code, code, error.message);
     assert.equal(clock.slept.length, lasting === 'passes' ? 2 : 0);
   });
@@ -210,7 +211,7 @@ for (const [what, script, code, lasting] of faults) {
     await using bad = await HostileServer.start(script);
     await using good = await HostileServer.start(serving(file));
     const clock = patientClock();
-    await fromServers([bad, good], { clock, connections: 2 });
+    await fromServers([bad, good], { clock, connections: 2, http: soon });
     assert.deepEqual(clock.slept, []);
     assert.ok(bad.requests.length <= 8, `${bad.requests.length} requests to the bad mirror`);
   });
