@@ -36,6 +36,7 @@ export function stagedTarget(area: Area, io: RawIo): DiskTarget {
       await guard(stripes.settle);
       return read(offset, length);
     },
+    ...(area.start % area.unit === 0 ? { readInto: intoReader(area, io) } : {}),
     write: async (offset, bytes) => {
       assertInside(area, offset, bytes.length);
       await guard(() => stripes.write(offset, bytes));
@@ -91,6 +92,14 @@ function createReader(area: Area, io: RawIo): (offset: number, length: number) =
     return buffer.subarray(start - from, start - from + length);
   };
 }
+
+/** For whole units of an area that begins at one. */
+const intoReader =
+  (area: Area, io: RawIo) =>
+  async (offset: number, into: Uint8Array): Promise<void> => {
+    assertInside(area, offset, into.length);
+    await fill(area, io, into, area.start + offset, area.start + offset + into.length);
+  };
 
 /** A file may end inside its last unit, so only what lies before `need` must come. */
 async function fill(area: Area, io: RawIo, buffer: Uint8Array, from: number, need: number): Promise<void> {

@@ -12,18 +12,16 @@ import { UpdateError } from '../../errors.ts';
 import { type Assembly, writeSame } from './assembly.ts';
 import { copyBlocks } from './copying.ts';
 import { bundleFrames, fetchFrames, framesHolding, placeMissing } from './frames.ts';
-import { begin, type DeltaJob, leavesName, readHead } from './job.ts';
-import { readStanding } from './target-volume.ts';
+import { begin, type DeltaJob, leavesName, readHead, standingOf } from './job.ts';
 
 /** Ends with every block of the release in its place. */
 export async function assembleFromBlocks(job: DeltaJob): Promise<void> {
-  const { volume, old, slot, uki, delta, pool, log, signal } = job;
-  const head = parseBlocksHead(await readHead(job), volume);
+  const { volume, old, delta, pool, log, signal } = job;
+  const found = await readHead(job);
+  const head = parseBlocksHead(found.bytes, volume);
   if (head.fileSize !== delta.size)
     throw new UpdateError('delta-invalid', `The head is of a file of ${head.fileSize} bytes, not ${delta.size}.`);
-  const progress = (done: number, total: number): void => job.told('check', done * BLOCK, total * BLOCK);
-  const place = { volume, salt: old.salt, ...slot, ...(uki ? { uki } : {}) };
-  const standing = await readStanding({ ...place, pool, signal, progress });
+  const standing = await standingOf(job, found);
   const standingShorts = shorten(standing.leaves);
   const shorts = await allLeaves(job, head, standingShorts);
   const kept = await standing.prove(alike(standingShorts, shorts, volume.blocks));

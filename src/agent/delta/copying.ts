@@ -4,14 +4,15 @@ import type { DecodePool } from '../../bundle/decode-pool.ts';
 import type { Copy } from '../../bundle/delta/copy.ts';
 import { SHORT, shorten } from '../../bundle/delta/short-leaves.ts';
 import { BLOCK } from '../../bundle/verity.ts';
-import type { BlockReader } from '../../bundle/volume.ts';
 import { alignedBuffers } from '../../system/aligned-memory.ts';
 import type { Log } from '../../system/log.ts';
 import type { Assembly } from './assembly.ts';
+import { ahead } from './read-ahead.ts';
+import type { SlotReader } from './slot-reader.ts';
 
 export type CopyJob = Readonly<{
   copies: Iterable<Copy>;
-  reader: BlockReader;
+  reader: SlotReader;
   /** What a block that goes `to` and comes `from` must have: its short leaf begins at this index of `shorts`. */
   shorts: Uint8Array;
   by: 'to' | 'from';
@@ -25,8 +26,11 @@ export type CopyJob = Readonly<{
 /** Returns how many blocks were copied. Those that are wrong or cannot be read are told and stay missing. */
 export async function copyBlocks(job: CopyJob): Promise<number> {
   const faults = { wrong: 0, unreadable: 0, first: -1 };
+  const buffers = alignedBuffers(READING + 2, BATCH * BLOCK);
   let copied = 0;
-  for await (const batch of ahead(batches(job, faults))) {
+  const read = (pieces: readonly Piece[], turn: number): Promise<Batch> =>
+    readBatch(job, pieces, buffers[turn % buffers.length] as Uint8Array, faults);
+  for await (const batch of ahead(batches(job.copies), READING, read)) {
     job.signal.throwIfAborted();
     copied += await writeRight(job, batch, faults);
   }
@@ -39,50 +43,51 @@ type Faults = { wrong: number; unreadable: number; first: number };
 type Batch = Readonly<{ bytes: Uint8Array; pieces: readonly Piece[] }>;
 type Piece = Readonly<{ to: number; from: number; count: number; at: number }>;
 
-async function* batches(job: CopyJob, faults: Faults): AsyncGenerator<Batch> {
-  // One is being filled, one waits, one is being hashed and written.
-  const buffers = alignedBuffers(3, BATCH * BLOCK);
-  let turn = 0;
-  let buffer = buffers[0] as Uint8Array;
+/** Pieces of copies that fill a batch. */
+function* batches(copies: Iterable<Copy>): Generator<readonly Piece[]> {
   let pieces: Piece[] = [];
   let used = 0;
-  for (const { to, from, count } of job.copies) {
+  for (const { to, from, count } of copies) {
     for (let done = 0; done < count; ) {
       const part = Math.min(count - done, BATCH - used);
-      const piece = { to: to + done, from: from + done, count: part, at: used };
-      pieces.push(...(await readPiece(job, piece, buffer, faults)));
+      pieces.push({ to: to + done, from: from + done, count: part, at: used });
       used += part;
       done += part;
       if (used < BATCH) continue;
-      yield { bytes: buffer, pieces };
-      turn = (turn + 1) % buffers.length;
-      buffer = buffers[turn] as Uint8Array;
+      yield pieces;
       pieces = [];
       used = 0;
     }
   }
-  if (used > 0) yield { bytes: buffer.subarray(0, used * BLOCK), pieces };
+  if (used > 0) yield pieces;
+}
+
+async function readBatch(job: CopyJob, pieces: readonly Piece[], buffer: Uint8Array, faults: Faults): Promise<Batch> {
+  const read = await Promise.all(pieces.map((piece) => readPiece(job, piece, buffer, faults)));
+  const last = pieces.at(-1);
+  return { bytes: buffer.subarray(0, last ? (last.at + last.count) * BLOCK : 0), pieces: read.flat() };
 }
 
 /** A piece that cannot be read is tried block by block. */
 async function readPiece(job: CopyJob, piece: Piece, buffer: Uint8Array, faults: Faults): Promise<readonly Piece[]> {
+  const { from, count, at } = piece;
   try {
-    buffer.set(await job.reader.read(piece.from, piece.count), piece.at * BLOCK);
+    await job.reader.readInto(from, buffer.subarray(at * BLOCK, (at + count) * BLOCK));
     return [piece];
   } catch {
     job.signal.throwIfAborted();
-    if (piece.count === 1) {
-      faults.unreadable += 1;
-      note(faults, piece.from);
-      return [];
-    }
+    if (count > 1) return readSingly(job, piece, buffer, faults);
+    faults.unreadable += 1;
+    note(faults, from);
+    return [];
   }
+}
+
+async function readSingly(job: CopyJob, piece: Piece, buffer: Uint8Array, faults: Faults): Promise<readonly Piece[]> {
   const single: Piece[] = [];
   for (let block = 0; block < piece.count; block += 1) {
-    const { to, from, at } = piece;
-    single.push(
-      ...(await readPiece(job, { to: to + block, from: from + block, at: at + block, count: 1 }, buffer, faults)),
-    );
+    const one = { to: piece.to + block, from: piece.from + block, at: piece.at + block, count: 1 };
+    single.push(...(await readPiece(job, one, buffer, faults)));
   }
   return single;
 }
@@ -113,25 +118,10 @@ const isSame = (one: Uint8Array, at: number, other: Uint8Array, otherAt: number)
 };
 
 const note = (faults: Faults, block: number): void => {
-  if (faults.first < 0) faults.first = block;
+  if (faults.first < 0 || block < faults.first) faults.first = block;
 };
 
-/** The next is prepared while this one is used. */
-async function* ahead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
-  let next = source.next();
-  try {
-    for (;;) {
-      const { value, done } = await next;
-      if (done) return;
-      next = source.next();
-      next.catch(() => undefined);
-      yield value;
-    }
-  } finally {
-    await next.catch(() => undefined);
-    await source.return(undefined);
-  }
-}
-
+/** Batches that are being read while one is hashed and written. */
+const READING = 3;
 /** Blocks of a batch. */
 const BATCH = 128;

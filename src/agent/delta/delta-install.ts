@@ -114,6 +114,7 @@ async function runTier(install: DeltaInstall, old: OldVolume, delta: TrustedDelt
     file: counted(file, transfer),
     bundleFile: counted(install.bundleFile, transfer),
     fullSize: fullSize(bundle),
+    isAgain: transfer.status().fallen.length > 0,
     fetchRanges: world.fetchRanges,
     cache: world.cache,
     pool,

@@ -13,6 +13,7 @@ import type { Role } from '../../model.ts';
 import type { Log } from '../../system/log.ts';
 import type { ByteRange } from '../../system/range-plan.ts';
 import { type Assembly, wholeBlocks, writeMissing } from './assembly.ts';
+import { giveBack } from './memory.ts';
 import type { FetchRanges, RemoteFile } from './world.ts';
 
 /** A frame of a file: where its bytes are, their digest, and where its plain bytes belong in the row that `place` knows. */
@@ -50,6 +51,7 @@ async function* jobs(
         if (!frame) throw new RangeError(`A range that nobody has asked for: ${index}.`);
         left.delete(frame);
         yield { frame: { ...frame, index, unchecked } };
+        giveBack(unchecked);
       }
       return;
     } catch (error) {

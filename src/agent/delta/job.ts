@@ -14,6 +14,7 @@ import type { Log } from '../../system/log.ts';
 import { type Assembly, openAssembly } from './assembly.ts';
 import type { DeltaCache } from './cache.ts';
 import type { OldVolume } from './running-system.ts';
+import { readStanding, type Standing } from './target-volume.ts';
 import type { FetchRanges, RemoteFile, TrustedDelta } from './world.ts';
 
 /** Bytes of blocks that were copied from the running system, and that lay right already. */
@@ -33,6 +34,8 @@ export type DeltaJob = Readonly<{
   /** The bundle, for frames that the delta lacks. */
   bundleFile: RemoteFile;
   fullSize: number;
+  /** Another tier has written to the slot. */
+  isAgain: boolean;
   fetchRanges: FetchRanges;
   cache: DeltaCache;
   pool: DecodePool;
@@ -44,19 +47,30 @@ export type DeltaJob = Readonly<{
   signal: AbortSignal;
 }>;
 
+/** A head that lies in the cache was there before: an attempt with it may have been interrupted. */
+export type Head = Readonly<{ bytes: Uint8Array; isKnown: boolean }>;
+
 /** The signed head of the delta, from the cache where it lies. */
-export async function readHead({ delta: { head }, file, cache, signal }: DeltaJob): Promise<Uint8Array> {
+export async function readHead({ delta: { head }, file, cache, signal }: DeltaJob): Promise<Head> {
   const name = headName(head);
   const isRight = (bytes: Uint8Array | undefined): bytes is Uint8Array =>
     bytes !== undefined && bytes.length === head.size && hash('sha256', bytes, 'hex') === head.sha256;
   const kept = await cache.load(name);
-  if (isRight(kept)) return kept;
+  if (isRight(kept)) return { bytes: kept, isKnown: true };
   await using cursor = createCursor(file.source, 0, head.size, signal);
   const bytes = await cursor.copy(head.size);
   if (!isRight(bytes))
     throw new UpdateError('delta-mismatch', `The head of ${file.source.name} is not the signed one.`);
   await cache.save(name, bytes);
-  return bytes;
+  return { bytes, isKnown: false };
+}
+
+/** What lies in the free slot. Where no attempt with this delta came before, nothing is looked for in a slot without a superblock. */
+export async function standingOf(job: DeltaJob, { isKnown }: Head): Promise<Standing> {
+  const { volume, old, slot, uki, pool, told, signal } = job;
+  const progress = (done: number, total: number): void => told('check', done * BLOCK, total * BLOCK);
+  const isFirst = !isKnown && !job.isAgain;
+  return readStanding({ volume, salt: old.salt, ...slot, ...(uki ? { uki } : {}), pool, signal, isFirst, progress });
 }
 
 /** Begins to write; `kept` is what lies right already. */

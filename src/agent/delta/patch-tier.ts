@@ -7,18 +7,22 @@ import { unpackSegment } from '../../bundle/delta/patch-decode.ts';
 import { blocksIn, type PatchHead, type PatchSegment, parsePatchHead } from '../../bundle/delta/patch-head.ts';
 import { sameShort, shorten } from '../../bundle/delta/short-leaves.ts';
 import { BLOCK, DIGEST } from '../../bundle/verity.ts';
-import type { BlockReader } from '../../bundle/volume.ts';
 import { asUpdateError, UpdateError } from '../../errors.ts';
+import { alignedBuffers } from '../../system/aligned-memory.ts';
 import { type Assembly, writeMissing } from './assembly.ts';
 import { copyBlocks } from './copying.ts';
-import { begin, type DeltaJob, readHead } from './job.ts';
-import { readStanding } from './target-volume.ts';
+import { begin, type DeltaJob, readHead, standingOf } from './job.ts';
+import { giveBack } from './memory.ts';
+import { ahead } from './read-ahead.ts';
+import type { SlotReader } from './slot-reader.ts';
+import type { Standing } from './target-volume.ts';
 
 /** Ends with every block of the release in its place, or with `delta-mismatch` and all but the damaged ones there. */
 export async function assembleFromPatch(job: DeltaJob): Promise<void> {
   const { volume, old, delta, pool, log, signal } = job;
-  const patch = parsePatchHead(await readHead(job), old.volume, volume, delta.size);
-  const kept = await keptBlocks(job, patch);
+  const head = await readHead(job);
+  const patch = parsePatchHead(head.bytes, old.volume, volume, delta.size);
+  const kept = await keptBlocks(job, patch, await standingOf(job, head));
   const needed = patch.segments.filter((segment) => isNeeded(segment, kept));
   job.planned(needed.reduce((sum, { packedSize }) => sum + packedSize, 0));
   const assembly = await begin(job, kept);
@@ -33,11 +37,11 @@ export async function assembleFromPatch(job: DeltaJob): Promise<void> {
 }
 
 /** What an earlier attempt has written: whole segments, and copies block by block. */
-async function keptBlocks(job: DeltaJob, { copies, segments }: PatchHead): Promise<BlockSet> {
-  const { volume, old, slot, uki, pool, signal } = job;
-  const progress = (done: number, total: number): void => job.told('check', done * BLOCK, total * BLOCK);
-  const place = { volume, salt: old.salt, ...slot, ...(uki ? { uki } : {}) };
-  const standing = await readStanding({ ...place, pool, signal, progress });
+async function keptBlocks(
+  { volume, old }: DeltaJob,
+  { copies, segments }: PatchHead,
+  standing: Standing,
+): Promise<BlockSet> {
   const { leaves } = standing;
   const wanted = blockSet(volume.blocks);
   const shorts = shorten(leaves);
@@ -102,13 +106,17 @@ async function applyRun(job: DeltaJob, assembly: Assembly, run: readonly PatchSe
   const start = run[0]?.offset ?? 0;
   await using cursor = createCursor(file.source, start, last ? last.offset + last.packedSize : start, signal);
   const damage = createDamage(job);
+  const most = Math.max(...run.map(({ dictionary }) => blocksIn(dictionary)), 1);
+  const buffers = alignedBuffers(READING + IN_FLIGHT + 1, most * BLOCK);
   const making: Made[] = [];
-  for (const segment of run) {
+  const read = async (segment: PatchSegment, turn: number) => {
+    const dictionary = readDictionary(old.reader, segment, buffers[turn % buffers.length] as Uint8Array);
+    return { segment, dictionary: await dictionary.catch((error: unknown) => damage.note(segment, error)) };
+  };
+  for await (const { segment, dictionary } of ahead(run, READING, read)) {
     const packed = await packedOf(cursor, segment);
-    // One dictionary at a time: what the reader gives is valid until it is asked again.
-    const dictionary = await readDictionary(old.reader, segment).catch((error: unknown) => damage.note(segment, error));
     if (dictionary) {
-      const plain = unpackSegment(segment, packed, dictionary);
+      const plain = unpackSegment(segment, packed, dictionary).finally(() => giveBack(packed));
       plain.catch(() => undefined);
       making.push({ segment, plain });
     }
@@ -123,14 +131,19 @@ async function packedOf(cursor: Cursor, { offset, packedSize }: PatchSegment): P
   return cursor.copy(packedSize);
 }
 
-async function readDictionary(reader: BlockReader, { dictionary }: PatchSegment): Promise<Uint8Array> {
-  const bytes = new Uint8Array(blocksIn(dictionary) * BLOCK);
+async function readDictionary(
+  reader: SlotReader,
+  { dictionary }: PatchSegment,
+  buffer: Uint8Array,
+): Promise<Uint8Array> {
   let at = 0;
-  for (const { first, count } of dictionary) {
-    bytes.set(await reader.read(first, count), at);
+  const reads = dictionary.map(({ first, count }) => {
+    const into = buffer.subarray(at, at + count * BLOCK);
     at += count * BLOCK;
-  }
-  return bytes;
+    return reader.readInto(first, into);
+  });
+  await Promise.all(reads);
+  return buffer.subarray(0, at);
 }
 
 async function place(job: DeltaJob, assembly: Assembly, damage: Damage, made: Made | undefined): Promise<void> {
@@ -147,6 +160,7 @@ async function place(job: DeltaJob, assembly: Assembly, damage: Damage, made: Ma
   }
   for (const { to, from, count } of segment.also)
     await writeMissing(assembly, to, plain.subarray(from * BLOCK, (from + count) * BLOCK));
+  giveBack(plain);
 }
 
 /** A segment whose dictionary or bytes are damaged is left to the next tier; when most are, the rest is not worth reading. */
@@ -172,5 +186,7 @@ function createDamage({ log }: DeltaJob): Damage {
 const WRONG = new UpdateError('delta-mismatch', 'A segment does not make the promised blocks.');
 // What is under way is lost when the power is.
 const IN_FLIGHT = 2;
+/** Segments whose dictionaries are read ahead. */
+const READING = 3;
 const MOST_DAMAGED = 32;
 const GAP = 64 * 1024;

@@ -5,12 +5,12 @@ import type { DecodePool } from '../../bundle/decode-pool.ts';
 import { SHORT, shorten } from '../../bundle/delta/short-leaves.ts';
 import { parseSuperblock } from '../../bundle/superblock.ts';
 import { BLOCK, leafDigestsAt } from '../../bundle/verity.ts';
-import { type BlockReader, type Volume, volume } from '../../bundle/volume.ts';
+import { type Volume, volume } from '../../bundle/volume.ts';
 import { UpdateError } from '../../errors.ts';
 import type { Sha256 } from '../../model.ts';
 import type { FileReader } from '../../reboot/bootloaders/uki-part.ts';
 import type { BlockTarget } from '../../system/block-target.ts';
-import { slotReader } from './slot-reader.ts';
+import { type SlotReader, slotReader } from './slot-reader.ts';
 
 /** Its partitions and its UKI, opened for reading. */
 export interface RunningSystem extends AsyncDisposable {
@@ -21,7 +21,7 @@ export interface RunningSystem extends AsyncDisposable {
 }
 
 /** `shorts` has the short leaves that its tree tells, and those of its UKI as it was read. */
-export type OldVolume = Readonly<{ volume: Volume; salt: Sha256; shorts: Uint8Array; reader: BlockReader }>;
+export type OldVolume = Readonly<{ volume: Volume; salt: Sha256; shorts: Uint8Array; reader: SlotReader }>;
 
 /** The row of its blocks; refuses a system whose tree is not of the kind that helps. */
 export async function readOldVolume(

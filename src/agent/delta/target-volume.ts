@@ -27,6 +27,8 @@ export type StandingSource = Readonly<{
   uki?: FileReader;
   pool: Pick<DecodePool, 'digests'>;
   signal: AbortSignal;
+  /** Nothing was begun here that could be gone on with, so a slot without a superblock holds nothing. */
+  isFirst: boolean;
   progress?: (blocks: number, total: number) => void;
 }>;
 
@@ -37,7 +39,7 @@ export async function readStanding(source: StandingSource): Promise<Standing> {
   const told = await leavesOfTree(source);
   const leaves = told ?? new Uint8Array(volume.blocks * DIGEST);
   const rootBlocks = volume.parts[0]?.blocks ?? 0;
-  await hashRange(source, reader, told ? rootBlocks : 0, volume.blocks, leaves);
+  await hashRange(source, reader, told || source.isFirst ? rootBlocks : 0, volume.blocks, leaves);
   // Zeros that are read past the end of a file are not there.
   leaves.fill(0, (rootBlocks + blocksIn(source)) * DIGEST);
   const prove = async (wanted: BlockSet): Promise<BlockSet> => {
