@@ -20,8 +20,23 @@ export function sampleFeatures(bytes: Uint8Array, log: number, sink: FeatureSink
   let rolling = 0;
   for (let at = 0; at < bytes.length; at += 1) {
     rolling = ((rolling << 1) + (GEAR[bytes[at] as number] as number)) | 0;
-    if (rolling >>> shift === 0 && at >= WINDOW - 1) sink(rolling, at + 1);
+    if (rolling >>> shift === 0 && at >= WINDOW - 1) sink(hashBefore(bytes, at + 1), at + 1);
   }
+}
+
+/** A hash of the whole window: the rolling one has lost the bits that chose it, and would take many windows for others. */
+function hashBefore(bytes: Uint8Array, end: number): number {
+  let mixed = 0;
+  for (let at = end - WINDOW; at < end; at += 4) {
+    const word =
+      (bytes[at] as number) |
+      ((bytes[at + 1] as number) << 8) |
+      ((bytes[at + 2] as number) << 16) |
+      ((bytes[at + 3] as number) << 24);
+    mixed = Math.imul(mixed ^ word, 0x9e3779b1);
+    mixed ^= mixed >>> 15;
+  }
+  return mixed;
 }
 
 /** Collects features with their blocks, then finds them. */

@@ -6,13 +6,14 @@ import type { ScratchFile } from '../../system/scratch.ts';
 import { rootOf } from '../manifest.ts';
 import { BLOCK, blockDigests, DIGEST } from '../verity.ts';
 import type { BlockReader, Extent } from '../volume.ts';
+import { createAligner } from './alignment.ts';
 import type { Copy } from './copy.ts';
 import { type BuiltDelta, type DeltaOutput, writeDelta } from './delta-file.ts';
 import { createFeatureIndex, type FeatureIndex, sampleFeatures } from './features.ts';
 import { fill, type Gathered, gatherSegments } from './patch-cut.ts';
 import { blocksIn, encodePatchHead, type SegmentDraft, segmentCheck } from './patch-head.ts';
 import { addPair, patchMoves } from './patch-moves.ts';
-import { looksTrained, packSegment } from './patch-pack.ts';
+import { type Form, formOf, looksTrained, packForm } from './patch-pack.ts';
 import { createReferences } from './references.ts';
 import type { UnpackedRelease } from './unpack.ts';
 
@@ -46,8 +47,8 @@ export async function buildPatch(
 /** Measured on kernel modules. */
 const LEVEL = 19;
 const THREADS = 2;
-const CUT = { least: 16, most: 64 };
-const REFERENCE_BLOCKS = 128;
+const CUT = { least: 64, most: 128 };
+const REFERENCE_BLOCKS = 256;
 /** One window in so many (a power of two) is looked at. */
 const SAMPLE_LOG = 8;
 
@@ -82,6 +83,7 @@ async function packAll(work: Work, options: PatchOptions): Promise<SegmentDraft[
   const { from, to, news, index, body } = work;
   const { signal, progress = () => {}, level = LEVEL, threads = THREADS } = options;
   const refer = createReferences(index, { blocks: from.volume.blocks, limit: REFERENCE_BLOCKS, log: SAMPLE_LOG });
+  const align = createAligner(REFERENCE_BLOCKS * BLOCK);
   const drafts: SegmentDraft[] = [];
   const waiting: Promise<Packed>[] = [];
   let blocks = 0;
@@ -96,7 +98,8 @@ async function packAll(work: Work, options: PatchOptions): Promise<SegmentDraft[
     for await (const gathered of gatherSegments(to.blocks, news, CUT)) {
       signal.throwIfAborted();
       const dictionary = await readReferences(from.blocks, refer(gathered.plain));
-      waiting.push(started(packOne(gathered, dictionary, to.leaves, level)));
+      const form = formOf(align, gathered.plain, dictionary.bytes);
+      waiting.push(started(packOne(gathered, form, dictionary.extents, to.leaves, level)));
       if (waiting.length > threads) await writeNext();
     }
     while (waiting.length > 0) await writeNext();
@@ -125,16 +128,17 @@ async function readReferences(blocks: BlockReader, extents: readonly Extent[]): 
 }
 
 async function packOne(
-  { to, plain }: Gathered,
-  dictionary: References,
+  { to }: Gathered,
+  form: Form,
+  dictionary: readonly Extent[],
   leaves: Uint8Array,
   level: number,
 ): Promise<Packed> {
-  const packed = await packSegment(plain, dictionary.bytes, level);
+  const packed = await packForm(form, level);
   const draft = {
     to,
     also: [],
-    dictionary: dictionary.extents,
+    dictionary,
     packedSize: packed.length,
     sha256: new Uint8Array(hash('sha256', packed, 'buffer')),
     check: segmentCheck(to, (block) => leaves.subarray(block * DIGEST, (block + 1) * DIGEST)),

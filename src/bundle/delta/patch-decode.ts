@@ -6,6 +6,7 @@ import { constants, zstdDecompress } from 'node:zlib';
 import { UpdateError } from '../../errors.ts';
 import { BLOCK } from '../verity.ts';
 import { checkZstdFrame } from '../zstd-frame.ts';
+import { addOld } from './difference.ts';
 import { blocksIn, type PatchSegment } from './patch-head.ts';
 
 /**
@@ -25,33 +26,53 @@ export async function unpackSegment(
       'delta-mismatch',
       `Segment ${segment.index} needs ${wanted} old bytes, not ${dictionary.length}.`,
     );
-  return inflate(segment, packed, dictionary);
-}
-
-/** Plain bytes are at most a megabyte, so no segment needs a larger window. */
-const WINDOW_LOG = 20;
-
-const unzstd = promisify(zstdDecompress);
-
-async function inflate(segment: PatchSegment, packed: Uint8Array, dictionary: Uint8Array): Promise<Uint8Array> {
   const size = blocksIn(segment.to) * BLOCK;
   try {
-    checkZstdFrame(packed, size, segment.index);
-    const plain = await unzstd(packed, {
-      ...(dictionary.length > 0 && { dictionary }),
-      // One piece, so that it is not put together from many.
-      chunkSize: size + SPARE,
-      maxOutputLength: size + SPARE,
-      params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG },
-    });
-    if (plain.length !== size) throw new RangeError(`${plain.length} bytes came out instead of ${size}.`);
-    return plain;
+    if (packed[0] === REFERRED) return await inflate(packed.subarray(1), size, segment.index, dictionary);
+    if (packed[0] === ADDED) return await inflateAdded(packed, size, segment.index, dictionary);
+    throw new RangeError(`Form ${packed[0]} is not known.`);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new UpdateError('delta-mismatch', `Segment ${segment.index} of the patch cannot be unpacked: ${why}`, {
       cause,
     });
   }
+}
+
+/** The first of the packed bytes: the rest is one zstd frame that refers to the old bytes as its dictionary. */
+export const REFERRED = 0;
+/** Or: the size of a layout follows, then one zstd frame with the difference from the old bytes and that layout. */
+export const ADDED = 1;
+export const ADDED_PREFIX = 5;
+
+const LAYOUT_LIMIT = 512 * 1024;
+/** A megabyte of plain bytes and a layout; no segment needs a larger window. */
+const WINDOW_LOG = 21;
+const NOTHING = new Uint8Array(0);
+
+async function inflateAdded(packed: Uint8Array, size: number, index: number, old: Uint8Array): Promise<Uint8Array> {
+  if (packed.length < ADDED_PREFIX) throw new RangeError('It is cut off.');
+  const layoutSize = new DataView(packed.buffer, packed.byteOffset).getUint32(1, true);
+  if (layoutSize > LAYOUT_LIMIT) throw new RangeError(`A layout of ${layoutSize} bytes is too large.`);
+  const both = await inflate(packed.subarray(ADDED_PREFIX), size + layoutSize, index, NOTHING);
+  const plain = both.subarray(0, size);
+  addOld(plain, both.subarray(size), old, (what) => new RangeError(`In the layout, ${what}.`));
+  return plain;
+}
+
+const unzstd = promisify(zstdDecompress);
+
+async function inflate(frame: Uint8Array, size: number, index: number, dictionary: Uint8Array): Promise<Uint8Array> {
+  checkZstdFrame(frame, size, index);
+  const plain = await unzstd(frame, {
+    ...(dictionary.length > 0 && { dictionary }),
+    // One piece, so that it is not put together from many.
+    chunkSize: size + SPARE,
+    maxOutputLength: size + SPARE,
+    params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG },
+  });
+  if (plain.length !== size) throw new RangeError(`${plain.length} bytes came out instead of ${size}.`);
+  return plain;
 }
 
 const SPARE = 64;

@@ -1,13 +1,50 @@
-/** Packs one segment of a patch: its plain bytes, with the old bytes that resemble them as the dictionary. */
+/** Packs one segment of a patch by means of the old bytes that resemble it. */
 
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
+import type { Aligner } from './alignment.ts';
+import { type Difference, differenceOf } from './difference.ts';
+import { ADDED, ADDED_PREFIX, REFERRED } from './patch-decode.ts';
+
+/** A segment that waits for being packed: one of the two forms that `unpackSegment` knows. */
+export type Form =
+  | Readonly<{ kind: 'added'; difference: Difference }>
+  | Readonly<{ kind: 'referred'; plain: Uint8Array; dictionary: Uint8Array }>;
+
+/** Code that was built again is nearly the old code, number for number: its difference is small. All else refers to the old bytes. */
+export function formOf(align: Aligner, plain: Uint8Array, dictionary: Uint8Array): Form {
+  if (dictionary.length > 0) {
+    const difference = differenceOf(dictionary, plain, align(dictionary, plain));
+    if (difference.equal >= plain.length * ALIKE && difference.layout.length <= plain.length * SIMPLE)
+      return { kind: 'added', difference };
+  }
+  return { kind: 'referred', plain, dictionary };
+}
+
+/** The packed form; the same for the same input. */
+export async function packForm(form: Form, level: number): Promise<Uint8Array> {
+  if (form.kind === 'referred')
+    return Buffer.concat([Uint8Array.of(REFERRED), await packed(form.plain, form.dictionary, level)]);
+  const { bytes, layout } = form.difference;
+  const prefix = Buffer.alloc(ADDED_PREFIX, ADDED);
+  prefix.writeUInt32LE(layout.length, 1);
+  return Buffer.concat([prefix, await packed(Buffer.concat([bytes, layout]), new Uint8Array(0), level)]);
+}
+
+/** Whether zstd would take these bytes for a dictionary that was trained. */
+export const looksTrained = (bytes: Uint8Array): boolean => TRAINED.every((byte, at) => bytes[at] === byte);
+
+/** Equal bytes among all, from which on a difference packs better than references. */
+const ALIKE = 0.6;
+/** Bytes of layout for each plain byte, above which it says too much. */
+const SIMPLE = 0.25;
+const TRAINED = [0x37, 0xa4, 0x30, 0xec];
+const SPARE = 1024;
 
 const zstd = promisify(zstdCompress);
 
-/** The packed form of `plain`; `unpackSegment` takes it back. */
-export async function packSegment(plain: Uint8Array, dictionary: Uint8Array, level: number): Promise<Uint8Array> {
-  return zstd(plain, {
+const packed = (plain: Uint8Array, dictionary: Uint8Array, level: number): Promise<Uint8Array> =>
+  zstd(plain, {
     ...(dictionary.length > 0 && { dictionary }),
     pledgedSrcSize: plain.length,
     chunkSize: plain.length + SPARE,
@@ -17,10 +54,3 @@ export async function packSegment(plain: Uint8Array, dictionary: Uint8Array, lev
       [constants.ZSTD_c_checksumFlag]: 0,
     },
   });
-}
-
-/** Whether zstd would take these bytes for a dictionary that was trained. */
-export const looksTrained = (bytes: Uint8Array): boolean => TRAINED.every((byte, at) => bytes[at] === byte);
-
-const TRAINED = [0x37, 0xa4, 0x30, 0xec];
-const SPARE = 1024;
