@@ -1,14 +1,19 @@
-/** A folder on a loopback port, served by nginx as a publisher would. */
+/** A folder on a loopback port, served by nginx as a publisher would, with an account of what went over the wire. */
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** Headers included, both ways. */
+export type Traffic = Readonly<{ bytes: number; requests: number }>;
+
 export interface Served extends Disposable {
   readonly url: string;
+  /** What was asked for and sent since the last call. */
+  traffic(): Promise<Traffic>;
 }
 
 /** Starts nginx with two workers; disposing stops it. */
@@ -22,8 +27,11 @@ export async function serveDirectory(dir: string): Promise<Served> {
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
   const url = `http://127.0.0.1:${port}`;
   await Promise.race([failed, answering(url)]);
+  const log = accessLog(join(home, 'access.log'));
+  await log.since();
   return {
     url,
+    traffic: log.since,
     [Symbol.dispose]: () => {
       child.kill('SIGTERM');
       rmSync(home, { recursive: true, force: true });
@@ -35,11 +43,42 @@ const configuration = (dir: string, home: string, port: number): string => `
 user root; daemon off; worker_processes 2; pid ${home}/pid; error_log stderr warn;
 events { worker_connections 64; }
 http {
-  access_log off; sendfile on; tcp_nopush on;
+  log_format bytes '$bytes_sent $request_length'; access_log ${home}/access.log bytes; sendfile on; tcp_nopush on;
   client_body_temp_path ${home}/a; proxy_temp_path ${home}/b; fastcgi_temp_path ${home}/c; uwsgi_temp_path ${home}/d; scgi_temp_path ${home}/e;
   server { listen 127.0.0.1:${port}; root ${dir}; }
 }
 `;
+
+function accessLog(path: string): { since(): Promise<Traffic> } {
+  let seen = 0;
+  return {
+    since: async () => {
+      const lines = (await settled(path)).subarray(seen);
+      seen += lines.length;
+      const entries = lines.toString().split('\n').slice(0, -1);
+      const bytes = entries.reduce(
+        (sum, line) =>
+          sum +
+          line
+            .split(' ')
+            .map(Number)
+            .reduce((a, b) => a + b),
+        0,
+      );
+      return { bytes, requests: entries.length };
+    },
+  };
+}
+
+/** A request is logged when it has ended, which the client may know a moment earlier. */
+async function settled(path: string): Promise<Buffer> {
+  for (let before = -1; ; ) {
+    const text = readFileSync(path);
+    if (text.length === before) return text;
+    before = text.length;
+    await sleep(100);
+  }
+}
 
 async function answering(url: string): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {

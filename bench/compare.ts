@@ -1,0 +1,125 @@
+/**
+ * Brings the same release to a slot by every method in turn, and writes down what each cost.
+ * usage: node bench/compare.ts [--rounds N] [--only id,…] [--pairs v1-v2,v2-v3] [--slow] [--publish-only] [--no-record]   (as root: loop devices)
+ */
+
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { median } from './figures.ts';
+import { measured } from './measured.ts';
+import { serveDirectory } from './nginx.ts';
+import { imageOf, type Release } from './pairs.ts';
+import { PEERS, type Peer, YARDSTICK } from './peers.ts';
+import { type Pair, PEER_SCRIPTS, type Published, published } from './published.ts';
+import { aligned, type Round, type Row, record, TRANSFER } from './results.ts';
+import { holds, type Slot, slot, wipe } from './slots.ts';
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    pairs: { type: 'string', default: 'v1-v2,v2-v3' },
+    slow: { type: 'boolean', default: false },
+    'publish-only': { type: 'boolean', default: false },
+    'no-record': { type: 'boolean', default: false },
+  },
+});
+const only = values.only?.split(',');
+const chosen = PEERS.filter(({ id }) => only === undefined || only.includes(id) || id === YARDSTICK);
+
+for (const text of values.pairs.split(',')) {
+  const [from, to] = text.split('-') as [Release, Release];
+  await compare({ from, to });
+}
+
+type Contender = Readonly<{ peer: Peer; published: Published; publishedOld: string; rounds: Round[] }>;
+
+async function compare(pair: Pair): Promise<void> {
+  const contenders: Contender[] = [];
+  for (const peer of chosen) {
+    const ready = await prepare(peer, pair);
+    if (ready) contenders.push(ready);
+  }
+  if (values['publish-only']) return;
+  for (let round = 1; round <= Number(values.rounds); round++)
+    for (const contender of contenders) await take(contender, pair, round);
+  const measuredOnes = contenders.filter(({ rounds }) => rounds.length > 0);
+  const yardstick = median(
+    measuredOnes.find(({ peer }) => peer.id === YARDSTICK)?.rounds.map(({ seconds }) => seconds) ?? [],
+  );
+  const rows = measuredOnes.map((contender) => rowOf(contender, pair, yardstick));
+  console.log(`\n${pair.from} → ${pair.to}\n${aligned(rows, TRANSFER)}\n`);
+  if (!values['no-record']) record(rows);
+}
+
+async function prepare(peer: Peer, pair: Pair): Promise<Contender | undefined> {
+  try {
+    const ready = await published(peer, pair, !peer.slow || values.slow);
+    if (!ready) {
+      console.log(`${peer.id}: not published yet; --slow --only ${peer.id} does it once`);
+      return undefined;
+    }
+    const before = peer.id === 'zchunk' ? await published(peer, { from: pair.from, to: pair.from }, true) : undefined;
+    console.log(
+      `${peer.id} ${pair.from}→${pair.to}: published in ${ready.cost.seconds.toFixed(1)} s, ${(ready.bytes / 1e6).toFixed(2)} MB`,
+    );
+    return { peer, published: ready, publishedOld: before?.dir ?? '', rounds: [] };
+  } catch (error) {
+    console.log(`${peer.id} cannot publish here: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+/** One update in one round; a method that fails says so and is left out of the tables. */
+async function take(
+  { peer, published: { dir }, publishedOld, rounds }: Contender,
+  pair: Pair,
+  round: number,
+): Promise<void> {
+  const work = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
+  try {
+    const image = await imageOf(pair.to, peer.format);
+    const { size } = statSync(image);
+    using target = slot(join(work, 'slot.disk'), size);
+    wipe(target);
+    using server = await serveDirectory(dir);
+    const cost = await measured(
+      peer.apply,
+      await surroundings(peer, pair, { dir, publishedOld, url: server.url, target, work }),
+      work,
+    );
+    const { bytes, requests } = await server.traffic();
+    const right = holds(target, image, size);
+    rounds.push({ ...cost, bytes, requests });
+    console.log(
+      `round ${round}, ${peer.id} ${pair.from}→${pair.to}: ${(bytes / 1e6).toFixed(2)} MB in ${requests} requests, ${cost.seconds.toFixed(2)} s, CPU ${cost.cpuSeconds.toFixed(2)} s, RSS ${(cost.peakRssBytes / 1e6).toFixed(0)} MB`,
+    );
+    if (!right) throw new Error('the slot does not hold the release afterwards');
+  } catch (error) {
+    rounds.length = 0;
+    console.log(`${peer.id} cannot install here: ${error instanceof Error ? error.message : String(error)}`);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+type Place = Readonly<{ dir: string; publishedOld: string; url: string; target: Slot; work: string }>;
+
+const surroundings = async (peer: Peer, pair: Pair, place: Place): Promise<Record<string, string>> => ({
+  OLD: await imageOf(pair.from, peer.format),
+  TARGET: place.target.device,
+  URL: place.url,
+  PUBLISHED: place.dir,
+  PUBLISHED_OLD: place.publishedOld,
+  WORK: place.work,
+  PEERS: PEER_SCRIPTS,
+});
+
+function rowOf({ peer, published: { cost, bytes }, rounds }: Contender, pair: Pair, yardstick: number): Row {
+  const { id, name, format, serves, checks } = peer;
+  const about = { id, name, format, serves, checks, pair: `${pair.from}-${pair.to}` };
+  const date = new Date().toISOString().slice(0, 16);
+  return { ...about, date, load: loadavg()[0] ?? 0, yardstick, publish: { ...cost, bytes }, rounds };
+}
