@@ -58,6 +58,11 @@ export const COMMANDS: readonly Entry[] = [
     async () => (await import('./cli/bundle-inspect.ts')).bundleInspect,
   ),
   entry(
+    'bundle patch',
+    'make patches to a release from older ones and publish them',
+    async () => (await import('./cli/bundle-patch.ts')).bundlePatch,
+  ),
+  entry(
     'bundle verify',
     'read every byte of a bundle and check it',
     async () => (await import('./cli/bundle-verify.ts')).bundleVerify,

@@ -5,6 +5,7 @@ import { UpdateError } from '../errors.ts';
 import type { Product, Release, Sha256, Version } from '../model.ts';
 import { type Files, moveFile, removeTemporaries, replaceFile } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
+import { deltasOf, isDeltaPath, type ListedDelta, readDelta, type TrustedDelta } from './deltas.ts';
 import {
   type ChannelDocument,
   channelShape,
@@ -62,6 +63,8 @@ export type TrustedRelease = Readonly<{
   manifest: Readonly<{ sha256: Sha256; size: number }>;
   /** Where its bundle lies, from the repository's top. */
   bundle: Readonly<{ path: string; size: number; sha256: Sha256 }>;
+  /** Smaller ways to the same release. */
+  deltas: readonly TrustedDelta[];
 }>;
 
 /** Trust in one repository. */
@@ -159,6 +162,8 @@ function view(
   releases: TargetsDocument,
   channels: TargetsDocument,
 ): TrustedRepository {
+  const entries = [...releases.signed.targets];
+  const deltas = entries.flatMap(([path, entry]) => (isDeltaPath(path) ? listedDelta(source.log, path, entry) : []));
   const first = Object.entries(expiry).sort(([, one], [, other]) => Date.parse(one) - Date.parse(other))[0];
   return {
     channel: (name) => channel(source, channels, name),
@@ -166,9 +171,10 @@ function view(
       const path = releasePath(product, version);
       const entry = releases.signed.targets.get(path);
       if (entry === undefined) throw new UpdateError('release-unknown', `The repository has no ${product} ${version}.`);
-      return trustedRelease(path, entry);
+      return trustedRelease(path, entry, deltas);
     },
-    releases: () => [...releases.signed.targets].flatMap(([path, entry]) => complete(source.log, path, entry)),
+    releases: () =>
+      entries.flatMap(([path, entry]) => (isDeltaPath(path) ? [] : complete(source.log, path, entry, deltas))),
     expires: { role: first?.[0] ?? 'root', at: new Date(first?.[1] ?? 0) },
   };
 }
@@ -189,16 +195,26 @@ async function channel(source: Source, channels: TargetsDocument, name: string):
   return document;
 }
 
-function complete(log: Log, path: string, entry: TargetEntry): TrustedRelease[] {
+/** A delta that makes no sense costs its release nothing: the next larger way is taken. */
+function listedDelta(log: Log, path: string, entry: TargetEntry): ListedDelta[] {
   try {
-    return [trustedRelease(path, entry)];
+    return [readDelta(path, entry)];
+  } catch (error) {
+    log.warn({ path, reason: String(error) }, 'A delta is left out.');
+    return [];
+  }
+}
+
+function complete(log: Log, path: string, entry: TargetEntry, deltas: readonly ListedDelta[]): TrustedRelease[] {
+  try {
+    return [trustedRelease(path, entry, deltas)];
   } catch (error) {
     log.warn({ path, reason: String(error) }, 'A release is left out.');
     return [];
   }
 }
 
-function trustedRelease(path: string, entry: TargetEntry): TrustedRelease {
+function trustedRelease(path: string, entry: TargetEntry, deltas: readonly ListedDelta[]): TrustedRelease {
   const facts = factsOf(path, entry);
   const { product, version, counter, architecture, minAgent, manifest } = facts;
   if (releasePath(product, version) !== path)
@@ -209,6 +225,7 @@ function trustedRelease(path: string, entry: TargetEntry): TrustedRelease {
     minAgent,
     manifest,
     bundle: { path: storedPath(path, entry.hashes.sha256), size: entry.length, sha256: entry.hashes.sha256 },
+    deltas: deltasOf(deltas, manifest.sha256),
   };
 }
 

@@ -6,7 +6,8 @@ import { type Check, integer, list, literal, object, optional, record, text } fr
 import { keyIdOf } from './keys.ts';
 import { CHANNEL_PATTERN, type RoleName } from './names.ts';
 
-export const MAX_TARGETS = 500;
+/** A hundred releases with a bundle, a blocks file and ten patches each; the entries stay within the limit of bytes. */
+export const MAX_TARGETS = 1200;
 /** The most bytes of each kind of file that are read. */
 export const LIMITS: Readonly<Record<RoleName | 'channel', number>> = {
   root: 512_000,
@@ -133,6 +134,26 @@ export const releaseShape = object(
   'ignore',
 );
 export type ReleaseEntry = ReturnType<typeof releaseShape>;
+
+/** What the signed entry of a file that saves downloading says about it: `head` are its first bytes, which prove the rest. */
+export const deltaShape = object(
+  {
+    schema: literal(1),
+    kind: literal('blocks', 'patch'),
+    product: text<Product>(PRODUCT_PATTERN, 'a product name'),
+    version: text<Version>(VERSION_PATTERN, 'a version'),
+    manifest: sha256,
+    head: object({ size: integer(1, 16 * 1024 * 1024), sha256 }, 'ignore'),
+    from: optional(
+      object(
+        { version: text<Version>(VERSION_PATTERN, 'a version'), rootHash: sha256, uki: optional(sha256) },
+        'ignore',
+      ),
+    ),
+  },
+  'ignore',
+);
+export type DeltaEntry = ReturnType<typeof deltaShape>;
 
 /** The operator's word: which release a channel offers. */
 export const channelShape = object(

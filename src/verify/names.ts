@@ -20,12 +20,22 @@ export const CHANNEL_PATTERN = /^[a-z0-9][a-z0-9-]{0,31}$/;
 /** Where a release's bundle is listed. */
 export const releasePath = (product: Product, version: Version): string => `releases/${product}/${version}.bundle`;
 
+/** Where the file is listed with which a host on any older release fetches only what it lacks. */
+export const blocksPath = (product: Product, version: Version): string => `releases/${product}/${version}.blocks`;
+
+/** Where the patch from one release to another is listed. */
+export const patchPath = (product: Product, version: Version, from: Version): string =>
+  `releases/${product}/${version}.from-${from}.patch`;
+
 /** Where a channel's document is listed. */
 export const channelPath = (channel: string): string => `channels/${channel}.json`;
 
+const PRODUCT = body(PRODUCT_PATTERN);
+const VERSION = body(VERSION_PATTERN);
+
 /** Every path that a role may list. */
 export const PATH_PATTERNS: Readonly<Record<DelegatedRole, RegExp>> = {
-  releases: new RegExp(`^releases/${body(PRODUCT_PATTERN)}/${body(VERSION_PATTERN)}\\.bundle$`),
+  releases: new RegExp(`^releases/${PRODUCT}/${VERSION}\\.(?:bundle|blocks|from-${VERSION}\\.patch)$`),
   channels: new RegExp(`^channels/${body(CHANNEL_PATTERN)}\\.json$`),
 };
 

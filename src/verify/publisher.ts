@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Product, Sha256, Version } from '../model.ts';
 import { moveFile, removeFile, removeTemporaries, replaceFile } from '../system/files.ts';
+import { isDeltaPath, readDelta } from './deltas.ts';
 import {
   type ChannelDocument,
   channelShape,
@@ -87,10 +88,11 @@ export async function removeRelease(publisher: Publisher, version: Version, prod
   }
   const path = releasePath(release.product, version);
   const releases = new Map(repository.releases.document.signed.targets);
-  const entry = releases.get(path);
-  releases.delete(path);
+  const doomed = [...releases].filter(([one, entry]) => one === path || leadsTo(one, entry, release));
+  for (const [one] of doomed) releases.delete(one);
   await publish(publisher, repository, { releases });
-  if (entry) await removeFile(publisher.files, join(publisher.dir, storedPath(path, entry.hashes.sha256)));
+  for (const [one, { hashes }] of doomed)
+    await removeFile(publisher.files, join(publisher.dir, storedPath(one, hashes.sha256)));
 }
 
 /** Signs the timestamp again, and the snapshot when half of its life is over. */
@@ -125,7 +127,7 @@ const INCOMING = 'incoming.tandem-new';
 const SNAPSHOT_MARGIN_MS = 7 * 86_400_000;
 
 /** A new folder's name is durable only once the folder that holds it is synced. */
-async function makeDirDurably({ files, dir }: Publisher, path: string): Promise<void> {
+export async function makeDirDurably({ files, dir }: Publisher, path: string): Promise<void> {
   await files.makeDir(path);
   for (let above = dirname(path); above.length >= dir.length; above = dirname(above)) await files.syncDir(above);
 }
@@ -155,10 +157,7 @@ function refuseRelease(release: ReleaseEntry, path: string, known: ReadonlyMap<s
   if (known.has(path))
     throw new UpdateError('release-exists', `${release.product} ${release.version} is published with other bytes.`);
   if (known.size >= MAX_TARGETS)
-    throw new UpdateError(
-      'repository-full',
-      `The repository lists ${known.size} releases, the most that clients accept.`,
-    );
+    throw new UpdateError('repository-full', `The repository lists ${known.size} files, the most that clients accept.`);
   const same = [...known.values()]
     .map(releaseOf)
     .find(
@@ -182,7 +181,16 @@ const releaseOf = (entry: TargetEntry): ReleaseEntry | undefined => {
   }
 };
 
-function findRelease(repository: Repository, version: Version, product: Product | undefined): ReleaseEntry {
+/** Is this a delta whose target is that release? */
+function leadsTo(path: string, entry: TargetEntry, release: ReleaseEntry): boolean {
+  try {
+    return isDeltaPath(path) && readDelta(path, entry).manifest === release.manifest.sha256;
+  } catch {
+    return false;
+  }
+}
+
+export function findRelease(repository: Repository, version: Version, product: Product | undefined): ReleaseEntry {
   const found = releasesIn(repository).filter(
     (one) => one.version === version && (product === undefined || one.product === product),
   );

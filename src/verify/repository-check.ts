@@ -7,7 +7,8 @@ import { fileSource } from '../system/file-source.ts';
 import type { Files } from '../system/files.ts';
 import { silentLog } from '../system/log.ts';
 import { createTrust } from './client.ts';
-import type { ChannelDocument, ReleaseEntry } from './documents.ts';
+import { isDeltaPath, type ListedDelta, readDelta } from './deltas.ts';
+import type { ChannelDocument, ReleaseEntry, TargetEntry } from './documents.ts';
 import { memoryFiles } from './memory-files.ts';
 import { dirMetadata } from './metadata-fetch.ts';
 import { metadataPath, ROLE_NAMES, type RoleName, releasePath, storedPath } from './names.ts';
@@ -42,6 +43,7 @@ export async function checkRepository(
   }
   const releases = releasesIn(repository);
   checkComplete(repository, releases);
+  await checkDeltas(dir, repository, releases, signal);
   const channels = await channelsOf(files, dir, repository, releases);
   return {
     roles: lifetimesOf(repository, now),
@@ -88,7 +90,36 @@ async function checkFile(dir: string, path: string, entry: Entry, signal: AbortS
 function checkComplete(repository: Repository, releases: readonly ReleaseEntry[]): void {
   const complete = new Set(releases.map((one) => releasePath(one.product, one.version)));
   for (const path of repository.releases.document.signed.targets.keys())
-    if (!complete.has(path)) throw new UpdateError('target-incomplete', `The signed entry of ${path} lacks something.`);
+    if (!complete.has(path) && !isDeltaPath(path))
+      throw new UpdateError('target-incomplete', `The signed entry of ${path} lacks something.`);
+}
+
+/** Each delta leads to a release that is listed, and begins with the head that was signed. */
+async function checkDeltas(
+  dir: string,
+  repository: Repository,
+  releases: readonly ReleaseEntry[],
+  signal: AbortSignal,
+): Promise<void> {
+  const manifests = new Set(releases.map((one) => one.manifest.sha256));
+  for (const [listed, entry] of repository.releases.document.signed.targets) {
+    if (!isDeltaPath(listed)) continue;
+    const delta = deltaIn(listed, entry);
+    if (!manifests.has(delta.manifest)) throw damaged(`${listed} leads to a release that is not published`);
+    await using source = await fileSource(join(dir, delta.path));
+    const hash = createHash('sha256');
+    for await (const chunk of source.open(0, signal, delta.head.size)) hash.update(chunk);
+    if (hash.digest('hex') !== delta.head.sha256) throw damaged(`the head of ${listed} is not the one that was signed`);
+  }
+}
+
+function deltaIn(listed: string, entry: TargetEntry): ListedDelta {
+  try {
+    return readDelta(listed, entry);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UpdateError('target-incomplete', `The signed entry of ${listed}: ${why}.`);
+  }
 }
 
 async function channelsOf(

@@ -46,7 +46,8 @@ test('help for a group names its commands; help before a command is help after i
     updatectl('install', '--help'),
   ]);
   assert.match(after.stdout, /Usage: updatectl install.*Examples:\n {2}updatectl install\n/s);
-  for (const word of ['build', 'inspect', 'verify']) assert.match(group.stdout, new RegExp(`^  ${word} `, 'm'));
+  for (const word of ['build', 'inspect', 'patch', 'verify'])
+    assert.match(group.stdout, new RegExp(`^  ${word} `, 'm'));
   assert.deepEqual(before, after);
 });
 
@@ -135,7 +136,7 @@ test('completion in bash offers commands, then the words of a group, then option
     return spawnSync('bash', ['-c', script], { encoding: 'utf8' }).stdout.trim().split('\n');
   };
   assert.deepEqual(offered('inst'), ['install']);
-  assert.deepEqual(offered('bundle', ''), ['build', 'inspect', 'verify']);
+  assert.deepEqual(offered('bundle', ''), ['build', 'inspect', 'patch', 'verify']);
   assert.deepEqual(offered('bundle', 'build', '--ker'), ['--kernel']);
   assert.deepEqual(offered('install', '2.0', '--al'), ['--allow-downgrade']);
 });

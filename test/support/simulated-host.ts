@@ -177,7 +177,7 @@ async function agentUntilRest(
   };
   const expected = { sha256: release.manifest, size: manifest.length };
   const bundle = { path: 'b', size: update.bundle.length, sha256: release.manifest };
-  const trusted = { release, architecture: 'x86-64', minAgent: '0.1.0', manifest: expected, bundle } as const;
+  const trusted = { release, architecture: 'x86-64', minAgent: '0.1.0', manifest: expected, bundle, deltas: [] } as const;
   const agent = await createAgent(
     {
       product: PRODUCT,

@@ -13,6 +13,7 @@ import { generateKey, localSigner, type Signer } from '../../src/verify/keys.ts'
 import { dirMetadata } from '../../src/verify/metadata-fetch.ts';
 import { metadataPath, ROLE_NAMES, type RoleName } from '../../src/verify/names.ts';
 import type { Publisher } from '../../src/verify/publish.ts';
+import type { NewDelta } from '../../src/verify/publish-deltas.ts';
 import { addBundle, type BundleFacts, promote } from '../../src/verify/publisher.ts';
 import { initRepository, type RoleKeys } from '../../src/verify/repository-init.ts';
 import { signFile } from '../../src/verify/signed-file.ts';
@@ -167,6 +168,23 @@ export const facts = (version: string, change: Partial<BundleFacts> = {}): Bundl
   manifest: { sha256: createHash('sha256').update(version).digest('hex') as Sha256, size: 1000 },
   ...change,
 });
+
+/** A file that claims to save downloading version 2.0, as a builder leaves it. */
+export function newDelta(
+  repository: TestRepository,
+  kind: 'blocks' | 'patch',
+  change: Partial<NewDelta['entry']> = {},
+): NewDelta {
+  const content = Buffer.from(`${kind} to 2.0`);
+  const file = join(repository.top, kind);
+  writeFileSync(file, content);
+  const sha256 = (bytes: Uint8Array): Sha256 => createHash('sha256').update(bytes).digest('hex') as Sha256;
+  const { product, version, manifest } = facts('2.0');
+  const head = { size: 4, sha256: sha256(content.subarray(0, 4)) };
+  const from = { version: '1.0' as Version, rootHash: sha256(Buffer.from('root of 1.0')) };
+  const entry = { kind, product, version, manifest: manifest.sha256, head, ...(kind === 'patch' ? { from } : {}) };
+  return { file, size: content.length, sha256: sha256(content), entry: { ...entry, ...change } };
+}
 
 export async function* oneChunk(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);

@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import { UpdateError } from '../../src/errors.ts';
 import type { Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
+import { MAX_TARGETS } from '../../src/verify/documents.ts';
 import { dirMetadata } from '../../src/verify/metadata-fetch.ts';
 import { refreshRepository } from '../../src/verify/publisher.ts';
 import { renewRole, rotateKey } from '../../src/verify/rotate-key.ts';
@@ -264,16 +265,19 @@ test('a captive portal is not metadata, and nothing of it is kept', async () => 
   assert.deepEqual(await realFiles.list(host.options.metadataDir), []);
 });
 
-test('more than 500 targets in a role are refused quickly', async () => {
+test('more targets than clients accept in a role are refused quickly', async () => {
   using repository = await published();
   const { signed } = repository.read('releases');
   const [entry] = Object.values(signed['targets'] as object);
   await repository.edit('releases', (again) => {
     again['targets'] = Object.fromEntries(
-      Array.from({ length: 501 }, (_, index) => [`releases/acme/${index}.bundle`, entry]),
+      Array.from({ length: MAX_TARGETS + 1 }, (_, index) => [`releases/acme/${index}.bundle`, entry]),
     );
   });
-  await assert.rejects(repository.host().poll(), { code: 'metadata-invalid', message: /at most 500/ });
+  await assert.rejects(repository.host().poll(), {
+    code: 'metadata-invalid',
+    message: new RegExp(`at most ${MAX_TARGETS}`),
+  });
 });
 
 for (const path of [

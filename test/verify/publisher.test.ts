@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
+import { MAX_TARGETS } from '../../src/verify/documents.ts';
 import { ROLE_NAMES, type RoleName } from '../../src/verify/names.ts';
 import type { Publisher } from '../../src/verify/publish.ts';
+import { addDeltas } from '../../src/verify/publish-deltas.ts';
 import { addBundle, promote, refreshRepository, removeRelease } from '../../src/verify/publisher.ts';
 import { readRepository } from '../../src/verify/repository.ts';
 import { checkRepository } from '../../src/verify/repository-check.ts';
@@ -16,6 +18,7 @@ import {
   daysLater,
   facts,
   NOW,
+  newDelta,
   newSigner,
   oneChunk,
   type PRODUCT,
@@ -47,6 +50,10 @@ const changes: readonly (readonly [string, (repository: TestRepository, publishe
     ],
     ['renewal of the root', (_, publisher) => renewRole(publisher, 'root')],
     ['renewal of releases', (_, publisher) => renewRole(publisher, 'releases')],
+    [
+      'deltas',
+      (repository, publisher) => addDeltas(publisher, [newDelta(repository, 'blocks'), newDelta(repository, 'patch')]),
+    ],
     ['remove', (_, publisher) => removeRelease(publisher, version('2.0'))],
     ...ROLE_NAMES.map((role) => [`rotation of the ${role} key`, rotation(role)] as const),
   ];
@@ -146,7 +153,7 @@ test('more releases than clients accept are refused with what to do', async () =
   const [, entry] = [...(await readRepository(realFiles, repository.dir)).releases.document.signed.targets][0] ?? [];
   await repository.edit('releases', (signed) => {
     signed['targets'] = Object.fromEntries(
-      Array.from({ length: 500 }, (_, index) => [`releases/acme/0.${index}.bundle`, entry]),
+      Array.from({ length: MAX_TARGETS }, (_, index) => [`releases/acme/0.${index}.bundle`, entry]),
     );
   });
   assert.equal(await codeOf(repository.add('3.0')), 'repository-full');

@@ -1,6 +1,6 @@
 /** The publisher's side of a scenario: a repository with its keys, worked with Tandem's own commands. */
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run, updatectl } from './programs.ts';
 
@@ -16,8 +16,17 @@ export async function createRepository(repository: string): Promise<string> {
   return join(servedBy(repository), 'metadata/1.root.json');
 }
 
+/** Without deltas: most scenarios are about the full image. */
 export async function addBundle(repository: string, bundle: string): Promise<void> {
-  await updatectl(['repo', 'add', bundle, ...where(repository)]);
+  await updatectl(['repo', 'add', bundle, '--patch-from', '0', '--no-blocks', ...where(repository)]);
+}
+
+/** Adds what saves downloading, as `repo add` does by itself. `patches` is from how many releases before. */
+export async function addDeltas(repository: string, version: string, product: string, patches: number): Promise<void> {
+  const folder = join(servedBy(repository), 'targets/releases', product);
+  const name = (await readdir(folder)).find((one) => one.endsWith(`.${version}.bundle`));
+  if (name === undefined) throw new Error(`no release ${version} in ${folder}`);
+  await updatectl(['repo', 'add', join(folder, name), '--patch-from', String(patches), ...where(repository)]);
 }
 
 /** Offers a release to the machines of a channel. */

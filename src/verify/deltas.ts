@@ -1,0 +1,46 @@
+/** Signed files that save downloading: which of them belong to a release. */
+
+import type { Product, Sha256, Version } from '../model.ts';
+import { type DeltaEntry, deltaShape, type TargetEntry } from './documents.ts';
+import { blocksPath, patchPath, storedPath } from './names.ts';
+
+/** A patch, for hosts that run exactly `from`; or a blocks file, for all others. */
+export type TrustedDelta = Readonly<{
+  kind: 'blocks' | 'patch';
+  /** Where it lies, from the repository's top. */
+  path: string;
+  size: number;
+  sha256: Sha256;
+  head: Readonly<{ size: number; sha256: Sha256 }>;
+  from?: Readonly<{ version: Version; rootHash: Sha256; uki?: Sha256 }>;
+}>;
+
+/** An entry as it is listed, with the release that it leads to. */
+export type ListedDelta = TrustedDelta &
+  Readonly<{ product: Product; version: Version; manifest: Sha256; listed: string }>;
+
+/** Is this the path of a delta, whatever its entry says? */
+export const isDeltaPath = (path: string): boolean => path.endsWith('.blocks') || path.endsWith('.patch');
+
+/** The path at which a delta must be listed; none for an entry that contradicts itself. */
+export function deltaPath({ kind, product, version, from }: DeltaEntry): string | undefined {
+  if (kind === 'blocks') return from === undefined ? blocksPath(product, version) : undefined;
+  return from === undefined ? undefined : patchPath(product, version, from.version);
+}
+
+/** The delta that an entry describes; throws where it lacks something or lies. */
+export function readDelta(listed: string, entry: TargetEntry): ListedDelta {
+  const facts = deltaShape(entry.custom, 'custom');
+  if (deltaPath(facts) !== listed) throw new TypeError(`custom describes ${deltaPath(facts) ?? 'nothing'}`);
+  if (facts.head.size > entry.length) throw new TypeError('custom.head is larger than the file');
+  const { kind, product, version, manifest, head, from } = facts;
+  const { sha256 } = entry.hashes;
+  const path = storedPath(listed, sha256);
+  return { kind, product, version, manifest, head, path, sha256, listed, size: entry.length, ...(from && { from }) };
+}
+
+/** Those that lead to one release. A manifest's digest names it for good: its version could be published anew. */
+export const deltasOf = (all: readonly ListedDelta[], manifest: Sha256): readonly TrustedDelta[] =>
+  all
+    .filter((one) => one.manifest === manifest)
+    .map(({ kind, path, size, sha256, head, from }) => ({ kind, path, size, sha256, head, ...(from && { from }) }));
