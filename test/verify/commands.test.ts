@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileS
 import { readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { bundlePatch } from '../../src/cli/bundle-patch.ts';
 import type { Command } from '../../src/cli/command.ts';
 import { keyGenerate } from '../../src/cli/key-generate.ts';
 import { keyShow } from '../../src/cli/key-show.ts';
@@ -17,6 +18,7 @@ import { repoRefresh } from '../../src/cli/repo-refresh.ts';
 import { repoRemove } from '../../src/cli/repo-remove.ts';
 import { repoRotateKey } from '../../src/cli/repo-rotate-key.ts';
 import { repoVerify } from '../../src/cli/repo-verify.ts';
+import type { Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { takeLock } from '../../src/system/lock-file.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -29,6 +31,7 @@ import { demoUki } from '../support/uki.ts';
 const SIGNER = new URL('../bin/sign-with-openssl', import.meta.url).pathname;
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  'bundle patch': bundlePatch,
   'key generate': keyGenerate,
   'key show': keyShow,
   'repo init': repoInit,
@@ -83,6 +86,49 @@ test('from nothing to a channel that a host can follow', async () => {
   assert.deepEqual(await readFile(join(path, 'repo', bundle.path)), await readFile(join(path, 'one.bundle')));
   assert.equal(await refusal(path, 'repo', 'remove', '1.0', ...where), 'release-in-use');
   assert.equal(await refusal(path, 'repo', 'init', ...where), 'repository-exists');
+});
+
+test('a release is published with the files that save hosts on older ones its download', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  const updatectl = publisher(path);
+  const where = ['--repository', 'repo', '--keys', 'keys'];
+  await updatectl('repo', 'init', ...where);
+  const versions = ['1.0', '2.0', '3.0'];
+  for (const [index, version] of versions.entries()) {
+    const changed = new Uint8Array(root);
+    changed.fill(index + 1, 0, 4096 * (index + 1));
+    const images = { root: changed, uki: demoUki(changed, version) };
+    await makeBundle(join(path, `${version}.bundle`), images, {
+      about: { version: version as Version, counter: index + 1 },
+    });
+  }
+  const add = async (version: string, ...rest: string[]): Promise<[string, string | undefined][]> => {
+    const said = await updatectl('repo', 'add', `${version}.bundle`, ...rest, ...where, '--json');
+    const { deltas } = JSON.parse(said) as { deltas: { kind: string; from?: { version: string }; size: number }[] };
+    for (const { size } of deltas) assert.ok(size < 64 * 1024, `${size} bytes for a few blocks`);
+    return deltas.map(({ kind, from }) => [kind, from?.version]);
+  };
+  assert.deepEqual(await add('1.0', '--patch-from', '0', '--no-blocks'), []);
+  assert.deepEqual(await add('2.0'), [
+    ['blocks', undefined],
+    ['patch', '1.0'],
+  ]);
+  assert.deepEqual(await add('3.0', '--patch-from', '0'), [['blocks', undefined]]);
+  const said = await updatectl(
+    'bundle',
+    'patch',
+    '3.0.bundle',
+    '--from',
+    '1.0.bundle',
+    '--from',
+    '2.0.bundle',
+    ...where,
+  );
+  assert.match(said, /patch 1\.0 → 3\.0: .*\n.*patch 2\.0 → 3\.0/);
+  const report = JSON.parse(await updatectl('repo', 'verify', '--repository', 'repo', '--json'));
+  assert.equal(report.files, 3 + 2 + 3);
+  assert.deepEqual(readdirSync(join(path, 'repo')).sort(), ['metadata', 'targets'], 'nothing is left behind');
 });
 
 test('a damaged bundle is not published', async () => {
