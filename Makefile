@@ -39,9 +39,18 @@ shell: node_modules/.installed
 	node test/vm/prepare.ts
 	node test/vm/shell.ts
 
+# Beside other updaters on real releases, as root: about two hours, and docs/benchmarks.md is written anew.
+# BENCH=quick takes small releases, one round, a few minutes, and writes nothing down.
 bench: node_modules/.installed
 	packaging/install-tools bench
+ifeq ($(BENCH),quick)
+	node bench/install.ts --size 256 --rounds 2
+	node bench/compare.ts --no-record
+else
 	node bench/install.ts
+	node bench/compare.ts --rounds 3
+	node bench/report.ts
+endif
 
 build: node_modules/.installed
 	node packaging/build.ts

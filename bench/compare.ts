@@ -7,14 +7,15 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { bundleInto } from '../packaging/single-file.ts';
 import { median } from './figures.ts';
 import { measured } from './measured.ts';
 import { serveDirectory } from './nginx.ts';
 import { imageOf, type Release } from './pairs.ts';
 import { PEERS, type Peer, YARDSTICK } from './peers.ts';
-import { type Pair, PEER_SCRIPTS, type Published, published } from './published.ts';
+import { type Pair, type Published, places, published, usedBy } from './published.ts';
 import { aligned, type Round, type Row, record, TRANSFER } from './results.ts';
-import { holds, type Slot, slot, wipe } from './slots.ts';
+import { holds, slot, wipe } from './slots.ts';
 
 const { values } = parseArgs({
   options: {
@@ -29,12 +30,24 @@ const { values } = parseArgs({
 const only = values.only?.split(',');
 const chosen = PEERS.filter(({ id }) => only === undefined || only.includes(id) || id === YARDSTICK);
 
-for (const text of values.pairs.split(',')) {
-  const [from, to] = text.split('-') as [Release, Release];
-  await compare({ from, to });
+const programs = mkdtempSync(join(tmpdir(), 'tandem-programs-'));
+try {
+  for (const name of ['tandem-once', 'delta-once'])
+    await bundleInto(join(import.meta.dirname, `${name}.ts`), join(programs, `${name}.js`));
+  for (const text of values.pairs.split(',')) {
+    const [from, to] = text.split('-') as [Release, Release];
+    await compare({ from, to });
+  }
+} finally {
+  rmSync(programs, { recursive: true, force: true });
 }
 
-type Contender = Readonly<{ peer: Peer; published: Published; publishedOld: string; rounds: Round[] }>;
+type Contender = Readonly<{
+  peer: Peer;
+  published: Published;
+  used: Readonly<Record<string, string>>;
+  rounds: Round[];
+}>;
 
 async function compare(pair: Pair): Promise<void> {
   const contenders: Contender[] = [];
@@ -56,16 +69,16 @@ async function compare(pair: Pair): Promise<void> {
 
 async function prepare(peer: Peer, pair: Pair): Promise<Contender | undefined> {
   try {
-    const ready = await published(peer, pair, !peer.slow || values.slow);
+    const ready = await published(peer, pair, programs, !peer.slow || values.slow);
     if (!ready) {
       console.log(`${peer.id}: not published yet; --slow --only ${peer.id} does it once`);
       return undefined;
     }
-    const before = peer.id === 'zchunk' ? await published(peer, { from: pair.from, to: pair.from }, true) : undefined;
+    const used = await usedBy(peer, pair, programs);
     console.log(
       `${peer.id} ${pair.from}→${pair.to}: published in ${ready.cost.seconds.toFixed(1)} s, ${(ready.bytes / 1e6).toFixed(2)} MB`,
     );
-    return { peer, published: ready, publishedOld: before?.dir ?? '', rounds: [] };
+    return { peer, published: ready, used, rounds: [] };
   } catch (error) {
     console.log(`${peer.id} cannot publish here: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
@@ -73,49 +86,38 @@ async function prepare(peer: Peer, pair: Pair): Promise<Contender | undefined> {
 }
 
 /** One update in one round; a method that fails says so and is left out of the tables. */
-async function take(
-  { peer, published: { dir }, publishedOld, rounds }: Contender,
-  pair: Pair,
-  round: number,
-): Promise<void> {
+async function take(contender: Contender, pair: Pair, round: number): Promise<void> {
+  const { peer, rounds } = contender;
   const work = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
   try {
     const image = await imageOf(pair.to, peer.format);
     const { size } = statSync(image);
     using target = slot(join(work, 'slot.disk'), size);
     wipe(target);
-    using server = await serveDirectory(dir);
-    const cost = await measured(
-      peer.apply,
-      await surroundings(peer, pair, { dir, publishedOld, url: server.url, target, work }),
-      work,
-    );
+    using server = await serveDirectory(contender.published.dir);
+    const env = {
+      ...places(programs),
+      ...contender.used,
+      OLD: await imageOf(pair.from, peer.format),
+      TARGET: target.device,
+      URL: server.url,
+      PUBLISHED: contender.published.dir,
+      WORK: work,
+    };
+    if (peer.before !== undefined) await measured(peer.before, env, work);
+    const cost = await measured(peer.apply, env, work).finally(() => measured(peer.after ?? 'true', env, work));
     const { bytes, requests } = await server.traffic();
-    const right = holds(target, image, size);
+    if (!holds(target, image, size)) throw new Error('the slot does not hold the release afterwards');
     rounds.push({ ...cost, bytes, requests });
     console.log(
       `round ${round}, ${peer.id} ${pair.from}→${pair.to}: ${(bytes / 1e6).toFixed(2)} MB in ${requests} requests, ${cost.seconds.toFixed(2)} s, CPU ${cost.cpuSeconds.toFixed(2)} s, RSS ${(cost.peakRssBytes / 1e6).toFixed(0)} MB`,
     );
-    if (!right) throw new Error('the slot does not hold the release afterwards');
   } catch (error) {
-    rounds.length = 0;
     console.log(`${peer.id} cannot install here: ${error instanceof Error ? error.message : String(error)}`);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
-
-type Place = Readonly<{ dir: string; publishedOld: string; url: string; target: Slot; work: string }>;
-
-const surroundings = async (peer: Peer, pair: Pair, place: Place): Promise<Record<string, string>> => ({
-  OLD: await imageOf(pair.from, peer.format),
-  TARGET: place.target.device,
-  URL: place.url,
-  PUBLISHED: place.dir,
-  PUBLISHED_OLD: place.publishedOld,
-  WORK: place.work,
-  PEERS: PEER_SCRIPTS,
-});
 
 function rowOf({ peer, published: { cost, bytes }, rounds }: Contender, pair: Pair, yardstick: number): Row {
   const { id, name, format, serves, checks } = peer;

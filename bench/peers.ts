@@ -7,13 +7,18 @@ export type Peer = Readonly<{
   name: string;
   format: Format;
   /** Whether one artifact serves every old version, or each old version needs its own. */
-  serves: 'any' | 'pair' | 'full';
+  serves: 'everyone' | 'any' | 'pair';
   /** What it checks while it installs. */
   checks: string;
-  /** Bash, run in the empty folder that is served. NEW is the image; OLD the one before it, only for a pair. */
+  /** Bash, run in the empty folder that is served. NEW is the image; OLD the one before it, not for everyone. */
   publish: string;
   /** Bash, run in an empty folder (also WORK). OLD: the running image, TARGET: the slot's device, URL and PUBLISHED: the artifacts. */
   apply: string;
+  /** Bash, run before and after `apply` and not measured: what a host has anyway. */
+  before?: string;
+  after?: string;
+  /** The method whose artifacts are there already, for the new release (USES) and the old one (USES_OLD). */
+  uses?: string;
   /** Publishing takes an hour: done once at the lowest priority, when asked for by name. */
   slow?: true;
 }>;
@@ -24,11 +29,14 @@ const TO_SLOT = 'dd of="$TARGET" bs=1M iflag=fullblock oflag=direct conv=fsync s
 export const YARDSTICK = 'pipeline';
 
 export const PEERS: readonly Peer[] = [
+  tandem('full', 'everyone', 'Tandem, full image'),
+  tandem('blocks', 'any', 'Tandem, blocks'),
+  tandem('patch', 'pair', 'Tandem, patch'),
   {
     id: YARDSTICK,
     name: 'curl, zstd -d, dd (level 3)',
     format: 'erofs',
-    serves: 'full',
+    serves: 'everyone',
     checks: 'nothing',
     publish: 'zstd -q -3 -T1 "$NEW" -o root.zst',
     apply: `curl -sf "$URL/root.zst" | zstd -dcq | ${TO_SLOT}`,
@@ -37,7 +45,7 @@ export const PEERS: readonly Peer[] = [
     id: 'full-19',
     name: 'curl, zstd -d, dd (level 19)',
     format: 'erofs',
-    serves: 'full',
+    serves: 'everyone',
     checks: 'nothing',
     publish: 'zstd -q -19 -T1 "$NEW" -o root.zst',
     apply: `curl -sf "$URL/root.zst" | zstd -dcq | ${TO_SLOT}`,
@@ -47,9 +55,9 @@ export const PEERS: readonly Peer[] = [
     id: 'squashfs',
     name: 'curl, dd of a squashfs',
     format: 'squashfs',
-    serves: 'full',
+    serves: 'everyone',
     checks: 'nothing',
-    publish: 'ln -s "$NEW" root.squashfs',
+    publish: 'cp "$NEW" root.squashfs',
     apply: `curl -sf "$URL/root.squashfs" | ${TO_SLOT}`,
   },
   ...(['erofs', 'ext4', 'squashfs'] as const).map(
@@ -70,7 +78,7 @@ export const PEERS: readonly Peer[] = [
       format,
       serves: 'any',
       checks: 'SHA-1 of the whole',
-      publish: 'ln -s "$NEW" root.img; zsyncmake -b 4096 -u root.img -o root.zsync root.img',
+      publish: 'cp "$NEW" root.img; zsyncmake -b 4096 -u root.img -o root.zsync root.img',
       apply: `zsync -q -i "$OLD" -o out "$URL/root.zsync" && ${TO_SLOT} if=out`,
     }),
   ),
@@ -82,7 +90,8 @@ export const PEERS: readonly Peer[] = [
     checks: 'digest of every chunk',
     // The host has kept the .zck of what it runs, so making that one is part of an earlier release.
     publish: 'zck -o root.zck "$NEW"',
-    apply: `zckdl -s "$PUBLISHED_OLD/root.zck" "$URL/root.zck" && unzck -c root.zck | ${TO_SLOT}`,
+    uses: 'zchunk',
+    apply: `zckdl -s "$USES_OLD/root.zck" "$URL/root.zck" && unzck -c root.zck | ${TO_SLOT}`,
   },
   {
     id: 'xdelta3',
@@ -109,7 +118,7 @@ export const PEERS: readonly Peer[] = [
     id: 'bmaptool',
     name: 'bmaptool copy (zstd)',
     format: 'erofs',
-    serves: 'full',
+    serves: 'everyone',
     checks: 'SHA-256 of each range',
     publish: 'bmaptool -q create -o root.bmap "$NEW"; zstd -q -3 -T1 "$NEW" -o root.zst',
     apply: 'bmaptool -q copy --bmap "$URL/root.bmap" "$URL/root.zst" "$TARGET"',
@@ -118,7 +127,7 @@ export const PEERS: readonly Peer[] = [
     id: 'systemd-pull',
     name: 'systemd-pull raw --direct (gzip)',
     format: 'erofs',
-    serves: 'full',
+    serves: 'everyone',
     checks: 'SHA-256 of the download',
     publish: 'gzip -nc "$NEW" >root.gz; sha256sum root.gz | cut -c1-64 >root.gz.sha256',
     apply:
@@ -128,7 +137,7 @@ export const PEERS: readonly Peer[] = [
     id: 'swupdate',
     name: 'swupdate -d, raw + zstd, signed',
     format: 'erofs',
-    serves: 'full',
+    serves: 'everyone',
     checks: 'CMS signature, SHA-256',
     publish: '"$PEERS/swupdate" publish',
     apply: '"$PEERS/swupdate" apply',
@@ -137,12 +146,19 @@ export const PEERS: readonly Peer[] = [
     id: 'rauc',
     name: 'RAUC, plain bundle',
     format: 'erofs',
-    serves: 'full',
+    serves: 'everyone',
     checks: 'CMS signature over the bundle',
     publish: '"$PEERS/rauc" publish',
     apply: '"$PEERS/rauc" apply',
   },
 ];
+
+function tandem(tier: string, serves: Peer['serves'], name: string): Peer {
+  const step = (what: string): string => `"$PEERS/tandem" ${what} ${tier}`;
+  const checks = 'signed digests in the stream, root hash read back';
+  const steps = { publish: step('publish'), before: step('before'), apply: step('apply'), after: step('after') };
+  return { id: `tandem-${tier}`, name, format: 'erofs', serves, checks, ...steps, uses: 'tandem-full' };
+}
 
 export type Absent = Readonly<{ name: string; why: string }>;
 

@@ -11,38 +11,55 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { type Cost, measured } from './measured.ts';
 import { imageOf, type Release } from './pairs.ts';
-import type { Peer } from './peers.ts';
+import { PEERS, type Peer } from './peers.ts';
 
 export type Pair = Readonly<{ from: Release; to: Release }>;
 export type Published = Readonly<{ dir: string; cost: Cost; bytes: number }>;
 
-/** The cached artifacts of a release, or undefined when they are not there and `make` is false. */
-export async function published(peer: Peer, pair: Pair, make: boolean): Promise<Published | undefined> {
-  const images = { NEW: await imageOf(pair.to, peer.format), ...(await oldFor(peer, pair)) };
-  const dir = join(cacheFolder(), keyOf(peer, Object.values(images)));
+/** The artifacts of a release, or undefined when they are not kept and `make` is false. `programs` is the folder with Tandem as single files. */
+export async function published(peer: Peer, pair: Pair, programs: string, make = true): Promise<Published | undefined> {
+  const inputs = {
+    NEW: await imageOf(pair.to, peer.format),
+    ...(peer.serves === 'everyone' ? {} : { OLD: await imageOf(pair.from, peer.format) }),
+  };
+  const dir = join(cacheFolder(), keyOf(peer, inputs, programs));
   const account = join(dir, '.cost.json');
   if (!existsSync(account)) {
     if (!make) return undefined;
-    await publish(peer, images, dir);
+    const used = peer.serves === 'everyone' ? {} : await usedBy(peer, pair, programs);
+    await publish(peer, { ...inputs, ...used, ...places(programs) }, dir);
   }
   const cost = JSON.parse(readFileSync(account, 'utf8')) as Cost;
   return { dir, cost, bytes: folderSize(dir) };
 }
 
-/** The scripts that peers.ts calls. */
-export const PEER_SCRIPTS = join(import.meta.dirname, 'peers');
+/** The artifacts that the peer builds upon, as USES and USES_OLD. */
+export async function usedBy(peer: Peer, pair: Pair, programs: string): Promise<Record<string, string>> {
+  const base = PEERS.find(({ id }) => id === peer.uses);
+  if (!base) return {};
+  const newer = await published(base, pair, programs);
+  const older = await published(base, { from: pair.from, to: pair.from }, programs);
+  return { USES: newer?.dir ?? '', USES_OLD: older?.dir ?? '' };
+}
 
-async function publish(peer: Peer, images: Readonly<Record<string, string>>, dir: string): Promise<void> {
+/** Where the scripts that peers.ts calls find things. */
+export const places = (programs: string): Record<string, string> => ({
+  PEERS: PEER_SCRIPTS,
+  PROGRAMS: programs,
+  NODE: process.execPath,
+});
+
+const PEER_SCRIPTS = join(import.meta.dirname, 'peers');
+async function publish(peer: Peer, env: Readonly<Record<string, string>>, dir: string): Promise<void> {
   mkdirSync(cacheFolder(), { recursive: true });
   const work = mkdtempSync(join(cacheFolder(), '.work-'));
   try {
-    const cost = await measured(peer.publish, { ...images, PEERS: PEER_SCRIPTS }, work);
+    const cost = await measured(peer.publish, env, work);
     writeFileSync(join(work, '.cost.json'), JSON.stringify(cost));
     renameSync(work, dir);
   } finally {
@@ -50,20 +67,23 @@ async function publish(peer: Peer, images: Readonly<Record<string, string>>, dir
   }
 }
 
-/** Only what is made for a pair may look at the old image. */
-const oldFor = async (peer: Peer, pair: Pair): Promise<Record<string, string>> =>
-  peer.serves === 'pair' ? { OLD: await imageOf(pair.from, peer.format) } : {};
-
 /** Beside the trees, wherever those are kept. */
 function cacheFolder(): string {
   const root = process.env['TANDEM_CACHE'] ?? '/var/cache/tandem';
   return join(root, 'bench-artifacts');
 }
 
-function keyOf(peer: Peer, images: readonly string[]): string {
+/** Made of all that decides the bytes of the artifacts, Tandem's own code among it. */
+function keyOf(peer: Peer, inputs: Readonly<Record<string, string>>, programs: string): string {
   const hash = createHash('sha256').update(peer.publish);
-  const script = join(PEER_SCRIPTS, peer.id);
-  if (existsSync(script)) hash.update(readFileSync(script));
+  const parts = ['tandem', 'rauc', 'swupdate']
+    .filter((name) => peer.publish.includes(`/${name}"`))
+    .map((name) => join(PEER_SCRIPTS, name));
+  if (peer.id.startsWith('tandem-')) parts.push(join(programs, 'tandem-once.js'));
+  for (const part of parts) hash.update(readFileSync(part));
+  // Other methods make the same artifact whatever the old release was.
+  const images =
+    peer.serves === 'any' && !peer.id.startsWith('tandem-') ? [inputs['NEW'] ?? ''] : Object.values(inputs);
   for (const image of images) hash.update(digestOf(image));
   return `${peer.id}-${hash.digest('hex').slice(0, 16)}`;
 }
@@ -76,11 +96,10 @@ function digestOf(image: string): string {
   return readFileSync(kept, 'utf8');
 }
 
-/** Links count as what they lead to: that is what would lie on the server. */
+/** A link leads to what another method is charged for. */
 function folderSize(dir: string): number {
   return readdirSync(dir, { recursive: true, encoding: 'utf8' })
     .filter((name) => name !== '.cost.json')
-    .map((name) => join(dir, name))
-    .filter((path) => !lstatSync(path).isDirectory())
-    .reduce((sum, path) => sum + statSync(path).size, 0);
+    .map((name) => lstatSync(join(dir, name)))
+    .reduce((sum, about) => sum + (about.isFile() ? about.size : 0), 0);
 }

@@ -72,7 +72,11 @@ export const PUBLISHING: readonly Column[] = [
   { title: 'peak RSS, MB', cell: ({ publish }) => (publish.peakRssBytes / 1e6).toFixed(0) },
 ];
 
-const SERVES: Readonly<Record<string, string>> = { any: 'any old version', pair: 'one old version', full: 'everyone' };
+const SERVES: Readonly<Record<string, string>> = {
+  any: 'any old version',
+  pair: 'one old version',
+  everyone: 'everyone',
+};
 
 /** The table in Markdown, fewest bytes first. */
 export function markdown(rows: readonly Row[], columns: readonly Column[]): string {
