@@ -1,5 +1,6 @@
 /** What delta-once.ts does: installs over HTTP from one pair of devices into another, by the tier that the plan leaves. */
 
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDeltaCache } from '../src/agent/delta/cache.ts';
@@ -125,7 +126,9 @@ function worldOf(product: Product) {
 }
 
 async function remote(url: string): Promise<RemoteFile> {
-  const size = Number((await fetch(url, { method: 'HEAD' })).headers.get('content-length'));
+  // Not by fetch: its memory would count.
+  const answer = execFileSync('curl', ['--silent', '--fail', '--head', url]).toString();
+  const size = Number(/^content-length: (\d+)/im.exec(answer)?.[1]);
   const http = createHttp({
     connectTimeoutMs: 5000,
     idleTimeoutMs: 5000,

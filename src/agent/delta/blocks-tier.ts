@@ -2,7 +2,7 @@
 
 import { hash } from 'node:crypto';
 import { type BlocksHead, parseBlocksHead } from '../../bundle/delta/blocks-head.ts';
-import { addLeaves, type BlocksPlan, knownLeaves, planBlocks } from '../../bundle/delta/blocks-plan.ts';
+import { addLeaves, type BlocksPlan, knownLeaves, type PlanInput, planBlocks } from '../../bundle/delta/blocks-plan.ts';
 import { type BlockSet, blockSet } from '../../bundle/delta/copy.ts';
 import { lookup, SHORT, sameShort, shorten } from '../../bundle/delta/short-leaves.ts';
 import { frameCount } from '../../bundle/frames.ts';
@@ -13,10 +13,11 @@ import { type Assembly, writeSame } from './assembly.ts';
 import { copyBlocks } from './copying.ts';
 import { bundleFrames, fetchFrames, framesHolding, placeMissing } from './frames.ts';
 import { begin, type DeltaJob, leavesName, readHead, standingOf } from './job.ts';
+import { giveBack } from './memory.ts';
 
 /** Ends with every block of the release in its place. */
 export async function assembleFromBlocks(job: DeltaJob): Promise<void> {
-  const { volume, old, delta, pool, log, signal } = job;
+  const { volume, old, delta } = job;
   const found = await readHead(job);
   const head = parseBlocksHead(found.bytes, volume);
   if (head.fileSize !== delta.size)
@@ -25,16 +26,25 @@ export async function assembleFromBlocks(job: DeltaJob): Promise<void> {
   const standingShorts = shorten(standing.leaves);
   const shorts = await allLeaves(job, head, standingShorts);
   const kept = await standing.prove(alike(standingShorts, shorts, volume.blocks));
+  for (const each of [standing.leaves, standingShorts]) giveBack(each);
   const input = { head, shorts, volume, manifest: job.bundle.manifest };
-  const plan = planBlocks({ ...input, old: lookup(old.shorts), kept });
+  const assembly = await takeLocal(job, { ...input, old: lookup(old.shorts), kept });
+  // Planned anew without the old system: what was damaged there is among what is missing now.
+  await fetchMissing(job, head, planBlocks({ ...input, old: undefined, kept: assembly.present }), assembly);
+  await assembly.finish();
+}
+
+/** Begins, and writes what need not be fetched. On its own, so that the plan's memory goes before the download. */
+async function takeLocal(job: DeltaJob, input: PlanInput): Promise<Assembly> {
+  const { old, pool, log, signal } = job;
+  const { shorts, kept, head } = input;
+  const plan = planBlocks(input);
   tellPrice(job, head, plan);
   const assembly = await begin(job, kept);
   for (const extent of plan.zeros) await writeZeros(assembly, extent);
   const copying = { copies: plan.copies, reader: old.reader, shorts, by: 'to' as const, salt: old.salt };
   job.tally.copied = (await copyBlocks({ ...copying, assembly, pool, log, signal })) * BLOCK;
-  // Planned anew without the old system: what was damaged there is among what is missing now.
-  await fetchMissing(job, head, planBlocks({ ...input, old: undefined, kept: assembly.present }), assembly);
-  await assembly.finish();
+  return assembly;
 }
 
 /** The short leaves of the whole release: those that other slots have, from there; the others from the cache or the server. */

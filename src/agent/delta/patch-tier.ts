@@ -62,7 +62,9 @@ async function keptBlocks(
         )
           wanted.add(to + block);
   }
-  return standing.prove(wanted);
+  const kept = await standing.prove(wanted);
+  giveBack(leaves);
+  return kept;
 }
 
 const slice = (leaves: Uint8Array, first: number, count: number): Uint8Array =>
@@ -187,6 +189,6 @@ const WRONG = new UpdateError('delta-mismatch', 'A segment does not make the pro
 // What is under way is lost when the power is.
 const IN_FLIGHT = 2;
 /** Segments whose dictionaries are read ahead. */
-const READING = 3;
+const READING = 1;
 const MOST_DAMAGED = 32;
 const GAP = 64 * 1024;
