@@ -48,7 +48,7 @@ export async function buildPatch(
 const LEVEL = 19;
 const THREADS = 2;
 const CUT = { least: 64, most: 128 };
-const REFERENCE_BLOCKS = 256;
+const REFERENCE_BLOCKS = 320;
 /** One window in so many (a power of two) is looked at. */
 const SAMPLE_LOG = 8;
 
@@ -97,7 +97,7 @@ async function packAll(work: Work, options: PatchOptions): Promise<SegmentDraft[
   try {
     for await (const gathered of gatherSegments(to.blocks, news, CUT)) {
       signal.throwIfAborted();
-      const dictionary = await readReferences(from.blocks, refer(gathered.plain));
+      const dictionary = await readReferences(from.blocks, refer(gathered.plain, gathered.to));
       const form = formOf(align, gathered.plain, dictionary.bytes);
       waiting.push(started(packOne(gathered, form, dictionary.extents, to.leaves, level)));
       if (waiting.length > threads) await writeNext();

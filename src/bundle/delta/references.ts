@@ -1,5 +1,6 @@
 /** Chooses the old blocks that a segment of a patch refers to: those that share most with it, and what lies around them. */
 
+import { BLOCK } from '../verity.ts';
 import type { Extent } from '../volume.ts';
 import { type FeatureIndex, sampleFeatures } from './features.ts';
 import { blocksIn } from './patch-head.ts';
@@ -7,23 +8,67 @@ import { blocksIn } from './patch-head.ts';
 /** `limit`: blocks at most. `log`: as the index was sampled. */
 export type ReferenceOptions = Readonly<{ blocks: number; limit: number; log: number }>;
 
-/** Makes a chooser over an old volume of so many blocks. The same bytes get the same answer, whatever was asked before. */
-export function createReferences(
-  index: FeatureIndex,
-  { blocks, limit, log }: ReferenceOptions,
-): (plain: Uint8Array) => Extent[] {
+/** Chooses for the next segment: its bytes, and the blocks of the new volume that they make. */
+export type Chooser = (plain: Uint8Array, to: readonly Extent[]) => Extent[];
+
+/** Makes a chooser over an old volume of so many blocks; segments are shown to it in order. */
+export function createReferences(index: FeatureIndex, { blocks, limit, log }: ReferenceOptions): Chooser {
   const votes = new Float32Array(blocks);
-  return (plain) => {
-    const touched: number[] = [];
-    const vote = (block: number, of: number): void => {
-      if (votes[block] === 0) touched.push(block);
-      votes[block] = (votes[block] as number) + 1 / of;
-    };
-    sampleFeatures(plain, log, (feature) => index.visit(feature, vote));
+  let touched: number[] = [];
+  let anchor: Anchor | undefined;
+  let seen = 0;
+
+  const vote = (block: number, weight: number): void => {
+    if (block < 0 || block >= blocks) return;
+    if (votes[block] === 0) touched.push(block);
+    votes[block] = (votes[block] as number) + weight;
+  };
+  /** Tables full of addresses share no window with their older selves, but lie between code that does. */
+  const guess = (from: number, end: number): void => {
+    for (let block = Math.max(from, end - FAR); block < end; block += 1) vote(block, GUESSED);
+  };
+  const moveTo = (next: Anchor, first: number): void => {
+    if (anchor !== undefined && belongs(anchor, next)) guess(anchor.from + 1, next.from);
+    else guess(next.from - (next.to - first), next.from);
+    anchor = next;
+  };
+  const chooseFor = (plain: Uint8Array, { first, count }: Extent): void => {
+    if (first !== seen) anchor = undefined;
+    sampleFeatures(plain, log, (feature, end) =>
+      index.visit(feature, (from, of) => {
+        vote(from, 1 / of);
+        if (of === 1) moveTo({ to: first + Math.floor((end - 1) / BLOCK), from }, first);
+      }),
+    );
+    seen = first + count;
+    if (anchor !== undefined && seen - anchor.to <= FAR) guess(anchor.from + 1, anchor.from + seen - anchor.to + 1);
+  };
+
+  return (plain, to) => {
+    touched = [];
+    let at = 0;
+    for (const extent of to) {
+      chooseFor(plain.subarray(at * BLOCK, (at + extent.count) * BLOCK), extent);
+      at += extent.count;
+    }
     const clusters = clustersOf(touched.sort(ascending), votes, blocks);
     for (const block of touched) votes[block] = 0;
     return best(clusters, limit);
   };
+}
+
+/** A new block and the only old one that shares a window with it. */
+type Anchor = Readonly<{ to: number; from: number }>;
+
+/** Blocks over which a guess is carried. */
+const FAR = 256;
+/** What a guess counts, compared with a window that was found. */
+const GUESSED = 0.1;
+
+/** Whether what lies between the two is as long in the old volume as in the new one, or nearly. */
+function belongs(before: Anchor, after: Anchor): boolean {
+  const [to, from] = [after.to - before.to, after.from - before.from];
+  return to <= FAR && from >= 0 && Math.abs(from - to) <= 4 + to / 8;
 }
 
 const ascending = (a: number, b: number): number => a - b;
@@ -31,7 +76,7 @@ const ascending = (a: number, b: number): number => a - b;
 type Cluster = { first: number; end: number; score: number };
 
 /** Votes this near one another belong to the same stretch of the old volume. */
-const NEAR = 6;
+const NEAR = 12;
 /** What lies around a vote is likely to be of use too. */
 const MARGIN = 1;
 
