@@ -5,7 +5,7 @@ import { EXIT } from '../errors.ts';
 import { agentClient } from './agent-client.ts';
 import type { Command } from './command.ts';
 import { followWork } from './follow.ts';
-import { headline } from './status-text.ts';
+import { headline, transferLines } from './status-text.ts';
 
 export const check: Command = {
   name: 'check',
@@ -18,6 +18,7 @@ export const check: Command = {
     const status = await followWork(client, out, () => client.post('/v1/check'));
     out.document(status);
     out.line(headline(status));
+    for (const line of transferLines(status)) out.line(line);
     if (status.state.kind !== 'idle') return EXIT.ok;
     out.line(`  ${status.lastCheck?.result ?? ''}`);
     return EXIT.nothing;

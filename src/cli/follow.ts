@@ -3,6 +3,7 @@
 import type { AgentEvent, Status } from '../protocol.ts';
 import { type AgentClient, failureOf } from './agent-client.ts';
 import type { Output } from './output.ts';
+import { PHASES, planLines } from './status-text.ts';
 
 /** Returns the status in which the agent came to rest; throws the failure that ended the work. */
 export async function followWork(client: AgentClient, out: Output, ask: () => Promise<unknown>): Promise<Status> {
@@ -11,16 +12,17 @@ export async function followWork(client: AgentClient, out: Output, ask: () => Pr
   await using events = client.events();
   const first = await next(events);
   const before = first.event === 'status' ? first.status : undefined;
+  let isPlanTold = false;
   await ask();
   for (;;) {
     const event = await next(events);
     if (event.event === 'failed') throw failureOf(event.failure.code, event.failure.message);
-    if (event.event === 'progress')
-      bar.update(
-        event.progress.done,
-        event.progress.total,
-        event.progress.phase === 'download' ? 'writing' : 'reading back',
-      );
+    if (event.event === 'progress') bar.update(event.progress.done, event.progress.total, PHASES[event.progress.phase]);
+    if (event.event === 'status' && !isPlanTold && event.status.state.kind === 'staging') {
+      const plan = planLines(event.status);
+      for (const line of plan) out.line(line);
+      isPlanTold = plan.length > 0;
+    }
     if (event.event === 'status' && isAtRest(event.status, before)) return ended(event.status, before);
   }
 }

@@ -6,7 +6,7 @@ import { EXIT } from '../errors.ts';
 import { agentClient } from './agent-client.ts';
 import type { Command } from './command.ts';
 import { followWork } from './follow.ts';
-import { headline } from './status-text.ts';
+import { headline, transferLines } from './status-text.ts';
 
 export const install: Command = {
   name: 'install',
@@ -38,6 +38,7 @@ export const install: Command = {
     const status = await followWork(client, out, () => client.post('/v1/install', request));
     out.document(status);
     out.line(headline(status));
+    for (const line of transferLines(status)) out.line(line);
     if (status.state.kind !== 'idle') return EXIT.ok;
     out.line(`  ${status.lastCheck?.result ?? ''}`);
     return EXIT.nothing;

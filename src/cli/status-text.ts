@@ -3,13 +3,15 @@
 import { otherSlot, type SlotName, type State } from '../model.ts';
 import type { SlotStatus, Status } from '../protocol.ts';
 import { formatProgress } from './progress.ts';
-import { relative } from './units.ts';
+import { bytes, duration, relative } from './units.ts';
 
 /** The lines of `updatectl status`. */
 export function statusText(status: Status, now: Date, width: number): readonly string[] {
   return [
     headline(status),
     ...(status.progress ? [`  ${progressLine(status, width - 2)}`] : []),
+    ...(status.state.kind === 'staging' ? planLines(status) : []),
+    ...transferLines(status),
     '',
     ...slotLines(status),
     ...checkLines(status, now),
@@ -49,9 +51,38 @@ function sentence(state: State): string {
 
 function progressLine({ progress }: Status, width: number): string {
   if (!progress) return '';
-  const title = progress.phase === 'download' ? 'writing' : 'reading back';
+  const title = PHASES[progress.phase];
   return formatProgress({ title, done: progress.done, total: progress.total, sinceMs: 0, from: 0 }, width);
 }
+
+/** What is being done, as a progress bar says it. */
+export const PHASES = { check: 'comparing', download: 'writing', 'read-back': 'reading back' } as const;
+
+/** By which tier the release will come: how much, from where, how long, and what else there was. */
+export function planLines({ transfer }: Pick<Status, 'transfer'>): string[] {
+  if (!transfer?.planned) return [];
+  const { tier, planned, choices = [] } = transfer;
+  const time = planned.seconds === undefined ? '' : `, ${duration(planned.seconds * 1000)} at the last measured rate`;
+  const others = choices
+    .filter((one) => one.tier !== tier)
+    .map((one) => `${TIERS[one.tier]} ${one.atLeast ? 'at least ' : ''}${bytes(one.bytes)}`);
+  return [
+    `  plan       ${TIERS[tier]}: ${bytes(planned.bytes)} from ${planned.from}${time}`,
+    ...(others.length > 0 ? [`             instead of: ${others.join(', ')}`] : []),
+  ];
+}
+
+/** What has been fetched, copied and kept so far, and which tiers were given up. */
+export function transferLines({ transfer }: Pick<Status, 'transfer'>): string[] {
+  if (!transfer) return [];
+  const { tier, fetched, copied, kept, fallen } = transfer;
+  return [
+    `  ${TIERS[tier].padEnd(10)} fetched ${bytes(fetched)}, copied ${bytes(copied)}, kept ${bytes(kept)}`,
+    ...fallen.map((one) => `             ${TIERS[one.tier]} was given up [${one.code}]`),
+  ];
+}
+
+const TIERS = { patch: 'patch', blocks: 'blocks', full: 'full image' } as const;
 
 function slotLines({ slots, booted }: Status): string[] {
   if (!slots || !booted) return [];
