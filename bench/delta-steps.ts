@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDeltaCache } from '../src/agent/delta/cache.ts';
 import { createTransfer } from '../src/agent/delta/transfer.ts';
-import type { RemoteFile, TrustedDelta } from '../src/agent/delta/world.ts';
+import type { RemoteFile } from '../src/agent/delta/world.ts';
 import { prepareInstall } from '../src/agent/installer.ts';
 import { decodePool } from '../src/bundle/decode-pool.ts';
 import { manifestIdentity, openBundle } from '../src/bundle/reader.ts';
@@ -20,6 +20,7 @@ import { fetchRanges } from '../src/system/http-ranges.ts';
 import { httpSource, rangeSources } from '../src/system/http-source.ts';
 import { createLog } from '../src/system/log.ts';
 import { realRandom } from '../src/system/random.ts';
+import type { TrustedDelta } from '../src/verify/deltas.ts';
 
 /** Without `delta` it is the full tier. `uki` of `old` is a file; `esp` a folder, where the kernel image and the cache are put. */
 type Plan = Readonly<{

@@ -9,8 +9,9 @@ import { statOf } from '../system/files.ts';
 import type { Http } from '../system/http.ts';
 import { httpSource, type Resumption, rangeSources } from '../system/http-source.ts';
 import { acceptBundle, type Trust, type TrustedRelease, type TrustedRepository } from '../verify/client.ts';
+import type { TrustedDelta } from '../verify/deltas.ts';
 import { dirMetadata, fileUrl, httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
-import type { RemoteFile, TrustedDelta } from './delta/world.ts';
+import type { RemoteFile } from './delta/world.ts';
 
 /** What an operator asked for: a version, another place, or both; neither means the channel's offer. */
 export type Asked = Readonly<{ version?: string; from?: string }>;
@@ -95,8 +96,8 @@ async function releaseOfBundle(trusted: TrustedRepository, path: string, signal:
   return acceptBundle(trusted, sha256);
 }
 
-async function opened(world: ReleasesWorld, place: Place, release: Deltas & TrustedRelease): Promise<OpenedRelease> {
-  const { manifest, bundle, deltas = [] } = release;
+async function opened(world: ReleasesWorld, place: Place, release: TrustedRelease): Promise<OpenedRelease> {
+  const { manifest, bundle, deltas } = release;
   // Beside a loose bundle there is nothing else.
   const isLoose = place.kind === 'bundle';
   return {
@@ -106,8 +107,6 @@ async function opened(world: ReleasesWorld, place: Place, release: Deltas & Trus
     openDelta: (delta) => fileAt(world, place, delta),
   };
 }
-
-type Deltas = Readonly<{ deltas?: readonly TrustedDelta[] }>;
 
 /** A file of the repository. */
 async function fileAt(

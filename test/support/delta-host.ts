@@ -2,7 +2,6 @@
 
 import { createDeltaCache } from '../../src/agent/delta/cache.ts';
 import { createTransfer, type Transfer } from '../../src/agent/delta/transfer.ts';
-import type { TrustedDelta } from '../../src/agent/delta/world.ts';
 import { type InstallerWorld, type OpenSlot, prepareInstall } from '../../src/agent/installer.ts';
 import type { ByteSource } from '../../src/bundle/byte-source.ts';
 import type { Sha256, SlotName } from '../../src/model.ts';
@@ -12,6 +11,7 @@ import type { BlockTarget } from '../../src/system/block-target.ts';
 import type { Clock } from '../../src/system/clock.ts';
 import { fetchRanges } from '../../src/system/http-ranges.ts';
 import { type Log, silentLog } from '../../src/system/log.ts';
+import type { TrustedDelta } from '../../src/verify/deltas.ts';
 import { noSignal } from './bundles.ts';
 import type { Built, DeltaFile } from './delta-releases.ts';
 import { BLOCK, PRODUCT } from './delta-releases.ts';

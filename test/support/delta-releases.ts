@@ -2,7 +2,6 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TrustedDelta } from '../../src/agent/delta/world.ts';
 import { buildBlocks } from '../../src/bundle/delta/blocks-build.ts';
 import type { BuiltDelta, DeltaOutput } from '../../src/bundle/delta/delta-file.ts';
 import { buildPatch } from '../../src/bundle/delta/patch-build.ts';
@@ -13,6 +12,7 @@ import { createTreeBuilder, saltFor, superblock, treeLayout, treeUuid } from '..
 import type { Product, Release, Sha256, Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { createScratch } from '../../src/system/scratch.ts';
+import type { TrustedDelta } from '../../src/verify/deltas.ts';
 import { about, bundleBytes, noSignal, temporaryFolder } from './bundles.ts';
 import { dice } from './dice.ts';
 import { directPool } from './direct-pool.ts';

@@ -5,7 +5,6 @@ import { createAgent } from '../../src/agent/agent.ts';
 import type { AgentView } from '../../src/agent/control.ts';
 import { createDeltaCache } from '../../src/agent/delta/cache.ts';
 import { createTransfer } from '../../src/agent/delta/transfer.ts';
-import type { TrustedDelta } from '../../src/agent/delta/world.ts';
 import { findHost } from '../../src/agent/host.ts';
 import { prepareInstall } from '../../src/agent/installer.ts';
 import { openJournal } from '../../src/agent/journal.ts';
@@ -26,6 +25,7 @@ import { deadMan } from '../../src/reboot/dead-man.ts';
 import type { Clock } from '../../src/system/clock.ts';
 import { fetchRanges } from '../../src/system/http-ranges.ts';
 import { silentLog } from '../../src/system/log.ts';
+import type { TrustedDelta } from '../../src/verify/deltas.ts';
 import { about, bundleBytes, noSignal, someBytes } from './bundles.ts';
 import { blocksFile, type DeltaFile, patchFile } from './delta-releases.ts';
 import { directPool } from './direct-pool.ts';
@@ -177,7 +177,14 @@ async function agentUntilRest(
   };
   const expected = { sha256: release.manifest, size: manifest.length };
   const bundle = { path: 'b', size: update.bundle.length, sha256: release.manifest };
-  const trusted = { release, architecture: 'x86-64', minAgent: '0.1.0', manifest: expected, bundle, deltas: [] } as const;
+  const trusted = {
+    release,
+    architecture: 'x86-64',
+    minAgent: '0.1.0',
+    manifest: expected,
+    bundle,
+    deltas: [],
+  } as const;
   const agent = await createAgent(
     {
       product: PRODUCT,

@@ -7,13 +7,14 @@ import { volumeOf } from '../../bundle/volume.ts';
 import { asUpdateError, type ErrorCode, EXIT, UpdateError } from '../../errors.ts';
 import type { BlockTarget } from '../../system/block-target.ts';
 import type { Log } from '../../system/log.ts';
+import type { TrustedDelta } from '../../verify/deltas.ts';
 import { assembleFromBlocks } from './blocks-tier.ts';
 import { type DeltaJob, type DeltaPhase, headName, leavesName } from './job.ts';
 import { assembleFromPatch } from './patch-tier.ts';
 import { proveSlot } from './proof.ts';
 import { type OldVolume, type RunningSystem, readOldVolume, ukiDigest } from './running-system.ts';
 import type { Transfer } from './transfer.ts';
-import type { DeltaWorld, RemoteFile, TrustedDelta } from './world.ts';
+import type { DeltaWorld, RemoteFile } from './world.ts';
 
 export type DeltaInstall = Readonly<{
   world: DeltaWorld;

@@ -11,11 +11,12 @@ import { UpdateError } from '../../errors.ts';
 import type { UkiPart } from '../../reboot/bootloaders/uki-part.ts';
 import type { BlockTarget } from '../../system/block-target.ts';
 import type { Log } from '../../system/log.ts';
+import type { TrustedDelta } from '../../verify/deltas.ts';
 import { type Assembly, openAssembly } from './assembly.ts';
 import type { DeltaCache } from './cache.ts';
 import type { OldVolume } from './running-system.ts';
 import { readStanding, type Standing } from './target-volume.ts';
-import type { FetchRanges, RemoteFile, TrustedDelta } from './world.ts';
+import type { FetchRanges, RemoteFile } from './world.ts';
 
 /** Bytes of blocks that were copied from the running system, and that lay right already. */
 export type Tally = { copied: number; kept: number };

@@ -1,7 +1,7 @@
 /** What putting a release together from the running system needs of the host. */
 
 import type { ByteSource } from '../../bundle/byte-source.ts';
-import type { Sha256, Version } from '../../model.ts';
+import type { Version } from '../../model.ts';
 import type { IncomingUki } from '../../reboot/bootloaders/esp-writing.ts';
 import type { UkiPart } from '../../reboot/bootloaders/uki-part.ts';
 import type { RangePiece } from '../../system/http-ranges.ts';
@@ -9,16 +9,6 @@ import type { RangeSource } from '../../system/mirrors.ts';
 import type { ByteRange } from '../../system/range-plan.ts';
 import type { DeltaCache } from './cache.ts';
 import type { RunningSystem } from './running-system.ts';
-
-/** A delta that signed metadata names. `from` is there for a patch. */
-export type TrustedDelta = Readonly<{
-  kind: 'blocks' | 'patch';
-  path: string;
-  size: number;
-  sha256: Sha256;
-  head: Readonly<{ size: number; sha256: Sha256 }>;
-  from?: Readonly<{ version: Version; rootHash: Sha256; uki?: Sha256 }>;
-}>;
 
 /** A delta file, or a bundle, wherever it lies: to be read in one go from `source`, or by ranges from its mirrors. */
 export type RemoteFile = Readonly<{ source: ByteSource; mirrors: readonly RangeSource[] }> & Partial<AsyncDisposable>;
