@@ -2,12 +2,15 @@
 
 import { resolve } from 'node:path';
 import { type BuildInput, type BuildResult, buildBundle } from '../bundle/build.ts';
+import { compressedForm } from '../bundle/erofs-image.ts';
 import type { Architecture } from '../bundle/manifest.ts';
 import type { RootFormat } from '../bundle/root-image.ts';
 import { readOsRelease, type UkiParts } from '../bundle/uki.ts';
 import { DEFAULT_LEVEL } from '../bundle/writer.ts';
 import { UpdateError } from '../errors.ts';
 import { PRODUCT_PATTERN, type Product, VERSION_PATTERN, type Version } from '../model.ts';
+import { fileSource } from '../system/file-source.ts';
+import { statOf } from '../system/files.ts';
 import type { Command, Context, Input } from './command.ts';
 import { bytes } from './units.ts';
 
@@ -15,7 +18,7 @@ export const bundleBuild: Command = {
   name: 'bundle build',
   summary: 'make a bundle from a root file system and a kernel',
   description:
-    'A folder becomes an erofs (or ext4) image; an image is taken as it is. The kernel, initrd and command line become a UKI that names ' +
+    'A folder becomes an erofs (or ext4) image that shares as much as possible with the next one; an image is taken as it is. The kernel, initrd and command line become a UKI that names ' +
     'the root hash. The same input gives the same bytes; times come from SOURCE_DATE_EPOCH, or are zero.',
   examples: [
     'updatectl bundle build --product demo --version 1.0 --counter 1 --root tree --kernel vmlinuz --initrd initrd.img --cmdline quiet -o demo.bundle',
@@ -41,6 +44,7 @@ export const bundleBuild: Command = {
   ],
   run: async (context, input) => {
     const build = await buildInput(context, input);
+    await warnOfCompression(context, build.root);
     using bar = context.out.progress('root image');
     const { exec, files, signal } = context;
     const result = await buildBundle(build, {
@@ -53,6 +57,19 @@ export const bundleBuild: Command = {
     return 0;
   },
 };
+
+/** Its blocks have nothing in common with those of the release before: every update would be a full download. */
+async function warnOfCompression({ out, signal }: Context, root: string): Promise<void> {
+  if ((await statOf(root))?.isFile() !== true) return;
+  await using source = await fileSource(root);
+  const head: Uint8Array[] = [];
+  for await (const bytes of source.open(0, signal, Math.min(source.size, 4096))) head.push(bytes);
+  const form = compressedForm(Buffer.concat(head));
+  if (form !== undefined)
+    out.warn(
+      `${root} is ${form}: updates will be nearly full downloads. The bundle compresses by itself; give a folder, or an uncompressed erofs or ext4.`,
+    );
+}
 
 async function buildInput(context: Context, input: Input): Promise<BuildInput> {
   const path = (option: string): string => resolve(context.cwd, input.given(option));

@@ -3,22 +3,40 @@
 import { resolve } from 'node:path';
 import { type BundleSummary, summarize } from '../bundle/inspect.ts';
 import { openBundle } from '../bundle/reader.ts';
+import { UpdateError } from '../errors.ts';
 import { fileSource } from '../system/file-source.ts';
+import { inspectAgainst } from './bundle-against.ts';
 import type { Command, Context } from './command.ts';
 import { bytes } from './units.ts';
 
 export const bundleInspect: Command = {
   name: 'bundle inspect',
   summary: 'show what a bundle says it holds',
-  description: 'Reads the manifest only; `bundle verify` reads every byte.',
-  examples: ['updatectl bundle inspect demo.bundle', 'updatectl bundle inspect demo.bundle --json'],
+  description:
+    'Reads the manifest only; `bundle verify` reads every byte. With --against it says how much a host on an older release ' +
+    'fetches, and which files cost the bytes: the sizes of single files are shares of the frames that hold them. ' +
+    '--exact builds patch and blocks as `repo add` would, beside the bundle, and throws them away; it takes minutes for a gigabyte.',
+  examples: [
+    'updatectl bundle inspect demo.bundle',
+    'updatectl bundle inspect demo.bundle --json',
+    'updatectl bundle inspect demo-2.0.bundle --against demo-1.9.bundle',
+  ],
   arguments: [{ name: '<file>', summary: 'the bundle' }],
+  options: [
+    { flags: '--against <bundle>', summary: 'an older bundle of the same product' },
+    { flags: '--exact', summary: 'with --against: build the patch and the blocks, and say their sizes to the byte' },
+  ],
   run: async (context, input) => {
     const path = resolve(context.cwd, input.argument(0));
+    const [against, isExact] = [input.text('against'), input.flag('exact')];
+    if (isExact && against === undefined) throw new UpdateError('usage', '--exact needs --against.');
     await using source = await fileSource(path);
-    const summary = summarize(await openBundle(source, undefined, context.signal));
+    const bundle = await openBundle(source, undefined, context.signal);
+    const summary = summarize(bundle);
     show(context, summary);
-    context.out.document({ ...summary, bundle: path });
+    const question = against === undefined ? undefined : { against: resolve(context.cwd, against), isExact };
+    const comparison = question && (await inspectAgainst(context, { bundle, path, ...question }));
+    context.out.document({ ...summary, bundle: path, ...(comparison ? { against: comparison } : {}) });
     return 0;
   },
 };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Sha256 } from '../model.ts';
 import { type Files, replaceFile } from '../system/files.ts';
-import type { TargetEntry, TargetsDocument } from './documents.ts';
+import { LIMITS, type TargetEntry, type TargetsDocument } from './documents.ts';
 import type { Signer } from './keys.ts';
 import { type DelegatedRole, metadataPath, type RoleName } from './names.ts';
 import { holdersOf, type Repository } from './repository.ts';
@@ -51,10 +51,20 @@ export async function publish(publisher: Publisher, repository: Repository, chan
     const version = (repository.snapshot.document.signed.meta.get(`${role}.json`)?.version ?? 0) + 1;
     const part = { ...partOf(role, repository, changes), ...common(publisher, role, version) };
     const bytes = await signed(publisher, repository, changes, role, part);
+    refuseTooLarge(role, bytes);
     written.set(metadataPath(role, version), bytes);
     meta.set(`${role}.json`, metaOf(version, bytes));
   }
   await publishSnapshot(publisher, repository, changes, meta, written);
+}
+
+/** What clients would not read must not be published: they would find no release at all. */
+function refuseTooLarge(role: 'targets' | DelegatedRole, { length }: Uint8Array): void {
+  if (length > LIMITS[role])
+    throw new UpdateError(
+      'repository-full',
+      `${role}.json would have ${length} bytes; clients read ${LIMITS[role]} at most.`,
+    );
 }
 
 /** Signs timestamp.json alone again. */

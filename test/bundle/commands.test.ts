@@ -90,6 +90,18 @@ test('a bundle that no repository has signed for is not accepted with --reposito
   assert.equal(updatectl(folder.path, 'bundle', 'verify', '1.0', '--repository', folder.path).status, 2);
 });
 
+test('a root image that is compressed by itself is built, with a warning', async () => {
+  await using folder = await temporaryFolder();
+  await writeFile(join(folder.path, 'root'), Buffer.concat([Buffer.from('hsqs'), someBytes(8188)]));
+  const what = ['--product', 'demo', '--version', '1.0', '--counter', '3', '--root', 'root', '--kernel', 'kernel'];
+  await writeFile(join(folder.path, 'kernel'), 'kernel');
+  await writeFile(join(folder.path, 'ukify.mjs'), UKIFY);
+  await chmod(join(folder.path, 'ukify.mjs'), 0o755);
+  const built = updatectl(folder.path, 'bundle', 'build', ...what, '--ukify', './ukify.mjs', '-o', 'a.bundle');
+  assert.equal(built.status, 0, built.err);
+  assert.match(built.err, /root is squashfs: updates will be nearly full downloads/);
+});
+
 test('wrong usage is said in one sentence before anything is done', async () => {
   await using folder = await temporaryFolder();
   const what = ['--product', 'demo', '--version', '1.0', '--counter', '3', '--root', 'tree', '-o', 'a.bundle'];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
-import { MAX_TARGETS } from '../../src/verify/documents.ts';
+import { LIMITS, MAX_TARGETS } from '../../src/verify/documents.ts';
 import { ROLE_NAMES, type RoleName } from '../../src/verify/names.ts';
 import type { Publisher } from '../../src/verify/publish.ts';
 import { addDeltas } from '../../src/verify/publish-deltas.ts';
@@ -157,6 +157,20 @@ test('more releases than clients accept are refused with what to do', async () =
     );
   });
   assert.equal(await codeOf(repository.add('3.0')), 'repository-full');
+});
+
+test('a list of releases that clients would not read is refused before anything is written', async () => {
+  using repository = await withTwo();
+  const fill = (length: number) =>
+    repository.edit('releases', (signed) => {
+      const [entry] = Object.values(signed['targets'] as Record<string, { custom: Record<string, unknown> }>);
+      if (entry) entry.custom['padding'] = 'x'.repeat(length);
+    });
+  await fill(900_000);
+  await fill(900_000 + LIMITS.releases - readFileSync(repository.path('releases')).length - 50);
+  const before = await realFiles.list(join(repository.dir, 'metadata'));
+  assert.equal(await codeOf(repository.add('3.0')), 'repository-full');
+  assert.deepEqual(await realFiles.list(join(repository.dir, 'metadata')), before);
 });
 
 test('a key that is missing is named before anything is written', async () => {

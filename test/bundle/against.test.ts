@@ -1,0 +1,179 @@
+/** What an update costs is said for each file, and counted to the byte when asked. */
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { cp, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { type Comparison, compareBundles } from '../../src/bundle/against.ts';
+import { compressedForm } from '../../src/bundle/erofs-image.ts';
+import { mapFiles } from '../../src/bundle/file-map.ts';
+import { openBundle } from '../../src/bundle/reader.ts';
+import { bundleInspect } from '../../src/cli/bundle-inspect.ts';
+import type { Product, Version } from '../../src/model.ts';
+import { fileSource } from '../../src/system/file-source.ts';
+import { about, makeBundle, noSignal, someBytes, temporaryFolder } from '../support/bundles.ts';
+import { refusalOf, runCommand } from '../support/command-line.ts';
+import { directPool } from '../support/direct-pool.ts';
+import { demoUki } from '../support/uki.ts';
+
+const files: Readonly<Record<string, Uint8Array>> = {
+  'usr/bin/server': someBytes(300_000, 5),
+  'usr/lib/library': someBytes(90_000, 6),
+  'usr/lib/manual.gz': gzipSync(someBytes(120_000, 7)),
+  'etc/short': Buffer.from('short\n'),
+};
+
+async function tree(path: string, changes: Readonly<Record<string, Uint8Array>> = {}): Promise<void> {
+  for (const [name, content] of Object.entries({ ...files, ...changes })) {
+    await mkdir(join(path, name, '..'), { recursive: true });
+    await writeFile(join(path, name), content);
+  }
+  await symlink('server', join(path, 'usr/bin/link'));
+  await mkdir(join(path, 'var/empty'), { recursive: true });
+  for (let index = 0; index < 300; index += 1) await writeFile(join(path, 'var', `many-${index}`), '');
+}
+
+async function erofs(from: string, ...options: string[]): Promise<Uint8Array> {
+  execFileSync('mkfs.erofs', ['--quiet', '-T0', ...options, `${from}.erofs`, from]);
+  return new Uint8Array(await readFile(`${from}.erofs`));
+}
+
+async function bundle(path: string, root: Uint8Array, version: string, product: string = about.product): Promise<void> {
+  const release = { version: version as Version, product: product as Product, counter: Number(version) };
+  await makeBundle(path, { root, uki: demoUki(root, version) }, { about: release });
+}
+
+async function compare(to: string, from: string): Promise<Comparison> {
+  await using one = await fileSource(to);
+  await using other = await fileSource(from);
+  const open = (source: typeof one) => openBundle(source, undefined, noSignal);
+  return await compareBundles(await open(one), await open(other), directPool(), noSignal);
+}
+
+for (const options of [['-Enoinline_data'], []])
+  test(`every file of an erofs image is found where its bytes are (${options.join(' ') || 'inline data'})`, async () => {
+    await using folder = await temporaryFolder();
+    const path = join(folder.path, 'tree');
+    await tree(path);
+    const root = await erofs(path, ...options);
+    await bundle(join(folder.path, 'a'), root, '1');
+    await using source = await fileSource(join(folder.path, 'a'));
+    const { manifest } = await openBundle(source, undefined, noSignal);
+    const images = { root, uki: demoUki(root, '1') };
+    const map = await mapFiles(manifest, async (role, at, length) => images[role].subarray(at, at + length));
+    assert.ok(map.isComplete);
+    const found = new Map(map.files.map((file) => [file.path, file]));
+    for (const [name, content] of Object.entries(files)) {
+      if (content.length < 4096) continue;
+      const { first, count } = found.get(`/${name}`) ?? { first: 0, count: 0 };
+      const stored = root.subarray(first * 4096, Math.min((first + count) * 4096, first * 4096 + content.length));
+      assert.ok(count >= Math.floor(content.length / 4096), name);
+      assert.deepEqual(stored, new Uint8Array(content.subarray(0, stored.length)), name);
+    }
+    assert.ok(found.has('UKI .linux') && found.has('UKI .cmdline'));
+  });
+
+test('the files that cost the bytes are named, the costliest first, and why', async () => {
+  await using folder = await temporaryFolder();
+  const [old, fresh] = [join(folder.path, 'old'), join(folder.path, 'new')];
+  const server = files['usr/bin/server']?.slice() ?? new Uint8Array();
+  server.fill(1, 8192, 8200);
+  await tree(old);
+  await tree(fresh, {
+    'usr/bin/server': server,
+    'usr/lib/manual.gz': gzipSync(someBytes(121_000, 8)),
+    'usr/lib/added': someBytes(40_000, 9),
+  });
+  await bundle(`${old}.bundle`, await erofs(old, '-Enoinline_data'), '1');
+  await bundle(`${fresh}.bundle`, await erofs(fresh, '-Enoinline_data'), '2');
+  const result = await compare(`${fresh}.bundle`, `${old}.bundle`);
+  const facts = result.files.map(({ path, is, why }) => [path, is, why]);
+  assert.deepEqual(facts.slice(0, 2), [
+    ['/usr/lib/manual.gz', 'changed', 'gzip: a change alters all that follows it'],
+    ['/usr/lib/added', 'new', 'new'],
+  ]);
+  const changed = result.files.find(({ path }) => path === '/usr/bin/server');
+  assert.equal(changed?.fresh, 4096);
+  assert.equal(changed?.why, '1 % of it differs');
+  assert.ok(!result.files.some(({ path }) => path === '/usr/lib/library' || path === '/etc/short'));
+  assert.ok(result.blocks < result.full);
+  assert.equal(
+    result.fresh,
+    result.files.reduce((sum, file) => sum + file.fresh, result.other.fresh),
+  );
+  assert.ok(result.other.fresh <= 16 * 4096, `${result.other.fresh} bytes of folders and inodes`);
+
+  const run = (...args: string[]) => runCommand(bundleInspect, folder.path, args);
+  const shown = await run('new.bundle', '--against', 'old.bundle');
+  assert.match(shown, /For a host on 1, .* of 2 are new/);
+  assert.match(shown, /kB {2,}\S+ kB {2,}\/usr\/lib\/manual\.gz {2,}gzip/);
+  assert.match(shown, /An agent takes the blocks, unless there is a patch/);
+  const { against } = JSON.parse(await run('new.bundle', '--against', 'old.bundle', '--exact', '--json')) as {
+    against: { exact: { patch: number; blocks: number }; blocks: number; full: number };
+  };
+  assert.ok(against.exact.patch < against.exact.blocks, JSON.stringify(against.exact));
+  assert.ok(against.exact.blocks < against.full);
+  assert.ok(Math.abs(against.exact.blocks - against.blocks) < against.blocks / 4, 'the estimate is near');
+  assert.deepEqual(
+    (await readdir(folder.path)).filter((name) => name.startsWith('.')),
+    [],
+    'nothing is left behind',
+  );
+});
+
+test('a root image whose files cannot be told apart is compared all the same', async () => {
+  await using folder = await temporaryFolder();
+  const root = someBytes(200 * 4096);
+  const changed = root.slice();
+  changed.fill(3, 0, 2 * 4096);
+  await bundle(join(folder.path, '1'), root, '1');
+  await bundle(join(folder.path, '2'), changed, '2');
+  const { other, files: costly } = await compare(join(folder.path, '2'), join(folder.path, '1'));
+  assert.equal(other.isFileSystemKnown, false);
+  // The two blocks are alike.
+  assert.equal(other.fresh, 4096);
+  assert.ok(costly.every(({ path }) => path.startsWith('UKI ')));
+  await bundle(join(folder.path, 'other'), root, '1', 'other');
+  const ask = (...args: string[]) => refusalOf(runCommand(bundleInspect, folder.path, args));
+  assert.equal(await ask('2', '--against', 'other'), 'usage');
+  assert.equal(await ask('2', '--exact'), 'usage');
+});
+
+test('a file system that contradicts itself is an error, never an endless walk', async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'tree');
+  await tree(path);
+  const root = await erofs(path, '-Enoinline_data');
+  await bundle(join(folder.path, 'a'), root, '1');
+  await using source = await fileSource(join(folder.path, 'a'));
+  const { manifest } = await openBundle(source, undefined, noSignal);
+  const uki = demoUki(root, '1');
+  for (let at = 1024; at < 1024 + 8192; at += 37) {
+    const damaged = root.slice();
+    damaged.fill(0xff, at, at + 2);
+    const read = async (role: 'root' | 'uki', offset: number, length: number): Promise<Uint8Array> => {
+      const image = role === 'root' ? damaged : uki;
+      assert.ok(offset >= 0 && offset + length <= image.length, `${offset} + ${length} asked of ${image.length}`);
+      return image.subarray(offset, offset + length);
+    };
+    const refused = await mapFiles(manifest, read).then(
+      () => undefined,
+      (error: { code?: string }) => error,
+    );
+    if (refused !== undefined) assert.equal(refused.code, 'image-mismatch', String(refused));
+  }
+});
+
+test('an image that is compressed by itself is recognised', async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'tree');
+  await tree(path);
+  await cp(path, `${path}2`, { recursive: true });
+  assert.equal(compressedForm(await erofs(path, '-Enoinline_data')), undefined);
+  assert.equal(compressedForm(await erofs(`${path}2`, '-zlz4')), 'compressed erofs');
+  assert.equal(compressedForm(Buffer.concat([Buffer.from('hsqs'), new Uint8Array(4096)])), 'squashfs');
+  assert.equal(compressedForm(new Uint8Array(10)), undefined);
+  assert.ok((await stat(path)).isDirectory());
+});
