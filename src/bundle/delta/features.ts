@@ -40,10 +40,11 @@ function hashBefore(bytes: Uint8Array, end: number): number {
 }
 
 /** Collects features with their blocks, then finds them. */
-export function createFeatureIndex(expected: number): FeatureIndex & { add(feature: number, block: number): void } {
-  const mask = 2 ** Math.ceil(Math.log2(Math.max(16, expected))) - 1;
+export function createFeatureIndex(about: number): FeatureIndex & { add(feature: number, block: number): void } {
+  const expected = Math.max(16, Math.ceil(about));
+  const mask = 2 ** Math.ceil(Math.log2(expected)) - 1;
   const heads = new Int32Array(mask + 1).fill(-1);
-  let features = new Int32Array(Math.max(16, expected));
+  let features = new Int32Array(expected);
   let blocks = new Uint32Array(features.length);
   let next = new Int32Array(features.length);
   let count = 0;

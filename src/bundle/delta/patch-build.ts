@@ -44,13 +44,13 @@ export async function buildPatch(
   return writeDelta(head, [body.open(0, options.signal)], out);
 }
 
-/** Measured on kernel modules. */
+/** Level 17 takes three fifths of the time for 1.3 % more bytes, measured on kernel modules and programs. */
 const LEVEL = 19;
 const THREADS = 2;
 const CUT = { least: 64, most: 128 };
 const REFERENCE_BLOCKS = 320;
-/** One window in so many (a power of two) is looked at. */
-const SAMPLE_LOG = 8;
+/** Windows of the old volume that are remembered, about: a hundred megabytes of memory. */
+const WINDOWS = 2 ** 23;
 
 function zeroLeafOf(from: PatchSide, to: PatchSide): Uint8Array {
   const salt = rootOf(to.manifest).verity.salt;
@@ -62,13 +62,17 @@ function zeroLeafOf(from: PatchSide, to: PatchSide): Uint8Array {
   return blockDigests(Buffer.from(salt, 'hex'), new Uint8Array(BLOCK));
 }
 
+/** One window in `2 ** sampleLog` is looked at. */
+const sampleLog = (blocks: number): number => Math.max(8, Math.ceil(Math.log2((blocks * BLOCK) / WINDOWS)));
+
 /** Where in the old volume which bytes are. */
 async function indexOf(blocks: BlockReader, signal: AbortSignal): Promise<FeatureIndex> {
-  const index = createFeatureIndex((blocks.blocks * BLOCK) >> SAMPLE_LOG);
+  const log = sampleLog(blocks.blocks);
+  const index = createFeatureIndex((blocks.blocks * BLOCK) / 2 ** log);
   for (let first = 0; first < blocks.blocks; first += READ) {
     signal.throwIfAborted();
     const bytes = await blocks.read(first, Math.min(READ, blocks.blocks - first));
-    sampleFeatures(bytes, SAMPLE_LOG, (feature, end) => index.add(feature, first + Math.floor((end - 1) / BLOCK)));
+    sampleFeatures(bytes, log, (feature, end) => index.add(feature, first + Math.floor((end - 1) / BLOCK)));
   }
   return index;
 }
@@ -82,7 +86,11 @@ type Packed = Readonly<{ draft: SegmentDraft; packed: Uint8Array }>;
 async function packAll(work: Work, options: PatchOptions): Promise<SegmentDraft[]> {
   const { from, to, news, index, body } = work;
   const { signal, progress = () => {}, level = LEVEL, threads = THREADS } = options;
-  const refer = createReferences(index, { blocks: from.volume.blocks, limit: REFERENCE_BLOCKS, log: SAMPLE_LOG });
+  const refer = createReferences(index, {
+    blocks: from.volume.blocks,
+    limit: REFERENCE_BLOCKS,
+    log: sampleLog(from.volume.blocks),
+  });
   const align = createAligner(REFERENCE_BLOCKS * BLOCK);
   const drafts: SegmentDraft[] = [];
   const waiting: Promise<Packed>[] = [];
