@@ -25,11 +25,12 @@ export function createReferences(index: FeatureIndex, { blocks, limit, log }: Re
   };
   /** Tables full of addresses share no window with their older selves, but lie between code that does. */
   const guess = (from: number, end: number): void => {
-    for (let block = Math.max(from, end - FAR); block < end; block += 1) vote(block, GUESSED);
+    for (let block = from; block < end; block += 1) vote(block, GUESSED);
   };
   const moveTo = (next: Anchor, first: number): void => {
-    if (anchor !== undefined && belongs(anchor, next)) guess(anchor.from + 1, next.from);
-    else guess(next.from - (next.to - first), next.from);
+    const start = next.from - (next.to - first);
+    if (anchor !== undefined && belongs(anchor, next)) guess(Math.max(anchor.from + 1, start - SLACK), next.from);
+    else guess(start, next.from);
     anchor = next;
   };
   const chooseFor = (plain: Uint8Array, { first, count }: Extent): void => {
@@ -41,7 +42,9 @@ export function createReferences(index: FeatureIndex, { blocks, limit, log }: Re
       }),
     );
     seen = first + count;
-    if (anchor !== undefined && seen - anchor.to <= FAR) guess(anchor.from + 1, anchor.from + seen - anchor.to + 1);
+    if (anchor === undefined || seen - anchor.to > FAR) return;
+    const start = anchor.from + Math.max(0, first - anchor.to - SLACK);
+    guess(start + 1, anchor.from + seen - anchor.to + SLACK);
   };
 
   return (plain, to) => {
@@ -60,8 +63,10 @@ export function createReferences(index: FeatureIndex, { blocks, limit, log }: Re
 /** A new block and the only old one that shares a window with it. */
 type Anchor = Readonly<{ to: number; from: number }>;
 
-/** Blocks over which a guess is carried. */
-const FAR = 256;
+/** Blocks over which a guess is carried: the tables of the largest kernel module. */
+const FAR = 2048;
+/** Blocks by which it may be wrong. */
+const SLACK = 8;
 /** What a guess counts, compared with a window that was found. */
 const GUESSED = 0.1;
 
