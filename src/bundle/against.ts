@@ -154,7 +154,7 @@ async function costlyFiles(
   images: Images,
 ): Promise<CostlyFile[]> {
   const volume = volumeOf(manifest);
-  const costly = sum(costs, unshared(files, costs.length))
+  const costly = joined(sum(costs, unshared(files, costs.length)))
     .filter(({ fresh }) => fresh > 0)
     .sort((one, other) => other.packed - one.packed || (one.path < other.path ? -1 : 1));
   const named: CostlyFile[] = [];
@@ -165,6 +165,23 @@ async function costlyFiles(
     named.push({ path, size, fresh, packed: Math.round(packed), is, why: reason(is, fresh / size, form) });
   }
   return named;
+}
+
+/** A file in several stretches costs what they cost together. */
+function joined(stretches: readonly Cost[]): Cost[] {
+  const files = new Map<string, Cost>();
+  for (const one of stretches) {
+    const { count, fresh, packed } = files.get(one.path) ?? { count: 0, fresh: 0, packed: 0 };
+    const first = files.get(one.path)?.first ?? one.first;
+    files.set(one.path, {
+      path: one.path,
+      first,
+      count: count + one.count,
+      fresh: fresh + one.fresh,
+      packed: packed + one.packed,
+    });
+  }
+  return [...files.values()];
 }
 
 /** Sections of a UKI may meet within a block: it counts for the first. */

@@ -69,7 +69,8 @@ export async function readFolder(read: ReadBytes, image: ErofsImage, folder: Ero
   if (folder.size > FOLDER_LIMIT) throw wrong(`a folder has ${folder.size} bytes`);
   const names: ErofsName[] = [];
   const whole = blocksOf(folder);
-  if (folder.first < 0 || (whole > 0 && folder.first + whole > image.blocks)) throw wrong('a folder lies outside of it');
+  if (folder.first < 0 || (whole > 0 && folder.first + whole > image.blocks))
+    throw wrong('a folder lies outside of it');
   for (let done = 0; done < folder.size; done += BLOCK) {
     const at = done / BLOCK < whole ? folder.first * BLOCK + done : (folder.inlineAt ?? 0);
     const length = Math.min(BLOCK, folder.size - done);

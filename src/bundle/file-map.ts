@@ -1,21 +1,13 @@
-/** Which file of a release owns which block: the files of an erofs root image, and the sections of the UKI. */
+/** Which file of a release owns which block: the files of an erofs or ext4 root image, and the sections of the UKI. */
 
 import { peSections } from '../system/pe.ts';
-import {
-  blocksOf,
-  type ErofsImage,
-  type ErofsInode,
-  parseErofs,
-  type ReadBytes,
-  readFolder,
-  readInode,
-  SUPERBLOCK,
-} from './erofs-image.ts';
+import { blocksOf, parseErofs, type ReadBytes, readFolder, readInode, SUPERBLOCK } from './erofs-image.ts';
+import { EXT4_ROOT, parseExt4, readExt4Folder, readExt4Inode } from './ext4-image.ts';
 import { imageOf, type Manifest, rootOf } from './manifest.ts';
 import { BLOCK } from './verity.ts';
-import { volumeOf } from './volume.ts';
+import { type Extent, volumeOf } from './volume.ts';
 
-/** A file in the volume of its release. */
+/** A stretch of a file in the volume of its release. */
 export type MappedFile = Readonly<{ path: string; first: number; count: number }>;
 
 /** `isComplete` says whether the files of the root image could be told apart. */
@@ -27,36 +19,63 @@ export async function mapFiles(
   read: (role: 'root' | 'uki', offset: number, length: number) => Promise<Uint8Array>,
 ): Promise<FileMap> {
   const readRoot: ReadBytes = (offset, length) => read('root', offset, length);
-  const { size } = rootOf(manifest);
-  const found = size >= BLOCK ? parseErofs(await readRoot(SUPERBLOCK, 128)) : undefined;
-  const erofs = found && found.blocks * BLOCK <= size ? found : undefined;
-  const files = erofs === undefined ? [] : await erofsFiles(readRoot, erofs);
-  return { files: [...files, ...(await sectionFiles(manifest, read))], isComplete: erofs !== undefined };
+  const tree = await rootTree(readRoot, rootOf(manifest).size);
+  const files = tree === undefined ? [] : await filesIn(tree);
+  return { files: [...files, ...(await sectionFiles(manifest, read))], isComplete: tree !== undefined };
+}
+
+type Node = Readonly<{ mode: number; extents: readonly Extent[]; names(): Promise<readonly Name[]> }>;
+type Name = Readonly<{ name: string; inode: number }>;
+/** A file system, whichever it is. */
+type Tree = Readonly<{ root: number; node(inode: number): Promise<Node> }>;
+
+async function rootTree(read: ReadBytes, size: number): Promise<Tree | undefined> {
+  if (size < BLOCK) return undefined;
+  const superblock = await read(SUPERBLOCK, 1024);
+  const isWhole = ({ blocks }: Readonly<{ blocks: number }>): boolean => blocks * BLOCK <= size;
+  const erofs = parseErofs(superblock);
+  if (erofs && isWhole(erofs))
+    return {
+      root: erofs.root,
+      node: async (inode) => {
+        const node = await readInode(read, erofs, inode);
+        const [first, count] = [node.first, blocksOf(node)];
+        const extents = count > 0 && first + count <= erofs.blocks ? [{ first, count }] : [];
+        return { mode: node.mode, extents, names: () => readFolder(read, erofs, node) };
+      },
+    };
+  const ext4 = parseExt4(superblock);
+  if (!ext4 || !isWhole(ext4)) return undefined;
+  return {
+    root: EXT4_ROOT,
+    node: async (inode) => {
+      const node = await readExt4Inode(read, ext4, inode);
+      return { ...node, names: () => readExt4Folder(read, ext4, node) };
+    },
+  };
 }
 
 /** Every file with blocks of its own, each under the first of its names. */
-async function erofsFiles(read: ReadBytes, image: ErofsImage): Promise<MappedFile[]> {
+async function filesIn(tree: Tree): Promise<MappedFile[]> {
   const files: MappedFile[] = [];
-  const seen = new Set<number>([image.root]);
-  const open: { path: string; inode: ErofsInode }[] = [{ path: '', inode: await readInode(read, image, image.root) }];
+  const seen = new Set<number>([tree.root]);
+  const open: { path: string; node: Node }[] = [{ path: '', node: await tree.node(tree.root) }];
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
-    for (const { name, inode: number } of await readFolder(read, image, folder.inode)) {
-      if (seen.has(number)) continue;
-      seen.add(number);
+    for (const { name, inode } of await folder.node.names()) {
+      if (seen.has(inode)) continue;
+      seen.add(inode);
       const path = `${folder.path}/${name}`;
-      const inode = await readInode(read, image, number);
-      if (isFolder(inode)) open.push({ path, inode });
-      const count = blocksOf(inode);
-      if (isFile(inode) && count > 0 && inode.first + count <= image.blocks)
-        files.push({ path, first: inode.first, count });
+      const node = await tree.node(inode);
+      if (isFolder(node)) open.push({ path, node });
+      if (isFile(node)) files.push(...node.extents.map((extent) => ({ path, ...extent })));
     }
   }
   return files;
 }
 
 const FILE_TYPE = 0o170000;
-const isFolder = ({ mode }: ErofsInode): boolean => (mode & FILE_TYPE) === 0o040000;
-const isFile = ({ mode }: ErofsInode): boolean => (mode & FILE_TYPE) === 0o100000;
+const isFolder = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o040000;
+const isFile = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o100000;
 
 /** What a UKI consists of, as if it were a folder. */
 async function sectionFiles(

@@ -71,7 +71,7 @@ function rest({ files, other }: Comparison): string[][] {
   const add = (what: 'fresh' | 'packed'): string => bytes(more.reduce((sum, file) => sum + file[what], 0));
   const what = other.isFileSystemKnown
     ? 'folders, inodes and what lies between'
-    : 'the root image (its files can be told apart in erofs only)';
+    : 'the root image (its files can be told apart in uncompressed erofs and in ext4)';
   return [
     ...(more.length > 0 ? [[add('fresh'), add('packed'), `${more.length} more files`, '']] : []),
     ...(other.fresh > 0 ? [[bytes(other.fresh), bytes(other.packed), what, '']] : []),
