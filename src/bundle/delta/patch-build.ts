@@ -107,6 +107,8 @@ async function packAll(work: Work, options: PatchOptions): Promise<SegmentDraft[
       signal.throwIfAborted();
       const dictionary = await readReferences(from.blocks, refer(gathered.plain, gathered.to));
       const form = formOf(align, gathered.plain, dictionary.bytes);
+      // Waiting for the garbage collector would cost a hundred megabytes.
+      if (form.kind === 'added') dictionary.bytes.buffer.transfer(0);
       waiting.push(started(packOne(gathered, form, dictionary.extents, to.leaves, level)));
       if (waiting.length > threads) await writeNext();
     }
@@ -123,7 +125,7 @@ function started<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
-type References = Readonly<{ extents: readonly Extent[]; bytes: Uint8Array }>;
+type References = Readonly<{ extents: readonly Extent[]; bytes: Uint8Array<ArrayBuffer> }>;
 
 async function readReferences(blocks: BlockReader, extents: readonly Extent[]): Promise<References> {
   const bytes = new Uint8Array(blocksIn(extents) * BLOCK);
