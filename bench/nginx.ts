@@ -40,7 +40,7 @@ export async function serveDirectory(dir: string): Promise<Served> {
 }
 
 const configuration = (dir: string, home: string, port: number): string => `
-user root; daemon off; worker_processes 2; pid ${home}/pid; error_log stderr warn;
+user root; daemon off; worker_processes 2; pid ${home}/pid; error_log stderr crit;
 events { worker_connections 64; }
 http {
   log_format bytes '$bytes_sent $request_length'; access_log ${home}/access.log bytes; sendfile on; tcp_nopush on;

@@ -27,10 +27,15 @@ export async function imageOf(release: Release, format: Format): Promise<string>
 
 /** The folder with tree/ and packages of a release. */
 export function treeOf(release: Release): string {
-  return execFileSync(join(import.meta.dirname, 'root'), [release], { stdio: ['ignore', 'pipe', 'inherit'] })
-    .toString()
-    .trim();
+  const known = folders.get(release);
+  if (known !== undefined) return known;
+  const made = execFileSync(join(import.meta.dirname, 'root'), [release], { stdio: ['ignore', 'pipe', 'inherit'] });
+  folders.set(release, made.toString().trim());
+  return treeOf(release);
 }
+
+/** Asking again would ask apt again, in the middle of a measurement. */
+const folders = new Map<Release, string>();
 
 async function make(folder: string, format: Format, path: string): Promise<void> {
   const tree = join(folder, 'tree');
@@ -42,16 +47,19 @@ async function make(folder: string, format: Format, path: string): Promise<void>
 }
 
 function squashfs(tree: string, output: string): string {
-  const times = ['-mkfs-time', String(EPOCH), '-all-time', String(EPOCH)];
-  const shape = ['-comp', 'zstd', '-b', '131072', '-noappend', '-no-progress', '-quiet'];
-  execFileSync('mksquashfs', [tree, output, ...shape, ...times], { stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync('mksquashfs', [tree, output, ...SQUASHFS], { stdio: ['ignore', 'ignore', 'inherit'] });
   return output;
 }
+
+const SQUASHFS = [
+  ...['-comp', 'zstd', '-b', '131072', '-noappend', '-no-progress', '-quiet'],
+  ...['-mkfs-time', String(EPOCH), '-all-time', String(EPOCH)],
+];
 
 /** Changes with the way images are made, so that an old image is never taken for a new one. */
 const RECIPE = createHash('sha256')
   .update(readFileSync(join(import.meta.dirname, '../src/bundle/root-image.ts')))
-  .update(readFileSync(import.meta.filename))
+  .update(`${EPOCH} ${SQUASHFS.join(' ')}`)
   .digest('hex')
   .slice(0, 8);
 

@@ -23,7 +23,7 @@ export function slot(file: string, bytes: number): Slot {
 
 /** Makes sure that a method is not credited with what the one before it wrote. */
 export function wipe(slot: Slot): void {
-  execFileSync('blkdiscard', ['-f', '-z', slot.device]);
+  execFileSync('blkdiscard', ['-f', '-z', slot.device], { stdio: 'ignore' });
 }
 
 /** Whether the slot begins with exactly this image. */
