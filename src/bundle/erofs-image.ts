@@ -14,7 +14,7 @@ export type ErofsInode = Readonly<{ mode: number; size: number; first: number; i
 /** `name` of a folder, and the inode that it stands for. */
 export type ErofsName = Readonly<{ name: string; inode: number }>;
 
-/** The image's own numbers; undefined for another file system, for compressed erofs, and for forms that were not there when this was written. */
+/** The image's own numbers; undefined for another file system, for compressed and chunked erofs, and for forms that are newer than this. */
 export function parseErofs(superblock: Uint8Array): ErofsImage | undefined {
   const view = viewOf(superblock);
   if (superblock.length < 128 || view.getUint32(0, true) !== MAGIC || view.getUint8(12) !== BLOCK_BITS)
@@ -84,7 +84,8 @@ const MAGIC = 0xe0f5e1e2;
 const SQUASHFS_MAGIC = 0x73717368;
 const BLOCK_BITS = 12;
 const COMPRESSING = 0x33;
-const KNOWN_FEATURES = 0x4c;
+/** Nothing but prefixes of extended attributes: with all other ones, files may lie elsewhere than in one stretch of this image. */
+const KNOWN_FEATURES = 0x40;
 const INODE_UNIT = 32;
 const PLAIN = 0;
 const INLINE = 2;

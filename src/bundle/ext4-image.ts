@@ -48,7 +48,7 @@ export async function readExt4Inode(read: ReadBytes, image: Ext4Image, number: n
   return {
     mode: view.getUint16(0, true),
     size: view.getUint32(4, true) + view.getUint32(0x6c, true) * 2 ** 32,
-    extents: hasExtents ? await extentsIn(read, image, inode.subarray(0x28, 0x64), DEPTH) : [],
+    extents: hasExtents ? await extentsIn(read, image, inode.subarray(0x28, 0x64)) : [],
   };
 }
 
@@ -75,24 +75,35 @@ const WIDE = 0x80;
 const UNKNOWN_FEATURES = ~(0x2 | WITH_EXTENTS | WIDE | 0x200 | 0x2000 | 0x4000);
 const EXTENTS_FLAG = 0x80000;
 const EXTENT_MAGIC = 0xf30a;
-const DEPTH = 5;
 const FOLDER_LIMIT = 16 * 1024;
 
-async function extentsIn(read: ReadBytes, image: Ext4Image, node: Uint8Array, depth: number): Promise<Extent[]> {
+/** `seen` are the blocks of the tree so far: one that came twice could be read without end. */
+async function extentsIn(
+  read: ReadBytes,
+  image: Ext4Image,
+  node: Uint8Array,
+  seen: Set<number> = new Set(),
+): Promise<Extent[]> {
   const view = viewOf(node);
   const count = view.getUint16(2, true);
-  if (view.getUint16(0, true) !== EXTENT_MAGIC || 12 + count * 12 > node.length || depth < 0)
+  if (view.getUint16(0, true) !== EXTENT_MAGIC || 12 + count * 12 > node.length)
     throw wrong('a tree of extents is damaged');
   const isLeaf = view.getUint16(6, true) === 0;
   const extents: Extent[] = [];
   for (let at = 12; at < 12 + count * 12; at += 12)
     if (isLeaf) extents.push(extentAt(view, at, image));
-    else extents.push(...(await childAt(read, image, view.getUint32(at + 4, true), depth)));
+    else extents.push(...(await childAt(read, image, view.getUint32(at + 4, true), seen)));
   return extents;
 }
 
-const childAt = async (read: ReadBytes, image: Ext4Image, block: number, depth: number): Promise<Extent[]> =>
-  extentsIn(read, image, await within(read, image, block * BLOCK, BLOCK), depth - 1);
+async function childAt(read: ReadBytes, image: Ext4Image, block: number, seen: Set<number>): Promise<Extent[]> {
+  if (seen.has(block) || seen.size > TREE_LIMIT) throw wrong('a tree of extents meets itself');
+  seen.add(block);
+  return extentsIn(read, image, await within(read, image, block * BLOCK, BLOCK), seen);
+}
+
+/** Blocks of one file's tree; each has up to 340 stretches of the file. */
+const TREE_LIMIT = 200;
 
 function extentAt(view: DataView, at: number, image: Ext4Image): Extent {
   const [first, length] = [view.getUint32(at + 8, true), view.getUint16(at + 4, true)];

@@ -1,5 +1,6 @@
 /** Which file of a release owns which block: the files of an erofs or ext4 root image, and the sections of the UKI. */
 
+import { UpdateError } from '../errors.ts';
 import { peSections } from '../system/pe.ts';
 import { blocksOf, parseErofs, type ReadBytes, readFolder, readInode, SUPERBLOCK } from './erofs-image.ts';
 import { EXT4_ROOT, parseExt4, readExt4Folder, readExt4Inode } from './ext4-image.ts';
@@ -20,7 +21,7 @@ export async function mapFiles(
 ): Promise<FileMap> {
   const readRoot: ReadBytes = (offset, length) => read('root', offset, length);
   const tree = await rootTree(readRoot, rootOf(manifest).size);
-  const files = tree === undefined ? [] : await filesIn(tree);
+  const files = tree === undefined ? [] : await filesIn(tree, rootOf(manifest).size);
   return { files: [...files, ...(await sectionFiles(manifest, read))], isComplete: tree !== undefined };
 }
 
@@ -56,12 +57,16 @@ async function rootTree(read: ReadBytes, size: number): Promise<Tree | undefined
 }
 
 /** Every file with blocks of its own, each under the first of its names. */
-async function filesIn(tree: Tree): Promise<MappedFile[]> {
+async function filesIn(tree: Tree, size: number): Promise<MappedFile[]> {
   const files: MappedFile[] = [];
   const seen = new Set<number>([tree.root]);
+  let left = size / SMALLEST_NAME;
   const open: { path: string; node: Node }[] = [{ path: '', node: await tree.node(tree.root) }];
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
-    for (const { name, inode } of await folder.node.names()) {
+    const names = await folder.node.names();
+    left -= names.length + folder.node.extents.reduce((sum, { count }) => sum + count, 0);
+    if (left < 0) throw crowded();
+    for (const { name, inode } of names) {
       if (seen.has(inode)) continue;
       seen.add(inode);
       const path = `${folder.path}/${name}`;
@@ -72,6 +77,15 @@ async function filesIn(tree: Tree): Promise<MappedFile[]> {
   }
   return files;
 }
+
+/** Bytes of a name with its entry: folders that claim more of them than fit lie over one another, and would be read without end. */
+const SMALLEST_NAME = 12;
+
+const crowded = (): UpdateError =>
+  new UpdateError(
+    'image-mismatch',
+    'The file system of the root image contradicts itself: it has more names than room.',
+  );
 
 const FILE_TYPE = 0o170000;
 const isFolder = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o040000;

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type Comparison, compareBundles } from '../../src/bundle/against.ts';
 import { compressedForm, parseErofs } from '../../src/bundle/erofs-image.ts';
+import { readExt4Inode } from '../../src/bundle/ext4-image.ts';
 import { mapFiles } from '../../src/bundle/file-map.ts';
 import { openBundle } from '../../src/bundle/reader.ts';
 import { bundleInspect } from '../../src/cli/bundle-inspect.ts';
@@ -179,6 +180,26 @@ for (const [what, make] of images)
     }
   });
 
+test('a tree of extents that leads to itself is refused after a few reads', async () => {
+  const image = Buffer.alloc(16 * 4096);
+  image.writeUInt32LE(2, 4096 + 8);
+  const inode = image.subarray(2 * 4096);
+  inode.writeUInt32LE(0x80000, 0x20);
+  // Each of 4 and then 340 pointers names block 5, which is full of them.
+  for (const [node, count] of [[inode.subarray(0x28), 4] as const, [image.subarray(5 * 4096), 340] as const]) {
+    for (const [at, value] of [0xf30a, count, count, 1].entries()) node.writeUInt16LE(value, 2 * at);
+    for (let at = 0; at < count; at += 1) node.writeUInt32LE(5, 12 + 12 * at + 4);
+  }
+  let reads = 0;
+  const read = async (offset: number, length: number): Promise<Uint8Array> => {
+    reads += 1;
+    return image.subarray(offset, offset + length);
+  };
+  const numbers = { blocks: 16, inodes: 16, inodesPerGroup: 16, inodeSize: 256, descriptorSize: 32 };
+  await assert.rejects(readExt4Inode(read, numbers, 1), { code: 'image-mismatch' });
+  assert.ok(reads < 10, `${reads} reads`);
+});
+
 /** The superblock and what follows it, and a place in every few blocks. */
 function* damagedPlaces(size: number): Generator<number> {
   for (let at = 1024; at < 1024 + 4096; at += 97) yield at;
@@ -194,6 +215,9 @@ test('an image that is compressed by itself is recognised', async () => {
   const compressed = await erofs(`${path}2`, '-zlz4');
   assert.equal(compressedForm(compressed), 'compressed erofs');
   assert.equal(parseErofs(compressed.subarray(1024, 2048)), undefined, 'its files are not told apart');
+  await cp(path, `${path}3`, { recursive: true });
+  const chunked = await erofs(`${path}3`, '--chunksize=4096');
+  assert.equal(parseErofs(chunked.subarray(1024, 2048)), undefined, 'nor are those of chunks');
   assert.equal(compressedForm(Buffer.concat([Buffer.from('hsqs'), new Uint8Array(4096)])), 'squashfs');
   assert.equal(compressedForm(new Uint8Array(10)), undefined);
   assert.ok((await stat(path)).isDirectory());
