@@ -33,6 +33,8 @@ export type Comparison = Readonly<{
   blocks: number;
   index: number;
   fresh: number;
+  /** Bytes of the new release that the old one has too, wherever: a host copies them, or finds them in their place. */
+  reused: number;
   files: readonly CostlyFile[];
   other: Readonly<{ fresh: number; packed: number; isFileSystemKnown: boolean }>;
 }>;
@@ -62,6 +64,7 @@ export async function compareBundles(
     blocks: index + Math.round(packed),
     index,
     fresh,
+    reused: reusedBlocks(to.manifest, shorts, old) * BLOCK,
     files,
     other: {
       fresh: fresh - files.reduce((total, file) => total + file.fresh, 0),
@@ -116,9 +119,23 @@ const shareOf = (table: FrameTable, frame: number, perFrame: number): number =>
 /** Not zeros, not in the old release, and the first of its kind in the new one. */
 function fetchedTest(manifest: Manifest, shorts: Uint8Array, old: Uint8Array): (block: number) => boolean {
   const [there, here] = [lookup(old), lookup(shorts)];
+  const isZero = zeroTest(manifest, shorts);
+  return (block) => !isZero(block) && there.find(shorts, block) < 0 && here.find(shorts, block) === block;
+}
+
+/** Blocks of the new release, zeros left out, that the old one has. */
+function reusedBlocks(manifest: Manifest, shorts: Uint8Array, old: Uint8Array): number {
+  const there = lookup(old);
+  const isZero = zeroTest(manifest, shorts);
+  let count = 0;
+  for (let block = 0; block * SHORT < shorts.length; block += 1)
+    if (!isZero(block) && there.find(shorts, block) >= 0) count += 1;
+  return count;
+}
+
+function zeroTest(manifest: Manifest, shorts: Uint8Array): (block: number) => boolean {
   const zero = shorten(blockDigests(Buffer.from(rootOf(manifest).verity.salt, 'hex'), new Uint8Array(BLOCK)));
-  return (block) =>
-    !sameShort(shorts, block, zero, 0) && there.find(shorts, block) < 0 && here.find(shorts, block) === block;
+  return (block) => sameShort(shorts, block, zero, 0);
 }
 
 /** The head with the digests of all groups, and the leaves of those groups that the old release lacks. */
@@ -197,8 +214,8 @@ function unshared(files: readonly MappedFile[], blocks: number): MappedFile[] {
     });
 }
 
-/** The files that are shown are looked into; the others are not worth a decoded frame. */
-const LOOKED_AT = 40;
+/** The files that are told are looked into; the others are not worth a decoded frame. */
+const LOOKED_AT = 100;
 
 function reason(is: CostlyFile['is'], share: number, form: string | undefined): string {
   if (is === 'new') return form === undefined ? 'new' : `new, ${form}`;

@@ -21,10 +21,12 @@ export async function inspectAgainst(context: Context, { bundle, path, against, 
   const exact = isExact ? await rehearsed(context, { bundle, from, path, pool }) : undefined;
   show(context, comparison, exact);
   const { files } = comparison;
-  return { ...comparison, files: files.slice(0, SHOWN), costlyFiles: files.length, ...(exact ? { exact } : {}) };
+  return { ...comparison, files: files.slice(0, TOLD), costlyFiles: files.length, ...(exact ? { exact } : {}) };
 }
 
+/** Files in the table, and in the document. */
 const SHOWN = 20;
+const TOLD = 100;
 
 type Pair = Readonly<{ bundle: Bundle; from: Bundle; path: string; pool: ReturnType<typeof decodePool> }>;
 
@@ -37,9 +39,9 @@ async function rehearsed(context: Context, { bundle, from, path, pool }: Pair): 
 }
 
 function show({ out }: Context, comparison: Comparison, exact: Rehearsal | undefined): void {
-  const { from, to, full, blocks, fresh, files, other } = comparison;
+  const { from, to, full, blocks, fresh, reused, files, other } = comparison;
   out.line();
-  out.line(`For a host on ${from}, ${bytes(fresh)} of ${to} are new. It fetches`);
+  out.line(`For a host on ${from}, ${bytes(fresh)} of ${to} are new, ${bytes(reused)} it has already. It fetches`);
   out.table([
     ...(exact ? [['  by patch', bytes(exact.patch)]] : []),
     exact ? ['  by blocks', bytes(exact.blocks)] : ['  by blocks, about', bytes(blocks)],
@@ -50,10 +52,13 @@ function show({ out }: Context, comparison: Comparison, exact: Rehearsal | undef
   out.line();
   out.table([
     ['new', 'packed', 'file', 'why'],
-    ...files.slice(0, SHOWN).map((one) => [bytes(one.fresh), bytes(one.packed), one.path, one.why]),
+    ...files.slice(0, SHOWN).map((one) => [bytes(one.fresh), bytes(one.packed), printable(one.path), one.why]),
     ...rest(comparison),
   ]);
 }
+
+/** A name in a file system may hold any character, also those that steer a terminal. */
+const printable = (path: string): string => path.replace(/\p{Cc}/gu, '?');
 
 function taken({ blocks, full }: Comparison, exact: Rehearsal | undefined): string {
   if (exact === undefined)

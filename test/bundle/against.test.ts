@@ -112,6 +112,7 @@ test('the files that cost the bytes are named, the costliest first, and why', as
   assert.equal(changed?.why, '1 % of it differs');
   assert.ok(!result.files.some(({ path }) => path === '/usr/lib/library' || path === '/etc/short'));
   assert.ok(result.blocks < result.full);
+  assert.ok(result.reused > 350_000 && result.reused % 4096 === 0, `${result.reused} bytes that are there already`);
   assert.equal(
     result.fresh,
     result.files.reduce((sum, file) => sum + file.fresh, result.other.fresh),
@@ -120,7 +121,7 @@ test('the files that cost the bytes are named, the costliest first, and why', as
 
   const run = (...args: string[]) => runCommand(bundleInspect, folder.path, args);
   const shown = await run('new.bundle', '--against', 'old.bundle');
-  assert.match(shown, /For a host on 1, .* of 2 are new/);
+  assert.match(shown, /For a host on 1, .* of 2 are new, .* it has already/);
   assert.match(shown, /kB {2,}\S+ kB {2,}\/usr\/lib\/manual\.gz {2,}gzip/);
   assert.match(shown, /An agent takes the blocks, unless there is a patch/);
   const { against } = JSON.parse(await run('new.bundle', '--against', 'old.bundle', '--exact', '--json')) as {
