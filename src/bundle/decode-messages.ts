@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from '../errors.ts';
 import { FRAME_LIMIT } from './decode.ts';
+import type { PatchSegment } from './delta/patch-head.ts';
 import { compressedBound } from './frames.ts';
 import { BLOCK, DIGEST } from './verity.ts';
 
@@ -24,8 +25,17 @@ export type DecodeRequest = Readonly<{ slot: number; frames: readonly RequestFra
 /** Give the digests of these blocks. Blocks in shared memory are not copied on their way. */
 export type DigestRequest = Readonly<{ blocks: Uint8Array; salt: string }>;
 
+/** Make the blocks of a segment of a patch, put them at the beginning of `into` and give their digests. All lie in shared memory. */
+export type SegmentRequest = Readonly<{
+  segment: PatchSegment;
+  packed: Uint8Array;
+  dictionary: Uint8Array;
+  into: Uint8Array;
+  salt: string;
+}>;
+
 /** What a thread may be asked. */
-export type ThreadRequest = DecodeRequest | DigestRequest;
+export type ThreadRequest = DecodeRequest | DigestRequest | SegmentRequest;
 
 /** The slot now holds the plain bytes, or here are the digests, or the reason why not. `id` is that of the request. */
 export type ThreadReply = Readonly<{

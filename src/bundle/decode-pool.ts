@@ -1,7 +1,7 @@
 /** Decodes and hashes in a few threads, in order, in bounded memory that writer and threads share. */
 
 import { createBatch, type DecodeBatch, type DecodeJob } from './decode-batch.ts';
-import { type DecoderData, SLOT, slotIn } from './decode-messages.ts';
+import { type DecoderData, type SegmentRequest, SLOT, slotIn } from './decode-messages.ts';
 import { type DecodeThread, startThread } from './decode-thread.ts';
 import { BLOCK } from './verity.ts';
 
@@ -13,6 +13,8 @@ export interface DecodePool extends AsyncDisposable {
   map(jobs: AsyncIterable<DecodeJob>): AsyncGenerator<PlainRun>;
   /** The salted digests of whole blocks, 32 bytes each; every thread takes a part. */
   digests(saltHex: string, blocks: Uint8Array): Promise<Uint8Array>;
+  /** Makes the blocks of one segment of a patch in the memory given for them, and gives their digests. */
+  segment(request: SegmentRequest): Promise<Uint8Array>;
 }
 
 /** `entry` is the program file that becomes `decode-worker.ts` in a thread: that file itself, or the released single file. */
@@ -84,6 +86,7 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
   return {
     map,
     digests,
+    segment: (request) => leastBusy(threads).ask(request),
     [Symbol.asyncDispose]: async () => void (await Promise.all(threads.map((thread) => thread.end()))),
   };
 }

@@ -7,11 +7,14 @@ import {
   type DecodeRequest,
   type DecoderData,
   type RequestFrame,
+  type SegmentRequest,
   type Slot,
   slotIn,
   type ThreadReply,
   type ThreadRequest,
 } from './decode-messages.ts';
+import { unpackSegment } from './delta/patch-decode.ts';
+import { blocksIn } from './delta/patch-head.ts';
 import { BLOCK, blockDigests, DIGEST } from './verity.ts';
 
 /** Is this thread one that a decode pool has started? The program's main file must then do nothing else. */
@@ -20,6 +23,7 @@ export const isDecodeWorker = (): boolean =>
 
 function answer(memory: SharedArrayBuffer, id: number, request: ThreadRequest): ThreadReply {
   try {
+    if ('segment' in request) return { id, digests: makeSegment(request) };
     if ('blocks' in request) return { id, digests: blockDigests(Buffer.from(request.salt, 'hex'), request.blocks) };
     decode(memory, request);
     return { id };
@@ -27,6 +31,13 @@ function answer(memory: SharedArrayBuffer, id: number, request: ThreadRequest): 
     const { code, message } = asUpdateError(error);
     return { id, failure: { code, message } };
   }
+}
+
+function makeSegment({ segment, packed, dictionary, into, salt }: SegmentRequest): Uint8Array {
+  const plain = unpackSegment(segment, packed, dictionary);
+  into.set(plain);
+  giveBack(plain);
+  return blockDigests(Buffer.from(salt, 'hex'), into.subarray(0, blocksIn(segment.to) * BLOCK));
 }
 
 function decode(memory: SharedArrayBuffer, request: DecodeRequest): void {

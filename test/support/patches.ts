@@ -85,7 +85,7 @@ export async function applyPatch(
     made.set(from.subarray(first * BLOCK, (first + count) * BLOCK), to * BLOCK);
   for (const { to, from, count } of head.copies) put(to, old, from, count);
   for (const segment of head.segments) {
-    const plain = await unpackSegment(segment, packedOf(bytes, segment), blocksOf(old, segment.dictionary));
+    const plain = unpackSegment(segment, packedOf(bytes, segment), blocksOf(old, segment.dictionary));
     let at = 0;
     for (const { first, count } of segment.to) {
       put(first, plain, at, count);

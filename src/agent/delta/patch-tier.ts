@@ -3,7 +3,6 @@
 import { hash } from 'node:crypto';
 import { type Cursor, createCursor } from '../../bundle/cursor.ts';
 import { type BlockSet, blockSet, type Copy, extentsWhere } from '../../bundle/delta/copy.ts';
-import { unpackSegment } from '../../bundle/delta/patch-decode.ts';
 import { blocksIn, type PatchHead, type PatchSegment, parsePatchHead } from '../../bundle/delta/patch-head.ts';
 import { sameShort, shorten } from '../../bundle/delta/short-leaves.ts';
 import { BLOCK, DIGEST } from '../../bundle/verity.ts';
@@ -100,27 +99,32 @@ function* runsOf(segments: readonly PatchSegment[]): Generator<readonly PatchSeg
   if (run.length > 0) yield run;
 }
 
-type Made = Readonly<{ segment: PatchSegment; plain: Promise<Uint8Array> }>;
+/** Memory for one segment, shared with the threads: what is fetched, what is read, what is made. */
+type Area = Readonly<{ packed: Uint8Array; dictionary: Uint8Array; plain: Uint8Array }>;
+type Made = Readonly<{ segment: PatchSegment; plain: Uint8Array; digests: Promise<Uint8Array | undefined> }>;
 
 async function applyRun(job: DeltaJob, assembly: Assembly, run: readonly PatchSegment[]): Promise<void> {
-  const { file, old, signal } = job;
+  const { file, old, pool, signal } = job;
   const last = run.at(-1);
   const start = run[0]?.offset ?? 0;
   await using cursor = createCursor(file.source, start, last ? last.offset + last.packedSize : start, signal);
   const damage = createDamage(job);
-  const most = Math.max(...run.map(({ dictionary }) => blocksIn(dictionary)), 1);
-  const buffers = alignedBuffers(READING + IN_FLIGHT + 1, most * BLOCK);
+  const areas = areasFor(run);
   const making: Made[] = [];
   const read = async (segment: PatchSegment, turn: number) => {
-    const dictionary = readDictionary(old.reader, segment, buffers[turn % buffers.length] as Uint8Array);
-    return { segment, dictionary: await dictionary.catch((error: unknown) => damage.note(segment, error)) };
+    const area = areas[turn % areas.length] as Area;
+    const dictionary = await readDictionary(old.reader, segment, area.dictionary).catch((error: unknown) =>
+      damage.note(segment, error),
+    );
+    return { segment, area, dictionary };
   };
-  for await (const { segment, dictionary } of ahead(run, READING, read)) {
-    const packed = await packedOf(cursor, segment);
+  for await (const { segment, area, dictionary } of ahead(run, READING, read)) {
+    const packed = await packedOf(cursor, segment, area.packed);
     if (dictionary) {
-      const plain = unpackSegment(segment, packed, dictionary).finally(() => giveBack(packed));
-      plain.catch(() => undefined);
-      making.push({ segment, plain });
+      const request = { segment, packed, dictionary, into: area.plain, salt: old.salt };
+      const digests = pool.segment(request).catch((error: unknown) => damage.note(segment, error));
+      digests.catch(() => undefined);
+      making.push({ segment, plain: area.plain.subarray(0, blocksIn(segment.to) * BLOCK), digests });
     }
     if (making.length === IN_FLIGHT) await place(job, assembly, damage, making.shift());
   }
@@ -128,9 +132,25 @@ async function applyRun(job: DeltaJob, assembly: Assembly, run: readonly PatchSe
   damage.tell();
 }
 
-async function packedOf(cursor: Cursor, { offset, packedSize }: PatchSegment): Promise<Uint8Array> {
-  await cursor.take(offset - cursor.offset);
-  return cursor.copy(packedSize);
+/** An area is used again once the segment in it was written. */
+function areasFor(run: readonly PatchSegment[]): readonly Area[] {
+  const count = READING + IN_FLIGHT + 1;
+  const buffers = (sizeOf: (segment: PatchSegment) => number): Uint8Array[] =>
+    alignedBuffers(count, Math.ceil(Math.max(BLOCK, ...run.map(sizeOf)) / BLOCK) * BLOCK);
+  const packed = buffers(({ packedSize }) => packedSize);
+  const dictionary = buffers((segment) => blocksIn(segment.dictionary) * BLOCK);
+  const plain = buffers((segment) => blocksIn(segment.to) * BLOCK);
+  return packed.map((bytes, at) => ({
+    packed: bytes,
+    dictionary: dictionary[at] as Uint8Array,
+    plain: plain[at] as Uint8Array,
+  }));
+}
+
+async function packedOf(cursor: Cursor, segment: PatchSegment, into: Uint8Array): Promise<Uint8Array> {
+  await cursor.take(segment.offset - cursor.offset);
+  into.set(await cursor.take(segment.packedSize));
+  return into.subarray(0, segment.packedSize);
 }
 
 async function readDictionary(
@@ -150,11 +170,11 @@ async function readDictionary(
 
 async function place(job: DeltaJob, assembly: Assembly, damage: Damage, made: Made | undefined): Promise<void> {
   if (!made) return;
-  const { segment } = made;
+  const { segment, plain } = made;
   job.signal.throwIfAborted();
-  const plain = await made.plain.catch((error: unknown) => damage.note(segment, error));
-  if (!plain) return;
-  if (!isChecked(segment, await job.pool.digests(job.old.salt, plain))) return void damage.note(segment, WRONG);
+  const digests = await made.digests;
+  if (!digests) return;
+  if (!isChecked(segment, digests)) return void damage.note(segment, WRONG);
   let at = 0;
   for (const { first, count } of segment.to) {
     await writeMissing(assembly, first, plain.subarray(at * BLOCK, (at + count) * BLOCK));
@@ -162,7 +182,6 @@ async function place(job: DeltaJob, assembly: Assembly, damage: Damage, made: Ma
   }
   for (const { to, from, count } of segment.also)
     await writeMissing(assembly, to, plain.subarray(from * BLOCK, (from + count) * BLOCK));
-  giveBack(plain);
 }
 
 /** A segment whose dictionary or bytes are damaged is left to the next tier; when most are, the rest is not worth reading. */

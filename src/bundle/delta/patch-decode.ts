@@ -1,8 +1,7 @@
 /** Makes the blocks of one segment of a patch from its packed bytes and the old blocks that it refers to. */
 
 import { hash } from 'node:crypto';
-import { promisify } from 'node:util';
-import { constants, zstdDecompress } from 'node:zlib';
+import { constants, zstdDecompressSync } from 'node:zlib';
 import { UpdateError } from '../../errors.ts';
 import { BLOCK } from '../verity.ts';
 import { checkZstdFrame } from '../zstd-frame.ts';
@@ -13,11 +12,7 @@ import { blocksIn, type PatchSegment } from './patch-head.ts';
  * The plain blocks of a segment, in the order of `to`. `dictionary` has the blocks of `segment.dictionary`, one after the other. The
  * packed bytes are proved before they are looked at; what comes out is proved by the leaves of its blocks (`check`), by the caller.
  */
-export async function unpackSegment(
-  segment: PatchSegment,
-  packed: Uint8Array,
-  dictionary: Uint8Array,
-): Promise<Uint8Array> {
+export function unpackSegment(segment: PatchSegment, packed: Uint8Array, dictionary: Uint8Array): Uint8Array {
   if (packed.length !== segment.packedSize || !isDigest(packed, segment.sha256))
     throw new UpdateError('delta-mismatch', `Segment ${segment.index} of the patch is damaged.`);
   const wanted = blocksIn(segment.dictionary) * BLOCK;
@@ -28,8 +23,8 @@ export async function unpackSegment(
     );
   const size = blocksIn(segment.to) * BLOCK;
   try {
-    if (packed[0] === REFERRED) return await inflate(packed.subarray(1), size, segment.index, dictionary);
-    if (packed[0] === ADDED) return await inflateAdded(packed, size, segment.index, dictionary);
+    if (packed[0] === REFERRED) return inflate(packed.subarray(1), size, segment.index, dictionary);
+    if (packed[0] === ADDED) return inflateAdded(packed, size, segment.index, dictionary);
     throw new RangeError(`Form ${packed[0]} is not known.`);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -50,21 +45,19 @@ const LAYOUT_LIMIT = 512 * 1024;
 const WINDOW_LOG = 21;
 const NOTHING = new Uint8Array(0);
 
-async function inflateAdded(packed: Uint8Array, size: number, index: number, old: Uint8Array): Promise<Uint8Array> {
+function inflateAdded(packed: Uint8Array, size: number, index: number, old: Uint8Array): Uint8Array {
   if (packed.length < ADDED_PREFIX) throw new RangeError('It is cut off.');
   const layoutSize = new DataView(packed.buffer, packed.byteOffset).getUint32(1, true);
   if (layoutSize > LAYOUT_LIMIT) throw new RangeError(`A layout of ${layoutSize} bytes is too large.`);
-  const both = await inflate(packed.subarray(ADDED_PREFIX), size + layoutSize, index, NOTHING);
+  const both = inflate(packed.subarray(ADDED_PREFIX), size + layoutSize, index, NOTHING);
   const plain = both.subarray(0, size);
   addOld(plain, both.subarray(size), old, (what) => new RangeError(`In the layout, ${what}.`));
   return plain;
 }
 
-const unzstd = promisify(zstdDecompress);
-
-async function inflate(frame: Uint8Array, size: number, index: number, dictionary: Uint8Array): Promise<Uint8Array> {
+function inflate(frame: Uint8Array, size: number, index: number, dictionary: Uint8Array): Uint8Array {
   checkZstdFrame(frame, size, index);
-  const plain = await unzstd(frame, {
+  const plain = zstdDecompressSync(frame, {
     ...(dictionary.length > 0 && { dictionary }),
     // One piece, so that it is not put together from many.
     chunkSize: size + SPARE,
