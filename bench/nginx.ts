@@ -21,12 +21,12 @@ export async function serveDirectory(dir: string): Promise<Served> {
   const port = await freePort();
   const home = mkdtempSync(join(tmpdir(), 'tandem-nginx-'));
   writeFileSync(join(home, 'nginx.conf'), configuration(dir, home, port));
-  const child = spawn('nginx', ['-p', home, '-c', 'nginx.conf', '-e', 'stderr'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const child = spawn('nginx', ['-p', home, '-c', 'nginx.conf', '-e', join(home, 'error.log')], { stdio: 'ignore' });
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
   const url = `http://127.0.0.1:${port}`;
-  await Promise.race([failed, answering(url)]);
+  await Promise.race([failed, answering(url)]).catch((cause: unknown) => {
+    throw new Error(`nginx does not serve: ${readFileSync(join(home, 'error.log'), 'utf8')}`, { cause });
+  });
   const log = accessLog(join(home, 'access.log'));
   await log.since();
   return {
@@ -40,7 +40,7 @@ export async function serveDirectory(dir: string): Promise<Served> {
 }
 
 const configuration = (dir: string, home: string, port: number): string => `
-user root; daemon off; worker_processes 2; pid ${home}/pid; error_log stderr crit;
+user root; daemon off; worker_processes 2; pid ${home}/pid; error_log ${home}/error.log crit;
 events { worker_connections 64; }
 http {
   log_format bytes '$bytes_sent $request_length'; access_log ${home}/access.log bytes; sendfile on; tcp_nopush on;
