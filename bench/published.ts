@@ -31,7 +31,7 @@ export async function published(peer: Peer, pair: Pair, programs: string, make =
   const account = join(dir, '.cost.json');
   if (!existsSync(account)) {
     if (!make) return undefined;
-    const used = peer.serves === 'everyone' ? {} : await usedBy(peer, pair, programs);
+    const used = peer.uses === undefined || peer.uses === peer.id ? {} : await usedBy(peer, pair, programs);
     await publish(peer, { ...inputs, ...used, ...places(programs) }, dir);
   }
   const cost = JSON.parse(readFileSync(account, 'utf8')) as Cost;
