@@ -5,7 +5,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { FORMATS, imageOf, RELEASES, treeOf } from './pairs.ts';
-import { ABSENT } from './peers.ts';
+import { ABSENT, PEERS } from './peers.ts';
 import { plot } from './plot.ts';
 import { markdown, PUBLISHING, type Row, recorded, TRANSFER } from './results.ts';
 
@@ -56,7 +56,7 @@ ${Object.entries(PAIRS)
 ## Publishing
 
 Made once and kept, on the machine below while it was not always idle. One thread for zstd.
-Level 19 of the zstd patch runs at the lowest priority and only when it is asked for (\`--slow\`).
+Level 19 is made only when it is asked for (\`--slow\`), and kept.
 
 ${markdown(rows, PUBLISHING)}
 
@@ -90,15 +90,19 @@ function section(title: string, measured: readonly Row[]): string {
   const load = Math.max(...measured.map((row) => row.load));
   const days = [...new Set(measured.map(({ date }) => date.slice(0, 10)))].sort().join(', ');
   const busy = load > 3 ? ' The machine was busy with other work: read the times as ratios.' : '';
-  return `## ${title}\n\nMedian of at least ${rounds} rounds, ${days}.${busy}\n\n${markdown(measured, TRANSFER)}`;
+  const many = rounds === 1 ? 'One round' : `Medians of ${rounds} rounds or more`;
+  return `## ${title}\n\n${many}, ${days}.${busy}\n\n${markdown(measured, TRANSFER)}`;
 }
 
-/** A method that failed here is named, too. */
+/** A method that was left out or failed here is named, too. */
 function missing(): string {
-  const slow = of('v1-v2').some(({ id }) => id === 'zstd-patch-19')
-    ? ''
-    : '- zstd -19 --patch-from: over an hour of processor time; `node bench/compare.ts --slow --only zstd-patch-19` measures it.\n';
-  return slow;
+  return PEERS.filter(({ id }) => rows.every((row) => row.id !== id))
+    .map(({ id, name, slow }) =>
+      slow
+        ? `- ${name}: publishing takes very long; \`node bench/compare.ts --slow --only ${id}\` does it.\n`
+        : `- ${name}: did not run on this machine; \`node bench/compare.ts --only ${id}\` says why.\n`,
+    )
+    .join('');
 }
 
 function packageFacts(): string {
