@@ -7,7 +7,7 @@ import type { Volume } from '../volume.ts';
 import { blockSet } from './copy.ts';
 import { BLOCKS_LIMIT, invalid, packHead, unpackHead } from './delta-file.ts';
 import { GROUP_LIMIT, type Groups } from './groups.ts';
-import { type HeadReader, headReader, headWriter } from './head-bytes.ts';
+import { type NumberReader, numberReader, numberWriter } from './numbers.ts';
 import { SHORT } from './short-leaves.ts';
 
 /** The frames of the news: frame `n` holds the news from `firsts[n]` up to `firsts[n + 1]`; its packed bytes lie in the file from `offsets[n]` up to `offsets[n + 1]`. */
@@ -48,17 +48,17 @@ export type NewsFrame = Readonly<{ blocks: number; packedSize: number; sha256: U
 export function serializeBlocksHead({ groups, leavesSha256, news, frames }: HeadParts): Uint8Array {
   const runs = runsOf(news);
   const counts = Uint8Array.from(groups.firsts.subarray(1), (end, group) => end - (groups.firsts[group] ?? 0));
-  const out = headWriter();
-  for (const number of [groups.firsts.at(-1) ?? 0, counts.length, frames.length, runs.length]) out.u32(number);
+  const out = numberWriter();
+  for (const number of [groups.firsts.at(-1) ?? 0, counts.length, frames.length, runs.length]) out.count(number);
   out.bytes(leavesSha256);
   out.bytes(counts);
   out.bytes(groups.digests);
-  for (const { blocks } of frames) out.u16(blocks);
-  for (const { packedSize } of frames) out.u32(packedSize);
+  for (const { blocks } of frames) out.count(blocks);
+  for (const { packedSize } of frames) out.count(packedSize);
   for (const { sha256 } of frames) out.bytes(sha256);
   for (const { gap, count } of runs) {
     out.signed(gap);
-    out.varint(count - 1);
+    out.count(count - 1);
   }
   return packHead(MAGIC, out.finish());
 }
@@ -66,12 +66,10 @@ export function serializeBlocksHead({ groups, leavesSha256, news, frames }: Head
 /** The head in these bytes, which must fit the volume; every fault is a `delta-invalid`. */
 export function parseBlocksHead(bytes: Uint8Array, volume: Volume): BlocksHead {
   if (volume.blocks > BLOCKS_LIMIT) throw invalid(`the release has ${volume.blocks} blocks, more than ${BLOCKS_LIMIT}`);
-  const input = headReader(unpackHead(MAGIC, bytes, plainLimit(volume.blocks)));
-  const blocks = input.u32();
+  const input = numberReader(unpackHead(MAGIC, bytes, plainLimit(volume.blocks)), invalid);
+  const blocks = input.count(BLOCKS_LIMIT);
   if (blocks !== volume.blocks) throw invalid(`it is for ${blocks} blocks; the release has ${volume.blocks}`);
-  const [groupCount, frameCount, runCount] = [input.u32(), input.u32(), input.u32()];
-  for (const count of [groupCount, frameCount, runCount])
-    if (count > blocks) throw invalid(`it claims ${count} parts of ${blocks} blocks`);
+  const [groupCount, frameCount, runCount] = [input.count(blocks), input.count(blocks), input.count(blocks)];
   const leavesSha256 = input.bytes(DIGEST);
   const groups = readGroups(input, groupCount, blocks);
   const frames = readFrames(input, frameCount, bytes.length + blocks * SHORT);
@@ -84,9 +82,9 @@ export function parseBlocksHead(bytes: Uint8Array, volume: Volume): BlocksHead {
 const MAGIC = 'tdblock1';
 
 /** All there can be at one block: a group, a frame and a run of the news. */
-const plainLimit = (blocks: number): number => 16 + DIGEST + blocks * (1 + SHORT + 2 + 4 + DIGEST + 5 + 5);
+const plainLimit = (blocks: number): number => 20 + DIGEST + blocks * (1 + SHORT + 2 + 4 + DIGEST + 5 + 5);
 
-function readGroups(input: HeadReader, count: number, blocks: number): Groups {
+function readGroups(input: NumberReader, count: number, blocks: number): Groups {
   const counts = input.bytes(count);
   const firsts = new Uint32Array(count + 1);
   let end = 0;
@@ -99,16 +97,16 @@ function readGroups(input: HeadReader, count: number, blocks: number): Groups {
   return { firsts, digests: input.bytes(count * SHORT) };
 }
 
-function readFrames(input: HeadReader, count: number, bodyAt: number): NewsFrames {
+function readFrames(input: NumberReader, count: number, bodyAt: number): NewsFrames {
   const firsts = new Uint32Array(count + 1);
   const offsets = new Float64Array(count + 1).fill(bodyAt, 0, 1);
   for (let frame = 0; frame < count; frame += 1) {
-    const blocks = input.u16();
-    if (blocks === 0 || blocks > FRAME_LIMIT / BLOCK) throw invalid(`frame ${frame} has ${blocks} blocks`);
+    const blocks = input.count(FRAME_LIMIT / BLOCK);
+    if (blocks === 0) throw invalid(`frame ${frame} has ${blocks} blocks`);
     firsts[frame + 1] = (firsts[frame] ?? 0) + blocks;
   }
   for (let frame = 0; frame < count; frame += 1) {
-    const size = input.u32();
+    const size = input.count(compressedBound(FRAME_LIMIT));
     const bound = compressedBound(((firsts[frame + 1] ?? 0) - (firsts[frame] ?? 0)) * BLOCK);
     if (size === 0 || size > bound) throw invalid(`frame ${frame} has ${size} bytes; from 1 to ${bound} are possible`);
     offsets[frame + 1] = (offsets[frame] ?? 0) + size;
@@ -117,14 +115,14 @@ function readFrames(input: HeadReader, count: number, bodyAt: number): NewsFrame
   return { count, firsts, offsets, sha256: (frame) => digests.subarray(frame * DIGEST, (frame + 1) * DIGEST) };
 }
 
-function readNews(input: HeadReader, runs: number, expected: number, blocks: number): Uint32Array {
+function readNews(input: NumberReader, runs: number, expected: number, blocks: number): Uint32Array {
   if (expected > blocks) throw invalid(`its frames have ${expected} blocks; the release has ${blocks}`);
   const news = new Uint32Array(expected);
   const seen = blockSet(blocks);
   let filled = 0;
   for (let run = 0, end = 0; run < runs; run += 1) {
     const gap = input.signed();
-    const [first, count] = [end + gap, input.varint() + 1];
+    const [first, count] = [end + gap, input.count(blocks) + 1];
     // A run that goes on where the last one ended has no reason to be one.
     if ((gap === 0 && run > 0) || first < 0 || first + count > blocks || filled + count > expected)
       throw invalid(`run ${run} of its news is ${count} blocks at ${first}`);
