@@ -1,6 +1,7 @@
 /** Adds files that save downloading to a release that is published already. */
 
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { UpdateError } from '../errors.ts';
 import type { Sha256 } from '../model.ts';
 import { moveFile, removeFile } from '../system/files.ts';
@@ -21,11 +22,13 @@ export async function addDeltas(publisher: Publisher, deltas: readonly NewDelta[
   const repository = await readRepository(files, dir);
   const known = repository.releases.document.signed.targets;
   const manifests = new Set(releasesIn(repository).map((one) => one.manifest.sha256));
-  const added = deltas.map((delta): [string, TargetEntry, NewDelta] => {
+  const all = deltas.map((delta): [string, TargetEntry, NewDelta] => {
     if (!manifests.has(delta.entry.manifest))
       throw new UpdateError('release-unknown', `The repository has no ${delta.entry.product} ${delta.entry.version}.`);
     return [pathOf(delta), entryOf(delta.size, delta.sha256, { schema: 1, ...delta.entry }), delta];
   });
+  const added = all.filter(([path, entry]) => !isSame(known.get(path), entry));
+  if (added.length === 0) return;
   const releases = new Map([...known, ...added.map(([path, entry]) => [path, entry] as const)]);
   if (releases.size > MAX_TARGETS)
     throw new UpdateError('repository-full', `${releases.size} files would be listed; clients accept ${MAX_TARGETS}.`);
@@ -41,6 +44,10 @@ export async function addDeltas(publisher: Publisher, deltas: readonly NewDelta[
       await removeFile(files, join(dir, storedPath(path, before)));
   }
 }
+
+/** A delta that is listed already, byte for byte and for the same release. */
+const isSame = (known: TargetEntry | undefined, entry: TargetEntry): boolean =>
+  known?.hashes.sha256 === entry.hashes.sha256 && isDeepStrictEqual(known.custom, entry.custom);
 
 function pathOf({ entry }: NewDelta): string {
   const path = deltaPath({ schema: 1, ...entry });

@@ -93,6 +93,13 @@ test('a delta to a release that is not published is refused, and nothing is sign
   assert.equal(repository.versionOf('releases'), before);
 });
 
+test('deltas that are published already change nothing', async () => {
+  using repository = template.copy();
+  const before = repository.versionOf('releases');
+  await addDeltas(repository.publisher(), [newDelta(repository, 'blocks'), newDelta(repository, 'patch')]);
+  assert.equal(repository.versionOf('releases'), before);
+});
+
 test('a changed byte in a delta is found', async () => {
   using repository = template.copy();
   const [delta] = await seen(repository, '2.0');
