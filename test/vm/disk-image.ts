@@ -31,13 +31,17 @@ export async function partitionsOf(disk: string): Promise<ImagePartition[]> {
   }));
 }
 
-/** The entries in the order in which systemd-boot would take them: used-up ones last, then the newest version first. */
+/**
+ * The entries in the order in which systemd-boot would take them: used-up ones last, then the newest version first. A file that is no
+ * UKI is none to it; renaming on FAT leaves an empty one beside the old name for a moment.
+ */
 export async function entriesOf(disk: string): Promise<Entry[]> {
   const esp = (await partitionsOf(disk)).find((partition) => partition.name === 'esp');
   const image = `${disk}@@${esp?.offset}`;
   const { stdout } = await exec('mdir', ['-b', '-i', image, '::EFI/Linux'], mtools);
   const names = stdout.split('\n').flatMap((line) => /^::\/EFI\/Linux\/(.+\.efi)$/i.exec(line.trim())?.[1] ?? []);
-  const entries = await Promise.all(names.map((name) => entryOf(image, name)));
+  const files = await Promise.all(names.map((name) => entryOf(image, name)));
+  const entries = files.filter((entry) => entry.rootHash !== '');
   const usedUp = (entry: Entry): number => (entry.left === 0 ? 1 : 0);
   return entries.sort((one, two) => usedUp(one) - usedUp(two) || Number(two.version) - Number(one.version));
 }
