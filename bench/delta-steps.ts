@@ -10,8 +10,7 @@ import { prepareInstall } from '../src/agent/installer.ts';
 import { decodePool } from '../src/bundle/decode-pool.ts';
 import { manifestIdentity, openBundle } from '../src/bundle/reader.ts';
 import type { Product, Release, Sha256, Version } from '../src/model.ts';
-import { putUki } from '../src/reboot/bootloaders/esp-writing.ts';
-import { adoptUkiPart, openUkiPart, removeUkiParts } from '../src/reboot/bootloaders/uki-part.ts';
+import { entryKernels } from '../src/reboot/bootloaders/entry-kernels.ts';
 import { openBlockTarget } from '../src/system/block-device.ts';
 import { realClock } from '../src/system/clock.ts';
 import { readPart, realFiles, writePart } from '../src/system/files.ts';
@@ -101,9 +100,7 @@ function worldOf(product: Product) {
   const esp = { files: realFiles, dir, product, readPart, writePart, slotOfRootHash: async () => 'b' as const, log };
   const forReading = { writable: false, exclusive: false } as const;
   return {
-    checkEspRoom: async () => {},
-    putUki: (...[uki, chunks]: [Parameters<typeof putUki>[1], Parameters<typeof putUki>[2]]) =>
-      putUki(esp, uki, chunks),
+    kernels: entryKernels(esp, async () => Number.MAX_SAFE_INTEGER),
     runningRootHash: async () => plan.old.rootHash,
     pool: () => decodePool({ workers: plan.workers ?? 2, entry: new URL(import.meta.url) }),
     delta: {
@@ -117,9 +114,6 @@ function worldOf(product: Product) {
         };
         return { rootHash: plan.old.rootHash, root, verity, ...(uki ? { uki } : {}), [Symbol.asyncDispose]: close };
       },
-      openUkiPart: (version: Version, size: number) => openUkiPart(esp, version, size),
-      adoptUki: (uki: Parameters<typeof putUki>[1]) => adoptUkiPart(esp, uki),
-      removeUkiParts: () => removeUkiParts(esp),
       fetchRanges: (...[mirrors, ranges, options]: Parameters<import('../src/agent/delta/world.ts').FetchRanges>) =>
         fetchRanges(mirrors, ranges, { ...options, resumption }),
       cache: createDeltaCache(realFiles, join(dir, 'delta'), log),

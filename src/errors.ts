@@ -453,6 +453,12 @@ export const ERRORS = {
     'A slot has no boot entry to arm or confirm.',
     'Install the release again; it is staged from what lies in the slot.',
   ),
+  'boot-not-armed': entry(
+    8,
+    'later',
+    'A slot was to be started without the boot loader, but the boot loader would not have tried it.',
+    'The next reboot goes through the firmware; see `updatectl status`.',
+  ),
   'boot-version-clash': entry(
     8,
     'never',

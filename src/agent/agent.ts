@@ -11,8 +11,7 @@ import {
   type Version,
 } from '../model.ts';
 import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } from '../protocol.ts';
-import type { BootView } from '../reboot/bootloaders/bootloader.ts';
-import type { SystemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
+import type { BootBackend, BootView } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
@@ -41,7 +40,7 @@ export type AgentWorld = Readonly<{
   /** Reboot without being asked. */
   automatic: boolean;
   journal: Journal;
-  boot: SystemdBoot;
+  boot: BootBackend;
   deadMan: DeadMan;
   releases: Releases;
   prepare(release: Release, target: SlotName, told: Told, signal: AbortSignal): Promise<Prepared>;

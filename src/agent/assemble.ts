@@ -5,10 +5,7 @@ import { decodePool } from '../bundle/decode-pool.ts';
 import { type Config, requireSetting } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
-import type { Esp } from '../reboot/bootloaders/esp-entries.ts';
-import { checkEspRoom, putUki } from '../reboot/bootloaders/esp-writing.ts';
-import { type SystemdBoot, systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
-import { adoptUkiPart, openUki, openUkiPart, removeUkiParts } from '../reboot/bootloaders/uki-part.ts';
+import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { deadMan } from '../reboot/dead-man.ts';
 import { programProbes } from '../reboot/health/programs.ts';
 import { runProbes } from '../reboot/health/run-probes.ts';
@@ -27,6 +24,7 @@ import { createRateLimit } from '../system/rate-limit.ts';
 import { createTrust, type Trust } from '../verify/client.ts';
 import { httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
 import { type Agent, type AgentWorld, createAgent } from './agent.ts';
+import { openBootLoader } from './boot-loader.ts';
 import { createDeltaCache } from './delta/cache.ts';
 import { loadRate, saveRate } from './delta/rate.ts';
 import { createTransfer, type Transfer } from './delta/transfer.ts';
@@ -69,16 +67,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   await files.makeDir(stateDir);
   const disk = config.slots.disk === 'auto' ? undefined : config.slots.disk;
   const host = await findHost(slotLabels(config), world.doors ?? realDoors(disk, (sentence) => log.warn(sentence)));
-  const esp = {
-    files,
-    dir: config.boot.esp,
-    product,
-    slotOfRootHash: host.slotOfRootHash,
-    readPart: world.readPart,
-    writePart: world.writePart,
-    log,
-  };
-  const boot = systemdBoot(esp);
+  const { backend: boot, kernels } = openBootLoader(config, world, { product, slotOfRootHash: host.slotOfRootHash });
   const trust = await trustOf(config, world);
   const http = await httpOf(config, world);
   const urls = [requireSetting(config, 'repository.url'), ...config.repository.mirrors] as const;
@@ -94,11 +83,10 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   const installer: Omit<InstallerWorld, 'told'> = {
     find: (release, stop) => releases.open(release, world.clock.now(), stop),
     openSlot: host.openSlot,
-    checkEspRoom: async (slot, size) => checkEspRoom(esp, slot, size, await world.freeSpace(esp.dir)),
-    putUki: (uki, chunks) => putUki(esp, uki, chunks),
-    runningRootHash: () => boot.rootHash(host.booted),
+    kernels,
+    runningRootHash: () => kernels.rootHash(host.booted),
     pool: () => decodePool({ workers: config.download.threads, entry: world.entry }),
-    delta: deltaWorld(config, world, host, esp, boot),
+    delta: deltaWorld(config, world, host, kernels),
     log,
   };
   let transfer: Transfer | undefined;
@@ -113,7 +101,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     automatic: config.reboot.automatic,
     journal: openJournal(files, stateDir, log),
     boot,
-    deadMan: deadMan(files, stateDir, boot.rootHash),
+    deadMan: deadMan(files, stateDir, kernels.rootHash),
     releases,
     prepare: async (release, target, told, stop) => {
       const counting = createTransfer(world.clock, await loadRate(files, stateDir));
@@ -123,7 +111,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
       return { ...prepared, write: () => prepared.write().finally(keepRate) };
     },
     transfer: () => transfer?.status(),
-    scrub: (slot, told, stop) => scrub(host, boot, slot, told, stop),
+    scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
     probe: (stop) => probe(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec)),
     proven: async (release) => {
@@ -149,18 +137,14 @@ function deltaWorld(
   { agent: { stateDir }, download: { connections } }: Config,
   { files, clock, random, log }: Surroundings,
   host: Host,
-  esp: Esp & Readonly<{ log: Log }>,
-  boot: SystemdBoot,
+  kernels: Kernels,
 ): DeltaWorld {
   return {
     openRunning: async () => {
-      const rootHash = await boot.rootHash(host.booted);
-      const uki = await openUki(esp, host.booted);
+      const rootHash = await kernels.rootHash(host.booted);
+      const uki = await kernels.open(host.booted);
       return rootHash && { rootHash, ...(await host.openForReading(host.booted)), ...(uki ? { uki } : {}) };
     },
-    openUkiPart: (version, size) => openUkiPart(esp, version, size),
-    adoptUki: (uki) => adoptUkiPart(esp, uki),
-    removeUkiParts: () => removeUkiParts(esp),
     fetchRanges: (mirrors, ranges, options) =>
       fetchRanges(mirrors, ranges, { ...options, connections, resumption: { clock, random } }),
     cache: createDeltaCache(files, join(stateDir, 'delta'), log),
@@ -214,11 +198,11 @@ async function httpOf(config: Config, { files, clock, version }: Surroundings): 
 
 async function scrub(
   host: Host,
-  boot: SystemdBoot,
+  kernels: Kernels,
   slot: SlotName,
   ...rest: [told: Parameters<typeof scrubSlot>[2], stop: AbortSignal]
 ): Promise<void> {
-  const rootHash = await boot.rootHash(slot);
+  const rootHash = await kernels.rootHash(slot);
   if (rootHash === undefined) throw new UpdateError('no-way-back');
   await using open = await host.openForReading(slot);
   await scrubSlot(open, rootHash, ...rest);

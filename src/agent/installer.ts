@@ -7,7 +7,7 @@ import { type Bundle, type ExpectedManifest, openBundle } from '../bundle/reader
 import { UpdateError } from '../errors.ts';
 import type { Release, Sha256, SlotName } from '../model.ts';
 import type { ProgressStatus } from '../protocol.ts';
-import type { IncomingUki } from '../reboot/bootloaders/esp-writing.ts';
+import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import type { BlockTarget } from '../system/block-target.ts';
 import type { Log } from '../system/log.ts';
 import type { RangeSource } from '../system/mirrors.ts';
@@ -49,8 +49,7 @@ export type InstallerWorld = Readonly<{
   /** Where the bundle of a release lies, the manifest that its signed metadata promises, and what may spare the download. */
   find(release: Release, signal: AbortSignal): Promise<FoundRelease>;
   openSlot(target: SlotName): Promise<OpenSlot>;
-  checkEspRoom(target: SlotName, size: number): Promise<void>;
-  putUki(uki: IncomingUki, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  kernels: Kernels;
   /** The root hash of the running system's boot entry. */
   runningRootHash(): Promise<Sha256 | undefined>;
   pool(): DecodePool;
@@ -79,10 +78,10 @@ export async function prepareInstall(
   const slot = held.use(await world.openSlot(target));
   mustFit(slot, bundle.manifest);
   const uki = imageOf(bundle.manifest, 'uki');
-  if (uki) await world.checkEspRoom(target, uki.size);
+  if (uki) await world.kernels.checkRoom(target, uki.size);
   const kept = held.move();
   return {
-    write: () => write({ world, found, transfer, bundle, slot, signal }),
+    write: () => write({ world, target, found, transfer, bundle, slot, signal }),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
@@ -127,6 +126,7 @@ function mustFit(slot: OpenSlot, manifest: Manifest): void {
 
 type Job = Readonly<{
   world: InstallerWorld;
+  target: SlotName;
   found: FoundRelease;
   transfer: Transfer;
   bundle: Bundle;
@@ -135,7 +135,7 @@ type Job = Readonly<{
 }>;
 
 async function write(job: Job): Promise<void> {
-  const { world, bundle, slot, signal } = job;
+  const { world, target, bundle, slot, signal } = job;
   const { rootHash } = rootOf(bundle.manifest).verity;
   await slot.neutralise();
   await using pool = world.pool();
@@ -145,7 +145,7 @@ async function write(job: Job): Promise<void> {
     await writeSlot(job, pool);
     await readBackSlot(world, bundle.manifest, slot, pool, signal);
   }
-  await writeUki(world, bundle, pool, rootHash, signal);
+  await writeUki(world, target, bundle, pool, rootHash, signal);
   await slot.name(rootHash);
   await world.delta?.cache.keepOnly([]);
   world.log.info(
@@ -159,7 +159,17 @@ async function assemble({ world, found, ...job }: Job, pool: DecodePool): Promis
   const { delta, told, log } = world;
   const { source, mirrors = [source], deltas = [], openDelta } = found;
   if (!delta || !openDelta) return false;
-  return installDelta({ ...job, world: delta, deltas, openDelta, bundleFile: { source, mirrors }, pool, told, log });
+  return installDelta({
+    ...job,
+    world: delta,
+    kernels: world.kernels,
+    deltas,
+    openDelta,
+    bundleFile: { source, mirrors },
+    pool,
+    told,
+    log,
+  });
 }
 
 /** The tree first: with it at hand, every block of the root is checked on its way, and what lies there already is found. */
@@ -205,7 +215,8 @@ async function readBackSlot(
 }
 
 async function writeUki(
-  world: InstallerWorld,
+  { kernels }: InstallerWorld,
+  target: SlotName,
   bundle: Bundle,
   pool: DecodePool,
   rootHash: Sha256,
@@ -215,8 +226,8 @@ async function writeUki(
   const uki = imageOf(bundle.manifest, 'uki');
   if (!uki) return;
   const incoming = { version, size: uki.size, sha256: uki.sha256, rootHash };
-  if (await world.delta?.adoptUki(incoming)) return;
-  await world.delta?.removeUkiParts();
+  if (await kernels.adoptPart(target, incoming)) return;
+  await kernels.removeParts();
   const table = await bundle.frameTable('uki', signal);
   async function* jobs() {
     for await (const frame of bundle.compressedFrames('uki', table, signal)) yield { frame };
@@ -224,7 +235,7 @@ async function writeUki(
   async function* chunks() {
     for await (const { bytes } of pool.map(jobs())) yield bytes;
   }
-  await world.putUki(incoming, chunks());
+  await kernels.put(target, incoming, chunks());
 }
 
 /** For an installer whose speed nobody asks for. */

@@ -6,6 +6,7 @@ import { type InstallerWorld, type OpenSlot, prepareInstall } from '../../src/ag
 import { manifestDigest, rootOf, serializeManifest } from '../../src/bundle/manifest.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Product, Release, Version } from '../../src/model.ts';
+import type { Kernels } from '../../src/reboot/bootloaders/kernels.ts';
 import type { BlockTarget } from '../../src/system/block-target.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { about, bundleBytes, noSignal, someBytes } from '../support/bundles.ts';
@@ -43,11 +44,21 @@ function slotOf(sizes: { root: number; verity?: number }): OpenSlot & { closed()
   };
 }
 
+const untouched = (): never => assert.fail('a kernel was touched');
+const noKernels: Kernels = {
+  checkRoom: async () => {},
+  put: untouched,
+  open: untouched,
+  openPart: untouched,
+  adoptPart: untouched,
+  removeParts: untouched,
+  rootHash: untouched,
+};
+
 const worldOf = (slot: OpenSlot, rest: Partial<InstallerWorld> = {}): InstallerWorld => ({
   find: async () => ({ source: memorySource(bytes), expected }),
   openSlot: async () => slot,
-  checkEspRoom: async () => {},
-  putUki: () => assert.fail('something was written'),
+  kernels: noKernels,
   runningRootHash: async () => undefined,
   pool: () => assert.fail('something was decoded'),
   told: () => {},
@@ -86,10 +97,10 @@ test('a release with a tree of its own needs a partition for it', () => {
 });
 
 test('a full ESP is found out before the slot is touched', async () => {
-  const checkEspRoom = async (): Promise<never> => {
+  const checkRoom = async (): Promise<never> => {
     throw new UpdateError('esp-full');
   };
-  assert.equal((await refused('esp-full', roomy, { checkEspRoom })).closed(), true);
+  assert.equal((await refused('esp-full', roomy, { kernels: { ...noKernels, checkRoom } })).closed(), true);
 });
 
 test('a release with the root image that is running is refused: its entry could not be told from ours', () =>

@@ -4,6 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SlotName, Version } from '../../src/model.ts';
+import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
+import { nextSlot, type SlotFlags, tried } from '../../src/reboot/bootloaders/slot-flags.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { bless, espWorld, putFile, putVersion, start, uki } from '../support/esp.ts';
@@ -17,6 +19,31 @@ conformance('memory', async (): Promise<Bench> => {
     install: async (slot, version) => loader.install(slot, version),
     start: async () => loader.start(),
     bless: async (slot) => loader.bless(slot),
+    [Symbol.asyncDispose]: async () => {},
+  };
+});
+
+conformance('flags', async (): Promise<Bench> => {
+  const versions: Partial<Record<SlotName, Version>> = { a: '2' as Version };
+  const never = { bootable: false, successful: false, tries: 0 };
+  let flags: SlotFlags = { first: 'a', slots: { a: { ...never, bootable: true, successful: true }, b: never } };
+  const save = async (wanted: SlotFlags): Promise<void> => {
+    flags = wanted;
+  };
+  const store = { name: 'flags', mostTries: 7, load: async () => flags, save };
+  return {
+    backend: flagsBackend(store, async (slot) => versions[slot]),
+    install: async (slot, version) => {
+      versions[slot] = version;
+    },
+    start: async () => {
+      const slot = nextSlot(flags);
+      if (slot && !flags.slots[slot].successful) flags = tried(flags, slot);
+      return slot;
+    },
+    bless: async (slot) => {
+      flags = { ...flags, slots: { ...flags.slots, [slot]: { bootable: true, successful: true, tries: 0 } } };
+    },
     [Symbol.asyncDispose]: async () => {},
   };
 });

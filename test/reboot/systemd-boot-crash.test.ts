@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { SlotName } from '../../src/model.ts';
+import type { BootBackend } from '../../src/reboot/bootloaders/bootloader.ts';
 import { formatWaitingName } from '../../src/reboot/bootloaders/entry-name.ts';
 import { readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
-import { type SystemdBoot, systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
+import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
 import { type EspWorld, espWorld, PRODUCT, putVersion, sha256, start, uki } from '../support/esp.ts';
 import { RecordingDisk } from '../support/recording-disk.ts';
 
@@ -18,7 +19,7 @@ type Scene = Readonly<{
   holds: Readonly<Record<SlotName, string | undefined>>;
   /** File names and the versions of the UKIs in them. */
   files: Readonly<Record<string, string>>;
-  act: (boot: SystemdBoot, esp: EspWorld) => Promise<void>;
+  act: (boot: BootBackend, esp: EspWorld) => Promise<void>;
   /** This slot's image does not start: the machine must come to rest on the other. */
   dead?: SlotName;
   /** Which syncs, when left out, must be noticed. */
@@ -119,8 +120,9 @@ const act = (scene: Scene, disk: RecordingDisk): Promise<void> => {
 async function picture(scene: Scene, disk: RecordingDisk) {
   const esp = espOf(scene, disk);
   const boot = systemdBoot(esp);
-  const { orphans } = await readEsp(esp);
-  return { ...(await boot.read()), waits: [await boot.waiting('a'), await boot.waiting('b')], orphans };
+  const { orphans, waiting } = await readEsp(esp);
+  const waits = (['a', 'b'] as const).map((slot) => waiting.find((one) => one.slot === slot)?.version);
+  return { ...(await boot.read()), waits, orphans };
 }
 
 /** The machine starts, and comes to rest on an image that starts. */

@@ -5,8 +5,7 @@ import { createTransfer, type Transfer } from '../../src/agent/delta/transfer.ts
 import { type InstallerWorld, type OpenSlot, prepareInstall } from '../../src/agent/installer.ts';
 import type { ByteSource } from '../../src/bundle/byte-source.ts';
 import type { Sha256, SlotName } from '../../src/model.ts';
-import { putUki } from '../../src/reboot/bootloaders/esp-writing.ts';
-import { adoptUkiPart, openUki, openUkiPart, removeUkiParts } from '../../src/reboot/bootloaders/uki-part.ts';
+import { entryKernels } from '../../src/reboot/bootloaders/entry-kernels.ts';
 import type { BlockTarget } from '../../src/system/block-target.ts';
 import type { Clock } from '../../src/system/clock.ts';
 import { fetchRanges } from '../../src/system/http-ranges.ts';
@@ -94,6 +93,7 @@ function worldOf(
   const slotOfRootHash = async (hash: Sha256): Promise<SlotName | undefined> =>
     hash === old.rootHash ? 'a' : hash === fresh.rootHash ? 'b' : undefined;
   const esp = { files: storage.files, dir: ESP, product: PRODUCT, slotOfRootHash, log };
+  const kernels = entryKernels(esp, async () => Number.MAX_SAFE_INTEGER);
   const clock = ticking();
   const source = (bytes: Uint8Array, kind: 'bundle' | 'blocks' | 'patch'): ByteSource =>
     counted(tamper(memorySource(bytes, 5000, kind), kind), (count) => fetched(kind, count));
@@ -116,14 +116,13 @@ function worldOf(
       },
     }),
     openSlot: async () => slot,
-    checkEspRoom: async () => {},
-    putUki: (uki, chunks) => putUki(esp, uki, chunks),
+    kernels,
     runningRootHash: async () => old.rootHash,
     pool: directPool,
     transfer,
     delta: {
       openRunning: async () => {
-        const uki = await openUki(esp, 'a');
+        const uki = await kernels.open('a');
         return {
           rootHash: old.rootHash,
           root: readOnly(running(at(0))),
@@ -132,9 +131,6 @@ function worldOf(
           [Symbol.asyncDispose]: async () => {},
         };
       },
-      openUkiPart: (version, size) => openUkiPart(esp, version, size),
-      adoptUki: (uki) => adoptUkiPart(esp, uki),
-      removeUkiParts: () => removeUkiParts(esp),
       fetchRanges: (mirrors, ranges, options) =>
         fetchRanges(mirrors, ranges, {
           ...options,

@@ -36,16 +36,22 @@ export function memoryLoader(version: Version): MemoryLoader {
   };
   const backend: BootBackend = {
     name: 'memory',
+    mostTries: 15,
     read: async () => ({ next: next(), slots: { a: slotBoot(slots.a), b: slotBoot(slots.b) } }),
     disable: async (slot) => {
       needFallback(slot);
       Object.assign(slots[slot], { priority: 0, tries: 0, successful: false });
     },
     arm: async (slot, tries) => {
+      if (tries < 1 || tries > 15) throw new RangeError('tries');
       needFallback(slot);
       lead(slot, { tries, successful: false });
     },
     confirm: async (slot) => lead(slot, { tries: 0, successful: true }),
+    countTry: async (slot) => {
+      if (next() !== slot || slots[slot].successful) throw new UpdateError('boot-not-armed');
+      slots[slot].tries--;
+    },
   };
   return {
     backend,

@@ -16,11 +16,10 @@ import type { Product, Release, Sha256, SlotName, Version } from '../../src/mode
 import { readTable } from '../../src/partitions/partition-table.ts';
 import { bootedSlot, type DiskFacts } from '../../src/partitions/slots.ts';
 import { uuidsOfRootHash } from '../../src/partitions/uuids.ts';
+import { entryKernels } from '../../src/reboot/bootloaders/entry-kernels.ts';
 import { counted, formatEntryName, parseEntryName } from '../../src/reboot/bootloaders/entry-name.ts';
 import { entriesDir, readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
-import { checkEspRoom, putUki } from '../../src/reboot/bootloaders/esp-writing.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
-import { adoptUkiPart, openUki, openUkiPart, removeUkiParts } from '../../src/reboot/bootloaders/uki-part.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';
 import type { Clock } from '../../src/system/clock.ts';
 import { fetchRanges } from '../../src/system/http-ranges.ts';
@@ -167,6 +166,7 @@ async function agentUntilRest(
   const esp = { ...(await espOf(storage)), log: silentLog };
   const host = await hostOf(storage, booted);
   const boot = systemdBoot(esp);
+  const kernels = entryKernels(esp, async () => 1024 * KIB);
   const journal = openJournal(files, STATE, silentLog);
   const manifest = serializeManifest(update.manifest);
   const release: Release & { counter: number; manifest: Sha256 } = {
@@ -197,7 +197,7 @@ async function agentUntilRest(
       automatic: true,
       journal,
       boot,
-      deadMan: deadMan(files, STATE, boot.rootHash),
+      deadMan: deadMan(files, STATE, kernels.rootHash),
       releases: {
         find: async () => trusted,
         open: () => assert.fail('not asked'),
@@ -208,21 +208,17 @@ async function agentUntilRest(
           {
             find: async () => ({ source: memorySource(update.bundle), expected, ...openDeltas(update) }),
             openSlot: host.openSlot,
-            checkEspRoom: (slot, size) => checkEspRoom(esp, slot, size, 1024 * KIB),
-            putUki: (incoming, chunks) => putUki(esp, incoming, chunks),
-            runningRootHash: () => boot.rootHash(booted),
+            kernels,
+            runningRootHash: () => kernels.rootHash(booted),
             pool: directPool,
             delta: {
               openRunning: async () => {
-                const rootHash = await boot.rootHash(booted);
-                const kernel = await openUki(esp, booted);
+                const rootHash = await kernels.rootHash(booted);
+                const kernel = await kernels.open(booted);
                 return (
                   rootHash && { rootHash, ...(await host.openForReading(booted)), ...(kernel ? { uki: kernel } : {}) }
                 );
               },
-              openUkiPart: (version, size) => openUkiPart(esp, version, size),
-              adoptUki: (incoming) => adoptUkiPart(esp, incoming),
-              removeUkiParts: () => removeUkiParts(esp),
               fetchRanges: (mirrors, ranges, options) =>
                 fetchRanges(mirrors, ranges, {
                   ...options,
@@ -246,7 +242,7 @@ async function agentUntilRest(
         return { ...prepared, write };
       },
       scrub: async (slot, told, signal) => {
-        const rootHash = await boot.rootHash(slot);
+        const rootHash = await kernels.rootHash(slot);
         assert.ok(rootHash);
         await using open = await host.openForReading(slot);
         await scrubSlot(open, rootHash, told, signal);
@@ -280,7 +276,7 @@ async function agentUntilRest(
       continue;
     }
     if (reason === 'the next check')
-      return { booted, ...(await agent.view.status()), marker: await deadMan(files, STATE, boot.rootHash).read() };
+      return { booted, ...(await agent.view.status()), marker: await deadMan(files, STATE, kernels.rootHash).read() };
   }
   return assert.fail('the agent never rested');
 }

@@ -279,6 +279,7 @@ export class World {
     };
     return {
       name: this.scene.loader,
+      mostTries: 9,
       read: async () => this.view(),
       disable: (name) => change(name, { bootable: false, tries: 0 }),
       arm: async (name, tries) => {
@@ -290,6 +291,10 @@ export class World {
         await change(name, { bootable: true, tries: undefined });
         this.point();
         this.data.first = name;
+      },
+      countTry: async (name) => {
+        const { bootable, tries = 0 } = this.data.slots[name];
+        await change(name, { bootable, tries: tries - 1 });
       },
     };
   }

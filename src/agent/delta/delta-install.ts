@@ -5,6 +5,7 @@ import { imageOf, rootOf } from '../../bundle/manifest.ts';
 import type { Bundle } from '../../bundle/reader.ts';
 import { volumeOf } from '../../bundle/volume.ts';
 import { asUpdateError, type ErrorCode, EXIT, UpdateError } from '../../errors.ts';
+import type { Kernels } from '../../reboot/bootloaders/kernels.ts';
 import type { BlockTarget } from '../../system/block-target.ts';
 import type { Log } from '../../system/log.ts';
 import type { TrustedDelta } from '../../verify/deltas.ts';
@@ -18,6 +19,7 @@ import type { DeltaWorld, RemoteFile } from './world.ts';
 
 export type DeltaInstall = Readonly<{
   world: DeltaWorld;
+  kernels: Pick<Kernels, 'openPart'>;
   bundle: Bundle;
   deltas: readonly TrustedDelta[];
   openDelta(delta: TrustedDelta): Promise<RemoteFile>;
@@ -110,7 +112,7 @@ async function runTier(install: DeltaInstall, old: OldVolume, delta: TrustedDelt
     volume: volumeOf(manifest),
     old,
     slot: { root, verity },
-    ...(uki ? { uki: await world.openUkiPart(manifest.version, uki.size) } : {}),
+    ...(uki ? { uki: await install.kernels.openPart(manifest.version, uki.size) } : {}),
     delta,
     file: counted(file, transfer),
     bundleFile: counted(install.bundleFile, transfer),

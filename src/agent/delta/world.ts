@@ -1,9 +1,6 @@
 /** What putting a release together from the running system needs of the host. */
 
 import type { ByteSource } from '../../bundle/byte-source.ts';
-import type { Version } from '../../model.ts';
-import type { IncomingUki } from '../../reboot/bootloaders/esp-writing.ts';
-import type { UkiPart } from '../../reboot/bootloaders/uki-part.ts';
 import type { RangePiece } from '../../system/http-ranges.ts';
 import type { RangeSource } from '../../system/mirrors.ts';
 import type { ByteRange } from '../../system/range-plan.ts';
@@ -22,9 +19,6 @@ export type FetchRanges = (
 
 export type DeltaWorld = Readonly<{
   openRunning(): Promise<RunningSystem | undefined>;
-  openUkiPart(version: Version, size: number): Promise<UkiPart>;
-  adoptUki(uki: IncomingUki): Promise<boolean>;
-  removeUkiParts(): Promise<void>;
   fetchRanges: FetchRanges;
   cache: DeltaCache;
 }>;

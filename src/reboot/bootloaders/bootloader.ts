@@ -1,5 +1,6 @@
 /** The four verbs behind which every boot loader hides. */
 
+import { UpdateError } from '../../errors.ts';
 import type { SlotName, Version } from '../../model.ts';
 
 /** What the boot loader thinks of a slot. `confirmed`: its default without counting. `triesLeft` is absent when nothing counts. */
@@ -8,9 +9,11 @@ export type SlotBoot = Readonly<{ bootable: boolean; confirmed: boolean; triesLe
 /** Which slot the next boot takes, and what is known of each. */
 export type BootView = Readonly<{ next: SlotName | undefined; slots: Readonly<Record<SlotName, SlotBoot>> }>;
 
-/** All verbs may be repeated: the second time changes nothing. */
+/** All verbs but `countTry` may be repeated: the second time changes nothing. */
 export interface BootBackend {
   readonly name: string;
+  /** How many tries it can count: 1 where the boot loader only knows "once". */
+  readonly mostTries: number;
   read(): Promise<BootView>;
   /** Before writing: the boot loader must never choose this slot again. */
   disable(slot: SlotName): Promise<void>;
@@ -18,4 +21,13 @@ export interface BootBackend {
   arm(slot: SlotName, tries: number): Promise<void>;
   /** From now on this slot is the default, uncounted. */
   confirm(slot: SlotName): Promise<void>;
+  /**
+   * Before a start of the armed slot that skips the boot loader: counts the try as the boot loader would, durably, so that a power cut
+   * from here on ends as after a cold boot. Not one to repeat: each call is one try.
+   */
+  countTry(slot: SlotName): Promise<void>;
 }
+
+/** Only a slot that is armed has a try to count. */
+export const notArmed = (slot: SlotName): UpdateError =>
+  new UpdateError('boot-not-armed', `Slot ${slot} has no try left that could be counted.`);

@@ -1,34 +1,23 @@
 /** systemd-boot: the entries are UKIs on the ESP, and the counter of tries is part of the file's name. */
 
 import { UpdateError } from '../../errors.ts';
-import { otherSlot, type Sha256, type SlotName, type Version } from '../../model.ts';
+import { otherSlot, type SlotName, type Version } from '../../model.ts';
 import type { Log } from '../../system/log.ts';
 import { compareRank } from './boot-order.ts';
-import type { BootBackend, BootView, SlotBoot } from './bootloader.ts';
-import { type Counter, formatEntryName } from './entry-name.ts';
+import { type BootBackend, type BootView, notArmed, type SlotBoot } from './bootloader.ts';
+import { type Counter, counted, formatEntryName } from './entry-name.ts';
 import { type Esp, type EspEntry, type EspView, entriesDir, readEsp } from './esp-entries.ts';
 import { moveEntry, removeEntries } from './esp-writing.ts';
 
-export type SystemdBoot = BootBackend &
-  Readonly<{
-    /** The root hash that the slot's UKI names, waiting or armed: what the dead man's switch watches for. */
-    rootHash(slot: SlotName): Promise<Sha256 | undefined>;
-    /** The version that waits to be armed into this slot. */
-    waiting(slot: SlotName): Promise<Version | undefined>;
-  }>;
-
 /** The backend for entries in `esp`. */
-export const systemdBoot = (esp: Esp & Readonly<{ log: Log }>): SystemdBoot => ({
+export const systemdBoot = (esp: Esp & Readonly<{ log: Log }>): BootBackend => ({
   name: 'systemd-boot',
+  mostTries: MOST_TRIES,
   read: async () => view(await readEsp(esp)),
   disable: (slot) => disable(esp, slot),
   arm: (slot, tries) => arm(esp, slot, tries),
   confirm: (slot) => confirm(esp, slot),
-  rootHash: async (slot) => {
-    const { waiting, entries } = await readEsp(esp);
-    return (waiting.find((one) => one.slot === slot) ?? entryOf(entries, slot))?.rootHash;
-  },
-  waiting: async (slot) => (await readEsp(esp)).waiting.find((one) => one.slot === slot)?.version,
+  countTry: (slot) => countTry(esp, slot),
 });
 
 // A proven entry that must come last keeps its good name in the counter: no trial ever counts this far.
@@ -107,6 +96,14 @@ async function keep(
     (one) => one.slot === entry.slot && one.file !== entry.file && one.file !== name,
   );
   if (rest.length > 0) await removeEntries(esp, rest);
+}
+
+/** The rename that the boot loader would have made. */
+async function countTry(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
+  const found = await readEsp(esp);
+  const entry = entryOf(found.entries, slot);
+  if (!entry?.counter || entry.counter.left === 0) throw notArmed(slot);
+  await keep(esp, found, entry, counted(entry.counter));
 }
 
 /** Reads the folder again: a confirmation that did not happen would let a good system be taken for a bad one. */

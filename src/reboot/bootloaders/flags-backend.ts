@@ -1,0 +1,64 @@
+/** A boot backend over flags that are kept somewhere: in GRUB's or U-Boot's environment, or in the partition table. */
+
+import { isDeepStrictEqual } from 'node:util';
+import { UpdateError } from '../../errors.ts';
+import type { SlotName, Version } from '../../model.ts';
+import type { BootBackend, BootView, SlotBoot } from './bootloader.ts';
+import { armed, confirmed, disabled, nextSlot, type SlotFlags, tried } from './slot-flags.ts';
+
+/** Where the flags are kept. */
+export type FlagStore = Readonly<{
+  name: string;
+  mostTries: number;
+  load(): Promise<SlotFlags>;
+  /** All of them at once, durable when it returns; power may fail at any moment, and then the old or the new ones are there. */
+  save(flags: SlotFlags): Promise<void>;
+}>;
+
+/** The version of the kernel that lies in a slot, if any does. */
+export type SlotVersion = (slot: SlotName) => Promise<Version | undefined>;
+
+/** The four verbs, and counting, over one store. */
+export function flagsBackend(store: FlagStore, versionOf: SlotVersion): BootBackend {
+  const { name, mostTries } = store;
+  const change = async (next: (flags: SlotFlags) => SlotFlags): Promise<void> => {
+    // Saved even when nothing changes: an earlier run may have been stopped before it was durable.
+    const wanted = next(await store.load());
+    await store.save(wanted);
+    const kept = await store.load();
+    if (isDeepStrictEqual(kept, wanted)) return;
+    throw new UpdateError('boot-confirm-failed', `${name} was told ${told(wanted)}, and now says ${told(kept)}.`);
+  };
+  return {
+    name,
+    mostTries,
+    read: async () => view(await store.load(), versionOf),
+    disable: (slot) => change((flags) => disabled(flags, slot)),
+    arm: async (slot, tries) => {
+      if (!Number.isInteger(tries) || tries < 1 || tries > mostTries)
+        throw new RangeError(`tries must be from 1 to ${mostTries}`);
+      const flags = await store.load();
+      armed(flags, slot, tries);
+      if ((await versionOf(slot)) === undefined) throw noKernel(slot);
+      await change((now) => armed(now, slot, tries));
+    },
+    confirm: (slot) => change((flags) => confirmed(flags, slot)),
+    countTry: (slot) => change((flags) => tried(flags, slot)),
+  };
+}
+
+async function view(flags: SlotFlags, versionOf: SlotVersion): Promise<BootView> {
+  const of = async (slot: SlotName): Promise<SlotBoot> => {
+    const { bootable, successful, tries } = flags.slots[slot];
+    if (!bootable) return { bootable: false, confirmed: false };
+    const version = await versionOf(slot);
+    const known = version === undefined ? {} : { version };
+    return { bootable: true, confirmed: successful, ...known, ...(successful ? {} : { triesLeft: tries }) };
+  };
+  return { next: nextSlot(flags), slots: { a: await of('a'), b: await of('b') } };
+}
+
+const told = ({ first, slots }: SlotFlags): string => `“${first} first, ${JSON.stringify(slots)}”`;
+
+const noKernel = (slot: SlotName): UpdateError =>
+  new UpdateError('boot-entry-missing', `Slot ${slot} has no kernel image to start.`);

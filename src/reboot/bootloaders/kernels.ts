@@ -1,0 +1,22 @@
+/** Where the kernel image (UKI) of each slot lies: for the boot loader to start, and for us to write, read and make deltas from. */
+
+import type { Sha256, SlotName, Version } from '../../model.ts';
+import type { IncomingUki } from './esp-writing.ts';
+import type { FileReader, UkiPart } from './uki-part.ts';
+
+/** A slot must be disabled before its kernel is changed. */
+export interface Kernels {
+  /** Whether there will be room for a kernel of that size once the slot's present one is gone; refuses with `esp-full`. */
+  checkRoom(target: SlotName, size: number): Promise<void>;
+  /** Puts a kernel where `arm` finds it, durably, and reads it back. */
+  put(target: SlotName, uki: IncomingUki, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** The kernel that the slot starts from. */
+  open(slot: SlotName): Promise<FileReader | undefined>;
+  /** What an earlier attempt has put together of that version, or nothing yet. */
+  openPart(version: Version, size: number): Promise<UkiPart>;
+  /** As `put`, from what was put together; false when it is not the promised kernel. */
+  adoptPart(target: SlotName, uki: IncomingUki): Promise<boolean>;
+  removeParts(): Promise<void>;
+  /** The root hash that the slot's kernel names. */
+  rootHash(slot: SlotName): Promise<Sha256 | undefined>;
+}
