@@ -59,6 +59,8 @@ export type Attempt = Readonly<{
   log?: Log;
   /** Each kind's bytes as they are fetched. */
   fetched?: (kind: string, bytes: number) => void;
+  /** Where the release is found instead of in memory. */
+  find?: InstallerWorld['find'];
 }>;
 
 /** One attempt; returns what was counted. */
@@ -105,16 +107,17 @@ function worldOf(
     name: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };
+  const inMemory: InstallerWorld['find'] = async () => ({
+    source: source(fresh.bundle, 'bundle'),
+    expected: fresh.expected,
+    deltas: deltas.map(({ delta }) => delta),
+    openDelta: async (delta: TrustedDelta) => {
+      const found = source(deltas.find((one) => one.delta === delta)?.bytes ?? new Uint8Array(), delta.kind);
+      return { source: found, mirrors: [found] };
+    },
+  });
   return {
-    find: async () => ({
-      source: source(fresh.bundle, 'bundle'),
-      expected: fresh.expected,
-      deltas: deltas.map(({ delta }) => delta),
-      openDelta: async (delta: TrustedDelta) => {
-        const found = source(deltas.find((one) => one.delta === delta)?.bytes ?? new Uint8Array(), delta.kind);
-        return { source: found, mirrors: [found] };
-      },
-    }),
+    find: how.find ?? inMemory,
     openSlot: async () => slot,
     kernels,
     runningRootHash: async () => old.rootHash,
