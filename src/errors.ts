@@ -48,6 +48,12 @@ export const ERRORS = {
     'The work was stopped before it was finished.',
     'Run it again; what was done is kept.',
   ),
+  'machine-id-missing': entry(
+    2,
+    'never',
+    'This host has no machine id, so the fleet could not tell it from others.',
+    'Let systemd make one: `systemd-machine-id-setup`; on a read-only /etc it comes with the image or from the kernel command line.',
+  ),
   // daemon
   'already-running': entry(9, 'never', 'Another agent is running.', 'Stop it first: `systemctl stop tandem-agent`.'),
   'agent-not-running': entry(9, 'later', 'The agent is not running.', 'Start it: `systemctl start tandem-agent`.'),
@@ -389,6 +395,12 @@ export const ERRORS = {
     'later',
     'The repository has no such release.',
     'See `updatectl repo verify` for what it has.',
+  ),
+  'rollout-invalid': entry(
+    5,
+    'later',
+    'The rollout in a channel is not one that this version understands.',
+    'Update the agent by hand, or write the rollout with the publisher’s tools of the same version.',
   ),
   'channel-unknown': entry(
     5,

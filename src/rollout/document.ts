@@ -1,0 +1,108 @@
+/** A rollout as it is written into the signed document of a channel: JSON with times and counters, read strictly. Pure. */
+
+import { UpdateError } from '../errors.ts';
+import { VERSION_PATTERN, type Version } from '../model.ts';
+import { type Check, integer, list, literal, object, optional, record, text } from '../system/shape.ts';
+import type { Limits } from './brake.ts';
+import type { GroupRule, Rollout, Step } from './rollout.ts';
+
+/** Group names, as in the configuration of hosts. */
+export const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
+/** What has been done to a rollout, by an operator or by the brake. */
+export const DEEDS = ['started', 'paused', 'resumed', 'aborted', 'changed'] as const;
+
+const YEAR_OF_MINUTES = 366 * 24 * 60;
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+
+const moment: Check<string> = (value, path) => {
+  const given = text(MOMENT, 'a time like 2030-01-31T00:00:00Z')(value, path);
+  if (Number.isNaN(Date.parse(given))) throw new TypeError(`${path} is not a time of the calendar`);
+  return given;
+};
+const version = text<Version>(VERSION_PATTERN, 'a version');
+const reason = text(/^[^\p{Cc}]{1,200}$/u, 'one line of at most 200 characters');
+const group = text(GROUP_PATTERN, 'a group name');
+const minutes = integer(0, YEAR_OF_MINUTES);
+const step = { version, counter: integer(1) };
+
+/** Later versions may add fields; what an agent does not know it must not act on, so they come with another schema. */
+export const rolloutShape = object({
+  schema: literal(1),
+  start: moment,
+  canaries: optional(object({ groups: list(group, 16), soakMinutes: minutes })),
+  ramp: optional(object({ minutes, steps: integer(0, 1000) })),
+  groups: optional(
+    record(
+      GROUP_PATTERN,
+      object({ delayMinutes: optional(minutes), hold: optional(reason), pin: optional(object(step)) }),
+      256,
+    ),
+  ),
+  barriers: optional(list(object({ ...step, reason }), 64)),
+  deadEnds: optional(list(object({ version, reason }), 64)),
+  pause: optional(object({ since: moment, reason })),
+  urgent: optional(literal(true, false)),
+  allowDowngrade: optional(literal(true, false)),
+  limits: optional(
+    object({
+      inFlight: integer(1, 1_000_000),
+      failures: integer(0, 1_000_000),
+      patienceMinutes: integer(1, YEAR_OF_MINUTES),
+    }),
+  ),
+  /** What the channel offered before: where an abort goes back to. */
+  before: optional(object(step)),
+  history: optional(list(object({ at: moment, what: literal(...DEEDS), version, reason: optional(reason) }), 100)),
+});
+
+export type RolloutDocument = ReturnType<typeof rolloutShape>;
+
+/** How many may be under way at once, how many may fail, and how long a host may take. */
+export type ServerLimits = Limits & Readonly<{ patienceMs: number }>;
+
+/** Reads what a channel's document says; a rollout that is not understood holds everybody rather than nobody. */
+export function readRollout(value: unknown, name: string): RolloutDocument {
+  try {
+    return rolloutShape(value, 'rollout');
+  } catch (error) {
+    throw new UpdateError('rollout-invalid', `${name}: ${error instanceof Error ? error.message : String(error)}.`);
+  }
+}
+
+/** The policy that a document means for the release which its channel offers. */
+export function policyOf(document: RolloutDocument, release: Step): Rollout {
+  const { start, canaries, ramp, groups, barriers = [], deadEnds = [], pause } = document;
+  return {
+    release,
+    start: Date.parse(start),
+    canaries: { groups: canaries?.groups ?? [], soakMs: (canaries?.soakMinutes ?? 0) * MINUTE },
+    ramp: { durationMs: (ramp?.minutes ?? 0) * MINUTE, steps: ramp?.steps ?? 0 },
+    groups: new Map([...(groups ?? [])].map(([name, rule]) => [name, ruleOf(rule)])),
+    barriers: barriers.toSorted((one, other) => one.counter - other.counter),
+    deadEnds,
+    ...(pause ? { pause: { since: Date.parse(pause.since), reason: pause.reason } } : {}),
+    urgent: document.urgent ?? false,
+    allowDowngrade: document.allowDowngrade ?? false,
+  };
+}
+
+/** What a server bounds; without limits in the document it does not. */
+export function limitsOf({ limits }: RolloutDocument): ServerLimits {
+  if (!limits) return { maxInFlight: Number.POSITIVE_INFINITY, maxFailures: Number.POSITIVE_INFINITY, patienceMs: DAY };
+  return { maxInFlight: limits.inFlight, maxFailures: limits.failures, patienceMs: limits.patienceMinutes * MINUTE };
+}
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+
+function ruleOf({
+  delayMinutes,
+  hold,
+  pin,
+}: NonNullable<RolloutDocument['groups']> extends ReadonlyMap<string, infer R> ? R : never): GroupRule {
+  return {
+    ...(delayMinutes === undefined ? {} : { delayMs: delayMinutes * MINUTE }),
+    ...(hold === undefined ? {} : { hold }),
+    ...(pin ? { pin } : {}),
+  };
+}

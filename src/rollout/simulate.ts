@@ -1,0 +1,206 @@
+/** Plays a rollout against a fleet that does not exist, minute by minute: who asks, who may go, who fails, when the brake pulls. Pure. */
+
+import type { MachineId } from '../model.ts';
+import { admit, emptyLedger, giveUpOverdue, type Ledger, report } from './brake.ts';
+import type { ServerLimits } from './document.ts';
+import { type Host, judgeHost, type Rollout, type Step } from './rollout.ts';
+
+/** All times in minutes. */
+export type Fleet = Readonly<{
+  hosts: number;
+  /** The share of hosts in each group, adding up to 1; what runs there now. */
+  groups: readonly Readonly<{ name: string; share: number; running: Step }>[];
+  poll: number;
+  /** From the offer to a staged release. */
+  install: number;
+  /** From the reboot to a verdict. */
+  reboot: number;
+  /** Of 1. */
+  failureRate: number;
+  /** When hosts may reboot, counted from midnight (UTC); always without one. */
+  window?: Readonly<{ start: number; length: number }>;
+  /** How many may reboot at once; as many as like without a lock. */
+  lock?: number;
+}>;
+
+/** The fleet at one moment, in minutes since the start. Every host is counted in one of `waiting`, `inFlight`, `updated`, `failed`. */
+export type Sample = Readonly<{
+  at: number;
+  waiting: number;
+  inFlight: number;
+  /** Of those in flight. */
+  rebooting: number;
+  updated: number;
+  failed: number;
+}>;
+
+export type Played = Readonly<{
+  samples: readonly Sample[];
+  /** The most that were under way, and that rebooted, in any minute. */
+  mostInFlight: number;
+  mostRebooting: number;
+  /** When and why the brake was pulled. */
+  braked?: Readonly<{ at: number; reason: string }>;
+  /** When the last host had the release; undefined when not all have got it. */
+  finishedAt?: number;
+}>;
+
+/** Plays for so many minutes, or until nothing can happen any more. `dice` gives numbers from 0 up to 1: the same dice, the same play. */
+export function play(
+  rollout: Rollout,
+  limits: ServerLimits,
+  fleet: Fleet,
+  dice: () => number,
+  { minutes, sampleEvery }: Readonly<{ minutes: number; sampleEvery: number }>,
+): Played {
+  const game = newGame(rollout, limits, fleet, dice);
+  const samples: Sample[] = [];
+  let at = 0;
+  for (; at <= minutes && !isOver(game); at += 1) {
+    playMinute(game, at);
+    if (at % sampleEvery === 0) samples.push(sampleOf(game, at));
+  }
+  if (samples.at(-1)?.at !== at - 1) samples.push(sampleOf(game, at - 1));
+  const { mostInFlight, mostRebooting, updated } = game;
+  const { braked } = game.ledger;
+  return {
+    samples,
+    mostInFlight,
+    mostRebooting,
+    ...(braked ? { braked: { at: (braked.at - rollout.start) / MINUTE, reason: braked.reason } } : {}),
+    ...(updated === fleet.hosts ? { finishedAt: at - 1 } : {}),
+  };
+}
+
+const MINUTE = 60_000;
+const DAY = 1440;
+
+type Deed = Readonly<{ host: number; deed: 'ask' | 'staged' | 'back' }>;
+type Player = { who: Host; step?: Step };
+type Game = {
+  readonly rollout: Rollout;
+  readonly limits: ServerLimits;
+  readonly fleet: Fleet;
+  readonly dice: () => number;
+  readonly ledger: Ledger;
+  /** What happens in which minute. */
+  readonly calendar: Map<number, Deed[]>;
+  readonly players: readonly Player[];
+  /** Staged hosts for which the lock has no place. */
+  readonly waiting: number[];
+  rebooting: number;
+  updated: number;
+  mostInFlight: number;
+  mostRebooting: number;
+};
+
+function newGame(rollout: Rollout, limits: ServerLimits, fleet: Fleet, dice: () => number): Game {
+  const counts = { rebooting: 0, updated: 0, mostInFlight: 0, mostRebooting: 0 };
+  const players = fleet.groups
+    .flatMap(({ name, running }, index) =>
+      Array.from({ length: sizeOf(fleet, index) }, () => ({ group: name, running })),
+    )
+    .map((one, at) => ({ who: { ...one, machine: `machine-${at}` as MachineId } }));
+  const calendar = new Map<number, Deed[]>();
+  const game = { rollout, limits, fleet, dice, ledger: emptyLedger(), calendar, players, waiting: [], ...counts };
+  for (const host of players.keys()) plan(game, Math.floor(dice() * fleet.poll), { host, deed: 'ask' });
+  return game;
+}
+
+/** The last group takes what rounding leaves. */
+function sizeOf({ hosts, groups }: Fleet, index: number): number {
+  const rounded = groups.map(({ share }) => Math.round(hosts * share));
+  const before = rounded.slice(0, index).reduce((sum, one) => sum + one, 0);
+  return index < groups.length - 1 ? Math.min(rounded[index] ?? 0, hosts - before) : hosts - before;
+}
+
+function plan({ calendar }: Game, at: number, deed: Deed): void {
+  const deeds = calendar.get(at);
+  if (deeds) deeds.push(deed);
+  else calendar.set(at, [deed]);
+}
+
+function playMinute(game: Game, at: number): void {
+  giveUpOverdue(game.ledger, game.limits, momentOf(game, at));
+  // What a deed plans for the same minute comes after it.
+  for (const { host, deed } of game.calendar.get(at) ?? []) {
+    if (deed === 'ask') ask(game, host, at);
+    else if (deed === 'staged') startReboot(game, host, at);
+    else comeBack(game, host, at);
+  }
+  game.calendar.delete(at);
+  game.mostInFlight = Math.max(game.mostInFlight, game.ledger.inFlight.size);
+  game.mostRebooting = Math.max(game.mostRebooting, game.rebooting);
+}
+
+const momentOf = ({ rollout }: Game, at: number): number => rollout.start + at * MINUTE;
+
+function playerOf({ players }: Game, host: number): Player {
+  const player = players[host];
+  if (!player) throw new RangeError(`there is no host ${host}`);
+  return player;
+}
+
+function ask(game: Game, host: number, at: number): void {
+  const { rollout, limits, ledger, fleet } = game;
+  const player = playerOf(game, host);
+  const now = momentOf(game, at);
+  const verdict = judgeHost(rollout, player.who, now);
+  if (verdict.result === 'hold' && verdict.until !== undefined) {
+    // The polls that would be told the same are left out.
+    const polls = Math.ceil(Math.max(1, verdict.until - now) / MINUTE / fleet.poll);
+    plan(game, at + fleet.poll * polls, { host, deed: 'ask' });
+  }
+  if (verdict.result !== 'offer') return;
+  const admission = admit(ledger, limits, player.who.machine, now, limits.patienceMs);
+  if (!admission.admitted) {
+    if (admission.code !== 'failed-here') plan(game, at + fleet.poll, { host, deed: 'ask' });
+    return;
+  }
+  player.step = verdict.step;
+  plan(game, at + fleet.install, { host, deed: 'staged' });
+}
+
+function startReboot(game: Game, host: number, at: number): void {
+  const opens = windowOpens(game.fleet, momentOf(game, at));
+  if (opens > 0) plan(game, at + opens, { host, deed: 'staged' });
+  else if (game.fleet.lock !== undefined && game.rebooting >= game.fleet.lock) game.waiting.push(host);
+  else {
+    game.rebooting += 1;
+    plan(game, at + game.fleet.reboot, { host, deed: 'back' });
+  }
+}
+
+/** In how many minutes the window opens; 0 while it is open. */
+function windowOpens({ window }: Fleet, now: number): number {
+  if (!window) return 0;
+  const minute = Math.floor(now / MINUTE) % DAY;
+  const since = (minute - window.start + DAY) % DAY;
+  return since < window.length ? 0 : DAY - since;
+}
+
+function comeBack(game: Game, host: number, at: number): void {
+  const { rollout, limits, ledger, fleet, dice } = game;
+  const player = playerOf(game, host);
+  const failure = dice() < fleet.failureRate ? 'failed its health check' : undefined;
+  game.rebooting -= 1;
+  report(ledger, limits, player.who.machine, failure, momentOf(game, at));
+  if (failure === undefined && player.step) {
+    player.who = { ...player.who, running: player.step };
+    if (player.step.version === rollout.release.version) game.updated += 1;
+    else plan(game, at + fleet.poll, { host, deed: 'ask' });
+  }
+  const next = game.waiting.shift();
+  if (next !== undefined) startReboot(game, next, at);
+}
+
+const isOver = ({ calendar, waiting, ledger, updated, fleet }: Game): boolean =>
+  updated === fleet.hosts ||
+  (calendar.size === 0 && waiting.length === 0) ||
+  (ledger.braked !== undefined && ledger.inFlight.size === 0);
+
+function sampleOf({ ledger, rebooting, updated, fleet }: Game, at: number): Sample {
+  const inFlight = ledger.inFlight.size;
+  const failed = ledger.failed.size;
+  return { at, waiting: fleet.hosts - inFlight - failed - updated, inFlight, rebooting, updated, failed };
+}
