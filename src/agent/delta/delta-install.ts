@@ -5,6 +5,7 @@ import { imageOf, rootOf } from '../../bundle/manifest.ts';
 import type { Bundle } from '../../bundle/reader.ts';
 import { volumeOf } from '../../bundle/volume.ts';
 import { asUpdateError, type ErrorCode, EXIT, UpdateError } from '../../errors.ts';
+import type { SlotName } from '../../model.ts';
 import type { Kernels } from '../../reboot/bootloaders/kernels.ts';
 import type { BlockTarget } from '../../system/block-target.ts';
 import type { Log } from '../../system/log.ts';
@@ -20,6 +21,7 @@ import type { DeltaWorld, RemoteFile } from './world.ts';
 export type DeltaInstall = Readonly<{
   world: DeltaWorld;
   kernels: Pick<Kernels, 'openPart'>;
+  target: SlotName;
   bundle: Bundle;
   deltas: readonly TrustedDelta[];
   openDelta(delta: TrustedDelta): Promise<RemoteFile>;
@@ -99,7 +101,7 @@ export const fullSize = ({ manifest }: Pick<Bundle, 'manifest'>): number =>
   manifest.images.reduce((sum, { blob, frames }) => sum + blob.size + frames.size, 0);
 
 async function runTier(install: DeltaInstall, old: OldVolume, delta: TrustedDelta): Promise<void> {
-  const { bundle, world, slot, pool, transfer, told, log, signal } = install;
+  const { bundle, world, target, slot, pool, transfer, told, log, signal } = install;
   const { verity, root } = slot;
   if (!verity) throw new UpdateError('delta-unsupported', 'The slot has no partition for the tree.');
   const { manifest } = bundle;
@@ -112,7 +114,7 @@ async function runTier(install: DeltaInstall, old: OldVolume, delta: TrustedDelt
     volume: volumeOf(manifest),
     old,
     slot: { root, verity },
-    ...(uki ? { uki: await install.kernels.openPart(manifest.version, uki.size) } : {}),
+    ...(uki ? { uki: await install.kernels.openPart(target, manifest.version, uki.size) } : {}),
     delta,
     file: counted(file, transfer),
     bundleFile: counted(install.bundleFile, transfer),

@@ -8,7 +8,7 @@ import { BLOCK, leafDigestsAt } from '../../bundle/verity.ts';
 import { type Volume, volume } from '../../bundle/volume.ts';
 import { UpdateError } from '../../errors.ts';
 import type { Sha256 } from '../../model.ts';
-import type { FileReader } from '../../reboot/bootloaders/uki-part.ts';
+import type { FileReader } from '../../reboot/bootloaders/uki-file.ts';
 import type { BlockTarget } from '../../system/block-target.ts';
 import { type SlotReader, slotReader } from './slot-reader.ts';
 

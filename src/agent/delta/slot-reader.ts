@@ -2,7 +2,7 @@
 
 import { BLOCK } from '../../bundle/verity.ts';
 import type { BlockReader, Volume } from '../../bundle/volume.ts';
-import type { FileReader } from '../../reboot/bootloaders/uki-part.ts';
+import type { FileReader } from '../../reboot/bootloaders/uki-file.ts';
 import type { BlockTarget } from '../../system/block-target.ts';
 
 /** A reader of which several pieces may be asked at a time. */

@@ -7,7 +7,7 @@ import { BLOCK, DIGEST, leafDigestsAt, treeLayout } from '../../bundle/verity.ts
 import type { BlockReader, Volume } from '../../bundle/volume.ts';
 import { UpdateError } from '../../errors.ts';
 import type { Sha256 } from '../../model.ts';
-import type { FileReader } from '../../reboot/bootloaders/uki-part.ts';
+import type { FileReader } from '../../reboot/bootloaders/uki-file.ts';
 import type { BlockTarget } from '../../system/block-target.ts';
 import { slotReader } from './slot-reader.ts';
 

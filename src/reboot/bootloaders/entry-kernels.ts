@@ -1,11 +1,14 @@
 /** The kernels of slots whose boot loader is systemd-boot: the UKIs that are its boot entries. */
 
+import { join } from 'node:path';
 import type { SlotName } from '../../model.ts';
 import type { Log } from '../../system/log.ts';
-import { type Esp, readEsp } from './esp-entries.ts';
-import { checkEspRoom, putUki } from './esp-writing.ts';
+import { formatWaitingName } from './entry-name.ts';
+import { type Esp, entriesDir, readEsp } from './esp-entries.ts';
+import { checkEspRoom, folderOf, putUki, refuseVersion } from './esp-writing.ts';
 import type { Kernels } from './kernels.ts';
-import { adoptUkiPart, openUki, openUkiPart, removeUkiParts } from './uki-part.ts';
+import { type FileReader, fileReader } from './uki-file.ts';
+import { adoptUkiPart, openUkiPart, removeUkiParts } from './uki-part.ts';
 
 /** `freeSpace` tells how many bytes are free in a folder. */
 export const entryKernels = (
@@ -14,12 +17,22 @@ export const entryKernels = (
 ): Kernels => ({
   checkRoom: async (target, size) => checkEspRoom(esp, target, size, await freeSpace(esp.dir)),
   put: (_target, uki, chunks) => putUki(esp, uki, chunks),
-  open: (slot) => openUki(esp, slot),
-  openPart: (version, size) => openUkiPart(esp, version, size),
-  adoptPart: (_target, uki) => adoptUkiPart(esp, uki),
-  removeParts: () => removeUkiParts(esp),
+  open: (slot) => openEntry(esp, slot),
+  openPart: (_target, version, size) => openUkiPart(folderOf(esp), version, size),
+  adoptPart: (_target, uki) =>
+    adoptUkiPart(folderOf(esp), uki, formatWaitingName(esp.product, uki.version), () =>
+      refuseVersion(esp, uki.version),
+    ),
+  removeParts: () => removeUkiParts(folderOf(esp)),
   rootHash: (slot) => rootHashOf(esp, slot),
 });
+
+/** The UKI that the slot starts from. */
+async function openEntry(esp: Esp, slot: SlotName): Promise<FileReader | undefined> {
+  const own = (await readEsp(esp)).entries.filter((one) => one.slot === slot);
+  const entry = own.find((one) => one.counter === undefined) ?? own[0];
+  return entry && fileReader(esp, join(entriesDir(esp), entry.file), entry.size);
+}
 
 /** Of the waiting kernel before the one that is an entry; of a proven entry before another. */
 async function rootHashOf(esp: Esp, slot: SlotName) {

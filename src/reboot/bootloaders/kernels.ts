@@ -1,8 +1,8 @@
 /** Where the kernel image (UKI) of each slot lies: for the boot loader to start, and for us to write, read and make deltas from. */
 
 import type { Sha256, SlotName, Version } from '../../model.ts';
-import type { IncomingUki } from './esp-writing.ts';
-import type { FileReader, UkiPart } from './uki-part.ts';
+import type { FileReader, IncomingUki } from './uki-file.ts';
+import type { UkiPart } from './uki-part.ts';
 
 /** A slot must be disabled before its kernel is changed. */
 export interface Kernels {
@@ -12,8 +12,8 @@ export interface Kernels {
   put(target: SlotName, uki: IncomingUki, chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** The kernel that the slot starts from. */
   open(slot: SlotName): Promise<FileReader | undefined>;
-  /** What an earlier attempt has put together of that version, or nothing yet. */
-  openPart(version: Version, size: number): Promise<UkiPart>;
+  /** What an earlier attempt has put together of that version for the slot, or nothing yet. */
+  openPart(target: SlotName, version: Version, size: number): Promise<UkiPart>;
   /** As `put`, from what was put together; false when it is not the promised kernel. */
   adoptPart(target: SlotName, uki: IncomingUki): Promise<boolean>;
   removeParts(): Promise<void>;

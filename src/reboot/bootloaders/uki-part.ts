@@ -2,15 +2,11 @@
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
-import type { SlotName, Version } from '../../model.ts';
-import { moveFile, readPartOf, removeFile, writePartOf } from '../../system/files.ts';
-import type { Log } from '../../system/log.ts';
-import { formatPartName, formatWaitingName } from './entry-name.ts';
-import { type Esp, entriesDir, listParts, readEsp } from './esp-entries.ts';
-import { type IncomingUki, refuseVersion, removeEntries, verifyUki } from './esp-writing.ts';
-
-/** Reads a file by parts; what it gives ends where the file does. */
-export type FileReader = Readonly<{ size: number; read(offset: number, length: number): Promise<Uint8Array> }>;
+import type { Product, Version } from '../../model.ts';
+import { moveFile, removeFile, writePartOf } from '../../system/files.ts';
+import { formatPartName, isPart } from './entry-name.ts';
+import { type FileReader, fileReader, type IncomingUki, sizeOf, type UkiFiles, verifyUki } from './uki-file.ts';
+import { isFull } from './uki-writing.ts';
 
 export type UkiPart = FileReader &
   Readonly<{
@@ -19,70 +15,82 @@ export type UkiPart = FileReader &
     flush(): Promise<void>;
   }>;
 
-type LoggedEsp = Esp & Readonly<{ log: Log }>;
+/** The folder in which kernel images are put together, and lie when they are whole. */
+export type UkiFolder = UkiFiles & Readonly<{ folder: string; product: Product }>;
 
 /** What an earlier attempt has put together of that version, or nothing yet. Other parts, and one that is too long, are removed. */
-export async function openUkiPart(esp: LoggedEsp, version: Version, size: number): Promise<UkiPart> {
-  const name = formatPartName(esp.product, version);
-  const parts = await listParts(esp);
-  const isUsable = (part: (typeof parts)[number]): boolean => part.file === name && part.size <= size;
-  const others = parts.filter((part) => !isUsable(part));
-  if (others.length > 0) await removeEntries(esp, others);
-  const dir = entriesDir(esp);
-  const path = join(dir, name);
-  const writePart = esp.writePart ?? writePartOf(esp.files);
+export async function openUkiPart(at: UkiFolder, version: Version, size: number): Promise<UkiPart> {
+  const name = formatPartName(at.product, version);
+  const path = join(at.folder, name);
+  const parts = await listParts(at);
+  const isUsable = (part: Part): boolean => part.file === name && part.size <= size;
+  await removeParts(
+    at,
+    parts.filter((part) => !isUsable(part)),
+  );
+  await at.files.makeDir(at.folder);
+  return { ...fileReader(at, path, parts.find(isUsable)?.size ?? 0), ...partWriter(at, path) };
+}
+
+/** Makes the part the file `name` of its folder, if it is the promised UKI; says whether it was. `clear` is called before. */
+export async function adoptUkiPart(
+  at: UkiFolder,
+  uki: IncomingUki,
+  name: string,
+  clear: () => Promise<void> = async () => undefined,
+): Promise<boolean> {
+  const part = (await listParts(at)).find(({ file }) => file === formatPartName(at.product, uki.version));
+  if (part?.size !== uki.size) return false;
+  const path = join(at.folder, part.file);
+  await at.files.syncFile(path);
+  if (!(await isRight(at, path, uki))) return false;
+  await clear();
+  await moveFile(at.files, path, join(at.folder, name));
+  return true;
+}
+
+/** UKIs that are or were being put together here. */
+export async function listParts(at: UkiFolder): Promise<readonly Part[]> {
+  const files = (await at.files.list(at.folder)).filter((file) => isPart(at.product, file));
+  return Promise.all(files.map(async (file) => ({ file, size: await sizeOf(at, join(at.folder, file)) })));
+}
+
+/** Removes what was put together and is of no use any more. */
+export async function removeUkiParts(at: UkiFolder): Promise<void> {
+  await removeParts(at, await listParts(at));
+}
+
+type Part = Readonly<{ file: string; size: number }>;
+
+async function removeParts({ files, folder }: UkiFolder, doomed: readonly Part[]): Promise<void> {
+  for (const { file } of doomed) await removeFile(files, join(folder, file));
+}
+
+function partWriter(at: UkiFolder, path: string): Pick<UkiPart, 'write' | 'flush'> {
+  const writePart = at.writePart ?? writePartOf(at.files);
   let isDirty = false;
-  await esp.files.makeDir(dir);
   return {
-    ...readerOf(esp, path, parts.find(isUsable)?.size ?? 0),
     write: async (offset, bytes) => {
       isDirty = true;
       await writePart(path, offset, bytes).catch((cause: unknown) => {
-        const isFull = cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC';
-        throw isFull ? new UpdateError('esp-full', `${dir} had no room for ${path}.`, { cause }) : cause;
+        throw isFull(cause) ? new UpdateError('esp-full', `${at.folder} had no room for ${path}.`, { cause }) : cause;
       });
     },
     flush: async () => {
       if (!isDirty) return;
-      await esp.files.syncFile(path);
-      await esp.files.syncDir(dir);
+      await at.files.syncFile(path);
+      await at.files.syncDir(at.folder);
       isDirty = false;
     },
   };
 }
 
-/** Makes the part the UKI that waits to be armed, if it is the promised one; says whether it was. */
-export async function adoptUkiPart(esp: LoggedEsp, uki: IncomingUki): Promise<boolean> {
-  const dir = entriesDir(esp);
-  const name = formatPartName(esp.product, uki.version);
-  const part = (await listParts(esp)).find(({ file }) => file === name);
-  if (part?.size !== uki.size) return false;
-  await refuseVersion(esp, uki.version);
-  await esp.files.syncFile(join(dir, name));
-  const isRight = await verifyUki(esp, join(dir, name), uki).then(
-    () => true,
-    (error: unknown) => {
-      if (error instanceof UpdateError && error.code === 'file-mismatch') return false;
-      throw error;
-    },
-  );
-  if (isRight) await moveFile(esp.files, join(dir, name), join(dir, formatWaitingName(esp.product, uki.version)));
-  return isRight;
-}
-
-/** Removes what was put together and is of no use any more. */
-export async function removeUkiParts(esp: Esp): Promise<void> {
-  for (const { file } of await listParts(esp)) await removeFile(esp.files, join(entriesDir(esp), file));
-}
-
-/** The UKI that the slot starts from. */
-export async function openUki(esp: Esp, slot: SlotName): Promise<FileReader | undefined> {
-  const own = (await readEsp(esp)).entries.filter((one) => one.slot === slot);
-  const entry = own.find((one) => one.counter === undefined) ?? own[0];
-  return entry && readerOf(esp, join(entriesDir(esp), entry.file), entry.size);
-}
-
-function readerOf(esp: Esp, path: string, size: number): FileReader {
-  const part = esp.readPart ?? readPartOf(esp.files);
-  return { size, read: async (offset, length) => (await part(path, offset, length))?.bytes ?? new Uint8Array(0) };
+async function isRight(at: UkiFolder, path: string, uki: IncomingUki): Promise<boolean> {
+  try {
+    await verifyUki(at, path, uki);
+    return true;
+  } catch (error) {
+    if (error instanceof UpdateError && error.code === 'file-mismatch') return false;
+    throw error;
+  }
 }

@@ -1,0 +1,81 @@
+/** The kernels of slots whose boot loader starts a fixed name for each: `EFI/tandem/a.efi` and `EFI/tandem/b.efi` on the ESP. */
+
+import { join } from 'node:path';
+import type { Product, SlotName, Version } from '../../model.ts';
+import { moveFile, removeFile, removeTemporaries } from '../../system/files.ts';
+import type { Log } from '../../system/log.ts';
+import type { SlotVersion } from './flags-backend.ts';
+import type { Kernels } from './kernels.ts';
+import { fileReader, type IncomingUki, readUki, sizeOf, type UkiContent, type UkiFiles } from './uki-file.ts';
+import { adoptUkiPart, listParts, openUkiPart, removeUkiParts, type UkiFolder } from './uki-part.ts';
+import { refuseFull, writeUki } from './uki-writing.ts';
+
+/** `dir` is where the ESP is mounted. */
+export type KernelEsp = UkiFiles & Readonly<{ dir: string; product: Product; log: Log }>;
+
+/** The name that the boot loader starts, below the root of the ESP. */
+export const kernelName = (slot: SlotName): string => `EFI/tandem/${slot}.efi`;
+
+/** `freeSpace` tells how many bytes are free in a folder. */
+export function slotKernels(
+  esp: KernelEsp,
+  freeSpace: (dir: string) => Promise<number>,
+): Kernels & Readonly<{ versionOf: SlotVersion }> {
+  const at: Place = { ...esp, folder: join(esp.dir, 'EFI', 'tandem') };
+  return {
+    checkRoom: async (target, size) => refuseFull(esp.dir, size, await freeSpace(esp.dir), await removable(at, target)),
+    put: (target, uki, chunks) => put(at, target, uki, chunks),
+    open: async (slot) => {
+      const size = await sizeOf(at, pathOf(at, slot));
+      return size === 0 ? undefined : fileReader(at, pathOf(at, slot), size);
+    },
+    openPart: async (target, version, size) => {
+      await clear(at, target);
+      return openUkiPart(at, version, size);
+    },
+    adoptPart: (target, uki) => adoptUkiPart(at, uki, fileOf(target), () => clear(at, target)),
+    removeParts: () => removeUkiParts(at),
+    rootHash: async (slot) => (await contentOf(at, slot))?.rootHash,
+    versionOf: async (slot) => {
+      const content = await contentOf(at, slot);
+      return content && (content.version ?? UNNAMED);
+    },
+  };
+}
+
+type Place = UkiFolder & Readonly<{ log: Log }>;
+
+const UNNAMED = '0' as Version;
+const TEMPORARY = '.tandem-new';
+
+const fileOf = (slot: SlotName): string => `${slot}.efi`;
+const pathOf = ({ folder }: UkiFolder, slot: SlotName): string => join(folder, fileOf(slot));
+
+/**
+ * The old kernel goes first, since there is no room for three, and since FAT cannot put one file in another's place at one stroke. Its
+ * slot is disabled, so nothing starts it.
+ */
+async function put(at: Place, target: SlotName, uki: IncomingUki, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const temporary = `${pathOf(at, target)}${TEMPORARY}`;
+  await clear(at, target);
+  await writeUki(at, temporary, uki, chunks);
+  await moveFile(at.files, temporary, pathOf(at, target));
+  at.log.info({ slot: target, version: uki.version }, 'kernel image put on the ESP');
+}
+
+/** Leaves the folder there, and nothing in it that has or was to have the slot's name. */
+async function clear(at: Place, target: SlotName): Promise<void> {
+  await at.files.makeDir(at.folder);
+  await removeTemporaries(at.files, at.folder);
+  await removeFile(at.files, pathOf(at, target));
+}
+
+/** What will be gone before the slot's new kernel is written. */
+async function removable(at: Place, target: SlotName): Promise<readonly Readonly<{ size: number }>[]> {
+  const files = (await at.files.list(at.folder)).filter((file) => file.endsWith(TEMPORARY) || file === fileOf(target));
+  const sizes = await Promise.all(files.map(async (file) => ({ size: await sizeOf(at, join(at.folder, file)) })));
+  return [...sizes, ...(await listParts(at))];
+}
+
+const contentOf = async (at: Place, slot: SlotName): Promise<UkiContent | undefined> =>
+  (await readUki(at, pathOf(at, slot)))?.content;

@@ -1,0 +1,104 @@
+/** A kernel image (UKI) on the ESP: what it says of itself, and that it is the promised one. Reads a few pages of a file that may be large. */
+
+import { createHash } from 'node:crypto';
+import { UpdateError } from '../../errors.ts';
+import { SHA256_PATTERN, type Sha256, VERSION_PATTERN, type Version } from '../../model.ts';
+import { type Files, type ReadPart, readPartOf, type WritePart } from '../../system/files.ts';
+import { commandLineValues, onlySection, osReleaseValue, peSections, sectionText } from '../../system/pe.ts';
+
+/** `readPart` reads and `writePart` writes a part of a file without the rest; without them whole files are. */
+export type UkiFiles = Readonly<{ files: Files; readPart?: ReadPart; writePart?: WritePart }>;
+
+/** `sortKey` and `osVersion` are what systemd-boot sorts by; `version` is the release's. */
+export type UkiContent = Readonly<{
+  rootHash: Sha256;
+  sortKey: string | undefined;
+  osVersion: string | undefined;
+  version: Version | undefined;
+}>;
+
+/** Without `content` it is damaged. */
+export type Uki = Readonly<{ size: number; content?: UkiContent }>;
+
+/** A UKI on its way to the ESP, as its manifest describes it. */
+export type IncomingUki = Readonly<{ version: Version; size: number; sha256: Sha256; rootHash: Sha256 }>;
+
+/** Reads a file by parts; what it gives ends where the file does. */
+export type FileReader = Readonly<{ size: number; read(offset: number, length: number): Promise<Uint8Array> }>;
+
+/** What the boot loader and we read from a UKI; undefined where there is no file. */
+export async function readUki(esp: UkiFiles, path: string): Promise<Uki | undefined> {
+  const part = partReader(esp);
+  const head = await part(path, 0, HEAD);
+  if (!head) return undefined;
+  try {
+    const sections = peSections(head.bytes, head.size);
+    const text = async (name: string): Promise<string | undefined> => {
+      const found = onlySection(sections, name);
+      if (found && found.size > HEAD) return undefined;
+      const read = found && (await part(path, found.offset, found.size));
+      return read && sectionText(read.bytes, name);
+    };
+    return { size: head.size, ...contentOf(await text('.cmdline'), await text('.osrel')) };
+  } catch (error) {
+    if (error instanceof UpdateError && error.code === 'uki-invalid') return { size: head.size };
+    throw error;
+  }
+}
+
+/** What lies at `path` is the promised UKI, and one that the boot loader takes. */
+export async function verifyUki(esp: UkiFiles, path: string, uki: IncomingUki): Promise<void> {
+  const digest = await digestOf(esp, path);
+  if (digest !== uki.sha256)
+    throw new UpdateError('file-mismatch', `${path} has the digest ${digest} instead of ${uki.sha256}.`);
+  const content = (await readUki(esp, path))?.content;
+  if (!content)
+    throw new UpdateError('uki-invalid', `The kernel image of ${uki.version} is not one the boot loader takes.`);
+  if (content.rootHash === uki.rootHash) return;
+  throw new UpdateError(
+    'uki-mismatch',
+    `The kernel image names the root hash ${content.rootHash}, and the release's root has ${uki.rootHash}.`,
+  );
+}
+
+/** The file at `path`, of which `size` bytes are known to be there. */
+export function fileReader(esp: UkiFiles, path: string, size: number): FileReader {
+  const part = partReader(esp);
+  return { size, read: async (offset, length) => (await part(path, offset, length))?.bytes ?? new Uint8Array(0) };
+}
+
+/** How long a file is; 0 where there is none. */
+export const sizeOf = async (esp: UkiFiles, path: string): Promise<number> =>
+  (await partReader(esp)(path, 0, 0))?.size ?? 0;
+
+// The headers, and at most a command line or an os-release.
+const HEAD = 64 * 1024;
+const PIECE = 1024 * 1024;
+
+const partReader = (esp: UkiFiles): ReadPart => esp.readPart ?? readPartOf(esp.files);
+
+/** Nothing when the UKI lacks what the boot loader asks for, or does not name one root hash. */
+function contentOf(commandLine: string | undefined, release: string | undefined): { content?: UkiContent } {
+  const [rootHash, ...more] = commandLineValues(commandLine ?? '', 'roothash');
+  if (release === undefined || rootHash === undefined || more.length > 0 || !SHA256_PATTERN.test(rootHash)) return {};
+  const sortKey = first(release, ['IMAGE_ID', 'ID']);
+  const osVersion = first(release, ['IMAGE_VERSION', 'VERSION', 'VERSION_ID', 'BUILD_ID']);
+  const version = first(release, ['IMAGE_VERSION', 'VERSION_ID']);
+  return { content: { rootHash: rootHash as Sha256, sortKey, osVersion, version: asVersion(version) } };
+}
+
+const first = (release: string, keys: readonly string[]): string | undefined =>
+  keys.map((key) => osReleaseValue(release, key)).find((value) => value !== undefined);
+
+const asVersion = (text: string | undefined): Version | undefined =>
+  text !== undefined && VERSION_PATTERN.test(text) ? (text as Version) : undefined;
+
+async function digestOf(esp: UkiFiles, path: string): Promise<string> {
+  const part = partReader(esp);
+  const hash = createHash('sha256');
+  for (let offset = 0; ; offset += PIECE) {
+    const { bytes } = (await part(path, offset, PIECE)) ?? {};
+    if (!bytes?.length) return hash.digest('hex');
+    hash.update(bytes);
+  }
+}
