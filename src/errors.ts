@@ -396,6 +396,12 @@ export const ERRORS = {
     'The repository has no such release.',
     'See `updatectl repo verify` for what it has.',
   ),
+  'rollout-state': entry(
+    3,
+    'never',
+    'The rollout is not in a state in which this can be done.',
+    'See where it stands: `updatectl rollout status`.',
+  ),
   'rollout-invalid': entry(
     5,
     'later',

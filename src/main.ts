@@ -104,6 +104,42 @@ export const COMMANDS: readonly Entry[] = [
     'check all metadata and every file',
     async () => (await import('./cli/repo-verify.ts')).repoVerify,
   ),
+  entry(
+    'rollout start',
+    'offer a release little by little',
+    async () => (await import('./cli/rollout-start.ts')).rolloutStart,
+  ),
+  entry(
+    'rollout status',
+    'what a channel offers, and to whom so far',
+    async () => (await import('./cli/rollout-status.ts')).rolloutStatus,
+  ),
+  entry(
+    'rollout pause',
+    'let nobody new have the release',
+    async () => (await import('./cli/rollout-pause.ts')).rolloutPause,
+  ),
+  entry(
+    'rollout resume',
+    'let a paused rollout go on',
+    async () => (await import('./cli/rollout-resume.ts')).rolloutResume,
+  ),
+  entry(
+    'rollout abort',
+    'offer again what the channel offered before',
+    async () => (await import('./cli/rollout-abort.ts')).rolloutAbort,
+  ),
+  entry(
+    'rollout history',
+    'what has been done to rollouts',
+    async () => (await import('./cli/rollout-history.ts')).rolloutHistory,
+  ),
+  entry('rollout plan', 'who gets the release when', async () => (await import('./cli/rollout-plan.ts')).rolloutPlan),
+  entry(
+    'rollout simulate',
+    'play a rollout against a fleet',
+    async () => (await import('./cli/rollout-simulate.ts')).rolloutSimulate,
+  ),
   entry('completion', 'completion for bash, zsh or fish', async () => (await import('./cli/completion.ts')).completion),
 ];
 

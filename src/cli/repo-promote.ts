@@ -1,6 +1,6 @@
 /** `repo promote`: offers a release in a channel. */
 
-import { promote } from '../verify/publisher.ts';
+import { promote } from '../verify/channels.ts';
 import type { Command } from './command.ts';
 import { PRODUCT_OPTION, PUBLISHER_OPTIONS, productFrom, publishing, versionFrom } from './publishing.ts';
 

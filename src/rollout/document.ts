@@ -69,6 +69,11 @@ export function readRollout(value: unknown, name: string): RolloutDocument {
   }
 }
 
+/** The document as JSON has it. */
+export function writeRollout({ groups, ...rest }: RolloutDocument): object {
+  return { ...rest, ...(groups && groups.size > 0 ? { groups: Object.fromEntries(groups) } : {}) };
+}
+
 /** The policy that a document means for the release which its channel offers. */
 export function policyOf(document: RolloutDocument, release: Step): Rollout {
   const { start, canaries, ramp, groups, barriers = [], deadEnds = [], pause } = document;

@@ -80,6 +80,12 @@ export function turnStarts(rollout: Rollout, { machine, group }: Pick<Host, 'mac
   return begin + timeOfShare(rollout.ramp, turnOf(machine, rollout.release.version));
 }
 
+/** When the ramp of a group begins. */
+export function beginOf({ start, canaries, groups, urgent }: Rollout, group: string): number {
+  const soak = canaries.groups.length > 0 && !canaries.groups.includes(group) ? canaries.soakMs : 0;
+  return start + soak + (urgent ? 0 : (groups.get(group)?.delayMs ?? 0));
+}
+
 const goalOf = ({ release }: Rollout, { pin }: GroupRule): Step =>
   pin && pin.counter < release.counter ? pin : release;
 
@@ -105,12 +111,6 @@ function itsTurn(rollout: Rollout, host: Host, rule: GroupRule, now: number): Ve
   if (isCanary || turnOf(host.machine, release.version) < shareAt(ramp, now - begin)) return undefined;
   const share = Math.round(shareAt(ramp, now - begin) * 100);
   return hold('not-your-turn', `it is offered to ${share} % of the hosts so far`, turnStarts(rollout, host));
-}
-
-/** When the ramp of a group begins. */
-function beginOf({ start, canaries, groups, urgent }: Rollout, group: string): number {
-  const soak = canaries.groups.length > 0 && !canaries.groups.includes(group) ? canaries.soakMs : 0;
-  return start + soak + (urgent ? 0 : (groups.get(group)?.delayMs ?? 0));
 }
 
 const hold = (code: HoldCode, reason: string, until?: number): Verdict => ({

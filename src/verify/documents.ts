@@ -164,6 +164,8 @@ export const channelShape = object(
     version: text<Version>(VERSION_PATTERN, 'a version'),
     counter: integer(1),
     published: moment,
+    /** To whom, and when; everybody at once without it. Read by those who know rollouts. */
+    rollout: optional((value: unknown): unknown => value),
   },
   'ignore',
 );

@@ -1,24 +1,15 @@
-/** What a publisher does with a repository: add a bundle, offer it in a channel, take it away, keep it fresh. */
+/** What a publisher does with a repository: add a bundle, take it away, keep it fresh. */
 
 import { createHash } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Product, Sha256, Version } from '../model.ts';
-import { moveFile, removeFile, removeTemporaries, replaceFile } from '../system/files.ts';
+import { moveFile, removeFile, removeTemporaries } from '../system/files.ts';
 import { isDeltaPath, readDelta } from './deltas.ts';
-import {
-  type ChannelDocument,
-  channelShape,
-  MAX_TARGETS,
-  type ReleaseEntry,
-  readDocument,
-  releaseShape,
-  type TargetEntry,
-} from './documents.ts';
-import { CHANNEL_PATTERN, channelPath, releasePath, storedPath } from './names.ts';
+import { MAX_TARGETS, type ReleaseEntry, releaseShape, type TargetEntry } from './documents.ts';
+import { releasePath, storedPath } from './names.ts';
 import { entryOf, type Publisher, publish, republish } from './publish.ts';
-import { type Repository, readRepository } from './repository.ts';
-import { digest } from './signed-file.ts';
+import { channelDocument, type Repository, readRepository } from './repository.ts';
 
 /** What a bundle says about itself, once every byte of it has been checked. */
 export type BundleFacts = Omit<ReleaseEntry, 'schema'>;
@@ -53,30 +44,6 @@ export async function addBundle(publisher: Publisher, candidate: Candidate): Pro
   }
 }
 
-export type Promotion = Readonly<{ channel: string; version: Version; product?: Product; allowDowngrade?: boolean }>;
-
-/** Offers a published release in a channel. */
-export async function promote(publisher: Publisher, promotion: Promotion): Promise<ChannelDocument> {
-  const { channel, version } = promotion;
-  if (!CHANNEL_PATTERN.test(channel))
-    throw new UpdateError(
-      'usage',
-      `"${channel}" cannot be a channel: lower-case letters, digits and dashes, at most 32.`,
-    );
-  const repository = await readRepository(publisher.files, publisher.dir);
-  const release = findRelease(repository, version, promotion.product);
-  const before = await channelDocument(publisher, repository, channel);
-  if (before !== undefined) {
-    if (before.version === version && before.product === release.product) return before;
-    refuseOlder(before, release, promotion.allowDowngrade ?? false);
-  }
-  const { product, counter } = release;
-  const published = `${publisher.now.toISOString().slice(0, 19)}Z`;
-  const document: ChannelDocument = { schema: 1, channel, product, version, counter, published };
-  await publishChannel(publisher, repository, document);
-  return document;
-}
-
 /** Takes a release out of the repository, and then its file. */
 export async function removeRelease(publisher: Publisher, version: Version, product?: Product): Promise<void> {
   const repository = await readRepository(publisher.files, publisher.dir);
@@ -107,21 +74,6 @@ export async function refreshRepository(publisher: Publisher): Promise<Repositor
 /** The releases in a repository; entries that lack something are left out. */
 export const releasesIn = (repository: Repository): ReleaseEntry[] =>
   [...repository.releases.document.signed.targets.values()].flatMap((entry) => releaseOf(entry) ?? []);
-
-/** The document of a channel as the publisher's disk has it. */
-export async function channelDocument(
-  publisher: Pick<Publisher, 'files' | 'dir'>,
-  repository: Repository,
-  channel: string,
-): Promise<ChannelDocument | undefined> {
-  const path = channelPath(channel);
-  const entry = repository.channels.document.signed.targets.get(path);
-  if (entry === undefined) return undefined;
-  const bytes = await publisher.files.read(join(publisher.dir, storedPath(path, entry.hashes.sha256)));
-  if (bytes === undefined || digest(bytes) !== entry.hashes.sha256)
-    throw new UpdateError('repository-damaged', `The document of the channel ${channel} is missing or changed.`);
-  return readDocument(bytes, entry.length, 'repository-damaged', path, channelShape);
-}
 
 const INCOMING = 'incoming.tandem-new';
 const SNAPSHOT_MARGIN_MS = 7 * 86_400_000;
@@ -202,29 +154,4 @@ export function findRelease(repository: Repository, version: Version, product: P
       `${found.map((one) => one.product).join(' and ')} have a release ${version}: add --product.`,
     );
   return only;
-}
-
-function refuseOlder(before: ChannelDocument, release: ReleaseEntry, allowDowngrade: boolean): void {
-  if (before.product !== release.product)
-    throw new UpdateError(
-      'usage',
-      `The channel ${before.channel} is for ${before.product}, not for ${release.product}.`,
-    );
-  if (release.counter < before.counter && !allowDowngrade)
-    throw new UpdateError(
-      'release-older',
-      `The channel ${before.channel} offers ${before.version} (counter ${before.counter}); ${release.version} has counter ${release.counter}.`,
-    );
-}
-
-async function publishChannel(publisher: Publisher, repository: Repository, document: ChannelDocument): Promise<void> {
-  const path = channelPath(document.channel);
-  const bytes = Buffer.from(`${JSON.stringify(document)}\n`);
-  const entry = entryOf(bytes.length, digest(bytes));
-  const stored = join(publisher.dir, storedPath(path, entry.hashes.sha256));
-  await makeDirDurably(publisher, dirname(stored));
-  await replaceFile(publisher.files, stored, bytes);
-  await publish(publisher, repository, {
-    channels: new Map([...repository.channels.document.signed.targets, [path, entry]]),
-  });
 }

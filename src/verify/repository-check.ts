@@ -12,8 +12,8 @@ import type { ChannelDocument, ReleaseEntry, TargetEntry } from './documents.ts'
 import { memoryFiles } from './memory-files.ts';
 import { dirMetadata } from './metadata-fetch.ts';
 import { metadataPath, ROLE_NAMES, type RoleName, releasePath, storedPath } from './names.ts';
-import { channelDocument, releasesIn } from './publisher.ts';
-import { type Repository, readRepository } from './repository.ts';
+import { releasesIn } from './publisher.ts';
+import { channelDocument, type Repository, readRepository } from './repository.ts';
 
 export type RoleLife = Readonly<{ role: RoleName; version: number; expires: Date; daysLeft: number }>;
 

@@ -5,6 +5,8 @@ import { UpdateError } from '../errors.ts';
 import type { Files } from '../system/files.ts';
 import type { Check } from '../system/shape.ts';
 import {
+  type ChannelDocument,
+  channelShape,
   LIMITS,
   type RootDocument,
   readDocument,
@@ -17,7 +19,15 @@ import {
   timestampShape,
 } from './documents.ts';
 import type { PublicKey } from './keys.ts';
-import { DELEGATED_ROLES, type DelegatedRole, metadataPath, PATH_PATTERNS, type RoleName } from './names.ts';
+import {
+  channelPath,
+  DELEGATED_ROLES,
+  type DelegatedRole,
+  metadataPath,
+  PATH_PATTERNS,
+  type RoleName,
+  storedPath,
+} from './names.ts';
 import { digest, type Holders, signedBy } from './signed-file.ts';
 
 export type RoleFile<T> = Readonly<{ document: T; bytes: Uint8Array }>;
@@ -74,6 +84,21 @@ export async function readRepository(files: Files, dir: string): Promise<Reposit
       [repository, older].map((one) => ({ holders: holdersOf(one, role), keys: keysFor(one, role) })),
     );
   return repository;
+}
+
+/** The document of a channel as the publisher's disk has it. */
+export async function channelDocument(
+  { files, dir }: Readonly<{ files: Files; dir: string }>,
+  repository: Repository,
+  channel: string,
+): Promise<ChannelDocument | undefined> {
+  const path = channelPath(channel);
+  const entry = repository.channels.document.signed.targets.get(path);
+  if (entry === undefined) return undefined;
+  const bytes = await files.read(join(dir, storedPath(path, entry.hashes.sha256)));
+  if (bytes === undefined || digest(bytes) !== entry.hashes.sha256)
+    throw new UpdateError('repository-damaged', `The document of the channel ${channel} is missing or changed.`);
+  return readDocument(bytes, entry.length, 'repository-damaged', path, channelShape);
 }
 
 /** Whose signatures a role needs. */

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Version } from '../../src/model.ts';
+import { seeded } from '../../src/rollout/dice.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
 import { type Fleet, play } from '../../src/rollout/simulate.ts';
-import { dice } from '../support/dice.ts';
 
 const MINUTE = 60_000;
 const step = (counter: number) => ({ version: `${counter}.0` as Version, counter });
@@ -28,13 +28,9 @@ const groups = [
 const fleet: Fleet = { hosts: 2000, groups, poll: 30, install: 5, reboot: 2, failureRate: 0 };
 const limits = { maxInFlight: 100, maxFailures: 20, patienceMs: 2880 * MINUTE };
 const during = { minutes: 60 * 1440, sampleEvery: 60 };
-const rolled = (seed: number) => {
-  const chance = dice(seed);
-  return () => chance.roll(1e9) / 1e9;
-};
 
 test('a fleet without failures is updated whole, the limits hold, and canaries go first', () => {
-  const played = play(policy, limits, { ...fleet, lock: 5 }, rolled(1), during);
+  const played = play(policy, limits, { ...fleet, lock: 5 }, seeded(1), during);
   assert.ok(played.finishedAt !== undefined && played.finishedAt > 720 + 2880 * 0.9);
   assert.ok(played.mostInFlight <= 100 && played.mostRebooting <= 5);
   for (const { at, updated, inFlight } of played.samples)
@@ -42,7 +38,7 @@ test('a fleet without failures is updated whole, the limits hold, and canaries g
 });
 
 test('with a release that always fails, the brake pulls at its budget, and few hosts are hurt', () => {
-  const played = play(policy, { ...limits, maxFailures: 5 }, { ...fleet, failureRate: 1 }, rolled(2), during);
+  const played = play(policy, { ...limits, maxFailures: 5 }, { ...fleet, failureRate: 1 }, seeded(2), during);
   assert.match(played.braked?.reason ?? '', /6 hosts failed/);
   const last = played.samples.at(-1);
   assert.ok(last && last.updated === 0 && last.failed <= 40, 'only canaries');
@@ -50,7 +46,7 @@ test('with a release that always fails, the brake pulls at its budget, and few h
 
 test('reboots happen in the window only', () => {
   const window = { start: 120, length: 60 };
-  const { samples, finishedAt } = play(policy, { ...limits, maxInFlight: 2000 }, { ...fleet, window }, rolled(3), {
+  const { samples, finishedAt } = play(policy, { ...limits, maxInFlight: 2000 }, { ...fleet, window }, seeded(3), {
     ...during,
     sampleEvery: 1,
   });
@@ -63,9 +59,9 @@ test('hosts behind a barrier run it on the way, which takes them longer', () => 
   const old = { ...fleet, groups: [{ name: 'rest', share: 1, running: step(1) }] };
   const far = { ...policy, release: step(3), canaries: { groups: [], soakMs: 0 }, ramp: { durationMs: 0, steps: 0 } };
   const open = { ...limits, maxInFlight: 2000 };
-  const straight = play(far, open, old, rolled(4), during).finishedAt ?? 0;
+  const straight = play(far, open, old, seeded(4), during).finishedAt ?? 0;
   const round =
-    play({ ...far, barriers: [{ ...step(2), reason: 'migration' }] }, open, old, rolled(4), during).finishedAt ?? 0;
+    play({ ...far, barriers: [{ ...step(2), reason: 'migration' }] }, open, old, seeded(4), during).finishedAt ?? 0;
   assert.equal(round - straight, 30 + 5 + 2);
 });
 
@@ -85,7 +81,7 @@ test('whatever the fleet and the policy, every host is in one place and the limi
   });
   fc.assert(
     fc.property(anyFleet, anyLimits, fc.nat(), (some, bounds, seed) => {
-      const played = play(policy, bounds, { ...some, groups }, rolled(seed), { minutes: 5000, sampleEvery: 7 });
+      const played = play(policy, bounds, { ...some, groups }, seeded(seed), { minutes: 5000, sampleEvery: 7 });
       assert.ok(played.mostInFlight <= bounds.maxInFlight && played.mostRebooting <= some.lock);
       let before = 0;
       for (const { waiting, inFlight, updated, failed } of played.samples) {

@@ -8,13 +8,14 @@ import { asUpdateError } from '../../src/errors.ts';
 import type { Product, Sha256, Version } from '../../src/model.ts';
 import { type Files, realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
+import { promote } from '../../src/verify/channels.ts';
 import { createTrust, type TrustedRepository, type TrustOptions } from '../../src/verify/client.ts';
 import { generateKey, localSigner, type Signer } from '../../src/verify/keys.ts';
 import { dirMetadata } from '../../src/verify/metadata-fetch.ts';
 import { metadataPath, ROLE_NAMES, type RoleName } from '../../src/verify/names.ts';
 import type { Publisher } from '../../src/verify/publish.ts';
 import type { NewDelta } from '../../src/verify/publish-deltas.ts';
-import { addBundle, type BundleFacts, promote } from '../../src/verify/publisher.ts';
+import { addBundle, type BundleFacts } from '../../src/verify/publisher.ts';
 import { initRepository, type RoleKeys } from '../../src/verify/repository-init.ts';
 import { signFile } from '../../src/verify/signed-file.ts';
 

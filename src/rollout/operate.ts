@@ -1,0 +1,81 @@
+/** What operators do to a rollout: start, pause, resume, abort. Each gives the next document, with a line of history. Pure. */
+
+import { UpdateError } from '../errors.ts';
+import type { DEEDS, RolloutDocument } from './document.ts';
+import type { Step } from './rollout.ts';
+
+export type Draft = Omit<RolloutDocument, 'schema' | 'pause' | 'before' | 'history'>;
+/** What a channel offers: a release, and how it is rolled out. */
+export type Offer = Readonly<{ step: Step; rollout: RolloutDocument | undefined }>;
+
+/** A rollout of `step`, in a channel that offers `before` until now. */
+export function started(draft: Draft, step: Step, before: Offer | undefined, now: Date): RolloutDocument {
+  const history = before?.rollout?.history ?? [];
+  const isSame = before?.step.version === step.version;
+  const rollout: RolloutDocument = {
+    schema: 1,
+    ...draft,
+    ...(before && !isSame ? { before: before.step } : {}),
+    ...(isSame && before.rollout?.before ? { before: before.rollout.before } : {}),
+    history,
+  };
+  return noted(rollout, isSame ? 'changed' : 'started', step, now);
+}
+
+/** Nobody new gets the release; who has it keeps it. */
+export function paused({ step, rollout }: Offer, reason: string, now: Date): RolloutDocument {
+  const running = mustBe(rollout, step);
+  if (running.pause) throw new UpdateError('rollout-state', `It is paused already: ${running.pause.reason}.`);
+  return noted({ ...running, pause: { since: timeOf(now), reason } }, 'paused', step, now, reason);
+}
+
+/** The rollout goes on: the time that it stood still is not caught up, so nobody's turn comes at once who would have waited. */
+export function resumed({ step, rollout }: Offer, now: Date): RolloutDocument {
+  const { pause, ...running } = mustBe(rollout, step);
+  if (!pause) throw new UpdateError('rollout-state', 'It is not paused.');
+  const stood = Math.max(0, now.getTime() - Math.max(Date.parse(pause.since), Date.parse(running.start)));
+  const start = timeOf(new Date(Date.parse(running.start) + stood));
+  return noted({ ...running, start }, 'resumed', step, now);
+}
+
+/** The channel offers again what it offered before; hosts that have the aborted release keep it unless `back` is signed. */
+export function aborted(
+  { step, rollout }: Offer,
+  reason: string,
+  back: boolean,
+  now: Date,
+): Readonly<{ step: Step; rollout: RolloutDocument }> {
+  const running = mustBe(rollout, step);
+  if (!running.before)
+    throw new UpdateError(
+      'rollout-state',
+      'The channel offered nothing before, so there is nothing to go back to: pause it.',
+    );
+  const rest: RolloutDocument = {
+    schema: 1,
+    start: timeOf(now),
+    ...(running.history ? { history: running.history } : {}),
+    ...(back ? { allowDowngrade: true } : {}),
+  };
+  return { step: running.before, rollout: noted(rest, 'aborted', step, now, reason) };
+}
+
+function noted(
+  rollout: RolloutDocument,
+  what: (typeof DEEDS)[number],
+  { version }: Step,
+  now: Date,
+  reason?: string,
+): RolloutDocument {
+  const line = { at: timeOf(now), what, version, ...(reason === undefined ? {} : { reason }) };
+  return { ...rollout, history: [...(rollout.history ?? []), line].slice(-MOST_LINES) };
+}
+
+const MOST_LINES = 100;
+
+function mustBe(rollout: RolloutDocument | undefined, { version }: Step): RolloutDocument {
+  if (rollout) return rollout;
+  throw new UpdateError('rollout-state', `${version} is offered to everybody; there is no rollout.`);
+}
+
+const timeOf = (moment: Date): string => `${moment.toISOString().slice(0, 19)}Z`;
