@@ -7,6 +7,7 @@ import { UpdateError } from './errors.ts';
 import { PRODUCT_PATTERN } from './model.ts';
 import { suggestion } from './nearest-word.ts';
 import { HEALTH_DIRS } from './reboot/health/programs.ts';
+import { GROUP_PATTERN } from './rollout/document.ts';
 import type { Files } from './system/files.ts';
 
 const text = z.string('must be text');
@@ -30,6 +31,11 @@ export const KEYS = {
     product: key(
       text.regex(PRODUCT_PATTERN, 'must be lower-case letters, digits and dashes, at most 32'),
       'The product whose releases this host takes; there is no default.',
+    ),
+    group: preset(
+      text.regex(GROUP_PATTERN, 'must be letters, digits, dots and dashes, at most 64'),
+      'default',
+      'The group of hosts that it belongs to: rollouts treat groups differently.',
     ),
     architecture: key(oneOf('x86-64', 'arm64'), 'The processor whose releases this host takes; its own when not set.'),
   },

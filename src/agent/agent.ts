@@ -22,7 +22,7 @@ import type { Told } from './installer.ts';
 import type { Journal } from './journal.ts';
 import type { Loop } from './loop.ts';
 import type { Facts } from './machine.ts';
-import { judge } from './offer.ts';
+import { heldBack, judge } from './offer.ts';
 import type { Found, Parts, Prepared, Verdict } from './parts.ts';
 import { createPolls, type PollLimits } from './polls.ts';
 import type { Releases } from './releases.ts';
@@ -110,16 +110,19 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
 
   const offer = async (state: State, asked: Wish | undefined): Promise<Found> => {
     const request: InstallRequest = asked?.kind === 'install' ? asked : {};
-    const candidate = await world.releases.find(request, clock.now(), signal);
+    const { running } = await observe();
+    const offered = await world.releases.find(request, running, clock.now(), signal);
+    if ('hold' in offered) return heldBack(offered.hold, state);
     const host = {
       product: world.product,
       architecture: world.architecture,
       agentVersion: world.version,
-      running: (await observe()).running,
+      running,
       refusals: await journal.refusals(),
     };
     const named = request.version !== undefined || request.from !== undefined;
-    return judge(candidate, host, state, { named, allowDowngrade: request.allowDowngrade === true });
+    const allowDowngrade = offered.allowDowngrade || request.allowDowngrade === true;
+    return judge(offered.trusted, host, state, { named, allowDowngrade });
   };
 
   /** What we leave by hand is not installed again by the next poll. */

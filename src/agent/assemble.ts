@@ -18,6 +18,7 @@ import type { Files, ReadPart, WritePart } from '../system/files.ts';
 import { createHttp, type Http } from '../system/http.ts';
 import { fetchRanges } from '../system/http-ranges.ts';
 import type { Log } from '../system/log.ts';
+import { readMachineId } from '../system/machine-id.ts';
 import { osReleaseValue } from '../system/pe.ts';
 import type { Random } from '../system/random.ts';
 import { createRateLimit } from '../system/rate-limit.ts';
@@ -74,6 +75,8 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   const releases = createReleases({
     product,
     channel: config.repository.channel,
+    group: config.host.group,
+    machine: () => readMachineId(files),
     urls,
     http,
     resumption: { clock: world.clock, random: world.random },

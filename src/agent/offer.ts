@@ -5,6 +5,7 @@ import type { Product, Refusal, Release, State, Version } from '../model.ts';
 import { compareVersions } from '../version.ts';
 import { isRefused } from './journal.ts';
 import type { Found } from './parts.ts';
+import type { Hold } from './releases.ts';
 
 /** What the signed metadata says of a release. */
 export type Candidate = Readonly<{ release: Release; architecture: string; minAgent: string }>;
@@ -36,6 +37,16 @@ export function judge(candidate: Candidate, host: Host, state: State, wish: Wish
     );
   return { found: 'offer', release };
 }
+
+/** What a hold means: nothing new, and a staged release that its operator has stopped is given up. */
+export function heldBack({ code, reason, until }: Hold, state: State): Found {
+  const then = until === undefined ? '' : `; it may have it from ${new Date(until).toISOString()}`;
+  if (state.kind === 'staged' && STOPPED.has(code)) return { found: 'withdrawn', code, reason };
+  return nothing(code, `${reason}${then}`);
+}
+
+// The others end by themselves, and what is staged already is none the worse for it.
+const STOPPED: ReadonlySet<string> = new Set(['paused', 'group-held', 'pinned', 'dead-end', 'downgrade']);
 
 function mustFit(candidate: Candidate, host: Host): void {
   const { release, architecture, minAgent } = candidate;

@@ -1,9 +1,11 @@
-/** Where releases come from: the repository of this host, one on a stick, or a loose bundle that the repository knows. */
+/** Where releases come from: the repository of this host, one on a stick, or a loose bundle that the repository knows; and for whom. */
 
 import { join } from 'node:path';
 import { type ExpectedManifest, manifestIdentity } from '../bundle/reader.ts';
 import { UpdateError } from '../errors.ts';
-import type { Product, Release, Version } from '../model.ts';
+import type { MachineId, Product, Release, Version } from '../model.ts';
+import { policyOf, readRollout } from '../rollout/document.ts';
+import { judgeHost, type Verdict } from '../rollout/rollout.ts';
 import { type FileSource, fileSource } from '../system/file-source.ts';
 import { statOf } from '../system/files.ts';
 import type { Http } from '../system/http.ts';
@@ -16,9 +18,15 @@ import type { RemoteFile } from './delta/world.ts';
 /** What an operator asked for: a version, another place, or both; neither means the channel's offer. */
 export type Asked = Readonly<{ version?: string; from?: string }>;
 
+/** What keeps this host from what the channel rolls out. */
+export type Hold = Extract<Verdict, { result: 'hold' }>;
+
+/** A release, and whether the channel's operator has signed that it may be an older one; or why there is none for this host yet. */
+export type Offered = Readonly<{ trusted: TrustedRelease; allowDowngrade: boolean } | { hold: Hold }>;
+
 export interface Releases {
-  /** The release that is asked for, by signed metadata that is fresh at `now`. */
-  find(asked: Asked, now: Date, signal: AbortSignal): Promise<TrustedRelease>;
+  /** The release that is asked for, by signed metadata that is fresh at `now`; else what the channel has for a host that runs this. */
+  find(asked: Asked, running: Release, now: Date, signal: AbortSignal): Promise<Offered>;
   /** The bytes of a release that was decided on earlier, maybe before a restart. */
   open(release: Release, now: Date, signal: AbortSignal): Promise<OpenedRelease>;
 }
@@ -34,6 +42,9 @@ export type OpenedRelease = RemoteFile &
 export type ReleasesWorld = Readonly<{
   product: Product;
   channel: string;
+  /** This host's group in the fleet, and who it is there; asked for only when there is a rollout. */
+  group: string;
+  machine(): Promise<MachineId>;
   /** Where the repository is, the best place first. */
   urls: readonly [string, ...string[]];
   http: Http;
@@ -49,11 +60,12 @@ export function createReleases(world: ReleasesWorld): Releases {
     return world.trust(fetch).refresh(now, signal);
   };
   return {
-    find: async (asked, now, signal) => {
+    find: async (asked, running, now, signal) => {
       const place = await placeOf(asked.from);
       const trusted = await refresh(place, now, signal);
-      const found = await choose(world, trusted, place, asked, signal);
-      places.set(found.manifest.sha256, place);
+      const named = await nameRelease(world, trusted, place, asked, signal);
+      const found = named ? { trusted: named, allowDowngrade: false } : await onOffer(world, trusted, running, now);
+      if ('trusted' in found) places.set(found.trusted.manifest.sha256, place);
       return found;
     },
     open: async (release, now, signal) => {
@@ -76,17 +88,32 @@ async function placeOf(from: string | undefined): Promise<Place> {
   return { kind: stat.isDirectory() ? 'folder' : 'bundle', path: from };
 }
 
-async function choose(
+/** What an operator has named by hand, past any rollout. */
+async function nameRelease(
   world: ReleasesWorld,
   trusted: TrustedRepository,
   place: Place,
   asked: Asked,
   signal: AbortSignal,
-): Promise<TrustedRelease> {
+): Promise<TrustedRelease | undefined> {
   if (place.kind === 'bundle') return releaseOfBundle(trusted, place.path, signal);
-  if (asked.version !== undefined) return trusted.release(world.product, asked.version as Version);
-  const offer = await trusted.channel(world.channel);
-  return trusted.release(offer.product, offer.version);
+  return asked.version === undefined ? undefined : trusted.release(world.product, asked.version as Version);
+}
+
+/** What the channel has for this host now. */
+async function onOffer(
+  { channel, group, machine }: ReleasesWorld,
+  trusted: TrustedRepository,
+  running: Release,
+  now: Date,
+): Promise<Offered> {
+  const { product, version, counter, rollout } = await trusted.channel(channel);
+  if (rollout === undefined) return { trusted: await trusted.release(product, version), allowDowngrade: false };
+  const policy = policyOf(readRollout(rollout, `the channel ${channel}`), { version, counter });
+  const verdict = judgeHost(policy, { machine: await machine(), group, running }, now.getTime());
+  if (verdict.result === 'hold') return { hold: verdict };
+  const wanted = verdict.result === 'offer' ? verdict.step.version : running.version;
+  return { trusted: await trusted.release(product, wanted), allowDowngrade: policy.allowDowngrade };
 }
 
 /** A loose bundle counts only if the repository names its manifest; nothing of it is parsed before. */

@@ -5,9 +5,9 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createReleases, type Releases } from '../../src/agent/releases.ts';
-import type { Sha256, Version } from '../../src/model.ts';
+import type { MachineId, Sha256, Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
-import { createTrust } from '../../src/verify/client.ts';
+import { createTrust, type TrustedRelease } from '../../src/verify/client.ts';
 import type { DeltaEntry } from '../../src/verify/documents.ts';
 import { addDeltas } from '../../src/verify/publish-deltas.ts';
 import { addBundle } from '../../src/verify/publisher.ts';
@@ -40,7 +40,11 @@ const blocks = await blocksFile(old, fresh);
 const patch = await patchFile(old, fresh);
 
 const host = () => deltaHost(old, fresh, []);
-const find = (releases: Releases) => () => releases.open(fresh.release, NOW, noSignal);
+const opening = (releases: Releases) => () => releases.open(fresh.release, NOW, noSignal);
+const ask = async (releases: Releases, from: string): Promise<TrustedRelease> => {
+  const offered = await releases.find({ from }, old.release, NOW, noSignal);
+  return 'trusted' in offered ? offered.trusted : assert.fail(offered.hold.reason);
+};
 
 for (const [tier, deltas] of [
   ['patch', [patch, blocks]],
@@ -50,10 +54,10 @@ for (const [tier, deltas] of [
   test(`a stick with ${deltas.length} deltas installs by ${tier}`, async () => {
     using repository = await publishedWith(deltas);
     const releases = releasesFor(repository);
-    const found = await releases.find({ from: repository.dir }, NOW, noSignal);
+    const found = await ask(releases, repository.dir);
     assert.equal(found.release.version, '2');
     const machine = host();
-    assert.equal((await attempt(machine, { find: find(releases) })).tier, tier);
+    assert.equal((await attempt(machine, { find: opening(releases) })).tier, tier);
     assert.deepEqual(await holds(machine), RIGHT);
   });
 
@@ -62,9 +66,9 @@ test('a delta that was damaged on the stick is given up, and the full image inst
   const path = join(repository.dir, 'targets', `releases/${PRODUCT}/${blocks.delta.sha256}.2.blocks`);
   writeFileSync(path, readFileSync(path).fill(0, 100));
   const releases = releasesFor(repository);
-  await releases.find({ from: repository.dir }, NOW, noSignal);
+  await ask(releases, repository.dir);
   const machine = host();
-  const { tier, fallen } = await attempt(machine, { find: find(releases) });
+  const { tier, fallen } = await attempt(machine, { find: opening(releases) });
   assert.deepEqual([tier, fallen.length], ['full', 1]);
   assert.deepEqual(await holds(machine), RIGHT);
 });
@@ -74,9 +78,9 @@ test('a loose bundle is installed when the repository names its manifest, withou
   const loose = join(repository.top, 'loose.bundle');
   writeFileSync(loose, fresh.bundle);
   const releases = releasesFor(repository, 'server');
-  assert.equal((await releases.find({ from: loose }, NOW, noSignal)).release.version, '2');
+  assert.equal((await ask(releases, loose)).release.version, '2');
   const machine = host();
-  assert.equal((await attempt(machine, { find: find(releases) })).tier, 'full');
+  assert.equal((await attempt(machine, { find: opening(releases) })).tier, 'full');
   assert.deepEqual(await holds(machine), RIGHT);
 });
 
@@ -85,22 +89,22 @@ test('a loose bundle that the repository does not name is refused, whatever it s
   const stranger = await buildRelease('3', rootImage(20));
   const loose = join(repository.top, 'loose.bundle');
   writeFileSync(loose, stranger.bundle);
-  await assert.rejects(releasesFor(repository, 'server').find({ from: loose }, NOW, noSignal), {
+  await assert.rejects(ask(releasesFor(repository, 'server'), loose), {
     code: 'release-unknown',
   });
 });
 
 test('a place that is not there is a mistake in the command', async () => {
   using repository = await publishedWith([]);
-  await assert.rejects(releasesFor(repository).find({ from: '/nowhere' }, NOW, noSignal), { code: 'usage' });
+  await assert.rejects(ask(releasesFor(repository), '/nowhere'), { code: 'usage' });
 });
 
 test('a bundle that is gone when it is opened is named, and nothing is written', async () => {
   using repository = await publishedWith([]);
   const releases = releasesFor(repository);
-  const { bundle } = await releases.find({ from: repository.dir }, NOW, noSignal);
+  const { bundle } = await ask(releases, repository.dir);
   renameSync(join(repository.dir, bundle.path), join(repository.top, 'away'));
-  await assert.rejects(attempt(host(), { find: find(releases) }), { code: 'source-unreadable' });
+  await assert.rejects(attempt(host(), { find: opening(releases) }), { code: 'source-unreadable' });
 });
 
 /** A repository with version 2 in the channel, and these deltas to it. */
@@ -144,6 +148,8 @@ function releasesFor(repository: TestRepository, place: 'none' | 'server' = 'non
   return createReleases({
     product: PRODUCT,
     channel: 'stable',
+    group: 'default',
+    machine: async () => 'a-host' as MachineId,
     urls: ['http://repository.invalid/'],
     http: undefined as never,
     resumption: undefined as never,
