@@ -1,11 +1,10 @@
-/** Every configuration key: its type, its default and one sentence. The only importer of zod and of the TOML parser. */
+/** Every configuration key: its type, its default and one sentence. The only importer of zod. */
 
-import { isAbsolute, join } from 'node:path';
-import { parse, TomlError } from 'smol-toml';
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
+import { type Fragment, readFragment, readFragments } from './config-fragments.ts';
 import { UpdateError } from './errors.ts';
 import { PRODUCT_PATTERN } from './model.ts';
-import { suggestion } from './nearest-word.ts';
 import { HEALTH_DIRS } from './reboot/health/programs.ts';
 import { GROUP_PATTERN } from './rollout/document.ts';
 import type { Files } from './system/files.ts';
@@ -143,9 +142,6 @@ export type Config = {
   readonly [S in keyof Keys]: { readonly [K in keyof Keys[S] as Camel<K & string>]: ValueOf<Keys[S][K]> };
 };
 
-/** One drop-in. */
-export type Fragment = Readonly<{ path: string; text: string }>;
-
 /** One value and where it came from: `file:line`, or `default`; undefined when it is not set at all. */
 export type Setting = Readonly<{
   path: string;
@@ -168,27 +164,14 @@ export function resolveConfig(fragments: readonly Fragment[]): Config {
 
 /** Every key with the value in force, in the order of the table. */
 export function explainConfig(fragments: readonly Fragment[]): readonly Setting[] {
-  const given = new Map(fragments.flatMap(readFragment).map((one) => [one.path, one] as const));
+  const given = new Map(
+    fragments.flatMap((fragment) => readFragment(fragment, KEYS)).map((one) => [one.path, one] as const),
+  );
   return allKeys().map(([path, { fallback, sentence, unit }]) => {
     const one = given.get(path);
     const origin = one?.origin ?? (fallback === undefined ? undefined : 'default');
     return { path, value: one ? one.value : fallback, origin, sentence, ...(unit === undefined ? {} : { unit }) };
   });
-}
-
-/** Reads the drop-ins: folder after folder, by file name within. */
-export async function readFragments(
-  files: Pick<Files, 'list' | 'read'>,
-  dirs: readonly string[] = CONFIG_DIRS,
-): Promise<Fragment[]> {
-  const fragments: Fragment[] = [];
-  for (const dir of dirs) {
-    for (const name of (await files.list(dir)).filter((one) => one.endsWith('.toml'))) {
-      const bytes = await files.read(join(dir, name));
-      if (bytes) fragments.push({ path: join(dir, name), text: decode(join(dir, name), bytes) });
-    }
-  }
-  return fragments;
 }
 
 /** The configuration of this host. */
@@ -213,9 +196,6 @@ export const allKeys = (): readonly (readonly [string, AnyKey])[] =>
 type AnyKey = Readonly<{ type: z.ZodType; fallback?: unknown; sentence: string; unit?: string }>;
 type Key<T> = AnyKey & Readonly<{ type: z.ZodType<T> }>;
 type Preset<T> = Key<T> & Readonly<{ fallback: T }>;
-type Given = Readonly<{ path: string; value: unknown; origin: string }>;
-
-const MOST_BYTES = 1024 * 1024;
 
 function key<T>(type: z.ZodType<T>, sentence: string): Key<T> {
   return { type, sentence };
@@ -229,74 +209,8 @@ function verity(slot: string): string {
   return `Label of the verity partition of slot ${slot}; empty when the tree is in the root partition.`;
 }
 
-function readFragment(fragment: Fragment): Given[] {
-  return Object.entries(parseToml(fragment)).flatMap(([section, content]) => {
-    const keys = Object.hasOwn(KEYS, section) ? KEYS[section as keyof Keys] : undefined;
-    if (!keys)
-      throw fault(
-        fragment,
-        section,
-        undefined,
-        `there is no section “${section}”.${suggestion(section, Object.keys(KEYS))}`,
-      );
-    if (!isTable(content)) throw fault(fragment, section, undefined, `“${section}” must be a section: [${section}].`);
-    return Object.entries(content).map(([name, value]) => readValue(fragment, section, name, value, keys));
-  });
-}
-
-function readValue(from: Fragment, section: string, name: string, value: unknown, keys: object): Given {
-  const known: Readonly<Record<string, AnyKey>> = Object.fromEntries(Object.entries(keys));
-  const path = `${section}.${name}`;
-  const found = Object.hasOwn(known, name) ? known[name] : undefined;
-  if (!found) throw fault(from, section, name, `there is no key “${path}”.${suggestion(name, Object.keys(known))}`);
-  const checked = found.type.safeParse(value);
-  if (!checked.success)
-    throw fault(from, section, name, `${path} ${checked.error.issues[0]?.message ?? 'is not allowed'}.`);
-  return { path, value: checked.data, origin: placeOf(from, section, name) };
-}
-
-function parseToml({ path, text }: Fragment): Record<string, unknown> {
-  try {
-    return parse(text);
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    const [sentence = ''] = error.message.replace('Invalid TOML document: ', '').split('\n');
-    throw new UpdateError('config-invalid', `${path}:${error.line}: ${sentence}.`, { cause: error });
-  }
-}
-
-const fault = (from: Fragment, section: string, name: string | undefined, sentence: string): UpdateError =>
-  new UpdateError('config-invalid', `${placeOf(from, section, name)}: ${sentence}`);
-
-/** `file:line` of a key or section; the file alone where it is written in an unusual way. */
-function placeOf({ path, text }: Fragment, section: string, name: string | undefined): string {
-  let current = '';
-  for (const [index, line] of text.split('\n').entries()) {
-    const header = /^\s*\[\s*"?([^\]"]+?)"?\s*\]/.exec(line)?.[1];
-    const written = /^\s*"?([\w-]+(?:\s*\.\s*[\w-]+)*)"?\s*=/.exec(line)?.[1]?.replace(/\s/g, '');
-    if (header !== undefined) current = header;
-    const full = [current, written].filter(Boolean).join('.');
-    const isHere =
-      name === undefined ? full === section || full.startsWith(`${section}.`) : full === `${section}.${name}`;
-    if (isHere && (header !== undefined || written !== undefined)) return `${path}:${index + 1}`;
-  }
-  return path;
-}
-
-function decode(path: string, bytes: Uint8Array): string {
-  if (bytes.length > MOST_BYTES) throw new UpdateError('config-invalid', `${path} is larger than 1 MiB.`);
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new UpdateError('config-invalid', `${path} is not UTF-8 text.`, { cause: error });
-  }
-}
-
 function isHttpUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
-
-const isTable = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 
 const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());

@@ -1,6 +1,6 @@
 /** The documents that the agent and the CLI exchange over the control socket. Every one carries its schema. */
 
-import type { HistoryEntry, Refusal, Release, SlotName, State, Version } from './model.ts';
+import type { HistoryEntry, MachineId, Refusal, Release, SlotName, State, Version } from './model.ts';
 
 /** Sent by both sides as the header `tandem-protocol`; another number is refused with a sentence. */
 export const PROTOCOL = 1;
@@ -43,6 +43,9 @@ export type Status = Readonly<{
   at: string;
   state: State;
   since: string;
+  /** Who this host is to its fleet; a rollout goes by it. */
+  machine?: MachineId;
+  group?: string;
   booted?: SlotName;
   running?: Release;
   /** The running system is proven. */

@@ -2,6 +2,7 @@
 
 import { UpdateError } from '../errors.ts';
 import {
+  type MachineId,
   otherSlot,
   type Product,
   type Release,
@@ -32,6 +33,8 @@ export type AgentWorld = Readonly<{
   product: Product;
   architecture: string;
   version: string;
+  /** Who this host is to its fleet. */
+  member: Readonly<{ machine?: MachineId; group: string }>;
   booted: SlotName;
   bootId: string;
   /** What os-release says. */
@@ -175,6 +178,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       at: clock.now().toISOString(),
       state: saved.state,
       since: saved.since,
+      ...world.member,
       booted: world.booted,
       ...(facts ? { running: facts.running, confirmed: facts.confirmed } : {}),
       ...(view ? { slots: view.slots } : {}),

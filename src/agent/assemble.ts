@@ -97,6 +97,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     product,
     architecture: config.host.architecture ?? world.architecture,
     version: world.version,
+    member: await memberOf(config, files),
     booted: host.booted,
     bootId: world.bootId ?? (await readText(files, '/proc/sys/kernel/random/boot_id')),
     systemVersion: await systemVersion(files),
@@ -221,6 +222,12 @@ async function probe(config: Config, world: Surroundings, signal: AbortSignal): 
   const health = await runProbes([units, ...programs], { clock, timeoutMs: startTimeoutMs + timeoutMs, signal });
   for (const warning of health.warnings) world.log.warn({ warning }, 'a wanted probe failed');
   return health.ok ? { healthy: true } : { healthy: false, reason: health.failures.join('; ') };
+}
+
+/** A host without an id of its own can do everything but take part in a rollout, which then says so. */
+async function memberOf({ host: { group } }: Config, files: Files): Promise<AgentWorld['member']> {
+  const machine = await readMachineId(files).catch(() => undefined);
+  return { group, ...(machine === undefined ? {} : { machine }) };
 }
 
 async function readText(files: Files, path: string): Promise<string> {

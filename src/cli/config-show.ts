@@ -1,6 +1,7 @@
 /** `updatectl config show`. */
 
-import { CONFIG_DIRS, explainConfig, readFragments, type Setting } from '../config.ts';
+import { CONFIG_DIRS, explainConfig, type Setting } from '../config.ts';
+import { readFragments } from '../config-fragments.ts';
 import type { Command } from './command.ts';
 
 export const configShow: Command = {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Candidate, type Host, judge, type Wish } from '../../src/agent/offer.ts';
+import { type Candidate, type Host, heldBack, judge, type Wish } from '../../src/agent/offer.ts';
 import type { Product, Refusal, Release, Sha256, State, Version } from '../../src/model.ts';
 
 const digest = (letter: string): Sha256 => letter.repeat(64) as Sha256;
@@ -63,4 +63,18 @@ test('a release for another host is refused by name', () => {
   assert.throws(of({ release: { ...release('3', 3), product: 'till' as Product } }), { code: 'wrong-product' });
   assert.throws(of({ architecture: 'arm64' }), { code: 'wrong-architecture' });
   assert.throws(of({ minAgent: '0.2.0' }), { code: 'agent-too-old' });
+});
+
+test('a rollout that is stopped takes a staged release back; one whose turn has yet to come does not', () => {
+  const reason = 'disk errors';
+  for (const code of ['paused', 'group-held', 'pinned', 'dead-end', 'downgrade'] as const) {
+    const hold = { result: 'hold', code, reason } as const;
+    assert.equal(heldBack(hold, staged(release('3', 3))).found, 'withdrawn');
+    assert.deepEqual(heldBack(hold, idle), { found: 'nothing', code, reason });
+  }
+  for (const code of ['not-started', 'canaries-first', 'not-your-turn'] as const) {
+    const hold = { result: 'hold', code, reason, until: Date.UTC(2030, 0, 1) } as const;
+    const why = { found: 'nothing', code, reason: 'disk errors; it may have it from 2030-01-01T00:00:00.000Z' };
+    assert.deepEqual(heldBack(hold, staged(release('3', 3))), why);
+  }
 });

@@ -6,15 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import {
-  allKeys,
-  explainConfig,
-  type Fragment,
-  loadConfig,
-  readFragments,
-  requireSetting,
-  resolveConfig,
-} from '../../src/config.ts';
+import { allKeys, explainConfig, loadConfig, requireSetting, resolveConfig } from '../../src/config.ts';
+import { type Fragment, readFragments } from '../../src/config-fragments.ts';
 import { UpdateError } from '../../src/errors.ts';
 import { realFiles } from '../../src/system/files.ts';
 

@@ -16,6 +16,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   partitions: 4,
   reboot: 4,
   rollout: 4,
+  'config-fragments.ts': 4,
   'config.ts': 5,
   agent: 6,
   server: 6,
@@ -63,10 +64,11 @@ const oneHome: Rule = (files) => {
 const packageOf = (name: string): string => /^(@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? name;
 
 const homes: Rule = (files) =>
-  Object.entries({ commander: 'main.ts', zod: 'config.ts', 'smol-toml': 'config.ts' }).flatMap(([name, home]) =>
-    files
-      .filter((file) => file.path !== home && importsOf(file).includes(name))
-      .map(({ path }) => `${path} imports ${name}`),
+  Object.entries({ commander: 'main.ts', zod: 'config.ts', 'smol-toml': 'config-fragments.ts' }).flatMap(
+    ([name, home]) =>
+      files
+        .filter((file) => file.path !== home && importsOf(file).includes(name))
+        .map(({ path }) => `${path} imports ${name}`),
   );
 
 const outside: Rule = (files) =>

@@ -190,6 +190,7 @@ async function agentUntilRest(
       product: PRODUCT,
       architecture: 'x86-64',
       version: '0.1.0',
+      member: { group: 'default' },
       booted,
       bootId,
       systemVersion: '1' as Version,

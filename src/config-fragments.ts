@@ -1,0 +1,113 @@
+/** Reads the drop-ins of the configuration: TOML, key by key against the table, each value with the place where it was written. */
+
+import { join } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+import { UpdateError } from './errors.ts';
+import { suggestion } from './nearest-word.ts';
+import type { Files } from './system/files.ts';
+
+/** What a key accepts; `error.issues` says in a few words why it does not. */
+export type Checked = Readonly<{
+  type: Readonly<{
+    safeParse(
+      value: unknown,
+    ):
+      | Readonly<{ success: true; data: unknown }>
+      | Readonly<{ success: false; error: Readonly<{ issues: readonly Readonly<{ message: string }>[] }> }>;
+  }>;
+}>;
+
+/** Sections of keys, as they are written. */
+export type Table = Readonly<Record<string, Readonly<Record<string, Checked>>>>;
+
+/** A value that was given, and where: `file:line`. */
+export type Given = Readonly<{ path: string; value: unknown; origin: string }>;
+
+/** One drop-in. */
+export type Fragment = Readonly<{ path: string; text: string }>;
+
+/** Reads the drop-ins: folder after folder, by file name within. */
+export async function readFragments(files: Pick<Files, 'list' | 'read'>, dirs: readonly string[]): Promise<Fragment[]> {
+  const fragments: Fragment[] = [];
+  for (const dir of dirs) {
+    for (const name of (await files.list(dir)).filter((one) => one.endsWith('.toml'))) {
+      const bytes = await files.read(join(dir, name));
+      if (bytes) fragments.push({ path: join(dir, name), text: decode(join(dir, name), bytes) });
+    }
+  }
+  return fragments;
+}
+
+/** Every value of a drop-in; throws for a key that the table does not have, or a value that it does not accept. */
+export function readFragment(fragment: Fragment, table: Table): Given[] {
+  return Object.entries(parseToml(fragment)).flatMap(([section, content]) => {
+    const keys = Object.hasOwn(table, section) ? table[section] : undefined;
+    if (!keys)
+      throw fault(
+        fragment,
+        section,
+        undefined,
+        `there is no section “${section}”.${suggestion(section, Object.keys(table))}`,
+      );
+    if (!isTable(content)) throw fault(fragment, section, undefined, `“${section}” must be a section: [${section}].`);
+    return Object.entries(content).map(([name, value]) => readValue(fragment, section, name, value, keys));
+  });
+}
+
+function readValue(
+  from: Fragment,
+  section: string,
+  name: string,
+  value: unknown,
+  known: Readonly<Record<string, Checked>>,
+): Given {
+  const path = `${section}.${name}`;
+  const found = Object.hasOwn(known, name) ? known[name] : undefined;
+  if (!found) throw fault(from, section, name, `there is no key “${path}”.${suggestion(name, Object.keys(known))}`);
+  const checked = found.type.safeParse(value);
+  if (!checked.success)
+    throw fault(from, section, name, `${path} ${checked.error.issues[0]?.message ?? 'is not allowed'}.`);
+  return { path, value: checked.data, origin: placeOf(from, section, name) };
+}
+
+function parseToml({ path, text }: Fragment): Record<string, unknown> {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const [sentence = ''] = error.message.replace('Invalid TOML document: ', '').split('\n');
+    throw new UpdateError('config-invalid', `${path}:${error.line}: ${sentence}.`, { cause: error });
+  }
+}
+
+const fault = (from: Fragment, section: string, name: string | undefined, sentence: string): UpdateError =>
+  new UpdateError('config-invalid', `${placeOf(from, section, name)}: ${sentence}`);
+
+/** `file:line` of a key or section; the file alone where it is written in an unusual way. */
+function placeOf({ path, text }: Fragment, section: string, name: string | undefined): string {
+  let current = '';
+  for (const [index, line] of text.split('\n').entries()) {
+    const header = /^\s*\[\s*"?([^\]"]+?)"?\s*\]/.exec(line)?.[1];
+    const written = /^\s*"?([\w-]+(?:\s*\.\s*[\w-]+)*)"?\s*=/.exec(line)?.[1]?.replace(/\s/g, '');
+    if (header !== undefined) current = header;
+    const full = [current, written].filter(Boolean).join('.');
+    const isHere =
+      name === undefined ? full === section || full.startsWith(`${section}.`) : full === `${section}.${name}`;
+    if (isHere && (header !== undefined || written !== undefined)) return `${path}:${index + 1}`;
+  }
+  return path;
+}
+
+function decode(path: string, bytes: Uint8Array): string {
+  if (bytes.length > MOST_BYTES) throw new UpdateError('config-invalid', `${path} is larger than 1 MiB.`);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new UpdateError('config-invalid', `${path} is not UTF-8 text.`, { cause: error });
+  }
+}
+
+const isTable = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+
+const MOST_BYTES = 1024 * 1024;
