@@ -92,6 +92,10 @@ const EVENTS: Readonly<{ [T in Event['type']]: Extract<Event, { type: T }> }> = 
   'write-failed': { type: 'write-failed', ...WHY, refuse: false },
   withdrawn: { type: 'withdrawn', ...WHY },
   armed: { type: 'armed', bootId: 'boot' },
+  left: {
+    type: 'left',
+    departure: { method: 'firmware', reason: 'it is configured', at: '', uptimeMs: 0, bootId: 'boot' },
+  },
   'booted-new': { type: 'booted-new', ...ON },
   'booted-other': { type: 'booted-other', ...WHY },
   healthy: { type: 'healthy' },

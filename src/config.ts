@@ -98,7 +98,21 @@ export const KEYS = {
     tries: preset(whole(1, 9), 3, 'How often a new release may try to boot.'),
   },
   reboot: {
-    method: preset(oneOf('firmware'), 'firmware', 'How the host is restarted.'),
+    method: preset(
+      oneOf('auto', 'firmware', 'kexec', 'soft'),
+      'firmware',
+      'How the host is restarted into a new release; “auto” is the fastest way that is safe, in doubt the firmware.',
+    ),
+    kexec_most_in_a_row: preset(
+      whole(0, 1000),
+      5,
+      'After so many restarts by kexec the next goes through the firmware.',
+    ),
+    firmware_flags: preset(
+      list(path, 'files', 16),
+      ['/run/tandem/firmware-refresh'],
+      'While one of these files exists, restarts go through the firmware, so that it can refresh itself.',
+    ),
     automatic: preset(truth, true, 'Reboot into a staged release without being asked; else `updatectl apply` does.'),
   },
   health: {

@@ -489,6 +489,12 @@ export const ERRORS = {
     'A boot entry was confirmed, but reading it again shows another picture.',
     'Check the EFI system partition with fsck.vfat.',
   ),
+  'method-unsafe': entry(
+    8,
+    'later',
+    'This way of restarting is not safe here.',
+    'Nothing to do: the restart goes through the firmware.',
+  ),
   'esp-full': entry(
     8,
     'later',

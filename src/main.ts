@@ -48,6 +48,11 @@ export const COMMANDS: readonly Entry[] = [
     async () => (await import('./cli/wait-confirmed.ts')).waitConfirmed,
   ),
   entry(
+    'jump',
+    'make a slot ready to be started without the boot loader',
+    async () => (await import('./cli/jump.ts')).jump,
+  ),
+  entry(
     'bundle build',
     'make a bundle from a root file system and a kernel',
     async () => (await import('./cli/bundle-build.ts')).bundleBuild,

@@ -30,16 +30,30 @@ export type Role = (typeof ROLES)[number];
  */
 export type Release = Readonly<{ product: Product; version: Version; counter?: number; manifest?: Sha256 }>;
 
+/** How a machine is restarted: through firmware and boot loader; by a kernel that starts the next; only what runs above the kernel. */
+export const METHODS = ['firmware', 'kexec', 'soft'] as const;
+export type Method = (typeof METHODS)[number];
+
+/** When and how a system was left for the one on trial. `uptimeMs` is the kernel's own clock, and says something only to the same boot. */
+export type Departure = Readonly<{ method: Method; reason: string; at: string; uptimeMs: number; bootId: string }>;
+
+/**
+ * How long nothing ran, from the moment services were told to stop to the moment the next system had started. `exact`: one clock saw
+ * both; `wall`: the wall clock did; `at-least`: the wall clock was set meanwhile, and this is how long the last kernel took.
+ */
+export type Downtime = Readonly<{ ms: number; clock: 'exact' | 'wall' | 'at-least' }>;
+
 /** How an attempt ended. `refuse`: the release is to blame and is not tried again until it is forgotten or superseded. */
 export type Outcome =
   | Readonly<{ result: 'none' }>
-  | Readonly<{ result: 'updated'; release: Release }>
+  | Readonly<{ result: 'updated'; release: Release; departure?: Departure }>
   | Readonly<{
       result: 'rolled-back' | 'failed' | 'withdrawn';
       release: Release;
       code: string;
       reason: string;
       refuse: boolean;
+      departure?: Departure;
     }>;
 
 /** Seven resting places on disk, each with one next action (see `agent/machine.ts`). */
@@ -48,9 +62,24 @@ export type State =
   | Readonly<{ kind: 'idle' }>
   | Readonly<{ kind: 'staging'; release: Release; target: SlotName; attempt: number }>
   | Readonly<{ kind: 'staged'; release: Release; target: SlotName }>
-  | Readonly<{ kind: 'armed'; release: Release; target: SlotName; bootId: string }>
-  | Readonly<{ kind: 'trial'; release: Release; target: SlotName }>
-  | Readonly<{ kind: 'condemned'; release: Release; target: SlotName; code: string; reason: string }>;
+  | Readonly<{
+      kind: 'armed';
+      release: Release;
+      target: SlotName;
+      bootId: string;
+      departure?: Departure;
+      /** Methods past the boot loader that were used up in this attempt. */
+      tried?: readonly Method[];
+    }>
+  | Readonly<{ kind: 'trial'; release: Release; target: SlotName; departure?: Departure }>
+  | Readonly<{
+      kind: 'condemned';
+      release: Release;
+      target: SlotName;
+      code: string;
+      reason: string;
+      departure?: Departure;
+    }>;
 
 export type StateKind = State['kind'];
 
@@ -61,6 +90,10 @@ export type HistoryEntry = Readonly<{
   version: Version;
   code?: string;
   reason?: string;
+  /** How the machine came to the system that was tried, and why not faster. */
+  method?: Method;
+  methodReason?: string;
+  downtime?: Downtime;
 }>;
 
 /** A release that is not tried again. Without a digest (the record was lost) the version alone is refused. */

@@ -1,6 +1,6 @@
 /** The documents that the agent and the CLI exchange over the control socket. Every one carries its schema. */
 
-import type { HistoryEntry, MachineId, Refusal, Release, SlotName, State, Version } from './model.ts';
+import type { HistoryEntry, MachineId, Method, Refusal, Release, SlotName, State, Version } from './model.ts';
 
 /** Sent by both sides as the header `tandem-protocol`; another number is refused with a sentence. */
 export const PROTOCOL = 1;
@@ -36,6 +36,13 @@ export type TransferStatus = Readonly<{
   fallen: readonly Readonly<{ tier: TierName; code: string }>[];
 }>;
 
+/** The way by which the machine would be restarted now, and why not by a faster one. */
+export type RestartStatus = Readonly<{
+  method: Method;
+  reason: string;
+  ruledOut: readonly Readonly<{ method: Method; reason: string }>[];
+}>;
+
 /** What `updatectl status` prints. Times are ISO 8601 in UTC. */
 export type Status = Readonly<{
   schema: 1;
@@ -55,6 +62,9 @@ export type Status = Readonly<{
   waitingFor?: string;
   progress?: ProgressStatus;
   transfer?: TransferStatus;
+  restart?: RestartStatus;
+  /** The last attempt that restarted the machine. */
+  lastRestart?: HistoryEntry & Readonly<{ method: Method }>;
   lastCheck?: Readonly<{ at: string; result: string }>;
   nextCheck?: string;
   lastError?: Failure;

@@ -2,6 +2,7 @@
 
 import { UpdateError } from '../errors.ts';
 import {
+  type Departure,
   type MachineId,
   otherSlot,
   type Product,
@@ -20,11 +21,12 @@ import type { Random } from '../system/random.ts';
 import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
 import type { Told } from './installer.ts';
-import type { Journal } from './journal.ts';
+import type { Journal, Journey } from './journal.ts';
+import { createLeaving, restartStatus } from './leaving.ts';
 import type { Loop } from './loop.ts';
 import type { Facts } from './machine.ts';
 import { heldBack, judge } from './offer.ts';
-import type { Found, Parts, Prepared, Verdict } from './parts.ts';
+import type { Found, Parts, Prepared, Restart, Verdict } from './parts.ts';
 import { createPolls, type PollLimits } from './polls.ts';
 import type { Releases } from './releases.ts';
 
@@ -52,7 +54,11 @@ export type AgentWorld = Readonly<{
   /** Reads a slot and checks it against the root hash that its boot entry names. */
   scrub(slot: SlotName, told: Told, signal: AbortSignal): Promise<void>;
   probe(signal: AbortSignal): Promise<Verdict>;
+  /** Through firmware and boot loader. */
   reboot(): Promise<void>;
+  restart: Restart;
+  /** How the machine got here from there, and how long nothing ran. */
+  journey?(departure: Departure): Promise<Journey>;
   /** Told of each release that has proven itself here. */
   proven(release: Release): Promise<void>;
   limits: PollLimits;
@@ -82,6 +88,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   let waitingFor: string | undefined;
   let progress: ProgressStatus | undefined;
   let lastError: Status['lastError'];
+  const leaving = createLeaving(clock);
 
   const told: Told = (phase, done, total) => {
     // A new phase knows more of what is ahead.
@@ -98,6 +105,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       running: running(world, saved, view),
       confirmed: view.slots[world.booted].confirmed && marker?.slot !== world.booted,
       bootId: world.bootId,
+      leaving: leaving.isAgreed(),
       gate: world.automatic || applyAsked ? { open: true } : { open: false, reason: '`updatectl apply`' },
       checkDue: wish !== undefined || polls.isDue(),
     };
@@ -149,13 +157,15 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     check,
     prepare: (release, target) => world.prepare(release, target, told, signal),
     probe: () => world.probe(signal),
-    reboot: () => world.reboot(),
+    reboot: () => leaving.agreed(world.reboot()),
+    restart: { ...world.restart, jump: (method) => leaving.agreed(world.restart.jump(method)) },
     // A fleet's lock finds its place here.
     lock: { take: async () => {}, giveBack: async () => {} },
     deadMan: world.deadMan,
     report: async (outcome) => {
       if (outcome.result === 'updated') await world.proven(outcome.release);
-      await journal.report(saved, outcome);
+      const departure = outcome.result === 'none' ? undefined : outcome.departure;
+      await journal.report(saved, outcome, departure && (await world.journey?.(departure)));
     },
     save: async (_state, event) => {
       saved = await journal.advance(saved, event, clock.now());
@@ -185,6 +195,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(waitingFor === undefined ? {} : { waitingFor }),
       ...(progress ? { progress } : {}),
       ...(transfer ? { transfer } : {}),
+      ...(await restartStatus(world.restart, journal, saved.state)),
       ...polls.status(),
       ...(lastError ? { lastError } : {}),
       refused: await journal.refusals(),

@@ -33,8 +33,10 @@ import type { DeltaWorld } from './delta/world.ts';
 import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
+import { journeyFrom } from './journey.ts';
 import type { Verdict } from './parts.ts';
 import { createReleases } from './releases.ts';
+import { configuredRestart, freeSlot, onlyFirmware } from './restart.ts';
 import { scrubSlot } from './scrub.ts';
 
 /** The outside world of the agent. */
@@ -93,13 +95,14 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     log,
   };
   let transfer: Transfer | undefined;
+  const bootId = world.bootId ?? (await readText(files, '/proc/sys/kernel/random/boot_id'));
   const agentWorld: AgentWorld = {
     product,
     architecture: config.host.architecture ?? world.architecture,
     version: world.version,
     member: await memberOf(config, files),
     booted: host.booted,
-    bootId: world.bootId ?? (await readText(files, '/proc/sys/kernel/random/boot_id')),
+    bootId,
     systemVersion: await systemVersion(files),
     tries: config.boot.tries,
     automatic: config.reboot.automatic,
@@ -110,6 +113,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     prepare: async (release, target, told, stop) => {
       const counting = createTransfer(world.clock, await loadRate(files, stateDir));
       transfer = counting;
+      await freeSlot(config, world, host, target);
       const prepared = await prepareInstall({ ...installer, transfer: counting, told }, release, target, stop);
       const keepRate = (): Promise<void> => keptRate(files, stateDir, counting);
       return { ...prepared, write: () => prepared.write().finally(keepRate) };
@@ -118,6 +122,10 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
     probe: (stop) => probe(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec)),
+    restart: world.reboot
+      ? onlyFirmware(bootId, world.clock)
+      : configuredRestart(config, world, { kernels, bootId, booted: host.booted }),
+    journey: (departure) => journeyFrom(departure, bootId, world),
     proven: async (release) => {
       if (release.counter !== undefined) await trust(httpMetadata(http, urls)).raiseCounter(product, release.counter);
     },

@@ -19,12 +19,15 @@ import {
   type FreeSlot,
   freeSlotNamed,
   type Partition,
+  partitionsOf,
   resolveSlots,
+  type Slot,
   type Slots,
   type SlotsConfig,
 } from '../partitions/slots.ts';
 import { uuidsOfRootHash } from '../partitions/uuids.ts';
 import type { BlockTarget } from '../system/block-target.ts';
+import { mappedOver } from '../system/mounts.ts';
 import type { OpenSlot } from './installer.ts';
 
 /** The doors to the disk; the tests and the demonstration have others. */
@@ -42,6 +45,10 @@ export interface Host {
   slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
   /** The free slot, alone; the running one is refused. */
   openSlot(target: SlotName): Promise<OpenSlot>;
+  /** The partitions of a slot, as they are named now. */
+  partitions(slot: SlotName): Promise<Slot>;
+  /** Something of device-mapper's lies over a partition of the slot. */
+  isMapped(slot: SlotName): Promise<boolean>;
   /** The partitions of any slot, for reading. */
   openForReading(slot: SlotName): Promise<AsyncDisposable & { root: BlockTarget; verity?: BlockTarget }>;
 }
@@ -80,11 +87,19 @@ export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<H
       const now = await slots();
       return openSlot(now.disk, freeSlotNamed(now, booted, target), doors);
     },
+    partitions: async (name) => (await slots())[name],
+    isMapped: async (name) => (await mappedOverSlot((await slots())[name])).length > 0,
     openForReading: async (name) => {
       const { root, verity } = (await slots())[name];
       return together(await doors.openForReading(root), verity && (() => doors.openForReading(verity)));
     },
   };
+}
+
+/** Names of the device-mapper devices over the partitions of a slot. */
+export async function mappedOverSlot(slot: Slot): Promise<readonly string[]> {
+  const names = await Promise.all(partitionsOf(slot).map(async ({ rdev }) => (rdev ? mappedOver(rdev) : [])));
+  return [...new Set(names.flat())];
 }
 
 async function openSlot(disk: Disk, slot: FreeSlot, doors: DiskDoors): Promise<OpenSlot> {

@@ -1,7 +1,10 @@
 /** The formats of state.json, refused.json and history.jsonl. Old ones stay readable; newer ones are refused whole. */
 
 import {
+  type Departure,
+  type Downtime,
   type HistoryEntry,
+  METHODS,
   type Outcome,
   PRODUCT_PATTERN,
   type Product,
@@ -63,6 +66,15 @@ const release: Check<Release> = object(
   'ignore',
 );
 
+const method = literal(...METHODS);
+
+const departure: Check<Departure> = object(
+  { method, reason: words, at: moment, uptimeMs: integer(0), bootId: words },
+  'ignore',
+);
+
+const downtime: Check<Downtime> = object({ ms: integer(0), clock: literal('exact', 'wall', 'at-least') }, 'ignore');
+
 const unsuccessful = object(
   {
     result: literal('rolled-back', 'failed', 'withdrawn'),
@@ -70,13 +82,14 @@ const unsuccessful = object(
     code,
     reason: words,
     refuse: literal(true, false),
+    departure: optional(departure),
   },
   'ignore',
 );
 
 const outcome = oneOf<Outcome>('result', {
   none: object({ result: literal('none') }, 'ignore'),
-  updated: object({ result: literal('updated'), release }, 'ignore'),
+  updated: object({ result: literal('updated'), release, departure: optional(departure) }, 'ignore'),
   'rolled-back': unsuccessful,
   failed: unsuccessful,
   withdrawn: unsuccessful,
@@ -87,9 +100,22 @@ const state = oneOf<State>('kind', {
   idle: object({ kind: literal('idle') }, 'ignore'),
   staging: object({ kind: literal('staging'), release, target: slot, attempt: integer(0) }, 'ignore'),
   staged: object({ kind: literal('staged'), release, target: slot }, 'ignore'),
-  armed: object({ kind: literal('armed'), release, target: slot, bootId: words }, 'ignore'),
-  trial: object({ kind: literal('trial'), release, target: slot }, 'ignore'),
-  condemned: object({ kind: literal('condemned'), release, target: slot, code, reason: words }, 'ignore'),
+  armed: object(
+    {
+      kind: literal('armed'),
+      release,
+      target: slot,
+      bootId: words,
+      departure: optional(departure),
+      tried: optional(list(method, 16)),
+    },
+    'ignore',
+  ),
+  trial: object({ kind: literal('trial'), release, target: slot, departure: optional(departure) }, 'ignore'),
+  condemned: object(
+    { kind: literal('condemned'), release, target: slot, code, reason: words, departure: optional(departure) },
+    'ignore',
+  ),
 });
 
 // Unknown fields are ignored: after a rollback an older agent reads what a newer one wrote. Another schema is not.
@@ -118,6 +144,9 @@ const historyShape: Check<HistoryEntry> = object(
     version,
     code: optional(code),
     reason: optional(words),
+    method: optional(method),
+    methodReason: optional(words),
+    downtime: optional(downtime),
   },
   'ignore',
 );

@@ -13,7 +13,7 @@ export interface Journal {
   /** Saves where `event` leads from `saved.state`. */
   advance(saved: Saved, event: Event, now: Date): Promise<Saved>;
   /** Writes an ended attempt down and remembers a refusal. Repeating it adds nothing. */
-  report(saved: Saved, outcome: Outcome): Promise<void>;
+  report(saved: Saved, outcome: Outcome, journey?: Journey): Promise<void>;
   refusals(): Promise<readonly Refusal[]>;
   refuse(refusal: Refusal): Promise<void>;
   /** Forgets the refusals of one version, or all; returns how many there were. */
@@ -21,6 +21,9 @@ export interface Journal {
   /** The latest ended attempts, newest first. */
   history(limit: number): Promise<readonly HistoryEntry[]>;
 }
+
+/** How the machine got from one system to the next. */
+export type Journey = Pick<HistoryEntry, 'method' | 'methodReason' | 'downtime'>;
 
 const HISTORY_LIMIT = 1000;
 
@@ -58,9 +61,9 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
       await put(at.state, serializeSaved(next));
       return next;
     },
-    report: async (saved, outcome) => {
+    report: async (saved, outcome, journey = {}) => {
       if (outcome.result === 'none') return;
-      const entry = historyEntry(outcome, saved.since);
+      const entry = { ...historyEntry(outcome, saved.since), ...journey };
       const known = await history();
       const isKnown = known.some(
         (one) => one.at === entry.at && one.version === entry.version && one.result === entry.result,

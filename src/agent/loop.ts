@@ -34,9 +34,9 @@ export async function step(loop: Loop): Promise<string | undefined> {
     action = decide(state, await loop.parts.observe(state));
     if (action.do === 'wait') return action.reason;
     loop.began(action);
-    const next = await perform(loop.parts, state, action);
-    if (next !== state) return undefined;
-    return action.do === 'check' ? undefined : 'the restart of the machine';
+    await perform(loop.parts, state, action);
+    const isLeaving = action.do === 'reboot' || action.do === 'fall-back';
+    return isLeaving ? 'the restart of the machine' : undefined;
   } catch (error) {
     loop.failed(action, asUpdateError(error));
     return 'the next try';

@@ -1,6 +1,6 @@
 /** The loop's brain: what to do next, and where that leads. Pure: no I/O, no clock, no randomness. */
 
-import type { Outcome, Release, SlotName, State } from '../model.ts';
+import type { Departure, Method, Outcome, Release, SlotName, State } from '../model.ts';
 
 export type Event =
   | Readonly<{ type: 'settled' }>
@@ -11,6 +11,7 @@ export type Event =
   | Readonly<{ type: 'write-failed'; code: string; reason: string; refuse: boolean }>
   | Readonly<{ type: 'withdrawn'; code: string; reason: string }>
   | Readonly<{ type: 'armed'; bootId: string }>
+  | Readonly<{ type: 'left'; departure: Departure }>
   | Readonly<{ type: 'booted-new'; release: Release; target: SlotName }>
   | Readonly<{ type: 'booted-other'; code: string; reason: string }>
   | Readonly<{ type: 'healthy' }>
@@ -18,14 +19,16 @@ export type Event =
 
 /** What is so right now, whatever the state file says. */
 export type Facts = Readonly<{
-  /** The slot the kernel runs from. */
+  /** The slot that is mounted as root. */
   booted: SlotName;
   /** What that slot holds, as far as its boot entry and our record tell. */
   running: Release;
   /** The boot loader takes the booted slot as its default without counting, and the dead man's switch does not name it. */
   confirmed: boolean;
-  /** Changes with every start of the machine. */
+  /** Changes with every start of a kernel; a soft reboot keeps it. */
   bootId: string;
+  /** systemd has agreed to a restart a moment ago. */
+  leaving: boolean;
   gate: Readonly<{ open: true } | { open: false; reason: string }>;
   checkDue: boolean;
 }>;
@@ -35,7 +38,7 @@ export type Action =
   | Readonly<{ do: 'check' }>
   | Readonly<{ do: 'stage'; release: Release; target: SlotName }>
   | Readonly<{ do: 'arm'; release: Release; target: SlotName }>
-  | Readonly<{ do: 'reboot' }>
+  | Readonly<{ do: 'reboot'; target: SlotName; tried: readonly Method[] }>
   | Readonly<{ do: 'probe'; target: SlotName }>
   | Readonly<{ do: 'fall-back'; from: SlotName }>
   | Readonly<{ do: 'note'; event: Event }>
@@ -64,14 +67,17 @@ export function decide(state: State, facts: Facts): Action {
       if (facts.gate.open) return { do: 'arm', release: state.release, target: state.target };
       return facts.checkDue ? { do: 'check' } : { do: 'wait', reason: facts.gate.reason };
     case 'armed':
-      if (facts.bootId === state.bootId) return { do: 'reboot' };
+      // Asked first, since a soft reboot changes nothing but this.
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
+      // The same kernel in the old slot: we have not left, or a soft reboot has brought us back. The boot loader was not asked yet.
+      if (facts.bootId === state.bootId)
+        return facts.leaving ? LEAVING : { do: 'reboot', target: state.target, tried: state.tried ?? [] };
       return note(bootedOther('boot-failed', 'the new system did not start; the boot loader fell back'));
     case 'trial':
       if (facts.booted === state.target) return { do: 'probe', target: state.target };
       return note(bootedOther('trial-lost', 'the new system started but did not last; the boot loader fell back'));
     case 'condemned':
-      if (facts.booted === state.target) return { do: 'fall-back', from: state.target };
+      if (facts.booted === state.target) return facts.leaving ? LEAVING : { do: 'fall-back', from: state.target };
       return note(bootedOther(state.code, state.reason));
   }
 }
@@ -97,25 +103,29 @@ export function transition(state: State, event: Event): State {
       if (state.kind === 'staging') return { kind: 'staged', release: state.release, target: state.target };
       break;
     case 'write-failed':
-      if (state.kind === 'staging') return ended('failed', state.release, event, event.refuse);
+      if (state.kind === 'staging') return ended('failed', state, event, event.refuse);
       break;
     case 'withdrawn':
-      if (state.kind === 'staging' || state.kind === 'staged') return ended('withdrawn', state.release, event, false);
+      if (state.kind === 'staging' || state.kind === 'staged') return ended('withdrawn', state, event, false);
       break;
     case 'armed':
       if (state.kind === 'staged')
         return { kind: 'armed', release: state.release, target: state.target, bootId: event.bootId };
       break;
+    case 'left':
+      if (state.kind === 'armed') return { ...state, departure: event.departure, ...triedIn(state, event.departure) };
+      break;
     case 'booted-new':
       if (state.kind !== 'trial' && state.kind !== 'condemned')
-        return { kind: 'trial', release: event.release, target: event.target };
+        return { kind: 'trial', release: event.release, target: event.target, ...departureOf(state) };
       break;
     case 'booted-other':
       if (state.kind === 'armed' || state.kind === 'trial' || state.kind === 'condemned')
-        return ended('rolled-back', state.release, event, true);
+        return ended('rolled-back', state, event, true);
       break;
     case 'healthy':
-      if (state.kind === 'trial') return { kind: 'settling', outcome: { result: 'updated', release: state.release } };
+      if (state.kind === 'trial')
+        return { kind: 'settling', outcome: { result: 'updated', release: state.release, ...departureOf(state) } };
       break;
     case 'unhealthy':
       if (state.kind === 'trial')
@@ -125,6 +135,7 @@ export function transition(state: State, event: Event): State {
           target: state.target,
           code: event.code,
           reason: event.reason,
+          ...departureOf(state),
         };
       break;
   }
@@ -156,6 +167,15 @@ const isUnaware = (state: State): boolean =>
 const releaseOnTrial = (state: State, facts: Facts): Release =>
   state.kind === 'staged' && state.target === facts.booted ? state.release : facts.running;
 
+/** A method that skips the boot loader is used up once it was tried, whatever came of it. */
+const triedIn = ({ tried = [] }: Extract<State, { kind: 'armed' }>, { method }: Departure): { tried?: Method[] } =>
+  method === 'firmware' ? {} : { tried: [...tried, method] };
+
+const departureOf = (state: State): { departure?: Departure } =>
+  'departure' in state && state.departure ? { departure: state.departure } : {};
+
+const LEAVING: Action = { do: 'wait', reason: 'the restart of the machine' };
+
 const note = (event: Event): Action => ({ do: 'note', event });
 
 const bootedNew = (release: Release, target: SlotName): Event => ({ type: 'booted-new', release, target });
@@ -164,7 +184,10 @@ const bootedOther = (code: string, reason: string): Event => ({ type: 'booted-ot
 
 const ended = (
   result: 'rolled-back' | 'failed' | 'withdrawn',
-  release: Release,
+  from: Exclude<State, { kind: 'settling' | 'idle' }>,
   why: Readonly<{ code: string; reason: string }>,
   refuse: boolean,
-): State => ({ kind: 'settling', outcome: { result, release, code: why.code, reason: why.reason, refuse } });
+): State => ({
+  kind: 'settling',
+  outcome: { result, release: from.release, code: why.code, reason: why.reason, refuse, ...departureOf(from) },
+});

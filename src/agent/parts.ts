@@ -1,7 +1,8 @@
 /** What the loop needs of the world: one narrow interface for each hand that does something. */
 
-import type { Outcome, Release, SlotName, State } from '../model.ts';
+import type { Departure, Method, Outcome, Release, SlotName, State } from '../model.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
+import type { Choice, Jump } from '../reboot/methods/choose.ts';
 import type { Event, Facts } from './machine.ts';
 
 /** What a check found: something to write, something that already lies in the free slot, or nothing with the reason. */
@@ -20,6 +21,20 @@ export interface Prepared extends AsyncDisposable {
   write(): Promise<void>;
 }
 
+/** The ways from here into an armed slot. */
+export interface Restart {
+  /** The fastest that is safe now. */
+  choose(target: SlotName, tried: readonly Method[]): Promise<Choice>;
+  /** Everything that can be done while services run; returns what remains of the choice, `firmware` when something failed. */
+  prepare(choice: Choice, target: SlotName): Promise<Choice>;
+  /** What to remember of this moment. */
+  departure(choice: Choice): Departure;
+  /** Leaves past the boot loader. Returns when systemd has agreed. */
+  jump(method: Jump): Promise<void>;
+  /** Takes back what was prepared. */
+  undo(): Promise<void>;
+}
+
 export interface Parts {
   readonly boot: BootBackend;
   readonly tries: number;
@@ -29,7 +44,9 @@ export interface Parts {
   /** Everything that can be refused before the first write: trust, fit, sizes, space, that the slot is free. Holds the slot open. */
   prepare(release: Release, target: SlotName): Promise<Prepared>;
   probe(): Promise<Verdict>;
+  /** Through firmware and boot loader. */
   reboot(): Promise<void>;
+  readonly restart: Restart;
   /** A lock on rebooting: asked for when every gate is open, kept until the new system is proven. */
   readonly lock: Readonly<{ take(): Promise<void>; giveBack(): Promise<void> }>;
   /** The dead man's switch: names a slot on trial to something that works when we do not. */

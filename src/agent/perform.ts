@@ -21,8 +21,7 @@ export async function perform(parts: Parts, state: State, action: Action): Promi
     case 'arm':
       return arm(parts, state, action);
     case 'reboot':
-      await parts.reboot();
-      return state;
+      return reboot(parts, state, action);
     case 'probe':
       return probe(parts, state, action);
     case 'fall-back':
@@ -78,6 +77,27 @@ async function arm(parts: Parts, state: State, action: Of<'arm'>): Promise<State
   return parts.save(state, { type: 'armed', bootId });
 }
 
+async function reboot(parts: Parts, state: State, { target, tried }: Of<'reboot'>): Promise<State> {
+  const { restart } = parts;
+  // While all services still run: what fails here costs nothing but the speed.
+  const choice = await restart.prepare(await restart.choose(target, tried), target);
+  // A method is used up before it is used, so that one which leads nowhere is not taken twice.
+  const left = await parts.save(state, { type: 'left', departure: restart.departure(choice) });
+  if (choice.method === 'firmware') {
+    await parts.reboot();
+    return left;
+  }
+  try {
+    // The last thing on disk before the jump: from here on a hang or a power cut ends as after a cold boot.
+    await parts.boot.countTry(target);
+    await restart.jump(choice.method);
+  } catch (error) {
+    await restart.undo();
+    throw error;
+  }
+  return left;
+}
+
 async function probe(parts: Parts, state: State, action: Of<'probe'>): Promise<State> {
   const verdict = await parts.probe();
   if (!verdict.healthy) return parts.save(state, { type: 'unhealthy', code: 'unhealthy', reason: verdict.reason });
@@ -91,6 +111,7 @@ async function fallBack(parts: Parts, state: State, action: Of<'fall-back'>): Pr
   // The old slot becomes the default before this one is taken away: some slot boots at every moment.
   await parts.boot.confirm(otherSlot(action.from));
   await parts.boot.disable(action.from);
+  // Away from what is not trusted: through firmware and boot loader, always.
   await parts.reboot();
   return state;
 }

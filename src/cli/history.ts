@@ -5,11 +5,13 @@ import { loadConfig } from '../config.ts';
 import type { HistoryReply } from '../protocol.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
 import type { Command } from './command.ts';
+import { downtimeText } from './units.ts';
 
 export const history: Command = {
   name: 'history',
   summary: 'how every attempt ended',
-  description: 'Works without a running agent, too.',
+  description:
+    'Works without a running agent, too. DOWNTIME is how long nothing ran; “about” when only the wall clock could tell, “at least” when not even that.',
   examples: ['updatectl history', 'updatectl history --limit 5 --json'],
   options: [{ flags: '--limit <n>', summary: 'at most this many, newest first', default: '20' }],
   run: async ({ files, signal, out }, input) => {
@@ -26,8 +28,15 @@ export const history: Command = {
     if (entries.length === 0) out.line('No update has been attempted yet.');
     else
       out.table([
-        ['WHEN', 'RESULT', 'VERSION', 'WHY'],
-        ...entries.map((one) => [one.at, one.result, one.version, one.reason ?? '']),
+        ['WHEN', 'RESULT', 'VERSION', 'BY', 'DOWNTIME', 'WHY'],
+        ...entries.map((one) => [
+          one.at,
+          one.result,
+          one.version,
+          one.method ?? '',
+          one.downtime ? downtimeText(one.downtime) : '',
+          one.reason ?? '',
+        ]),
       ]);
     return undefined;
   },

@@ -3,7 +3,7 @@
 import { otherSlot, type SlotName, type State } from '../model.ts';
 import type { SlotStatus, Status } from '../protocol.ts';
 import { formatProgress } from './progress.ts';
-import { bytes, duration, relative } from './units.ts';
+import { bytes, downtimeText, duration, relative } from './units.ts';
 
 /** The lines of `updatectl status`. */
 export function statusText(status: Status, now: Date, width: number): readonly string[] {
@@ -12,9 +12,11 @@ export function statusText(status: Status, now: Date, width: number): readonly s
     ...(status.progress ? [`  ${progressLine(status, width - 2)}`] : []),
     ...(status.state.kind === 'staging' ? planLines(status) : []),
     ...transferLines(status),
+    ...restartLines(status),
     '',
     ...slotLines(status),
     ...checkLines(status, now),
+    ...lastRestartLines(status, now),
     ...errorLines(status, now),
     ...status.refused.map(
       (one) => `  refused    ${one.version}: ${one.reason} (lift it with \`updatectl forget ${one.version}\`)`,
@@ -80,6 +82,18 @@ export function transferLines({ transfer }: Pick<Status, 'transfer'>): string[] 
     `  ${TIERS[tier].padEnd(10)} fetched ${bytes(fetched)}, copied ${bytes(copied)}, kept ${bytes(kept)}`,
     ...fallen.map((one) => `             ${TIERS[one.tier]} was given up [${one.code}]`),
   ];
+}
+
+/** How the machine would be restarted, and why not faster. */
+function restartLines({ restart }: Status): string[] {
+  if (!restart) return [];
+  return [`  restart    by ${restart.method}: ${restart.reason}`];
+}
+
+function lastRestartLines({ lastRestart }: Status, now: Date): string[] {
+  if (!lastRestart) return [];
+  const time = lastRestart.downtime ? `, ${downtimeText(lastRestart.downtime)} of downtime` : '';
+  return [`  restarted  ${relative(lastRestart.at, now)} by ${lastRestart.method}${time}`];
 }
 
 const TIERS = { patch: 'patch', blocks: 'blocks', full: 'full image' } as const;

@@ -1,5 +1,7 @@
 /** Bytes, durations and moments as people read them. Pure. */
 
+import type { Downtime } from '../model.ts';
+
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 
 /** `1.4 GB`: decimal units, three digits at most. */
@@ -18,6 +20,12 @@ export function duration(ms: number): string {
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h ${two(minutes % 60)} min`;
   return `${Math.floor(hours / 24)} days`;
+}
+
+/** `0.62 s`, `about 17.1 s`, `at least 14.0 s`. */
+export function downtimeText({ ms, clock }: Downtime): string {
+  const time = ms < 60_000 ? `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s` : duration(ms);
+  return { exact: time, wall: `about ${time}`, 'at-least': `at least ${time}` }[clock];
 }
 
 /** `3 min 10 s ago`, `in 5 min 00 s`; the moment itself when it is unknown. */

@@ -11,6 +11,9 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Milliseconds since the kernel was started, by the clock that systemd dates units with. */
+export const kernelUptimeMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
+
 export const realClock: Clock = {
   now: () => new Date(),
   monotonicMs: () => performance.now(),

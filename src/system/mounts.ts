@@ -53,6 +53,14 @@ export async function kernelDevice(root: string, rdev: string): Promise<KernelDe
   };
 }
 
+/** Names of the device-mapper devices that lie over a device. */
+export async function mappedOver(rdev: string, root = '/'): Promise<string[]> {
+  const holders = join(root, 'sys/dev/block', rdev, 'holders');
+  const names = await readdir(holders).catch(() => []);
+  const mapped = await Promise.all(names.sort().map((name) => readLine(join(holders, name, 'dm/name'))));
+  return mapped.filter((name) => name !== undefined);
+}
+
 /** All partitions of all disks. */
 export async function kernelPartitions(root = '/'): Promise<KernelDevice[]> {
   const names = await readdir(join(root, 'sys/dev/block')).catch(() => []);

@@ -43,9 +43,12 @@ export function sectionText(bytes: Uint8Array, name: string): string {
   return text;
 }
 
+/** The words of a kernel command line; quotes hold one together, and stay. */
+export const commandLineWords = (commandLine: string): string[] => commandLine.match(/(?:[^\s"]|"[^"]*")+/g) ?? [];
+
 /** Every value that a kernel command line gives for `key`, in order. */
 export const commandLineValues = (commandLine: string, key: string): string[] =>
-  (commandLine.match(/(?:[^\s"]|"[^"]*")+/g) ?? [])
+  commandLineWords(commandLine)
     .map((word) => word.replaceAll('"', ''))
     .filter((word) => word.startsWith(`${key}=`))
     .map((word) => word.slice(key.length + 1));

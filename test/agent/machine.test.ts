@@ -25,6 +25,7 @@ const EVENTS: Record<Event['type'], Event> = {
   'write-failed': { type: 'write-failed', ...why, refuse: false },
   withdrawn: { type: 'withdrawn', ...why },
   armed: { type: 'armed', bootId: '1' },
+  left: { type: 'left', departure: { method: 'soft', reason: '', at: '', uptimeMs: 0, bootId: '1' } },
   'booted-new': { type: 'booted-new', release, target: 'b' },
   'booted-other': { type: 'booted-other', ...why },
   healthy: { type: 'healthy' },
@@ -39,6 +40,7 @@ const ALLOWED: Record<Event['type'], Partial<Record<State['kind'], State['kind']
   'write-failed': { staging: 'settling' },
   withdrawn: { staging: 'settling', staged: 'settling' },
   armed: { staged: 'armed' },
+  left: { armed: 'armed' },
   'booted-new': { settling: 'trial', idle: 'trial', staging: 'trial', staged: 'trial', armed: 'trial' },
   'booted-other': { armed: 'settling', trial: 'settling', condemned: 'settling' },
   healthy: { trial: 'settling' },
@@ -66,6 +68,7 @@ test('every action that decide asks for leads to an event its state allows, what
               running: release,
               confirmed,
               bootId,
+              leaving: false,
               gate: open ? { open } : { open, reason: 'r' },
               checkDue,
             });

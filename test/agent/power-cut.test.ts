@@ -30,6 +30,34 @@ for (const loader of LOADERS)
         });
       }
 
+for (const method of ['soft', 'kexec'] as const)
+  for (const jump of ['lands', 'hangs', 'brings back', 'is refused'] as const)
+    for (const [name, offer] of Object.entries(IMAGES))
+      for (const losesState of [false, true])
+        test(`a release that is ${name} survives one or two power cuts when ${method} ${jump}${losesState ? ', state.json lost at each cut' : ''}`, async () => {
+          for (const loader of LOADERS)
+            for (const blessed of [false, true])
+              await everyCut({ offer, loader, losesState, blessed, method, jump }, 2);
+        });
+
+test('a soft reboot is known by the slot it led to: the kernel is still the same, and none is started', async () => {
+  const world = new World({ offer: must('good'), loader: 'priority', method: 'soft' });
+  await world.life();
+  assert.deepEqual([world.version, world.data.boots, world.data.outcomes], ['2', 1, ['updated']]);
+});
+
+test('a soft reboot that brings the old system back is no fault of the release: the boot loader is asked next', async () => {
+  const world = new World({ offer: must('good'), loader: 'priority', method: 'soft', jump: 'brings back' });
+  await world.life();
+  assert.deepEqual([world.version, world.data.boots, world.data.outcomes], ['2', 2, ['updated']]);
+});
+
+test('what fails its trial after a soft reboot falls back through the boot loader', async () => {
+  const world = new World({ offer: must('unhealthy'), loader: 'priority', method: 'soft' });
+  await world.life();
+  assert.deepEqual([world.version, world.data.boots, world.data.outcomes], ['1', 2, ['rolled-back']]);
+});
+
 test('a machine started by hand from the other slot meanwhile is never written under its own feet', async () => {
   for (const loader of LOADERS) await everyCut({ offer: must('good'), loader, menu: true }, 2, () => {});
 });
@@ -187,6 +215,47 @@ const SABOTAGES: readonly Sabotage[] = [
         return parts.save(started, { type: 'written' });
       },
     },
+  },
+  {
+    rule: 'a try that skips the boot loader is counted',
+    scene: { offer: must('unbootable'), method: 'kexec' },
+    parts: (parts) => ({ ...parts, boot: { ...parts.boot, countTry: nothing } }),
+  },
+  {
+    rule: 'a soft reboot that hangs has been counted',
+    scene: { offer: must('unbootable'), method: 'soft', jump: 'hangs' },
+    parts: (parts) => ({ ...parts, boot: { ...parts.boot, countTry: nothing } }),
+  },
+  {
+    rule: 'a try is counted before the jump, not after',
+    scene: { offer: must('unbootable'), method: 'kexec' },
+    parts: (parts) => ({
+      ...parts,
+      boot: { ...parts.boot, countTry: nothing },
+      restart: {
+        ...parts.restart,
+        jump: async (method) => {
+          await parts.restart.jump(method);
+          await parts.boot.countTry('b').catch(nothing);
+        },
+      },
+    }),
+  },
+  {
+    rule: 'a method that was tried is not tried again',
+    scene: { method: 'soft', jump: 'brings back' },
+    brain: {
+      ...realBrain,
+      transition: (state, event) => {
+        const next = transition(state, event);
+        return next.kind === 'armed' ? { ...next, tried: [] } : next;
+      },
+    },
+  },
+  {
+    rule: 'a system on trial falls back through the firmware',
+    scene: { offer: must('unhealthy'), method: 'soft' },
+    parts: (parts) => ({ ...parts, reboot: async () => parts.restart.jump('soft') }),
   },
   {
     rule: 'an armed slot is counted',

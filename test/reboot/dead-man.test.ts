@@ -17,7 +17,13 @@ const SCRIPT = join(import.meta.dirname, '..', '..', 'systemd', 'tandem-dead-man
 /** In these tests slot b holds what is on trial, and slot a the system before it. */
 const HOLDS = { a: '1', b: '2' };
 
-type Host = Readonly<{ trial?: string; booted: string; entries: Record<string, string>; esp?: string }>;
+type Host = Readonly<{
+  trial?: string;
+  booted: string;
+  entries: Record<string, string>;
+  esp?: string;
+  softFrom?: string;
+}>;
 
 /** Runs the script in a host with these boot entries (file name to version). */
 async function run(host: Host, times = 1) {
@@ -25,8 +31,14 @@ async function run(host: Host, times = 1) {
   const root = await mkdtemp(join(tmpdir(), 'tandem-dead-man-'));
   try {
     const [esp, state] = [join(root, host.esp ?? 'efi', 'EFI/Linux'), join(root, 'var/lib/tandem')];
-    for (const dir of [esp, join(root, 'proc')]) await mkdir(dir, { recursive: true });
-    await writeFile(join(root, 'proc/cmdline'), `quiet roothash=${rootHashOfVersion(host.booted)} ro\n`);
+    for (const dir of [esp, join(root, 'proc/self')]) await mkdir(dir, { recursive: true });
+    const started = host.softFrom ?? host.booted;
+    await writeFile(join(root, 'proc/cmdline'), `quiet roothash=${rootHashOfVersion(started)} ro\n`);
+    const device = host.softFrom === undefined ? 'root' : `tandem-${rootHashOfVersion(host.booted)}`;
+    await writeFile(
+      join(root, 'proc/self/mountinfo'),
+      `40 1 254:5 / / ro,relatime shared:1 - erofs /dev/mapper/${device} ro,user_xattr\n41 40 254:6 / /var rw - ext4 /dev/mapper/tandem-0 rw\n`,
+    );
     for (const [file, version] of Object.entries(host.entries)) await writeFile(join(esp, file), uki(version));
     const marker = deadMan(realFiles, state, async () => rootHashOfVersion(host.trial ?? ''));
     if (host.trial) await marker.set('b');
@@ -82,6 +94,14 @@ test('the script does nothing in the system that was fallen back to', async () =
   const found = await run({ trial: '2', booted: '1', entries });
   assert.deepEqual([found.status, found.calls, found.entries], [0, [], Object.keys(entries)]);
   assert.equal(found.marker?.expired, false);
+});
+
+test('after a soft reboot the script goes by the device that is mounted, not by the old command line', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
+  const trial = await run({ trial: '2', booted: '2', softFrom: '1', entries });
+  assert.deepEqual([trial.status, trial.calls], [0, ['--no-wall --force reboot']], trial.said);
+  const back = await run({ trial: '2', booted: '1', softFrom: '2', entries });
+  assert.deepEqual([back.status, back.calls], [0, []], back.said);
 });
 
 test('the script does not restart when that could not change what is started', async () => {

@@ -9,6 +9,7 @@ import { findHost } from '../../src/agent/host.ts';
 import { prepareInstall } from '../../src/agent/installer.ts';
 import { openJournal } from '../../src/agent/journal.ts';
 import { step } from '../../src/agent/loop.ts';
+import { onlyFirmware } from '../../src/agent/restart.ts';
 import { scrubSlot } from '../../src/agent/scrub.ts';
 import { type Manifest, manifestDigest, serializeManifest } from '../../src/bundle/manifest.ts';
 import { BLOCK, createTreeBuilder, saltFor, superblock, treeLayout, treeUuid } from '../../src/bundle/verity.ts';
@@ -255,6 +256,7 @@ async function agentUntilRest(
       reboot: async () => {
         throw new Rebooted();
       },
+      restart: onlyFirmware(bootId, stillClock),
       proven: async () => {},
       limits: { jitterMs: 0, backoffMs: 1, backoffLimitMs: 1 },
       scheduled: () => new Date(NOW.getTime() + 1e9),

@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { decide, type Event, type Facts, INITIAL, transition } from '../../src/agent/machine.ts';
-import type { Found, Parts } from '../../src/agent/parts.ts';
+import type { Found, Parts, Restart } from '../../src/agent/parts.ts';
 import { perform } from '../../src/agent/perform.ts';
+import { UpdateError } from '../../src/errors.ts';
 import {
+  type Method,
   type Outcome,
   otherSlot,
   type Product,
@@ -34,6 +36,10 @@ export type Scene = Readonly<{
   gateClosed?: boolean;
   /** Writing this release takes the machine down each time. */
   poison?: boolean;
+  /** How the machine is restarted. */
+  method?: Method;
+  /** What becomes of a jump past the boot loader. */
+  jump?: 'lands' | 'hangs' | 'brings back' | 'is refused';
 }>;
 
 export type Brain = Readonly<{ decide: typeof decide; transition: typeof transition; perform: typeof perform }>;
@@ -57,9 +63,11 @@ export type WorldData = {
   booted: SlotName;
   marker: SlotName | undefined;
   lockHeld: boolean;
-  /** Starts of a slot that were not followed by its confirmation. */
+  /** Tries that were counted, by the boot loader or before a jump. */
   burnt: number;
   boots: number;
+  /** Starts of the armed slot since it was armed. */
+  starts: number;
   saved: State;
   /** The last attempt failed: nothing is done until the next poll. */
   gaveUp: boolean;
@@ -77,6 +85,7 @@ export const newWorldData = (): WorldData => ({
   lockHeld: false,
   burnt: 0,
   boots: 1,
+  starts: 0,
   saved: INITIAL,
   gaveUp: false,
   polls: 0,
@@ -114,8 +123,9 @@ export class World {
         if (!this.data.slots[this.data.booted].image.agent) this.deadMansTimer();
         else if (await this.rests(brain, parts)) return;
       } catch (error) {
-        if (!(error instanceof PowerCut)) throw error;
-        this.cut();
+        if (error instanceof PowerCut) this.cut();
+        // The loop asks again later.
+        else if (!(error instanceof UpdateError)) throw error;
       }
     }
     assert.fail(`never came to rest: ${JSON.stringify(this.data.saved)} ${this.data.outcomes}`);
@@ -151,16 +161,53 @@ export class World {
       this.data.boots++;
       const name = this.choose();
       const slot = this.data.slots[name];
-      if (slot.tries !== undefined) slot.tries--;
-      if (slot.whole && slot.image.boots) {
-        this.data.booted = name;
-        if (slot.tries !== undefined) this.data.burnt++;
-        if (this.scene.blessed) slot.tries = undefined;
-        return;
+      if (slot.tries !== undefined) {
+        slot.tries--;
+        this.data.burnt++;
       }
+      if (this.runs(name)) return;
       assert.notEqual(slot.tries, undefined, 'BRICK: a slot that cannot start is not counted');
     }
     assert.fail('BRICK: boot loop');
+  }
+
+  /** The kernel and what it starts; false when that ends in a restart. */
+  private runs(name: SlotName): boolean {
+    const slot = this.data.slots[name];
+    if (slot.tries !== undefined)
+      assert.ok(++this.data.starts <= TRIES, 'UNCOUNTED: a slot on trial was started more often than it has tries');
+    if (!slot.whole || !slot.image.boots) return false;
+    this.data.booted = name;
+    if (this.scene.blessed) slot.tries = undefined;
+    return true;
+  }
+
+  /** A start of the armed slot past the boot loader. */
+  private jump(method: Method, target: SlotName): void {
+    this.point();
+    const { jump = 'lands' } = this.scene;
+    if (jump === 'is refused') throw new UpdateError('reboot-failed');
+    if (jump === 'brings back' && method === 'soft') return;
+    if (method === 'kexec') this.data.boots++;
+    // A jump that leads nowhere ends at the power switch, or at the watchdog.
+    if (jump === 'hangs') this.data.starts++;
+    if (jump === 'hangs' || !this.runs(target)) this.start();
+  }
+
+  private restart(): Restart {
+    const { method = 'firmware' } = this.scene;
+    let target: SlotName = 'b';
+    return {
+      choose: async (_target, tried) => ({ method: tried.length > 0 ? 'firmware' : method, reason: '', ruledOut: [] }),
+      prepare: async (choice, to) => {
+        this.point();
+        target = to;
+        return choice;
+      },
+      departure: ({ method: by, reason }) => ({ method: by, reason, at: '', uptimeMs: 0, bootId: '' }),
+      jump: async (by) => this.jump(by, target),
+      undo: async () => this.point(),
+    };
   }
 
   private choose(): SlotName {
@@ -203,6 +250,7 @@ export class World {
         this.point();
         this.start();
       },
+      restart: this.restart(),
       lock: { take: async () => this.setLock(true), giveBack: async () => this.setLock(false) },
       deadMan: { set: async (target) => this.setMarker(target), clear: async () => this.setMarker(undefined) },
       report: async (outcome) => this.report(outcome),
@@ -216,6 +264,7 @@ export class World {
       running: this.release(this.data.slots[this.data.booted].image),
       confirmed: this.isConfirmed(),
       bootId: String(this.data.boots),
+      leaving: false,
       gate: this.scene.gateClosed ? { open: false, reason: 'closed' } : { open: true },
       checkDue: !this.data.gaveUp,
     };
@@ -284,6 +333,7 @@ export class World {
       disable: (name) => change(name, { bootable: false, tries: 0 }),
       arm: async (name, tries) => {
         await change(name, { bootable: true, tries });
+        this.data.starts = 0;
         this.point();
         this.data.first = name;
       },
@@ -295,6 +345,7 @@ export class World {
       countTry: async (name) => {
         const { bootable, tries = 0 } = this.data.slots[name];
         await change(name, { bootable, tries: tries - 1 });
+        this.data.burnt++;
       },
     };
   }

@@ -44,9 +44,9 @@ test('systemd finds no fault in any unit', async () => {
       await chmod(join(root, program), 0o755);
     }
     const names = (await readdir(UNITS)).filter((name) => /\.(service|timer)$/.test(name));
-    assert.equal(names.length, 4);
+    assert.equal(names.length, 5);
     for (const name of names) await cp(join(UNITS, name), join(root, SYSTEM_UNITS, name));
-    const paths = names.map((name) => join(SYSTEM_UNITS, name));
+    const paths = names.map((name) => join(SYSTEM_UNITS, name.replace('@.', '@soft-b.')));
     const said = tool('systemd-analyze', ['verify', '--man=no', `--root=${root}`, ...paths]);
     assert.deepEqual(
       said.split('\n').filter((line) => line.includes('tandem')),
@@ -97,6 +97,16 @@ test('the group and the folders are made by the tools that read our files', asyn
       'tandem',
     ]);
   });
+});
+
+test('what the jump unit mounts is seen by systemd: no setting gives it a mount namespace', async () => {
+  const settings = (await unit('tandem-jump@.service')).split('\n').filter((line) => !line.startsWith('#'));
+  const apart =
+    /^(Protect|Private|ReadOnly|ReadWrite|Inaccessible|Exec|NoExec|Bind|Temporary|Root|Mount|Dynamic|RuntimeDir|StateDir|ProcSubset)\w*=/;
+  assert.deepEqual(
+    settings.filter((line) => apart.test(line) && !line.startsWith('ExecStart=')),
+    [],
+  );
 });
 
 test('every unit that is to be enabled is in the preset', async () => {

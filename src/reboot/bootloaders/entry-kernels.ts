@@ -27,10 +27,11 @@ export const entryKernels = (
   rootHash: (slot) => rootHashOf(esp, slot),
 });
 
-/** The UKI that the slot starts from. */
+/** The UKI that the slot starts from, or will once it is armed. */
 async function openEntry(esp: Esp, slot: SlotName): Promise<FileReader | undefined> {
-  const own = (await readEsp(esp)).entries.filter((one) => one.slot === slot);
-  const entry = own.find((one) => one.counter === undefined) ?? own[0];
+  const { entries, waiting } = await readEsp(esp);
+  const own = entries.filter((one) => one.slot === slot);
+  const entry = own.find((one) => one.counter === undefined) ?? own[0] ?? waiting.find((one) => one.slot === slot);
   return entry && fileReader(esp, join(entriesDir(esp), entry.file), entry.size);
 }
 

@@ -1,0 +1,31 @@
+/** How the machine got from one system to the next, as its history keeps it. */
+
+import type { Departure } from '../model.ts';
+import { startedAt } from '../reboot/arrival.ts';
+import { arrivedBy, downtime } from '../reboot/downtime.ts';
+import { kexecsOf } from '../reboot/methods/host-facts.ts';
+import { type Clock, kernelUptimeMs } from '../system/clock.ts';
+import type { Exec } from '../system/exec.ts';
+import type { Files } from '../system/files.ts';
+import type { Journey } from './journal.ts';
+
+type World = Readonly<{ exec: Exec; files: Pick<Files, 'read'>; clock: Pick<Clock, 'now'> }>;
+
+/** Asked in the system that has arrived. Without a downtime while that is still starting. */
+export async function journeyFrom(
+  departure: Departure,
+  bootId: string,
+  { exec, files, clock }: World,
+  uptimeMs: () => number = kernelUptimeMs,
+): Promise<Journey> {
+  const commandLine = new TextDecoder().decode((await files.read('/proc/cmdline')) ?? new Uint8Array());
+  const byKexec = kexecsOf(commandLine) > 0;
+  const startedMs = await startedAt(exec).catch(() => undefined);
+  const arrival = { bootId, byKexec, now: clock.now(), uptimeMs: uptimeMs() };
+  const known = startedMs === undefined ? undefined : downtime(departure, { ...arrival, startedMs });
+  return {
+    method: arrivedBy(departure, arrival),
+    methodReason: departure.reason,
+    ...(known ? { downtime: known } : {}),
+  };
+}

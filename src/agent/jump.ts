@@ -1,0 +1,83 @@
+/** What tandem-jump@.service does for the agent, which may not: makes a slot ready to be started past the boot loader, or lets go of it. */
+
+import { join } from 'node:path';
+import { type Config, requireSetting } from '../config.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { Product, SlotName } from '../model.ts';
+import type { Slot } from '../partitions/slots.ts';
+import type { Kernels } from '../reboot/bootloaders/kernels.ts';
+import { kexecsOf } from '../reboot/methods/host-facts.ts';
+import { loadKernel, unloadKernel } from '../reboot/methods/kexec.ts';
+import { dropNextRoot, mountNextRoot } from '../reboot/methods/soft.ts';
+import type { SlotDevices } from '../reboot/methods/verity-device.ts';
+import { armWatchdog } from '../reboot/methods/watchdog.ts';
+import type { Exec } from '../system/exec.ts';
+import { statOf } from '../system/files.ts';
+import { openBootLoader } from './boot-loader.ts';
+import { findHost, mappedOverSlot, realDoors, slotLabels } from './host.ts';
+import { failurePath } from './restart.ts';
+
+type World = Parameters<typeof openBootLoader>[1] & Readonly<{ exec: Exec }>;
+
+/** `soft-b`, `kexec-b` or `free-b`; why it failed is left where the agent finds it. */
+export async function runJump(config: Config, world: World, what: string): Promise<void> {
+  try {
+    await prepareJump(config, world, what);
+  } catch (error) {
+    const { message } = asUpdateError(error);
+    await world.files.write(failurePath(config.agent.runtimeDir), [new TextEncoder().encode(message)]);
+    throw error;
+  }
+}
+
+async function prepareJump(config: Config, world: World, what: string): Promise<void> {
+  const [, verb, name] = /^(soft|kexec|free)-([ab])$/.exec(what) ?? [];
+  if (verb === undefined)
+    throw new UpdateError('usage', `“${what}” is not soft, kexec or free with a slot, as in soft-b.`);
+  const target = name as SlotName;
+  const { files, exec, log } = world;
+  const product = requireSetting(config, 'host.product') as Product;
+  const disk = config.slots.disk === 'auto' ? undefined : config.slots.disk;
+  const host = await findHost(
+    slotLabels(config),
+    realDoors(disk, (sentence) => log.warn(sentence)),
+  );
+  if (host.booted === target) throw new UpdateError('slot-booted', `Slot ${target} is the running one already.`);
+  const { kernels } = openBootLoader(config, world, { product, slotOfRootHash: host.slotOfRootHash });
+  const slot = await host.partitions(target);
+  const soft = { exec, files, isDir, holders: () => mappedOverSlot(slot) };
+  const kexec = { exec, files, dir: join(config.agent.runtimeDir, 'kexec') };
+  if (verb === 'free') {
+    await dropNextRoot(soft, devicesOf(slot));
+    await unloadKernel(kexec);
+    return;
+  }
+  if (verb === 'soft') await mountNextRoot(soft, devicesOf(slot), await rootHashOf(kernels, target));
+  else await loadKernel(kexec, await ukiOf(kernels, target), 1 + (await kexecsSoFar(world)));
+  log.info({ verb, target, watchdog: await armWatchdog(world, verb === 'soft' ? 'soft' : 'kexec') }, 'ready to jump');
+}
+
+const devicesOf = ({ root, verity }: Slot): SlotDevices => ({
+  root: root.path,
+  ...(verity ? { verity: verity.path } : {}),
+});
+
+const isDir = async (path: string): Promise<boolean> => (await statOf(path))?.isDirectory() === true;
+
+const kexecsSoFar = async ({ files }: World): Promise<number> =>
+  kexecsOf(new TextDecoder().decode((await files.read('/proc/cmdline')) ?? new Uint8Array()));
+
+async function rootHashOf(kernels: Kernels, slot: SlotName) {
+  const rootHash = await kernels.rootHash(slot);
+  if (rootHash === undefined) throw noKernel(slot);
+  return rootHash;
+}
+
+async function ukiOf(kernels: Kernels, slot: SlotName) {
+  const uki = await kernels.open(slot);
+  if (uki === undefined) throw noKernel(slot);
+  return uki;
+}
+
+const noKernel = (slot: SlotName): UpdateError =>
+  new UpdateError('boot-entry-missing', `Slot ${slot} has no boot image to start.`);

@@ -1,0 +1,43 @@
+/** What is known of the way out: how the machine would be restarted now, and whether it is about to be. */
+
+import type { State } from '../model.ts';
+import type { Status } from '../protocol.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Journal } from './journal.ts';
+import type { Restart } from './parts.ts';
+
+export interface Leaving {
+  /** Waits for systemd to agree, and remembers when it has. */
+  agreed(restart: Promise<void>): Promise<void>;
+  /** systemd has agreed, and it is not so long ago that something must be wrong. */
+  isAgreed(): boolean;
+}
+
+export function createLeaving(clock: Pick<Clock, 'monotonicMs'>): Leaving {
+  let at: number | undefined;
+  return {
+    agreed: async (restart) => {
+      await restart;
+      at = clock.monotonicMs();
+    },
+    isAgreed: () => at !== undefined && clock.monotonicMs() - at < LEAVING_MS,
+  };
+}
+
+/** The way that would be taken now, while there is one to take, and how the last one went. */
+export async function restartStatus(
+  restart: Restart,
+  journal: Pick<Journal, 'history'>,
+  state: State,
+): Promise<Pick<Status, 'restart' | 'lastRestart'>> {
+  const isAhead = state.kind === 'staged' || state.kind === 'armed';
+  const tried = state.kind === 'armed' ? (state.tried ?? []) : [];
+  const ahead = isAhead ? await restart.choose(state.target, tried) : undefined;
+  const [last] = await journal.history(1);
+  return {
+    ...(ahead ? { restart: ahead } : {}),
+    ...(last?.method ? { lastRestart: { ...last, method: last.method } } : {}),
+  };
+}
+
+const LEAVING_MS = 5 * 60_000;

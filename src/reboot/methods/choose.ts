@@ -1,0 +1,87 @@
+/** Which way the machine is restarted into the armed slot: the fastest that is safe, and why no faster one. Pure. */
+
+import type { Method } from '../../model.ts';
+import type { Kernel } from './kernel.ts';
+
+/** The methods that skip the boot loader, the fastest first. */
+export const JUMPS = ['soft', 'kexec'] as const;
+export type Jump = (typeof JUMPS)[number];
+
+/** `ruledOut` names each faster method that was not wanted or not safe. */
+export type Choice = Readonly<{
+  method: Method;
+  reason: string;
+  ruledOut: readonly Readonly<{ method: Jump; reason: string }>[];
+}>;
+
+/** Something that should be known, or why it is not. */
+export type Known<T> = T | Readonly<{ unknown: string }>;
+
+export type MethodFacts = Readonly<{
+  /** What the configuration says. */
+  wanted: Method | 'auto';
+  /** What this attempt has used up. */
+  tried: readonly Method[];
+  /** What failed since the agent was started, and how. */
+  failed: Readonly<Partial<Record<Jump, string>>>;
+  /** The file that asks for the firmware, if one does. */
+  firmwareFlag?: string;
+  /** Kernels that were started by kexec since the last start by the firmware. */
+  kexecs: number;
+  mostKexecs: number;
+  /** What this host has against a method. */
+  barred: Readonly<Partial<Record<Jump, string>>>;
+  running: Known<Kernel>;
+  target: Known<Kernel>;
+}>;
+
+/** In doubt `firmware`, which is never ruled out. */
+export function chooseMethod(facts: MethodFacts): Choice {
+  const { wanted } = facts;
+  if (wanted === 'firmware') return { method: 'firmware', reason: 'it is what is configured', ruledOut: [] };
+  const ruledOut = JUMPS.filter((jump) => wanted === 'auto' || wanted === jump).flatMap((method) => {
+    const reason = against(method, facts);
+    return reason === undefined ? [] : [{ method, reason }];
+  });
+  const method = JUMPS.find(
+    (jump) => (wanted === 'auto' || wanted === jump) && !ruledOut.some((one) => one.method === jump),
+  );
+  if (method === undefined) return { method: 'firmware', reason: reasonOf(ruledOut), ruledOut };
+  return { method, reason: wanted === method ? 'it is what is configured' : FASTEST[method], ruledOut };
+}
+
+/** The firmware instead of a method that has just failed. */
+export const insteadOf = (choice: Choice & Readonly<{ method: Jump }>, why: string): Choice => {
+  const ruledOut = [...choice.ruledOut, { method: choice.method, reason: why }];
+  return { method: 'firmware', reason: reasonOf(ruledOut), ruledOut };
+};
+
+const FASTEST = {
+  soft: 'kernel, initrd and command line stay the same',
+  kexec: 'the kernel can be started without the firmware',
+} as const;
+
+const reasonOf = (ruledOut: Choice['ruledOut']): string =>
+  ruledOut.map(({ method, reason }) => `no ${method}: ${reason}`).join('; ');
+
+function against(jump: Jump, facts: MethodFacts): string | undefined {
+  const { tried, firmwareFlag, running, target } = facts;
+  if (tried.length > 0) return `${tried.at(-1)} was tried already and did not lead there`;
+  if (firmwareFlag !== undefined) return `${firmwareFlag} asks for a restart through the firmware`;
+  if (facts.failed[jump] !== undefined) return facts.failed[jump];
+  if (facts.barred[jump] !== undefined) return facts.barred[jump];
+  if ('unknown' in running) return running.unknown;
+  if ('unknown' in target) return target.unknown;
+  return jump === 'soft' ? difference(running, target) : againstKexec(facts, target);
+}
+
+function difference(running: Kernel, target: Kernel): string | undefined {
+  if (running.linux !== target.linux) return 'the kernel is another';
+  if (running.initrd !== target.initrd) return 'the initrd is another';
+  return running.commandLine === target.commandLine ? undefined : 'the command line is another';
+}
+
+function againstKexec({ kexecs, mostKexecs }: MethodFacts, { beyondKexec }: Kernel): string | undefined {
+  if (kexecs >= mostKexecs) return `${kexecs} in a row; at most ${mostKexecs} are allowed`;
+  return beyondKexec && `the boot image has a section ${beyondKexec}, which only the boot loader can use`;
+}

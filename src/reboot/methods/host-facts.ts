@@ -1,0 +1,123 @@
+/** What this host says about restarting it: which kernel really runs, what kernel and service manager allow, what was asked for. */
+
+import { join } from 'node:path';
+import type { Sha256 } from '../../model.ts';
+import { type Exec, run } from '../../system/exec.ts';
+import type { Files } from '../../system/files.ts';
+import { commandLineValues } from '../../system/pe.ts';
+import type { Jump, Known } from './choose.ts';
+import { KEXECS, type Kernel, withoutRootHash } from './kernel.ts';
+import { rootHashOfDevice } from './verity-device.ts';
+
+export type HostFacts = Readonly<{
+  /** Of the kernel that runs. */
+  commandLine: string;
+  release: string;
+  /** The root hash that `/` was opened with after a soft reboot of ours. */
+  softRootHash?: Sha256;
+  kexecs: number;
+  barred: Readonly<Partial<Record<Jump, string>>>;
+  /** The first of the files that ask for the firmware. */
+  firmwareFlag?: string;
+}>;
+
+type World = Readonly<{ files: Pick<Files, 'read' | 'list'>; exec: Exec }>;
+
+/** `flags` are the files whose presence asks for the firmware, `esp` is where the EFI system partition is mounted. */
+export async function readHostFacts(world: World, flags: readonly string[], esp: string): Promise<HostFacts> {
+  const commandLine = (await readText(world, '/proc/cmdline')) ?? '';
+  const softRootHash = rootHashOfDevice(rootSource((await readText(world, '/proc/self/mountinfo')) ?? ''));
+  const kexec = await againstKexec(world, esp);
+  const soft = await againstSoft(world);
+  const firmwareFlag = await firstPresent(world, flags);
+  return {
+    commandLine,
+    release: (await readText(world, '/proc/sys/kernel/osrelease')) ?? '',
+    ...(softRootHash === undefined ? {} : { softRootHash }),
+    kexecs: kexecsOf(commandLine),
+    barred: { ...(kexec === undefined ? {} : { kexec }), ...(soft === undefined ? {} : { soft }) },
+    ...(firmwareFlag === undefined ? {} : { firmwareFlag }),
+  };
+}
+
+/** How many starts by kexec led to the kernel with this command line. */
+export function kexecsOf(commandLine: string): number {
+  const count = Number(commandLineValues(commandLine, KEXECS).at(-1) ?? 0);
+  return Number.isSafeInteger(count) && count >= 0 ? count : Number.MAX_SAFE_INTEGER;
+}
+
+/** The kernel that runs, if it is that of the running slot's boot image beyond doubt. Pure. */
+export function runningKernel(booted: Kernel, host: HostFacts): Known<Kernel> {
+  const [rootHash, ...more] = commandLineValues(host.commandLine, 'roothash');
+  const isStarted = more.length === 0 && rootHash === booted.rootHash;
+  // A soft reboot of ours keeps the kernel, and was only made because both boot images start the same one.
+  if (!isStarted && host.softRootHash !== booted.rootHash)
+    return { unknown: 'the running kernel was not started from the boot image of this slot' };
+  if (withoutRootHash(host.commandLine) !== booted.commandLine)
+    return { unknown: 'the running kernel has another command line than its boot image' };
+  if (booted.release !== undefined && booted.release !== host.release)
+    return { unknown: `the running kernel is ${host.release}, that of its boot image ${booted.release}` };
+  return booted;
+}
+
+/** What is mounted at `/`, as mountinfo names it; the topmost. */
+export function rootSource(mountinfo: string): string {
+  const lines = mountinfo.split('\n').map((line) => line.split(' '));
+  const fields = lines.findLast((line) => line[4] === '/') ?? [];
+  return fields[fields.indexOf('-', 6) + 2] ?? '';
+}
+
+const SECURE_BOOT = '/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c';
+/** The first systemd that can soft-reboot. */
+const SOFT_REBOOT = 254;
+
+async function againstKexec(world: World, esp: string): Promise<string | undefined> {
+  if ((await readText(world, '/sys/kernel/kexec_loaded')) === undefined) return 'this kernel cannot start another';
+  if ((await readText(world, '/proc/sys/kernel/kexec_load_disabled')) === '1')
+    return 'kernel.kexec_load_disabled is set';
+  const lockdown = await readText(world, '/sys/kernel/security/lockdown');
+  if (lockdown !== undefined && !lockdown.includes('[none]')) return `the kernel is locked down: ${lockdown}`;
+  if (lockdown === undefined && (await isSecureBoot(world)) !== false) return 'Secure Boot is on, or cannot be asked';
+  return againstExtras(world, esp);
+}
+
+/** systemd's boot stub hands more to the initrd than the boot image holds, when it lies there. */
+async function againstExtras({ files }: World, esp: string): Promise<string | undefined> {
+  const why = (path: string): string => `${path} holds what only the boot loader hands on`;
+  for (const dir of [join(esp, 'loader/credentials'), join(esp, 'loader/addons')])
+    if ((await files.list(dir)).length > 0) return why(dir);
+  const own = (await files.list(join(esp, 'EFI/Linux'))).find((name) => name.endsWith('.extra.d'));
+  return own && why(join(esp, 'EFI/Linux', own));
+}
+
+async function againstSoft({ exec }: World): Promise<string | undefined> {
+  const options = { timeoutMs: 20_000, package: 'systemd' };
+  const said = (await run(exec, 'systemctl', ['show', '--property=Version', '--value'], options)).trim();
+  const version = Number.parseInt(said, 10);
+  return version >= SOFT_REBOOT ? undefined : `systemd ${said || '(unknown)'} is older than ${SOFT_REBOOT}`;
+}
+
+/** The byte after four of attributes; undefined where there is firmware that does not tell. */
+async function isSecureBoot({ files }: World): Promise<boolean | undefined> {
+  const value = await files.read(SECURE_BOOT).catch(() => undefined);
+  if (value) return value[4] !== 0;
+  return (await files.list('/sys/firmware/efi').catch(() => ['?'])).length === 0 ? false : undefined;
+}
+
+async function firstPresent({ files }: World, paths: readonly string[]): Promise<string | undefined> {
+  for (const path of paths) {
+    // A folder, or a file that may not be read, is there as well.
+    const isThere = await files.read(path).then(
+      (bytes) => bytes !== undefined,
+      () => true,
+    );
+    if (isThere) return path;
+  }
+  return undefined;
+}
+
+const readText = ({ files }: World, path: string): Promise<string | undefined> =>
+  files.read(path).then(
+    (bytes) => bytes && new TextDecoder().decode(bytes.subarray(0, 64 * 1024)).trim(),
+    () => undefined,
+  );

@@ -1,0 +1,54 @@
+/** The reboot method `kexec`: the running kernel starts the next one, without firmware and boot loader. */
+
+import { join } from 'node:path';
+import { type Exec, run } from '../../system/exec.ts';
+import type { Files } from '../../system/files.ts';
+import type { FileReader } from '../bootloaders/uki-file.ts';
+import { askToLeave } from './firmware.ts';
+import { KEXECS, kernelParts, sectionBytes } from './kernel.ts';
+
+type World = Readonly<{
+  exec: Exec;
+  files: Pick<Files, 'read' | 'write' | 'remove' | 'makeDir'>;
+  /** A private folder in memory. */
+  dir: string;
+}>;
+
+/** Loads what a boot image starts. `kexecs`: how many starts in a row this one will make. After a failure nothing is loaded. */
+export async function loadKernel(world: World, uki: FileReader, kexecs: number): Promise<void> {
+  const { exec, files, dir } = world;
+  const parts = await kernelParts(uki);
+  const [linux, initrd] = [join(dir, 'linux'), join(dir, 'initrd')];
+  await files.makeDir(dir);
+  try {
+    await files.write(linux, sectionBytes(uki, parts.linux));
+    await files.write(initrd, sectionBytes(uki, parts.initrd));
+    await run(
+      exec,
+      'kexec',
+      [
+        ...['--kexec-file-syscall', '--load', linux],
+        ...(parts.initrd.length > 0 ? [`--initrd=${initrd}`] : []),
+        `--command-line=${parts.commandLine} ${KEXECS}=${kexecs}`,
+      ],
+      TOOL,
+    );
+  } catch (error) {
+    await unloadKernel(world).catch(() => {});
+    throw error;
+  } finally {
+    for (const path of [linux, initrd]) await files.remove(path);
+  }
+}
+
+/** Takes back what was loaded, if anything was. */
+export async function unloadKernel({ exec, files }: Pick<World, 'exec' | 'files'>): Promise<void> {
+  const loaded = await files.read('/sys/kernel/kexec_loaded');
+  if (loaded && new TextDecoder().decode(loaded).trim() !== '0')
+    await run(exec, 'kexec', ['--kexec-file-syscall', '--unload'], TOOL);
+}
+
+/** Asks the system to stop everything and start the loaded kernel. Returns when it has agreed. */
+export const rebootByKexec = (exec: Exec): Promise<void> => askToLeave(exec, 'kexec');
+
+const TOOL = { timeoutMs: 120_000, package: 'kexec-tools' };

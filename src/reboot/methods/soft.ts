@@ -1,0 +1,93 @@
+/** The reboot method `soft`: the running kernel stays, and everything above it starts anew from the other slot. */
+
+import { join } from 'node:path';
+import { UpdateError } from '../../errors.ts';
+import type { Sha256 } from '../../model.ts';
+import { type Exec, run } from '../../system/exec.ts';
+import type { Files } from '../../system/files.ts';
+import { carriedMounts } from './carried-mounts.ts';
+import { askToLeave } from './firmware.ts';
+import { closeDevices, openVerity, type SlotDevices } from './verity-device.ts';
+
+type World = Readonly<{
+  exec: Exec;
+  files: Pick<Files, 'read' | 'list'>;
+  /** Whether that is a folder. */
+  isDir(path: string): Promise<boolean>;
+  /** Names of the devices that device-mapper has over these partitions. */
+  holders(devices: SlotDevices): Promise<readonly string[]>;
+}>;
+
+/** Where systemd looks for the next root. */
+export const NEXT_ROOT = '/run/nextroot';
+
+/** Mounts the slot where a soft reboot finds it, with the disks it needs below. After a failure nothing of it is left. */
+export async function mountNextRoot(world: World, devices: SlotDevices, rootHash: Sha256): Promise<void> {
+  const { exec } = world;
+  await dropNextRoot(world, devices);
+  try {
+    const device = await openVerity(exec, devices, rootHash);
+    await run(exec, 'mkdir', ['-p', NEXT_ROOT], TOOL);
+    await run(exec, 'mount', ['-o', 'ro', device, NEXT_ROOT], TOOL);
+    await mustSoftReboot(world);
+    for (const point of await mountsToCarry(world))
+      await run(exec, 'mount', ['--bind', point, join(NEXT_ROOT, point)], TOOL);
+  } catch (error) {
+    await dropNextRoot(world, devices).catch(() => {});
+    throw error;
+  }
+}
+
+/** Takes it all back, and lets go of the slot: an earlier soft reboot may have left the device of its old root open. */
+export async function dropNextRoot(world: World, devices: SlotDevices): Promise<void> {
+  const { exec, files } = world;
+  if (isMounted(await readText(files, '/proc/self/mountinfo'))) await run(exec, 'umount', ['-R', NEXT_ROOT], TOOL);
+  // Even an empty folder would be taken for a root by some.
+  if (await world.isDir(NEXT_ROOT)) await run(exec, 'rmdir', [NEXT_ROOT], TOOL);
+  await closeDevices(exec, await world.holders(devices));
+}
+
+/** Asks the system to stop everything above the kernel and start the next root. Returns when it has agreed. */
+export async function rebootBySoft(exec: Exec): Promise<void> {
+  // Its start limit survives soft reboots; at the limit the system would stop and then stay as it is. It may not be loaded at all.
+  await exec('systemctl', ['reset-failed', 'systemd-soft-reboot.service'], TOOL);
+  await askToLeave(exec, 'soft-reboot');
+}
+
+const TOOL = { timeoutMs: 60_000, package: 'mount' };
+const SOFT_REBOOT = 254;
+
+/** The next service manager reads what this one hands over, so it must know soft reboots itself. */
+async function mustSoftReboot({ files }: World): Promise<void> {
+  const lib = join(NEXT_ROOT, 'usr/lib');
+  const dirs = (await files.list(lib)).filter((name) => name === 'systemd' || name.endsWith('-linux-gnu'));
+  const names = await Promise.all(
+    dirs.map((name) => files.list(join(lib, name === 'systemd' ? name : `${name}/systemd`))),
+  );
+  const [, version] =
+    names
+      .flat()
+      .join('\n')
+      .match(/^libsystemd-shared-(\d+)/m) ?? [];
+  if (version !== undefined && Number(version) >= SOFT_REBOOT) return;
+  const found = version === undefined ? 'no systemd was found in it' : `it has systemd ${version}`;
+  throw new UpdateError('method-unsafe', `The next system cannot be started by a soft reboot: ${found}.`);
+}
+
+async function mountsToCarry({ files, isDir }: World): Promise<string[]> {
+  const facts = {
+    mountinfo: await readText(files, '/proc/self/mountinfo'),
+    runningFstab: await readText(files, '/etc/fstab'),
+    nextFstab: await readText(files, join(NEXT_ROOT, 'etc/fstab')),
+  };
+  const all = carriedMounts({ ...facts, exists: () => true });
+  const there = new Set<string>();
+  for (const point of all) if (await isDir(join(NEXT_ROOT, point))) there.add(point);
+  return carriedMounts({ ...facts, exists: (point) => there.has(point) });
+}
+
+const isMounted = (mountinfo: string): boolean =>
+  mountinfo.split('\n').some((line) => line.split(' ')[4] === NEXT_ROOT);
+
+const readText = async (files: Pick<Files, 'read'>, path: string): Promise<string> =>
+  new TextDecoder().decode((await files.read(path)) ?? new Uint8Array());
