@@ -2,4 +2,4 @@
 
 import { bundleInto } from './single-file.ts';
 
-await bundleInto('packaging/entry.ts', 'dist/updatectl.js');
+await bundleInto('src/main.ts', 'dist/updatectl.js');

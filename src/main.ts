@@ -2,7 +2,7 @@
 /** updatectl: the table of commands, and the outside world they are given. The only importer of commander. */
 
 import { Command as Commander, CommanderError, Option } from 'commander';
-import { isDecodeWorker } from './bundle/decode-worker.ts';
+import { DECODER } from './bundle/decoder.ts';
 import { type Command, type Context, inputOf } from './cli/command.ts';
 import { createOutput } from './cli/output.ts';
 import { asUpdateError, EXIT, UpdateError as Failure, type UpdateError } from './errors.ts';
@@ -263,7 +263,7 @@ function contextOf(json: boolean, argv: readonly string[]): Context {
     cwd: cwd(),
     signal: onStop(() => new Failure('interrupted')),
     version: AGENT_VERSION,
-    entry: new URL(import.meta.url),
+    entry: DECODER,
     commands: () => Promise.all(COMMANDS.map(({ load }) => load())),
   };
 }
@@ -283,7 +283,7 @@ function report(error: UpdateError, asJson: boolean, debug: boolean): number {
   return exit;
 }
 
-if (!isDecodeWorker() && import.meta.main) {
+if (import.meta.main) {
   endWithReader();
   process.exitCode = await main(process.argv.slice(2));
 }

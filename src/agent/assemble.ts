@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { decodePool } from '../bundle/decode-pool.ts';
+import type { Decoder } from '../bundle/decoder.ts';
 import { type Config, requireSetting } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
@@ -51,8 +52,8 @@ export type Surroundings = Readonly<{
   log: Log;
   version: string;
   architecture: 'x86-64' | 'arm64';
-  /** The program file that a decoding thread runs. */
-  entry: URL;
+  /** The program of a decoding thread. */
+  entry: Decoder;
   signal: AbortSignal;
   /** When this system was built: no clock may show an earlier time. */
   builtAt?: Date;

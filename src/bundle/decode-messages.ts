@@ -6,8 +6,8 @@ import type { PatchSegment } from './delta/patch-head.ts';
 import { compressedBound } from './frames.ts';
 import { BLOCK, DIGEST } from './verity.ts';
 
-/** Given to a thread when it starts. `role` tells the one program file what it is to be. */
-export type DecoderData = Readonly<{ role: 'decode'; memory: SharedArrayBuffer }>;
+/** Given to a thread when it starts. */
+export type DecoderData = Readonly<{ memory: SharedArrayBuffer }>;
 
 /** A frame of a request: its compressed bytes lie at `packedAt` in the slot, its plain bytes go to `plainAt`. */
 export type RequestFrame = Readonly<{

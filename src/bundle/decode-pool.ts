@@ -3,6 +3,7 @@
 import { createBatch, type DecodeBatch, type DecodeJob } from './decode-batch.ts';
 import { type DecoderData, type SegmentRequest, SLOT, slotIn } from './decode-messages.ts';
 import { type DecodeThread, startThread } from './decode-thread.ts';
+import type { Decoder } from './decoder.ts';
 import { BLOCK } from './verity.ts';
 
 /** Checked plain bytes of one or more consecutive frames, at most 1 MiB. They begin at a page and are valid until the next are asked for. */
@@ -17,14 +18,13 @@ export interface DecodePool extends AsyncDisposable {
   segment(request: SegmentRequest): Promise<Uint8Array>;
 }
 
-/** `entry` is the program file that becomes `decode-worker.ts` in a thread: that file itself, or the released single file. */
-export type DecodePoolOptions = Readonly<{ workers?: number; entry: URL }>;
+export type DecodePoolOptions = Readonly<{ workers?: number; entry: Decoder }>;
 
 /** Starts the threads. Disposing the pool ends them. */
 export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): DecodePool {
   const slots = count + 2;
   const memory = sharedPages(slots * SLOT);
-  const workerData: DecoderData = { role: 'decode', memory };
+  const workerData: DecoderData = { memory };
   const threads = Array.from({ length: count }, () => startThread(entry, workerData));
   const free = Array.from({ length: slots }, (_, slot) => slot);
 

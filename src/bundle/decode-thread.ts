@@ -3,6 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { UpdateError } from '../errors.ts';
 import type { DecoderData, ThreadReply, ThreadRequest } from './decode-messages.ts';
+import type { Decoder } from './decoder.ts';
 
 // A thread keeps nothing from one frame to the next; without a limit its collector lets megabytes gather.
 const SMALL_HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 16 };
@@ -16,9 +17,9 @@ export type DecodeThread = Readonly<{
   end(): Promise<unknown>;
 }>;
 
-/** Starts a thread that runs `entry` as a decoder. */
-export function startThread(entry: URL, workerData: DecoderData): DecodeThread {
-  const worker = new Worker(entry, { workerData, resourceLimits: SMALL_HEAP });
+/** Starts a thread. */
+export function startThread(entry: Decoder, workerData: DecoderData): DecodeThread {
+  const worker = new Worker(entry, { eval: typeof entry === 'string', workerData, resourceLimits: SMALL_HEAP });
   const pending = new Map<number, Settle>();
   let dead: Error | undefined;
   let asked = 0;

@@ -1,6 +1,6 @@
-/** The decoding thread. Importing it in such a thread starts it; anywhere else it does nothing. */
+/** The decoding thread: a program of its own. */
 
-import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { asUpdateError } from '../errors.ts';
 import { decodeFrame, SPARE } from './decode.ts';
 import {
@@ -16,10 +16,6 @@ import {
 import { unpackSegment } from './delta/patch-decode.ts';
 import { blocksIn } from './delta/patch-head.ts';
 import { BLOCK, blockDigests, DIGEST } from './verity.ts';
-
-/** Is this thread one that a decode pool has started? The program's main file must then do nothing else. */
-export const isDecodeWorker = (): boolean =>
-  !isMainThread && (workerData as Partial<DecoderData> | null)?.role === 'decode';
 
 function answer(memory: SharedArrayBuffer, id: number, request: ThreadRequest): ThreadReply {
   try {
@@ -63,9 +59,7 @@ function giveBack({ buffer, byteLength }: Uint8Array): void {
 
 const leavesBefore = (plain: number): number => (plain / BLOCK) * DIGEST;
 
-if (isDecodeWorker()) {
-  const { memory } = workerData as DecoderData;
-  parentPort?.on('message', ({ id, request }: { id: number; request: ThreadRequest }) =>
-    parentPort?.postMessage(answer(memory, id, request)),
-  );
-}
+const { memory } = workerData as DecoderData;
+parentPort?.on('message', ({ id, request }: { id: number; request: ThreadRequest }) =>
+  parentPort?.postMessage(answer(memory, id, request)),
+);

@@ -1,5 +1,6 @@
 /** What a command is: data. The table of them is in `main.ts`. */
 
+import type { Decoder } from '../bundle/decoder.ts';
 import { UpdateError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
@@ -23,8 +24,8 @@ export type Context = Readonly<{
   signal: AbortSignal;
   /** The version of this program. */
   version: string;
-  /** This program's file, for threads that run it too. */
-  entry: URL;
+  /** The program of a decoding thread. */
+  entry: Decoder;
   /** Every command there is. */
   commands(): Promise<readonly Command[]>;
 }>;
