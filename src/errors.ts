@@ -489,6 +489,12 @@ export const ERRORS = {
     'A boot entry was confirmed, but reading it again shows another picture.',
     'Check the EFI system partition with fsck.vfat.',
   ),
+  'boot-environment': entry(
+    8,
+    'later',
+    'The boot loader’s environment is missing or cannot be used.',
+    'Check that its partition is mounted; docs/boot-loaders.md says how to make it anew.',
+  ),
   'method-unsafe': entry(
     8,
     'later',

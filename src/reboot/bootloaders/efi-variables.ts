@@ -1,0 +1,167 @@
+/** EFI firmware without a boot loader: one boot option for each slot, `BootOrder` for what is proven, `BootNext` for the one try. */
+
+import { UpdateError } from '../../errors.ts';
+import { otherSlot, SLOT_NAMES, type SlotName } from '../../model.ts';
+import type { EfiVariables } from '../../system/efi-variable-files.ts';
+import { activated, type BootOption, formatBootOption, isSameFile, parseBootOption } from './boot-option.ts';
+import { type BootBackend, type BootView, notArmed, type SlotBoot } from './bootloader.ts';
+import type { SlotVersion } from './flags-backend.ts';
+import { kernelName } from './slot-kernels.ts';
+
+/** Every verb is a row of single changes, after each of which the power may fail: the proven slot is what the firmware takes then. */
+export const efiVariablesBackend = (variables: EfiVariables, versionOf: SlotVersion): BootBackend => ({
+  name: 'efi-variables',
+  mostTries: 1,
+  read: async () => view(await look(variables), versionOf),
+  disable: (slot) => disable(variables, slot),
+  arm: (slot, tries) => arm(variables, slot, tries, versionOf),
+  confirm: (slot) => confirm(variables, slot),
+  countTry: (slot) => countTry(variables, slot),
+});
+
+type Own = BootOption & Readonly<{ number: number; slot: SlotName; bytes: Uint8Array }>;
+
+/** `own` are the options that start our slots; the others belong to somebody else, and stay. */
+type Firmware = Readonly<{
+  order: readonly number[];
+  next: number | undefined;
+  taken: ReadonlySet<number>;
+  own: readonly Own[];
+}>;
+
+async function look(variables: EfiVariables): Promise<Firmware> {
+  const numbers = (await variables.names()).flatMap((name) => {
+    const digits = /^Boot([0-9A-F]{4})$/.exec(name)?.[1];
+    return digits === undefined ? [] : [Number.parseInt(digits, 16)];
+  });
+  const order = numbersIn('BootOrder', (await variables.read('BootOrder')) ?? new Uint8Array());
+  const [next] = numbersIn('BootNext', (await variables.read('BootNext')) ?? new Uint8Array());
+  const [current] = numbersIn('BootCurrent', (await variables.read('BootCurrent')) ?? new Uint8Array());
+  const found: Own[] = [];
+  for (const number of numbers) {
+    const bytes = await variables.read(nameOf(number));
+    const option = bytes && parseBootOption(bytes);
+    const slot = SLOT_NAMES.find((one) => option?.file !== undefined && isSameFile(option.file, kernelName(one)));
+    if (bytes && option && slot) found.push({ ...option, number, slot, bytes });
+  }
+  return { order, next, taken: new Set(numbers), own: onOneDisk(found, [current, ...order]) };
+}
+
+/** Another disk may hold such slots too: ours is the one that was started, or comes first. */
+function onOneDisk(found: readonly Own[], preferred: readonly (number | undefined)[]): Own[] {
+  const rank = ({ number }: Own): number => (preferred.indexOf(number) + preferred.length + 1) % (preferred.length + 1);
+  const sorted = found.toSorted((one, other) => rank(one) - rank(other) || one.number - other.number);
+  return sorted.filter(({ partition }) => partition === sorted[0]?.partition);
+}
+
+async function view({ order, next, own }: Firmware, versionOf: SlotVersion): Promise<BootView> {
+  const slotOf = (number: number | undefined): SlotName | undefined => own.find((one) => one.number === number)?.slot;
+  const of = async (slot: SlotName): Promise<SlotBoot> => {
+    const confirmed = isInOrder({ order, own }, slot);
+    if (!confirmed && slotOf(next) !== slot) return { bootable: false, confirmed: false };
+    const version = await versionOf(slot);
+    return { bootable: true, confirmed, ...(version === undefined ? {} : { version }), ...(confirmed ? {} : ONCE) };
+  };
+  const first = order.map(slotOf).find((slot) => slot !== undefined);
+  return { next: slotOf(next) ?? first, slots: { a: await of('a'), b: await of('b') } };
+}
+
+async function disable(variables: EfiVariables, slot: SlotName): Promise<void> {
+  const firmware = await look(variables);
+  if (!isInOrder(firmware, otherSlot(slot))) throw noFallback(slot);
+  if (isNext(firmware, slot)) await variables.remove('BootNext');
+  await variables.write('BootOrder', listOf(orderWithout(firmware, slot)));
+  await verify(variables, (now) => !isInOrder(now, slot) && !isNext(now, slot));
+}
+
+/** First the slot leaves the order, so that what follows a failed try is the proven one; `BootNext` comes last. */
+async function arm(variables: EfiVariables, slot: SlotName, tries: number, versionOf: SlotVersion): Promise<void> {
+  if (tries !== 1) throw new RangeError('tries must be 1');
+  const firmware = await look(variables);
+  if (!isInOrder(firmware, otherSlot(slot))) throw noFallback(slot);
+  if ((await versionOf(slot)) === undefined) throw noEntry(`Slot ${slot} has no kernel image to start.`);
+  await variables.write('BootOrder', listOf(orderWithout(firmware, slot)));
+  const number = await ensureOption(variables, firmware, slot);
+  await variables.write('BootNext', listOf([number]));
+  await verify(variables, (now) => !isInOrder(now, slot) && now.next === number);
+}
+
+/** The order first: until then a power cut leads to what was proven before. A try that is left over would lead elsewhere, so it goes. */
+async function confirm(variables: EfiVariables, slot: SlotName): Promise<void> {
+  const firmware = await look(variables);
+  const number = await ensureOption(variables, firmware, slot);
+  await variables.write('BootOrder', listOf([number, ...orderWithout(firmware, slot)]));
+  if (SLOT_NAMES.some((one) => isNext(firmware, one))) await variables.remove('BootNext');
+  await verify(variables, (now) => now.order[0] === number && isInOrder(now, slot) && !isNext(now, otherSlot(slot)));
+}
+
+/** What the firmware does to `BootNext` before it starts the option. */
+async function countTry(variables: EfiVariables, slot: SlotName): Promise<void> {
+  const firmware = await look(variables);
+  if (!isNext(firmware, slot) || isInOrder(firmware, slot)) throw notArmed(slot);
+  await variables.remove('BootNext');
+  await verify(variables, (now) => !isNext(now, slot));
+}
+
+/**
+ * The number of an active option for the slot. Firmware may throw away options whose file is gone, as it is while a slot is written; the
+ * new one is like the other slot's but for the name of the file.
+ */
+async function ensureOption(variables: EfiVariables, { own, taken }: Firmware, slot: SlotName): Promise<number> {
+  const found = own.filter((one) => one.slot === slot);
+  const usable = found.find(({ active }) => active) ?? found[0];
+  if (usable) {
+    if (!usable.active) await variables.write(nameOf(usable.number), activated(usable.bytes));
+    return usable.number;
+  }
+  const [model] = own;
+  if (!model) throw noEntry('The firmware has no boot option that starts EFI/tandem/a.efi or EFI/tandem/b.efi.');
+  const number = firstFree(taken);
+  const file = `\\${kernelName(slot).replaceAll('/', '\\')}`;
+  await variables.write(nameOf(number), formatBootOption(`Tandem ${slot}`, model.device, file));
+  return number;
+}
+
+/** Reads again: firmware is known to take a change and not to keep it. */
+async function verify(variables: EfiVariables, isSo: (now: Firmware) => boolean): Promise<void> {
+  const now = await look(variables);
+  if (isSo(now)) return;
+  const next = now.next === undefined ? 'none' : nameOf(now.next);
+  throw new UpdateError(
+    'boot-confirm-failed',
+    `The firmware did not keep what it was told: BootOrder is ${now.order.map(nameOf).join(', ') || 'empty'}, BootNext ${next}.`,
+  );
+}
+
+const ONCE = { triesLeft: 1 };
+
+const isInOrder = ({ order, own }: Pick<Firmware, 'order' | 'own'>, slot: SlotName): boolean =>
+  own.some((one) => one.slot === slot && one.active && order.includes(one.number));
+
+const isNext = ({ next, own }: Firmware, slot: SlotName): boolean =>
+  own.some((one) => one.slot === slot && one.number === next);
+
+const orderWithout = ({ order, own }: Firmware, slot: SlotName): number[] =>
+  order.filter((number) => !own.some((one) => one.slot === slot && one.number === number));
+
+function numbersIn(name: string, value: Uint8Array): number[] {
+  if (value.length % 2 !== 0)
+    throw new UpdateError('boot-environment', `${name} has ${value.length} bytes, and should be pairs of them.`);
+  const data = Buffer.from(value);
+  return Array.from({ length: data.length / 2 }, (_, index) => data.readUInt16LE(index * 2));
+}
+
+const listOf = (numbers: readonly number[]): Uint8Array =>
+  Buffer.concat(numbers.map((number) => Buffer.from([number & 0xff, number >> 8])));
+
+const nameOf = (number: number): string => `Boot${number.toString(16).toUpperCase().padStart(4, '0')}`;
+
+function firstFree(taken: ReadonlySet<number>): number {
+  for (let number = 0; number < 0x10000; number++) if (!taken.has(number)) return number;
+  throw noEntry('The firmware has no number left for a boot option.');
+}
+
+const noFallback = (slot: SlotName): UpdateError =>
+  new UpdateError('boot-no-fallback', `Slot ${otherSlot(slot)} is not in BootOrder, so slot ${slot} stays as it is.`);
+
+const noEntry = (sentence: string): UpdateError => new UpdateError('boot-entry-missing', sentence);

@@ -1,0 +1,81 @@
+/** U-Boot: the flags are variables of its environment, which libubootenv reads and changes all at once. */
+
+import { UpdateError } from '../../errors.ts';
+import { otherSlot, SLOT_NAMES, type SlotName } from '../../model.ts';
+import { type Exec, type ExecResult, run } from '../../system/exec.ts';
+import type { FlagStore } from './flags-backend.ts';
+import type { SlotFlag, SlotFlags } from './slot-flags.ts';
+
+/** `environment` is the fw_env.config that says where the environment lies. */
+export function ubootFlags(exec: Exec, environment: string): FlagStore {
+  return {
+    name: 'U-Boot',
+    mostTries: MOST_TRIES,
+    load: async () => parseUboot(readable(environment, await exec('fw_printenv', ['-c', environment], LIMITS))),
+    save: async (flags) => {
+      // One call is one write of the copy that is not in force: a script, since the command line takes one variable only.
+      const input = Buffer.from(formatUboot(flags));
+      await run(exec, 'fw_setenv', ['-c', environment, '-s', '-'], { ...LIMITS, input });
+    },
+  };
+}
+
+/** The flags among all variables, one `name=value` a line. What is not there, or makes no sense, gives no right to start a slot. */
+export function parseUboot(text: string): SlotFlags {
+  const value = (name: string): string => variableIn(text, name);
+  const order = value('BOOT_ORDER')
+    .split(/\s+/)
+    .map(slotNamed)
+    .filter((slot) => slot !== undefined);
+  const flag = (slot: SlotName): SlotFlag => {
+    if (!order.includes(slot)) return { bootable: false, successful: false, tries: 0 };
+    if (value(OK[slot]) === '1') return { bootable: true, successful: true, tries: 0 };
+    const left = value(LEFT[slot]);
+    return { bootable: true, successful: false, tries: /^[0-9]$/.test(left) ? Number(left) : 0 };
+  };
+  return { first: order[0] ?? 'a', slots: { a: flag('a'), b: flag('b') } };
+}
+
+/** The script for `fw_setenv`; a variable without a value is removed. */
+export function formatUboot({ first, slots }: SlotFlags): string {
+  const order = [first, otherSlot(first)].filter((slot) => slots[slot].bootable).map((slot) => slot.toUpperCase());
+  const lines = SLOT_NAMES.flatMap((slot) => {
+    const { successful, tries } = slots[slot];
+    // Boot scripts that know nothing of proven slots start those with tries left.
+    return [`${OK[slot]}=${successful ? '1' : ''}`, `${LEFT[slot]}=${successful ? CUSTOMARY : tries}`];
+  });
+  return `${[`BOOT_ORDER=${order.join(' ')}`, ...lines].join('\n')}\n`;
+}
+
+/** How many copies of the environment the fw_env.config names: only with two of them can a torn write be told and undone. */
+export function environmentCopies(config: string): number {
+  const isYaml = /^\s*devices\s*:/m.test(config);
+  const oneCopy = isYaml ? /^\s*-?\s*path\s*:/ : /^[^#\s]\S*\s+\S+\s+\S+/;
+  return config.split('\n').filter((line) => oneCopy.test(line)).length;
+}
+
+// RAUC's names, but for the last.
+const LEFT: Readonly<Record<SlotName, string>> = { a: 'BOOT_A_LEFT', b: 'BOOT_B_LEFT' };
+const OK: Readonly<Record<SlotName, string>> = { a: 'BOOT_A_OK', b: 'BOOT_B_OK' };
+
+// One digit, since U-Boot's arithmetic is hexadecimal.
+const MOST_TRIES = 9;
+const CUSTOMARY = 3;
+
+const LIMITS = { package: 'libubootenv-tool', timeoutMs: 30_000 };
+
+/** An environment that is lost must not be taken for one that says nothing: the next change would replace all of U-Boot's own variables. */
+function readable(environment: string, { exitCode, stdout, stderr }: ExecResult): string {
+  if (exitCode === 0 && !/cannot read environment/i.test(stderr + stdout)) return stdout;
+  const why = stderr.trim().slice(-512) || `fw_printenv ended with status ${exitCode}`;
+  throw new UpdateError('boot-environment', `The environment that ${environment} names: ${why}.`);
+}
+
+const variableIn = (text: string, name: string): string =>
+  text
+    .split('\n')
+    .find((line) => line.startsWith(`${name}=`))
+    ?.slice(name.length + 1)
+    .trim() ?? '';
+
+const slotNamed = (letter: string): SlotName | undefined => SLOT_NAMES.find((slot) => slot.toUpperCase() === letter);

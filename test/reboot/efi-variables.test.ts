@@ -1,0 +1,249 @@
+/** EFI boot variables in the format of efivarfs, read and changed by efibootmgr as well. */
+
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { SlotName, Version } from '../../src/model.ts';
+import { formatBootOption, isSameFile, parseBootOption } from '../../src/reboot/bootloaders/boot-option.ts';
+import type { BootBackend } from '../../src/reboot/bootloaders/bootloader.ts';
+import { efiVariablesBackend } from '../../src/reboot/bootloaders/efi-variables.ts';
+import { type EfiVariables, efiVariableFiles } from '../../src/system/efi-variable-files.ts';
+import { readPart, realFiles } from '../../src/system/files.ts';
+import {
+  type EfiFolder,
+  efiBench,
+  efibootmgr,
+  efiFolder,
+  optionFiles,
+  startFirmware,
+} from '../support/efi-variables.ts';
+import { conformance } from './backend-conformance.ts';
+
+conformance('EFI variables', efiBench);
+
+const versionOf = async (): Promise<Version> => '2' as Version;
+const backendOf = ({ variables }: EfiFolder): BootBackend => efiVariablesBackend(variables, versionOf);
+const isThere = (): boolean => true;
+
+const VERBS: Readonly<Record<string, (backend: BootBackend) => Promise<void>>> = {
+  disable: (backend) => backend.disable('b'),
+  arm: (backend) => backend.arm('b', 1),
+  'count the try of': (backend) => backend.countTry('b'),
+  confirm: (backend) => backend.confirm('b'),
+  'go back from': (backend) => backend.confirm('a'),
+  'arm after it was proven': (backend) => backend.arm('a', 1),
+};
+
+/** What may be started when the power fails in the middle of a verb, given what was armed and proven before. */
+const ALLOWED: Readonly<Record<string, Readonly<{ before: readonly string[]; starts: readonly SlotName[] }>>> = {
+  disable: { before: ['arm'], starts: ['a', 'b'] },
+  arm: { before: ['disable'], starts: ['a', 'b'] },
+  'count the try of': { before: ['arm'], starts: ['a', 'b'] },
+  confirm: { before: ['arm', 'count the try of'], starts: ['a', 'b'] },
+  'go back from': { before: ['arm', 'confirm'], starts: ['a', 'b'] },
+  'arm after it was proven': { before: ['arm', 'confirm'], starts: ['a', 'b'] },
+};
+
+for (const [verb, { before, starts }] of Object.entries(ALLOWED))
+  test(`the power fails after any single change of “${verb}”: a slot starts, and the second start is a proven one`, async (t) => {
+    let cuts = 0;
+    for (let changes = 0; ; changes++) {
+      await using folder = await efiFolder();
+      for (const earlier of before) await VERBS[earlier]?.(backendOf(folder));
+      const done = await cutAfter(changes, folder.variables, (cut) =>
+        VERBS[verb]?.(efiVariablesBackend(cut, versionOf)),
+      );
+      if (done) break;
+      cuts++;
+      const first = await startFirmware(folder, isThere);
+      assert.ok(first && starts.includes(first), `${first} after ${changes} changes`);
+      const second = await startFirmware(folder, isThere);
+      const { slots } = await backendOf(folder).read();
+      assert.ok(second && slots[second].confirmed, `${second} after ${changes} changes`);
+      await VERBS[verb]?.(backendOf(folder)).catch((error: { code: string }) => {
+        // A try that was taken already is not there to be counted.
+        if (verb !== 'count the try of' || error.code !== 'boot-not-armed') throw error;
+      });
+    }
+    assert.ok(cuts > 0);
+    t.diagnostic(`${cuts} cuts`);
+  });
+
+/** Lets so many changes happen; true when no more were wanted. */
+async function cutAfter(
+  most: number,
+  variables: EfiVariables,
+  deed: (cut: EfiVariables) => Promise<void> | undefined,
+): Promise<boolean> {
+  let left = most;
+  const counted = async (change: () => Promise<void>): Promise<void> => {
+    if (left-- === 0) throw new Error('the power fails');
+    await change();
+  };
+  const cut: EfiVariables = {
+    ...variables,
+    write: (name, value) => counted(() => variables.write(name, value)),
+    remove: (name) => counted(() => variables.remove(name)),
+  };
+  try {
+    await deed(cut);
+    return true;
+  } catch (error) {
+    if ((error as Error).message !== 'the power fails') throw error;
+    return false;
+  }
+}
+
+test('efibootmgr reads the option that we make: same partition, same kind, the other file', async () => {
+  await using folder = await efiFolder();
+  await backendOf(folder).arm('b', 1);
+  const files = await optionFiles(folder);
+  assert.deepEqual([...files.values()], ['\\EFI\\tandem\\a.efi', '\\EFI\\tandem\\b.efi']);
+  const [one, other] = (await efibootmgr(folder, '-v')).split('\n').filter((line) => line.includes('Tandem'));
+  const partition = /HD\([^)]*\)/;
+  assert.ok(one && other);
+  assert.equal(partition.exec(one)?.[0], partition.exec(other)?.[0]);
+});
+
+test('what others have in the order stays there, behind ours', async () => {
+  await using folder = await efiFolder();
+  const backend = backendOf(folder);
+  await backend.arm('b', 1);
+  assert.match(await efibootmgr(folder), /^BootOrder: 0003,0001,0000,0002$/m);
+  assert.match(await efibootmgr(folder), /^BootNext: 0004$/m);
+  await backend.confirm('b');
+  assert.match(await efibootmgr(folder), /^BootOrder: 0004,0003,0001,0000,0002$/m);
+  assert.doesNotMatch(await efibootmgr(folder), /BootNext/);
+});
+
+test('an option that firmware has thrown away is made again', async () => {
+  await using folder = await efiFolder();
+  const backend = backendOf(folder);
+  await backend.arm('b', 1);
+  await efibootmgr(folder, '-q', '-B', '-b', '0004');
+  await backend.arm('b', 1);
+  assert.equal(await startFirmware(folder, isThere), 'b');
+});
+
+test('an option that was switched off starts nothing until it is armed', async () => {
+  await using folder = await efiFolder();
+  const backend = backendOf(folder);
+  await backend.arm('b', 1);
+  await backend.confirm('b');
+  await efibootmgr(folder, '-q', '-A', '-b', '0004');
+  assert.equal((await backend.read()).slots.b.bootable, false);
+  await backend.arm('b', 1);
+  assert.equal(await startFirmware(folder, isThere), 'b');
+});
+
+test('slots of another disk are left alone', async () => {
+  await using folder = await efiFolder();
+  const option = parseBootOption((await folder.variables.read('Boot0003')) ?? new Uint8Array());
+  assert.ok(option);
+  const foreign = Uint8Array.from(option.device, (byte, index) => (index === 30 ? byte ^ 0xff : byte));
+  await folder.variables.write('Boot0007', formatBootOption('Tandem b', foreign, '\\EFI\\tandem\\b.efi'));
+  await efibootmgr(folder, '-q', '-o', '0003,0007,0001,0002');
+  const backend = backendOf(folder);
+  assert.equal((await backend.read()).slots.b.bootable, false);
+  await backend.disable('b');
+  assert.match(await efibootmgr(folder), /^BootOrder: 0003,0007,0001,0002$/m);
+});
+
+test('without an option of ours nothing is made up', async () => {
+  await using folder = await efiFolder();
+  await efibootmgr(folder, '-q', '-B', '-b', '0003');
+  await assert.rejects(backendOf(folder).confirm('a'), { code: 'boot-entry-missing' });
+  await assert.rejects(backendOf(folder).arm('b', 1), { code: 'boot-no-fallback' });
+});
+
+test('a slot without a kernel is not armed', async () => {
+  await using folder = await efiFolder();
+  const backend = efiVariablesBackend(folder.variables, async () => undefined);
+  await assert.rejects(backend.arm('b', 1), { code: 'boot-entry-missing' });
+  assert.equal((await backend.read()).next, 'a');
+});
+
+test('firmware that does not keep what it was told is found out', async () => {
+  await using folder = await efiFolder();
+  const forgetful = { ...folder.variables, write: async () => {} };
+  await assert.rejects(efiVariablesBackend(forgetful, versionOf).arm('b', 1), { code: 'boot-confirm-failed' });
+});
+
+test('a list that is no list is an error, and stays as it is', async () => {
+  await using folder = await efiFolder();
+  await folder.variables.write('BootOrder', Buffer.from([3, 0, 1]));
+  await assert.rejects(backendOf(folder).confirm('a'), { code: 'boot-environment' });
+  assert.deepEqual([...((await folder.variables.read('BootOrder')) ?? [])], [3, 0, 1]);
+});
+
+test('a file that is too short for a variable, or too long, is an error', async () => {
+  await using folder = await efiFolder();
+  const file = join(folder.dir, 'BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c');
+  for (const bytes of [Buffer.alloc(3), Buffer.alloc(70_000)]) {
+    await writeFile(file, bytes);
+    await assert.rejects(backendOf(folder).read(), { code: 'boot-environment' });
+  }
+});
+
+test('a protected variable loses its protection once, and only where it is in the way', async () => {
+  await using folder = await efiFolder();
+  const calls: string[][] = [];
+  const guarded = new Set(['BootOrder']);
+  const forbid = async (path: string, deed: () => Promise<void>): Promise<void> => {
+    if ([...guarded].some((name) => path.includes(name))) throw Object.assign(new Error(path), { code: 'EPERM' });
+    await deed();
+  };
+  const files = {
+    ...realFiles,
+    write: (path: string, chunks: Parameters<typeof realFiles.write>[1]) =>
+      forbid(path, () => realFiles.write(path, chunks)),
+    remove: (path: string) => forbid(path, () => realFiles.remove(path)),
+  };
+  const exec = async (program: string, args: readonly string[]) => {
+    calls.push([program, ...args]);
+    guarded.clear();
+    return { exitCode: 0, stdout: '', stderr: '', timedOut: false };
+  };
+  const variables = efiVariableFiles({ files, readPart, exec }, folder.dir);
+  await efiVariablesBackend(variables, versionOf).arm('b', 1);
+  assert.equal(calls.length, 0, 'the order was right already, so nothing of it was written');
+  await efiVariablesBackend(variables, versionOf).confirm('b');
+  assert.deepEqual(calls, [['chattr', '-i', join(folder.dir, 'BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c')]]);
+});
+
+test('an option is read as it was written', () => {
+  const device = fc.constant(new Uint8Array([2, 1, 12, 0, 0xd0, 0x41, 3, 10, 0, 0, 0, 0]));
+  const word = fc.string({ minLength: 1 }).filter((text) => !/[\0\\]/.test(text) && text.isWellFormed());
+  fc.assert(
+    fc.property(word, device, word, (description, nodes, file) => {
+      const option = parseBootOption(formatBootOption(description, nodes, `\\${file}`));
+      assert.deepEqual([option?.active, option?.description, option?.file], [true, description, `\\${file}`]);
+      assert.deepEqual([...(option?.device ?? [])], [...nodes]);
+    }),
+  );
+});
+
+test('what is no option is none, whatever the bytes', async () => {
+  await using folder = await efiFolder();
+  const good = (await folder.variables.read('Boot0003')) ?? new Uint8Array();
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void parseBootOption(bytes)));
+  const damage = fc.tuple(fc.nat(good.length - 1), fc.nat(255));
+  fc.assert(
+    fc.property(fc.array(damage, { minLength: 1, maxLength: 4 }), (damages) => {
+      const bytes = Uint8Array.from(good);
+      for (const [at, byte] of damages) bytes[at] = byte;
+      parseBootOption(bytes);
+    }),
+    { numRuns: 2000 },
+  );
+  for (let length = 0; length < good.length; length++)
+    assert.equal(parseBootOption(good.subarray(0, length)), undefined, `${length} bytes`);
+});
+
+test('the same file is found whatever its case and slashes', () => {
+  assert.ok(isSameFile('\\EFI\\TANDEM\\A.EFI', 'EFI/tandem/a.efi'));
+  assert.ok(!isSameFile('\\EFI\\tandem\\b.efi', 'EFI/tandem/a.efi'));
+  assert.ok(!isSameFile('\\old\\EFI\\tandem\\a.efi', 'EFI/tandem/a.efi'));
+});

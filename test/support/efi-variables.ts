@@ -1,0 +1,72 @@
+/**
+ * A folder as efivarfs shows one, and the firmware that goes by it. It begins with what OVMF made by itself, and the option for slot a as
+ * efibootmgr adds it.
+ */
+
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SlotName, Version } from '../../src/model.ts';
+import { efiVariablesBackend } from '../../src/reboot/bootloaders/efi-variables.ts';
+import { type EfiVariables, efiVariableFiles } from '../../src/system/efi-variable-files.ts';
+import { realExec, run } from '../../src/system/exec.ts';
+import { readPart, realFiles } from '../../src/system/files.ts';
+import type { Bench } from '../reboot/backend-conformance.ts';
+
+const GOLDEN = join(import.meta.dirname, '..', 'golden', 'efi-variables');
+
+export type EfiFolder = AsyncDisposable & Readonly<{ dir: string; variables: EfiVariables }>;
+
+export async function efiFolder(): Promise<EfiFolder> {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-efivars-'));
+  await cp(GOLDEN, dir, { recursive: true });
+  const variables = efiVariableFiles({ files: realFiles, readPart, exec: realExec }, dir);
+  return { dir, variables, [Symbol.asyncDispose]: () => rm(dir, { recursive: true }) };
+}
+
+/** What efibootmgr says or does with the folder. */
+export const efibootmgr = ({ dir }: EfiFolder, ...args: string[]): Promise<string> =>
+  run(realExec, 'efibootmgr', args, { env: { EFIVARFS_PATH: `${dir}/` }, package: 'efibootmgr' });
+
+/** Numbers and files of the options, as efibootmgr reads them. */
+export async function optionFiles(folder: EfiFolder): Promise<ReadonlyMap<string, string>> {
+  const lines = (await efibootmgr(folder, '-v')).split('\n');
+  const found = lines.map((line) => /^Boot([0-9A-F]{4})\*.*HD\(1,GPT,.*File\((\\[^)]*)\)/.exec(line));
+  return new Map(found.flatMap((one) => (one?.[1] && one[2] ? [[one[1], one[2]] as const] : [])));
+}
+
+/** The choice by the specification: `BootNext` is taken once, then the order; an option whose file is not there is passed over. */
+export async function startFirmware(
+  folder: EfiFolder,
+  isThere: (slot: SlotName) => boolean,
+): Promise<SlotName | undefined> {
+  const options = await optionFiles(folder);
+  const told = await efibootmgr(folder);
+  const next = /^BootNext: (\w+)/m.exec(told)?.[1];
+  const order = /^BootOrder: ([\w,]+)/m.exec(told)?.[1]?.split(',') ?? [];
+  if (next !== undefined) await efibootmgr(folder, '-q', '-N');
+  for (const number of [...(next === undefined ? [] : [next]), ...order]) {
+    const slot = /\\EFI\\tandem\\([ab])\.efi/.exec(options.get(number) ?? '')?.[1] as SlotName | undefined;
+    if (slot && isThere(slot)) return slot;
+  }
+  return undefined;
+}
+
+export async function efiBench(): Promise<Bench> {
+  const folder = await efiFolder();
+  const versions: Partial<Record<SlotName, Version>> = { a: '2' as Version };
+  const numberOf = async (slot: SlotName): Promise<string> =>
+    [...(await optionFiles(folder))].find(([, file]) => file.endsWith(`${slot}.efi`))?.[0] ?? '';
+  return {
+    backend: efiVariablesBackend(folder.variables, async (slot) => versions[slot]),
+    install: async (slot, version) => {
+      versions[slot] = version;
+    },
+    start: () => startFirmware(folder, (slot) => versions[slot] !== undefined),
+    bless: async (slot) => {
+      const order = /^BootOrder: ([\w,]+)/m.exec(await efibootmgr(folder))?.[1];
+      await efibootmgr(folder, '-q', '-o', `${await numberOf(slot)},${order}`);
+    },
+    [Symbol.asyncDispose]: folder[Symbol.asyncDispose],
+  };
+}
