@@ -93,8 +93,22 @@ export const KEYS = {
     b_verity: preset(labelOrNone, 'root-b-verity', verity('b')),
   },
   boot: {
-    backend: preset(oneOf('systemd-boot'), 'systemd-boot', 'The boot loader that counts the tries.'),
+    backend: preset(
+      oneOf('systemd-boot', 'uboot', 'efi-variables'),
+      'systemd-boot',
+      'The boot loader that counts the tries.',
+    ),
     esp: preset(path, '/efi', 'Where the EFI system partition is mounted.'),
+    uboot_environment: preset(
+      path,
+      '/etc/fw_env.config',
+      'The file that says where U-Boot’s environment lies, if U-Boot counts the tries.',
+    ),
+    efi_variables: preset(
+      path,
+      '/sys/firmware/efi/efivars',
+      'Where efivarfs is mounted, if the firmware itself starts the slots.',
+    ),
     tries: preset(whole(1, 9), 3, 'How often a new release may try to boot.'),
   },
   reboot: {

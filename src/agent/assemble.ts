@@ -105,7 +105,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     booted: host.booted,
     bootId,
     systemVersion: await systemVersion(files),
-    tries: config.boot.tries,
+    tries: Math.min(config.boot.tries, boot.mostTries),
     automatic: config.reboot.automatic,
     journal: openJournal(files, stateDir, log),
     boot,

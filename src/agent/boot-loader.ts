@@ -3,9 +3,15 @@
 import type { Config } from '../config.ts';
 import type { Product, Sha256, SlotName } from '../model.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
+import { efiVariablesBackend } from '../reboot/bootloaders/efi-variables.ts';
 import { entryKernels } from '../reboot/bootloaders/entry-kernels.ts';
+import { flagsBackend, type SlotVersion } from '../reboot/bootloaders/flags-backend.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
+import { slotKernels } from '../reboot/bootloaders/slot-kernels.ts';
 import { systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
+import { ubootFlags } from '../reboot/bootloaders/uboot.ts';
+import { efiVariableFiles } from '../system/efi-variable-files.ts';
+import type { Exec } from '../system/exec.ts';
 import type { Files, ReadPart, WritePart } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
 
@@ -16,15 +22,29 @@ type World = Readonly<{
   readPart: ReadPart;
   writePart: WritePart;
   freeSpace(dir: string): Promise<number>;
+  exec: Exec;
   log: Log;
 }>;
 
 /** `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash. */
 export function openBootLoader(
-  config: Pick<Config, 'boot'>,
+  { boot }: Pick<Config, 'boot'>,
   { freeSpace, ...world }: World,
   host: Readonly<{ product: Product; slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined> }>,
 ): BootLoader {
-  const esp = { ...world, ...host, dir: config.boot.esp };
-  return { backend: systemdBoot(esp), kernels: entryKernels(esp, freeSpace) };
+  const esp = { ...world, ...host, dir: boot.esp };
+  if (boot.backend === 'systemd-boot') return { backend: systemdBoot(esp), kernels: entryKernels(esp, freeSpace) };
+  const kernels = slotKernels(esp, freeSpace);
+  return { backend: backendOf(boot, world, kernels.versionOf), kernels };
+}
+
+function backendOf(boot: Config['boot'], world: Omit<World, 'freeSpace'>, versionOf: SlotVersion): BootBackend {
+  switch (boot.backend) {
+    case 'uboot':
+      return flagsBackend(ubootFlags(world.exec, boot.ubootEnvironment), versionOf);
+    case 'efi-variables':
+      return efiVariablesBackend(efiVariableFiles(world, boot.efiVariables), versionOf);
+    default:
+      throw new RangeError(`${boot.backend} is no boot loader that starts fixed names`);
+  }
 }

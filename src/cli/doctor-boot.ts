@@ -1,12 +1,12 @@
 /** What must be right for a host to start again: its boot entries, the way back, and a free slot that nothing uses. */
 
+import { openBootLoader } from '../agent/boot-loader.ts';
 import { findHost, realDoors, slotLabels } from '../agent/host.ts';
 import { type Config, requireSetting } from '../config.ts';
 import { otherSlot, type Product } from '../model.ts';
 import { readDiskFacts } from '../partitions/disk-facts.ts';
 import { bootedSlot, partitionsOf, resolveSlots } from '../partitions/slots.ts';
-import { systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
-import { readPart } from '../system/files.ts';
+import { freeSpace, readPart, writePart } from '../system/files.ts';
 import type { Context } from './command.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOfDevice } from './mount-table.ts';
@@ -29,14 +29,14 @@ export async function partitions({ files }: Context, config: Config): Promise<Fi
 }
 
 /** The running slot is what the boot loader takes by default; the other could start, too. */
-export async function bootEntries({ files, log }: Context, config: Config): Promise<Finding> {
+export async function bootEntries({ files, log, exec }: Context, config: Config): Promise<Finding> {
   const product = requireSetting(config, 'host.product') as Product;
   const { booted, slotOfRootHash } = await findHost(
     slotLabels(config),
     realDoors(diskOf(config), () => {}),
   );
-  const esp = { files, dir: config.boot.esp, product, slotOfRootHash, readPart, log };
-  const { next, slots } = await systemdBoot(esp).read();
+  const world = { files, readPart, writePart, freeSpace, exec, log };
+  const { next, slots } = await openBootLoader(config, world, { product, slotOfRootHash }).backend.read();
   const [here, there] = [slots[booted], slots[otherSlot(booted)]];
   if (!here.bootable) return fail(`The running slot ${booted} has no boot entry.`, 'Install a release, then reboot.');
   if (!here.confirmed)

@@ -3,12 +3,12 @@
 import { type Config, loadConfig, requireSetting } from '../config.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Product } from '../model.ts';
-import { loaderConfFaults } from '../reboot/bootloaders/loader-conf.ts';
 import { freeSpace, statOf } from '../system/files.ts';
 import { readFloors } from '../verify/floors.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
 import type { Context } from './command.ts';
 import { bootEntries, partitions } from './doctor-boot.ts';
+import { loaderSettings } from './doctor-loaders.ts';
 import { type Finding, fail, ok, unknown, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
 import { bytes, duration } from './units.ts';
@@ -21,7 +21,10 @@ export const CHECKS: readonly Check[] = [
   { name: 'root file system', run: (context) => rootFileSystem(context) },
   { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
   { name: 'EFI partition', run: (context, config) => esp(context, config) },
-  { name: 'boot loader', run: (context, config) => bootLoader(context, config) },
+  {
+    name: 'boot loader',
+    run: ({ files }, config) => loaderSettings(files, config, requireSetting(config, 'host.product') as Product),
+  },
   { name: 'boot entries', run: bootEntries },
   { name: 'trust root', run: (context, config) => trustRoot(context, config) },
   { name: 'metadata', run: (context, config) => metadata(context, config) },
@@ -91,12 +94,6 @@ async function esp({ files }: Context, { boot }: Config): Promise<Finding> {
   const free = await freeSpace(boot.esp);
   if (free < ESP_ROOM) return warn(`Only ${bytes(free)} free on ${boot.esp}.`, 'A second kernel image must fit.');
   return ok(`${bytes(free)} free on ${boot.esp}.`);
-}
-
-async function bootLoader({ files }: Context, config: Config): Promise<Finding> {
-  const product = requireSetting(config, 'host.product') as Product;
-  const [fault] = await loaderConfFaults(files, config.boot.esp, product);
-  return fault === undefined ? ok(`Starts the newest release of ${product}.`) : fail(fault, 'Correct loader.conf.');
 }
 
 async function trustRoot({ files, clock: { now } }: Context, { trust }: Config): Promise<Finding> {

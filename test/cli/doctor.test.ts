@@ -57,11 +57,31 @@ test('a host that is set up right is told so', async () => {
     assert.equal(found(name).result, 'ok', `${name}: ${found(name).sentence}`);
 });
 
+const siteWith = (line: string): string => `${HEALTHY['/etc/tandem/config.d/site.toml']}${line}\n`;
+const UBOOT = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "uboot"') };
+const EFI = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "efi-variables"') };
+const ONE_COPY = '/dev/mmcblk0 0x100000 0x4000\n';
+const EFIVARS = '/sys/firmware/efi/efivars';
+
 const WRONG: readonly (readonly [string, Readonly<Record<string, string>>, Finding['result'], RegExp])[] = [
   ['configuration', { '/etc/tandem/config.d/site.toml': 'boot.trise = 1' }, 'fail', /Did you mean “tries”/],
   ['configuration', { '/etc/tandem/config.d/site.toml': '' }, 'fail', /host\.product is not set/],
   ['boot loader', { '/etc/tandem/config.d/site.toml': '' }, 'unknown', /host\.product is not set/],
   ['boot loader', { '/efi/loader/loader.conf': 'default other_*\n' }, 'fail', /./],
+  ['boot loader', UBOOT, 'fail', /fw_env\.config is missing/],
+  ['boot loader', { ...UBOOT, '/etc/fw_env.config': '# none\n' }, 'fail', /names no environment/],
+  ['boot loader', { ...UBOOT, '/etc/fw_env.config': ONE_COPY }, 'warn', /kept once only/],
+  ['boot loader', EFI, 'fail', /shows no variables/],
+  [
+    'boot loader',
+    {
+      ...EFI,
+      [`${EFIVARS}/BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c`]: '',
+      '/proc/self/mountinfo': `${MOUNTS}33 22 0:30 / ${EFIVARS} ro - efivarfs efivarfs ro\n`,
+    },
+    'fail',
+    /read-only/,
+  ],
   ['root file system', { '/proc/self/mountinfo': MOUNTS.replaceAll(/ro,relatime|ro$/gm, 'rw') }, 'fail', /writable/],
   ['EFI partition', { '/proc/self/mountinfo': MOUNTS.replace('vfat', 'ext4') }, 'fail', /holds ext4, not vfat/],
   ['EFI partition', { '/proc/self/mountinfo': MOUNTS.replace('/efi', '/boot') }, 'fail', /Nothing is mounted/],
@@ -84,6 +104,11 @@ for (const [name, changed, result, sentence] of WRONG)
     assert.match(found.sentence, sentence);
     assert.ok(found.next);
   });
+
+test('U-Boot with two copies of its environment is set up right', async () => {
+  const found = await examine({ ...HEALTHY, ...UBOOT, '/etc/fw_env.config': ONE_COPY.repeat(2) });
+  assert.equal(found('boot loader').result, 'ok');
+});
 
 test('what could not be looked at is not called wrong', async () => {
   const found = await examine(HEALTHY, {});

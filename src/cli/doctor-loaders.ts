@@ -1,0 +1,38 @@
+/** Whether the boot loader that the configuration names is set up so that it can count and fall back. */
+
+import type { Config } from '../config.ts';
+import type { Product } from '../model.ts';
+import { loaderConfFaults } from '../reboot/bootloaders/loader-conf.ts';
+import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
+import type { Files } from '../system/files.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
+import { mountOf } from './mount-table.ts';
+
+type Reading = Pick<Files, 'read' | 'list'>;
+
+export async function loaderSettings(files: Reading, { boot }: Config, product: Product): Promise<Finding> {
+  if (boot.backend === 'uboot') return ubootSettings(files, boot.ubootEnvironment);
+  if (boot.backend === 'efi-variables') return efiSettings(files, boot.efiVariables);
+  const [fault] = await loaderConfFaults(files, boot.esp, product);
+  return fault === undefined ? ok(`Starts the newest release of ${product}.`) : fail(fault, 'Correct loader.conf.');
+}
+
+async function ubootSettings(files: Reading, path: string): Promise<Finding> {
+  const config = await files.read(path);
+  if (!config) return fail(`${path} is missing.`, 'Say there where U-Boot’s environment lies, or set boot.backend.');
+  const copies = environmentCopies(new TextDecoder().decode(config));
+  if (copies === 2) return ok('The environment is kept twice, so a power cut leaves the old or the new one.');
+  if (copies === 0) return fail(`${path} names no environment.`, 'Give device, offset and size of both copies.');
+  return warn(
+    'The environment is kept once only: a power cut while it is written loses all of it, and what starts then is chance.',
+    'Build U-Boot with a redundant environment, and name both copies.',
+  );
+}
+
+async function efiSettings(files: Reading, dir: string): Promise<Finding> {
+  const mount = await mountOf(files, dir);
+  if ((await files.list(dir)).length === 0)
+    return fail(`${dir} shows no variables.`, 'The machine must have been started by EFI firmware, efivarfs mounted.');
+  if (mount?.readOnly) return fail(`${mount.path} is mounted read-only.`, 'Mount it writable.');
+  return ok('The firmware’s variables can be read.');
+}
