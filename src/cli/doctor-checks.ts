@@ -21,10 +21,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'root file system', run: (context) => rootFileSystem(context) },
   { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
   { name: 'EFI partition', run: (context, config) => esp(context, config) },
-  {
-    name: 'boot loader',
-    run: ({ files }, config) => loaderSettings(files, config, requireSetting(config, 'host.product') as Product),
-  },
+  { name: 'boot loader', run: ({ files }, config) => loaderSettings(files, config) },
   { name: 'boot entries', run: bootEntries },
   { name: 'trust root', run: (context, config) => trustRoot(context, config) },
   { name: 'metadata', run: (context, config) => metadata(context, config) },

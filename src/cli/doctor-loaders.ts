@@ -1,6 +1,6 @@
 /** Whether the boot loader that the configuration names is set up so that it can count and fall back. */
 
-import type { Config } from '../config.ts';
+import { type Config, requireSetting } from '../config.ts';
 import type { Product } from '../model.ts';
 import { loaderConfFaults } from '../reboot/bootloaders/loader-conf.ts';
 import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
@@ -10,7 +10,9 @@ import { mountOf } from './mount-table.ts';
 
 type Reading = Pick<Files, 'read' | 'list'>;
 
-export async function loaderSettings(files: Reading, { boot }: Config, product: Product): Promise<Finding> {
+export async function loaderSettings(files: Reading, config: Config): Promise<Finding> {
+  const product = requireSetting(config, 'host.product') as Product;
+  const { boot } = config;
   if (boot.backend === 'uboot') return ubootSettings(files, boot.ubootEnvironment);
   if (boot.backend === 'efi-variables') return efiSettings(files, boot.efiVariables);
   const [fault] = await loaderConfFaults(files, boot.esp, product);
