@@ -2,7 +2,6 @@
 
 import { type Config, loadConfig, requireSetting } from '../config.ts';
 import { asUpdateError } from '../errors.ts';
-import type { Product } from '../model.ts';
 import { freeSpace, statOf } from '../system/files.ts';
 import { readFloors } from '../verify/floors.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
