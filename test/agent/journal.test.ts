@@ -36,6 +36,17 @@ async function inDir(work: (journal: Journal, dir: string) => Promise<void>): Pr
   }
 }
 
+test('the history keeps how the machine got from one system to the next, once', () =>
+  inDir(async (journal) => {
+    const saved = { ...(await journal.load()), since: now.toISOString() };
+    const journey = { method: 'soft', methodReason: 'r', downtime: { ms: 620, clock: 'exact' } } as const;
+    await journal.report(saved, { result: 'updated', release: release('2') }, journey);
+    await journal.report(saved, { result: 'updated', release: release('2') }, {});
+    assert.deepEqual(await journal.history(10), [
+      { at: now.toISOString(), result: 'updated', version: '2', ...journey },
+    ]);
+  }));
+
 test('what was saved is found again', () =>
   inDir(async (journal) => {
     let saved = await journal.load();

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { rebootByFirmware } from '../../src/reboot/methods/firmware.ts';
-import { fakeSystemctl } from '../support/fake-systemctl.ts';
+import { rebootByFirmware } from '../../../src/reboot/methods/firmware.ts';
+import { fakeSystemctl } from '../../support/fake-systemctl.ts';
 
 test('systemctl is asked for a restart', async () => {
   await using systemctl = await fakeSystemctl();

@@ -1,0 +1,58 @@
+/** Every format of the journal that was ever written stays readable. */
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseHistory, parseSaved, serializeSaved } from '../../src/agent/journal-documents.ts';
+import { decide, transition } from '../../src/agent/machine.ts';
+import type { Product, Saved, Version } from '../../src/model.ts';
+
+const GOLDEN = join(import.meta.dirname, '..', 'golden', 'journal');
+const golden = (name: string): Promise<Buffer> => readFile(join(GOLDEN, name));
+const HERE = { booted: 'a', confirmed: true, leaving: false, gate: { open: true }, checkDue: false } as const;
+const running = { product: 'demo' as Product, version: '1.0' as Version };
+
+test('a slot that was armed before there were methods is rebooted into, and nothing counts as tried', async () => {
+  const { state } = parseSaved(await golden('state-1.json'));
+  assert.ok(state.kind === 'armed');
+  assert.deepEqual(decide(state, { ...HERE, running, bootId: state.bootId }), { do: 'reboot', target: 'b', tried: [] });
+});
+
+test('what a state says of the restart survives being written and read', async () => {
+  const saved = parseSaved(await golden('state-2.json'));
+  assert.ok(saved.state.kind === 'armed' && saved.state.departure);
+  assert.deepEqual(parseSaved(Buffer.from(serializeSaved(saved))), saved);
+  assert.deepEqual(decide(saved.state, { ...HERE, running, bootId: saved.state.bootId }), {
+    do: 'reboot',
+    target: 'b',
+    tried: ['soft'],
+  });
+});
+
+test('the departure is kept through trial and condemnation into the outcome', async () => {
+  const { state } = parseSaved(await golden('state-2.json'));
+  assert.ok(state.kind === 'armed');
+  const trial = transition(state, { type: 'booted-new', release: state.release, target: 'b' });
+  const good = transition(trial, { type: 'healthy' });
+  const condemned = transition(trial, { type: 'unhealthy', code: 'c', reason: 'r' });
+  const bad = transition(condemned, { type: 'booted-other', code: 'c', reason: 'r' });
+  for (const end of [good, bad, transition(state, { type: 'booted-other', code: 'c', reason: 'r' })]) {
+    assert.ok(end.kind === 'settling' && end.outcome.result !== 'none');
+    assert.deepEqual(end.outcome.departure, state.departure);
+    const saved: Saved = { state: end, since: '2026-03-01T12:00:00.000Z', slots: {} };
+    assert.deepEqual(parseSaved(Buffer.from(serializeSaved(saved))), saved);
+  }
+});
+
+test('history entries with and without a method are read', async () => {
+  const entries = parseHistory(await golden('history.jsonl'));
+  assert.deepEqual(
+    entries.map(({ version, method, downtime }) => [version, method, downtime?.ms]),
+    [
+      ['1.0', undefined, undefined],
+      ['1.1', undefined, undefined],
+      ['2.0', 'soft', 620],
+    ],
+  );
+});

@@ -1,0 +1,80 @@
+/** The downtime is told by one clock where one saw both ends, and says of itself how sure it is. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Departure, Method } from '../../src/model.ts';
+import { startedAt } from '../../src/reboot/arrival.ts';
+import { type Arrival, arrivedBy, downtime } from '../../src/reboot/downtime.ts';
+import { fakeMachine } from '../support/fake-machine.ts';
+
+const left = (method: Method): Departure => ({
+  method,
+  reason: 'r',
+  at: '2026-03-01T12:00:00.000Z',
+  uptimeMs: 500_000,
+  bootId: 'one',
+});
+const arrived = (change: Partial<Arrival>): Arrival => ({
+  bootId: 'two',
+  byKexec: false,
+  startedMs: 14_000,
+  uptimeMs: 20_000,
+  now: new Date('2026-03-01T12:00:26.000Z'),
+  ...change,
+});
+
+test('across a soft reboot the kernel’s own clock saw both ends, whatever the wall clock says', () => {
+  const here = arrived({ bootId: 'one', startedMs: 500_620.4, uptimeMs: 600_000, now: new Date(0) });
+  assert.deepEqual(downtime(left('soft'), here), { ms: 620, clock: 'exact' });
+  assert.equal(downtime(left('soft'), { ...here, startedMs: 499_000 }), undefined, 'that start was before');
+});
+
+test('across a new kernel the wall clock tells', () => {
+  assert.deepEqual(downtime(left('firmware'), arrived({})), { ms: 20_000, clock: 'wall' });
+});
+
+test('a clock that was set meanwhile is noticed, and then only the time of the last kernel is sure', () => {
+  for (const now of ['2026-03-01T12:00:10.000Z', '1970-01-01T00:00:20.000Z', '2026-03-03T12:00:00.000Z'])
+    assert.deepEqual(downtime(left('kexec'), arrived({ now: new Date(now) })), { ms: 14_000, clock: 'at-least' });
+});
+
+test('a clock that was set right between the start and the report costs nothing', () => {
+  // Counted back from the present, not from a date that was noted before it was set.
+  assert.deepEqual(downtime(left('kexec'), arrived({ uptimeMs: 80_000, now: new Date('2026-03-01T12:01:26.000Z') })), {
+    ms: 20_000,
+    clock: 'wall',
+  });
+});
+
+test('whatever the clocks say, a downtime is never negative nor less than the new kernel needed', () => {
+  const times = fc.integer({ min: -1e12, max: 1e12 });
+  fc.assert(
+    fc.property(times, fc.nat(1e7), fc.nat(1e7), fc.boolean(), (now, startedMs, since, same) => {
+      const here = arrived({
+        bootId: same ? 'one' : 'two',
+        now: new Date(now),
+        startedMs,
+        uptimeMs: startedMs + since,
+      });
+      const found = downtime(left('soft'), here);
+      if (found) assert.ok(found.ms >= (same ? 0 : startedMs));
+    }),
+  );
+});
+
+test('a jump that hung ended in the boot loader', () => {
+  assert.equal(arrivedBy(left('soft'), arrived({ bootId: 'one' })), 'soft');
+  assert.equal(arrivedBy(left('soft'), arrived({})), 'firmware');
+  assert.equal(arrivedBy(left('kexec'), arrived({ byKexec: true })), 'kexec');
+  assert.equal(arrivedBy(left('kexec'), arrived({})), 'firmware');
+  assert.equal(arrivedBy(left('firmware'), arrived({ byKexec: true })), 'firmware');
+});
+
+test('systemd tells when the default target was reached, or that it is not yet', async () => {
+  await using machine = await fakeMachine();
+  await machine.put('systemctl-says', '14250333\n');
+  assert.equal(await startedAt(machine.exec), 14_250.333);
+  await machine.put('systemctl-says', '0\n');
+  assert.equal(await startedAt(machine.exec), undefined);
+});

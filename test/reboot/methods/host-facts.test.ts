@@ -1,0 +1,121 @@
+/** What the host says about restarting it; where it does not say, nothing is assumed. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kexecsOf, readHostFacts, rootSource, runningKernel } from '../../../src/reboot/methods/host-facts.ts';
+import { type Kernel, withoutRootHash } from '../../../src/reboot/methods/kernel.ts';
+import { rootHashOfVersion, sha256 } from '../../support/esp.ts';
+import { type FakeMachine, fakeMachine } from '../../support/fake-machine.ts';
+
+const HASH = rootHashOfVersion('1');
+const CMDLINE = `quiet roothash=${HASH} ro`;
+const SECURE_BOOT = 'sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c';
+const booted: Kernel = {
+  linux: sha256('k'),
+  initrd: sha256('i'),
+  commandLine: withoutRootHash(CMDLINE),
+  rootHash: HASH,
+  release: '6.12',
+};
+
+/** A machine on which everything is possible. */
+async function willing(): Promise<FakeMachine> {
+  const machine = await fakeMachine();
+  await machine.put('proc/cmdline', `${CMDLINE}\n`);
+  await machine.put('proc/sys/kernel/osrelease', '6.12\n');
+  await machine.put('proc/sys/kernel/kexec_load_disabled', '0\n');
+  await machine.put('sys/kernel/security/lockdown', '[none] integrity confidentiality\n');
+  await machine.put('systemctl-says', '257.7-1\n');
+  return machine;
+}
+
+const read = (machine: FakeMachine, flags: string[] = []) => readHostFacts(machine, flags, '/efi');
+
+test('a host that says so has nothing against either method', async () => {
+  await using machine = await willing();
+  const host = await read(machine, ['/run/tandem/firmware-refresh']);
+  assert.deepEqual(host, { commandLine: CMDLINE, release: '6.12', kexecs: 0, barred: {} });
+  assert.equal(runningKernel(booted, host), booted);
+});
+
+test('kexec is barred by the kernel, by lockdown, by Secure Boot, and by what only the boot loader hands on', async () => {
+  for (const [path, text, said] of [
+    ['proc/sys/kernel/kexec_load_disabled', '1\n', /kexec_load_disabled/],
+    ['sys/kernel/security/lockdown', 'none [integrity] confidentiality\n', /locked down/],
+    ['efi/loader/credentials/secret.cred', 'x', /loader\/credentials/],
+    ['efi/loader/addons/more.addon.efi', 'x', /loader\/addons/],
+    ['efi/EFI/Linux/shop_1.efi.extra.d/x.cred', 'x', /extra\.d/],
+  ] as const) {
+    await using machine = await willing();
+    await machine.put(path, text);
+    assert.match((await read(machine)).barred.kexec ?? '', said);
+  }
+  await using machine = await willing();
+  await machine.files.remove(`${machine.dir}/sys/kernel/kexec_loaded`);
+  assert.match((await read(machine)).barred.kexec ?? '', /cannot start another/);
+});
+
+test('where the kernel does not tell of lockdown, Secure Boot decides, and firmware that does not tell is not trusted', async () => {
+  await using machine = await willing();
+  await machine.files.remove(`${machine.dir}/sys/kernel/security/lockdown`);
+  assert.equal((await read(machine)).barred.kexec, undefined, 'no EFI at all');
+  await machine.put(SECURE_BOOT, '\x06\0\0\0\x01');
+  assert.match((await read(machine)).barred.kexec ?? '', /Secure Boot/);
+  await machine.put(SECURE_BOOT, '\x06\0\0\0\0');
+  assert.equal((await read(machine)).barred.kexec, undefined);
+  await machine.files.remove(`${machine.dir}/${SECURE_BOOT}`);
+  assert.match((await read(machine)).barred.kexec ?? '', /Secure Boot/);
+});
+
+test('soft is barred by a service manager that is too old or says nothing', async () => {
+  await using machine = await willing();
+  for (const said of ['252.38-1~deb12u1\n', '\n', 'unknown\n']) {
+    await machine.put('systemctl-says', said);
+    assert.match((await read(machine)).barred.soft ?? '', /older than 254/);
+  }
+});
+
+test('a flag for the firmware counts whatever it is', async () => {
+  await using machine = await willing();
+  await machine.put('run/two/file', '');
+  const flags = ['/run/one', '/run/two'];
+  assert.equal((await read(machine, flags)).firmwareFlag, '/run/two', 'a folder');
+  await machine.put('run/one', '');
+  assert.equal((await read(machine, flags)).firmwareFlag, '/run/one', 'an empty file');
+});
+
+test('after a soft reboot of ours the running kernel is still that of the boot image of the slot it led to', async () => {
+  await using machine = await willing();
+  const next = { ...booted, rootHash: rootHashOfVersion('2') };
+  assert.deepEqual(runningKernel(next, await read(machine)), {
+    unknown: 'the running kernel was not started from the boot image of this slot',
+  });
+  await machine.put(
+    'proc/self/mountinfo',
+    `20 1 254:7 / / ro - erofs /dev/mapper/tandem-${next.rootHash} ro\n21 20 254:6 / /var rw - ext4 /dev/vda6 rw\n`,
+  );
+  assert.equal(runningKernel(next, await read(machine)), next);
+});
+
+test('a kernel that was started with other words, or is of another release, is not that of the boot image', async () => {
+  await using machine = await willing();
+  const host = await read(machine);
+  for (const other of [
+    { ...host, commandLine: `${CMDLINE} debug` },
+    { ...host, commandLine: `${CMDLINE} roothash=${HASH}` },
+    { ...host, commandLine: '' },
+    { ...host, release: '6.13' },
+  ])
+    assert.ok('unknown' in runningKernel(booted, other));
+});
+
+test('starts by kexec are counted by the running kernel’s own command line; nonsense counts as too many', () => {
+  assert.equal(kexecsOf(CMDLINE), 0);
+  assert.equal(kexecsOf(`${CMDLINE} tandem.kexecs=4`), 4);
+  for (const nonsense of ['x', '-1', '1.5']) assert.ok(kexecsOf(`tandem.kexecs=${nonsense}`) > 1000);
+});
+
+test('the topmost of what is mounted at / counts', () => {
+  assert.equal(rootSource('1 0 0:1 / / rw - tmpfs none rw\n2 1 254:0 / / ro shared:1 - erofs /dev/x ro'), '/dev/x');
+  assert.equal(rootSource(''), '');
+});
