@@ -1,0 +1,46 @@
+/** What a gate says of a reboot: nothing against it, or who objects, why, since when and until when. Pure. */
+
+/** Every objection has a name. */
+export const GATE_CODES = [
+  'not-automatic',
+  'window-closed',
+  'black-out',
+  'users-logged-in',
+  'users-unknown',
+  'inhibited',
+  'app-lock-held',
+  'app-locks-unknown',
+  'system-degraded',
+  'hook-asks-later',
+  'hook-failed',
+  'lock-held-elsewhere',
+  'lock-unreachable',
+  'lock-foreign',
+] as const;
+export type GateCode = (typeof GATE_CODES)[number];
+
+export type Closed = Readonly<{
+  open: false;
+  code: GateCode;
+  /** One clause that names the holder, without a full stop: `ana is logged in on tty1`. */
+  reason: string;
+  /** A soft gate gives way to the deadline and to `updatectl apply`. */
+  strength: 'soft' | 'hard';
+  since?: Date;
+  /** The earliest moment at which the answer may be another; absent when nobody can say. */
+  next?: Date;
+  /** What an operator can do about it. */
+  command?: string;
+}>;
+
+export type Verdict = Readonly<{ open: true }> | Closed;
+
+export const OPEN: Verdict = { open: true };
+
+/** An objection. */
+export const closed = (
+  code: GateCode,
+  strength: Closed['strength'],
+  reason: string,
+  more: Partial<Pick<Closed, 'since' | 'next' | 'command'>> = {},
+): Closed => ({ open: false, code, strength, reason, ...more });
