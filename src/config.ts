@@ -94,11 +94,16 @@ export const KEYS = {
   },
   boot: {
     backend: preset(
-      oneOf('systemd-boot', 'uboot', 'efi-variables'),
+      oneOf('systemd-boot', 'grub', 'uboot', 'efi-variables'),
       'systemd-boot',
       'The boot loader that counts the tries.',
     ),
     esp: preset(path, '/efi', 'Where the EFI system partition is mounted.'),
+    grub_environment: preset(
+      path,
+      '/efi/EFI/tandem/grubenv',
+      'Where grub.cfg keeps the flags, if GRUB counts the tries.',
+    ),
     uboot_environment: preset(
       path,
       '/etc/fw_env.config',

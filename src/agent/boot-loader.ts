@@ -6,6 +6,7 @@ import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import { efiVariablesBackend } from '../reboot/bootloaders/efi-variables.ts';
 import { entryKernels } from '../reboot/bootloaders/entry-kernels.ts';
 import { flagsBackend, type SlotVersion } from '../reboot/bootloaders/flags-backend.ts';
+import { grubStore } from '../reboot/bootloaders/grub.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { slotKernels } from '../reboot/bootloaders/slot-kernels.ts';
 import { systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
@@ -40,6 +41,8 @@ export function openBootLoader(
 
 function backendOf(boot: Config['boot'], world: Omit<World, 'freeSpace'>, versionOf: SlotVersion): BootBackend {
   switch (boot.backend) {
+    case 'grub':
+      return flagsBackend(grubStore({ ...world, path: boot.grubEnvironment }), versionOf);
     case 'uboot':
       return flagsBackend(ubootFlags(world.exec, boot.ubootEnvironment), versionOf);
     case 'efi-variables':

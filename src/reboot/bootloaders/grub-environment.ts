@@ -1,0 +1,72 @@
+/** GRUB's environment block: lines of `name=value` behind a signature, filled up with `#`. Reads it exactly as GRUB does. Pure. */
+
+import { UpdateError } from '../../errors.ts';
+
+/** As long as every tool makes it. */
+export const BLOCK_SIZE = 1024;
+
+/** Names and values in their order; undefined where GRUB would refuse the block. What follows damage is not read, by GRUB neither. */
+export function readVariables(block: Uint8Array): readonly (readonly [name: string, value: string])[] | undefined {
+  const text = latin1(block);
+  if (!text.startsWith(SIGNATURE)) return undefined;
+  return linesOf(text).flatMap(({ name, value = '' }) => (name === undefined ? [] : [[name, value] as const]));
+}
+
+/** A whole block with these variables first, then the remarks and variables that `before` had under other names. */
+export function writeVariables(before: Uint8Array | undefined, variables: ReadonlyMap<string, string>): Uint8Array {
+  const text = latin1(before ?? new Uint8Array(0));
+  const kept = text.startsWith(SIGNATURE) ? linesOf(text) : [];
+  const others = kept.filter(({ name }) => name === undefined || !variables.has(name)).map(({ raw }) => raw);
+  const ours = [...variables].map(([name, value]) => `${name}=${value.replaceAll(/[\\\n]/g, '\\$&')}\n`);
+  const content = [SIGNATURE, ...ours, ...others].join('');
+  const size = Math.max(BLOCK_SIZE, text.length);
+  if (content.length > size)
+    throw new UpdateError(
+      'boot-environment',
+      `GRUB's environment has no room for ${[...variables.keys()].join(', ')}.`,
+    );
+  return Buffer.from(content.padEnd(size, '#'), 'latin1');
+}
+
+const SIGNATURE = '# GRUB Environment Block\n';
+
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+
+/** `raw` ends with its line feed. A remark has no name. */
+type Line = Readonly<{ raw: string; name?: string; value?: string }>;
+
+function linesOf(text: string): Line[] {
+  const lines: Line[] = [];
+  for (let at = SIGNATURE.length; at < text.length; ) {
+    const line = text[at] === '#' ? remarkAt(text, at) : variableAt(text, at);
+    if (!line) break;
+    lines.push(line);
+    at += line.raw.length;
+  }
+  return lines;
+}
+
+/** Undefined for what fills the block up. */
+function remarkAt(text: string, at: number): Line | undefined {
+  const end = endOfValue(text, at);
+  return end < text.length ? { raw: text.slice(at, end + 1) } : undefined;
+}
+
+/** A name goes up to the next `=`, even over line feeds. */
+function variableAt(text: string, at: number): Line | undefined {
+  const equals = text.indexOf('=', at);
+  const end = equals < 0 ? text.length : endOfValue(text, equals + 1);
+  if (end >= text.length) return undefined;
+  const value = text.slice(equals + 1, end).replaceAll(/\\(.)/gs, '$1');
+  return { raw: text.slice(at, end + 1), name: asCText(text.slice(at, equals)), value: asCText(value) };
+}
+
+/** Where the line feed is that no backslash stands before. */
+function endOfValue(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && text[at] !== '\n') at += text[at] === '\\' ? 2 : 1;
+  return at;
+}
+
+const asCText = (text: string): string => text.split('\0', 1)[0] ?? '';
