@@ -8,7 +8,8 @@ export const BLOCK_SIZE = 1024;
 /** Names and values in their order; undefined where GRUB would refuse the block. What follows damage is not read, by GRUB neither. */
 export function readVariables(block: Uint8Array): readonly (readonly [name: string, value: string])[] | undefined {
   const text = latin1(block);
-  if (!text.startsWith(SIGNATURE)) return undefined;
+  // GRUB wants room for a zero byte behind the signature.
+  if (!text.startsWith(SIGNATURE) || text.length === SIGNATURE.length) return undefined;
   return linesOf(text).flatMap(({ name, value = '' }) => (name === undefined ? [] : [[name, value] as const]));
 }
 
