@@ -1,0 +1,57 @@
+/** The store in a SQLite file: what a server keeps when it is the only one. */
+
+import type { Database } from '../system/sqlite.ts';
+import { groupCommits } from '../system/sqlite-commits.ts';
+import type { Change, Json, Key, Store } from './store.ts';
+
+/** The store in `database`. Updates that come in the same turn of the event loop share one transaction, and so one sync of the disk. */
+export function sqliteStore(database: Database): Store {
+  database.run(
+    'CREATE TABLE IF NOT EXISTS documents (kind TEXT, id TEXT, json TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID',
+  );
+  const commit = groupCommits(database);
+  const read = ({ kind, id }: Key): Json | undefined => {
+    const [row] = database.rows('SELECT json FROM documents WHERE kind = ? AND id = ?', kind, id);
+    return row && (JSON.parse(String(row['json'])) as Json);
+  };
+  return {
+    read: async (key) => read(key),
+    count: async (kind) => Number(database.rows('SELECT count(*) AS n FROM documents WHERE kind = ?', kind)[0]?.['n']),
+    list: async (kind, limit, after = '') => {
+      const rows = database.rows(
+        'SELECT id, json FROM documents WHERE kind = ? AND id > ? ORDER BY id LIMIT ?',
+        kind,
+        after,
+        limit,
+      );
+      const documents = rows.map((row) => ({
+        id: String(row['id']),
+        document: JSON.parse(String(row['json'])) as Json,
+      }));
+      const last = documents.at(-1);
+      return { documents, ...(last && documents.length === limit ? { next: last.id } : {}) };
+    },
+    update: async <T>(keys: readonly Key[], change: (documents: readonly (Json | undefined)[]) => Change<T>) => {
+      const made: { result?: T } = {};
+      await commit(() => {
+        const { write, result } = change(keys.map(read));
+        for (const [at, key] of keys.entries()) keep(database, key, write[at]);
+        made.result = result;
+      });
+      return made.result as T;
+    },
+    [Symbol.asyncDispose]: async () => database[Symbol.dispose](),
+  };
+}
+
+function keep(database: Database, { kind, id }: Key, document: Json | undefined): void {
+  if (document === undefined) return;
+  if (document === null) database.run('DELETE FROM documents WHERE kind = ? AND id = ?', kind, id);
+  else
+    database.run(
+      'INSERT INTO documents VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET json = excluded.json',
+      kind,
+      id,
+      JSON.stringify(document),
+    );
+}
