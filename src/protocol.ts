@@ -1,6 +1,17 @@
 /** The documents that the agent and the CLI exchange over the control socket. Every one carries its schema. */
 
-import type { HistoryEntry, MachineId, Method, Refusal, Release, SlotName, State, Version } from './model.ts';
+import type {
+  HistoryEntry,
+  MachineId,
+  Method,
+  Product,
+  Refusal,
+  Release,
+  SlotName,
+  State,
+  StateKind,
+  Version,
+} from './model.ts';
 
 /** Sent by both sides as the header `tandem-protocol`; another number is refused with a sentence. */
 export const PROTOCOL = 1;
@@ -87,3 +98,28 @@ export type ForgetRequest = Readonly<{ version?: string }>;
 export type Reply = Readonly<{ schema: 1; result: 'accepted' | 'done' | 'nothing'; message: string }>;
 
 export type HistoryReply = Readonly<{ schema: 1; entries: readonly HistoryEntry[] }>;
+
+/** What a host tells the fleet server: who and where it is, what it runs, what it is about to do, and how the last attempt ended. */
+export type CheckIn = Readonly<{
+  schema: 1;
+  machine: MachineId;
+  group: string;
+  product: Product;
+  channel: string;
+  agent: string;
+  running: Readonly<{ version: Version; counter?: number }>;
+  confirmed: boolean;
+  state: StateKind;
+  since: string;
+  /** The release that the host would begin to install now, if nobody objects. */
+  wants?: Version;
+  /** What the host waits for, in words. */
+  waitingFor?: string;
+  /** The last ended attempt; `at` tells one from another. */
+  outcome?: Readonly<{ at: string; result: HistoryEntry['result']; version: Version; code?: string; reason?: string }>;
+}>;
+
+/** `go: false` says why not, and when to ask again at the earliest. A server never names what to install. */
+export type CheckInAnswer = Readonly<
+  { schema: 1 } & ({ go: true } | { go: false; code: string; reason: string; until?: string })
+>;

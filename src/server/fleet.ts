@@ -1,0 +1,77 @@
+/** The fleet as the server keeps it: every change of a machine and of a rollout's ledger is one update of the store. */
+
+import type { CheckIn, CheckInAnswer } from '../protocol.ts';
+import { giveUpOverdue, type Ledger, release } from '../rollout/brake.ts';
+import { answerCheckIn, concernsLedger, type Offered } from './check-in.ts';
+import { ledgerFrom, ledgerJson, type MachineRecord, recorded } from './machines.ts';
+import type { Json, Key, Page, Store } from './store.ts';
+
+/** What a channel says now. `id` changes when its rollout is another one. */
+export type ChannelState = Readonly<{ id: string; version: string; offered?: Offered }>;
+
+export type Fleet = Readonly<{
+  checkIn(request: CheckIn, now: Date): Promise<CheckInAnswer>;
+  machine(id: string): Promise<MachineRecord | undefined>;
+  machines(limit: number, after?: string): Promise<Page>;
+  count(): Promise<number>;
+  /** Where the rollout of a channel stands; who is overdue is given up first. */
+  ledger(channel: string, now: Date): Promise<Ledger>;
+  /** Lets a rollout whose brake was pulled go on. */
+  releaseBrake(channel: string): Promise<Ledger>;
+}>;
+
+/** `channel` tells what the repository's channel says at the moment; undefined for one that there is not. */
+export function createFleet(store: Store, channel: (name: string) => Promise<ChannelState | undefined>): Fleet {
+  const ledgerOf = async (
+    name: string,
+    change: (ledger: Ledger, state: ChannelState | undefined) => void,
+  ): Promise<Ledger> => {
+    const state = await channel(name);
+    return store.update([ledgerKey(name, state)], ([document]) => {
+      const ledger = ledgerFrom(document);
+      change(ledger, state);
+      const after = ledgerJson(ledger);
+      const isSame = JSON.stringify(after) === JSON.stringify(document ?? ledgerJson(ledgerFrom(undefined)));
+      return { write: [isSame ? undefined : after], result: ledger };
+    });
+  };
+  return {
+    checkIn: async (request, now) => {
+      const state = await channel(request.channel);
+      const machine: Key = { kind: 'machine', id: request.machine };
+      const known = (await store.read(machine)) as MachineRecord | undefined;
+      const keys = [machine, ...(concernsLedger(request, known) ? [ledgerKey(request.channel, state)] : [])];
+      return store.update(keys, ([document, ledger]) =>
+        decide(request, state, document, keys.length > 1 ? [ledger] : [], now),
+      );
+    },
+    machine: async (id) => (await store.read({ kind: 'machine', id })) as MachineRecord | undefined,
+    machines: (limit, after) => store.list('machine', limit, after),
+    count: () => store.count('machine'),
+    ledger: (name, now) =>
+      ledgerOf(name, (ledger, state) => {
+        if (state?.offered) giveUpOverdue(ledger, state.offered.limits, now.getTime());
+      }),
+    releaseBrake: (name) => ledgerOf(name, release),
+  };
+}
+
+const ledgerKey = (channel: string, state: ChannelState | undefined): Key => ({
+  kind: 'ledger',
+  id: `${channel}/${state?.id ?? 'none'}`,
+});
+
+/** `ledgers` is empty when the check-in is not about the rollout. */
+function decide(
+  request: CheckIn,
+  state: ChannelState | undefined,
+  document: Json | undefined,
+  ledgers: readonly (Json | undefined)[],
+  now: Date,
+) {
+  const before = document as MachineRecord | undefined;
+  const ledger = ledgerFrom(ledgers[0]);
+  const answer = answerCheckIn(request, before, ledgers.length > 0 ? state?.offered : undefined, ledger, now.getTime());
+  const record = recorded(request, before, answer, now) as unknown as Json;
+  return { write: [record, ...ledgers.map(() => ledgerJson(ledger))], result: answer };
+}

@@ -1,0 +1,81 @@
+/** What the server remembers of a machine, and of a rollout's ledger, as documents. Pure. */
+
+import type { MachineId } from '../model.ts';
+import type { CheckIn, CheckInAnswer } from '../protocol.ts';
+import { emptyLedger, type Ledger } from '../rollout/brake.ts';
+import type { Json } from './store.ts';
+
+/** The last check-in, and what the machine has lived through; times are ISO 8601 in UTC. */
+export type MachineRecord = CheckIn &
+  Readonly<{
+    firstSeen: string;
+    lastSeen: string;
+    /** What it was told last, when it was not to go. */
+    hold?: Readonly<{ code: string; reason: string; until?: string }>;
+    /** Changes of version and ended attempts, the newest last. */
+    events: readonly Readonly<{ at: string; what: string; version: string; reason?: string }>[];
+  }>;
+
+const MOST_EVENTS = 30;
+
+/** The record after a check-in. */
+export function recorded(
+  request: CheckIn,
+  before: MachineRecord | undefined,
+  answer: CheckInAnswer,
+  now: Date,
+): MachineRecord {
+  const at = now.toISOString();
+  const { go, schema: _, ...hold } = answer.go ? { ...answer, code: '', reason: '' } : answer;
+  return {
+    ...request,
+    firstSeen: before?.firstSeen ?? at,
+    lastSeen: at,
+    ...(go ? {} : { hold }),
+    events: [...(before?.events ?? []), ...news(request, before, at)].slice(-MOST_EVENTS),
+  };
+}
+
+function news({ running, outcome }: CheckIn, before: MachineRecord | undefined, at: string): MachineRecord['events'] {
+  const changed = before !== undefined && before.running.version !== running.version;
+  const ended = outcome !== undefined && outcome.at !== before?.outcome?.at;
+  return [
+    ...(ended
+      ? [
+          {
+            at: outcome.at,
+            what: outcome.result,
+            version: outcome.version,
+            ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
+          },
+        ]
+      : []),
+    ...(changed ? [{ at, what: 'runs', version: running.version }] : []),
+  ];
+}
+
+type LedgerJson = Readonly<{
+  inFlight: readonly (readonly [string, number])[];
+  failed: readonly (readonly [string, string])[];
+  updated: number;
+  braked?: Readonly<{ at: number; reason: string }>;
+}>;
+
+/** A ledger as it was kept; an empty one where nothing was. */
+export function ledgerFrom(document: Json | undefined): Ledger {
+  if (document === undefined) return emptyLedger();
+  const { inFlight, failed, updated, braked } = document as LedgerJson;
+  return {
+    inFlight: new Map(inFlight as readonly (readonly [MachineId, number])[]),
+    failed: new Map(failed as readonly (readonly [MachineId, string])[]),
+    updated,
+    ...(braked ? { braked } : {}),
+  };
+}
+
+export const ledgerJson = ({ inFlight, failed, updated, braked }: Ledger): Json => ({
+  inFlight: [...inFlight],
+  failed: [...failed],
+  updated,
+  ...(braked ? { braked: { ...braked } } : {}),
+});
