@@ -59,7 +59,8 @@ async function allLeaves(job: DeltaJob, head: BlocksHead, standing: Uint8Array):
   }));
   const extentOf = (range: number): Extent => unknown[range] ?? { first: 0, count: 0 };
   const check = (range: number, bytes: Uint8Array): void => addLeaves(head, shorts, extentOf(range), bytes);
-  for await (const { range, bytes } of fetchRanges(file.mirrors, ranges, { signal, check })) check(range, bytes);
+  for await (const { range, bytes } of fetchRanges(file.mirrors, ranges, { signal, check, plan: LEAF_PLAN }))
+    check(range, bytes);
   if (unknown.length > 0) await cache.save(leavesName(delta.head), shorts);
   return shorts;
 }
@@ -116,6 +117,10 @@ async function fetchMissing(job: DeltaJob, head: BlocksHead, plan: BlocksPlan, a
   await assembly.flush();
   throw new UpdateError('delta-mismatch', `${volume.blocks - assembly.present.count} blocks could not be fetched.`);
 }
+
+// A kibibyte of leaves stands for half a mebibyte of blocks: what lies between two groups is soon more than what the groups are, and
+// another request costs some 400 bytes of headers.
+const LEAF_PLAN = { gap: 1024 };
 
 /** Blocks of zeros that are written at once. */
 const ZEROS = 128;

@@ -3,7 +3,7 @@
 import type { ByteSource } from '../../bundle/byte-source.ts';
 import type { RangePiece } from '../../system/http-ranges.ts';
 import type { RangeSource } from '../../system/mirrors.ts';
-import type { ByteRange } from '../../system/range-plan.ts';
+import type { ByteRange, RangePlan } from '../../system/range-plan.ts';
 import type { DeltaCache } from './cache.ts';
 import type { RunningSystem } from './running-system.ts';
 
@@ -14,7 +14,7 @@ export type RemoteFile = Readonly<{ source: ByteSource; mirrors: readonly RangeS
 export type FetchRanges = (
   mirrors: readonly RangeSource[],
   ranges: readonly ByteRange[],
-  options: Readonly<{ signal: AbortSignal; check?: (range: number, bytes: Uint8Array) => void }>,
+  options: Readonly<{ signal: AbortSignal; check?: (range: number, bytes: Uint8Array) => void; plan?: RangePlan }>,
 ) => AsyncIterable<RangePiece>;
 
 export type DeltaWorld = Readonly<{
