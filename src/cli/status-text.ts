@@ -87,7 +87,11 @@ export function transferLines({ transfer }: Pick<Status, 'transfer'>): string[] 
 /** How the machine would be restarted, and why not faster. */
 function restartLines({ restart }: Status): string[] {
   if (!restart) return [];
-  return [`  restart    by ${restart.method}: ${restart.reason}`];
+  const slower = restart.method === 'firmware' ? [] : restart.ruledOut;
+  return [
+    `  restart    by ${restart.method}: ${restart.reason}`,
+    ...slower.map((one) => `             no ${one.method}: ${one.reason}`),
+  ];
 }
 
 function lastRestartLines({ lastRestart }: Status, now: Date): string[] {

@@ -49,6 +49,46 @@ const CASES: Readonly<Record<string, Status>> = {
   },
   staged: { ...base, state: { kind: 'staged', ...ON }, waitingFor: '`updatectl apply`' },
   armed: { ...base, state: { kind: 'armed', ...ON, bootId: 'x' }, waitingFor: 'the restart' },
+  'armed, on its way by kexec': {
+    ...base,
+    state: { kind: 'armed', ...ON, bootId: 'x' },
+    waitingFor: 'the restart',
+    restart: {
+      method: 'kexec',
+      reason: 'the kernel can be started without the firmware',
+      ruledOut: [{ method: 'soft', reason: 'the kernel is another' }],
+    },
+  },
+  'staged, and soft is not safe': {
+    ...base,
+    state: { kind: 'staged', ...ON },
+    waitingFor: '`updatectl apply`',
+    restart: {
+      method: 'firmware',
+      reason: 'no soft: the kernel is another',
+      ruledOut: [{ method: 'soft', reason: 'the kernel is another' }],
+    },
+  },
+  'idle after a soft restart': {
+    ...base,
+    lastRestart: {
+      at,
+      result: 'updated',
+      version: '1.0' as Version,
+      method: 'soft',
+      downtime: { ms: 620, clock: 'exact' },
+    },
+  },
+  'idle after a restart across which the clock was set': {
+    ...base,
+    lastRestart: {
+      at,
+      result: 'updated',
+      version: '1.0' as Version,
+      method: 'firmware',
+      downtime: { ms: 74_000, clock: 'at-least' },
+    },
+  },
   trial: { ...base, booted: 'b', confirmed: false, running: ON.release, state: { kind: 'trial', ...ON } },
   condemned: { ...base, state: { kind: 'condemned', ...ON, code: 'unhealthy', reason: 'web.service failed' } },
   refused: {
