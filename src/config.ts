@@ -94,7 +94,7 @@ export const KEYS = {
   },
   boot: {
     backend: preset(
-      oneOf('systemd-boot', 'grub', 'uboot', 'efi-variables'),
+      oneOf('systemd-boot', 'grub', 'uboot', 'efi-variables', 'gpt'),
       'systemd-boot',
       'The boot loader that counts the tries.',
     ),

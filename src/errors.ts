@@ -501,6 +501,12 @@ export const ERRORS = {
     'This way of restarting is not safe here.',
     'Nothing to do: the restart goes through the firmware.',
   ),
+  'boot-partition-missing': entry(
+    8,
+    'later',
+    'The boot partition of a slot is not mounted, or lacks what the firmware needs beside the kernel.',
+    'Mount it where the configuration says; docs/boot-loaders.md lists what belongs on it.',
+  ),
   'esp-full': entry(
     8,
     'later',

@@ -6,6 +6,7 @@ import type { Decoder } from '../bundle/decoder.ts';
 import { type Config, requireSetting } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
+import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { deadMan } from '../reboot/dead-man.ts';
 import { programProbes } from '../reboot/health/programs.ts';
@@ -71,7 +72,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   await files.makeDir(stateDir);
   const disk = config.slots.disk === 'auto' ? undefined : config.slots.disk;
   const host = await findHost(slotLabels(config), world.doors ?? realDoors(disk, (sentence) => log.warn(sentence)));
-  const { backend: boot, kernels } = openBootLoader(config, world, { product, slotOfRootHash: host.slotOfRootHash });
+  const { backend: boot, kernels } = openBootLoader(config, world, { ...host, product });
   const trust = await trustOf(config, world);
   const http = await httpOf(config, world);
   const urls = [requireSetting(config, 'repository.url'), ...config.repository.mirrors] as const;
@@ -105,7 +106,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     booted: host.booted,
     bootId,
     systemVersion: await systemVersion(files),
-    tries: Math.min(config.boot.tries, boot.mostTries),
+    tries: triesOf(config, boot, log),
     automatic: config.reboot.automatic,
     journal: openJournal(files, stateDir, log),
     boot,
@@ -122,7 +123,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     transfer: () => transfer?.status(),
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
     probe: (stop) => probe(config, world, stop),
-    reboot: world.reboot ?? (() => rebootByFirmware(world.exec)),
+    reboot: world.reboot ?? (() => rebootByFirmware(world.exec, boot.rebootArgument)),
     restart: world.reboot
       ? onlyFirmware(bootId, world.clock)
       : configuredRestart(config, world, { kernels, bootId, booted: host.booted }),
@@ -162,6 +163,12 @@ function deltaWorld(
       fetchRanges(mirrors, ranges, { ...options, connections, resumption: { clock, random } }),
     cache: createDeltaCache(files, join(stateDir, 'delta'), log),
   };
+}
+
+/** A boot loader that counts fewer is armed with the most it can. */
+function triesOf({ boot: { tries } }: Config, { name, mostTries }: BootBackend, log: Log): number {
+  if (tries > mostTries) log.warn({ tries, mostTries }, `boot.tries is more than ${name} can count`);
+  return Math.min(tries, mostTries);
 }
 
 async function keptRate(files: Files, stateDir: string, transfer: Transfer): Promise<void> {

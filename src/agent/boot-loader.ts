@@ -6,6 +6,7 @@ import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import { efiVariablesBackend } from '../reboot/bootloaders/efi-variables.ts';
 import { entryKernels } from '../reboot/bootloaders/entry-kernels.ts';
 import { flagsBackend, type SlotVersion } from '../reboot/bootloaders/flags-backend.ts';
+import { type AttributeTable, gptStore } from '../reboot/bootloaders/gpt-attributes.ts';
 import { grubStore } from '../reboot/bootloaders/grub.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { slotKernels } from '../reboot/bootloaders/slot-kernels.ts';
@@ -27,22 +28,34 @@ type World = Readonly<{
   log: Log;
 }>;
 
+type BootHost = Readonly<{
+  product: Product;
+  slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
+  attributes: AttributeTable;
+}>;
+
 /** `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash. */
 export function openBootLoader(
   { boot }: Pick<Config, 'boot'>,
   { freeSpace, ...world }: World,
-  host: Readonly<{ product: Product; slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined> }>,
+  host: BootHost,
 ): BootLoader {
   const esp = { ...world, ...host, dir: boot.esp };
   if (boot.backend === 'systemd-boot') return { backend: systemdBoot(esp), kernels: entryKernels(esp, freeSpace) };
   const kernels = slotKernels(esp, freeSpace);
-  return { backend: backendOf(boot, world, kernels.versionOf), kernels };
+  return { backend: backendOf(boot, { ...world, ...host }, kernels.versionOf), kernels };
 }
 
-function backendOf(boot: Config['boot'], world: Omit<World, 'freeSpace'>, versionOf: SlotVersion): BootBackend {
+function backendOf(
+  boot: Config['boot'],
+  world: Omit<World, 'freeSpace'> & BootHost,
+  versionOf: SlotVersion,
+): BootBackend {
   switch (boot.backend) {
     case 'grub':
       return flagsBackend(grubStore({ ...world, path: boot.grubEnvironment }), versionOf);
+    case 'gpt':
+      return flagsBackend(gptStore(world.attributes), versionOf);
     case 'uboot':
       return flagsBackend(ubootFlags(world.exec, boot.ubootEnvironment), versionOf);
     case 'efi-variables':

@@ -11,7 +11,7 @@ import {
   openPartitionForReading,
   type SlotRole,
 } from '../partitions/open-partition.ts';
-import { nameSlot, neutralise } from '../partitions/slot-identity.ts';
+import { nameSlot, neutralise, setAttributes } from '../partitions/slot-identity.ts';
 import {
   bootedSlot,
   type Disk,
@@ -26,6 +26,7 @@ import {
   type SlotsConfig,
 } from '../partitions/slots.ts';
 import { uuidsOfRootHash } from '../partitions/uuids.ts';
+import type { AttributeTable } from '../reboot/bootloaders/gpt-attributes.ts';
 import type { BlockTarget } from '../system/block-target.ts';
 import { mappedOver } from '../system/mounts.ts';
 import type { OpenSlot } from './installer.ts';
@@ -43,6 +44,8 @@ export interface Host {
   readonly booted: SlotName;
   /** Which slot's partitions carry the UUIDs of that root hash now. */
   slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
+  /** The attribute bits of both slots' root partitions, for a boot loader that keeps its flags there. */
+  readonly attributes: AttributeTable;
   /** The free slot, alone; the running one is refused. */
   openSlot(target: SlotName): Promise<OpenSlot>;
   /** The partitions of a slot, as they are named now. */
@@ -82,6 +85,17 @@ export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<H
         const { root, verity } = now[name];
         return root.uuid === uuids.root && (verity === undefined || verity.uuid === uuids.verity);
       });
+    },
+    attributes: {
+      read: async () => {
+        const { a, b } = await slots();
+        return { a: a.root, b: b.root };
+      },
+      write: async (wanted) => {
+        const { disk, a, b } = await slots();
+        const attributes = [[a.root, wanted.a] as const, [b.root, wanted.b] as const];
+        await setAttributes(disk, attributes, doors.openTable);
+      },
     },
     openSlot: async (target) => {
       const now = await slots();

@@ -43,7 +43,7 @@ async function prepareJump(config: Config, world: World, what: string): Promise<
     realDoors(disk, (sentence) => log.warn(sentence)),
   );
   if (host.booted === target) throw new UpdateError('slot-booted', `Slot ${target} is the running one already.`);
-  const { kernels } = openBootLoader(config, world, { product, slotOfRootHash: host.slotOfRootHash });
+  const { kernels } = openBootLoader(config, world, { ...host, product });
   const slot = await host.partitions(target);
   const soft = { exec, files, isDir, holders: () => mappedOverSlot(slot) };
   const kexec = { exec, files, dir: join(config.agent.runtimeDir, 'kexec') };

@@ -31,12 +31,13 @@ export async function partitions({ files }: Context, config: Config): Promise<Fi
 /** The running slot is what the boot loader takes by default; the other could start, too. */
 export async function bootEntries({ files, log, exec }: Context, config: Config): Promise<Finding> {
   const product = requireSetting(config, 'host.product') as Product;
-  const { booted, slotOfRootHash } = await findHost(
+  const host = await findHost(
     slotLabels(config),
     realDoors(diskOf(config), () => {}),
   );
   const world = { files, readPart, writePart, freeSpace, exec, log };
-  const { next, slots } = await openBootLoader(config, world, { product, slotOfRootHash }).backend.read();
+  const { next, slots } = await openBootLoader(config, world, { ...host, product }).backend.read();
+  const { booted } = host;
   const [here, there] = [slots[booted], slots[otherSlot(booted)]];
   if (!here.bootable) return fail(`The running slot ${booted} has no boot entry.`, 'Install a release, then reboot.');
   if (!here.confirmed)

@@ -19,6 +19,7 @@ export async function loaderSettings(files: Reading, config: Config): Promise<Fi
   if (boot.backend === 'grub') return grubSettings(files, boot.grubEnvironment);
   if (boot.backend === 'uboot') return ubootSettings(files, boot.ubootEnvironment);
   if (boot.backend === 'efi-variables') return efiSettings(files, boot.efiVariables);
+  if (boot.backend === 'gpt') return ok('The flags are in the partition table; both its copies are kept.');
   const [fault] = await loaderConfFaults(files, boot.esp, product);
   return fault === undefined ? ok(`Starts the newest release of ${product}.`) : fail(fault, 'Correct loader.conf.');
 }

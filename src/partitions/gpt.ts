@@ -97,10 +97,12 @@ export const sectorsOfEntries = (header: GptHeader, sectorSize: number): number 
 
 /** The same table with another UUID for the partition `number`. */
 export function withPartitionUuid(table: Gpt, number: number, uuid: string): Gpt {
-  if (!table.entries.some((entry) => entry.number === number)) throw new RangeError(`no partition ${number}`);
-  const entryBytes = table.entryBytes.slice();
-  writeGuid(entryBytes, (number - 1) * table.entrySize + 16, uuid);
-  return { ...table, entryBytes, entries: entriesOf({ ...table, entryBytes }) };
+  return withEntry(table, number, (entry) => writeGuid(entry, 16, uuid));
+}
+
+/** The same table with other attribute bits for the partition `number`. */
+export function withPartitionAttributes(table: Gpt, number: number, attributes: bigint): Gpt {
+  return withEntry(table, number, (entry) => viewOf(entry).setBigUint64(48, attributes, true));
 }
 
 /** The sectors of one copy: its header, and its entries padded to whole sectors. */
@@ -121,6 +123,13 @@ export function serialise(table: Gpt, copy: 'primary' | 'backup'): { header: Uin
 
 /** The sector of the first header. */
 export const PRIMARY = 1;
+
+function withEntry(table: Gpt, number: number, change: (entry: Uint8Array) => void): Gpt {
+  if (!table.entries.some((entry) => entry.number === number)) throw new RangeError(`no partition ${number}`);
+  const entryBytes = table.entryBytes.slice();
+  change(entryBytes.subarray((number - 1) * table.entrySize, number * table.entrySize));
+  return { ...table, entryBytes, entries: entriesOf({ ...table, entryBytes }) };
+}
 
 const MAX_ENTRIES_BYTES = 1024 * 1024;
 

@@ -1,8 +1,8 @@
-/** The names under which boot finds a slot: both its partitions change their UUIDs in one change of the table. */
+/** What boot knows a slot by in the partition table: the UUIDs of its partitions, and the attribute bits of its root. */
 
 import { UpdateError } from '../errors.ts';
 import type { BlockTarget } from '../system/block-target.ts';
-import { type Gpt, withPartitionUuid } from './gpt.ts';
+import { type Gpt, withPartitionAttributes, withPartitionUuid } from './gpt.ts';
 import { openDiskForTable } from './open-partition.ts';
 import { changeTable } from './partition-table.ts';
 import { type Disk, type FreeSlot, type Partition, partitionsOf } from './slots.ts';
@@ -28,11 +28,26 @@ export function nameSlot(
   return rename(disk, [[slot.root, uuids.root], ...verity], open);
 }
 
-async function rename(disk: Disk, names: readonly (readonly [Partition, string])[], open: OpenDisk): Promise<void> {
+/** Gives partitions other attribute bits, all in one change of the table; the running slot's too, since no content is written. */
+export const setAttributes = (
+  disk: Disk,
+  attributes: readonly (readonly [Partition, bigint])[],
+  open: OpenDisk = openDiskForTable,
+): Promise<void> => changeEntries(disk, attributes, withPartitionAttributes, open);
+
+const rename = (disk: Disk, names: readonly (readonly [Partition, string])[], open: OpenDisk): Promise<void> =>
+  changeEntries(disk, names, withPartitionUuid, open);
+
+async function changeEntries<T>(
+  disk: Disk,
+  changes: readonly (readonly [Partition, T])[],
+  withChange: (table: Gpt, number: number, value: T) => Gpt,
+  open: OpenDisk,
+): Promise<void> {
   await using target = await open(disk);
   await changeTable(target, [disk.sectorSize], (table) => {
-    for (const [partition] of names) assertSame(disk, table, partition);
-    return names.reduce((changed, [{ number }, uuid]) => withPartitionUuid(changed, number, uuid), table);
+    for (const [partition] of changes) assertSame(disk, table, partition);
+    return changes.reduce((changed, [{ number }, value]) => withChange(changed, number, value), table);
   });
 }
 

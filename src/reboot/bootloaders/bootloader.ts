@@ -14,6 +14,8 @@ export interface BootBackend {
   readonly name: string;
   /** How many tries it can count: 1 where the boot loader only knows "once". */
   readonly mostTries: number;
+  /** What the firmware must be told with the restart that is to try an armed slot; harmless with any other restart. */
+  readonly rebootArgument?: string;
   read(): Promise<BootView>;
   /** Before writing: the boot loader must never choose this slot again. */
   disable(slot: SlotName): Promise<void>;

@@ -10,6 +10,7 @@ import { armed, confirmed, disabled, nextSlot, type SlotFlags, tried } from './s
 export type FlagStore = Readonly<{
   name: string;
   mostTries: number;
+  rebootArgument?: string;
   load(): Promise<SlotFlags>;
   /** All of them at once, durable when it returns; power may fail at any moment, and then the old or the new ones are there. */
   save(flags: SlotFlags): Promise<void>;
@@ -20,7 +21,7 @@ export type SlotVersion = (slot: SlotName) => Promise<Version | undefined>;
 
 /** The four verbs, and counting, over one store. */
 export function flagsBackend(store: FlagStore, versionOf: SlotVersion): BootBackend {
-  const { name, mostTries } = store;
+  const { name, mostTries, rebootArgument } = store;
   const change = async (next: (flags: SlotFlags) => SlotFlags): Promise<void> => {
     // Saved even when nothing changes: an earlier run may have been stopped before it was durable.
     const wanted = next(await store.load());
@@ -32,6 +33,7 @@ export function flagsBackend(store: FlagStore, versionOf: SlotVersion): BootBack
   return {
     name,
     mostTries,
+    ...(rebootArgument === undefined ? {} : { rebootArgument }),
     read: async () => view(await store.load(), versionOf),
     disable: (slot) => change((flags) => disabled(flags, slot)),
     arm: async (slot, tries) => {

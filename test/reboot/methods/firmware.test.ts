@@ -11,6 +11,12 @@ test('systemctl is asked for a restart', async () => {
   assert.deepEqual(await systemctl.calls(), ['reboot --no-wall']);
 });
 
+test('a boot loader that must be told of a try is told with the restart', async () => {
+  await using systemctl = await fakeSystemctl();
+  await rebootByFirmware(systemctl.exec, '0 tryboot');
+  assert.deepEqual(await systemctl.calls(), ['reboot --no-wall --reboot-argument=0 tryboot']);
+});
+
 test('a refusal is quoted, and an inhibitor has its own name', async () => {
   await using systemctl = await fakeSystemctl();
   await systemctl.answer('reboot', { err: 'Failed to connect to bus', status: 1 });
