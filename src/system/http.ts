@@ -15,6 +15,8 @@ export type HttpOptions = Readonly<{
   proxy?: string;
   /** PEM certificates to trust instead of the system's. */
   ca?: Uint8Array;
+  /** PEM: what this host shows of itself to servers that ask. */
+  identity?: Readonly<{ certificate: Uint8Array; key: Uint8Array }>;
   connectTimeoutMs: number;
   /** The longest silence, before the answer and within it. */
   idleTimeoutMs: number;
@@ -36,6 +38,17 @@ export interface Http {
     url: string,
     options: Readonly<{ maxBytes: number; totalTimeoutMs: number; signal: AbortSignal }>,
   ): Promise<Uint8Array>;
+  /** Sends a small document and takes a small answer, whatever its status. */
+  post(
+    url: string,
+    options: Readonly<{
+      body: string;
+      headers?: Readonly<Record<string, string>>;
+      maxBytes: number;
+      totalTimeoutMs: number;
+      signal: AbortSignal;
+    }>,
+  ): Promise<Readonly<{ status: number; body: Uint8Array }>>;
   /**
    * The bytes of a large file from `offset` up to `end`; `expectedTotal` is the file's signed size. With `partsOnly` a server that
    * sends the whole file instead of a part is refused.
@@ -57,12 +70,17 @@ export function createHttp(options: HttpOptions): Http {
   const client = configured(options);
   return {
     fetchBytes: (url, request) => fetchBytes(client, options, url, request),
+    post: (url, request) => post(client, options, url, request),
     openBytes: (url, request) => openBytes(client, options, url, request),
   };
 }
 
 type FetchRequest = Parameters<Http['fetchBytes']>[1];
+type PostRequest = Parameters<Http['post']>[1];
 type OpenRequest = Parameters<Http['openBytes']>[1];
+
+/** What a request says besides its address. */
+type Message = Readonly<{ method?: 'POST'; body?: string; headers?: Readonly<Record<string, string>> }>;
 
 const DEFAULT_RATE = { bytesPerSecond: 1024, windowMs: 60_000 };
 const DEFAULT_MAX_SKIP = 1024 ** 3;
@@ -82,22 +100,57 @@ function configured(options: HttpOptions): Got {
     retry: { limit: 0 },
     timeout: { lookup: connect, connect, secureConnect: connect },
     headers: { 'user-agent': options.userAgent, 'accept-encoding': 'identity' },
-    ...(options.ca === undefined ? {} : { https: { certificateAuthority: Buffer.from(options.ca) } }),
+    https: tlsOf(options),
   });
 }
 
-async function fetchBytes(client: Got, options: HttpOptions, url: string, request: FetchRequest): Promise<Uint8Array> {
+function tlsOf({ ca, identity }: HttpOptions): object {
+  return {
+    ...(ca === undefined ? {} : { certificateAuthority: Buffer.from(ca) }),
+    ...(identity ? { certificate: Buffer.from(identity.certificate), key: Buffer.from(identity.key) } : {}),
+  };
+}
+
+function fetchBytes(client: Got, options: HttpOptions, url: string, request: FetchRequest): Promise<Uint8Array> {
+  const name = redactUrl(url);
+  return wholeOf(client, options, url, {}, request, (answer) => {
+    checkHead(answer, name, options.clock.now());
+    if (answer.statusCode === 206) throw new UpdateError('server-protocol', `${name}: a part came uninvited.`);
+  });
+}
+
+async function post(client: Got, options: HttpOptions, url: string, request: PostRequest): ReturnType<Http['post']> {
+  const name = redactUrl(url);
+  const { body, headers = {} } = request;
+  const message = { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } } as const;
+  let status = 0;
+  const answer = await wholeOf(client, options, url, message, request, (head) => {
+    status = head.statusCode;
+    // Of other statuses the caller knows what they mean, but not of these, and not of encodings.
+    if (status < 200 || (status >= 300 && status < 400)) checkHead(head, name, options.clock.now());
+    checkHead({ headers: head.headers, statusCode: 200 }, name, options.clock.now());
+  });
+  return { status, body: answer };
+}
+
+async function wholeOf(
+  client: Got,
+  options: HttpOptions,
+  url: string,
+  message: Message,
+  limits: Pick<FetchRequest, 'maxBytes' | 'totalTimeoutMs' | 'signal'>,
+  judge: (answer: Response) => void,
+): Promise<Uint8Array> {
   const name = redactUrl(url);
   const chunks: Uint8Array[] = [];
   let size = 0;
-  const patience = { idleMs: options.idleTimeoutMs, totalMs: request.totalTimeoutMs };
-  for await (const chunk of exchange(client, options, url, {}, patience, request.signal, (answer) => {
-    checkHead(answer, name, options.clock.now());
-    if (answer.statusCode === 206) throw new UpdateError('server-protocol', `${name}: a part came uninvited.`);
-    if ((announcedLength(answer) ?? 0) > request.maxBytes) throw tooMuch(name, request.maxBytes);
+  const patience = { idleMs: options.idleTimeoutMs, totalMs: limits.totalTimeoutMs };
+  for await (const chunk of exchange(client, options, url, message, patience, limits.signal, (answer) => {
+    judge(answer);
+    if ((announcedLength(answer) ?? 0) > limits.maxBytes) throw tooMuch(name, limits.maxBytes);
   })) {
     size += chunk.length;
-    if (size > request.maxBytes) throw tooMuch(name, request.maxBytes);
+    if (size > limits.maxBytes) throw tooMuch(name, limits.maxBytes);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
@@ -127,7 +180,7 @@ async function* openBytes(
     if (skip > (options.maxSkipBytes ?? DEFAULT_MAX_SKIP))
       throw new UpdateError('server-no-ranges', `${name}: the whole file came instead of its end from byte ${offset}.`);
   };
-  for await (const chunk of exchange(client, options, url, headers, patience, request.signal, judge)) {
+  for await (const chunk of exchange(client, options, url, { headers }, patience, request.signal, judge)) {
     await options.rateLimit?.take(chunk.length, request.signal);
     const wanted = chunk.subarray(Math.min(skip, chunk.length));
     skip -= chunk.length - wanted.length;
@@ -146,7 +199,7 @@ async function* exchange(
   client: Got,
   options: HttpOptions,
   url: string,
-  headers: Readonly<Record<string, string>>,
+  message: Message,
   patience: Omit<Patience, 'headMs'>,
   signal: AbortSignal,
   judge: (answer: Response) => void,
@@ -156,7 +209,7 @@ async function* exchange(
   signal.throwIfAborted();
   const { clock } = options;
   options.counted?.({ requests: 1, bytes: 0 });
-  const stream = client.stream(url, { headers });
+  const stream = client.stream(url, message);
   const ending: { error?: unknown } = {};
   const end = (error: unknown): void => {
     ending.error ??= error;

@@ -22,8 +22,16 @@ export interface RebootLock {
    * a closed gate with the time of the next try.
    */
   take(): Promise<Verdict>;
-  /** Gives it back; nothing to do when it is not ours. Throws when that could not be made sure of, and is then called again. */
-  giveBack(): Promise<void>;
+  /**
+   * Right before the machine is armed and reboots: from here on the lock outlives this host's silence, up to a deadline. Throws
+   * `lock-lost` when it is not ours any more.
+   */
+  begin(): Promise<void>;
+  /**
+   * Gives it back; nothing to do when it is not ours. Throws when that could not be made sure of, and is then called again.
+   * `ended` says that an attempt was made and, if so, how it failed: the fleet counts failures.
+   */
+  giveBack(ended?: Readonly<{ failed?: string }>): Promise<void>;
   /** What was last known, without asking anybody. */
   status(): LockStatus | undefined;
 }
@@ -31,6 +39,7 @@ export interface RebootLock {
 /** Where no lock is configured. */
 export const noLock: RebootLock = {
   take: async () => OPEN,
+  begin: async () => {},
   giveBack: async () => {},
   status: () => undefined,
 };

@@ -1,0 +1,226 @@
+/** The lock on rebooting in etcd: every change is one compare-and-swap on the whole document, and no clock decides. */
+
+import { UpdateError } from '../../../errors.ts';
+import type { Clock } from '../../../system/clock.ts';
+import type { Etcd } from '../../../system/etcd.ts';
+import type { Compare, Op } from '../../../system/etcd-messages.ts';
+import type { Random } from '../../../system/random.ts';
+import { freeIn, keysOf, type Room, readRoom } from './etcd-room.ts';
+import type { Ended, LockAnswer, LockClient } from './lock-client.ts';
+import {
+  begin,
+  type Ending,
+  emptySemaphore,
+  giveBack,
+  isRefusal,
+  type Member,
+  type Refusal,
+  type Semaphore,
+  take,
+} from './semaphore.ts';
+import { oneLine, writeSemaphore } from './semaphore-document.ts';
+
+export type EtcdLockOptions = Readonly<{
+  etcd: Etcd;
+  group: string;
+  me: Member;
+  /** What the document says when this host is the first one ever; later the document counts. */
+  max: number;
+  maxFailures: number;
+  /** How long a reboot may take until the host counts as failed. */
+  deadlineSeconds: number;
+  /** A host that is silent for so long has neither a place in the queue nor the lock, unless it reboots. */
+  leaseSeconds: number;
+  /** The longest pause of a host whose turn is next; those behind it ask more seldom. */
+  askMs: number;
+  /** With etcd on the rebooting hosts themselves: how many endpoints there are, all of which must be well. */
+  members?: number;
+  clock: Clock;
+  random: Random;
+  signal: AbortSignal;
+}>;
+
+/** This host's part in the lock of its group. */
+export function etcdLock(options: EtcdLockOptions): LockClient {
+  const presence = keptPresence(options);
+  return {
+    take: (why) => takeLock(options, presence, why),
+    begin: () => beginReboot(options),
+    giveBack: (ending) => giveBackLock(options, ending),
+  };
+}
+
+/** A swap that failed this often in a row is begun anew later. */
+const TRIES = 12;
+
+type Presence = ReturnType<typeof keptPresence>;
+
+async function takeLock(options: EtcdLockOptions, presence: Presence, why: string): Promise<LockAnswer> {
+  const { etcd, group, me, clock } = options;
+  const ask = { ...me, since: nowOf(clock), why: oneLine(why), deadlineSeconds: options.deadlineSeconds };
+  for (let tries = 0; tries < TRIES; tries++) {
+    const room = await readRoom(etcd, group, me.id);
+    const document = room.document ?? emptySemaphore(options.max, options.maxFailures);
+    const result = take(limited(document, options.members), ask, room.sight);
+    if (!isRefusal(result) && isHeld(document, result)) {
+      if (await presence.keepHeld(room)) return { held: true };
+      continue;
+    }
+    const lease = await presence.keepAsking(room);
+    // A place in the queue first: what was read says nothing about it.
+    if (lease === undefined) continue;
+    if (isRefusal(result)) return refused(options, result, room);
+    const ill = await ailment(options);
+    if (ill) return refused(options, ill, room);
+    if (await swap(options, room, { ...result, max: document.max }, granted(options, lease))) return { held: true };
+    await pause(options, tries);
+  }
+  return { held: false, ...CONTENDED, askAgainMs: options.askMs };
+}
+
+async function beginReboot(options: EtcdLockOptions): Promise<void> {
+  const { etcd, group, me, clock } = options;
+  for (let tries = 0; tries < TRIES; tries++) {
+    const room = await readRoom(etcd, group, me.id);
+    const since = nowOf(clock);
+    const next = room.document && begin(room.document, me, since, room.sight);
+    if (!next) throw new UpdateError('lock-lost', `This host does not hold the lock of the group ${group} any more.`);
+    if (next === room.document) return;
+    const timer = await etcd.grantLease(options.deadlineSeconds);
+    if (await swap(options, room, next, leaving(options, room, timer))) return;
+    await etcd.revokeLease(timer);
+    await pause(options, tries);
+  }
+  throw new UpdateError('lock-contended');
+}
+
+async function giveBackLock(options: EtcdLockOptions, given?: Ended): Promise<void> {
+  const { etcd, group, me, clock } = options;
+  const ending = endingOf(given, nowOf(clock));
+  for (let tries = 0; tries < TRIES; tries++) {
+    const room = await readRoom(etcd, group, me.id);
+    const { document } = room;
+    if (!document && !room.asking) return;
+    const next = document && giveBack(document, me, ending);
+    // Only what a read shows is given back: an answer may be lost, and so may a request.
+    if (!room.asking && !room.leases.has(me.id) && sameDocument(document, next)) return;
+    await swap(options, room, sameDocument(document, next) ? undefined : next, gone(options));
+    if (tries > 0) await pause(options, tries);
+  }
+  throw new UpdateError('lock-contended');
+}
+
+type Change = Readonly<{ compare: readonly Compare[]; ops: readonly Op[] }>;
+
+/** Nobody has changed the document since it was read: writes `next` with everything that belongs to it, or nothing at all. */
+async function swap(
+  { etcd, group }: EtcdLockOptions,
+  room: Room,
+  next: Semaphore | undefined,
+  change: Change,
+): Promise<boolean> {
+  const key = keysOf(group).semaphore;
+  const { succeeded } = await etcd.txn({
+    compare: [{ key, modRevision: room.revision }, ...change.compare],
+    ops: [...(next ? [{ put: key, value: writeSemaphore(next) }] : []), ...change.ops],
+  });
+  return succeeded;
+}
+
+/** From the queue among the holders, with the same lease. */
+function granted({ group, me }: EtcdLockOptions, lease: string): Change {
+  const keys = keysOf(group);
+  return {
+    compare: [{ key: keys.asking(me.id), lease }],
+    ops: [{ put: keys.holding(me.id), value: NOTHING, lease }, { delete: keys.asking(me.id) }],
+  };
+}
+
+/** The lease ends with the host, which is now to end; only the deadline is left. */
+function leaving({ group, me }: EtcdLockOptions, room: Room, timer: string): Change {
+  const keys = keysOf(group);
+  return {
+    compare: [{ key: keys.holding(me.id), lease: room.leases.get(me.id) ?? '0' }],
+    ops: [{ put: keys.deadline(me.id), value: NOTHING, lease: timer }, { delete: keys.holding(me.id) }],
+  };
+}
+
+function gone({ group, me }: EtcdLockOptions): Change {
+  const keys = keysOf(group);
+  const all = [keys.asking(me.id), keys.holding(me.id), keys.deadline(me.id)];
+  return { compare: [], ops: all.map((key) => ({ delete: key })) };
+}
+
+/** The host's leases: granted when first asked for, kept alive whenever it asks again. */
+function keptPresence(options: EtcdLockOptions) {
+  const { etcd, group, me, leaseSeconds, clock } = options;
+  const kept = new Map<string, number>();
+  const isAlive = async (lease: string): Promise<boolean> => {
+    const since = kept.get(lease);
+    if (since !== undefined && clock.monotonicMs() - since < (leaseSeconds * 1000) / 4) return true;
+    const at = clock.monotonicMs();
+    kept.clear();
+    if (!(await etcd.keepAlive(lease))) return false;
+    kept.set(lease, at);
+    return true;
+  };
+  return {
+    /** The lease of the place in the queue; undefined when the place is new or lost. */
+    keepAsking: async ({ asking }: Room): Promise<string | undefined> => {
+      if (asking) return (await isAlive(asking.lease)) ? asking.lease : undefined;
+      const lease = await etcd.grantLease(leaseSeconds);
+      const key = keysOf(group).asking(me.id);
+      const value = new TextEncoder().encode(JSON.stringify({ name: me.name, since: nowOf(clock) }));
+      const { succeeded } = await etcd.txn({ compare: [{ key, is: 'absent' }], ops: [{ put: key, value, lease }] });
+      if (!succeeded) await etcd.revokeLease(lease);
+      return undefined;
+    },
+    /** Once a holder reboots, there is no lease to keep. */
+    keepHeld: async ({ leases }: Room): Promise<boolean> => {
+      const lease = leases.get(me.id);
+      return lease === undefined || isAlive(lease);
+    },
+  };
+}
+
+/** etcd on the hosts themselves: those that reboot must leave it a majority, and nobody goes while another member is ill. */
+const limited = (document: Semaphore, members?: number): Semaphore =>
+  members === undefined ? document : { ...document, max: Math.min(document.max, Math.floor((members - 1) / 2)) };
+
+async function ailment({ etcd, members }: EtcdLockOptions): Promise<Refused | undefined> {
+  if (members === undefined) return undefined;
+  const ill = (await etcd.ailments()).find((one) => one !== undefined);
+  return ill === undefined ? undefined : { code: 'lock-etcd-ill', reason: `a member of etcd is not well: ${ill}` };
+}
+
+type Refused = Refusal | Readonly<{ code: 'lock-etcd-ill'; reason: string }>;
+
+const CONTENDED = { code: 'lock-contended', reason: 'many hosts change the lock at the same time' } as const;
+
+/** The hosts in front ask every other second; the longer the queue before a host, the more seldom it asks. */
+function refused({ askMs, random }: EtcdLockOptions, { code, reason }: Refused, room: Room): LockAnswer {
+  const behind = Math.max(0, room.sight.ahead + 1 - Math.max(freeIn(room), room.document?.max ?? 1));
+  const window = Math.min(askMs * (1 + behind), MOST_PAUSE_MS);
+  return { held: false, code, reason, askAgainMs: Math.ceil(window * (0.1 + 0.9 * random.fraction())) };
+}
+
+/** Well below the lease, so that nobody loses his place by waiting. */
+const MOST_PAUSE_MS = 60_000;
+
+/** Full jitter: who collided does not collide again. */
+const pause = ({ clock, random, signal }: EtcdLockOptions, tries: number): Promise<void> =>
+  clock.sleep(random.fraction() * Math.min(2000, 20 * 2 ** tries), signal);
+
+const isHeld = (before: Semaphore, after: Semaphore): boolean => after.holders === before.holders;
+
+const sameDocument = (a: Semaphore | undefined, b: Semaphore | undefined): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);
+
+function endingOf(given: Ended | undefined, since: string): Ending | undefined {
+  if (!given) return undefined;
+  return given.failed === undefined ? { ok: true } : { ok: false, since, why: oneLine(given.failed) };
+}
+
+const nowOf = (clock: Clock): string => clock.now().toISOString();
+
+const NOTHING = new Uint8Array();

@@ -1,0 +1,103 @@
+/** What an operator sees of a lock in etcd, and may change. */
+
+import { UpdateError } from '../../../errors.ts';
+import type { Etcd } from '../../../system/etcd.ts';
+import type { Op, Pair } from '../../../system/etcd-messages.ts';
+import { object, parseDocument, text } from '../../../system/shape.ts';
+import { FRONT, freeIn, keysOf, type Room, readRoom } from './etcd-room.ts';
+import { emptySemaphore, type Failure, type Holder, present, release, type Semaphore, setMax } from './semaphore.ts';
+import { writeSemaphore } from './semaphore-document.ts';
+
+/** `late`: it should be back by now. */
+export type ShownHolder = Holder & Readonly<{ late: boolean }>;
+
+export type Queued = Readonly<{ id: string; name: string; since: string }>;
+
+export type LockView = Readonly<{
+  schema: 1;
+  group: string;
+  max: number;
+  maxFailures: number;
+  free: number;
+  holders: readonly ShownHolder[];
+  failures: readonly Failure[];
+  /** The first ones, in their order. */
+  queue: readonly Queued[];
+  queued: number;
+}>;
+
+/** Everything that is known of the lock of a group; undefined when nobody has ever asked for it. */
+export async function lockView(etcd: Etcd, group: string): Promise<LockView | undefined> {
+  const room = await readRoom(etcd, group, NOBODY);
+  const { document, sight, queued } = room;
+  if (!document) return undefined;
+  const asking = await etcd.txn({ ops: [{ range: keysOf(group).asking(), prefix: { limit: FRONT } }] });
+  return {
+    schema: 1,
+    group,
+    max: document.max,
+    maxFailures: document.maxFailures,
+    free: freeIn(room),
+    holders: present(document, sight).map((one) => ({ ...one, late: one.phase === 'rebooting' && sight.late(one) })),
+    failures: document.failures,
+    queue: (asking.ranges[0]?.pairs ?? []).map(queuedOf),
+    queued,
+  };
+}
+
+/** Frees what a host holds that will not come back, or forgets its failure; `who` is its id or its name. */
+export async function releaseHolder(etcd: Etcd, group: string, who: string): Promise<void> {
+  const keys = keysOf(group);
+  await revise(etcd, group, ({ document }) => {
+    const next = document && release(document, who);
+    if (!document || !next)
+      throw new UpdateError(
+        'lock-not-held',
+        `“${who}” neither holds the lock of the group ${group} nor has failed in it.`,
+      );
+    const ids = document.holders.filter((one) => !next.holders.includes(one)).map(({ id }) => id);
+    return { next, ops: ids.flatMap((id) => [{ delete: keys.holding(id) }, { delete: keys.deadline(id) }]) };
+  });
+}
+
+/** How many hosts may reboot at once, and how many failures are put up with. */
+export const setLockMax = (etcd: Etcd, group: string, max: number, maxFailures?: number): Promise<void> =>
+  revise(etcd, group, ({ document }) => ({
+    next: setMax(document ?? emptySemaphore(max, 0), max, maxFailures),
+    ops: [],
+  }));
+
+/** The id of no host. */
+const NOBODY = '0';
+
+/** An operator looks on, so it ends after a while; every try reads what is there now. */
+async function revise(
+  etcd: Etcd,
+  group: string,
+  change: (room: Room) => Readonly<{ next: Semaphore; ops: readonly Op[] }>,
+): Promise<void> {
+  const key = keysOf(group).semaphore;
+  for (let tries = 0; tries < TRIES; tries++) {
+    const room = await readRoom(etcd, group, NOBODY);
+    const { next, ops } = change(room);
+    const { succeeded } = await etcd.txn({
+      compare: [{ key, modRevision: room.revision }],
+      ops: [{ put: key, value: writeSemaphore(next) }, ...ops],
+    });
+    if (succeeded) return;
+  }
+  throw new UpdateError('lock-contended');
+}
+
+const TRIES = 50;
+
+const ASKING = object({ name: text(/^[\x21-\x7e]{1,255}$/), since: text(/^[\x21-\x7e]{1,40}$/) }, 'ignore');
+
+function queuedOf({ key, value }: Pair): Queued {
+  const id = key.slice(key.lastIndexOf('/') + 1);
+  try {
+    return { id, ...parseDocument(value, 4096, 'lock-document-invalid', key, ASKING) };
+  } catch {
+    return { id, name: id, since: 'unknown' };
+  }
+}

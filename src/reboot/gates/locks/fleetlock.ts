@@ -1,0 +1,79 @@
+/** FleetLock, the protocol of Zincati and airlock: two requests, both of which may be repeated. */
+
+import { UpdateError } from '../../../errors.ts';
+import type { Http } from '../../../system/http.ts';
+import type { Random } from '../../../system/random.ts';
+import { object, optional, parseDocument, text } from '../../../system/shape.ts';
+import type { LockClient } from './lock-client.ts';
+import { oneLine } from './semaphore-document.ts';
+
+export type FleetLockOptions = Readonly<{
+  http: Pick<Http, 'post'>;
+  /** The server; `/v1/…` is added to its path. */
+  url: string;
+  id: string;
+  group: string;
+  timeoutMs: number;
+  /** The longest pause until the server is asked again: the protocol knows no queue. */
+  askMs: number;
+  random: Random;
+  signal: AbortSignal;
+}>;
+
+/** This host's part in the lock of a FleetLock server. */
+export function fleetLock(options: FleetLockOptions): LockClient {
+  return {
+    take: async () => {
+      const refusal = await ask(options, 'pre-reboot');
+      if (!refusal) return { held: true };
+      return { held: false, code: 'lock-refused', reason: refusal, askAgainMs: pauseOf(options) };
+    },
+    begin: async () => {
+      // Asking again for what one holds is granted: anything else means that it was lost.
+      const refusal = await ask(options, 'pre-reboot');
+      if (refusal)
+        throw new UpdateError('lock-lost', `The FleetLock server does not grant the lock any more: ${refusal}.`);
+    },
+    giveBack: async () => {
+      const refusal = await ask(options, 'steady-state');
+      if (refusal)
+        throw new UpdateError('lock-refused', `The FleetLock server does not take the lock back: ${refusal}.`);
+    },
+  };
+}
+
+/** Undefined when the server agrees, else its reason. */
+async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state'): Promise<string | undefined> {
+  const { http, url, id, group, timeoutMs, signal } = options;
+  const { status, body } = await http.post(`${url.replace(/\/+$/, '')}/v1/${verb}`, {
+    body: JSON.stringify({ client_params: { id, group } }),
+    headers: { 'fleet-lock-protocol': 'true' },
+    maxBytes: MOST_BYTES,
+    totalTimeoutMs: timeoutMs,
+    signal,
+  });
+  if (status === 200) return undefined;
+  if (status >= 500 && !isJson(body))
+    throw new UpdateError('server-failed', `${new URL(url).host}: the server answers ${status}.`);
+  return reasonOf(status, body);
+}
+
+const MOST_BYTES = 64 * 1024;
+
+const ANSWER = object({ kind: text(/^.{1,200}$/su), value: optional(text(/^.{0,2000}$/su)) }, 'ignore');
+
+function reasonOf(status: number, body: Uint8Array): string {
+  try {
+    const { kind, value } = parseDocument(body, MOST_BYTES, 'lock-refused', 'the answer', ANSWER);
+    return oneLine(value ? `${value} (${kind})` : kind);
+  } catch {
+    return `it answers ${status} and does not say why`;
+  }
+}
+
+function isJson(body: Uint8Array): boolean {
+  return /^\s*\{/.test(new TextDecoder().decode(body.subarray(0, 100)));
+}
+
+/** Full jitter around the rhythm: a fleet that was started together does not ask together. */
+const pauseOf = ({ askMs, random }: FleetLockOptions): number => Math.ceil(askMs * (0.5 + random.fraction()));
