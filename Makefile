@@ -1,7 +1,7 @@
 # Each target works alone on a fresh clone: it fetches what it needs first.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: demo demo-image check test test-vm bench build docs shell
+.PHONY: demo demo-image check test test-etcd test-vm bench build docs shell
 .DEFAULT_GOAL := test
 
 # Node.js itself comes with the packages, so the machine's own may be old; npm has to be there.
@@ -26,6 +26,11 @@ check: node_modules/.installed
 test: node_modules/.installed
 	packaging/install-tools test
 	node --test --test-reporter=$(or $(REPORTER),dot) 'test/**/*.test.ts'
+
+# The lock against a real etcd, whose members are killed, frozen and filled.
+test-etcd: node_modules/.installed
+	packaging/install-tools etcd
+	node --test --test-reporter=$(or $(REPORTER),dot) --test-concurrency=1 'test/etcd/*.etcd.ts'
 
 # N=100 cuts the power that often instead of 10 times.
 test-vm: node_modules/.installed
