@@ -8,6 +8,7 @@ import { agentClient, isAbsent } from './agent-client.ts';
 import type { Context } from './command.ts';
 import { bootEntries, partitions } from './doctor-boot.ts';
 import { loaderSettings } from './doctor-loaders.ts';
+import { restartMethods } from './doctor-restart.ts';
 import { type Finding, fail, ok, unknown, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
 import { bytes, duration } from './units.ts';
@@ -22,6 +23,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'EFI partition', run: (context, config) => esp(context, config) },
   { name: 'boot loader', run: ({ files }, config) => loaderSettings(files, config) },
   { name: 'boot entries', run: bootEntries },
+  { name: 'restart', run: restartMethods },
   { name: 'trust root', run: (context, config) => trustRoot(context, config) },
   { name: 'metadata', run: (context, config) => metadata(context, config) },
   { name: 'clock', run: clock },

@@ -57,6 +57,27 @@ test('a host that is set up right is told so', async () => {
     assert.equal(found(name).result, 'ok', `${name}: ${found(name).sentence}`);
 });
 
+const FAST = {
+  ...HEALTHY,
+  '/etc/tandem/config.d/site.toml': `${HEALTHY['/etc/tandem/config.d/site.toml']}reboot.method = "auto"\n`,
+  '/sys/kernel/kexec_loaded': '0\n',
+  '/sys/kernel/security/lockdown': '[none] integrity\n',
+};
+const FAST_TOOLS = { ...TOOLS, systemctl: '257\n', kexec: '2', veritysetup: '2' };
+
+test('a restart past the firmware is possible, or what stands in the way is named', async () => {
+  assert.equal((await examine())('restart').result, 'ok');
+  assert.equal((await examine(FAST, FAST_TOOLS))('restart').result, 'ok');
+  const { kexec: _, ...without } = FAST_TOOLS;
+  assert.match((await examine(FAST, without))('restart').sentence, /kexec is not installed/);
+  const old = (await examine(FAST, { ...FAST_TOOLS, systemctl: '252\n' }))('restart');
+  assert.match(old.sentence, /No restart by soft: systemd 252 is older/);
+  const locked = { ...FAST, '/sys/kernel/security/lockdown': 'none [integrity]\n' };
+  assert.match((await examine(locked, FAST_TOOLS))('restart').sentence, /No restart by kexec: the kernel is locked/);
+  const flagged = (await examine({ ...FAST, '/run/tandem/firmware-refresh': '' }, FAST_TOOLS))('restart');
+  assert.match(flagged.sentence, /firmware-refresh sends restarts/);
+});
+
 const siteWith = (line: string): string => `${HEALTHY['/etc/tandem/config.d/site.toml']}${line}\n`;
 const UBOOT = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "uboot"') };
 const EFI = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "efi-variables"') };
