@@ -43,6 +43,11 @@ export const COMMANDS: readonly Entry[] = [
   entry('doctor', 'is this host set up right', async () => (await import('./cli/doctor.ts')).doctor),
   entry('agent', 'run the daemon', async () => (await import('./cli/agent.ts')).agent),
   entry(
+    'server',
+    'serve a repository, and bound and watch its rollouts',
+    async () => (await import('./cli/server.ts')).server,
+  ),
+  entry(
     'wait-confirmed',
     'wait until the running system is proven',
     async () => (await import('./cli/wait-confirmed.ts')).waitConfirmed,

@@ -51,11 +51,14 @@ const direction: Rule = (files) =>
 const isForeignPart = (from: string, to: string): boolean =>
   layerOf(from) === layerOf(to) && APART.has(partOf(from)) && partOf(from) !== partOf(to);
 
+// The web framework has a folder.
+const homeOf = (path: string): string => (path.startsWith('server/http/') ? 'server/http/' : path);
+
 const oneHome: Rule = (files) => {
   const homes = new Map<string, Set<string>>();
   for (const file of files)
     for (const name of importsOf(file).filter((one) => !isOwn(one) && !one.startsWith('node:')))
-      homes.set(packageOf(name), (homes.get(packageOf(name)) ?? new Set()).add(file.path));
+      homes.set(packageOf(name), (homes.get(packageOf(name)) ?? new Set()).add(homeOf(file.path)));
   return [...homes]
     .filter(([, at]) => at.size > 1)
     .map(([name, at]) => `${name} has many homes: ${[...at].join(', ')}`);

@@ -1,0 +1,44 @@
+/** What the channels of the served repository say, read again whenever it was published anew. */
+
+import { createHash } from 'node:crypto';
+import { basename, join } from 'node:path';
+import { limitsOf, policyOf, readRollout } from '../rollout/document.ts';
+import type { Files } from '../system/files.ts';
+import type { ChannelDocument } from '../verify/documents.ts';
+import { channelDocument, readRepository } from '../verify/repository.ts';
+import type { ChannelState } from './fleet.ts';
+
+export type Channels = ReadonlyMap<string, ChannelState>;
+
+/** All channels by name; the repository in `dir` is checked as a publisher checks it. */
+export function createChannels(files: Files, dir: string): () => Promise<Channels> {
+  let known: Readonly<{ stamp: string; channels: Promise<Channels> }> | undefined;
+  return async () => {
+    // Whatever is published, the timestamp comes last, and it is never the same twice.
+    const timestamp = (await files.read(join(dir, 'metadata/timestamp.json'))) ?? new Uint8Array();
+    const stamp = createHash('sha256').update(timestamp).digest('hex');
+    if (known?.stamp !== stamp) known = { stamp, channels: readChannels(files, dir) };
+    const { channels } = known;
+    // A repository that could not be read is read again by the next who asks.
+    channels.catch(() => {
+      known = undefined;
+    });
+    return channels;
+  };
+}
+
+async function readChannels(files: Files, dir: string): Promise<Channels> {
+  const repository = await readRepository(files, dir);
+  const names = [...repository.channels.document.signed.targets.keys()].map((path) => basename(path, '.json'));
+  const documents = await Promise.all(names.map((name) => channelDocument({ files, dir }, repository, name)));
+  return new Map(documents.flatMap((document) => (document ? [[document.channel, stateOf(document)] as const] : [])));
+}
+
+/** A rollout that is started again, or goes back, keeps no score of the one before. */
+function stateOf({ channel, version, counter, rollout }: ChannelDocument): ChannelState {
+  if (rollout === undefined) return { id: version, version };
+  const document = readRollout(rollout, `the channel ${channel}`);
+  const begun = document.history?.findLast(({ what }) => what === 'started' || what === 'aborted');
+  const offered = { policy: policyOf(document, { version, counter }), limits: limitsOf(document) };
+  return { id: `${version} ${begun?.at ?? document.start}`, version, offered };
+}

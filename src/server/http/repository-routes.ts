@@ -1,0 +1,68 @@
+/** Gives the repository away: the same files as any static web server would, with ranges, and headers that caches understand. */
+
+import { join } from 'node:path';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ServedFile } from '../../system/served-file.ts';
+import { spanOf } from '../byte-range.ts';
+
+export type Serve = (path: string) => Promise<ServedFile | undefined>;
+
+/** `dir` is the folder with `metadata` and `targets`. */
+export function repositoryRoutes(app: FastifyInstance, dir: string, serve: Serve): void {
+  for (const folder of ['metadata', 'targets'])
+    app.route<{ Params: { '*': string } }>({
+      method: ['GET', 'HEAD'],
+      url: `/${folder}/*`,
+      handler: async (request, reply) => {
+        const path = `${folder}/${request.params['*']}`;
+        const file = SAFE_PATH.test(path) ? await serve(join(dir, path)) : undefined;
+        return file ? give(request, reply, path, file) : missing(reply);
+      },
+    });
+}
+
+// No segment begins with a dot: neither `..` nor the publisher's lock and temporary files.
+const SAFE_PATH = /^(?:metadata|targets)(?:\/[A-Za-z0-9_~^-][A-Za-z0-9._~^-]{0,255}){1,8}$/;
+
+// A cache that remembers that the next root is not there would keep hosts on the old one.
+const missing = (reply: FastifyReply): FastifyReply =>
+  reply.code(404).header('cache-control', 'no-store').send({ code: 'not-found', message: 'There is no such file.' });
+
+async function give(
+  { headers, method }: FastifyRequest<{ Params: { '*': string } }>,
+  reply: FastifyReply,
+  path: string,
+  file: ServedFile,
+): Promise<FastifyReply> {
+  const tag = `"${file.size.toString(16)}-${file.modified.getTime().toString(16)}"`;
+  reply
+    .headers({ etag: tag, 'last-modified': file.modified.toUTCString(), 'accept-ranges': 'bytes' })
+    .header('cache-control', cacheControl(path))
+    .type(path.endsWith('.json') ? 'application/json' : 'application/octet-stream');
+  if (headers['if-none-match'] === tag) return closed(reply.code(304), file);
+  const isSameFile = headers['if-range'] === undefined || headers['if-range'] === tag;
+  return giveSpan(reply, file, isSameFile ? headers.range : undefined, method === 'HEAD');
+}
+
+/** Every name but one tells its content: by a version or a digest in it. */
+const cacheControl = (path: string): string =>
+  path === 'metadata/timestamp.json' ? 'no-cache' : 'public, max-age=31536000, immutable';
+
+async function giveSpan(
+  reply: FastifyReply,
+  file: ServedFile,
+  range: string | undefined,
+  headOnly: boolean,
+): Promise<FastifyReply> {
+  const span = spanOf(range, file.size);
+  if (span === 'beyond') return closed(reply.code(416).header('content-range', `bytes */${file.size}`), file);
+  const { start, end } = span === 'whole' ? { start: 0, end: file.size - 1 } : span;
+  if (span !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
+  reply.header('content-length', end - start + 1);
+  return headOnly || file.size === 0 ? closed(reply, file) : reply.send(file.stream(start, end));
+}
+
+async function closed(reply: FastifyReply, file: ServedFile): Promise<FastifyReply> {
+  await file.close();
+  return reply.send();
+}
