@@ -14,8 +14,8 @@ import { addBundle, createRepository } from './repository.ts';
 export type Fixture = Readonly<{
   tools: string;
   accelerator: Accelerator;
-  /** Raw image of a machine installed with version 1. */
-  disk: string;
+  /** Raw images of a machine installed with version 1, by the boot loader that starts it. */
+  disks: Readonly<Record<Loader, string>>;
   /** A repository that holds every release and offers none. */
   repository: string;
   /** Folder with disk.qcow2 and vars.qcow2 of that machine, running, in the snapshot `booted`. */
@@ -24,6 +24,9 @@ export type Fixture = Readonly<{
   built: ReadonlyMap<string, Built>;
   ukiSha256: ReadonlyMap<string, string>;
 }>;
+
+/** The boot loaders of the reference machine. */
+export type Loader = 'systemd-boot' | 'grub';
 
 export const SNAPSHOT = 'booted';
 const SCRIPTS = join(PROJECT, 'packaging/image');
@@ -64,7 +67,7 @@ async function readFixture(dir: string, tools: string, accelerator: Accelerator)
   return {
     tools,
     accelerator,
-    disk: join(dir, 'disk.raw'),
+    disks: disksIn(dir),
     repository: join(dir, 'repository'),
     running: join(dir, 'running'),
     built: new Map(facts.built.map((each) => [each.version, each])),
@@ -101,11 +104,17 @@ async function makeFixture(given: Given, accelerator: Accelerator): Promise<void
 
 /** What a factory does: the images of a bundle onto an empty disk. */
 async function installDisk(work: string, tools: string, images: Images, rootHash: string): Promise<void> {
-  const loader = join(tools, 'efi/systemd-bootx64.efi');
-  const entry = `${PRODUCT}_1`;
-  const args = [join(work, 'disk.raw'), images.root, images.verity, images.uki, rootHash, entry, loader];
-  await run(join(SCRIPTS, 'disk'), args);
+  const disks = disksIn(work);
+  const args = [images.root, images.verity, images.uki, rootHash, `${PRODUCT}_1`];
+  await run(join(SCRIPTS, 'disk'), [disks['systemd-boot'], ...args, join(tools, 'efi/systemd-bootx64.efi')]);
+  const grub = await run(join(SCRIPTS, 'grub'), []);
+  await run(join(SCRIPTS, 'disk'), [disks.grub, ...args, join(grub, 'grubx64.efi'), join(grub, 'grubenv')]);
 }
+
+const disksIn = (dir: string): Fixture['disks'] => ({
+  'systemd-boot': join(dir, 'disk.raw'),
+  grub: join(dir, 'disk-grub.raw'),
+});
 
 /** Boots version 1 and keeps the running machine, from which each scenario starts within a second. */
 async function freeze(work: string, tools: string, accelerator: Accelerator): Promise<void> {
@@ -120,7 +129,7 @@ async function freeze(work: string, tools: string, accelerator: Accelerator): Pr
     '-F',
     'raw',
     '-b',
-    join(work, 'disk.raw'),
+    disksIn(work)['systemd-boot'],
     disk,
   ]);
   await cp(join(tools, 'ovmf/vars.qcow2'), join(dir, 'vars.qcow2'));
@@ -157,7 +166,8 @@ async function contentKey(parts: readonly string[]): Promise<string> {
   const program = ['package-lock.json', 'src/**/*', 'systemd/*', 'packaging/build.ts'];
   const makers = ['machine', 'accelerator', 'releases', 'repository', 'fixture'].map((name) => `test/vm/${name}.ts`);
   const files: string[] = [];
-  for await (const file of glob([...program, 'packaging/image/**/*', ...makers], { cwd: PROJECT })) files.push(file);
+  for await (const file of glob([...program, 'packaging/image/**/*', 'packaging/boot/*', ...makers], { cwd: PROJECT }))
+    files.push(file);
   for (const file of files.sort()) {
     const path = join(PROJECT, file);
     if (!(await stat(path)).isFile()) continue;

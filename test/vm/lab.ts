@@ -3,7 +3,7 @@
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Fixture, prepareFixture, SNAPSHOT } from './fixture.ts';
+import { type Fixture, type Loader, prepareFixture, SNAPSHOT } from './fixture.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { run } from './programs.ts';
 import { PRODUCT } from './releases.ts';
@@ -26,6 +26,8 @@ export type LabOptions = Readonly<{
   cold?: boolean;
   /** Records the disk's writes here; implies `cold` and a raw disk. */
   blockLog?: boolean;
+  /** What starts the machine, if not systemd-boot; then `cold` is implied. */
+  loader?: Loader;
   /** The agent does not try again by itself soon after a failure. */
   patient?: boolean;
 }>;
@@ -70,33 +72,34 @@ async function adopt(machine: Machine): Promise<void> {
 async function machineDisk(
   fixture: Fixture,
   dir: string,
-  { cold, blockLog }: LabOptions,
+  { cold, blockLog, loader }: LabOptions,
 ): Promise<Pick<MachineOptions, 'dir' | 'disk' | 'variables' | 'blockLog' | 'snapshot'>> {
   const home = join(dir, 'machine');
   const image = join(fixture.tools, 'bin/qemu-img');
   await mkdir(home);
   const variables = join(home, 'vars.qcow2');
+  const installed = fixture.disks[loader ?? 'systemd-boot'];
   if (blockLog) {
     const raw = { path: join(home, 'disk.raw'), format: 'raw' } as const;
-    await run('cp', ['--sparse=always', fixture.disk, raw.path]);
+    await run('cp', ['--sparse=always', installed, raw.path]);
     await cp(join(fixture.tools, 'ovmf/vars.qcow2'), variables);
     await run('touch', [join(home, 'block.log')]);
     return { dir: home, disk: raw, variables, blockLog: join(home, 'block.log') };
   }
   const disk = { path: join(home, 'disk.qcow2'), format: 'qcow2' } as const;
-  if (cold) {
-    await run(image, ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', fixture.disk, disk.path]);
+  if (cold || loader) {
+    await run(image, ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', installed, disk.path]);
     await cp(join(fixture.tools, 'ovmf/vars.qcow2'), variables);
     return { dir: home, disk, variables };
   }
   await cp(join(fixture.running, 'disk.qcow2'), disk.path);
-  await run(image, ['rebase', '-q', '-u', '-F', 'raw', '-b', fixture.disk, disk.path]);
+  await run(image, ['rebase', '-q', '-u', '-F', 'raw', '-b', installed, disk.path]);
   await cp(join(fixture.running, 'vars.qcow2'), variables);
   return { dir: home, disk, variables, snapshot: SNAPSHOT };
 }
 
 /** Where the repository is, as the guest sees it. The first check comes with the start, later ones only when asked for. */
-const configuration = (port: number, { patient = false }: LabOptions): string => `[repository]
+const configuration = (port: number, { patient = false, loader = 'systemd-boot' }: LabOptions): string => `[repository]
 url = "http://10.0.2.2:${port}/"
 channel = "${CHANNEL}"
 [poll]
@@ -104,4 +107,6 @@ schedule = "0 0 1 1 *"
 jitter_minutes = 0
 backoff_minutes = ${patient ? 600 : 1}
 backoff_limit_minutes = ${patient ? 600 : 1}
+[boot]
+backend = "${loader}"
 `;

@@ -24,11 +24,11 @@ test(`a power cut that loses un-flushed writes, at ${CUTS} moments of an update,
 
     const log = machine.options.blockLog ?? '';
     const recorded = await readBlockLog(log);
-    const running = await rangesOf(fixture.disk, ['root-a', 'root-a-verity']);
+    const running = await rangesOf(fixture.disks['systemd-boot'], ['root-a', 'root-a-verity']);
     assert.ok(!recorded.some((entry) => touches(entry, running)), 'the running slot was never written');
 
     const disk = join(dir, 'replay.raw');
-    await run('cp', ['--sparse=always', fixture.disk, disk]);
+    await run('cp', ['--sparse=always', fixture.disks['systemd-boot'], disk]);
     const replay = await replayOn(disk, log, recorded);
     const random = seeded(SEED);
     const moments = momentsOf(recorded);

@@ -3,8 +3,8 @@
 import { prepareFixture } from './fixture.ts';
 
 try {
-  const { accelerator, disk } = await prepareFixture();
-  console.log(`The reference machine is ready (${accelerator}): ${disk}`);
+  const { accelerator, disks } = await prepareFixture();
+  console.log(`The reference machine is ready (${accelerator}): ${disks['systemd-boot']}`);
 } catch (error) {
   console.error(`The reference machine cannot be made: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
