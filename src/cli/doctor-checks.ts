@@ -7,6 +7,7 @@ import { readFloors } from '../verify/floors.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
 import type { Context } from './command.ts';
 import { bootEntries, partitions } from './doctor-boot.ts';
+import { backendFits } from './doctor-boot-facts.ts';
 import { loaderSettings } from './doctor-loaders.ts';
 import { restartMethods } from './doctor-restart.ts';
 import { type Finding, fail, ok, unknown, warn } from './finding.ts';
@@ -21,6 +22,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'root file system', run: (context) => rootFileSystem(context) },
   { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
   { name: 'EFI partition', run: (context, config) => esp(context, config) },
+  { name: 'boot backend', run: ({ files }, config) => backendFits(files, config) },
   { name: 'boot loader', run: ({ files }, config) => loaderSettings(files, config) },
   { name: 'boot entries', run: bootEntries },
   { name: 'restart', run: restartMethods },

@@ -3,11 +3,10 @@
 import { type Config, requireSetting } from '../config.ts';
 import type { Product } from '../model.ts';
 import { copyOf } from '../reboot/bootloaders/grub.ts';
-import { readVariables } from '../reboot/bootloaders/grub-environment.ts';
-import { readFlags } from '../reboot/bootloaders/grub-flags.ts';
 import { loaderConfFaults } from '../reboot/bootloaders/loader-conf.ts';
 import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
 import type { Files } from '../system/files.ts';
+import { hasGrubFlags, startedByUefi } from './doctor-boot-facts.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
 
@@ -26,19 +25,16 @@ export async function loaderSettings(files: Reading, config: Config): Promise<Fi
 
 /** What GRUB itself reads is told by the check of the boot entries; here, whether a power cut could take it away. */
 async function grubSettings(files: Reading, path: string): Promise<Finding> {
-  if ((await files.list('/sys/firmware/efi')).length === 0)
+  if (!(await startedByUefi(files)))
     return fail(
       'This machine was started by a BIOS, and GRUB cannot start a UKI there.',
       'Start it by UEFI, or use a boot loader that needs none.',
     );
-  const whole = await Promise.all([path, copyOf(path)].map(async (one) => isWhole(await files.read(one))));
+  const whole = await Promise.all([path, copyOf(path)].map(async (one) => hasGrubFlags(await files.read(one))));
   if (whole.every(Boolean)) return ok('GRUB’s environment and its copy are whole.');
   if (!whole.some(Boolean)) return fail(`${path} is damaged or missing.`, 'Make it anew: docs/boot-loaders.md.');
   return warn('Of GRUB’s environment and its copy only one is whole.', 'The next update writes both anew.');
 }
-
-const isWhole = (block: Uint8Array = new Uint8Array(0)): boolean =>
-  readFlags(new Map(readVariables(block) ?? [])) !== undefined;
 
 async function ubootSettings(files: Reading, path: string): Promise<Finding> {
   const config = await files.read(path);

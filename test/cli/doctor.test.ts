@@ -84,6 +84,11 @@ const EFI = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "efi-va
 const ONE_COPY = '/dev/mmcblk0 0x100000 0x4000\n';
 const EFIVARS = '/sys/firmware/efi/efivars';
 
+const GRUB = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "grub"') };
+const GRUBENV = '# GRUB Environment Block\nORDER=a\na_OK=1\na_LEFT=0\nb_OK=0\nb_LEFT=0\n####';
+const STARTED_BY = `${EFIVARS}/LoaderInfo-4a67b082-0a4c-41f4-b6c7-440b29bb8c4f`;
+const utf16 = (text: string): string => `\x07\0\0\0${Buffer.from(`${text}\0`, 'utf16le').toString('latin1')}`;
+
 const WRONG: readonly (readonly [string, Readonly<Record<string, string>>, Finding['result'], RegExp])[] = [
   ['configuration', { '/etc/tandem/config.d/site.toml': 'boot.trise = 1' }, 'fail', /Did you mean “tries”/],
   ['configuration', { '/etc/tandem/config.d/site.toml': '' }, 'fail', /host\.product is not set/],
@@ -93,6 +98,17 @@ const WRONG: readonly (readonly [string, Readonly<Record<string, string>>, Findi
   ['boot loader', { ...UBOOT, '/etc/fw_env.config': '# none\n' }, 'fail', /names no environment/],
   ['boot loader', { ...UBOOT, '/etc/fw_env.config': ONE_COPY }, 'warn', /kept once only/],
   ['boot loader', EFI, 'fail', /shows no variables/],
+  ['boot loader', { ...GRUB, '/efi/EFI/tandem/grubenv': GRUBENV }, 'fail', /started by a BIOS/],
+  ['boot loader', { ...GRUB, [STARTED_BY]: '' }, 'fail', /damaged or missing/],
+  ['boot loader', { ...GRUB, [STARTED_BY]: '', '/efi/EFI/tandem/grubenv': GRUBENV }, 'warn', /only one is whole/],
+  ['boot backend', {}, 'unknown', /Nothing shows/],
+  ['boot backend', { ...GRUB, [STARTED_BY]: utf16('systemd-boot 257') }, 'warn', /systemd-boot 257 has started it/],
+  [
+    'boot backend',
+    { [`${EFIVARS}/Boot0000`]: '', '/efi/EFI/tandem/grubenv': GRUBENV },
+    'warn',
+    /grub seems to fit: there are flags/,
+  ],
   [
     'boot loader',
     {
@@ -125,6 +141,23 @@ for (const [name, changed, result, sentence] of WRONG)
     assert.match(found.sentence, sentence);
     assert.ok(found.next);
   });
+
+test('GRUB with two whole copies of its environment is set up right, and fits', async () => {
+  const found = await examine({
+    ...HEALTHY,
+    ...GRUB,
+    [`${EFIVARS}/Boot0000`]: '',
+    '/efi/EFI/tandem/grubenv': GRUBENV,
+    '/efi/EFI/tandem/grubenv2': GRUBENV,
+  });
+  assert.equal(found('boot loader').result, 'ok');
+  assert.equal(found('boot backend').result, 'ok');
+});
+
+test('systemd-boot that says its name fits', async () => {
+  const found = await examine({ ...HEALTHY, [STARTED_BY]: utf16('systemd-boot 257') });
+  assert.equal(found('boot backend').sentence, 'systemd-boot fits: systemd-boot 257 has started it.');
+});
 
 test('U-Boot with two copies of its environment is set up right', async () => {
   const found = await examine({ ...HEALTHY, ...UBOOT, '/etc/fw_env.config': ONE_COPY.repeat(2) });

@@ -1,0 +1,57 @@
+/** Looks for signs of the boot loader that has started this machine, and compares them with the configuration. */
+
+import { join } from 'node:path';
+import type { Config } from '../config.ts';
+import { readVariables } from '../reboot/bootloaders/grub-environment.ts';
+import { readFlags } from '../reboot/bootloaders/grub-flags.ts';
+import type { Files } from '../system/files.ts';
+import { type BootFacts, fittingBackends } from './doctor-backend.ts';
+import { type Finding, ok, unknown, warn } from './finding.ts';
+
+type Reading = Pick<Files, 'read' | 'list'>;
+
+/** The backend that is configured is one that this machine shows signs of. */
+export async function backendFits(files: Reading, { boot }: Config): Promise<Finding> {
+  const fits = fittingBackends(await bootFacts(files, boot));
+  const configured = fits.find(({ backend }) => backend === boot.backend);
+  if (configured) return ok(`${boot.backend} fits: ${configured.sign}.`);
+  const [best] = fits;
+  if (best)
+    return warn(
+      `${boot.backend} is configured, but ${best.backend} seems to fit: ${best.sign}.`,
+      `If so: boot.backend = "${best.backend}" (docs/boot-loaders.md).`,
+    );
+  return unknown(
+    `Nothing shows which boot loader has started this machine; ${boot.backend} is configured.`,
+    'Compare with docs/boot-loaders.md.',
+  );
+}
+
+async function bootFacts(files: Reading, boot: Config['boot']): Promise<BootFacts> {
+  const loaderInfo = await loaderVariable(files, 'LoaderInfo');
+  return {
+    uefi: await startedByUefi(files),
+    ...(loaderInfo === undefined ? {} : { loaderInfo }),
+    grubFlags: hasGrubFlags(await files.read(boot.grubEnvironment)),
+  };
+}
+
+/** Whether firmware of the kind that starts UKIs has started this machine. */
+export const startedByUefi = async (files: Reading): Promise<boolean> => (await files.list(FIRMWARE)).length > 0;
+
+/** Whether GRUB finds our flags in this block. */
+export const hasGrubFlags = (block: Uint8Array = new Uint8Array(0)): boolean =>
+  readFlags(new Map(readVariables(block) ?? [])) !== undefined;
+
+const FIRMWARE = '/sys/firmware/efi';
+/** The namespace in which boot loaders leave word for the system. */
+const LOADER = '4a67b082-0a4c-41f4-b6c7-440b29bb8c4f';
+const ATTRIBUTES = 4;
+const MOST_BYTES = 1024;
+
+async function loaderVariable(files: Reading, name: string): Promise<string | undefined> {
+  const bytes = await files.read(join(FIRMWARE, 'efivars', `${name}-${LOADER}`));
+  const text = bytes && new TextDecoder('utf-16le').decode(bytes.subarray(ATTRIBUTES, MOST_BYTES));
+  // It goes onto somebody's terminal.
+  return text?.replaceAll(/[^\x20-\x7e]/g, '');
+}
