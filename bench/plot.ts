@@ -18,7 +18,8 @@ export function plot(panels: readonly Readonly<{ title: string; rows: readonly R
     return panel;
   });
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${top}" font-family="sans-serif" font-size="13">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${top}" font-family="sans-serif" font-size="13" role="img" aria-labelledby="title">`,
+    '<title id="title">Megabytes over the wire for each method, fewest first</title>',
     `<rect width="${WIDTH}" height="${top}" fill="#fff"/>`,
     ...drawn,
     '</svg>\n',
