@@ -53,6 +53,10 @@ export const KEYS = {
     ca_file: key(path, 'PEM certificates to trust instead of the system’s.'),
     proxy: key(httpUrl, 'The proxy, as http://[user:password@]host:port; the environment is not asked.'),
   },
+  fleet: {
+    url: key(httpUrl, 'The fleet server that bounds rollouts; none when not set.'),
+    token_file: key(path, 'Holds the token that the fleet server asks of hosts.'),
+  },
   poll: {
     schedule: preset(
       text.regex(/^(\S+ ){4,5}\S+$/, 'must be a cron expression: five or six fields'),

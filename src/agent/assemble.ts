@@ -32,6 +32,7 @@ import { createDeltaCache } from './delta/cache.ts';
 import { loadRate, saveRate } from './delta/rate.ts';
 import { createTransfer, type Transfer } from './delta/transfer.ts';
 import type { DeltaWorld } from './delta/world.ts';
+import { type FleetServer, withFleetServer } from './fleet-client.ts';
 import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
@@ -76,7 +77,8 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   const trust = await trustOf(config, world);
   const http = await httpOf(config, world);
   const urls = [requireSetting(config, 'repository.url'), ...config.repository.mirrors] as const;
-  const releases = createReleases({
+  const journal = openJournal(files, stateDir, log);
+  const inRepository = createReleases({
     product,
     channel: config.repository.channel,
     group: config.host.group,
@@ -86,6 +88,13 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     resumption: { clock: world.clock, random: world.random },
     trust,
   });
+  const situation = async () => ({
+    saved: await journal.load(),
+    confirmed: (await boot.read()).slots[host.booted].confirmed,
+    last: (await journal.history(1))[0],
+  });
+  const fleet = await fleetServer(config, world, http, situation);
+  const releases = fleet ? withFleetServer(inRepository, fleet) : inRepository;
   const schedule = startSchedule(config.poll.schedule, () => {});
   const installer: Omit<InstallerWorld, 'told'> = {
     find: (release, stop) => releases.open(release, world.clock.now(), stop),
@@ -108,7 +117,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     systemVersion: await systemVersion(files),
     tries: triesOf(config, boot, log),
     automatic: config.reboot.automatic,
-    journal: openJournal(files, stateDir, log),
+    journal,
     boot,
     deadMan: deadMan(files, stateDir, kernels.rootHash),
     releases,
@@ -169,6 +178,21 @@ function deltaWorld(
 function triesOf({ boot: { tries } }: Config, { name, mostTries }: BootBackend, log: Log): number {
   if (tries > mostTries) log.warn({ tries, mostTries }, `boot.tries is more than ${name} can count`);
   return Math.min(tries, mostTries);
+}
+
+/** The server that is asked before a rollout is begun, where there is one. */
+async function fleetServer(
+  config: Config,
+  { files, version }: Surroundings,
+  http: Http,
+  situation: FleetServer['situation'],
+): Promise<FleetServer | undefined> {
+  const { url, tokenFile } = config.fleet;
+  if (url === undefined) return undefined;
+  const token = tokenFile === undefined ? undefined : await readText(files, tokenFile);
+  const product = requireSetting(config, 'host.product') as Product;
+  const host = { group: config.host.group, product, channel: config.repository.channel, agent: version };
+  return { http, url, ...(token ? { token } : {}), host, machine: () => readMachineId(files), situation };
 }
 
 async function keptRate(files: Files, stateDir: string, transfer: Transfer): Promise<void> {

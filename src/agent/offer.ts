@@ -46,7 +46,7 @@ export function heldBack({ code, reason, until }: Hold, state: State): Found {
 }
 
 // The others end by themselves, and what is staged already is none the worse for it.
-const STOPPED: ReadonlySet<string> = new Set(['paused', 'group-held', 'pinned', 'dead-end', 'downgrade']);
+const STOPPED: ReadonlySet<string> = new Set(['paused', 'group-held', 'pinned', 'dead-end', 'downgrade', 'braked']);
 
 function mustFit(candidate: Candidate, host: Host): void {
   const { release, architecture, minAgent } = candidate;

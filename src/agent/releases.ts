@@ -19,7 +19,7 @@ import type { RemoteFile } from './delta/world.ts';
 export type Asked = Readonly<{ version?: string; from?: string }>;
 
 /** What keeps this host from what the channel rolls out. */
-export type Hold = Extract<Verdict, { result: 'hold' }>;
+export type Hold = Omit<Extract<Verdict, { result: 'hold' }>, 'code'> & Readonly<{ code: string }>;
 
 /** A release, and whether the channel's operator has signed that it may be an older one; or why there is none for this host yet. */
 export type Offered = Readonly<{ trusted: TrustedRelease; allowDowngrade: boolean } | { hold: Hold }>;

@@ -1,0 +1,98 @@
+/** Asks the fleet server whether this host may begin what its channel offers, and tells it how the last attempt ended. */
+
+import { UpdateError } from '../errors.ts';
+import type { HistoryEntry, MachineId, Product, Release, Saved } from '../model.ts';
+import type { CheckIn, CheckInAnswer } from '../protocol.ts';
+import type { Http } from '../system/http.ts';
+import { type Check, literal, object, optional, parseDocument, text } from '../system/shape.ts';
+import type { Hold, Releases } from './releases.ts';
+
+export type FleetServer = Readonly<{
+  http: Pick<Http, 'post'>;
+  url: string;
+  token?: string;
+  /** Who asks. */
+  host: Readonly<{ group: string; product: Product; channel: string; agent: string }>;
+  machine(): Promise<MachineId>;
+  /** What the host is doing, and how its last attempt ended. */
+  situation(): Promise<Readonly<{ saved: Saved; confirmed: boolean; last: HistoryEntry | undefined }>>;
+}>;
+
+/**
+ * The same releases, but what the channel offers is only begun when the server agrees. What an operator names by hand is not asked for. A server
+ * that does not answer is a failed check: nobody else knows how many are under way.
+ */
+export function withFleetServer(releases: Releases, server: FleetServer): Releases {
+  return {
+    ...releases,
+    find: async (asked, running, now, signal) => {
+      const offered = await releases.find(asked, running, now, signal);
+      if (asked.version !== undefined || asked.from !== undefined) return offered;
+      const wants = 'trusted' in offered ? offered.trusted.release : running;
+      const request = await checkInOf(server, running, wants);
+      const answer = await ask(server, request, signal);
+      return answer.go || 'hold' in offered ? offered : { hold: holdOf(answer) };
+    },
+  };
+}
+
+async function checkInOf(server: FleetServer, running: Release, wants: Release): Promise<CheckIn> {
+  const { saved, confirmed, last } = await server.situation();
+  const { version, counter } = running;
+  return {
+    schema: 1,
+    machine: await server.machine(),
+    ...server.host,
+    running: { version, ...(counter === undefined ? {} : { counter }) },
+    confirmed,
+    state: saved.state.kind,
+    since: saved.since,
+    ...(wants.version === version ? {} : { wants: wants.version }),
+    ...(last ? { outcome: outcomeOf(last) } : {}),
+  };
+}
+
+function outcomeOf({ at, result, version, code, reason }: HistoryEntry): NonNullable<CheckIn['outcome']> {
+  const said = reason === undefined ? {} : { reason: reason.slice(0, LONGEST) };
+  return { at, result, version, ...(code === undefined ? {} : { code }), ...said };
+}
+
+async function ask({ http, url, token }: FleetServer, request: CheckIn, signal: AbortSignal): Promise<CheckInAnswer> {
+  const { status, body } = await http.post(`${url.replace(/\/+$/, '')}/v1/check-in`, {
+    body: JSON.stringify(request),
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    maxBytes: MOST_BYTES,
+    totalTimeoutMs: TIMEOUT_MS,
+    signal,
+  });
+  const place = new URL(url).host;
+  if (status === 401 || status === 403)
+    throw new UpdateError('server-denied', `The fleet server ${place} does not accept this host's token.`);
+  if (status !== 200) throw new UpdateError('server-failed', `The fleet server ${place} answers ${status}.`);
+  return parseDocument(body, MOST_BYTES, 'server-protocol', `The answer of ${place}`, answerShape);
+}
+
+const line = text(/^[^\p{Cc}]{0,500}$/u, 'one line of text');
+const moment: Check<string> = (value, path) => {
+  const given = text(/^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/)(value, path);
+  if (Number.isNaN(Date.parse(given))) throw new TypeError(`${path} must be a time`);
+  return given;
+};
+const schema = literal(1);
+const goShape = object({ schema, go: literal(true) }, 'ignore');
+const holdShape = object({ schema, go: literal(false), code: line, reason: line, until: optional(moment) }, 'ignore');
+const answerShape: Check<CheckInAnswer> = (value, path) => {
+  const { go } = object({ go: literal(true, false) }, 'ignore')(value, path);
+  return go ? goShape(value, path) : holdShape(value, path);
+};
+
+const holdOf = (answer: Extract<CheckInAnswer, { go: false }>): Hold => ({
+  result: 'hold',
+  code: answer.code,
+  reason: `the fleet server says: ${answer.reason}`,
+  ...(answer.until === undefined ? {} : { until: Date.parse(answer.until) }),
+});
+
+const LONGEST = 400;
+const MOST_BYTES = 16 * 1024;
+const TIMEOUT_MS = 30_000;

@@ -1,0 +1,142 @@
+/** A host asks the real server before it begins a rollout, over real HTTP. */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { FastifyInstance } from 'fastify';
+import { type FleetServer, withFleetServer } from '../../src/agent/fleet-client.ts';
+import type { Offered, Releases } from '../../src/agent/releases.ts';
+import type { HistoryEntry, MachineId, Product, Release, Version } from '../../src/model.ts';
+import type { Rollout } from '../../src/rollout/rollout.ts';
+import { createFleet, type Fleet } from '../../src/server/fleet.ts';
+import { createApp } from '../../src/server/http/app.ts';
+import { sqliteStore } from '../../src/server/sqlite-store.ts';
+import type { Store } from '../../src/server/store.ts';
+import { digestOf } from '../../src/server/tokens.ts';
+import { realClock } from '../../src/system/clock.ts';
+import { createHttp } from '../../src/system/http.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { openDatabase } from '../../src/system/sqlite.ts';
+import { noSignal, temporaryFolder } from '../support/bundles.ts';
+
+const NOW = new Date('2030-01-01T12:00:00Z');
+const release = (counter: number): Release => ({
+  product: 'shop' as Product,
+  version: `${counter}.0` as Version,
+  counter,
+});
+const policy: Rollout = {
+  release: { version: '2.0' as Version, counter: 2 },
+  start: NOW.getTime(),
+  canaries: { groups: ['lab'], soakMs: 3_600_000 },
+  ramp: { durationMs: 0, steps: 0 },
+  groups: new Map(),
+  barriers: [],
+  deadEnds: [],
+  urgent: false,
+  allowDowngrade: false,
+};
+const limits = { maxInFlight: 1, maxFailures: 0, patienceMs: 86_400_000 };
+const failure: HistoryEntry = {
+  at: '2030-01-01T11:00:00.000Z',
+  result: 'rolled-back',
+  version: '2.0' as Version,
+  code: 'unhealthy',
+  reason: `the probe said\n${'no '.repeat(400)}`,
+};
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let store: Store;
+let fleet: Fleet;
+let app: FastifyInstance;
+let url: string;
+
+before(async () => {
+  folder = await temporaryFolder();
+  store = sqliteStore(openDatabase(join(folder.path, 'fleet.db'), { durable: false }));
+  const state = { id: '2.0', version: '2.0', offered: { policy, limits } };
+  fleet = createFleet(store, async () => state);
+  app = await createApp({
+    fleet,
+    repository: folder.path,
+    serve: async () => undefined,
+    tokens: { machine: digestOf('secret') },
+    channels: async () => new Map([['stable', state]]),
+    now: () => NOW,
+    log: silentLog,
+  });
+  url = await app.listen({ host: '127.0.0.1', port: 0 });
+});
+after(async () => {
+  await app.close();
+  await store[Symbol.asyncDispose]();
+  await folder[Symbol.asyncDispose]();
+});
+
+const http = createHttp({ connectTimeoutMs: 2000, idleTimeoutMs: 2000, userAgent: 'test', clock: realClock });
+
+function hostIn(group: string, machine: string, change: Partial<FleetServer> = {}, last?: HistoryEntry): Releases {
+  const offered: Offered = { trusted: { release: release(2) } as never, allowDowngrade: false };
+  const channel: Releases = { find: async () => offered, open: () => assert.fail('not asked') };
+  return withFleetServer(channel, {
+    http,
+    url,
+    token: 'secret',
+    host: { group, product: 'shop' as Product, channel: 'stable', agent: '0.1.0' },
+    machine: async () => machine.repeat(32) as MachineId,
+    situation: async () => ({
+      saved: { state: { kind: 'idle' }, since: '2030-01-01T00:00:00.000Z', slots: {} },
+      confirmed: true,
+      last,
+    }),
+    ...change,
+  });
+}
+
+const found = async (host: Releases, asked = {}): Promise<string> => {
+  const offered = await host.find(asked, release(1), NOW, noSignal);
+  return 'hold' in offered ? `${offered.hold.code}: ${offered.hold.reason}` : offered.trusted.release.version;
+};
+
+test('a host begins when the server agrees, and is told in its words when it does not', async () => {
+  assert.equal(await found(hostIn('lab', 'a')), '2.0');
+  assert.equal(
+    await found(hostIn('lab', 'b')),
+    'full: the fleet server says: 1 hosts are under way, which is the limit',
+  );
+  const early = await hostIn('default', 'c').find({}, release(1), NOW, noSignal);
+  assert.ok('hold' in early && early.hold.until === NOW.getTime() + 3_600_000);
+});
+
+test('a failed attempt is reported with its reason, and pulls the brake for all', async () => {
+  const long = { ...failure, reason: failure.reason?.replace('\n', ' ') ?? '' };
+  assert.match(await found(hostIn('lab', 'a', {}, long)), /^braked: .*1 hosts failed, and 0 are allowed/);
+  assert.match(await found(hostIn('lab', 'd')), /^braked/);
+  assert.equal((await fleet.machine('a'.repeat(32)))?.events.at(-1)?.what, 'rolled-back');
+});
+
+test('what an operator names by hand is not asked for', async () => {
+  assert.equal(
+    await found(hostIn('default', 'e', { http: { post: () => assert.fail('asked') } }), { version: '2.0' }),
+    '2.0',
+  );
+});
+
+test('a server that does not know the host, or cannot be reached, is a failed check with a name', async () => {
+  await assert.rejects(found(hostIn('lab', 'f', { token: 'wrong' })), { code: 'server-denied' });
+  await assert.rejects(found(hostIn('lab', 'f', { url: 'http://127.0.0.1:1' })), { code: 'server-unreachable' });
+});
+
+test('an answer that is not one is refused', async () => {
+  const saying = (text: string, status = 200) => ({ post: async () => ({ status, body: Buffer.from(text) }) });
+  for (const text of [
+    '',
+    '{}',
+    '{"schema":1,"go":false}',
+    '{"schema":2,"go":true}',
+    '[true]',
+    '{"schema":1,"go":"yes"}',
+  ])
+    await assert.rejects(found(hostIn('lab', 'f', { http: saying(text) })), { code: 'server-protocol' }, text);
+  await assert.rejects(found(hostIn('lab', 'f', { http: saying('', 500) })), { code: 'server-failed' });
+});
