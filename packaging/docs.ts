@@ -4,9 +4,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Event, transition } from '../src/agent/machine.ts';
 import type { Command } from '../src/cli/command.ts';
+import { COMMANDS } from '../src/cli/commands.ts';
 import { allKeys, CONFIG_DIRS } from '../src/config.ts';
 import { ERRORS } from '../src/errors.ts';
-import { COMMANDS } from '../src/main.ts';
 import type { Product, Release, State, StateKind, Version } from '../src/model.ts';
 import { manualPage } from './manual-page.ts';
 

@@ -138,6 +138,37 @@ export const KEYS = {
     ),
     automatic: preset(truth, true, 'Reboot into a staged release without being asked; else `updatectl apply` does.'),
   },
+  lock: {
+    kind: preset(oneOf('none', 'fleetlock', 'etcd'), 'none', 'The lock that hosts take before they reboot.'),
+    url: key(httpUrl, 'The FleetLock server: airlock, or the fleet server.'),
+    endpoints: preset(list(httpUrl, 'addresses', 32), [], 'The client addresses of etcd, all members of one cluster.'),
+    group: key(
+      text.regex(GROUP_PATTERN, 'must be letters, digits, dots and dashes, at most 64'),
+      'Hosts of one group share a lock; `host.group` when not set.',
+    ),
+    max: preset(whole(1, 1000), 1, 'How many hosts may reboot at once; only the first host of a group is asked.'),
+    max_failures: preset(
+      whole(0, 1000),
+      0,
+      'With more failed or overdue hosts nobody else reboots; only the first host of a group is asked.',
+    ),
+    deadline_minutes: preset(
+      whole(1, 10_080),
+      60,
+      'A host that has not given the lock back after that long counts as failed.',
+      'minutes',
+    ),
+    etcd_on_hosts: preset(
+      truth,
+      false,
+      'The members of etcd are the hosts that reboot: a majority must stay, and nobody goes while one is ill.',
+    ),
+    ca_file: key(path, 'PEM certificates to trust instead of the system’s.'),
+    cert_file: key(path, 'The PEM certificate that this host shows.'),
+    key_file: key(path, 'The PEM key of that certificate.'),
+    user: key(text.regex(/^[\x21-\x7e]{1,128}$/, 'must be the name of a user'), 'The user of etcd.'),
+    password_file: key(path, 'A file with the password of that user.'),
+  },
   health: {
     required_units: preset(list(unit, 'units', 256), [], 'Units that must be active for a release to be good.'),
     ignored_units: preset(list(unit, 'units', 256), [], 'Units, globs too, that may fail or be late.'),

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
-/** updatectl: the table of commands, and the outside world they are given. The only importer of commander. */
+/** updatectl: the command line, and the outside world that commands are given. The only importer of commander. */
 
 import { Command as Commander, CommanderError, Option } from 'commander';
 import { DECODER } from './bundle/decoder.ts';
 import { type Command, type Context, inputOf } from './cli/command.ts';
+import { COMMANDS, type Entry, GROUPS } from './cli/commands.ts';
 import { createOutput } from './cli/output.ts';
 import { asUpdateError, EXIT, UpdateError as Failure, type UpdateError } from './errors.ts';
 import { realClock } from './system/clock.ts';
@@ -13,153 +14,6 @@ import { createLog } from './system/log.ts';
 import { cwd, endWithReader, env, onStop, standardStreams } from './system/process.ts';
 import { realRandom } from './system/random.ts';
 import { AGENT_VERSION } from './version-of-agent.ts';
-
-type Entry = Readonly<{ name: string; summary: string; load: () => Promise<Command> }>;
-
-const entry = (name: string, summary: string, load: () => Promise<Command>): Entry => ({ name, summary, load });
-
-/** Loaded only when they are called: a host asks for its status often, and for the publisher's tools never. */
-export const COMMANDS: readonly Entry[] = [
-  entry(
-    'status',
-    'what runs, what is being done, what it waits for',
-    async () => (await import('./cli/status.ts')).status,
-  ),
-  entry('check', 'ask the repository now', async () => (await import('./cli/check.ts')).check),
-  entry('install', 'write a release to the free slot', async () => (await import('./cli/install.ts')).install),
-  entry('apply', 'reboot into what is staged', async () => (await import('./cli/apply.ts')).apply),
-  entry(
-    'rollback',
-    'go back to the release in the other slot',
-    async () => (await import('./cli/rollback.ts')).rollback,
-  ),
-  entry('forget', 'lift the refusal of a release', async () => (await import('./cli/forget.ts')).forget),
-  entry('history', 'how every attempt ended', async () => (await import('./cli/history.ts')).history),
-  entry(
-    'config show',
-    'every setting and where it came from',
-    async () => (await import('./cli/config-show.ts')).configShow,
-  ),
-  entry('doctor', 'is this host set up right', async () => (await import('./cli/doctor.ts')).doctor),
-  entry('agent', 'run the daemon', async () => (await import('./cli/agent.ts')).agent),
-  entry(
-    'server',
-    'serve a repository, and bound and watch its rollouts',
-    async () => (await import('./cli/server.ts')).server,
-  ),
-  entry(
-    'wait-confirmed',
-    'wait until the running system is proven',
-    async () => (await import('./cli/wait-confirmed.ts')).waitConfirmed,
-  ),
-  entry(
-    'jump',
-    'make a slot ready to be started without the boot loader',
-    async () => (await import('./cli/jump.ts')).jump,
-  ),
-  entry(
-    'bundle build',
-    'make a bundle from a root file system and a kernel',
-    async () => (await import('./cli/bundle-build.ts')).bundleBuild,
-  ),
-  entry(
-    'bundle inspect',
-    'show what a bundle says it holds',
-    async () => (await import('./cli/bundle-inspect.ts')).bundleInspect,
-  ),
-  entry(
-    'bundle patch',
-    'make patches to a release from older ones and publish them',
-    async () => (await import('./cli/bundle-patch.ts')).bundlePatch,
-  ),
-  entry(
-    'bundle verify',
-    'read every byte of a bundle and check it',
-    async () => (await import('./cli/bundle-verify.ts')).bundleVerify,
-  ),
-  entry('key generate', 'make a signing key', async () => (await import('./cli/key-generate.ts')).keyGenerate),
-  entry('key show', 'show the id of a key and what it signs', async () => (await import('./cli/key-show.ts')).keyShow),
-  entry(
-    'repo init',
-    'make an empty repository and its keys',
-    async () => (await import('./cli/repo-init.ts')).repoInit,
-  ),
-  entry(
-    'repo add',
-    'check a bundle and publish it as a release',
-    async () => (await import('./cli/repo-add.ts')).repoAdd,
-  ),
-  entry(
-    'repo promote',
-    'offer a release to the hosts of a channel',
-    async () => (await import('./cli/repo-promote.ts')).repoPromote,
-  ),
-  entry(
-    'repo remove',
-    'take a release out of the repository',
-    async () => (await import('./cli/repo-remove.ts')).repoRemove,
-  ),
-  entry(
-    'repo refresh',
-    'sign again what would expire',
-    async () => (await import('./cli/repo-refresh.ts')).repoRefresh,
-  ),
-  entry(
-    'repo rotate-key',
-    'replace a key of a role',
-    async () => (await import('./cli/repo-rotate-key.ts')).repoRotateKey,
-  ),
-  entry(
-    'repo verify',
-    'check all metadata and every file',
-    async () => (await import('./cli/repo-verify.ts')).repoVerify,
-  ),
-  entry(
-    'rollout start',
-    'offer a release little by little',
-    async () => (await import('./cli/rollout-start.ts')).rolloutStart,
-  ),
-  entry(
-    'rollout status',
-    'what a channel offers, and to whom so far',
-    async () => (await import('./cli/rollout-status.ts')).rolloutStatus,
-  ),
-  entry(
-    'rollout pause',
-    'let nobody new have the release',
-    async () => (await import('./cli/rollout-pause.ts')).rolloutPause,
-  ),
-  entry(
-    'rollout resume',
-    'let a paused rollout go on',
-    async () => (await import('./cli/rollout-resume.ts')).rolloutResume,
-  ),
-  entry(
-    'rollout abort',
-    'offer again what the channel offered before',
-    async () => (await import('./cli/rollout-abort.ts')).rolloutAbort,
-  ),
-  entry(
-    'rollout history',
-    'what has been done to rollouts',
-    async () => (await import('./cli/rollout-history.ts')).rolloutHistory,
-  ),
-  entry('rollout plan', 'who gets the release when', async () => (await import('./cli/rollout-plan.ts')).rolloutPlan),
-  entry(
-    'rollout simulate',
-    'play a rollout against a fleet',
-    async () => (await import('./cli/rollout-simulate.ts')).rolloutSimulate,
-  ),
-  entry('completion', 'completion for bash, zsh or fish', async () => (await import('./cli/completion.ts')).completion),
-];
-
-/** What the words are that begin several commands. */
-const GROUPS: Readonly<Record<string, string>> = {
-  config: 'the settings of this host',
-  bundle: 'make a release, look into one',
-  key: 'keys that sign',
-  repo: 'publish releases',
-};
 
 /** Runs one command line; returns the exit status. */
 export async function main(given: readonly string[]): Promise<number> {

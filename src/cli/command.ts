@@ -1,4 +1,4 @@
-/** What a command is: data. The table of them is in `main.ts`. */
+/** What a command is: data. The table of them is in `commands.ts`. */
 
 import type { Decoder } from '../bundle/decoder.ts';
 import { UpdateError } from '../errors.ts';

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Command as Commander } from 'commander';
-import { COMMANDS, specify } from '../../src/main.ts';
+import { COMMANDS } from '../../src/cli/commands.ts';
+import { specify } from '../../src/main.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 

@@ -1,0 +1,138 @@
+/** The table of commands: each is a name until it is called. */
+
+import type { Command } from './command.ts';
+
+export type Entry = Readonly<{ name: string; summary: string; load: () => Promise<Command> }>;
+
+const entry = (name: string, summary: string, load: () => Promise<Command>): Entry => ({ name, summary, load });
+
+/** Loaded only when they are called: a host asks for its status often, and for the publisher's tools never. */
+export const COMMANDS: readonly Entry[] = [
+  entry('status', 'what runs, what is being done, what it waits for', async () => (await import('./status.ts')).status),
+  entry('check', 'ask the repository now', async () => (await import('./check.ts')).check),
+  entry('install', 'write a release to the free slot', async () => (await import('./install.ts')).install),
+  entry('apply', 'reboot into what is staged', async () => (await import('./apply.ts')).apply),
+  entry('rollback', 'go back to the release in the other slot', async () => (await import('./rollback.ts')).rollback),
+  entry('forget', 'lift the refusal of a release', async () => (await import('./forget.ts')).forget),
+  entry('history', 'how every attempt ended', async () => (await import('./history.ts')).history),
+  entry(
+    'config show',
+    'every setting and where it came from',
+    async () => (await import('./config-show.ts')).configShow,
+  ),
+  entry('doctor', 'is this host set up right', async () => (await import('./doctor.ts')).doctor),
+  entry('agent', 'run the daemon', async () => (await import('./agent.ts')).agent),
+  entry(
+    'server',
+    'serve a repository, and bound and watch its rollouts',
+    async () => (await import('./server.ts')).server,
+  ),
+  entry(
+    'wait-confirmed',
+    'wait until the running system is proven',
+    async () => (await import('./wait-confirmed.ts')).waitConfirmed,
+  ),
+  entry(
+    'jump',
+    'make a slot ready to be started without the boot loader',
+    async () => (await import('./jump.ts')).jump,
+  ),
+  entry(
+    'bundle build',
+    'make a bundle from a root file system and a kernel',
+    async () => (await import('./bundle-build.ts')).bundleBuild,
+  ),
+  entry(
+    'bundle inspect',
+    'show what a bundle says it holds',
+    async () => (await import('./bundle-inspect.ts')).bundleInspect,
+  ),
+  entry(
+    'bundle patch',
+    'make patches to a release from older ones and publish them',
+    async () => (await import('./bundle-patch.ts')).bundlePatch,
+  ),
+  entry(
+    'bundle verify',
+    'read every byte of a bundle and check it',
+    async () => (await import('./bundle-verify.ts')).bundleVerify,
+  ),
+  entry('key generate', 'make a signing key', async () => (await import('./key-generate.ts')).keyGenerate),
+  entry('key show', 'show the id of a key and what it signs', async () => (await import('./key-show.ts')).keyShow),
+  entry('repo init', 'make an empty repository and its keys', async () => (await import('./repo-init.ts')).repoInit),
+  entry('repo add', 'check a bundle and publish it as a release', async () => (await import('./repo-add.ts')).repoAdd),
+  entry(
+    'repo promote',
+    'offer a release to the hosts of a channel',
+    async () => (await import('./repo-promote.ts')).repoPromote,
+  ),
+  entry(
+    'repo remove',
+    'take a release out of the repository',
+    async () => (await import('./repo-remove.ts')).repoRemove,
+  ),
+  entry('repo refresh', 'sign again what would expire', async () => (await import('./repo-refresh.ts')).repoRefresh),
+  entry('repo rotate-key', 'replace a key of a role', async () => (await import('./repo-rotate-key.ts')).repoRotateKey),
+  entry('repo verify', 'check all metadata and every file', async () => (await import('./repo-verify.ts')).repoVerify),
+  entry(
+    'rollout start',
+    'offer a release little by little',
+    async () => (await import('./rollout-start.ts')).rolloutStart,
+  ),
+  entry(
+    'rollout status',
+    'what a channel offers, and to whom so far',
+    async () => (await import('./rollout-status.ts')).rolloutStatus,
+  ),
+  entry(
+    'rollout pause',
+    'let nobody new have the release',
+    async () => (await import('./rollout-pause.ts')).rolloutPause,
+  ),
+  entry(
+    'rollout resume',
+    'let a paused rollout go on',
+    async () => (await import('./rollout-resume.ts')).rolloutResume,
+  ),
+  entry(
+    'rollout abort',
+    'offer again what the channel offered before',
+    async () => (await import('./rollout-abort.ts')).rolloutAbort,
+  ),
+  entry(
+    'rollout history',
+    'what has been done to rollouts',
+    async () => (await import('./rollout-history.ts')).rolloutHistory,
+  ),
+  entry('rollout plan', 'who gets the release when', async () => (await import('./rollout-plan.ts')).rolloutPlan),
+  entry(
+    'rollout simulate',
+    'play a rollout against a fleet',
+    async () => (await import('./rollout-simulate.ts')).rolloutSimulate,
+  ),
+  entry(
+    'lock status',
+    'who holds the lock on rebooting, and who waits for it',
+    async () => (await import('./lock-status.ts')).lockStatus,
+  ),
+  entry(
+    'lock release',
+    'free what a host holds that will not come back',
+    async () => (await import('./lock-release.ts')).lockRelease,
+  ),
+  entry(
+    'lock set-max',
+    'how many hosts may reboot at once',
+    async () => (await import('./lock-set-max.ts')).lockSetMax,
+  ),
+  entry('completion', 'completion for bash, zsh or fish', async () => (await import('./completion.ts')).completion),
+];
+
+/** What the words are that begin several commands. */
+export const GROUPS: Readonly<Record<string, string>> = {
+  config: 'the settings of this host',
+  bundle: 'make a release, look into one',
+  key: 'keys that sign',
+  repo: 'publish releases',
+  lock: 'the fleet’s lock on rebooting',
+};
