@@ -22,6 +22,7 @@ import { createHttp } from '../src/system/http.ts';
 import { fetchRanges } from '../src/system/http-ranges.ts';
 import { httpSource, rangeSources } from '../src/system/http-source.ts';
 import { createLog } from '../src/system/log.ts';
+import { keepHeapSmall } from '../src/system/process.ts';
 import { realRandom } from '../src/system/random.ts';
 import type { TrustedDelta } from '../src/verify/deltas.ts';
 
@@ -41,6 +42,8 @@ type Plan = Readonly<{
   workers?: number;
 }>;
 
+// As the agent does.
+keepHeapSmall();
 const plan = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Plan;
 const signal = new AbortController().signal;
 const log = createLog('warn');

@@ -15,9 +15,12 @@ import { fileSource } from '../src/system/file-source.ts';
 import { realFiles } from '../src/system/files.ts';
 import { createHttp } from '../src/system/http.ts';
 import { httpSource } from '../src/system/http-source.ts';
+import { keepHeapSmall } from '../src/system/process.ts';
 import { realRandom } from '../src/system/random.ts';
 import { createScratch } from '../src/system/scratch.ts';
 
+// As the agent does.
+keepHeapSmall();
 const [command = '', ...args] = process.argv.slice(2);
 const signal = new AbortController().signal;
 if (command === 'build') await build(args[0] ?? '', args[1] ?? '');

@@ -21,7 +21,11 @@ const { values } = parseArgs({
   },
 });
 /** What systemd/tandem-agent.service sets. */
-const AS_IN_THE_UNIT = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1' };
+const AS_IN_THE_UNIT = {
+  NODE_OPTIONS: '--max-semi-space-size=1',
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+};
 const MiB = 1024 * 1024;
 const size = Number(values.size) * MiB;
 

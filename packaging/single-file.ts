@@ -1,6 +1,7 @@
 /** Bundles a program and all its packages into one file. */
 
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type RolldownOptions, rolldown } from 'rolldown';
 
 /** Writes `output` from `input`; the same sources give the same bytes. */
@@ -8,20 +9,30 @@ export async function bundleInto(input: string, output: string): Promise<void> {
   const decoder = await decoderText();
   const load = (id: string): string | undefined =>
     id === join(BUNDLE, 'decoder.ts') ? `export const DECODER = ${JSON.stringify(decoder)};` : undefined;
-  const bundle = await rolldown({ ...OPTIONS, input, plugins: [{ name: 'decoder-inside', load }] });
+  const bundle = await rolldown({
+    ...OPTIONS,
+    input,
+    plugins: [{ name: 'decoder-inside', load }],
+  });
   // Packages that are not ES modules ask for Node's own modules when they run.
   const banner =
     'import { createRequire as createRequireOfRelease } from "node:module"; const require = createRequireOfRelease(import.meta.url);';
-  await bundle.write({ file: output, format: 'esm', codeSplitting: false, banner });
+  const { output: made } = await bundle.generate({ format: 'esm', codeSplitting: false, banner });
   await bundle.close();
+  await mkdir(dirname(output), { recursive: true });
+  await writeFile(output, inAscii(made[0].code));
 }
+
+/** V8 keeps a text in which one letter needs two bytes with two bytes for every letter, several times over while it starts. */
+const inAscii = (code: string): string =>
+  code.replace(/[\u0080-\uffff]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /** The program of a decoding thread: one that loaded the whole file would hold 10 MB more. */
 async function decoderText(): Promise<string> {
   const bundle = await rolldown({ ...OPTIONS, input: join(BUNDLE, 'decode-worker.ts') });
   const { output } = await bundle.generate({ format: 'cjs', codeSplitting: false });
   await bundle.close();
-  return output[0].code;
+  return inAscii(output[0].code);
 }
 
 const BUNDLE = join(import.meta.dirname, '../src/bundle');

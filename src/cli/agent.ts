@@ -5,7 +5,7 @@ import { runAgent } from '../agent/run.ts';
 import { loadConfig } from '../config.ts';
 import { freeSpace, readPart, statOf, writePart } from '../system/files.ts';
 import { createLog } from '../system/log.ts';
-import { processor } from '../system/process.ts';
+import { keepHeapSmall, processor } from '../system/process.ts';
 import type { Command } from './command.ts';
 
 export const agent: Command = {
@@ -14,6 +14,7 @@ export const agent: Command = {
   description: 'Run by tandem-agent.service. Logs one JSON line an entry to standard error.',
   examples: ['systemctl start tandem-agent', 'updatectl agent'],
   run: async (context) => {
+    keepHeapSmall();
     const config = await loadConfig(context.files);
     const log = createLog(config.agent.logLevel);
     const builtAt = (await statOf(config.trust.rootFile))?.mtime;

@@ -1,5 +1,7 @@
 /** This process: its streams, its environment, the signals that stop it. */
 
+import { setFlagsFromString } from 'node:v8';
+
 /** One variable of the environment. */
 export const env = (name: string): string | undefined => process.env[name];
 
@@ -31,6 +33,9 @@ export function onStop(reason: () => Error): AbortSignal {
   process.once('SIGTERM', stop);
   return controller.signal;
 }
+
+/** For a process that runs for weeks beside others: its heap is tidied up early, at the price of some time. */
+export const keepHeapSmall = (): void => setFlagsFromString('--optimize-for-size');
 
 /** The processor, as Node.js names it. */
 export const processor = (): string => process.arch;

@@ -10,7 +10,7 @@ import type { BlockTarget } from '../../system/block-target.ts';
 export interface Assembly {
   /** Blocks that lie right: kept ones and written ones. */
   readonly present: BlockSet;
-  /** Whole blocks, each once; the caller vouches for them. */
+  /** Whole blocks, each once; the caller vouches for them. Several may be given at a time. */
   write(first: number, bytes: Uint8Array): Promise<void>;
   /** Makes durable what is there. */
   flush(): Promise<void>;
@@ -37,6 +37,7 @@ export async function openAssembly({ volume, root, verity, uki, kept, progress }
   await verity?.flush();
   const image = await openImage(root, rootPart.size);
   const file = uki && gathered(uki, volume);
+  const inTurn = turns();
   let unflushed = 0;
 
   const flush = async (): Promise<void> => {
@@ -45,25 +46,37 @@ export async function openAssembly({ volume, root, verity, uki, kept, progress }
     unflushed = 0;
   };
 
+  const write = async (first: number, bytes: Uint8Array): Promise<void> => {
+    const count = bytes.length / BLOCK;
+    const ofRoot = Math.max(0, Math.min(rootPart.blocks - first, count));
+    if (ofRoot > 0) await image.write(first * BLOCK, bytes.subarray(0, ofRoot * BLOCK));
+    if (ofRoot < count) await file?.write((first + ofRoot - rootPart.blocks) * BLOCK, bytes.subarray(ofRoot * BLOCK));
+    kept.addRange(first, count);
+    unflushed += bytes.length;
+    if (unflushed >= FLUSH_EVERY) await flush();
+    progress?.(kept.count * BLOCK);
+  };
+
   return {
     present: kept,
-    write: async (first, bytes) => {
-      const count = bytes.length / BLOCK;
-      const ofRoot = Math.max(0, Math.min(rootPart.blocks - first, count));
-      if (ofRoot > 0) await image.write(first * BLOCK, bytes.subarray(0, ofRoot * BLOCK));
-      if (ofRoot < count) await file?.write((first + ofRoot - rootPart.blocks) * BLOCK, bytes.subarray(ofRoot * BLOCK));
-      kept.addRange(first, count);
-      unflushed += bytes.length;
-      if (unflushed >= FLUSH_EVERY) await flush();
-      progress?.(kept.count * BLOCK);
-    },
-    flush,
+    write: (first, bytes) => inTurn(() => write(first, bytes)),
+    flush: () => inTurn(flush),
     finish: async () => {
       if (kept.count !== volume.blocks)
         throw new RangeError(`${root.name}: ${kept.count} of ${volume.blocks} blocks were given.`);
       await file?.flush();
       await image.finish();
     },
+  };
+}
+
+/** Lets one deed after the other be done, in the order in which they were asked for. */
+function turns(): (deed: () => Promise<void>) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return (deed) => {
+    const done = last.then(deed);
+    last = done.catch(() => undefined);
+    return done;
   };
 }
 

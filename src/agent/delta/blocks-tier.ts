@@ -4,6 +4,7 @@ import { hash } from 'node:crypto';
 import { type BlocksHead, parseBlocksHead } from '../../bundle/delta/blocks-head.ts';
 import { addLeaves, type BlocksPlan, knownLeaves, type PlanInput, planBlocks } from '../../bundle/delta/blocks-plan.ts';
 import { type BlockSet, blockSet } from '../../bundle/delta/copy.ts';
+import { blocksIn } from '../../bundle/delta/patch-head.ts';
 import { lookup, SHORT, sameShort, shorten } from '../../bundle/delta/short-leaves.ts';
 import { frameCount } from '../../bundle/frames.ts';
 import { BLOCK } from '../../bundle/verity.ts';
@@ -14,6 +15,7 @@ import { copyBlocks } from './copying.ts';
 import { bundleFrames, fetchFrames, framesHolding, placeMissing } from './frames.ts';
 import { begin, type DeltaJob, leavesName, readHead, standingOf } from './job.ts';
 import { giveBack } from './memory.ts';
+import { together } from './together.ts';
 
 /** Ends with every block of the release in its place. */
 export async function assembleFromBlocks(job: DeltaJob): Promise<void> {
@@ -28,22 +30,41 @@ export async function assembleFromBlocks(job: DeltaJob): Promise<void> {
   const kept = await standing.prove(alike(standingShorts, shorts, volume.blocks));
   for (const each of [standing.leaves, standingShorts]) giveBack(each);
   const input = { head, shorts, volume, manifest: job.bundle.manifest };
-  const assembly = await takeLocal(job, { ...input, old: lookup(old.shorts), kept });
-  // Planned anew without the old system: what was damaged there is among what is missing now.
-  await fetchMissing(job, head, planBlocks({ ...input, old: undefined, kept: assembly.present }), assembly);
+  const assembly = await takeAll(job, input, planned(job, { ...input, old: lookup(old.shorts), kept }), kept);
+  if (assembly.present.count < volume.blocks) await fetchRest(job, assembly);
   await assembly.finish();
 }
 
-/** Begins, and writes what need not be fetched. On its own, so that the plan's memory goes before the download. */
-async function takeLocal(job: DeltaJob, input: PlanInput): Promise<Assembly> {
-  const { old, pool, log, signal } = job;
-  const { shorts, kept, head } = input;
+/** On its own, so that the old system's index goes before the work begins. */
+function planned(job: DeltaJob, input: PlanInput): BlocksPlan {
   const plan = planBlocks(input);
-  tellPrice(job, head, plan);
+  tellPrice(job, input.head, plan);
+  return plan;
+}
+
+type Wanted = Omit<PlanInput, 'old' | 'kept'>;
+
+/** Begins, copies and fetches side by side: the one waits for the disk where the other waits for the network. */
+async function takeAll(job: DeltaJob, wanted: Wanted, plan: BlocksPlan, kept: BlockSet): Promise<Assembly> {
+  const { old, pool, log, tally } = job;
+  const { shorts, head } = wanted;
   const assembly = await begin(job, kept);
-  for (const extent of plan.zeros) await writeZeros(assembly, extent);
-  const copying = { copies: plan.copies, reader: old.reader, shorts, by: 'to' as const, salt: old.salt };
-  job.tally.copied = (await copyBlocks({ ...copying, assembly, pool, log, signal })) * BLOCK;
+  let damaged = 0;
+  await together(
+    job.signal,
+    async (signal) => {
+      for (const extent of plan.zeros) await writeZeros(assembly, extent);
+      const { copies } = plan;
+      const copying = { copies, reader: old.reader, shorts, by: 'to' as const, salt: old.salt };
+      const copied = await copyBlocks({ ...copying, assembly, pool, log, signal });
+      tally.copied = copied * BLOCK;
+      damaged = blocksIn(copies) - copied;
+    },
+    (signal) => fetchPlanned({ ...job, signal }, head, plan, assembly),
+  );
+  // Planned anew without the old system: what was damaged there is among what is missing now.
+  if (damaged > 0)
+    await fetchPlanned(job, head, planBlocks({ ...wanted, old: undefined, kept: assembly.present }), assembly);
   return assembly;
 }
 
@@ -73,14 +94,14 @@ function alike(standing: Uint8Array, wanted: Uint8Array, blocks: number): BlockS
 }
 
 /** A host that has next to nothing of the release is better served by the full image. */
-function tellPrice({ bundle, fullSize, planned }: DeltaJob, { frames }: BlocksHead, plan: BlocksPlan): void {
+function tellPrice({ bundle, fullSize, planned: tell }: DeltaJob, { frames }: BlocksHead, plan: BlocksPlan): void {
   const news = plan.frames.reduce((sum, at) => sum + (frames.offsets[at + 1] ?? 0) - (frames.offsets[at] ?? 0), 0);
   const rest = plan.rest.reduce((sum, { role }) => {
     const image = bundle.image(role);
     return sum + image.blob.size / frameCount(image);
   }, 0);
   const bytes = Math.round(news + rest);
-  planned(bytes);
+  tell(bytes);
   if (bytes >= fullSize)
     throw new UpdateError('delta-unsupported', `Blocks would take ${bytes} bytes, the full image ${fullSize}.`);
 }
@@ -92,7 +113,7 @@ async function writeZeros(assembly: Assembly, { first, count }: Extent): Promise
   }
 }
 
-async function fetchMissing(job: DeltaJob, head: BlocksHead, plan: BlocksPlan, assembly: Assembly): Promise<void> {
+async function fetchPlanned(job: DeltaJob, head: BlocksHead, plan: BlocksPlan, assembly: Assembly): Promise<void> {
   const { bundle, bundleFile, volume, signal } = job;
   const { frames, news } = head;
   const wanted = plan.frames.map((at) => ({
@@ -109,10 +130,14 @@ async function fetchMissing(job: DeltaJob, head: BlocksHead, plan: BlocksPlan, a
   await fetchFrames(fromBundle, rest, ({ offset, bytes }) =>
     writeSame(assembly, bytes, (index) => plan.places(offset / BLOCK + index)),
   );
-  // What damaged frames should have brought.
+}
+
+/** What damaged frames should have brought. */
+async function fetchRest(job: DeltaJob, assembly: Assembly): Promise<void> {
+  const { bundle, bundleFile, volume, signal } = job;
   const left = framesHolding(bundle, volume, assembly.present.missingRuns());
   const last = await bundleFrames(bundle, volume, left, signal);
-  await fetchFrames(fromBundle, last, (run) => placeMissing(assembly, volume, run));
+  await fetchFrames({ ...job, file: bundleFile }, last, (run) => placeMissing(assembly, volume, run));
   if (assembly.present.count === volume.blocks) return;
   await assembly.flush();
   throw new UpdateError('delta-mismatch', `${volume.blocks - assembly.present.count} blocks could not be fetched.`);

@@ -26,7 +26,7 @@ export type CopyJob = Readonly<{
 /** Returns how many blocks were copied. Those that are wrong or cannot be read are told and stay missing. */
 export async function copyBlocks(job: CopyJob): Promise<number> {
   const faults = { wrong: 0, unreadable: 0, first: -1 };
-  const buffers = alignedBuffers(READING + 2, BATCH * BLOCK);
+  const buffers = alignedBuffers(READING + 1, BATCH * BLOCK);
   let copied = 0;
   const read = (pieces: readonly Piece[], turn: number): Promise<Batch> =>
     readBatch(job, pieces, buffers[turn % buffers.length] as Uint8Array, faults);

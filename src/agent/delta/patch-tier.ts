@@ -15,10 +15,11 @@ import { giveBack } from './memory.ts';
 import { ahead } from './read-ahead.ts';
 import type { SlotReader } from './slot-reader.ts';
 import type { Standing } from './target-volume.ts';
+import { together } from './together.ts';
 
 /** Ends with every block of the release in its place, or with `delta-mismatch` and all but the damaged ones there. */
 export async function assembleFromPatch(job: DeltaJob): Promise<void> {
-  const { volume, old, delta, pool, log, signal } = job;
+  const { volume, old, delta, pool, log } = job;
   const head = await readHead(job);
   const patch = parsePatchHead(head.bytes, old.volume, volume, delta.size);
   const kept = await keptBlocks(job, patch, await standingOf(job, head));
@@ -27,8 +28,16 @@ export async function assembleFromPatch(job: DeltaJob): Promise<void> {
   const assembly = await begin(job, kept);
   const copying = { reader: old.reader, shorts: old.shorts, by: 'from' as const, salt: old.salt };
   const copies = missingCopies(patch.copies, assembly.present);
-  job.tally.copied = (await copyBlocks({ ...copying, copies, assembly, pool, log, signal })) * BLOCK;
-  for (const run of runsOf(needed)) await applyRun(job, assembly, run);
+  // Side by side: the one waits for the disk where the other computes.
+  await together(
+    job.signal,
+    async (signal) => {
+      job.tally.copied = (await copyBlocks({ ...copying, copies, assembly, pool, log, signal })) * BLOCK;
+    },
+    async (signal) => {
+      for (const run of runsOf(needed)) await applyRun({ ...job, signal }, assembly, run);
+    },
+  );
   await assembly.flush();
   const missing = volume.blocks - assembly.present.count;
   if (missing > 0) throw new UpdateError('delta-mismatch', `The patch has left ${missing} blocks out.`);
@@ -62,7 +71,7 @@ async function keptBlocks(
           wanted.add(to + block);
   }
   const kept = await standing.prove(wanted);
-  giveBack(leaves);
+  for (const each of [leaves, shorts]) giveBack(each);
   return kept;
 }
 
@@ -134,7 +143,7 @@ async function applyRun(job: DeltaJob, assembly: Assembly, run: readonly PatchSe
 
 /** An area is used again once the segment in it was written. */
 function areasFor(run: readonly PatchSegment[]): readonly Area[] {
-  const count = READING + IN_FLIGHT + 1;
+  const count = READING + IN_FLIGHT;
   const buffers = (sizeOf: (segment: PatchSegment) => number): Uint8Array[] =>
     alignedBuffers(count, Math.ceil(Math.max(BLOCK, ...run.map(sizeOf)) / BLOCK) * BLOCK);
   const packed = buffers(({ packedSize }) => packedSize);
@@ -164,7 +173,8 @@ async function readDictionary(
     at += count * BLOCK;
     return reader.readInto(first, into);
   });
-  await Promise.all(reads);
+  // All of them end, also when one fails: the memory is used again.
+  for (const read of await Promise.allSettled(reads)) if (read.status === 'rejected') throw read.reason;
   return buffer.subarray(0, at);
 }
 

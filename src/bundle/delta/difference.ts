@@ -21,8 +21,27 @@ export function differenceOf(old: Uint8Array, plain: Uint8Array, stretches: read
 
 /** Adds the old bytes again, in place. Throws what `refuse` makes of a sentence when the layout is not one for these bytes. */
 export function addOld(bytes: Uint8Array, layout: Uint8Array, old: Uint8Array, refuse: (what: string) => Error): void {
-  for (const { to, from, count } of decodeLayout(layout, bytes.length, old.length, refuse))
-    for (let at = 0; at < count; at += 1) bytes[to + at] = (bytes[to + at] as number) + (old[from + at] as number);
+  const input = numberReader(layout, refuse);
+  const length = input.count(bytes.length);
+  const gaps = Uint32Array.from({ length }, () => input.count(bytes.length));
+  const counts = Uint32Array.from({ length }, () => input.count(bytes.length));
+  let [to, from] = [0, 0];
+  for (let index = 0; index < length; index += 1) {
+    to += gaps[index] as number;
+    from += input.signed();
+    const count = counts[index] as number;
+    if (to + count > bytes.length || from < 0 || from + count > old.length)
+      throw refuse('a stretch lies outside of its bytes');
+    addStretch(bytes, to, old, from, count);
+    to += count;
+    from += count;
+  }
+  input.end();
+}
+
+/** On its own, so that it is compiled once: a short loop within a long one is compiled anew again and again. */
+function addStretch(bytes: Uint8Array, to: number, old: Uint8Array, from: number, count: number): void {
+  for (let at = 0; at < count; at += 1) bytes[to + at] = (bytes[to + at] as number) + (old[from + at] as number);
 }
 
 /** Numbers of a kind stand together: they pack better. */
@@ -34,27 +53,4 @@ function encodeLayout(stretches: readonly Stretch[]): Uint8Array {
   for (const { count } of stretches) out.count(count);
   for (const [index, { from }] of stretches.entries()) out.signed(from - before(index).from - before(index).count);
   return out.finish();
-}
-
-function decodeLayout(
-  layout: Uint8Array,
-  size: number,
-  oldSize: number,
-  refuse: (what: string) => Error,
-): readonly Stretch[] {
-  const input = numberReader(layout, refuse);
-  const length = input.count(size);
-  const gaps = Array.from({ length }, () => input.count(size));
-  const counts = Array.from({ length }, () => input.count(size));
-  let [to, from] = [0, 0];
-  const stretches = gaps.map((gap, index) => {
-    const count = counts[index] as number;
-    const stretch = { to: to + gap, from: from + input.signed(), count };
-    to = stretch.to + count;
-    from = stretch.from + count;
-    if (to > size || stretch.from < 0 || from > oldSize) throw refuse('a stretch lies outside of its bytes');
-    return stretch;
-  });
-  input.end();
-  return stretches;
 }
