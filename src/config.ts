@@ -98,7 +98,7 @@ export const KEYS = {
   },
   boot: {
     backend: preset(
-      oneOf('systemd-boot', 'grub', 'uboot', 'efi-variables', 'gpt'),
+      oneOf('systemd-boot', 'grub', 'uboot', 'efi-variables', 'gpt', 'tryboot'),
       'systemd-boot',
       'The boot loader that counts the tries.',
     ),
@@ -118,6 +118,15 @@ export const KEYS = {
       '/sys/firmware/efi/efivars',
       'Where efivarfs is mounted, if the firmware itself starts the slots.',
     ),
+    tryboot_dir: preset(
+      path,
+      '/boot/autoboot',
+      'Where the partition with autoboot.txt is mounted, if the firmware of a Raspberry Pi tries the slots.',
+    ),
+    tryboot_a_dir: preset(path, '/boot/a', bootPartition('Where', 'is mounted', 'a')),
+    tryboot_b_dir: preset(path, '/boot/b', bootPartition('Where', 'is mounted', 'b')),
+    tryboot_a_partition: preset(whole(1, 255), 2, bootPartition('The number that', 'has on its disk', 'a')),
+    tryboot_b_partition: preset(whole(1, 255), 3, bootPartition('The number that', 'has on its disk', 'b')),
     tries: preset(whole(1, 9), 3, 'How often a new release may try to boot.'),
   },
   reboot: {
@@ -275,6 +284,10 @@ function preset<T>(type: z.ZodType<T>, fallback: NoInfer<T>, sentence: string, u
 
 function verity(slot: string): string {
   return `Label of the verity partition of slot ${slot}; empty when the tree is in the root partition.`;
+}
+
+function bootPartition(what: string, is: string, slot: string): string {
+  return `${what} the boot partition of slot ${slot} ${is}, on a Raspberry Pi.`;
 }
 
 function isHttpUrl(text: string): boolean {

@@ -11,6 +11,8 @@ import { grubStore } from '../reboot/bootloaders/grub.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { slotKernels } from '../reboot/bootloaders/slot-kernels.ts';
 import { systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
+import { trybootStore } from '../reboot/bootloaders/tryboot.ts';
+import { trybootKernels } from '../reboot/bootloaders/tryboot-kernels.ts';
 import { ubootFlags } from '../reboot/bootloaders/uboot.ts';
 import { efiVariableFiles } from '../system/efi-variable-files.ts';
 import type { Exec } from '../system/exec.ts';
@@ -42,8 +44,22 @@ export function openBootLoader(
 ): BootLoader {
   const esp = { ...world, ...host, dir: boot.esp };
   if (boot.backend === 'systemd-boot') return { backend: systemdBoot(esp), kernels: entryKernels(esp, freeSpace) };
+  if (boot.backend === 'tryboot') return tryboot(boot, { ...world, ...host }, freeSpace);
   const kernels = slotKernels(esp, freeSpace);
   return { backend: backendOf(boot, { ...world, ...host }, kernels.versionOf), kernels };
+}
+
+/** Here each slot has a boot partition, so its kernel has a place of its own. */
+function tryboot(
+  boot: Config['boot'],
+  world: Omit<World, 'freeSpace'> & BootHost,
+  freeSpace: World['freeSpace'],
+): BootLoader {
+  const dirs = { a: boot.trybootADir, b: boot.trybootBDir };
+  const partitions = { a: boot.trybootAPartition, b: boot.trybootBPartition };
+  const kernels = trybootKernels({ ...world, dirs }, freeSpace);
+  const store = trybootStore({ ...world, partitions, dir: boot.trybootDir });
+  return { backend: flagsBackend(store, kernels.versionOf), kernels };
 }
 
 function backendOf(

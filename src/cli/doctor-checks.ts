@@ -85,15 +85,22 @@ async function stateDirectory({ files }: Context, { agent }: Config): Promise<Fi
   return ok(`${bytes(await freeSpace(agent.stateDir))} free in ${agent.stateDir}.`);
 }
 
-async function esp({ files }: Context, { boot }: Config): Promise<Finding> {
-  const mount = await mountOf(files, boot.esp);
-  if (mount?.path !== boot.esp)
-    return fail(`Nothing is mounted on ${boot.esp}.`, 'Mount the EFI system partition there, or set boot.esp.');
-  if (mount.type !== 'vfat') return fail(`${boot.esp} holds ${mount.type}, not vfat.`, 'The firmware reads only FAT.');
-  if (mount.readOnly) return fail(`${boot.esp} is mounted read-only.`, 'Mount it writable.');
-  const free = await freeSpace(boot.esp);
-  if (free < ESP_ROOM) return warn(`Only ${bytes(free)} free on ${boot.esp}.`, 'A second kernel image must fit.');
-  return ok(`${bytes(free)} free on ${boot.esp}.`);
+async function esp(context: Context, { boot }: Config): Promise<Finding> {
+  if (boot.backend !== 'tryboot') return kernelPartition(context, boot.esp, 'boot.esp');
+  // A Raspberry Pi has no ESP: each slot has a boot partition.
+  const a = await kernelPartition(context, boot.trybootADir, 'boot.tryboot_a_dir');
+  return a.result === 'ok' ? kernelPartition(context, boot.trybootBDir, 'boot.tryboot_b_dir') : a;
+}
+
+async function kernelPartition({ files }: Context, dir: string, key: string): Promise<Finding> {
+  const mount = await mountOf(files, dir);
+  if (mount?.path !== dir)
+    return fail(`Nothing is mounted on ${dir}.`, `Mount the partition for kernels there, or set ${key}.`);
+  if (mount.type !== 'vfat') return fail(`${dir} holds ${mount.type}, not vfat.`, 'The firmware reads only FAT.');
+  if (mount.readOnly) return fail(`${dir} is mounted read-only.`, 'Mount it writable.');
+  const free = await freeSpace(dir);
+  if (free < ESP_ROOM) return warn(`Only ${bytes(free)} free on ${dir}.`, 'A second kernel image must fit.');
+  return ok(`${bytes(free)} free on ${dir}.`);
 }
 
 async function trustRoot({ files, clock: { now } }: Context, { trust }: Config): Promise<Finding> {

@@ -19,6 +19,7 @@ export async function loaderSettings(files: Reading, config: Config): Promise<Fi
   if (boot.backend === 'uboot') return ubootSettings(files, boot.ubootEnvironment);
   if (boot.backend === 'efi-variables') return efiSettings(files, boot.efiVariables);
   if (boot.backend === 'gpt') return ok('The flags are in the partition table; both its copies are kept.');
+  if (boot.backend === 'tryboot') return trybootSettings(files, boot);
   const [fault] = await loaderConfFaults(files, boot.esp, product);
   return fault === undefined ? ok(`Starts the newest release of ${product}.`) : fail(fault, 'Correct loader.conf.');
 }
@@ -54,4 +55,16 @@ async function efiSettings(files: Reading, dir: string): Promise<Finding> {
     return fail(`${dir} shows no variables.`, 'The machine must have been started by EFI firmware, efivarfs mounted.');
   if (mount?.readOnly) return fail(`${mount.path} is mounted read-only.`, 'Mount it writable.');
   return ok('The firmware’s variables can be read.');
+}
+
+/** What autoboot.txt says is told by the check of the boot entries; here, whether the firmware finds what it needs beside it. */
+async function trybootSettings(files: Reading, boot: Config['boot']): Promise<Finding> {
+  for (const dir of [boot.trybootADir, boot.trybootBDir])
+    if (!(await files.list(dir)).includes('config.txt'))
+      return fail(`${dir} has no config.txt.`, 'Put the firmware’s files there: docs/boot-loaders.md lists them.');
+  const mount = await mountOf(files, boot.trybootDir);
+  if (mount?.type !== 'vfat')
+    return fail(`${boot.trybootDir} is not the FAT partition of autoboot.txt.`, 'Mount it there.');
+  if (mount.readOnly) return fail(`${boot.trybootDir} is mounted read-only.`, 'Mount it writable.');
+  return ok('The firmware finds autoboot.txt and both boot partitions.');
 }

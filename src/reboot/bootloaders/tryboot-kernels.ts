@@ -3,8 +3,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
-import type { Product, SlotName } from '../../model.ts';
-import { SLOT_NAMES } from '../../model.ts';
+import { type Product, SLOT_NAMES, type SlotName, type Version } from '../../model.ts';
 import { moveFile, removeFile, removeTemporaries } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import { onlySection, type PeSection, peSections, sectionText } from '../../system/pe.ts';
@@ -51,10 +50,14 @@ export function trybootKernels(
       for (const slot of SLOT_NAMES) await removeUkiParts(folderOf(at, slot));
     },
     rootHash: async (slot) => (await content(slot))?.rootHash,
-    versionOf: async (slot) => (await content(slot))?.version,
+    versionOf: async (slot) => {
+      const found = await content(slot);
+      return found && (found.version ?? UNNAMED);
+    },
   };
 }
 
+const UNNAMED = '0' as Version;
 const CONFIG = 'config.txt';
 const FILES = [
   ['.linux', 'kernel8.img'],
