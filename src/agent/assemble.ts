@@ -5,7 +5,7 @@ import { decodePool } from '../bundle/decode-pool.ts';
 import type { Decoder } from '../bundle/decoder.ts';
 import { type Config, requireSetting } from '../config.ts';
 import { UpdateError } from '../errors.ts';
-import { type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
+import { type Departure, type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { deadMan } from '../reboot/dead-man.ts';
@@ -136,7 +136,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     restart: world.reboot
       ? onlyFirmware(bootId, world.clock)
       : configuredRestart(config, world, { kernels, bootId, booted: host.booted }),
-    journey: (departure) => journeyFrom(departure, bootId, world),
+    ...(world.reboot ? {} : { journey: (departure: Departure) => journeyFrom(departure, bootId, world) }),
     proven: async (release) => {
       if (release.counter !== undefined) await trust(httpMetadata(http, urls)).raiseCounter(product, release.counter);
     },

@@ -1,7 +1,7 @@
 /** How the machine got from one system to the next, as its history keeps it. */
 
 import type { Departure } from '../model.ts';
-import { startedAt } from '../reboot/arrival.ts';
+import { awaitStarted } from '../reboot/arrival.ts';
 import { arrivedBy, downtime } from '../reboot/downtime.ts';
 import { kexecsOf } from '../reboot/methods/host-facts.ts';
 import { type Clock, kernelUptimeMs } from '../system/clock.ts';
@@ -9,18 +9,23 @@ import type { Exec } from '../system/exec.ts';
 import type { Files } from '../system/files.ts';
 import type { Journey } from './journal.ts';
 
-type World = Readonly<{ exec: Exec; files: Pick<Files, 'read'>; clock: Pick<Clock, 'now'> }>;
+type World = Readonly<{
+  exec: Exec;
+  files: Pick<Files, 'read'>;
+  clock: Pick<Clock, 'now' | 'sleep'>;
+  signal: AbortSignal;
+}>;
 
-/** Asked in the system that has arrived. Without a downtime while that is still starting. */
+/** Asked in the system that has arrived; waits until it has started, since only then it is known how long that took. */
 export async function journeyFrom(
   departure: Departure,
   bootId: string,
-  { exec, files, clock }: World,
+  { exec, files, clock, signal }: World,
   uptimeMs: () => number = kernelUptimeMs,
 ): Promise<Journey> {
   const commandLine = new TextDecoder().decode((await files.read('/proc/cmdline')) ?? new Uint8Array());
   const byKexec = kexecsOf(commandLine) > 0;
-  const startedMs = await startedAt(exec).catch(() => undefined);
+  const startedMs = await awaitStarted(exec, clock, signal);
   const arrival = { bootId, byKexec, now: clock.now(), uptimeMs: uptimeMs() };
   const known = startedMs === undefined ? undefined : downtime(departure, { ...arrival, startedMs });
   return {

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { UpdateError } from '../../src/errors.ts';
 import type { Departure, Method } from '../../src/model.ts';
-import { startedAt } from '../../src/reboot/arrival.ts';
+import { awaitStarted, startedAt } from '../../src/reboot/arrival.ts';
 import { type Arrival, arrivedBy, downtime } from '../../src/reboot/downtime.ts';
 import { fakeMachine } from '../support/fake-machine.ts';
 
@@ -77,4 +78,19 @@ test('systemd tells when the default target was reached, or that it is not yet',
   assert.equal(await startedAt(machine.exec), 14_250.333);
   await machine.put('systemctl-says', '0\n');
   assert.equal(await startedAt(machine.exec), undefined);
+});
+
+test('a system that is still starting is waited for, but not for ever', async () => {
+  await using machine = await fakeMachine();
+  let sleeps = 0;
+  const sleep = async (): Promise<void> => {
+    if (++sleeps === 2) await machine.put('systemctl-says', '9000000\n');
+  };
+  const signal = new AbortController().signal;
+  assert.equal(await awaitStarted(machine.exec, { sleep }, signal), 9000);
+  assert.equal(sleeps, 2);
+  const broken = async () => ({ exitCode: 1, stdout: '', stderr: '', timedOut: false });
+  assert.equal(await awaitStarted(broken, { sleep: async () => {} }, signal), undefined);
+  const stopped = { sleep: async () => Promise.reject(new UpdateError('interrupted')) };
+  await assert.rejects(awaitStarted(broken, stopped, signal), { code: 'interrupted' });
 });

@@ -99,6 +99,11 @@ test('the group and the folders are made by the tools that read our files', asyn
   });
 });
 
+test('the devices that the jump unit opens belong to root alone', async () => {
+  const settings = (await unit('tandem-jump@.service')).split('\n');
+  for (const line of ['User=root', 'Group=root', 'UMask=0077']) assert.ok(settings.includes(line), line);
+});
+
 test('what the jump unit mounts is seen by systemd: no setting gives it a mount namespace', async () => {
   const settings = (await unit('tandem-jump@.service')).split('\n').filter((line) => !line.startsWith('#'));
   const apart =
