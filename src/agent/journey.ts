@@ -25,9 +25,9 @@ export async function journeyFrom(
 ): Promise<Journey> {
   const commandLine = new TextDecoder().decode((await files.read('/proc/cmdline')) ?? new Uint8Array());
   const byKexec = kexecsOf(commandLine) > 0;
-  const startedMs = await awaitStarted(exec, clock, signal);
+  const started = await awaitStarted(exec, clock, signal);
   const arrival = { bootId, byKexec, now: clock.now(), uptimeMs: uptimeMs() };
-  const known = startedMs === undefined ? undefined : downtime(departure, { ...arrival, startedMs });
+  const known = started && downtime(departure, { ...arrival, ...started });
   return {
     method: arrivedBy(departure, arrival),
     methodReason: departure.reason,

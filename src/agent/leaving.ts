@@ -30,14 +30,19 @@ export async function restartStatus(
   journal: Pick<Journal, 'history'>,
   state: State,
 ): Promise<Pick<Status, 'restart' | 'lastRestart'>> {
-  const isAhead = state.kind === 'staged' || state.kind === 'armed';
-  const tried = state.kind === 'armed' ? (state.tried ?? []) : [];
-  const ahead = isAhead ? await restart.choose(state.target, tried) : undefined;
+  const ahead = await wayAhead(restart, state);
   const [last] = await journal.history(1);
   return {
     ...(ahead ? { restart: ahead } : {}),
     ...(last?.method ? { lastRestart: { ...last, method: last.method } } : {}),
   };
+}
+
+/** Once it has been chosen it is not looked for again: that could keep a machine that is stopping from it. */
+async function wayAhead(restart: Restart, state: State): Promise<Status['restart']> {
+  if (state.kind === 'armed' && state.departure)
+    return { method: state.departure.method, reason: state.departure.reason, ruledOut: [] };
+  return state.kind === 'staged' || state.kind === 'armed' ? restart.choose(state.target, []) : undefined;
 }
 
 const LEAVING_MS = 5 * 60_000;

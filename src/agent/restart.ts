@@ -7,7 +7,7 @@ import type { Method, SlotName } from '../model.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { type Choice, chooseMethod, insteadOf, type Jump, type Known } from '../reboot/methods/choose.ts';
 import { readHostFacts, runningKernel } from '../reboot/methods/host-facts.ts';
-import { type Kernel, readKernel } from '../reboot/methods/kernel.ts';
+import { type Kernel, kernelParts, readKernel } from '../reboot/methods/kernel.ts';
 import { rebootByKexec } from '../reboot/methods/kexec.ts';
 import { rebootBySoft } from '../reboot/methods/soft.ts';
 import { type Clock, kernelUptimeMs } from '../system/clock.ts';
@@ -39,6 +39,7 @@ export type RestartWorld = Readonly<{
 export function createRestart(world: RestartWorld): Restart {
   const { exec, clock, log } = world;
   const failed: Partial<Record<Jump, string>> = {};
+  const kernelIn = kernelReader(world.kernels);
   let prepared: string | undefined;
   const undo = async (): Promise<void> => {
     if (prepared === undefined) return;
@@ -46,7 +47,7 @@ export function createRestart(world: RestartWorld): Restart {
     prepared = undefined;
   };
   return {
-    choose: (target, tried) => choose(world, target, tried, failed),
+    choose: (target, tried) => choose(world, target, tried, failed, kernelIn),
     prepare: async (choice, target) => {
       const { method } = choice;
       if (method === 'firmware') return choice;
@@ -126,26 +127,39 @@ async function choose(
   target: SlotName,
   tried: readonly Method[],
   failed: Readonly<Partial<Record<Jump, string>>>,
+  kernelIn: KernelReader,
 ): Promise<Choice> {
-  const { wanted, mostKexecs, kernels, booted, firmwareFlags, esp } = world;
+  const { wanted, mostKexecs, booted, firmwareFlags, esp } = world;
   const unknown: Known<Kernel> = { unknown: 'nobody asked' };
   const known = { wanted, tried, failed, mostKexecs, kexecs: 0, barred: {}, running: unknown, target: unknown };
   if (wanted === 'firmware') return chooseMethod(known);
   try {
     const host = await readHostFacts(world, firmwareFlags, esp);
-    const here = await kernelOf(kernels, booted);
+    const here = await kernelIn(booted);
     const running = 'unknown' in here ? here : runningKernel(here, host);
-    return chooseMethod({ ...known, ...host, running, target: await kernelOf(kernels, target) });
+    return chooseMethod({ ...known, ...host, running, target: await kernelIn(target) });
   } catch (error) {
     return { method: 'firmware', reason: asUpdateError(error).message, ruledOut: [] };
   }
 }
 
-async function kernelOf(kernels: Pick<Kernels, 'open'>, slot: SlotName): Promise<Known<Kernel>> {
-  try {
-    const uki = await kernels.open(slot);
-    return uki ? await readKernel(uki) : { unknown: `slot ${slot} has no boot image that could be looked into` };
-  } catch (error) {
-    return { unknown: `the boot image of slot ${slot} cannot be read: ${asUpdateError(error).message}` };
-  }
+type KernelReader = (slot: SlotName) => Promise<Known<Kernel>>;
+
+/** Reads a boot image whole only once: small machines take seconds for the digests. The root hash makes each a different one. */
+function kernelReader(kernels: Pick<Kernels, 'open'>): KernelReader {
+  const known = new Map<SlotName, Readonly<{ key: string; kernel: Kernel }>>();
+  return async (slot) => {
+    try {
+      const uki = await kernels.open(slot);
+      if (!uki) return { unknown: `slot ${slot} has no boot image that could be looked into` };
+      const key = `${uki.size} ${(await kernelParts(uki)).commandLine}`;
+      const before = known.get(slot);
+      if (before?.key === key) return before.kernel;
+      const kernel = await readKernel(uki);
+      known.set(slot, { key, kernel });
+      return kernel;
+    } catch (error) {
+      return { unknown: `the boot image of slot ${slot} cannot be read: ${asUpdateError(error).message}` };
+    }
+  };
 }

@@ -1,14 +1,17 @@
-/** Asks the running system when it had started. */
+/** Asks the running system when it had started, and when the one before was told to stop. */
 
 import type { Clock } from '../system/clock.ts';
 import { type Exec, run } from '../system/exec.ts';
+
+/** Moments of the kernel's clock in milliseconds. `leftMs`: of the system before, if the same kernel has seen it. */
+export type Started = Readonly<{ startedMs: number; leftMs?: number }>;
 
 /** As `startedAt`, once the system has started; undefined when it takes too long. Ends with the signal's reason. */
 export async function awaitStarted(
   exec: Exec,
   clock: Pick<Clock, 'sleep'>,
   signal: AbortSignal,
-): Promise<number | undefined> {
+): Promise<Started | undefined> {
   for (let looks = 0; looks < LOOKS; looks++) {
     const found = await startedAt(exec).catch(() => undefined);
     if (found !== undefined) return found;
@@ -17,12 +20,62 @@ export async function awaitStarted(
   return undefined;
 }
 
-const LOOKS = 120;
+/**
+ * When everything was up that the default target waits for, but for ourselves: that target also waits for the agent and its verdict,
+ * and nobody else misses these. Undefined while the default target is not reached.
+ */
+export async function startedAt(exec: Exec): Promise<Started | undefined> {
+  const [target] = await show(exec, ['default.target']);
+  const reached = momentOf(target, ENTERED);
+  if (reached === 0) return undefined;
+  const times = (await unitsBelow(exec)).map((unit) => momentOf(unit, ENTERED)).filter((time) => time <= reached);
+  const left = momentOf((await show(exec, []))[0], 'ShutdownStartTimestampMonotonic');
+  return { startedMs: Math.max(0, ...times) || reached, ...(left > 0 ? { leftMs: left } : {}) };
+}
 
-/** The kernel's clock when the default target was reached, in milliseconds; undefined while it is not. */
-export async function startedAt(exec: Exec): Promise<number | undefined> {
-  const args = ['show', '--property=ActiveEnterTimestampMonotonic', '--value', 'default.target'];
+const LOOKS = 120;
+const ENTERED = 'ActiveEnterTimestampMonotonic';
+const PROPERTIES = `Id,Requires,Wants,${ENTERED},ShutdownStartTimestampMonotonic`;
+/** Ours, and what waits for our verdict. */
+const OURS = /^(tandem-.*|systemd-bless-boot\.service|boot-complete\.target)$/;
+const MOST_LEVELS = 8;
+
+type Unit = ReadonlyMap<string, string>;
+
+/** What targets below the default one pull in, level by level. */
+async function unitsBelow(exec: Exec): Promise<Unit[]> {
+  const seen = new Set(['default.target']);
+  const units: Unit[] = [];
+  let targets = ['default.target'];
+  for (let level = 0; level < MOST_LEVELS && targets.length > 0; level++) {
+    const pulled = (await show(exec, targets))
+      .flatMap(dependencies)
+      .filter((name) => !seen.has(name) && !OURS.test(name));
+    for (const name of pulled) seen.add(name);
+    const others = [...new Set(pulled)].filter((name) => !name.endsWith('.target'));
+    if (others.length > 0) units.push(...(await show(exec, others)));
+    targets = [...new Set(pulled)].filter((name) => name.endsWith('.target'));
+  }
+  return units;
+}
+
+const dependencies = (unit: Unit): string[] =>
+  ['Requires', 'Wants'].flatMap((key) => (unit.get(key) ?? '').split(' ').filter((name) => name !== ''));
+
+/** Without names it is the service manager itself that tells. */
+async function show(exec: Exec, units: readonly string[]): Promise<Unit[]> {
+  const args = ['show', `--property=${PROPERTIES}`, ...(units.length > 0 ? ['--', ...units] : [])];
   const said = await run(exec, 'systemctl', args, { timeoutMs: 20_000, package: 'systemd' });
-  const microseconds = Number(said.trim());
-  return Number.isSafeInteger(microseconds) && microseconds > 0 ? microseconds / 1000 : undefined;
+  return said
+    .split(/\n\n+/)
+    .map(
+      (block) =>
+        new Map(block.split('\n').map((line) => [line.split('=', 1)[0] ?? '', line.slice(line.indexOf('=') + 1)])),
+    );
+}
+
+/** systemd counts in microseconds; 0 is never. */
+function momentOf(unit: Unit | undefined, key: string): number {
+  const microseconds = Number(unit?.get(key) ?? 0);
+  return Number.isSafeInteger(microseconds) && microseconds > 0 ? microseconds / 1000 : 0;
 }

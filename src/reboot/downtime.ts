@@ -9,6 +9,8 @@ export type Arrival = Readonly<{
   byKexec: boolean;
   /** When the system had started. */
   startedMs: number;
+  /** When the system before was told to stop, if this kernel's service manager remembers. */
+  leftMs?: number;
   /** Both clocks at one moment after that. */
   uptimeMs: number;
   now: Date;
@@ -24,7 +26,9 @@ export function arrivedBy({ method, bootId }: Departure, arrival: Pick<Arrival, 
 export function downtime(departure: Departure, arrival: Arrival): Downtime | undefined {
   const { startedMs, uptimeMs, now } = arrival;
   if (departure.bootId === arrival.bootId) {
-    const ms = Math.round(startedMs - departure.uptimeMs);
+    // systemd knows better than we do when it began to stop what ran.
+    const left = Math.max(departure.uptimeMs, arrival.leftMs ?? 0);
+    const ms = Math.round(startedMs - left);
     return ms >= 0 ? { ms, clock: 'exact' } : undefined;
   }
   // The present wall clock, counted back: one that was set right after the start is right by now.

@@ -7,7 +7,7 @@ import { UpdateError } from '../../src/errors.ts';
 import type { Departure, Method } from '../../src/model.ts';
 import { awaitStarted, startedAt } from '../../src/reboot/arrival.ts';
 import { type Arrival, arrivedBy, downtime } from '../../src/reboot/downtime.ts';
-import { fakeMachine } from '../support/fake-machine.ts';
+import type { Exec } from '../../src/system/exec.ts';
 
 const left = (method: Method): Departure => ({
   method,
@@ -29,6 +29,8 @@ test('across a soft reboot the kernel’s own clock saw both ends, whatever the 
   const here = arrived({ bootId: 'one', startedMs: 500_620.4, uptimeMs: 600_000, now: new Date(0) });
   assert.deepEqual(downtime(left('soft'), here), { ms: 620, clock: 'exact' });
   assert.equal(downtime(left('soft'), { ...here, startedMs: 499_000 }), undefined, 'that start was before');
+  assert.equal(downtime(left('soft'), { ...here, leftMs: 500_200.2 })?.ms, 420, 'systemd began to stop later');
+  assert.equal(downtime(left('soft'), { ...here, leftMs: 400_000 })?.ms, 620, 'that was an earlier soft reboot');
 });
 
 test('across a new kernel the wall clock tells', () => {
@@ -72,24 +74,46 @@ test('a jump that hung ended in the boot loader', () => {
   assert.equal(arrivedBy(left('firmware'), arrived({ byKexec: true })), 'firmware');
 });
 
-test('systemd tells when the default target was reached, or that it is not yet', async () => {
-  await using machine = await fakeMachine();
-  await machine.put('systemctl-says', '14250333\n');
-  assert.equal(await startedAt(machine.exec), 14_250.333);
-  await machine.put('systemctl-says', '0\n');
-  assert.equal(await startedAt(machine.exec), undefined);
+/** A systemctl that knows these units; what it is asked for decides the answer. */
+const systemctl =
+  (units: Readonly<Record<string, string>>, manager = ''): Exec =>
+  async (_, args) => {
+    const names = args.includes('--') ? args.slice(args.indexOf('--') + 1) : [];
+    const blocks = names.map((name) => `Id=${name}\n${units[name] ?? ''}`);
+    return { exitCode: 0, stdout: names.length > 0 ? blocks.join('\n\n') : manager, stderr: '', timedOut: false };
+  };
+const at = (ms: number): string => `ActiveEnterTimestampMonotonic=${ms * 1000}`;
+const SYSTEM = {
+  'default.target': `Requires=multi-user.target\nWants=screen.service tandem-agent.service\n${at(20_000)}`,
+  'multi-user.target': `Requires=basic.target\nWants=web.service tandem-agent.service systemd-bless-boot.service\n${at(19_000)}`,
+  'basic.target': 'Requires=\nWants=early.service multi-user.target',
+  'screen.service': at(9_000),
+  'web.service': at(8_000.5),
+  'early.service': at(25_000),
+  'tandem-agent.service': at(18_000),
+  'systemd-bless-boot.service': at(19_500),
+};
+
+test('a system has started when all is up but for us and what waits for us; what was restarted later does not count', async () => {
+  assert.deepEqual(await startedAt(systemctl(SYSTEM)), { startedMs: 9_000 });
+  const manager = 'ShutdownStartTimestampMonotonic=4000000';
+  assert.deepEqual(await startedAt(systemctl(SYSTEM, manager)), { startedMs: 9_000, leftMs: 4_000 });
+});
+
+test('a system that reaches its default target with nothing else has started then; one that has not reached it has not', async () => {
+  assert.deepEqual(await startedAt(systemctl({ 'default.target': at(7_000) })), { startedMs: 7_000 });
+  assert.equal(await startedAt(systemctl({ ...SYSTEM, 'default.target': at(0) })), undefined);
+  assert.equal(await startedAt(systemctl({})), undefined);
 });
 
 test('a system that is still starting is waited for, but not for ever', async () => {
-  await using machine = await fakeMachine();
   let sleeps = 0;
-  const sleep = async (): Promise<void> => {
-    if (++sleeps === 2) await machine.put('systemctl-says', '9000000\n');
-  };
+  const sleep = async (): Promise<void> => void sleeps++;
+  const exec: Exec = (...call) => systemctl({ 'default.target': at(sleeps < 2 ? 0 : 9_000) })(...call);
   const signal = new AbortController().signal;
-  assert.equal(await awaitStarted(machine.exec, { sleep }, signal), 9000);
+  assert.deepEqual(await awaitStarted(exec, { sleep }, signal), { startedMs: 9_000 });
   assert.equal(sleeps, 2);
-  const broken = async () => ({ exitCode: 1, stdout: '', stderr: '', timedOut: false });
+  const broken: Exec = async () => ({ exitCode: 1, stdout: '', stderr: '', timedOut: false });
   assert.equal(await awaitStarted(broken, { sleep: async () => {} }, signal), undefined);
   const stopped = { sleep: async () => Promise.reject(new UpdateError('interrupted')) };
   await assert.rejects(awaitStarted(broken, stopped, signal), { code: 'interrupted' });
