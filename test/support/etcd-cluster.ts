@@ -22,16 +22,18 @@ export type ClusterOptions = Readonly<{
   /** More arguments for every member. */
   args?: readonly string[];
   scheme?: 'http' | 'https';
+  /** More arguments for etcdctl. */
+  flags?: readonly string[];
 }>;
 
 export class EtcdCluster implements AsyncDisposable {
-  readonly members: Member[];
+  private readonly nodes: Member[];
   private readonly dir: string;
   private readonly options: ClusterOptions;
 
   private constructor(dir: string, members: Member[], options: ClusterOptions) {
     this.dir = dir;
-    this.members = members;
+    this.nodes = members;
     this.options = options;
   }
 
@@ -51,12 +53,12 @@ export class EtcdCluster implements AsyncDisposable {
   }
 
   get endpoints(): string[] {
-    return this.members.map(({ client }) => `${this.options.scheme ?? 'http'}://127.0.0.1:${client}`);
+    return this.nodes.map(({ client }) => `${this.options.scheme ?? 'http'}://127.0.0.1:${client}`);
   }
 
   launch(index: number, state: 'new' | 'existing' = 'new'): void {
     const member = this.at(index);
-    const peers = this.members.map(({ name, peer }) => `${name}=http://127.0.0.1:${peer}`).join(',');
+    const peers = this.nodes.map(({ name, peer }) => `${name}=http://127.0.0.1:${peer}`).join(',');
     const url = `${this.options.scheme ?? 'http'}://127.0.0.1:${member.client}`;
     const args = [
       ['--name', member.name],
@@ -81,7 +83,7 @@ export class EtcdCluster implements AsyncDisposable {
   }
 
   /** Until a majority answers. */
-  async ready(index = this.members.findIndex(({ process }) => process)): Promise<void> {
+  async ready(index = this.nodes.findIndex(({ process }) => process)): Promise<void> {
     for (let tries = 0; tries < 600; tries++) {
       const { code } = await this.ctl(['get', 'nothing'], index).catch(() => ({ code: 1 }));
       if (code === 0) return;
@@ -91,17 +93,21 @@ export class EtcdCluster implements AsyncDisposable {
   }
 
   async ctl(args: readonly string[], index = 0): Promise<Readonly<{ code: number; out: string }>> {
-    const endpoint = `127.0.0.1:${this.at(index).client}`;
-    const { stdout } = await run('etcdctl', ['--endpoints', endpoint, '--command-timeout', '2s', ...args], {
-      env: { ...process.env, ETCDCTL_API: '3' },
-    });
+    const endpoint = this.endpoints[index] ?? '';
+    const { stdout } = await run(
+      'etcdctl',
+      ['--endpoints', endpoint, '--command-timeout', '2s', ...(this.options.flags ?? []), ...args],
+      {
+        env: { ...process.env, ETCDCTL_API: '3' },
+      },
+    );
     return { code: 0, out: stdout };
   }
 
   /** The member that leads, as the others see it. */
   async leader(): Promise<number> {
     for (;;) {
-      for (const [index, member] of this.members.entries()) {
+      for (const [index, member] of this.nodes.entries()) {
         if (!member.process) continue;
         const { out } = await this.ctl(['endpoint', 'status', '-w', 'json'], index).catch(() => ({ out: '' }));
         const isLeader = /"member_id":(\d+).*"leader":\1\b/.test(out);
@@ -128,13 +134,13 @@ export class EtcdCluster implements AsyncDisposable {
   }
 
   private at(index: number): Member {
-    const member = this.members[index];
+    const member = this.nodes[index];
     if (!member) throw new Error(`there is no member ${index}`);
     return member;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.members.map((_, index) => this.kill(index)));
+    await Promise.all(this.nodes.map((_, index) => this.kill(index)));
     await rm(this.dir, { recursive: true, force: true, maxRetries: 3 });
   }
 }
