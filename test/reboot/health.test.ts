@@ -224,6 +224,16 @@ test('the probe does not wait for what waits for its verdict', async () => {
   });
 });
 
+test('a blessing that fails since the boot loader was skipped is not the release’s fault', async () => {
+  await withUnits(async (systemctl, ask) => {
+    await systemctl.answer('list-units', { out: JSON.stringify([{ unit: 'systemd-bless-boot.service' }]) });
+    assert.equal(await ask(), 'ok');
+    const units = [{ unit: 'systemd-bless-boot.service' }, { unit: 'web.service' }];
+    await systemctl.answer('list-units', { out: JSON.stringify(units) });
+    assert.match(await ask(), /^web\.service failed/);
+  });
+});
+
 test('a systemctl that fails, or answers something else, condemns', async () => {
   await withUnits(async (systemctl, ask) => {
     await systemctl.answer('list-units', { out: '{}' });

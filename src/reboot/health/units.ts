@@ -33,7 +33,12 @@ const POLL_MS = 1_000;
  * What waits for our verdict, or is us. Were these counted as "still starting", the probe would wait for boot-complete.target, and
  * that for tandem-confirm.service, and that for the probe. (`systemctl is-system-running` counts them; so it is not asked.)
  */
-const WAITING_FOR_US = ['tandem-agent.service', 'tandem-confirm.service'];
+const WAITING_FOR_US = [
+  'tandem-agent.service',
+  'tandem-confirm.service',
+  // After a start that skipped the boot loader it looks for the entry of the start before, and fails when that has another name by now.
+  'systemd-bless-boot.service',
+];
 
 async function waitForStart(options: UnitsProbe, signal: AbortSignal): Promise<readonly string[]> {
   const end = options.clock.monotonicMs() + options.startTimeoutMs;
