@@ -98,7 +98,7 @@ export const KEYS = {
   },
   boot: {
     backend: preset(
-      oneOf('systemd-boot', 'grub', 'uboot', 'efi-variables', 'gpt', 'tryboot'),
+      oneOf('systemd-boot', 'grub', 'uboot', 'efi-variables', 'gpt', 'tryboot', 'program'),
       'systemd-boot',
       'The boot loader that counts the tries.',
     ),
@@ -127,6 +127,8 @@ export const KEYS = {
     tryboot_b_dir: preset(path, '/boot/b', bootPartition('Where', 'is mounted', 'b')),
     tryboot_a_partition: preset(whole(1, 255), 2, bootPartition('The number that', 'has on its disk', 'a')),
     tryboot_b_partition: preset(whole(1, 255), 3, bootPartition('The number that', 'has on its disk', 'b')),
+    program: key(path, 'The program that stands for the boot loader, if `boot.backend` is “program”.'),
+    program_tries: preset(whole(1, 99), 1, 'How many tries the boot loader behind that program can count.'),
     tries: preset(whole(1, 9), 3, 'How often a new release may try to boot.'),
   },
   reboot: {

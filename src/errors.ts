@@ -583,6 +583,12 @@ export const ERRORS = {
     'This way of restarting is not safe here.',
     'Nothing to do: the restart goes through the firmware.',
   ),
+  'boot-program-failed': entry(
+    8,
+    'later',
+    'The program that stands for the boot loader failed, or its answer is not one.',
+    'Run it by hand: docs/boot-program.md says what it is told and what it must answer.',
+  ),
   'boot-partition-missing': entry(
     8,
     'later',

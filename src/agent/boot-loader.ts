@@ -1,6 +1,7 @@
 /** The boot loader of this host, as its configuration names it. */
 
 import type { Config } from '../config.ts';
+import { UpdateError } from '../errors.ts';
 import type { Product, Sha256, SlotName } from '../model.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import { efiVariablesBackend } from '../reboot/bootloaders/efi-variables.ts';
@@ -9,6 +10,7 @@ import { flagsBackend, type SlotVersion } from '../reboot/bootloaders/flags-back
 import { type AttributeTable, gptStore } from '../reboot/bootloaders/gpt-attributes.ts';
 import { grubStore } from '../reboot/bootloaders/grub.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
+import { programStore } from '../reboot/bootloaders/program.ts';
 import { slotKernels } from '../reboot/bootloaders/slot-kernels.ts';
 import { systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
 import { trybootStore } from '../reboot/bootloaders/tryboot.ts';
@@ -76,7 +78,14 @@ function backendOf(
       return flagsBackend(ubootFlags(world.exec, boot.ubootEnvironment), versionOf);
     case 'efi-variables':
       return efiVariablesBackend(efiVariableFiles(world, boot.efiVariables), versionOf);
+    case 'program':
+      return flagsBackend(programStore({ ...world, path: programOf(boot), mostTries: boot.programTries }), versionOf);
     default:
       throw new RangeError(`${boot.backend} is no boot loader that starts fixed names`);
   }
+}
+
+function programOf({ program }: Config['boot']): string {
+  if (program !== undefined) return program;
+  throw new UpdateError('config-invalid', 'boot.program is not set, and boot.backend is “program”.');
 }

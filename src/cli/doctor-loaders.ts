@@ -19,6 +19,7 @@ export async function loaderSettings(files: Reading, config: Config): Promise<Fi
   if (boot.backend === 'uboot') return ubootSettings(files, boot.ubootEnvironment);
   if (boot.backend === 'efi-variables') return efiSettings(files, boot.efiVariables);
   if (boot.backend === 'gpt') return ok('The flags are in the partition table; both its copies are kept.');
+  if (boot.backend === 'program') return programSettings(boot.program);
   if (boot.backend === 'tryboot') return trybootSettings(files, boot);
   const [fault] = await loaderConfFaults(files, boot.esp, product);
   return fault === undefined ? ok(`Starts the newest release of ${product}.`) : fail(fault, 'Correct loader.conf.');
@@ -68,3 +69,9 @@ async function trybootSettings(files: Reading, boot: Config['boot']): Promise<Fi
   if (mount.readOnly) return fail(`${boot.trybootDir} is mounted read-only.`, 'Mount it writable.');
   return ok('The firmware finds autoboot.txt and both boot partitions.');
 }
+
+/** Whether it answers is told by the check of the boot entries, which asks it. */
+const programSettings = (path: string | undefined): Finding =>
+  path === undefined
+    ? fail('boot.program is not set.', 'Name the program: docs/boot-program.md has its contract.')
+    : ok(`${path} stands for the boot loader.`);

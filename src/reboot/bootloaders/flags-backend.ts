@@ -16,16 +16,21 @@ export type FlagStore = Readonly<{
   save(flags: SlotFlags): Promise<void>;
 }>;
 
+/** A store that keeps no flags as such, and is told the deed that leads to them. */
+export type ToldStore = Omit<FlagStore, 'save'> & Readonly<{ save(flags: SlotFlags, deed: Deed): Promise<void> }>;
+
+export type Deed = Readonly<{ verb: 'disable' | 'arm' | 'confirm' | 'count-try'; slot: SlotName; tries?: number }>;
+
 /** The version of the kernel that lies in a slot, if any does. */
 export type SlotVersion = (slot: SlotName) => Promise<Version | undefined>;
 
 /** The four verbs, and counting, over one store. */
-export function flagsBackend(store: FlagStore, versionOf: SlotVersion): BootBackend {
+export function flagsBackend(store: FlagStore | ToldStore, versionOf: SlotVersion): BootBackend {
   const { name, mostTries, rebootArgument } = store;
-  const change = async (next: (flags: SlotFlags) => SlotFlags): Promise<void> => {
+  const change = async (deed: Deed, next: (flags: SlotFlags) => SlotFlags): Promise<void> => {
     // Saved even when nothing changes: an earlier run may have been stopped before it was durable.
     const wanted = next(await store.load());
-    await store.save(wanted);
+    await store.save(wanted, deed);
     const kept = await store.load();
     if (isDeepStrictEqual(kept, wanted)) return;
     throw new UpdateError('boot-confirm-failed', `${name} was told ${told(wanted)}, and now says ${told(kept)}.`);
@@ -35,17 +40,17 @@ export function flagsBackend(store: FlagStore, versionOf: SlotVersion): BootBack
     mostTries,
     ...(rebootArgument === undefined ? {} : { rebootArgument }),
     read: async () => view(await store.load(), versionOf),
-    disable: (slot) => change((flags) => disabled(flags, slot)),
+    disable: (slot) => change({ verb: 'disable', slot }, (flags) => disabled(flags, slot)),
     arm: async (slot, tries) => {
       if (!Number.isInteger(tries) || tries < 1 || tries > mostTries)
         throw new RangeError(`tries must be from 1 to ${mostTries}`);
       const flags = await store.load();
       armed(flags, slot, tries);
       if ((await versionOf(slot)) === undefined) throw noKernel(slot);
-      await change((now) => armed(now, slot, tries));
+      await change({ verb: 'arm', slot, tries }, (now) => armed(now, slot, tries));
     },
-    confirm: (slot) => change((flags) => confirmed(flags, slot)),
-    countTry: (slot) => change((flags) => tried(flags, slot)),
+    confirm: (slot) => change({ verb: 'confirm', slot }, (flags) => confirmed(flags, slot)),
+    countTry: (slot) => change({ verb: 'count-try', slot }, (flags) => tried(flags, slot)),
   };
 }
 
