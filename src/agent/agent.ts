@@ -15,14 +15,17 @@ import {
 import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } from '../protocol.ts';
 import type { BootBackend, BootView } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
+import type { RebootLock } from '../reboot/gates/lock.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
 import type { Random } from '../system/random.ts';
 import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
+import { failureOf, resultOf } from './findings.ts';
 import type { Told } from './installer.ts';
 import type { Journal, Journey } from './journal.ts';
 import { createLeaving, restartStatus } from './leaving.ts';
+import { lockGate } from './lock-gate.ts';
 import type { Loop } from './loop.ts';
 import type { Facts } from './machine.ts';
 import { heldBack, judge } from './offer.ts';
@@ -59,6 +62,7 @@ export type AgentWorld = Readonly<{
   restart: Restart;
   /** How the machine got here from there, and how long nothing ran. */
   journey?(departure: Departure): Promise<Journey>;
+  lock: RebootLock;
   /** Told of each release that has proven itself here. */
   proven(release: Release): Promise<void>;
   limits: PollLimits;
@@ -97,7 +101,17 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     events.tell({ event: 'progress', progress });
   };
 
-  const observe = async (): Promise<Facts> => {
+  const lock = lockGate(world.lock, world);
+
+  const gate = async (asks: boolean): Promise<Facts['gate']> => {
+    if (!world.automatic && !applyAsked) return { open: false, reason: '`updatectl apply`' };
+    if (saved.state.kind !== 'staged') return { open: true };
+    return lock.verdict(asks);
+  };
+
+  /** Who only wants to know does not ask for the fleet's lock. */
+  const observe = async (asks = false): Promise<Facts> => {
+    if (asks) await lock.lookAfter();
     const view = await boot.read();
     const marker = await world.deadMan.read();
     return {
@@ -106,7 +120,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       confirmed: view.slots[world.booted].confirmed && marker?.slot !== world.booted,
       bootId: world.bootId,
       leaving: leaving.isAgreed(),
-      gate: world.automatic || applyAsked ? { open: true } : { open: false, reason: '`updatectl apply`' },
+      gate: await gate(asks),
       checkDue: wish !== undefined || polls.isDue(),
     };
   };
@@ -153,14 +167,13 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const parts: Parts = {
     boot,
     tries: world.tries,
-    observe,
+    observe: () => observe(true),
     check,
     prepare: (release, target) => world.prepare(release, target, told, signal),
     probe: () => world.probe(signal),
     reboot: () => leaving.agreed(world.reboot()),
     restart: { ...world.restart, jump: (method) => leaving.agreed(world.restart.jump(method)) },
-    // A fleet's lock finds its place here.
-    lock: { take: async () => {}, giveBack: async () => {} },
+    lock,
     deadMan: world.deadMan,
     report: async (outcome) => {
       if (outcome.result === 'updated') await world.proven(outcome.release);
@@ -221,7 +234,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     pause: async (reason, stop) => {
       waitingFor = reason;
       await tellStatus();
-      await polls.pause(saved.state, reason, stop);
+      await polls.pause(saved.state, reason, stop, lock.wakeMs());
     },
   };
 
@@ -262,13 +275,6 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   return { loop, view };
 }
 
-/** What a check found, in a few words. */
-function resultOf(found: Found): string {
-  if (found.found === 'offer') return `${found.release.version} is on offer`;
-  if (found.found === 'present') return `${found.release.version} lies in the other slot, whole`;
-  return found.reason;
-}
-
 /** The record counts only while the boot entry still tells the same. */
 function running(world: AgentWorld, saved: Saved, view: BootView): Release {
   const record = saved.slots[world.booted];
@@ -276,16 +282,6 @@ function running(world: AgentWorld, saved: Saved, view: BootView): Release {
   if (version === undefined)
     throw new UpdateError('boot-entry-missing', 'The running system has no boot entry of ours.');
   return record?.version === version ? record : { product: world.product, version };
-}
-
-function failureOf(saved: Saved): Status['lastError'] {
-  if (saved.state.kind !== 'settling') return undefined;
-  const { outcome } = saved.state;
-  if (outcome.result === 'none' || outcome.result === 'updated') return undefined;
-  const next = outcome.refuse
-    ? `It is refused; lift that with \`updatectl forget ${outcome.release.version}\`.`
-    : 'The next check tries again.';
-  return { code: outcome.code, message: outcome.reason, next, at: saved.since };
 }
 
 function mustRest(state: State): void {

@@ -37,6 +37,7 @@ import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './ho
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
 import { journeyFrom } from './journey.ts';
+import { openLock } from './lock.ts';
 import type { Verdict } from './parts.ts';
 import { createReleases } from './releases.ts';
 import { configuredRestart, freeSlot, onlyFirmware } from './restart.ts';
@@ -131,6 +132,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     },
     transfer: () => transfer?.status(),
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
+    lock: await openLock(config, world, () => `an update of ${product}`),
     probe: (stop) => probe(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec, boot.rebootArgument)),
     restart: world.reboot

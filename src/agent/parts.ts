@@ -48,7 +48,7 @@ export interface Parts {
   reboot(): Promise<void>;
   readonly restart: Restart;
   /** A lock on rebooting: asked for when every gate is open, kept until the new system is proven. */
-  readonly lock: Readonly<{ take(): Promise<void>; giveBack(): Promise<void> }>;
+  readonly lock: Readonly<{ take(): Promise<void>; giveBack(outcome?: Outcome): Promise<void> }>;
   /** The dead man's switch: names a slot on trial to something that works when we do not. */
   readonly deadMan: Readonly<{ set(target: SlotName): Promise<void>; clear(): Promise<void> }>;
   /** Writes the outcome to the history and remembers a refusal; repeating it adds nothing. */

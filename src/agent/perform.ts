@@ -35,7 +35,7 @@ async function settle(parts: Parts, state: State, action: Of<'settle'>): Promise
   await parts.report(action.outcome);
   if (!action.keepLock) {
     await parts.deadMan.clear();
-    await parts.lock.giveBack();
+    await parts.lock.giveBack(action.outcome);
   }
   return parts.save(state, { type: 'settled' });
 }

@@ -16,8 +16,8 @@ export interface Polls {
   /** Something failed; a failed check moves the next one. */
   failed(error: UpdateError, wasCheck: boolean): void;
   wake(): void;
-  /** Sleeps until something is due. */
-  pause(state: State, reason: string, stop: AbortSignal): Promise<void>;
+  /** Sleeps until something is due, but no longer than `longestMs`. */
+  pause(state: State, reason: string, stop: AbortSignal, longestMs?: number): Promise<void>;
   status(): Pick<Status, 'lastCheck' | 'nextCheck'>;
 }
 
@@ -62,12 +62,12 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
       dueAt = clock.monotonicMs() + (error.entry.retry === 'never' ? untilScheduled() : delay);
     },
     wake: () => woken.abort(),
-    pause: async (state, reason, stop) => {
+    pause: async (state, reason, stop, longestMs = LONGEST_MS) => {
       const now = clock.monotonicMs();
       const polls = state.kind === 'idle' || state.kind === 'staged';
       const until = retryAt ?? (polls ? dueAt : now + (reason === 'the next try' ? limits.backoffMs : RESTART_MS));
       retryAt = undefined;
-      const ms = Math.min(Math.max(0, until - now), LONGEST_MS);
+      const ms = Math.min(Math.max(0, until - now), longestMs, LONGEST_MS);
       await clock.sleep(ms, AbortSignal.any([woken.signal, stop])).catch(() => {});
       woken = new AbortController();
     },

@@ -22,6 +22,7 @@ import { counted, formatEntryName, parseEntryName } from '../../src/reboot/bootl
 import { entriesDir, readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';
+import { noLock } from '../../src/reboot/gates/lock.ts';
 import type { Clock } from '../../src/system/clock.ts';
 import { fetchRanges } from '../../src/system/http-ranges.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -199,6 +200,7 @@ async function agentUntilRest(
       automatic: true,
       journal,
       boot,
+      lock: noLock,
       deadMan: deadMan(files, STATE, kernels.rootHash),
       releases: {
         find: async () => ({ trusted, allowDowngrade: false }),
