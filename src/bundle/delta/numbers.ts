@@ -50,38 +50,40 @@ export function numberWriter(): NumberWriter {
 
 /** Reads them back. */
 export function numberReader(input: Uint8Array, refuse: (what: string) => Error): NumberReader {
-  let at = 0;
-  const number = (): number => {
-    for (let value = 0, scale = 1; ; scale *= 128) {
-      const byte = input[at++];
-      if (byte === undefined) throw refuse('it is cut off');
-      value += (byte & 127) * scale;
-      if (value > Number.MAX_SAFE_INTEGER || scale > Number.MAX_SAFE_INTEGER) throw refuse('a number is too large');
-      if (byte >= 128) continue;
-      if (byte === 0 && scale > 1) throw refuse('a number is longer than it has to be');
-      return value;
-    }
-  };
+  const place = { at: 0 };
   return {
     count: (most) => {
-      const value = number();
+      const value = readNumber(input, place, refuse);
       if (value > most) throw refuse(`${value} is more than ${most}`);
       return value;
     },
     signed: () => {
-      const value = number();
+      const value = readNumber(input, place, refuse);
       return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
     },
     bytes: (length) => {
-      if (at + length > input.length) throw refuse('it is cut off');
-      at += length;
+      if (place.at + length > input.length) throw refuse('it is cut off');
+      place.at += length;
       // Not `slice`: on a Buffer that is a view.
-      return new Uint8Array(input.subarray(at - length, at));
+      return new Uint8Array(input.subarray(place.at - length, place.at));
     },
     end: () => {
-      if (at < input.length) throw refuse(`${input.length - at} bytes follow it`);
+      if (place.at < input.length) throw refuse(`${input.length - place.at} bytes follow it`);
     },
   };
+}
+
+/** Not within the reader: V8 would compile it anew for every one. */
+function readNumber(input: Uint8Array, place: { at: number }, refuse: (what: string) => Error): number {
+  for (let value = 0, scale = 1; ; scale *= 128) {
+    const byte = input[place.at++];
+    if (byte === undefined) throw refuse('it is cut off');
+    value += (byte & 127) * scale;
+    if (value > Number.MAX_SAFE_INTEGER || scale > Number.MAX_SAFE_INTEGER) throw refuse('a number is too large');
+    if (byte >= 128) continue;
+    if (byte === 0 && scale > 1) throw refuse('a number is longer than it has to be');
+    return value;
+  }
 }
 
 const LONGEST = 8;
