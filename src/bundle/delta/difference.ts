@@ -1,5 +1,6 @@
 /** The difference of new bytes from old ones that stand beside them: mostly zeros, which pack well. */
 
+import { adder } from './adding.ts';
 import type { Stretch } from './alignment.ts';
 import { numberReader, numberWriter } from './numbers.ts';
 
@@ -25,6 +26,7 @@ export function addOld(bytes: Uint8Array, layout: Uint8Array, old: Uint8Array, r
   const length = input.count(bytes.length);
   const gaps = Uint32Array.from({ length }, () => input.count(bytes.length));
   const counts = Uint32Array.from({ length }, () => input.count(bytes.length));
+  const add = adder(bytes, old);
   let [to, from] = [0, 0];
   for (let index = 0; index < length; index += 1) {
     to += gaps[index] as number;
@@ -32,16 +34,11 @@ export function addOld(bytes: Uint8Array, layout: Uint8Array, old: Uint8Array, r
     const count = counts[index] as number;
     if (to + count > bytes.length || from < 0 || from + count > old.length)
       throw refuse('a stretch lies outside of its bytes');
-    addStretch(bytes, to, old, from, count);
+    add(to, from, count);
     to += count;
     from += count;
   }
   input.end();
-}
-
-/** On its own, so that it is compiled once: a short loop within a long one is compiled anew again and again. */
-function addStretch(bytes: Uint8Array, to: number, old: Uint8Array, from: number, count: number): void {
-  for (let at = 0; at < count; at += 1) bytes[to + at] = (bytes[to + at] as number) + (old[from + at] as number);
 }
 
 /** Numbers of a kind stand together: they pack better. */
