@@ -87,6 +87,15 @@ test('an environment that is lost gives each slot three tries, in turn and again
   assert.deepEqual(starts, ['a', 'a', 'a', 'b', 'b', 'b', 'reset']);
 });
 
+test('a command line of the board does not take the place of the one in the kernel image', async () => {
+  await using board = await boards.make();
+  await board.set({ BOOT_ORDER: 'B', BOOT_B_OK: '', BOOT_B_LEFT: '1', bootargs: 'root=/dev/sdb3' });
+  await board.putKernel('b', Buffer.from('no program at all'));
+  // What is written down after all has failed shows what the kernel would have been given.
+  assert.equal(await board.start(), 'reset');
+  assert.equal((await board.variables())['bootargs'], undefined);
+});
+
 test('words it does not know start nothing', async () => {
   await using board = await boards.make();
   await board.set({ BOOT_ORDER: 'C B A', BOOT_A_OK: '1', BOOT_B_LEFT: '0x3', BOOT_B_OK: 'yes', BOOT_C_LEFT: '3' });
