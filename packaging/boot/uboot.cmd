@@ -48,6 +48,8 @@ for slot in ${slots}; do
 
   if test "${start}" = yes; then
     echo "tandem: starting slot ${slot}"
+    # Else the board's own command line would come in the place of the kernel image's.
+    setenv bootargs
     if load ${devtype} ${devnum}:${distro_bootpart} ${kernel_addr_r} ${kernel}; then
       bootefi ${kernel_addr_r}
     fi
