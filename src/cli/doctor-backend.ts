@@ -12,6 +12,10 @@ export type BootFacts = Readonly<{
   loaderInfo?: string;
   /** Where the configuration looks for it, there is an environment of GRUB with our variables. */
   grubFlags: boolean;
+  /** How many copies of U-Boot's environment the configured file names. */
+  ubootCopies: number;
+  /** The firmware itself has started the kernel of a slot. */
+  firmwareStartsSlots: boolean;
 }>;
 
 /** A backend, and the sign that it fits. */
@@ -38,5 +42,15 @@ const SIGNS: readonly Sign[] = [
       if (loaderInfo?.startsWith('GRUB')) return `${loaderInfo} has started it`;
       return uefi && loaderInfo === undefined && grubFlags ? 'there are flags in GRUB’s environment' : undefined;
     },
+  },
+  {
+    backend: 'efi-variables',
+    sign: ({ firmwareStartsSlots }) =>
+      firmwareStartsSlots ? 'the firmware has started the kernel of a slot' : undefined,
+  },
+  {
+    backend: 'uboot',
+    sign: ({ loaderInfo, ubootCopies }) =>
+      loaderInfo === undefined && ubootCopies > 0 ? 'it is known where U-Boot’s environment lies' : undefined,
   },
 ];

@@ -2,8 +2,12 @@
 
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
+import { SLOT_NAMES } from '../model.ts';
+import { isSameFile, parseBootOption } from '../reboot/bootloaders/boot-option.ts';
 import { readVariables } from '../reboot/bootloaders/grub-environment.ts';
 import { readFlags } from '../reboot/bootloaders/grub-flags.ts';
+import { kernelName } from '../reboot/bootloaders/slot-kernels.ts';
+import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
 import type { Files } from '../system/files.ts';
 import { type BootFacts, fittingBackends } from './doctor-backend.ts';
 import { type Finding, ok, unknown, warn } from './finding.ts';
@@ -33,7 +37,20 @@ async function bootFacts(files: Reading, boot: Config['boot']): Promise<BootFact
     uefi: await startedByUefi(files),
     ...(loaderInfo === undefined ? {} : { loaderInfo }),
     grubFlags: hasGrubFlags(await files.read(boot.grubEnvironment)),
+    ubootCopies: environmentCopies(new TextDecoder().decode(await files.read(boot.ubootEnvironment))),
+    firmwareStartsSlots: await firmwareStartsSlots(files, boot.efiVariables),
   };
+}
+
+/** Whether the option that this machine was started by names the kernel of a slot. */
+async function firmwareStartsSlots(files: Reading, dir: string): Promise<boolean> {
+  const variable = async (name: string): Promise<Uint8Array> =>
+    (await files.read(join(dir, `${name}-${GLOBAL}`)))?.subarray(ATTRIBUTES) ?? new Uint8Array(0);
+  const [low, high] = await variable('BootCurrent');
+  if (low === undefined || high === undefined) return false;
+  const number = (low | (high << 8)).toString(16).toUpperCase().padStart(4, '0');
+  const file = parseBootOption(await variable(`Boot${number}`))?.file;
+  return file !== undefined && SLOT_NAMES.some((slot) => isSameFile(file, kernelName(slot)));
 }
 
 /** Whether firmware of the kind that starts UKIs has started this machine. */
@@ -44,7 +61,8 @@ export const hasGrubFlags = (block: Uint8Array = new Uint8Array(0)): boolean =>
   readFlags(new Map(readVariables(block) ?? [])) !== undefined;
 
 const FIRMWARE = '/sys/firmware/efi';
-/** The namespace in which boot loaders leave word for the system. */
+/** The namespace of the specification's own variables, and the one in which boot loaders leave word for the system. */
+const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
 const LOADER = '4a67b082-0a4c-41f4-b6c7-440b29bb8c4f';
 const ATTRIBUTES = 4;
 const MOST_BYTES = 1024;

@@ -8,6 +8,7 @@ import type { Finding } from '../../src/cli/finding.ts';
 import { findMount } from '../../src/cli/mount-table.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { UpdateError } from '../../src/errors.ts';
+import { formatBootOption } from '../../src/reboot/bootloaders/boot-option.ts';
 import { silentLog } from '../../src/system/log.ts';
 
 const NOW = new Date('2026-06-01T00:00:00Z');
@@ -32,7 +33,7 @@ async function examine(
 ): Promise<(name: string) => Finding> {
   const context = {
     files: {
-      read: async (path: string) => (files[path] === undefined ? undefined : Buffer.from(files[path])),
+      read: async (path: string) => (files[path] === undefined ? undefined : Buffer.from(files[path], 'latin1')),
       list: async (dir: string) =>
         Object.keys(files).flatMap((path) => (path.startsWith(`${dir}/`) ? [path.slice(dir.length + 1)] : [])),
     },
@@ -159,9 +160,21 @@ test('systemd-boot that says its name fits', async () => {
   assert.equal(found('boot backend').sentence, 'systemd-boot fits: systemd-boot 257 has started it.');
 });
 
+test('firmware that has started the kernel of a slot fits, and another kernel does not', async () => {
+  const started = (file: string): Promise<(name: string) => Finding> => {
+    const option = Buffer.from(formatBootOption('any', new Uint8Array(0), file)).toString('latin1');
+    const variable = (name: string): string => `${EFIVARS}/${name}-8be4df61-93ca-11d2-aa0d-00e098032b8c`;
+    const variables = { [variable('BootCurrent')]: '\x06\0\0\0\x1a\0', [variable('Boot001A')]: `\x07\0\0\0${option}` };
+    return examine({ ...HEALTHY, ...EFI, ...variables });
+  };
+  assert.equal((await started('\\EFI\\tandem\\b.efi'))('boot backend').result, 'ok');
+  assert.equal((await started('\\EFI\\debian\\shimx64.efi'))('boot backend').result, 'unknown');
+});
+
 test('U-Boot with two copies of its environment is set up right', async () => {
   const found = await examine({ ...HEALTHY, ...UBOOT, '/etc/fw_env.config': ONE_COPY.repeat(2) });
   assert.equal(found('boot loader').result, 'ok');
+  assert.match(found('boot backend').sentence, /^uboot fits: it is known where/);
 });
 
 test('what could not be looked at is not called wrong', async () => {
