@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { readVariables } from '../../src/reboot/bootloaders/grub-environment.ts';
 import { readFlags, unknownFlags } from '../../src/reboot/bootloaders/grub-flags.ts';
 import { nextSlot, tried } from '../../src/reboot/bootloaders/slot-flags.ts';
-import { type GrubMachine, grubMachine, RETURNING_KERNEL } from '../support/grub-machine.ts';
+import { type GrubMachine, type GrubOptions, grubMachine, RETURNING_KERNEL } from '../support/grub-machine.ts';
 
 const ARMED = ['ORDER=b a', 'a_OK=1', 'a_LEFT=0', 'b_OK=0', 'b_LEFT=3'];
 const PROVEN = ['ORDER=a b', 'a_OK=1', 'a_LEFT=0', 'b_OK=1', 'b_LEFT=0'];
@@ -17,8 +17,9 @@ const NO_BLOCK = Buffer.alloc(1024, '!');
 async function machineWith(
   variables: readonly string[],
   kernels: Readonly<Record<string, string | undefined>> = {},
+  options: GrubOptions = {},
 ): Promise<GrubMachine> {
-  const machine = await grubMachine(variables);
+  const machine = await grubMachine(variables, options);
   for (const [slot, bytes] of Object.entries({ a: 'a kernel', b: 'a kernel', ...kernels }))
     if (bytes !== undefined) await writeFile(`${machine.dir}/${slot}.efi`, bytes);
   return machine;
@@ -99,6 +100,14 @@ test('without any flags the kernel that is there is started', async () => {
 test('without any kernel the machine begins again instead of asking somebody', async () => {
   await using machine = await machineWith(PROVEN, { a: undefined, b: undefined });
   assert.equal(await machine.start(), undefined);
+});
+
+test('a stick with the same files does not decide, in whichever variable GRUB says where it comes from', async () => {
+  for (const pathIn of ['cmdpath', 'fw_path'] as const) {
+    await using machine = await machineWith(ARMED, {}, { pathIn, stick: true });
+    for (let left = 3; left > 0; left--) assert.equal(await machine.start(), 'b');
+    assert.equal(await machine.start(), 'a');
+  }
 });
 
 const odd = fc.constantFrom('0', '1', '2', '9', '10', '', 'x', '-1', ' 1', '1 ', '*', '!', '(', '1\n1', '$a_OK', 'a b');

@@ -1,7 +1,8 @@
 /** A machine that GRUB starts: the real GRUB, as a program, runs the grub.cfg that we ship on the real FAT of an ESP. */
 
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -26,15 +27,22 @@ export type GrubMachine = AsyncDisposable &
     set(...assignments: string[]): Promise<void>;
   }>;
 
+export type GrubOptions = Readonly<{
+  /** The variable in which GRUB says from where it was loaded. */
+  pathIn?: 'cmdpath' | 'fw_path';
+  /** The ESP is the second disk, after a stick that holds a copy of it as it is when the machine is first started. */
+  stick?: boolean;
+}>;
+
 /** With an environment as `grub-editenv` makes it. */
-export async function grubMachine(variables: readonly string[]): Promise<GrubMachine> {
+export async function grubMachine(variables: readonly string[], options: GrubOptions = {}): Promise<GrubMachine> {
   const home = await mkdtemp(join(tmpdir(), 'tandem-grub-'));
   const esp = join(home, 'esp');
   const dir = join(esp, 'EFI/tandem');
   const environment = join(dir, 'grubenv');
   await mkdir(dir, { recursive: true });
   await mkdir(join(home, 'boot'));
-  await makeImage(home);
+  await makeImage(home, options);
   await exec('grub-editenv', [environment, 'create']);
   const set = async (...assignments: string[]): Promise<void> => {
     await exec('grub-editenv', [environment, 'set', ...assignments]);
@@ -44,7 +52,7 @@ export async function grubMachine(variables: readonly string[]): Promise<GrubMac
     esp,
     dir,
     environment,
-    start: () => start(home),
+    start: () => start(home, deviceOf(options)),
     list: async () => (await exec('grub-editenv', [environment, 'list'])).stdout,
     set,
     [Symbol.asyncDispose]: () => rm(home, { recursive: true }),
@@ -58,7 +66,7 @@ export const RETURNING_KERNEL = '# GRUB Environment Block\nreturns=1\n';
  * What the firmware gives GRUB: the partition it was loaded from, and a command that starts a program. Instead of starting, the
  * program's name is written down and the emulator ends.
  */
-const FIRMWARE = `set cmdpath="(hd0)/EFI/BOOT"
+const firmware = (variable: string, device: string): string => `set ${variable}="(${device})/EFI/BOOT"
 set prefix=(host)/usr/lib/grub
 function chainloader {
   unset returns
@@ -66,7 +74,7 @@ function chainloader {
     load_env -f "$1" returns
     if [ "$returns" = 1 ]; then true; else
       set started="$1"
-      save_env -f (hd0)/started started
+      save_env -f (${device})/started started
       reboot
     fi
   fi
@@ -74,24 +82,28 @@ function chainloader {
 source (host)${GRUB_CFG}
 `;
 
-async function makeImage(home: string): Promise<void> {
+const deviceOf = ({ stick }: GrubOptions): string => (stick ? 'hd1' : 'hd0');
+
+async function makeImage(home: string, options: GrubOptions): Promise<void> {
   const image = join(home, 'image');
   await writeFile(image, '');
   await truncate(image, 1024 * 1024);
   await exec('mkfs.vfat', ['-n', 'ESP', image], {
     env: { ...process.env, PATH: `${process.env['PATH']}:/sbin:/usr/sbin` },
   });
-  await writeFile(join(home, 'boot/grub.cfg'), FIRMWARE);
-  await writeFile(join(home, 'map'), `(hd0) ${image}\n`);
+  await writeFile(join(home, 'boot/grub.cfg'), firmware(options.pathIn ?? 'cmdpath', deviceOf(options)));
+  const disks = options.stick ? [join(home, 'stick'), image] : [image];
+  await writeFile(join(home, 'map'), disks.map((disk, index) => `(hd${index}) ${disk}\n`).join(''));
 }
 
-async function start(home: string): Promise<SlotName | undefined> {
+async function start(home: string, device: string): Promise<SlotName | undefined> {
   const image = join(home, 'image');
   const started = join(home, 'started');
   await exec('grub-editenv', [started, 'create']);
   // The image is not mounted, which nobody but root could do: what the system has written is put there, what GRUB writes is fetched.
   await exec('mdeltree', ['-i', image, '::EFI'], mtools).catch(() => undefined);
   await exec('mcopy', ['-s', '-o', '-i', image, join(home, 'esp/EFI'), started, '::'], mtools);
+  await copyFile(image, join(home, 'stick'), constants.COPYFILE_EXCL).catch(() => undefined);
   await exec('grub-emu', ['-d', join(home, 'boot'), '-m', join(home, 'map'), '-r', 'host'], {
     env: { ...process.env, TERM: 'dumb' },
     timeout: 60_000,
@@ -100,6 +112,8 @@ async function start(home: string): Promise<SlotName | undefined> {
   await exec('mcopy', ['-n', '-o', '-i', image, '::EFI/tandem/grubenv*', join(home, 'esp/EFI/tandem')], mtools).catch(
     () => undefined,
   );
-  const [, slot] = /^started=\(hd0\)\/EFI\/tandem\/([ab])\.efi$/m.exec(await readFile(started, 'latin1')) ?? [];
+  const [, from, slot] =
+    /^started=\((hd[01])\)\/EFI\/tandem\/([ab])\.efi$/m.exec(await readFile(started, 'latin1')) ?? [];
+  if (from !== undefined && from !== device) throw new Error(`GRUB has started from ${from}, not from ${device}`);
   return slot as SlotName | undefined;
 }

@@ -10,11 +10,9 @@ test('GRUB starts version 2 from slot b, tries one that panics three times, and 
   inLab('grub', { loader: 'grub' }, async (lab) => {
     const { machine } = lab;
     await settled(machine, await update(lab, '2'), 'b', '2');
-    assert.match(
-      await flags(machine),
-      /^ORDER=b a\na_OK=1\na_LEFT=0\nb_OK=1\nb_LEFT=0$/m,
-      'the slot that was left is the way back',
-    );
+    const after = await environment(machine, 'grubenv');
+    assert.match(after, /^ORDER=b a\na_OK=1\na_LEFT=0\nb_OK=1\nb_LEFT=0$/m, 'slot a is the way back');
+    assert.equal(await environment(machine, 'grubenv2'), after);
     assert.equal(machine.boots, 2, 'one start for the update');
     assert.equal((await statusOf(machine)).confirmed, true);
 
@@ -24,7 +22,8 @@ test('GRUB starts version 2 from slot b, tries one that panics three times, and 
     assert.equal(lines.filter((text) => /Kernel panic/.test(text)).length, 3);
     const starts = lines.flatMap((text) => /Starting slot ([ab])/.exec(text)?.[1] ?? []);
     assert.deepEqual(starts, ['a', 'b', 'a', 'a', 'a', 'b'], 'what GRUB says it has started');
-    assert.match(await flags(machine), /^ORDER=(b|a b)\na_OK=0\na_LEFT=0\nb_OK=1\nb_LEFT=0$/m);
+    assert.match(await environment(machine, 'grubenv'), /^ORDER=(b|a b)\na_OK=0\na_LEFT=0\nb_OK=1\nb_LEFT=0$/m);
+    assert.ok(!lines.some((text) => /^error:/.test(text)), 'GRUB complains of nothing');
 
     const [refusal] = (await statusOf(machine)).refused;
     assert.equal(refusal?.version, '4');
@@ -37,6 +36,4 @@ async function settled(machine: Machine, ready: Ready, slot: string, version: st
   await awaitState(machine, 'idle');
 }
 
-/** The environment, and its copy must be the same. */
-const flags = (machine: Machine): Promise<string> =>
-  machine.run('cd /efi/EFI/tandem && cmp grubenv grubenv2 && cat grubenv');
+const environment = (machine: Machine, file: string): Promise<string> => machine.run(`cat /efi/EFI/tandem/${file}`);
