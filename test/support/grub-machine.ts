@@ -66,7 +66,8 @@ export const RETURNING_KERNEL = '# GRUB Environment Block\nreturns=1\n';
  * What the firmware gives GRUB: the partition it was loaded from, and a command that starts a program. Instead of starting, the
  * program's name is written down and the emulator ends.
  */
-const firmware = (variable: string, device: string): string => `set ${variable}="(${device})/EFI/BOOT"
+const firmware = (variable: string, device: string): string => `unset cmdpath
+set ${variable}="(${device})/EFI/BOOT"
 set prefix=(host)/usr/lib/grub
 function chainloader {
   unset returns
