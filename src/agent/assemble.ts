@@ -6,7 +6,6 @@ import type { Decoder } from '../bundle/decoder.ts';
 import { type Config, requireSetting } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { type Departure, type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
-import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { deadMan } from '../reboot/dead-man.ts';
 import { programProbes } from '../reboot/health/programs.ts';
@@ -27,7 +26,7 @@ import { createRateLimit } from '../system/rate-limit.ts';
 import { createTrust, type Trust } from '../verify/client.ts';
 import { httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
 import { type Agent, type AgentWorld, createAgent } from './agent.ts';
-import { openBootLoader } from './boot-loader.ts';
+import { openBootLoader, triesToArm } from './boot-loader.ts';
 import { createDeltaCache } from './delta/cache.ts';
 import { loadRate, saveRate } from './delta/rate.ts';
 import { createTransfer, type Transfer } from './delta/transfer.ts';
@@ -116,7 +115,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     booted: host.booted,
     bootId,
     systemVersion: await systemVersion(files),
-    tries: triesOf(config, boot, log),
+    tries: triesToArm(config, boot, log),
     automatic: config.reboot.automatic,
     journal,
     boot,
@@ -174,12 +173,6 @@ function deltaWorld(
       fetchRanges(mirrors, ranges, { ...options, connections, resumption: { clock, random } }),
     cache: createDeltaCache(files, join(stateDir, 'delta'), log),
   };
-}
-
-/** A boot loader that counts fewer is armed with the most it can. */
-function triesOf({ boot: { tries } }: Config, { name, mostTries }: BootBackend, log: Log): number {
-  if (tries > mostTries) log.warn({ tries, mostTries }, `boot.tries is more than ${name} can count`);
-  return Math.min(tries, mostTries);
 }
 
 /** The server that is asked before a rollout is begun, where there is one. */

@@ -51,6 +51,13 @@ export function openBootLoader(
   return { backend: backendOf(boot, { ...world, ...host }, kernels.versionOf), kernels };
 }
 
+/** As configured; a boot loader that counts fewer is armed with the most it can. */
+export function triesToArm({ boot: { tries } }: Pick<Config, 'boot'>, backend: BootBackend, log: Log): number {
+  const { name, mostTries } = backend;
+  if (tries > mostTries) log.warn({ tries, mostTries }, `boot.tries is more than ${name} can count`);
+  return Math.min(tries, mostTries);
+}
+
 /** Here each slot has a boot partition, so its kernel has a place of its own. */
 function tryboot(
   boot: Config['boot'],

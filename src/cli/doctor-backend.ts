@@ -1,6 +1,8 @@
 /** Which boot loader this machine shows signs of, and so which `boot.backend` fits. Pure. */
 
 import type { Config } from '../config.ts';
+import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
+import { type Finding, warn } from './finding.ts';
 
 type Backend = Config['boot']['backend'];
 
@@ -16,6 +18,12 @@ export type BootFacts = Readonly<{
   ubootCopies: number;
   /** The firmware itself has started the kernel of a slot. */
   firmwareStartsSlots: boolean;
+  /** How the board calls itself. */
+  model?: string;
+  /** Where the configuration looks for it, there is an autoboot.txt. */
+  autoboot: boolean;
+  /** A root partition of a slot has a priority among its attribute bits. */
+  priorities: boolean;
 }>;
 
 /** A backend, and the sign that it fits. */
@@ -31,6 +39,11 @@ export const fittingBackends = (facts: BootFacts): readonly Fit[] =>
 type Sign = Readonly<{ backend: Backend; sign(facts: BootFacts): string | undefined }>;
 
 const SIGNS: readonly Sign[] = [
+  {
+    backend: 'tryboot',
+    sign: ({ model, autoboot }) =>
+      model?.startsWith('Raspberry Pi') && autoboot ? `this is a ${model}, and there is an autoboot.txt` : undefined,
+  },
   {
     backend: 'systemd-boot',
     sign: ({ loaderInfo }) => (loaderInfo?.startsWith('systemd-boot') ? `${loaderInfo} has started it` : undefined),
@@ -49,8 +62,27 @@ const SIGNS: readonly Sign[] = [
       firmwareStartsSlots ? 'the firmware has started the kernel of a slot' : undefined,
   },
   {
+    backend: 'gpt',
+    sign: ({ priorities, loaderInfo }) =>
+      priorities && !loaderInfo?.startsWith('systemd-boot')
+        ? 'the root partitions of the slots carry priorities'
+        : undefined,
+  },
+  {
     backend: 'uboot',
     sign: ({ loaderInfo, ubootCopies }) =>
       loaderInfo === undefined && ubootCopies > 0 ? 'it is known where U-Boot’s environment lies' : undefined,
   },
 ];
+
+/** The agent arms with what the boot loader can count; the configuration had better say the same. */
+export const tooManyTries = (
+  tries: number,
+  { name, mostTries }: Pick<BootBackend, 'name' | 'mostTries'>,
+): Finding | undefined =>
+  tries <= mostTries
+    ? undefined
+    : warn(
+        `boot.tries is ${tries}, and ${name} counts ${mostTries} at most.`,
+        `Set boot.tries = ${mostTries}; no more are armed anyway.`,
+      );

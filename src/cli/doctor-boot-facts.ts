@@ -14,9 +14,17 @@ import { type Finding, ok, unknown, warn } from './finding.ts';
 
 type Reading = Pick<Files, 'read' | 'list'>;
 
-/** The backend that is configured is one that this machine shows signs of. */
-export async function backendFits(files: Reading, { boot }: Config): Promise<Finding> {
-  const fits = fittingBackends(await bootFacts(files, boot));
+/**
+ * The backend that is configured is one that this machine shows signs of. `priorities` tells whether the slots' root partitions carry
+ * any among their attribute bits.
+ */
+export async function backendFits(
+  files: Reading,
+  { boot }: Config,
+  priorities: () => Promise<boolean>,
+): Promise<Finding> {
+  if (boot.backend === 'program') return ok('A program of yours stands for the boot loader, whichever it is.');
+  const fits = fittingBackends({ ...(await bootFacts(files, boot)), priorities: await priorities() });
   const configured = fits.find(({ backend }) => backend === boot.backend);
   if (configured) return ok(`${boot.backend} fits: ${configured.sign}.`);
   const [best] = fits;
@@ -31,9 +39,12 @@ export async function backendFits(files: Reading, { boot }: Config): Promise<Fin
   );
 }
 
-async function bootFacts(files: Reading, boot: Config['boot']): Promise<BootFacts> {
+async function bootFacts(files: Reading, boot: Config['boot']): Promise<Omit<BootFacts, 'priorities'>> {
   const loaderInfo = await loaderVariable(files, 'LoaderInfo');
+  const model = await boardModel(files);
   return {
+    ...(model === undefined ? {} : { model }),
+    autoboot: (await files.list(boot.trybootDir)).includes('autoboot.txt'),
     uefi: await startedByUefi(files),
     ...(loaderInfo === undefined ? {} : { loaderInfo }),
     grubFlags: hasGrubFlags(await files.read(boot.grubEnvironment)),
@@ -70,6 +81,13 @@ const MOST_BYTES = 1024;
 async function loaderVariable(files: Reading, name: string): Promise<string | undefined> {
   const bytes = await files.read(join(FIRMWARE, 'efivars', `${name}-${LOADER}`));
   const text = bytes && new TextDecoder('utf-16le').decode(bytes.subarray(ATTRIBUTES, MOST_BYTES));
-  // It goes onto somebody's terminal.
-  return text?.replaceAll(/[^\x20-\x7e]/g, '');
+  return printable(text);
 }
+
+async function boardModel(files: Reading): Promise<string | undefined> {
+  const bytes = await files.read('/proc/device-tree/model');
+  return printable(bytes && Buffer.from(bytes.subarray(0, MOST_BYTES)).toString('latin1'));
+}
+
+/** It goes onto somebody's terminal. */
+const printable = (text: string | undefined): string | undefined => text?.replaceAll(/[^\x20-\x7e]/g, '');

@@ -6,8 +6,10 @@ import { type Config, requireSetting } from '../config.ts';
 import { otherSlot, type Product } from '../model.ts';
 import { readDiskFacts } from '../partitions/disk-facts.ts';
 import { bootedSlot, partitionsOf, resolveSlots } from '../partitions/slots.ts';
+import { flagsOf } from '../reboot/bootloaders/gpt-attributes.ts';
 import { freeSpace, readPart, writePart } from '../system/files.ts';
 import type { Context } from './command.ts';
+import { tooManyTries } from './doctor-backend.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOfDevice } from './mount-table.ts';
 import { bytes } from './units.ts';
@@ -36,15 +38,29 @@ export async function bootEntries({ files, log, exec }: Context, config: Config)
     realDoors(diskOf(config), () => {}),
   );
   const world = { files, readPart, writePart, freeSpace, exec, log };
-  const { next, slots } = await openBootLoader(config, world, { ...host, product }).backend.read();
+  const { backend } = openBootLoader(config, world, { ...host, product });
+  const { next, slots } = await backend.read();
   const { booted } = host;
   const [here, there] = [slots[booted], slots[otherSlot(booted)]];
   if (!here.bootable) return fail(`The running slot ${booted} has no boot entry.`, 'Install a release, then reboot.');
   if (!here.confirmed)
     return warn(`The running slot ${booted} is not proven yet.`, 'Wait: `updatectl wait-confirmed`.');
   if (next !== booted) return warn(`The next boot takes slot ${next}.`, 'See why: `updatectl status`.');
+  const tries = tooManyTries(config.boot.tries, backend);
+  if (tries) return tries;
   if (there.bootable) return ok(`Slot ${booted} is proven; slot ${otherSlot(booted)} is the way back.`);
   return warn(`Slot ${otherSlot(booted)} holds nothing that starts.`, 'There is no way back until the next update.');
+}
+
+/** Whether a boot loader could choose by priorities in the partition table; false where there are no slots to look at. */
+export async function hasPriorities(config: Config): Promise<boolean> {
+  try {
+    const { a, b } = resolveSlots(slotLabels(config), await readDiskFacts(diskOf(config)));
+    const flags = flagsOf({ a: a.root, b: b.root });
+    return flags.slots.a.bootable || flags.slots.b.bootable;
+  } catch {
+    return false;
+  }
 }
 
 const diskOf = ({ slots: { disk } }: Config): string | undefined => (disk === 'auto' ? undefined : disk);

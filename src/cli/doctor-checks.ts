@@ -6,7 +6,7 @@ import { freeSpace, statOf } from '../system/files.ts';
 import { readFloors } from '../verify/floors.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
 import type { Context } from './command.ts';
-import { bootEntries, partitions } from './doctor-boot.ts';
+import { bootEntries, hasPriorities, partitions } from './doctor-boot.ts';
 import { backendFits } from './doctor-boot-facts.ts';
 import { loaderSettings } from './doctor-loaders.ts';
 import { restartMethods } from './doctor-restart.ts';
@@ -22,7 +22,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'root file system', run: (context) => rootFileSystem(context) },
   { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
   { name: 'EFI partition', run: (context, config) => esp(context, config) },
-  { name: 'boot backend', run: ({ files }, config) => backendFits(files, config) },
+  { name: 'boot backend', run: ({ files }, config) => backendFits(files, config, () => hasPriorities(config)) },
   { name: 'boot loader', run: ({ files }, config) => loaderSettings(files, config) },
   { name: 'boot entries', run: bootEntries },
   { name: 'restart', run: restartMethods },

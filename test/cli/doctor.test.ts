@@ -90,6 +90,12 @@ const GRUBENV = '# GRUB Environment Block\nORDER=a\na_OK=1\na_LEFT=0\nb_OK=0\nb_
 const STARTED_BY = `${EFIVARS}/LoaderInfo-4a67b082-0a4c-41f4-b6c7-440b29bb8c4f`;
 const utf16 = (text: string): string => `\x07\0\0\0${Buffer.from(`${text}\0`, 'utf16le').toString('latin1')}`;
 
+const PI = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "tryboot"') };
+const PI_FILES = { ...PI, '/boot/a/config.txt': '', '/boot/b/config.txt': '' };
+const FAT_OVER = (dir: string, how = 'rw'): string =>
+  `${MOUNTS}40 22 179:1 / ${dir} ${how} - vfat /dev/mmcblk0p1 ${how}\n`;
+const PROGRAM = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "program"') };
+
 const WRONG: readonly (readonly [string, Readonly<Record<string, string>>, Finding['result'], RegExp])[] = [
   ['configuration', { '/etc/tandem/config.d/site.toml': 'boot.trise = 1' }, 'fail', /Did you mean “tries”/],
   ['configuration', { '/etc/tandem/config.d/site.toml': '' }, 'fail', /host\.product is not set/],
@@ -102,6 +108,16 @@ const WRONG: readonly (readonly [string, Readonly<Record<string, string>>, Findi
   ['boot loader', { ...GRUB, '/efi/EFI/tandem/grubenv': GRUBENV }, 'fail', /started by a BIOS/],
   ['boot loader', { ...GRUB, [STARTED_BY]: '' }, 'fail', /damaged or missing/],
   ['boot loader', { ...GRUB, [STARTED_BY]: '', '/efi/EFI/tandem/grubenv': GRUBENV }, 'warn', /only one is whole/],
+  ['boot loader', PI, 'fail', /\/boot\/a has no config\.txt/],
+  ['boot loader', PI_FILES, 'fail', /is not the FAT partition of autoboot\.txt/],
+  [
+    'boot loader',
+    { ...PI_FILES, '/proc/self/mountinfo': FAT_OVER('/boot/autoboot', 'ro') },
+    'fail',
+    /mounted read-only/,
+  ],
+  ['boot loader', PROGRAM, 'fail', /boot\.program is not set/],
+  ['EFI partition', PI, 'fail', /Nothing is mounted on \/boot\/a/],
   ['boot backend', {}, 'unknown', /Nothing shows/],
   ['boot backend', { ...GRUB, [STARTED_BY]: utf16('systemd-boot 257') }, 'warn', /systemd-boot 257 has started it/],
   [
@@ -142,6 +158,11 @@ for (const [name, changed, result, sentence] of WRONG)
     assert.match(found.sentence, sentence);
     assert.ok(found.next);
   });
+
+test('a Raspberry Pi with its three partitions is set up right', async () => {
+  const found = await examine({ ...HEALTHY, ...PI_FILES, '/proc/self/mountinfo': FAT_OVER('/boot/autoboot') });
+  assert.equal(found('boot loader').result, 'ok', found('boot loader').sentence);
+});
 
 test('GRUB with two whole copies of its environment is set up right, and fits', async () => {
   const found = await examine({
