@@ -87,7 +87,7 @@ const fault = (from: Fragment, section: string, name: string | undefined, senten
 function placeOf({ path, text }: Fragment, section: string, name: string | undefined): string {
   let current = '';
   for (const [index, line] of text.split('\n').entries()) {
-    const header = /^\s*\[\s*"?([^\]"]+?)"?\s*\]/.exec(line)?.[1];
+    const header = /^\s*\[{1,2}\s*"?([^\]"]+?)"?\s*\]/.exec(line)?.[1];
     const written = /^\s*"?([\w-]+(?:\s*\.\s*[\w-]+)*)"?\s*=/.exec(line)?.[1]?.replace(/\s/g, '');
     if (header !== undefined) current = header;
     const full = [current, written].filter(Boolean).join('.');

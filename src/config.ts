@@ -3,8 +3,10 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { type Fragment, readFragment, readFragments } from './config-fragments.ts';
+import { bootPartition, camelCase, isHttpUrl, verity } from './config-words.ts';
 import { UpdateError } from './errors.ts';
 import { PRODUCT_PATTERN } from './model.ts';
+import { spansOf } from './reboot/gates/spans.ts';
 import { HEALTH_DIRS } from './reboot/health/programs.ts';
 import { GROUP_PATTERN } from './rollout/document.ts';
 import type { Files } from './system/files.ts';
@@ -23,6 +25,14 @@ const oneOf = <const T extends readonly [string, ...string[]]>(...words: T) =>
 
 const list = <T extends z.ZodType>(one: T, what: string, most: number) =>
   z.array(one, `must be a list of ${what}`).max(most, `must be a list of at most ${most} ${what}`);
+
+const spans = (kind: Parameters<typeof spansOf>[1]) =>
+  z.unknown().transform((value, context) => {
+    const read = spansOf(value, kind);
+    if ('spans' in read) return read.spans;
+    context.addIssue(read.fault);
+    return z.NEVER;
+  });
 
 /** Sections and keys as they are written in TOML; in code the names are in camel case. */
 export const KEYS = {
@@ -148,6 +158,9 @@ export const KEYS = {
       'While one of these files exists, restarts go through the firmware, so that it can refresh itself.',
     ),
     automatic: preset(truth, true, 'Reboot into a staged release without being asked; else `updatectl apply` does.'),
+    window: preset(spans('window'), [], 'Tables [[reboot.window]]: when it may; always without one (docs/gates.md).'),
+    black_out: preset(spans('black_out'), [], 'Tables [[reboot.black_out]]: when it must not.'),
+    deadline_days: preset(whole(0, 365), 0, 'After so long soft gates are not heard any more; 0 is never.', 'days'),
   },
   lock: {
     kind: preset(oneOf('none', 'fleetlock', 'etcd'), 'none', 'The lock that hosts take before they reboot.'),
@@ -283,17 +296,3 @@ function key<T>(type: z.ZodType<T>, sentence: string): Key<T> {
 function preset<T>(type: z.ZodType<T>, fallback: NoInfer<T>, sentence: string, unit?: string): Preset<T> {
   return { type, fallback, sentence, ...(unit === undefined ? {} : { unit }) };
 }
-
-function verity(slot: string): string {
-  return `Label of the verity partition of slot ${slot}; empty when the tree is in the root partition.`;
-}
-
-function bootPartition(what: string, is: string, slot: string): string {
-  return `${what} the boot partition of slot ${slot} ${is}, on a Raspberry Pi.`;
-}
-
-function isHttpUrl(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-}
-
-const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());

@@ -54,6 +54,17 @@ export type RestartStatus = Readonly<{
   ruledOut: readonly Readonly<{ method: Method; reason: string }>[];
 }>;
 
+/** Somebody who objects to the reboot; `overriddenBy` says why that is not heard. Times are ISO 8601 in UTC. */
+export type GateStatus = Readonly<{
+  code: string;
+  reason: string;
+  strength: 'soft' | 'hard';
+  since?: string;
+  next?: string;
+  command?: string;
+  overriddenBy?: 'apply' | 'deadline';
+}>;
+
 /** What `updatectl status` prints. Times are ISO 8601 in UTC. */
 export type Status = Readonly<{
   schema: 1;
@@ -71,6 +82,10 @@ export type Status = Readonly<{
   slots?: Readonly<Record<SlotName, SlotStatus>>;
   /** Why nothing is being done right now. */
   waitingFor?: string;
+  /** Who objects to the reboot into what is staged. */
+  gates?: readonly GateStatus[];
+  /** When soft gates are no longer heard. */
+  rebootBy?: string;
   progress?: ProgressStatus;
   transfer?: TransferStatus;
   restart?: RestartStatus;

@@ -15,6 +15,7 @@ import {
 import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } from '../protocol.ts';
 import type { BootBackend, BootView } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
+import { reasonOf } from '../reboot/gates/combine.ts';
 import type { RebootLock } from '../reboot/gates/lock.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
@@ -22,6 +23,7 @@ import type { Random } from '../system/random.ts';
 import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
 import { failureOf, resultOf } from './findings.ts';
+import type { Gates } from './gates.ts';
 import type { Told } from './installer.ts';
 import type { Journal, Journey } from './journal.ts';
 import { createLeaving, restartStatus } from './leaving.ts';
@@ -30,7 +32,7 @@ import type { Loop } from './loop.ts';
 import type { Facts } from './machine.ts';
 import { heldBack, judge } from './offer.ts';
 import type { Found, Parts, Prepared, Restart, Verdict } from './parts.ts';
-import { createPolls, type PollLimits } from './polls.ts';
+import { createPolls, type PollLimits, soonest } from './polls.ts';
 import type { Releases } from './releases.ts';
 
 /** What the agent is made of; put together in `run.ts`. */
@@ -62,6 +64,7 @@ export type AgentWorld = Readonly<{
   restart: Restart;
   /** How the machine got here from there, and how long nothing ran. */
   journey?(departure: Departure): Promise<Journey>;
+  gates: Gates;
   lock: RebootLock;
   /** Told of each release that has proven itself here. */
   proven(release: Release): Promise<void>;
@@ -103,10 +106,16 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
 
   const lock = lockGate(world.lock, world);
 
+  let objections: Facts['gate'] | undefined;
   const gate = async (asks: boolean): Promise<Facts['gate']> => {
     if (!world.automatic && !applyAsked) return { open: false, reason: '`updatectl apply`' };
     if (saved.state.kind !== 'staged') return { open: true };
-    return lock.verdict(asks);
+    if (!asks) return objections ?? lock.verdict(false);
+    const all = await world.gates.ask(saved.since, applyAsked);
+    objections = all.open ? undefined : { open: false, reason: reasonOf(all) };
+    // Nobody holds what others wait for while something else keeps it here.
+    if (objections && world.lock.status()?.held) await lock.giveBack();
+    return objections ?? lock.verdict(true);
   };
 
   /** Who only wants to know does not ask for the fleet's lock. */
@@ -206,6 +215,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(facts ? { running: facts.running, confirmed: facts.confirmed } : {}),
       ...(view ? { slots: view.slots } : {}),
       ...(waitingFor === undefined ? {} : { waitingFor }),
+      ...(saved.state.kind === 'staged' ? world.gates.status(saved.since) : {}),
       ...(progress ? { progress } : {}),
       ...(transfer ? { transfer } : {}),
       ...(await restartStatus(world.restart, journal, saved.state)),
@@ -234,7 +244,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     pause: async (reason, stop) => {
       waitingFor = reason;
       await tellStatus();
-      await polls.pause(saved.state, reason, stop, lock.wakeMs());
+      await polls.pause(saved.state, reason, stop, soonest(lock.wakeMs(), world.gates.wakeMs()));
     },
   };
 

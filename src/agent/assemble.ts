@@ -32,6 +32,7 @@ import { loadRate, saveRate } from './delta/rate.ts';
 import { createTransfer, type Transfer } from './delta/transfer.ts';
 import type { DeltaWorld } from './delta/world.ts';
 import { type FleetServer, withFleetServer } from './fleet-client.ts';
+import { createGates } from './gates.ts';
 import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
@@ -107,11 +108,12 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   };
   let transfer: Transfer | undefined;
   const bootId = world.bootId ?? (await readText(files, '/proc/sys/kernel/random/boot_id'));
+  const member = await memberOf(config, files);
   const agentWorld: AgentWorld = {
     product,
     architecture: config.host.architecture ?? world.architecture,
     version: world.version,
-    member: await memberOf(config, files),
+    member,
     booted: host.booted,
     bootId,
     systemVersion: await systemVersion(files),
@@ -131,6 +133,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     },
     transfer: () => transfer?.status(),
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
+    gates: createGates(config, world, member.machine),
     lock: await openLock(config, world, () => `an update of ${product}`),
     probe: (stop) => probe(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec, boot.rebootArgument)),

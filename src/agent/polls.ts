@@ -77,3 +77,7 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
     }),
   };
 }
+
+/** The shorter of two waits, where there is any. */
+export const soonest = (one: number | undefined, other: number | undefined): number | undefined =>
+  one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);

@@ -13,6 +13,7 @@ export function statusText(status: Status, now: Date, width: number): readonly s
     ...(status.state.kind === 'staging' ? planLines(status) : []),
     ...transferLines(status),
     ...restartLines(status),
+    ...gateLines(status, now),
     '',
     ...slotLines(status),
     ...checkLines(status, now),
@@ -93,6 +94,18 @@ function restartLines({ restart }: Status): string[] {
     ...slower.map((one) => `             no ${one.method}: ${one.reason}`),
   ];
 }
+
+/** Who objects to the reboot, until when, and who is not heard any more. */
+function gateLines({ gates = [], rebootBy }: Status, now: Date): string[] {
+  const lines = gates.map(({ code, reason, next, overriddenBy }) => {
+    const heard = overriddenBy === undefined ? '' : `, not heard since ${OVERRIDES[overriddenBy]}`;
+    const until = next === undefined || overriddenBy !== undefined ? '' : `, perhaps open ${relative(next, now)}`;
+    return `  gate       ${reason}${until}${heard} [${code}]`;
+  });
+  return rebootBy === undefined ? lines : [...lines, `  deadline   ${relative(rebootBy, now)} soft gates give way`];
+}
+
+const OVERRIDES = { apply: 'an operator applies it', deadline: 'its deadline has passed' } as const;
 
 function lastRestartLines({ lastRestart }: Status, now: Date): string[] {
   if (!lastRestart) return [];

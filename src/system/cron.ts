@@ -1,6 +1,6 @@
 /** Calendar schedules: the only importer of node-cron. */
 
-import { createTask, validate } from 'node-cron';
+import { createTask, parse, validate } from 'node-cron';
 import { UpdateError } from '../errors.ts';
 
 export interface Schedule extends Disposable {
@@ -18,3 +18,29 @@ export function startSchedule(expression: string, onDue: () => void): Schedule {
     [Symbol.dispose]: () => void task.destroy(),
   };
 }
+
+/** A cron expression as a calendar: which days it names, and which times on them. Knows no zone: days and times are those on a wall. */
+export interface CronCalendar {
+  /** `wall` is any moment of the day, as `Date.UTC` counts it. */
+  namesDay(wall: number): boolean;
+  /** Minutes since midnight, ascending. */
+  readonly minutes: readonly number[];
+}
+
+/** Reads five fields; seconds have no place in a calendar. */
+export function cronCalendar(expression: string): CronCalendar {
+  if (!isCron(expression)) throw new UpdateError('config-invalid', `“${expression}” is not a cron expression.`);
+  const { hour, minute } = parse(expression);
+  const minutes = hour.flatMap((one) => minute.map((other) => one * 60 + other)).sort((a, b) => a - b);
+  const [first = 0] = minutes;
+  const task = createTask(expression, () => {}, { timezone: 'Etc/UTC' });
+  // Never started: only asked. Out of the package's list of tasks at once, since nobody will stop it.
+  void task.destroy();
+  return { minutes, namesDay: (wall) => task.match(new Date(Math.floor(wall / DAY) * DAY + first * 60_000)) };
+}
+
+/** Whether this is a cron expression of five fields. */
+export const isCron = (expression: string): boolean =>
+  expression.trim().split(/\s+/).length === 5 && validate(expression);
+
+const DAY = 86_400_000;

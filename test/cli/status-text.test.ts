@@ -48,6 +48,21 @@ const CASES: Readonly<Record<string, Status>> = {
     },
   },
   staged: { ...base, state: { kind: 'staged', ...ON }, waitingFor: '`updatectl apply`' },
+  'staged, and two gates are closed': {
+    ...base,
+    state: { kind: 'staged', ...ON },
+    waitingFor: 'the maintenance window “nights” is not open; backup inhibits the shutdown: nightly copy',
+    rebootBy: '2026-03-09T12:05:00.000Z',
+    gates: [
+      {
+        code: 'window-closed',
+        strength: 'soft',
+        reason: 'the maintenance window “nights” is not open',
+        next: '2026-03-02T01:30:00.000Z',
+      },
+      { code: 'inhibited', strength: 'hard', reason: 'backup inhibits the shutdown: nightly copy' },
+    ],
+  },
   armed: { ...base, state: { kind: 'armed', ...ON, bootId: 'x' }, waitingFor: 'the restart' },
   'armed, on its way by kexec': {
     ...base,

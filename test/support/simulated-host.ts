@@ -5,6 +5,7 @@ import { createAgent } from '../../src/agent/agent.ts';
 import type { AgentView } from '../../src/agent/control.ts';
 import { createDeltaCache } from '../../src/agent/delta/cache.ts';
 import { createTransfer } from '../../src/agent/delta/transfer.ts';
+import { openGates } from '../../src/agent/gates.ts';
 import { findHost } from '../../src/agent/host.ts';
 import { prepareInstall } from '../../src/agent/installer.ts';
 import { openJournal } from '../../src/agent/journal.ts';
@@ -198,6 +199,7 @@ async function agentUntilRest(
       systemVersion: '1' as Version,
       tries: 3,
       automatic: true,
+      gates: openGates,
       journal,
       boot,
       lock: noLock,

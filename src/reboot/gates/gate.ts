@@ -2,17 +2,9 @@
 
 /** Every objection has a name. */
 export const GATE_CODES = [
-  'not-automatic',
   'window-closed',
   'black-out',
-  'users-logged-in',
-  'users-unknown',
   'inhibited',
-  'app-lock-held',
-  'app-locks-unknown',
-  'system-degraded',
-  'hook-asks-later',
-  'hook-failed',
   'lock-full',
   'lock-turn',
   'lock-failures',

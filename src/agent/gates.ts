@@ -1,0 +1,70 @@
+/** The gates of this host: everything that may object to a reboot but the fleet's lock. */
+
+import type { Config } from '../config.ts';
+import type { GateStatus, Status } from '../protocol.ts';
+import { type Combined, combine, earliest } from '../reboot/gates/combine.ts';
+import { isOverdue, rebootBy } from '../reboot/gates/deadline.ts';
+import type { Closed, Verdict } from '../reboot/gates/gate.ts';
+import { inhibitorsGate } from '../reboot/gates/inhibitors.ts';
+import { createCalendar } from '../reboot/gates/windows.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Exec } from '../system/exec.ts';
+
+export interface Gates {
+  /** Asks all of them. `since`: when the release was staged; `isApplied`: an operator has asked for the reboot. */
+  ask(since: string, isApplied: boolean): Promise<Combined>;
+  /** In how long one of them may say something else. */
+  wakeMs(): number | undefined;
+  /** What they said last, while a release is waiting. */
+  status(since: string): Pick<Status, 'gates' | 'rebootBy'>;
+}
+
+/** Where nobody objects. */
+export const openGates: Gates = {
+  ask: async () => combine([]),
+  wakeMs: () => undefined,
+  status: () => ({}),
+};
+
+/** As the configuration of this host says. */
+export function createGates(
+  { reboot }: Pick<Config, 'reboot'>,
+  { clock, exec }: Readonly<{ clock: Pick<Clock, 'now'>; exec: Exec }>,
+  machine: string | undefined,
+): Gates {
+  const calendar = createCalendar(reboot.window, reboot.blackOut, machine);
+  const deadline = (since: string): Date | undefined => rebootBy(new Date(since), reboot.deadlineDays);
+  let last: Combined = combine([]);
+  return {
+    ask: async (since, isApplied) => {
+      const now = clock.now();
+      const override = isApplied ? 'apply' : isOverdue(deadline(since), now) ? 'deadline' : undefined;
+      last = combine(await verdicts(calendar.verdict(now), exec), override);
+      return last;
+    },
+    wakeMs: () => {
+      const next = earliest(last.closed);
+      return next && Math.max(0, next.getTime() - clock.now().getTime());
+    },
+    status: (since) => {
+      const by = deadline(since);
+      const gates = [
+        ...last.closed.map((one) => shown(one)),
+        ...last.overridden.map((one) => shown(one, last.override)),
+      ];
+      return { ...(gates.length > 0 ? { gates } : {}), ...(by ? { rebootBy: by.toISOString() } : {}) };
+    },
+  };
+}
+
+const verdicts = async (window: Verdict, exec: Exec): Promise<Verdict[]> => [window, await inhibitorsGate(exec)];
+
+const shown = (one: Closed, overriddenBy?: Combined['override']): GateStatus => ({
+  code: one.code,
+  reason: one.reason,
+  strength: one.strength,
+  ...(one.since ? { since: one.since.toISOString() } : {}),
+  ...(one.next ? { next: one.next.toISOString() } : {}),
+  ...(one.command ? { command: one.command } : {}),
+  ...(overriddenBy ? { overriddenBy } : {}),
+});

@@ -1,0 +1,49 @@
+/** The gate of systemd's inhibitors: who has asked logind that this machine stays up. */
+
+import type { Exec } from '../../system/exec.ts';
+import { closed, OPEN, type Verdict } from './gate.ts';
+
+/** Asks logind. Where it does not answer nobody can hold one, and systemd asks again itself before it restarts. */
+export async function inhibitorsGate(exec: Exec): Promise<Verdict> {
+  const result = await exec('busctl', LIST_INHIBITORS, { timeoutMs: 10_000, package: 'systemd' }).catch(
+    () => undefined,
+  );
+  return result?.exitCode === 0 ? inhibitorsVerdict(result.stdout) : OPEN;
+}
+
+/** Reads the answer: rows of what, who, why, mode, user and process. Pure. */
+export function inhibitorsVerdict(answer: string): Verdict {
+  const [first, ...rest] = rowsOf(answer).filter(blocksShutdown);
+  if (!first) return OPEN;
+  const more = rest.length > 0 ? `, and ${rest.length} more` : '';
+  const reason = `${plain(first[1])} inhibits the shutdown: ${plain(first[2])}${more}`;
+  return closed('inhibited', 'hard', reason, { command: '`systemd-inhibit --list`' });
+}
+
+const LIST_INHIBITORS = [
+  '--json=short',
+  'call',
+  'org.freedesktop.login1',
+  '/org/freedesktop/login1',
+  'org.freedesktop.login1.Manager',
+  'ListInhibitors',
+];
+
+// A lock of the kind `delay` only holds the shutdown up for a few seconds; logind sees to that.
+const blocksShutdown = ([what, , , mode]: readonly unknown[]): boolean =>
+  mode === 'block' && typeof what === 'string' && what.split(':').includes('shutdown');
+
+function rowsOf(answer: string): readonly (readonly unknown[])[] {
+  try {
+    const parsed: unknown = JSON.parse(answer);
+    if (typeof parsed !== 'object' || parsed === null || !('data' in parsed) || !Array.isArray(parsed.data)) return [];
+    const rows: unknown = parsed.data[0];
+    return Array.isArray(rows) ? rows.filter((row) => Array.isArray(row)) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Any program may call itself anything: no control characters, and not for ever. */
+const plain = (text: unknown): string =>
+  typeof text === 'string' ? text.replace(/\p{Cc}+/gu, ' ').slice(0, 200) : 'somebody';

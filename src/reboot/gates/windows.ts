@@ -1,0 +1,172 @@
+/** Maintenance windows and black-outs: when they are, in their own time zones, and when the next one opens. Pure. */
+
+import { createHash } from 'node:crypto';
+import { cronCalendar } from '../../system/cron.ts';
+import { type Closed, closed, OPEN, type Verdict } from './gate.ts';
+import { openZone, type Zone } from './zone.ts';
+
+export const WEEKDAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
+export type Weekday = (typeof WEEKDAYS)[number];
+
+/** A span of time that comes again. Its days are those of `days`, of `dates`, or of `cron`; without any of them every day. */
+export type Span = Readonly<{
+  name: string;
+  zone: string;
+  days?: readonly Weekday[] | undefined;
+  /** `2026-12-24`, or `12-24` for every year. */
+  dates?: readonly string[] | undefined;
+  /** Five fields; names the times as well. */
+  cron?: string | undefined;
+  /** `HH:MM` on the wall. */
+  start: string;
+  /** How long it lasts, as time passes: not touched by clocks that are put forward or back. */
+  minutes: number;
+  /** Each host opens at its own moment, up to this much after the start. */
+  spreadMinutes: number;
+}>;
+
+/** When the gate is open: inside a window (or always, when there is none) and outside every black-out. */
+export interface Calendar {
+  verdict(now: Date): Verdict;
+  /** The first open moment from `from` on; undefined when there is none in the next nine years. */
+  nextOpening(from: Date): Date | undefined;
+  /** While it is open: when it closes. */
+  closing(now: Date): Date | undefined;
+}
+
+const MINUTE = 60_000;
+const DAY = 1440 * MINUTE;
+/** 29 February may be eight years away. */
+const HORIZON_DAYS = 9 * 366;
+/** So many windows and black-outs in a row are looked through before nobody can say. */
+const MOST_STEPS = 500;
+
+/** `machine` gives each host its own moment within a window. */
+export function createCalendar(
+  windows: readonly Span[],
+  blackOuts: readonly Span[],
+  machine: string | undefined,
+): Calendar {
+  const open = windows.map((one) => recurrence(one, machine));
+  const shut = blackOuts.map((one) => recurrence(one, undefined));
+  const nextOpening = (from: Date): Date | undefined => firstOpen(open, shut, from.getTime());
+  const closing = (now: Date): Date | undefined => {
+    const black = shut.map((one) => one.nextStart(now.getTime())).filter((start) => start !== undefined);
+    const first = Math.min(open.length > 0 ? endOfAll(open, now.getTime()) : Infinity, ...black);
+    return Number.isFinite(first) ? new Date(first) : undefined;
+  };
+  return { nextOpening, closing, verdict: (now) => verdict(open, shut, now, nextOpening(now)) };
+}
+
+function verdict(
+  open: readonly Recurrence[],
+  shut: readonly Recurrence[],
+  now: Date,
+  opening: Date | undefined,
+): Verdict {
+  const at = now.getTime();
+  if (opening?.getTime() === at) return OPEN;
+  const next: Pick<Closed, 'next'> = opening ? { next: opening } : {};
+  const black = shut.find((one) => one.endOf(at) !== undefined);
+  // Whoever writes down “not now” means it; a window only says when it is convenient.
+  if (black) return closed('black-out', 'hard', `the black-out “${black.name}” is on`, next);
+  return closed('window-closed', 'soft', windowText(open), { ...next, command: '`updatectl apply`' });
+}
+
+/** Windows that touch are one. */
+function endOfAll(open: readonly Recurrence[], from: number): number {
+  let at = from;
+  for (let step = 0; step < MOST_STEPS; step++) {
+    const ends = open.map((one) => one.endOf(at)).filter((end) => end !== undefined);
+    if (ends.length === 0) return at;
+    at = Math.max(...ends);
+  }
+  return Infinity;
+}
+
+const windowText = (open: readonly Recurrence[]): string =>
+  open.length === 1 ? `the maintenance window “${open[0]?.name}” is not open` : 'no maintenance window is open';
+
+function firstOpen(open: readonly Recurrence[], shut: readonly Recurrence[], from: number): Date | undefined {
+  let at = from;
+  for (let step = 0; step < MOST_STEPS; step++) {
+    const black = shut.map((one) => one.endOf(at)).filter((end) => end !== undefined);
+    if (black.length > 0) {
+      at = Math.max(...black);
+      continue;
+    }
+    if (open.length === 0 || open.some((one) => one.endOf(at) !== undefined)) return new Date(at);
+    const starts = open.map((one) => one.nextStart(at)).filter((start) => start !== undefined);
+    if (starts.length === 0) return undefined;
+    at = Math.min(...starts);
+  }
+  return undefined;
+}
+
+interface Recurrence {
+  readonly name: string;
+  /** The end of the occurrence that `at` lies in, the latest if there are several. */
+  endOf(at: number): number | undefined;
+  /** The first start after `at`. */
+  nextStart(at: number): number | undefined;
+}
+
+function recurrence(span: Span, machine: string | undefined): Recurrence {
+  const zone = openZone(span.zone);
+  const calendar = daysOf(span);
+  const delay = Math.floor(fraction(span, machine) * span.spreadMinutes) * MINUTE;
+  const length = span.minutes * MINUTE;
+  const startsOn = (day: number): number[] =>
+    calendar.names(day) ? calendar.minutes.map((minute) => zone.momentOf(day + minute * MINUTE)) : [];
+  return {
+    name: span.name,
+    endOf: (at) => {
+      const today = dayOf(zone, at);
+      for (let day = today + 2 * DAY; day >= today - length - 2 * DAY; day -= DAY) {
+        const start = startsOn(day).findLast((one) => one + delay <= at);
+        if (start !== undefined) return at < start + length ? start + length : undefined;
+      }
+      return undefined;
+    },
+    nextStart: (at) => {
+      const first = dayOf(zone, at - delay) - 2 * DAY;
+      for (let day = first; day < first + HORIZON_DAYS * DAY; day += DAY) {
+        const start = startsOn(day).find((one) => one + delay > at);
+        if (start !== undefined) return start + delay;
+      }
+      return undefined;
+    },
+  };
+}
+
+type Days = Readonly<{ names(day: number): boolean; minutes: readonly number[] }>;
+
+function daysOf({ days, dates, cron, start }: Span): Days {
+  if (cron !== undefined) {
+    const { namesDay, minutes } = cronCalendar(cron);
+    return { names: namesDay, minutes };
+  }
+  const [hour = 0, minute = 0] = start.split(':').map(Number);
+  const minutes = [hour * 60 + minute];
+  if (dates)
+    return {
+      minutes,
+      names: (day) => {
+        const date = new Date(day).toISOString().slice(0, 10);
+        return dates.includes(date) || dates.includes(date.slice(5));
+      },
+    };
+  if (days) return { minutes, names: (day) => days.some((one) => WEEKDAYS[new Date(day).getUTCDay()] === one) };
+  return { minutes, names: () => true };
+}
+
+/** The same host and window always give the same number, from 0 up to 1. */
+function fraction({ name, zone, start }: Span, machine: string | undefined): number {
+  if (machine === undefined) return 0;
+  const digest = createHash('sha256')
+    .update(JSON.stringify([machine, name, zone, start]))
+    .digest();
+  return digest.readUIntBE(0, 6) / 2 ** 48;
+}
+
+const dayOf = (zone: Zone, moment: number): number => Math.floor(zone.wallOf(moment) / DAY) * DAY;

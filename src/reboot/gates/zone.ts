@@ -1,0 +1,55 @@
+/** A time zone: what its clocks show at a moment, and at which moment they first show a time. Pure. */
+
+const SECOND = 1000;
+const HOUR = 3_600_000;
+/** Longer than any jump of a zone's clocks; Samoa once left out a whole day. */
+const LONGEST_JUMP = 36 * HOUR;
+
+/** Times on the wall are milliseconds as `Date.UTC` counts them: those of a clock that shows UTC and happens to show this. */
+export interface Zone {
+  readonly name: string;
+  /** What the clocks show. */
+  wallOf(moment: number): number;
+  /**
+   * The first moment at which the clocks show this or, where they jump over it, something later: a time in the gap is the moment after
+   * the gap, a time in a doubled hour is its first pass.
+   */
+  momentOf(wall: number): number;
+}
+
+/** By its name in the time zone database; throws a RangeError when there is none. */
+export function openZone(name: string): Zone {
+  const format = new Intl.DateTimeFormat('en-US', {
+    timeZone: name,
+    calendar: 'gregory',
+    numberingSystem: 'latn',
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  });
+  const wallOf = (moment: number): number => {
+    const part = new Map(format.formatToParts(moment).map(({ type, value }) => [type, Number(value)]));
+    const of = (type: Intl.DateTimeFormatPartTypes): number => part.get(type) ?? 0;
+    return Date.UTC(of('year'), of('month') - 1, of('day'), of('hour'), of('minute'), of('second'));
+  };
+  return { name, wallOf, momentOf: (wall) => firstMoment(wallOf, wall) };
+}
+
+function firstMoment(wallOf: (moment: number) => number, wall: number): number {
+  const around = [wall - LONGEST_JUMP, wall + LONGEST_JUMP];
+  const candidates = around.map((moment) => wall - (wallOf(moment) - moment)).sort((a, b) => a - b);
+  const exact = candidates.find((moment) => wallOf(moment) === wall);
+  if (exact !== undefined) return exact;
+  // In a gap: the clocks jump somewhere between the two readings of this time.
+  let [before = wall, after = wall] = candidates;
+  while (after - before > SECOND) {
+    const middle = Math.floor((before + after) / 2 / SECOND) * SECOND;
+    if (wallOf(middle) >= wall) after = middle;
+    else before = middle;
+  }
+  return after;
+}

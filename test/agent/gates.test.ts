@@ -1,0 +1,89 @@
+/** The gates of a host, as its configuration names them: who objects, and what overrides whom. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createGates } from '../../src/agent/gates.ts';
+import { resolveConfig } from '../../src/config.ts';
+import type { Exec } from '../../src/system/exec.ts';
+
+const SUNDAYS =
+  '[[reboot.window]]\nname = "sundays"\ndays = ["sun"]\nstart = "02:00"\nduration = "4h"\nspread = "0m"\n';
+const XMAS = '[[reboot.black_out]]\nname = "xmas"\ndates = ["12-24"]\nduration = "3d"\n';
+const STAGED = '2026-03-02T00:00:00.000Z';
+
+function gatesAt(now: string, text: string, inhibitors: readonly unknown[][] = []) {
+  const exec: Exec = async () => ({
+    exitCode: 0,
+    stdout: JSON.stringify({ data: [inhibitors] }),
+    stderr: '',
+    timedOut: false,
+  });
+  const config = resolveConfig([{ path: '/etc/tandem/config.d/50.toml', text }]);
+  return createGates(config, { clock: { now: () => new Date(now) }, exec }, 'machine');
+}
+
+test('without any setting nobody objects', async () => {
+  assert.equal((await gatesAt('2026-03-04T12:00:00Z', '').ask(STAGED, false)).open, true);
+});
+
+test('outside its window a host waits for the next one, and says so', async () => {
+  const gates = gatesAt('2026-03-07T12:00:00Z', SUNDAYS);
+  const all = await gates.ask(STAGED, false);
+  assert.equal(all.open, false);
+  assert.equal(all.next?.toISOString(), '2026-03-08T02:00:00.000Z');
+  assert.equal(gates.wakeMs(), 14 * 3_600_000);
+  const [shown] = gates.status(STAGED).gates ?? [];
+  assert.equal(shown?.code, 'window-closed');
+  assert.equal(shown?.next, '2026-03-08T02:00:00.000Z');
+  assert.equal((await gatesAt('2026-03-08T03:00:00Z', SUNDAYS).ask(STAGED, false)).open, true);
+});
+
+test('an operator who applies overrides a window, but neither a black-out nor an inhibitor', async () => {
+  const gates = gatesAt('2026-03-04T12:00:00Z', SUNDAYS);
+  assert.equal((await gates.ask(STAGED, true)).open, true);
+  assert.equal(gates.status(STAGED).gates?.[0]?.overriddenBy, 'apply');
+  const black = await gatesAt('2026-12-25T12:00:00Z', XMAS).ask(STAGED, true);
+  assert.deepEqual(
+    black.closed.map((one) => one.code),
+    ['black-out'],
+  );
+  const held = await gatesAt('2026-03-04T12:00:00Z', '', [['shutdown', 'backup', 'x', 'block', 0, 1]]).ask(
+    STAGED,
+    true,
+  );
+  assert.deepEqual(
+    held.closed.map((one) => one.code),
+    ['inhibited'],
+  );
+});
+
+test('the deadline is told from the day of staging on, and then windows are not heard any more', async () => {
+  const text = `[reboot]\ndeadline_days = 3\n${SUNDAYS}`;
+  const before = gatesAt('2026-03-04T23:59:00Z', text);
+  assert.equal((await before.ask(STAGED, false)).open, false);
+  assert.equal(before.status(STAGED).rebootBy, '2026-03-05T00:00:00.000Z');
+  const after = gatesAt('2026-03-05T00:00:00Z', text);
+  assert.equal((await after.ask(STAGED, false)).open, true);
+  assert.equal(after.status(STAGED).gates?.[0]?.overriddenBy, 'deadline');
+});
+
+const FAULTS: Readonly<Record<string, RegExp>> = {
+  'duration = "4 hours"': /reboot\.window is wrong: window\[0\]\.duration must be a duration like/,
+  'duration = "4h"\ndayz = ["sun"]': /window\[0\]\.dayz must be absent/,
+  'duration = "4h"\ndays = ["sunday"]': /window\[0\]\.days\[0\] must be "sun"/,
+  'duration = "4h"\nzone = "Europe/Berlim"': /window\[0\]\.zone must be a time zone/,
+  'duration = "4h"\ncron = "0 2 * * *"\nstart = "03:00"': /window\[0\]\.cron must be alone/,
+  'duration = "4h"\ncron = "0 2 * * * *"': /window\[0\]\.cron must be a cron expression of five fields/,
+  'duration = "4h"\ndays = ["sun"]\ndates = ["12-24"]': /window\[0\]\.dates must be absent where days/,
+  'duration = "8d"': /window\[0\]\.duration must be at most 7 days/,
+  'duration = "1h"\nspread = "1h"': /window\[0\]\.spread must be shorter/,
+};
+
+for (const [text, message] of Object.entries(FAULTS))
+  test(`a window is refused with its file, line and key: ${text.replaceAll('\n', ', ')}`, () => {
+    const fragment = { path: '/etc/tandem/config.d/50.toml', text: `\n[[reboot.window]]\n${text}\n` };
+    assert.throws(
+      () => resolveConfig([fragment]),
+      (error: Error) => message.test(error.message) && error.message.startsWith('/etc/tandem/config.d/50.toml:2: '),
+    );
+  });

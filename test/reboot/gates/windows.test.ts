@@ -1,0 +1,217 @@
+/** Windows and black-outs: the next opening is exact, and clocks that are put forward or back do what is written down. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { createCalendar, type Span, WEEKDAYS } from '../../../src/reboot/gates/windows.ts';
+import { openZone } from '../../../src/reboot/gates/zone.ts';
+
+const ZONES = ['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', 'Pacific/Apia', 'Etc/UTC', 'Asia/Kathmandu'];
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+const span = (more: Partial<Span>): Span => ({
+  name: 'nights',
+  zone: 'Etc/UTC',
+  start: '00:00',
+  minutes: 60,
+  spreadMinutes: 0,
+  ...more,
+});
+const openings = (one: Span, from: string, count: number): string[] => {
+  const calendar = createCalendar([one], [], undefined);
+  const found: string[] = [];
+  for (let at = new Date(from); found.length < count; ) {
+    const next = calendar.nextOpening(at);
+    assert.ok(next);
+    found.push(next.toISOString());
+    at = calendar.closing(next) ?? assert.fail();
+  }
+  return found;
+};
+
+/** At both edges of each zone: a start that the clocks jump over, and one that they show twice. */
+const EDGES: Readonly<Record<string, readonly [Span, string, readonly string[]]>> = {
+  'Berlin, in the gap: at the first moment after it': [
+    span({ zone: 'Europe/Berlin', start: '02:30' }),
+    '2026-03-27T22:00:00Z',
+    ['2026-03-28T01:30:00.000Z', '2026-03-29T01:00:00.000Z', '2026-03-30T00:30:00.000Z'],
+  ],
+  'Berlin, in the doubled hour: once, at its first pass': [
+    span({ zone: 'Europe/Berlin', start: '02:30', minutes: 30 }),
+    '2026-10-23T22:00:00Z',
+    ['2026-10-24T00:30:00.000Z', '2026-10-25T00:30:00.000Z', '2026-10-26T01:30:00.000Z'],
+  ],
+  'New York, in the gap': [
+    span({ zone: 'America/New_York', start: '02:00' }),
+    '2026-03-07T22:00:00Z',
+    ['2026-03-08T07:00:00.000Z', '2026-03-09T06:00:00.000Z'],
+  ],
+  'New York, in the doubled hour': [
+    span({ zone: 'America/New_York', start: '01:00', minutes: 30 }),
+    '2026-10-31T22:00:00Z',
+    ['2026-11-01T05:00:00.000Z', '2026-11-02T06:00:00.000Z'],
+  ],
+  'Lord Howe, in the gap of half an hour': [
+    span({ zone: 'Australia/Lord_Howe', start: '02:15', minutes: 30 }),
+    '2026-10-02T22:00:00Z',
+    ['2026-10-03T15:30:00.000Z', '2026-10-04T15:15:00.000Z'],
+  ],
+  'Lord Howe, in the doubled half hour': [
+    span({ zone: 'Australia/Lord_Howe', start: '01:45', minutes: 10 }),
+    '2026-04-03T22:00:00Z',
+    ['2026-04-04T14:45:00.000Z', '2026-04-05T15:15:00.000Z'],
+  ],
+  'Apia, on a day that was left out': [
+    span({ zone: 'Pacific/Apia', start: '12:00' }),
+    '2011-12-29T00:00:00Z',
+    ['2011-12-29T22:00:00.000Z', '2011-12-30T10:00:00.000Z', '2011-12-30T22:00:00.000Z'],
+  ],
+  'UTC, where nothing happens': [
+    span({ start: '02:30' }),
+    '2026-03-28T22:00:00Z',
+    ['2026-03-29T02:30:00.000Z', '2026-03-30T02:30:00.000Z'],
+  ],
+};
+
+for (const [name, [one, from, expected]] of Object.entries(EDGES))
+  test(`a window that starts in ${name}`, () => assert.deepEqual(openings(one, from, expected.length), expected));
+
+test('a window lasts as long as it is said to, whatever the clocks do meanwhile', () => {
+  for (const from of ['2026-03-28T12:00:00Z', '2026-10-24T12:00:00Z']) {
+    const calendar = createCalendar([span({ zone: 'Europe/Berlin', start: '01:00', minutes: 240 })], [], undefined);
+    const opening = calendar.nextOpening(new Date(from)) ?? assert.fail();
+    assert.equal((calendar.closing(opening)?.getTime() ?? 0) - opening.getTime(), 4 * HOUR);
+  }
+});
+
+test('a window across midnight belongs to the day on which it starts', () => {
+  const one = span({ zone: 'Europe/Berlin', days: ['fri'], start: '23:00', minutes: 180 });
+  const calendar = createCalendar([one], [], undefined);
+  assert.equal(calendar.verdict(new Date('2026-03-07T00:30:00Z')).open, true);
+  assert.equal(calendar.verdict(new Date('2026-03-07T01:00:00Z')).open, false);
+  assert.equal(calendar.verdict(new Date('2026-03-06T00:30:00Z')).open, false);
+});
+
+test('cron and dates name days and times in the zone of the window', () => {
+  const cron = span({ zone: 'America/New_York', cron: '30 1,4 * * 6' });
+  const saturdays = ['2026-06-06T05:30:00.000Z', '2026-06-06T08:30:00.000Z', '2026-06-13T05:30:00.000Z'];
+  assert.deepEqual(openings(cron, '2026-06-03T00:00:00Z', 3), saturdays);
+  const yearly = span({ dates: ['02-29'], minutes: 60 });
+  assert.deepEqual(openings(yearly, '2096-03-01T00:00:00Z', 1), ['2104-02-29T00:00:00.000Z']);
+  assert.equal(
+    createCalendar([span({ dates: ['2020-01-01'] })], [], undefined).nextOpening(new Date('2026-01-01')),
+    undefined,
+  );
+});
+
+test('without a window it is open but for the black-outs, and those are hard', () => {
+  const calendar = createCalendar([], [span({ name: 'xmas', dates: ['12-24'], minutes: 3 * 1440 })], undefined);
+  assert.equal(calendar.verdict(new Date('2026-06-01')).open, true);
+  const verdict = calendar.verdict(new Date('2026-12-25T10:00:00Z'));
+  assert.ok(!verdict.open);
+  assert.deepEqual(
+    [verdict.code, verdict.strength, verdict.next?.toISOString()],
+    ['black-out', 'hard', '2026-12-27T00:00:00.000Z'],
+  );
+});
+
+test('each host opens at its own moment, always the same, and a fleet is spread over the window', () => {
+  const one = span({ start: '02:00', minutes: 240, spreadMinutes: 120 });
+  const opening = (machine: string): number =>
+    createCalendar([one], [], machine).nextOpening(new Date('2026-01-01T00:00:00Z'))?.getTime() ?? 0;
+  const moments = Array.from({ length: 200 }, (_, index) => opening(`machine ${index}`));
+  assert.deepEqual(
+    moments,
+    moments.map((_, index) => opening(`machine ${index}`)),
+  );
+  const from = Date.parse('2026-01-01T02:00:00Z');
+  assert.ok(moments.every((moment) => moment >= from && moment < from + 2 * HOUR));
+  assert.ok(new Set(moments).size > 60);
+});
+
+const time = fc
+  .tuple(fc.integer({ min: 0, max: 23 }), fc.integer({ min: 0, max: 59 }))
+  .map((parts) => parts.map((part) => String(part).padStart(2, '0')).join(':'));
+const anySpan = fc
+  .record({
+    zone: fc.constantFrom(...ZONES),
+    days: fc.option(fc.subarray([...WEEKDAYS], { minLength: 1 }), { nil: undefined }),
+    dates: fc.option(fc.constantFrom(['03-29', '10-25'], ['2026-11-01'], ['04-05', '10-04']), { nil: undefined }),
+    cron: fc.option(fc.constantFrom('0 2 * * 6', '*/50 1-3 * * *', '30 2 1-7 * *'), { nil: undefined, freq: 4 }),
+    start: time,
+    minutes: fc.integer({ min: 1, max: 3 * 1440 }),
+    spreadMinutes: fc.integer({ min: 0, max: 600 }),
+  })
+  .map((one) => span({ ...one, spreadMinutes: Math.min(one.spreadMinutes, one.minutes - 1) }));
+/** Around the edges of all those zones. */
+const moment = fc
+  .tuple(
+    fc.constantFrom('2026-03-29', '2026-10-25', '2026-03-08', '2026-11-01', '2026-04-05', '2026-10-04', '2011-12-30'),
+    fc.integer({ min: -4 * 24 * 60, max: 4 * 24 * 60 }),
+  )
+  .map(([day, minutes]) => new Date(Date.parse(`${day}T00:00:00Z`) + minutes * MINUTE));
+
+test('the next opening is open, and nothing before it is', () => {
+  fc.assert(
+    fc.property(
+      fc.array(anySpan, { maxLength: 3 }),
+      fc.array(anySpan, { maxLength: 2 }),
+      moment,
+      fc.array(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), { minLength: 8, maxLength: 8 }),
+      (windows, blackOuts, from, samples) => {
+        const calendar = createCalendar(windows, blackOuts, 'machine');
+        const next = calendar.nextOpening(from);
+        if (!next) return;
+        assert.equal(calendar.verdict(next).open, true);
+        const ahead = next.getTime() - from.getTime();
+        assert.ok(ahead >= 0);
+        const before = [...samples.map((one) => one * ahead), ahead - 1].filter((one) => one >= 0 && one < ahead);
+        for (const offset of before)
+          assert.equal(calendar.verdict(new Date(from.getTime() + Math.floor(offset))).open, false);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test('a window never opens in a black-out, and it is open until it says that it closes', () => {
+  fc.assert(
+    fc.property(
+      fc.array(anySpan, { minLength: 1, maxLength: 2 }),
+      anySpan,
+      moment,
+      fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+      (windows, black, from, sample) => {
+        const calendar = createCalendar(windows, [black], 'machine');
+        const next = calendar.nextOpening(from);
+        if (!next) return;
+        const closing = calendar.closing(next)?.getTime();
+        if (closing === undefined) return;
+        const inside = new Date(next.getTime() + Math.floor((closing - next.getTime()) * sample));
+        assert.equal(calendar.verdict(inside).open, true);
+        assert.equal(calendar.verdict(new Date(closing)).open, false);
+        const blackOnly = createCalendar([{ ...black, spreadMinutes: 0 }], [], undefined);
+        assert.equal(blackOnly.verdict(inside).open, false);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test('what the clocks show and when they first show it agree in every zone', () => {
+  fc.assert(
+    fc.property(fc.constantFrom(...ZONES), moment, (name, at) => {
+      const zone = openZone(name);
+      const wall = zone.wallOf(at.getTime());
+      const first = zone.momentOf(wall);
+      // A time that is shown twice is named by its first pass.
+      assert.ok(first <= at.getTime() && at.getTime() - first <= HOUR);
+      assert.equal(zone.wallOf(first), wall);
+      const anything = zone.momentOf(at.getTime());
+      assert.ok(zone.wallOf(anything) >= at.getTime());
+      assert.ok(zone.wallOf(anything - 1000) < at.getTime());
+    }),
+    { numRuns: 300 },
+  );
+});
