@@ -197,10 +197,10 @@ type Refused = Refusal | Readonly<{ code: 'lock-etcd-ill'; reason: string }>;
 
 const CONTENDED = { code: 'lock-contended', reason: 'many hosts change the lock at the same time' } as const;
 
-/** The hosts in front ask every other second; the longer the queue before a host, the more seldom it asks. */
+/** The hosts in front ask every other second; who has more rounds of reboots before him asks the more seldom. */
 function refused({ askMs, random }: EtcdLockOptions, { code, reason }: Refused, room: Room): LockAnswer {
-  const behind = Math.max(0, room.sight.ahead + 1 - Math.max(freeIn(room), room.document?.max ?? 1));
-  const window = Math.min(askMs * (1 + behind), MOST_PAUSE_MS);
+  const rounds = Math.floor(room.sight.ahead / Math.max(freeIn(room), room.document?.max ?? 1, 1));
+  const window = Math.min(askMs * (1 + rounds), MOST_PAUSE_MS);
   return { held: false, code, reason, askAgainMs: Math.ceil(window * (0.1 + 0.9 * random.fraction())) };
 }
 
