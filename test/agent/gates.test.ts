@@ -2,9 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGates } from '../../src/agent/gates.ts';
+import { createGates, openGates } from '../../src/agent/gates.ts';
 import { resolveConfig } from '../../src/config.ts';
+import { combine } from '../../src/reboot/gates/combine.ts';
+import { closed } from '../../src/reboot/gates/gate.ts';
 import type { Exec } from '../../src/system/exec.ts';
+import { freshStorage, liveUntilRest, makeUpdate } from '../support/simulated-host.ts';
 
 const SUNDAYS =
   '[[reboot.window]]\nname = "sundays"\ndays = ["sun"]\nstart = "02:00"\nduration = "4h"\nspread = "0m"\n';
@@ -65,6 +68,22 @@ test('the deadline is told from the day of staging on, and then windows are not 
   const after = gatesAt('2026-03-05T00:00:00Z', text);
   assert.equal((await after.ask(STAGED, false)).open, true);
   assert.equal(after.status(STAGED).gates?.[0]?.overriddenBy, 'deadline');
+});
+
+test('a closed gate keeps a staged release waiting, unarmed, and an open one lets it go', async () => {
+  let isClosed = true;
+  const objection = closed('window-closed', 'soft', 'no maintenance window is open');
+  const gates = { ...openGates, ask: async () => combine(isClosed ? [objection] : []) };
+  const storage = freshStorage();
+  const update = await makeUpdate('good');
+  const waiting = await liveUntilRest(storage, update, undefined, gates);
+  assert.equal(waiting.state.kind, 'staged');
+  assert.equal(waiting.running?.version, '1');
+  assert.equal(waiting.slots?.b.bootable, false);
+  isClosed = false;
+  const updated = await liveUntilRest(storage, update, undefined, gates);
+  assert.equal(updated.running?.version, '2');
+  assert.equal(updated.confirmed, true);
 });
 
 const FAULTS: Readonly<Record<string, RegExp>> = {

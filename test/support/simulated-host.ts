@@ -5,7 +5,7 @@ import { createAgent } from '../../src/agent/agent.ts';
 import type { AgentView } from '../../src/agent/control.ts';
 import { createDeltaCache } from '../../src/agent/delta/cache.ts';
 import { createTransfer } from '../../src/agent/delta/transfer.ts';
-import { openGates } from '../../src/agent/gates.ts';
+import { type Gates, openGates } from '../../src/agent/gates.ts';
 import { findHost } from '../../src/agent/host.ts';
 import { prepareInstall } from '../../src/agent/installer.ts';
 import { openJournal } from '../../src/agent/journal.ts';
@@ -130,11 +130,12 @@ export async function liveUntilRest(
   storage: RecordingDisk,
   update: Update,
   ask?: (view: AgentView) => Promise<unknown>,
+  gates: Gates = openGates,
 ) {
   for (let boots = 1; boots < 30; boots++) {
     const booted = await firmware(storage, update);
     try {
-      return await agentUntilRest(storage, update, booted, String(boots), boots === 1 ? ask : undefined);
+      return await agentUntilRest(storage, update, booted, String(boots), boots === 1 ? ask : undefined, gates);
     } catch (error) {
       if (!(error instanceof Rebooted)) throw error;
     }
@@ -163,7 +164,8 @@ async function agentUntilRest(
   update: Update,
   booted: SlotName,
   bootId: string,
-  ask?: (view: AgentView) => Promise<unknown>,
+  ask: ((view: AgentView) => Promise<unknown>) | undefined,
+  gates: Gates,
 ) {
   const { files } = storage;
   const esp = { ...(await espOf(storage)), log: silentLog };
@@ -199,7 +201,7 @@ async function agentUntilRest(
       systemVersion: '1' as Version,
       tries: 3,
       automatic: true,
-      gates: openGates,
+      gates,
       journal,
       boot,
       lock: noLock,
@@ -282,7 +284,8 @@ async function agentUntilRest(
       await ask?.(agent.view);
       continue;
     }
-    if (reason === 'the next check')
+    // In `staged` a gate is what it waits for.
+    if (reason !== undefined && (reason === 'the next check' || agent.loop.state().kind === 'staged'))
       return { booted, ...(await agent.view.status()), marker: await deadMan(files, STATE, kernels.rootHash).read() };
   }
   return assert.fail('the agent never rested');
