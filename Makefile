@@ -51,10 +51,12 @@ bench: node_modules/.installed
 ifeq ($(BENCH),quick)
 	node bench/install.ts --size 256 --rounds 2
 	node bench/compare.ts --no-record
+	node bench/soft-reboot.ts --rounds 3
 else
 	node bench/install.ts
 	node bench/compare.ts --rounds 3
 	node bench/report.ts
+	node bench/soft-reboot.ts
 endif
 
 build: node_modules/.installed
