@@ -91,7 +91,8 @@ export type Status = Readonly<{
   restart?: RestartStatus;
   /** The last attempt that restarted the machine. */
   lastRestart?: HistoryEntry & Readonly<{ method: Method }>;
-  lastCheck?: Readonly<{ at: string; result: string }>;
+  /** `code` names the result; `until` is when it may be another, where that is known. */
+  lastCheck?: Readonly<{ at: string; result: string; code?: string; until?: string }>;
   nextCheck?: string;
   lastError?: Failure;
   refused: readonly Refusal[];

@@ -5,10 +5,12 @@ import type { Status } from '../protocol.ts';
 import type { Found } from './parts.ts';
 
 /** What a check found, in a few words. */
-export function resultOf(found: Found): string {
-  if (found.found === 'offer') return `${found.release.version} is on offer`;
-  if (found.found === 'present') return `${found.release.version} lies in the other slot, whole`;
-  return found.reason;
+export function resultOf(found: Found): Omit<NonNullable<Status['lastCheck']>, 'at'> {
+  if (found.found === 'offer') return { result: `${found.release.version} is on offer`, code: 'offer' };
+  if (found.found === 'present')
+    return { result: `${found.release.version} lies in the other slot, whole`, code: 'present' };
+  const until = found.found === 'nothing' ? found.until : undefined;
+  return { result: found.reason, code: found.code, ...(until === undefined ? {} : { until }) };
 }
 
 /** Why the last attempt failed, and what happens next. */

@@ -40,9 +40,8 @@ export function judge(candidate: Candidate, host: Host, state: State, wish: Wish
 
 /** What a hold means: nothing new, and a staged release that its operator has stopped is given up. */
 export function heldBack({ code, reason, until }: Hold, state: State): Found {
-  const then = until === undefined ? '' : `; it may have it from ${new Date(until).toISOString()}`;
   if (state.kind === 'staged' && STOPPED.has(code)) return { found: 'withdrawn', code, reason };
-  return nothing(code, `${reason}${then}`);
+  return { ...nothing(code, reason), ...(until === undefined ? {} : { until: new Date(until).toISOString() }) };
 }
 
 // The others end by themselves, and what is staged already is none the worse for it.

@@ -9,7 +9,7 @@ import type { Event, Facts } from './machine.ts';
 export type Found =
   | Readonly<{ found: 'offer'; release: Release }>
   | Readonly<{ found: 'present'; release: Release }>
-  | Readonly<{ found: 'nothing'; code: string; reason: string }>
+  | Readonly<{ found: 'nothing'; code: string; reason: string; until?: string }>
   | Readonly<{ found: 'withdrawn'; code: string; reason: string }>;
 
 /** Health of the running system: `reason` says which probe failed. */

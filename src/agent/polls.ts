@@ -12,7 +12,7 @@ export type { PollLimits };
 export interface Polls {
   isDue(): boolean;
   /** A check has been answered, with that result. */
-  succeeded(result: string): void;
+  succeeded(found: Omit<NonNullable<Status['lastCheck']>, 'at'>): void;
   /** Something failed; a failed check moves the next one. */
   failed(error: UpdateError, wasCheck: boolean): void;
   wake(): void;
@@ -44,9 +44,9 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
 
   return {
     isDue: () => clock.monotonicMs() >= dueAt,
-    succeeded: (result) => {
+    succeeded: (found) => {
       failures = 0;
-      lastCheck = { at: clock.now().toISOString(), result };
+      lastCheck = { at: clock.now().toISOString(), ...found };
       dueAt = clock.monotonicMs() + untilScheduled();
     },
     failed: (error, wasCheck) => {
@@ -57,7 +57,7 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
         retryAt = clock.monotonicMs() + delay;
         return;
       }
-      lastCheck = { at: clock.now().toISOString(), result: error.code };
+      lastCheck = { at: clock.now().toISOString(), result: error.code, code: error.code };
       // What will not change by asking again soon is asked at the usual time.
       dueAt = clock.monotonicMs() + (error.entry.retry === 'never' ? untilScheduled() : delay);
     },

@@ -9,6 +9,7 @@ const entry = (name: string, summary: string, load: () => Promise<Command>): Ent
 /** Loaded only when they are called: a host asks for its status often, and for the publisher's tools never. */
 export const COMMANDS: readonly Entry[] = [
   entry('status', 'what runs, what is being done, what it waits for', async () => (await import('./status.ts')).status),
+  entry('explain', 'is this host up to date, and if not, why', async () => (await import('./explain.ts')).explain),
   entry('check', 'ask the repository now', async () => (await import('./check.ts')).check),
   entry('install', 'write a release to the free slot', async () => (await import('./install.ts')).install),
   entry('apply', 'reboot into what is staged', async () => (await import('./apply.ts')).apply),

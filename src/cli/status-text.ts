@@ -133,10 +133,15 @@ function slotText(slot: SlotStatus, isBooted: boolean): string {
 
 function checkLines({ lastCheck, nextCheck }: Status, now: Date): string[] {
   return [
-    ...(lastCheck ? [`  last check ${relative(lastCheck.at, now)}: ${lastCheck.result}`] : []),
+    ...(lastCheck
+      ? [`  last check ${relative(lastCheck.at, now)}: ${lastCheck.result}${untilText(lastCheck.until, now)}`]
+      : []),
     ...(nextCheck ? [`  next check ${relative(nextCheck, now)}`] : []),
   ];
 }
+
+const untilText = (until: string | undefined, now: Date): string =>
+  until === undefined ? '' : `; that may change ${relative(until, now)}`;
 
 function errorLines({ lastError }: Status, now: Date): string[] {
   if (!lastError) return [];

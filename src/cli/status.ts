@@ -16,13 +16,13 @@ export const status: Command = {
   run: async (context, input) => {
     const config = await loadConfig(context.files);
     if (input.flag('watch')) return watch(context, config);
-    show(context, await read(context, config));
+    show(context, await readStatus(context, config));
     return undefined;
   },
 };
 
 /** From the agent, or from the state files where there is none. */
-async function read({ files, clock, signal, version }: Context, config: Config): Promise<Status> {
+export async function readStatus({ files, clock, signal, version }: Context, config: Config): Promise<Status> {
   return agentClient(config, signal)
     .status()
     .catch((error: unknown) => {

@@ -1,0 +1,177 @@
+/** Why a host does not run the newest release: what stands in the way, since when, until when, and what would change it. Pure. */
+
+import type { State } from '../model.ts';
+import type { GateStatus, Status } from '../protocol.ts';
+import { relative } from './units.ts';
+
+/** Something between this host and the release. Times are ISO 8601 in UTC. */
+export type Obstacle = Readonly<{
+  what: 'agent' | 'error' | 'gate' | 'operator' | 'refusal' | 'repository' | 'rollout' | 'trial';
+  code: string;
+  reason: string;
+  since?: string;
+  /** The next moment at which it may be gone. */
+  next?: string;
+  command?: string;
+}>;
+
+/** `upToDate`: nothing newer is known for this host. `working`: nobody has to do anything. */
+export type Explanation = Readonly<{
+  schema: 1;
+  verdict: 'up-to-date' | 'working' | 'held' | 'unknown';
+  headline: string;
+  obstacles: readonly Obstacle[];
+  /** When something may change by itself. */
+  next?: string;
+}>;
+
+/** What a status means. */
+export function explain(status: Status): Explanation {
+  const obstacles = obstaclesOf(status);
+  const verdict = verdictOf(status, obstacles);
+  const next = soonest([...obstacles.map((one) => one.next), ...(status.offline ? [] : [status.nextCheck])]);
+  return {
+    schema: 1,
+    verdict,
+    headline: headlineOf(status, verdict),
+    obstacles,
+    ...(next === undefined ? {} : { next }),
+  };
+}
+
+/** The same for people. */
+export function explanationText({ headline, obstacles, next }: Explanation, now: Date): readonly string[] {
+  return [
+    headline,
+    ...obstacles.flatMap(({ code, reason, since, next: then, command }) => [
+      `  ${reason}. [${code}]`,
+      ...(since === undefined ? [] : [`      since      ${relative(since, now)}`]),
+      ...(then === undefined ? [] : [`      may change ${relative(then, now)}`]),
+      ...(command === undefined ? [] : [`      to change  ${command}`]),
+    ]),
+    ...(next === undefined ? [] : [`Looked at again ${relative(next, now)}.`]),
+  ];
+}
+
+const RUNNING_CODES: ReadonlySet<string> = new Set(['up-to-date', 'staged', 'offer', 'present']);
+const ROLLOUT_CODES: ReadonlySet<string> = new Set([
+  ...['dead-end', 'paused', 'group-held', 'pinned', 'not-started', 'canaries-first', 'not-your-turn'],
+  ...['braked', 'full', 'failed-here', 'not-on-offer'],
+]);
+
+function obstaclesOf(status: Status): Obstacle[] {
+  const { state } = status;
+  if (status.offline)
+    return [
+      {
+        what: 'agent',
+        code: 'agent-not-running',
+        reason: 'the agent is not running, so nothing happens here',
+        command: 'systemctl start tandem-agent',
+      },
+    ];
+  return [...trialOf(state), ...gatesOf(status), ...checkOf(status), ...errorOf(status)];
+}
+
+function trialOf(state: State): Obstacle[] {
+  if (state.kind === 'trial')
+    return [{ what: 'trial', code: 'on-trial', reason: `${state.release.version} is proving its health` }];
+  if (state.kind !== 'condemned') return [];
+  return [
+    { what: 'trial', code: state.code, reason: `${state.release.version} has failed its trial: ${state.reason}` },
+  ];
+}
+
+/** Who objects to the reboot; a gate that is not heard any more is no obstacle. */
+function gatesOf({ state, gates = [], waitingFor, since }: Status): Obstacle[] {
+  if (state.kind !== 'staged') return [];
+  const closed = gates.filter(({ overriddenBy }) => overriddenBy === undefined).map(ofGate);
+  if (closed.length > 0 || waitingFor === undefined) return closed;
+  const reason = `${state.release.version} waits for ${waitingFor}`;
+  return [{ what: 'operator', code: 'waiting', reason, since, command: 'updatectl apply' }];
+}
+
+const ofGate = ({ code, reason, strength, since, next, command }: GateStatus): Obstacle => ({
+  what: 'gate',
+  code,
+  reason: sentence(reason),
+  ...(since === undefined ? {} : { since }),
+  ...(next === undefined ? {} : { next }),
+  ...(command === undefined ? (strength === 'soft' ? { command: 'updatectl apply' } : {}) : { command }),
+});
+
+/** What the last check said, when it was not that all is well. */
+function checkOf({ lastCheck, refused, state }: Status): Obstacle[] {
+  if (!lastCheck?.code || RUNNING_CODES.has(lastCheck.code) || state.kind === 'trial') return [];
+  const { at, code, result, until } = lastCheck;
+  const then = until === undefined ? {} : { next: until };
+  if (code === 'refused') {
+    const refusal = refused.at(-1);
+    const command = refusal && `updatectl forget ${refusal.version}`;
+    const since = refusal?.at ?? at;
+    return [
+      {
+        what: 'refusal',
+        code: refusal?.code ?? code,
+        reason: sentence(result),
+        since,
+        ...(command ? { command } : {}),
+      },
+    ];
+  }
+  if (ROLLOUT_CODES.has(code)) return [{ what: 'rollout', code, reason: sentence(result), since: at, ...then }];
+  if (code === 'downgrade')
+    return [
+      {
+        what: 'rollout',
+        code,
+        reason: sentence(result),
+        since: at,
+        command: 'updatectl install VERSION --allow-downgrade',
+      },
+    ];
+  return [];
+}
+
+function errorOf({ lastError }: Status): Obstacle[] {
+  if (!lastError) return [];
+  const { code, message, next, at } = lastError;
+  return [{ what: 'error', code, reason: sentence(message), since: at, command: next }];
+}
+
+function verdictOf({ state, lastCheck, offline }: Status, obstacles: readonly Obstacle[]): Explanation['verdict'] {
+  if (offline) return 'unknown';
+  if (state.kind === 'staging' || state.kind === 'armed' || state.kind === 'trial') return 'working';
+  if (obstacles.length > 0) return 'held';
+  if (state.kind !== 'idle') return 'working';
+  return lastCheck?.code === 'up-to-date' ? 'up-to-date' : 'unknown';
+}
+
+function headlineOf({ state, running }: Status, verdict: Explanation['verdict']): string {
+  const here = running?.version ?? 'an unknown version';
+  if ('release' in state && state.kind !== 'condemned')
+    return `${NOW[state.kind](state.release.version)} This host runs ${here}.`;
+  switch (verdict) {
+    case 'up-to-date':
+      return `This host is up to date: it runs ${here}.`;
+    case 'working':
+      return `This host runs ${here}; its agent is at work.`;
+    case 'held':
+      return `This host runs ${here} and goes no further for now.`;
+    case 'unknown':
+      return `This host runs ${here}; whether there is anything newer is not known.`;
+  }
+}
+
+const NOW = {
+  staging: (version: string) => `${version} is being written.`,
+  staged: (version: string) => `${version} is ready and waits for its reboot.`,
+  armed: (version: string) => `The next start tries ${version}.`,
+  trial: (version: string) => `${version} is on trial.`,
+} as const;
+
+/** Without the full stop. */
+const sentence = (text: string): string => text.replace(/\.$/, '');
+
+const soonest = (moments: readonly (string | undefined)[]): string | undefined =>
+  moments.filter((one) => one !== undefined).toSorted()[0];

@@ -1,0 +1,102 @@
+/** What `updatectl explain` says in every situation: the golden file is for reading. UPDATE_GOLDEN=1 writes it anew. */
+
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type Explanation, explain, explanationText } from '../../src/cli/explain-text.ts';
+import { ERRORS } from '../../src/errors.ts';
+import type { Product, Release, Version } from '../../src/model.ts';
+import type { GateStatus, Status } from '../../src/protocol.ts';
+import { IDLE } from '../support/scripted-agent.ts';
+
+const GOLDEN = join(import.meta.dirname, '..', 'golden', 'explain.txt');
+const NOW = new Date('2026-03-01T12:05:00.000Z');
+const release = (version: string): Release => ({ product: 'demo' as Product, version: version as Version });
+const at = '2026-03-01T12:01:00.000Z';
+const staged = { kind: 'staged', release: release('2.0'), target: 'b' } as const;
+const base: Status = { ...IDLE, running: release('1.0'), since: at, nextCheck: '2026-03-01T12:45:00.000Z' };
+const found = (code: string, result: string, until?: string): Status => ({
+  ...base,
+  lastCheck: { at, code, result, ...(until === undefined ? {} : { until }) },
+});
+const behind = (...gates: readonly GateStatus[]): Status => ({ ...base, state: staged, waitingFor: 'gates', gates });
+
+const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>> = {
+  'the newest release runs': ['up-to-date', found('up-to-date', '1.0 is running')],
+  'the maintenance window is closed': [
+    'held',
+    behind({
+      code: 'window-closed',
+      strength: 'soft',
+      reason: 'the maintenance window “nights” is not open',
+      since: '2026-03-01T04:00:00.000Z',
+      next: '2026-03-02T01:13:00.000Z',
+    }),
+  ],
+  'another host holds the lock': [
+    'held',
+    behind({
+      code: 'lock-full',
+      strength: 'hard',
+      reason: 'web-3 holds the only place of the lock “default”, to start 2.0',
+      since: '2026-03-01T11:58:00.000Z',
+      command: 'updatectl lock release web-3',
+    }),
+  ],
+  'an operator must apply it': ['held', { ...base, state: staged, waitingFor: '`updatectl apply`', gates: [] }],
+  'the rollout has not come to this host': [
+    'held',
+    found('not-your-turn', 'it is offered to 12 % of the hosts so far', '2026-03-02T19:00:00.000Z'),
+  ],
+  'the rollout is paused': ['held', found('paused', 'the rollout is paused: disk errors on two hosts')],
+  'the release was tried here and refused': [
+    'held',
+    {
+      ...found('refused', '2.0 is refused since 2026-02-28T02:10:00.000Z: the database does not answer'),
+      refused: [
+        {
+          at: '2026-02-28T02:10:00.000Z',
+          version: '2.0' as Version,
+          code: 'unhealthy',
+          reason: 'the database does not answer',
+        },
+      ],
+    },
+  ],
+  'the server cannot be reached': [
+    'held',
+    {
+      ...found('server-unreachable', 'server-unreachable'),
+      lastError: {
+        at,
+        code: 'server-unreachable',
+        message: 'updates.example: connection refused.',
+        next: ERRORS['server-unreachable'].next,
+      },
+    },
+  ],
+  'a release is on trial': ['working', { ...base, state: { kind: 'trial', release: release('2.0'), target: 'b' } }],
+  'the agent is not running': ['unknown', { ...base, offline: true }],
+};
+
+test('every situation is explained as the golden file has it', async () => {
+  const text = Object.entries(CASES)
+    .map(([name, [, status]]) => [`# ${name}`, ...explanationText(explain(status), NOW), ''].join('\n'))
+    .join('\n');
+  if (process.env['UPDATE_GOLDEN']) await writeFile(GOLDEN, text);
+  assert.equal(text, await readFile(GOLDEN, 'utf8'));
+});
+
+for (const [name, [verdict, status]] of Object.entries(CASES))
+  test(`${name}: ${verdict}, and whatever holds the host has a name`, () => {
+    const said = explain(status);
+    assert.equal(said.verdict, verdict);
+    assert.equal(said.obstacles.length > 0, verdict !== 'up-to-date');
+    for (const { code, reason } of said.obstacles) assert.ok(code.length > 0 && reason.length > 0);
+  });
+
+test('a gate that is not heard any more holds nobody', () => {
+  const deaf = { code: 'window-closed', strength: 'soft', reason: 'closed', overriddenBy: 'deadline' } as const;
+  assert.equal(explain({ ...behind(deaf), waitingFor: undefined as never }).verdict, 'working');
+});
