@@ -96,7 +96,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   });
   const fleet = await fleetServer(config, world, http, situation);
   const releases = fleet ? withFleetServer(inRepository, fleet) : inRepository;
-  const schedule = startSchedule(config.poll.schedule, () => {});
+  const schedule = startSchedule(config.poll.schedule, () => {}, world.signal);
   const installer: Omit<InstallerWorld, 'told'> = {
     find: (release, stop) => releases.open(release, world.clock.now(), stop),
     openSlot: host.openSlot,

@@ -3,20 +3,18 @@
 import { createTask, parse, validate } from 'node-cron';
 import { UpdateError } from '../errors.ts';
 
-export interface Schedule extends Disposable {
+export interface Schedule {
   /** The next moment the schedule names. */
   next(): Date | undefined;
 }
 
-/** Calls `onDue` at each moment that a cron expression names, in UTC. */
-export function startSchedule(expression: string, onDue: () => void): Schedule {
+/** Calls `onDue` at each moment that a cron expression names, in UTC, until the signal: its timer would keep the process alive. */
+export function startSchedule(expression: string, onDue: () => void, signal: AbortSignal): Schedule {
   if (!validate(expression)) throw new UpdateError('config-invalid', `“${expression}” is not a cron expression.`);
   const task = createTask(expression, onDue, { timezone: 'Etc/UTC' });
   void task.start();
-  return {
-    next: () => task.getNextRun() ?? undefined,
-    [Symbol.dispose]: () => void task.destroy(),
-  };
+  signal.addEventListener('abort', () => void task.destroy(), { once: true });
+  return { next: () => task.getNextRun() ?? undefined };
 }
 
 /** A cron expression as a calendar: which days it names, and which times on them. Knows no zone: days and times are those on a wall. */

@@ -33,6 +33,8 @@ const READY = /@@READY slot=([ab]) version=(\S+) boot=(\S+) up=(\S+)$/;
 const BOOT_MS = 240_000;
 /** A start that shows nothing for so long is one of the rare hangs under emulation; it is begun again, once. */
 const SILENT_MS = 60_000;
+/** Beside another machine an emulated processor takes its time. */
+const COMMAND_MS = 5 * 60_000;
 const MAX_BOOTS = 40;
 
 export class Machine {
@@ -101,14 +103,14 @@ export class Machine {
   }
 
   /** Runs shell commands in the guest as root; throws when they fail. */
-  async run(command: string, timeoutMs = 120_000): Promise<string> {
+  async run(command: string, timeoutMs = COMMAND_MS): Promise<string> {
     const result = await this.attempt(command, timeoutMs);
     if (result.status === 0) return result.output;
     throw new Error(`${this.options.name}: status ${result.status} of: ${command}\n${result.output}`);
   }
 
   /** The same, whatever the exit status. */
-  async attempt(command: string, timeoutMs = 120_000): Promise<{ status: number; output: string }> {
+  async attempt(command: string, timeoutMs = COMMAND_MS): Promise<{ status: number; output: string }> {
     return (await this.#openShell()).run(command, timeoutMs);
   }
 

@@ -13,15 +13,15 @@ import { PRODUCT } from './releases.ts';
 import { CHANNEL, promote, servedBy } from './repository.ts';
 
 const BALLAST = 'ballast.bin';
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 5 * 60_000;
 
 test('tampered, foreign, outdated, oversized and ill-timed releases are refused before the first write', (t) =>
   inLab('refusals', { patient: true }, async (lab) => {
     await t.test('a release of another product', async () => {
       await promote(lab.repository, '8', 'another', 'foreign');
       await useChannel(lab, 'foreign');
-      await refused(lab, ['wrong-product']);
-      await useChannel(lab, CHANNEL);
+      // The others go on, whatever became of this one.
+      await refused(lab, ['wrong-product']).finally(() => useChannel(lab, CHANNEL));
     });
 
     await t.test('an image larger than the partition', async () => {
@@ -96,10 +96,12 @@ async function refused({ machine }: Lab, codes: readonly string[]): Promise<void
   assert.equal(await sectorsWritten(machine), before, 'sectors written to slot b');
 }
 
-/** Another channel in the machine's configuration. */
+/** Another channel in the machine's configuration. The agent goes when it is asked to, not when systemd has lost patience. */
 async function useChannel({ machine }: Lab, channel: string): Promise<void> {
   const file = '/run/tandem/config.d/20-machine.toml';
-  await machine.run(`sed -i 's/^channel = .*/channel = "${channel}"/' ${file}; systemctl restart tandem-agent.service`);
+  await machine.run(`sed -i 's/^channel = .*/channel = "${channel}"/' ${file}; systemctl stop tandem-agent.service`);
+  assert.equal((await machine.run('systemctl show --property Result tandem-agent.service')).trim(), 'Result=success');
+  await machine.run('systemctl start tandem-agent.service');
 }
 
 async function checkAndFail(machine: Machine): Promise<Status> {

@@ -1,0 +1,34 @@
+/** The schedule of polls: it names its next moment, and lets go of the process when it is over. */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+
+const CRON = new URL('../../src/system/cron.ts', import.meta.url).href;
+const PATIENCE_MS = 30_000;
+
+/** What a process says that starts a schedule and does these things with it; fails when it does not end by itself. */
+async function inProcess(then: string): Promise<string> {
+  const program = `
+    import { startSchedule } from ${JSON.stringify(CRON)};
+    const stop = new AbortController();
+    const schedule = startSchedule('*/30 * * * *', () => {}, stop.signal);
+    ${then}`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { timeout: PATIENCE_MS });
+  const [said, [status, signal]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+  assert.deepEqual([status, signal], [0, null], 'the process ended by itself');
+  return said;
+}
+
+test('a schedule names its next moment and ends with its signal, so that the process can', async () => {
+  const said = await inProcess(
+    'setTimeout(() => { console.log(schedule.next().getMinutes() % 30); stop.abort(); }, 50);',
+  );
+  assert.equal(said.trim(), '0');
+});
+
+test('a schedule that is over at once keeps nothing alive either', async () => {
+  await inProcess('stop.abort();');
+});
