@@ -22,6 +22,7 @@ import type { Log } from '../system/log.ts';
 import type { Random } from '../system/random.ts';
 import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
+import { findOffer, findWayBack } from './finding.ts';
 import { failureOf, resultOf } from './findings.ts';
 import type { Gates } from './gates.ts';
 import type { Told } from './installer.ts';
@@ -30,7 +31,6 @@ import { createLeaving, restartStatus } from './leaving.ts';
 import { lockGate } from './lock-gate.ts';
 import type { Loop } from './loop.ts';
 import type { Facts } from './machine.ts';
-import { heldBack, judge } from './offer.ts';
 import type { Found, Parts, Prepared, Restart, Verdict } from './parts.ts';
 import { createPolls, type PollLimits, soonest } from './polls.ts';
 import type { Releases } from './releases.ts';
@@ -136,41 +136,14 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
 
   const check = async (state: State): Promise<Found> => {
     const asked = wish;
-    const found = asked?.kind === 'rollback' ? await wayBack() : await offer(state, asked);
+    const { running } = await observe();
+    const found =
+      asked?.kind === 'rollback'
+        ? await findWayBack(world, { running, slots: saved.slots, told, signal })
+        : await findOffer(world, asked?.kind === 'install' ? asked : {}, { running, state, signal });
     wish = undefined;
     polls.succeeded(resultOf(found));
     return found;
-  };
-
-  const offer = async (state: State, asked: Wish | undefined): Promise<Found> => {
-    const request: InstallRequest = asked?.kind === 'install' ? asked : {};
-    const { running } = await observe();
-    const offered = await world.releases.find(request, running, clock.now(), signal);
-    if ('hold' in offered) return heldBack(offered.hold, state);
-    const host = {
-      product: world.product,
-      architecture: world.architecture,
-      agentVersion: world.version,
-      running,
-      refusals: await journal.refusals(),
-    };
-    const named = request.version !== undefined || request.from !== undefined;
-    const allowDowngrade = offered.allowDowngrade || request.allowDowngrade === true;
-    return judge(offered.trusted, host, state, { named, allowDowngrade });
-  };
-
-  /** What we leave by hand is not installed again by the next poll. */
-  const wayBack = async (): Promise<Found> => {
-    const target = otherSlot(world.booted);
-    const view = await boot.read();
-    const { version } = view.slots[target];
-    if (version === undefined) throw new UpdateError('no-way-back');
-    await world.scrub(target, told, signal);
-    const left = running(world, saved, view);
-    const reason = 'an operator went back from it';
-    await journal.refuse({ ...left, at: clock.now().toISOString(), code: 'rolled-back-by-hand', reason });
-    const known = saved.slots[target];
-    return { found: 'present', release: known?.version === version ? known : { product: world.product, version } };
   };
 
   const parts: Parts = {
