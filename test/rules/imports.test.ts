@@ -17,6 +17,8 @@ const LAYERS: Readonly<Record<string, number>> = {
   reboot: 4,
   rollout: 4,
   'config-fragments.ts': 4,
+  'config-keys.ts': 5,
+  'config-types.ts': 5,
   'config.ts': 5,
   agent: 6,
   server: 6,
@@ -67,7 +69,7 @@ const oneHome: Rule = (files) => {
 const packageOf = (name: string): string => /^(@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? name;
 
 const homes: Rule = (files) =>
-  Object.entries({ commander: 'main.ts', zod: 'config.ts', 'smol-toml': 'config-fragments.ts' }).flatMap(
+  Object.entries({ commander: 'main.ts', zod: 'config-types.ts', 'smol-toml': 'config-fragments.ts' }).flatMap(
     ([name, home]) =>
       files
         .filter((file) => file.path !== home && importsOf(file).includes(name))
