@@ -16,6 +16,7 @@ import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } fr
 import type { BootBackend, BootView } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
 import { reasonOf } from '../reboot/gates/combine.ts';
+import type { Closed } from '../reboot/gates/gate.ts';
 import type { RebootLock } from '../reboot/gates/lock.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
@@ -24,7 +25,7 @@ import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
 import { findOffer, findWayBack } from './finding.ts';
 import { failureOf, resultOf } from './findings.ts';
-import type { Gates } from './gates.ts';
+import { APPLY_AWAITED, type Gates } from './gates.ts';
 import type { Told } from './installer.ts';
 import type { Journal, Journey } from './journal.ts';
 import { createLeaving, restartStatus } from './leaving.ts';
@@ -65,6 +66,8 @@ export type AgentWorld = Readonly<{
   /** How the machine got here from there, and how long nothing ran. */
   journey?(departure: Departure): Promise<Journey>;
   gates: Gates;
+  /** Told which release waits until somebody asks for the reboot. */
+  notice?(release: Release | undefined): Promise<void>;
   lock: RebootLock;
   /** Told of each release that has proven itself here. */
   proven(release: Release): Promise<void>;
@@ -107,8 +110,9 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const lock = lockGate(world.lock, world);
 
   let objections: Facts['gate'] | undefined;
+  const isApplyAwaited = (): boolean => !world.automatic && !applyAsked;
   const gate = async (asks: boolean): Promise<Facts['gate']> => {
-    if (!world.automatic && !applyAsked) return { open: false, reason: '`updatectl apply`' };
+    if (isApplyAwaited()) return { open: false, reason: '`updatectl apply`' };
     if (saved.state.kind !== 'staged') return { open: true };
     if (!asks) return objections ?? lock.verdict(false);
     const all = await world.gates.ask(saved.since, applyAsked);
@@ -173,6 +177,10 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
   };
 
+  /** Who objects beside the gates of this host. */
+  const others = async (): Promise<readonly Closed[]> =>
+    isApplyAwaited() ? [APPLY_AWAITED] : [await lock.verdict(false)].filter((one) => !one.open);
+
   const status = async (): Promise<Status> => {
     const view = await boot.read().catch(() => undefined);
     const facts = view && (await observe().catch(() => undefined));
@@ -188,7 +196,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(facts ? { running: facts.running, confirmed: facts.confirmed } : {}),
       ...(view ? { slots: view.slots } : {}),
       ...(waitingFor === undefined ? {} : { waitingFor }),
-      ...(saved.state.kind === 'staged' ? world.gates.status(saved.since) : {}),
+      ...(saved.state.kind === 'staged' ? world.gates.status(saved.since, await others()) : {}),
       ...(progress ? { progress } : {}),
       ...(transfer ? { transfer } : {}),
       ...(await restartStatus(world.restart, journal, saved.state)),
@@ -216,6 +224,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
     pause: async (reason, stop) => {
       waitingFor = reason;
+      await world.notice?.(saved.state.kind === 'staged' && isApplyAwaited() ? saved.state.release : undefined);
       await tellStatus();
       await polls.pause(saved.state, reason, stop, soonest(lock.wakeMs(), world.gates.wakeMs()));
     },

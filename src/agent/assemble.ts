@@ -38,6 +38,7 @@ import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
 import { journeyFrom } from './journey.ts';
 import { openLock } from './lock.ts';
+import { rebootNotice } from './notice.ts';
 import type { Verdict } from './parts.ts';
 import { createReleases } from './releases.ts';
 import { configuredRestart, freeSlot, onlyFirmware } from './restart.ts';
@@ -134,6 +135,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     transfer: () => transfer?.status(),
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
     gates: createGates(config, world, member.machine),
+    notice: rebootNotice(files, config.agent.runtimeDir, log),
     lock: await openLock(config, world, () => `an update of ${product}`),
     probe: (stop) => probe(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec, boot.rebootArgument)),

@@ -4,7 +4,7 @@ import type { Config } from '../config.ts';
 import type { GateStatus, Status } from '../protocol.ts';
 import { type Combined, combine, earliest } from '../reboot/gates/combine.ts';
 import { isOverdue, rebootBy } from '../reboot/gates/deadline.ts';
-import type { Closed, Verdict } from '../reboot/gates/gate.ts';
+import { type Closed, closed, type Verdict } from '../reboot/gates/gate.ts';
 import { inhibitorsGate } from '../reboot/gates/inhibitors.ts';
 import { createCalendar } from '../reboot/gates/windows.ts';
 import type { Clock } from '../system/clock.ts';
@@ -15,16 +15,24 @@ export interface Gates {
   ask(since: string, isApplied: boolean): Promise<Combined>;
   /** In how long one of them may say something else. */
   wakeMs(): number | undefined;
-  /** What they said last, while a release is waiting. */
-  status(since: string): Pick<Status, 'gates' | 'rebootBy'>;
+  /** What they said last, while a release is waiting; `others` object beside them. */
+  status(since: string, others: readonly Closed[]): Pick<Status, 'gates' | 'rebootBy'>;
 }
 
 /** Where nobody objects. */
 export const openGates: Gates = {
   ask: async () => combine([]),
   wakeMs: () => undefined,
-  status: () => ({}),
+  status: (_since, others) => (others.length > 0 ? { gates: others.map((one) => shown(one)) } : {}),
 };
+
+/** Where hosts reboot only when they are told to. */
+export const APPLY_AWAITED = closed(
+  'apply-awaited',
+  'hard',
+  'nobody has asked for the reboot, and `reboot.automatic` is false',
+  { command: 'updatectl apply' },
+);
 
 /** As the configuration of this host says. */
 export function createGates(
@@ -46,9 +54,10 @@ export function createGates(
       const next = earliest(last.closed);
       return next && Math.max(0, next.getTime() - clock.now().getTime());
     },
-    status: (since) => {
+    status: (since, others) => {
       const by = deadline(since);
       const gates = [
+        ...others.map((one) => shown(one)),
         ...last.closed.map((one) => shown(one)),
         ...last.overridden.map((one) => shown(one, last.override)),
       ];

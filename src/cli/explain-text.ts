@@ -92,7 +92,7 @@ function gatesOf({ state, gates = [], waitingFor, since }: Status): Obstacle[] {
 }
 
 const ofGate = ({ code, reason, strength, since, next, command }: GateStatus): Obstacle => ({
-  what: 'gate',
+  what: code === 'apply-awaited' ? 'operator' : 'gate',
   code,
   reason: sentence(reason),
   ...(since === undefined ? {} : { since }),

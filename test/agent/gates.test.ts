@@ -35,7 +35,7 @@ test('outside its window a host waits for the next one, and says so', async () =
   assert.equal(all.open, false);
   assert.equal(all.next?.toISOString(), '2026-03-08T02:00:00.000Z');
   assert.equal(gates.wakeMs(), 14 * 3_600_000);
-  const [shown] = gates.status(STAGED).gates ?? [];
+  const [shown] = gates.status(STAGED, []).gates ?? [];
   assert.equal(shown?.code, 'window-closed');
   assert.equal(shown?.next, '2026-03-08T02:00:00.000Z');
   assert.equal((await gatesAt('2026-03-08T03:00:00Z', SUNDAYS).ask(STAGED, false)).open, true);
@@ -44,7 +44,7 @@ test('outside its window a host waits for the next one, and says so', async () =
 test('an operator who applies overrides a window, but neither a black-out nor an inhibitor', async () => {
   const gates = gatesAt('2026-03-04T12:00:00Z', SUNDAYS);
   assert.equal((await gates.ask(STAGED, true)).open, true);
-  assert.equal(gates.status(STAGED).gates?.[0]?.overriddenBy, 'apply');
+  assert.equal(gates.status(STAGED, []).gates?.[0]?.overriddenBy, 'apply');
   const black = await gatesAt('2026-12-25T12:00:00Z', XMAS).ask(STAGED, true);
   assert.deepEqual(
     black.closed.map((one) => one.code),
@@ -64,10 +64,10 @@ test('the deadline is told from the day of staging on, and then windows are not 
   const text = `[reboot]\ndeadline_days = 3\n${SUNDAYS}`;
   const before = gatesAt('2026-03-04T23:59:00Z', text);
   assert.equal((await before.ask(STAGED, false)).open, false);
-  assert.equal(before.status(STAGED).rebootBy, '2026-03-05T00:00:00.000Z');
+  assert.equal(before.status(STAGED, []).rebootBy, '2026-03-05T00:00:00.000Z');
   const after = gatesAt('2026-03-05T00:00:00Z', text);
   assert.equal((await after.ask(STAGED, false)).open, true);
-  assert.equal(after.status(STAGED).gates?.[0]?.overriddenBy, 'deadline');
+  assert.equal(after.status(STAGED, []).gates?.[0]?.overriddenBy, 'deadline');
 });
 
 test('a closed gate keeps a staged release waiting, unarmed, and an open one lets it go', async () => {

@@ -44,7 +44,15 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
       command: 'updatectl lock release web-3',
     }),
   ],
-  'an operator must apply it': ['held', { ...base, state: staged, waitingFor: '`updatectl apply`', gates: [] }],
+  'an operator must apply it': [
+    'held',
+    behind({
+      code: 'apply-awaited',
+      strength: 'hard',
+      reason: 'nobody has asked for the reboot, and `reboot.automatic` is false',
+      command: 'updatectl apply',
+    }),
+  ],
   'the rollout has not come to this host': [
     'held',
     found('not-your-turn', 'it is offered to 12 % of the hosts so far', '2026-03-02T19:00:00.000Z'),

@@ -2,6 +2,7 @@
 
 /** Every objection has a name. */
 export const GATE_CODES = [
+  'apply-awaited',
   'window-closed',
   'black-out',
   'inhibited',
