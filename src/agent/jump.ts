@@ -6,6 +6,7 @@ import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Product, SlotName } from '../model.ts';
 import type { Slot } from '../partitions/slots.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
+import { startGuard, stopGuard } from '../reboot/methods/guard.ts';
 import { kexecsOf } from '../reboot/methods/host-facts.ts';
 import { loadKernel, unloadKernel } from '../reboot/methods/kexec.ts';
 import { dropNextRoot, mountNextRoot } from '../reboot/methods/soft.ts';
@@ -48,13 +49,16 @@ async function prepareJump(config: Config, world: World, what: string): Promise<
   const soft = { exec, files, isDir, holders: () => mappedOverSlot(slot) };
   const kexec = { exec, files, dir: join(config.agent.runtimeDir, 'kexec') };
   if (verb === 'free') {
+    await stopGuard(exec);
     await dropNextRoot(soft, devicesOf(slot));
     await unloadKernel(kexec);
     return;
   }
   if (verb === 'soft') await mountNextRoot(soft, devicesOf(slot), await rootHashOf(kernels, target));
   else await loadKernel(kexec, await ukiOf(kernels, target), 1 + (await kexecsSoFar(world)));
-  log.info({ verb, target, watchdog: await armWatchdog(world, verb === 'soft' ? 'soft' : 'kexec') }, 'ready to jump');
+  const watchdog = await armWatchdog(world, verb === 'soft' ? 'soft' : 'kexec');
+  const guard = verb === 'soft' ? { guard: await startGuard(exec) } : {};
+  log.info({ verb, target, watchdog, ...guard }, 'ready to jump');
 }
 
 const devicesOf = ({ root, verity }: Slot): SlotDevices => ({
