@@ -2,13 +2,15 @@
 
 import type { Config } from '../config.ts';
 import type { GateStatus, Status } from '../protocol.ts';
+import { appLocksDir, appLocksGate } from '../reboot/gates/app-locks.ts';
 import { type Combined, combine, earliest } from '../reboot/gates/combine.ts';
 import { isOverdue, rebootBy } from '../reboot/gates/deadline.ts';
-import { type Closed, closed, type Verdict } from '../reboot/gates/gate.ts';
+import { type Closed, closed } from '../reboot/gates/gate.ts';
 import { inhibitorsGate } from '../reboot/gates/inhibitors.ts';
 import { createCalendar } from '../reboot/gates/windows.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
+import type { Files } from '../system/files.ts';
 
 export interface Gates {
   /** Asks all of them. `since`: when the release was staged; `isApplied`: an operator has asked for the reboot. */
@@ -36,8 +38,8 @@ export const APPLY_AWAITED = closed(
 
 /** As the configuration of this host says. */
 export function createGates(
-  { reboot }: Pick<Config, 'reboot'>,
-  { clock, exec }: Readonly<{ clock: Pick<Clock, 'now'>; exec: Exec }>,
+  { reboot, agent }: Pick<Config, 'reboot' | 'agent'>,
+  { clock, exec, files }: Readonly<{ clock: Pick<Clock, 'now'>; exec: Exec; files: Pick<Files, 'list' | 'read'> }>,
   machine: string | undefined,
 ): Gates {
   const calendar = createCalendar(reboot.window, reboot.blackOut, machine);
@@ -47,7 +49,8 @@ export function createGates(
     ask: async (since, isApplied) => {
       const now = clock.now();
       const override = isApplied ? 'apply' : isOverdue(deadline(since), now) ? 'deadline' : undefined;
-      last = combine(await verdicts(calendar.verdict(now), exec), override);
+      const applications = appLocksGate(files, appLocksDir(agent.runtimeDir), now);
+      last = combine([calendar.verdict(now), await applications, await inhibitorsGate(exec)], override);
       return last;
     },
     wakeMs: () => {
@@ -65,8 +68,6 @@ export function createGates(
     },
   };
 }
-
-const verdicts = async (window: Verdict, exec: Exec): Promise<Verdict[]> => [window, await inhibitorsGate(exec)];
 
 const shown = (one: Closed, overriddenBy?: Combined['override']): GateStatus => ({
   code: one.code,

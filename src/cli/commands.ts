@@ -13,6 +13,11 @@ export const COMMANDS: readonly Entry[] = [
   entry('check', 'ask the repository now', async () => (await import('./check.ts')).check),
   entry('install', 'write a release to the free slot', async () => (await import('./install.ts')).install),
   entry('apply', 'reboot into what is staged', async () => (await import('./apply.ts')).apply),
+  entry(
+    'inhibit',
+    'keep this host from rebooting, while a command runs or for a time',
+    async () => (await import('./inhibit.ts')).inhibit,
+  ),
   entry('rollback', 'go back to the release in the other slot', async () => (await import('./rollback.ts')).rollback),
   entry('forget', 'lift the refusal of a release', async () => (await import('./forget.ts')).forget),
   entry('history', 'how every attempt ended', async () => (await import('./history.ts')).history),

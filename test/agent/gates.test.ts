@@ -7,6 +7,7 @@ import { resolveConfig } from '../../src/config.ts';
 import { combine } from '../../src/reboot/gates/combine.ts';
 import { closed } from '../../src/reboot/gates/gate.ts';
 import type { Exec } from '../../src/system/exec.ts';
+import type { Files } from '../../src/system/files.ts';
 import { freshStorage, liveUntilRest, makeUpdate } from '../support/simulated-host.ts';
 
 const SUNDAYS =
@@ -14,7 +15,10 @@ const SUNDAYS =
 const XMAS = '[[reboot.black_out]]\nname = "xmas"\ndates = ["12-24"]\nduration = "3d"\n';
 const STAGED = '2026-03-02T00:00:00.000Z';
 
-function gatesAt(now: string, text: string, inhibitors: readonly unknown[][] = []) {
+type Opened = Pick<Files, 'list' | 'read'>;
+const NO_FILES = { list: async () => [], read: async () => undefined };
+
+function gatesAt(now: string, text: string, inhibitors: readonly unknown[][] = [], files: Opened = NO_FILES) {
   const exec: Exec = async () => ({
     exitCode: 0,
     stdout: JSON.stringify({ data: [inhibitors] }),
@@ -22,7 +26,7 @@ function gatesAt(now: string, text: string, inhibitors: readonly unknown[][] = [
     timedOut: false,
   });
   const config = resolveConfig([{ path: '/etc/tandem/config.d/50.toml', text }]);
-  return createGates(config, { clock: { now: () => new Date(now) }, exec }, 'machine');
+  return createGates(config, { clock: { now: () => new Date(now) }, exec, files }, 'machine');
 }
 
 test('without any setting nobody objects', async () => {
@@ -106,3 +110,16 @@ for (const [text, message] of Object.entries(FAULTS))
       (error: Error) => message.test(error.message) && error.message.startsWith('/etc/tandem/config.d/50.toml:2: '),
     );
   });
+
+test('an application’s lock holds a host up until it ends, but not one that an operator reboots', async () => {
+  const lock = { owner: 'backup', reason: 'a dump', since: '2026-03-04T11:00:00Z', until: '2026-03-04T13:00:00Z' };
+  const files: Opened = {
+    list: async (dir) => (dir === '/run/tandem/inhibit.d' ? ['backup.1.json'] : []),
+    read: async () => new TextEncoder().encode(JSON.stringify(lock)),
+  };
+  const gates = gatesAt('2026-03-04T12:00:00Z', '', [], files);
+  assert.equal((await gates.ask(STAGED, false)).open, false);
+  assert.equal(gates.wakeMs(), 3_600_000);
+  assert.equal((await gates.ask(STAGED, true)).open, true);
+  assert.equal((await gatesAt('2026-03-04T13:00:00Z', '', [], files).ask(STAGED, false)).open, true);
+});

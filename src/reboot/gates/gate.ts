@@ -6,6 +6,7 @@ export const GATE_CODES = [
   'window-closed',
   'black-out',
   'inhibited',
+  'app-lock',
   'lock-full',
   'lock-turn',
   'lock-failures',
