@@ -52,11 +52,15 @@ ifeq ($(BENCH),quick)
 	node bench/install.ts --size 256 --rounds 2
 	node bench/compare.ts --no-record
 	node bench/soft-reboot.ts --rounds 3
+	packaging/install-tools vm
+	node bench/outage.ts --rounds 1
 else
 	node bench/install.ts
 	node bench/compare.ts --rounds 3
 	node bench/report.ts
 	node bench/soft-reboot.ts
+	packaging/install-tools vm
+	node bench/outage.ts
 endif
 
 build: node_modules/.installed

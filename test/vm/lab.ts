@@ -3,6 +3,7 @@
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Method } from '../../src/model.ts';
 import { type Fixture, type Loader, prepareFixture, SNAPSHOT } from './fixture.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import { run } from './programs.ts';
@@ -28,6 +29,8 @@ export type LabOptions = Readonly<{
   blockLog?: boolean;
   /** What starts the machine, if not systemd-boot; then `cold` is implied. */
   loader?: Loader;
+  /** The way into an armed slot. */
+  method?: Method;
   /** The agent does not try again by itself soon after a failure. */
   patient?: boolean;
 }>;
@@ -99,7 +102,10 @@ async function machineDisk(
 }
 
 /** Where the repository is, as the guest sees it. The first check comes with the start, later ones only when asked for. */
-const configuration = (port: number, { patient = false, loader = 'systemd-boot' }: LabOptions): string => `[repository]
+const configuration = (
+  port: number,
+  { patient = false, loader = 'systemd-boot', method = 'firmware' }: LabOptions,
+): string => `[repository]
 url = "http://10.0.2.2:${port}/"
 channel = "${CHANNEL}"
 [poll]
@@ -109,4 +115,6 @@ backoff_minutes = ${patient ? 600 : 1}
 backoff_limit_minutes = ${patient ? 600 : 1}
 [boot]
 backend = "${loader}"
+[reboot]
+method = "${method}"
 `;

@@ -6,7 +6,16 @@ import { run, updatectl } from './programs.ts';
 
 export const PRODUCT = 'tandem-ref';
 
-export type Kind = 'good' | 'stock-initrd' | 'panic' | 'no-init' | 'unhealthy' | 'mute' | 'foreign' | 'too-large';
+export type Kind =
+  | 'good'
+  | 'stock-initrd'
+  | 'panic'
+  | 'no-init'
+  | 'unhealthy'
+  | 'mute'
+  | 'foreign'
+  | 'too-large'
+  | 'hang';
 
 /** Versions in the order of their counters. A machine is installed with version 1. */
 export const RELEASES: readonly Readonly<{ version: string; kind: Kind }>[] = [
@@ -19,6 +28,7 @@ export const RELEASES: readonly Readonly<{ version: string; kind: Kind }>[] = [
   { version: '7', kind: 'mute' },
   { version: '8', kind: 'foreign' },
   { version: '9', kind: 'too-large' },
+  { version: '10', kind: 'hang' },
 ];
 
 /** What the releases are made from. */
@@ -70,6 +80,12 @@ async function makeTree(from: Ingredients, tree: string, version: string, kind: 
   if (kind === 'unhealthy') {
     const program = join(tandem, 'health.d/required/10-database');
     await writeFile(program, '#!/bin/sh\necho "the database does not answer" >&2\nexit 1\n');
+    await chmod(program, 0o755);
+  }
+  if (kind === 'hang') {
+    const program = join(tree, 'usr/lib/systemd/systemd');
+    await rm(program);
+    await writeFile(program, '#!/bin/sh\necho "@@HANG" >/dev/console\nwhile :; do sleep 1000; done\n');
     await chmod(program, 0o755);
   }
   if (kind === 'mute') await writeFile(join(tandem, 'updatectl.js'), 'throw new Error("this agent cannot start");\n');

@@ -36,7 +36,8 @@ export async function openShell(path: string): Promise<Shell> {
       socket.write(`printf '%s\\n' ${before}; {\n${command}\n} </dev/null 2>&1; printf '%s %d\\n' ${after} $?\n`);
       const pattern = new RegExp(`@begin${number}\\r?\\n([^]*?)@end${number} (\\d+)\\r?\\n`);
       const match = await received.until(pattern, timeoutMs, `the guest did not finish: ${command}`);
-      return { output: (match[1] ?? '').trimEnd(), status: Number(match[2]) };
+      // A shell that was started anew, as after a soft reboot, has a terminal with its defaults again.
+      return { output: (match[1] ?? '').replaceAll('\r\n', '\n').trimEnd(), status: Number(match[2]) };
     },
     type: (command) => void socket.write(`${command}\n`),
     close: () => socket.destroy(),
