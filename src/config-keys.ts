@@ -173,7 +173,10 @@ export const KEYS = {
     ca_file: key(path, 'PEM certificates to trust instead of the system’s.'),
     cert_file: key(path, 'The PEM certificate that this host shows.'),
     key_file: key(path, 'The PEM key of that certificate.'),
-    user: key(text.regex(/^[\x21-\x7e]{1,128}$/, 'must be the name of a user'), 'The user of etcd.'),
+    user: key(
+      text.regex(/^[\x21-\x7e]{1,128}$/, 'must be the name of a user'),
+      'The user of etcd, or of the FleetLock server.',
+    ),
     password_file: key(path, 'A file with the password of that user.'),
   },
   health: {

@@ -38,21 +38,16 @@ export async function openLock(config: LockConfig, world: LockWorld, why: () => 
 
 /** The etcd of the configuration, for those who look into the lock. */
 export async function openEtcd({ lock }: LockConfig, world: LockWorld): Promise<Etcd> {
-  const { endpoints, user, passwordFile } = lock;
+  const { endpoints } = lock;
   if (endpoints.length === 0) throw missing('lock.endpoints', 'the addresses of etcd');
-  const password =
-    passwordFile === undefined ? undefined : await readNamed(world.files, 'lock.password_file', passwordFile);
-  if ((user === undefined) !== (password === undefined))
-    throw missing('lock.user and lock.password_file', 'both or neither');
+  const login = await loginOf(lock, world.files);
   return createEtcd({
     http: await httpOf(lock, world),
     endpoints,
     timeoutMs: ETCD_TIMEOUT_MS,
     start: world.random.fraction(),
     signal: world.signal,
-    ...(user === undefined || password === undefined
-      ? {}
-      : { login: { user, password: new TextDecoder().decode(password).trimEnd() } }),
+    ...(login ? { login } : {}),
   });
 }
 
@@ -91,9 +86,11 @@ async function clientOfFleetLock({ lock }: LockConfig, world: LockWorld, group: 
   const { random, signal } = world;
   const id = await readMachineId(world.files);
   const http = await httpOf(lock, world);
+  const login = await loginOf(lock, world.files);
   const client = fleetLock({
     http,
     url,
+    ...(login ? { login } : {}),
     id,
     group,
     timeoutMs: FLEETLOCK_TIMEOUT_MS,
@@ -102,6 +99,17 @@ async function clientOfFleetLock({ lock }: LockConfig, world: LockWorld, group: 
     signal,
   });
   return [client, `FleetLock at ${new URL(url).host}`];
+}
+
+async function loginOf(
+  { user, passwordFile }: Config['lock'],
+  files: Files,
+): Promise<Readonly<{ user: string; password: string }> | undefined> {
+  const password = passwordFile === undefined ? undefined : await readNamed(files, 'lock.password_file', passwordFile);
+  if ((user === undefined) !== (password === undefined))
+    throw missing('lock.user and lock.password_file', 'both or neither');
+  if (user === undefined || password === undefined) return undefined;
+  return { user, password: new TextDecoder().decode(password).trimEnd() };
 }
 
 async function memberOf(files: Files): Promise<Member> {

@@ -5,12 +5,14 @@ import { UpdateError } from '../errors.ts';
 import { createChannels } from '../server/channels.ts';
 import { createFleet } from '../server/fleet.ts';
 import { createApp } from '../server/http/app.ts';
+import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts';
 import { sqliteStore } from '../server/sqlite-store.ts';
 import { digestOf, type TokenDigests } from '../server/tokens.ts';
 import { replaceFile } from '../system/files.ts';
 import { serveFile } from '../system/served-file.ts';
 import { openDatabase } from '../system/sqlite.ts';
 import type { Command, Context, Input } from './command.ts';
+import { minutesFrom } from './duration.ts';
 import { REPOSITORY_OPTION, repositoryFolder } from './publishing.ts';
 
 export const server: Command = {
@@ -29,6 +31,9 @@ export const server: Command = {
     { flags: '--tls-cert <file>', summary: 'its certificate, and the chain above it (PEM)' },
     { flags: '--tls-key <file>', summary: 'the key of the certificate (PEM)' },
     { flags: '--machine-token <file>', summary: 'holds the token that hosts must have' },
+    { flags: '--lock-max <n>', summary: 'how many hosts of a group may reboot at once (FleetLock)', default: '1' },
+    { flags: '--lock-max-failures <n>', summary: 'how many overdue hosts a group puts up with', default: '0' },
+    { flags: '--lock-deadline <time>', summary: 'when a host that reboots is overdue', default: '1h' },
   ],
   run: async (context, input) => {
     const state = resolve(context.cwd, input.given('state'));
@@ -40,6 +45,7 @@ export const server: Command = {
     await using store = sqliteStore(openDatabase(join(state, 'fleet.db')));
     const app = await createApp({
       fleet: createFleet(store, async (name) => (await channels()).get(name)),
+      locks: createRebootLocks(store, lockDefaults(input)),
       repository,
       serve: serveFile,
       tokens: await tokensFrom(context, input, state),
@@ -61,6 +67,12 @@ function addressFrom(text: string): Readonly<{ host: string; port: number }> {
     throw new UpdateError('usage', `--listen takes an address and a port, like 0.0.0.0:8443, not “${text}”.`);
   return { host, port: Number(digits) };
 }
+
+const lockDefaults = (input: Input): LockDefaults => ({
+  max: input.whole('lock-max') ?? 1,
+  maxFailures: input.whole('lock-max-failures') ?? 0,
+  deadlineSeconds: minutesFrom('--lock-deadline', input.given('lock-deadline')) * 60,
+});
 
 async function tlsFrom(
   context: Context,

@@ -3,21 +3,19 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { FastifyInstance } from 'fastify';
 import { type FleetServer, withFleetServer } from '../../src/agent/fleet-client.ts';
 import type { Offered, Releases } from '../../src/agent/releases.ts';
 import type { HistoryEntry, MachineId, Product, Release, Version } from '../../src/model.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
 import { createFleet, type Fleet } from '../../src/server/fleet.ts';
-import { createApp } from '../../src/server/http/app.ts';
 import { sqliteStore } from '../../src/server/sqlite-store.ts';
 import type { Store } from '../../src/server/store.ts';
 import { digestOf } from '../../src/server/tokens.ts';
 import { realClock } from '../../src/system/clock.ts';
 import { createHttp } from '../../src/system/http.ts';
-import { silentLog } from '../../src/system/log.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
 import { noSignal, temporaryFolder } from '../support/bundles.ts';
+import { type FleetApp, startFleetApp } from '../support/fleet-app.ts';
 
 const NOW = new Date('2030-01-01T12:00:00Z');
 const release = (counter: number): Release => ({
@@ -48,27 +46,17 @@ const failure: HistoryEntry = {
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let store: Store;
 let fleet: Fleet;
-let app: FastifyInstance;
-let url: string;
+let app: FleetApp;
 
 before(async () => {
   folder = await temporaryFolder();
   store = sqliteStore(openDatabase(join(folder.path, 'fleet.db'), { durable: false }));
   const state = { id: '2.0', version: '2.0', offered: { policy, limits } };
   fleet = createFleet(store, async () => state);
-  app = await createApp({
-    fleet,
-    repository: folder.path,
-    serve: async () => undefined,
-    tokens: { machine: digestOf('secret') },
-    channels: async () => new Map([['stable', state]]),
-    now: () => NOW,
-    log: silentLog,
-  });
-  url = await app.listen({ host: '127.0.0.1', port: 0 });
+  app = await startFleetApp({ store, channel: state, tokens: { machine: digestOf('secret') }, now: () => NOW });
 });
 after(async () => {
-  await app.close();
+  await app[Symbol.asyncDispose]();
   await store[Symbol.asyncDispose]();
   await folder[Symbol.asyncDispose]();
 });
@@ -80,7 +68,7 @@ function hostIn(group: string, machine: string, change: Partial<FleetServer> = {
   const channel: Releases = { find: async () => offered, open: () => assert.fail('not asked') };
   return withFleetServer(channel, {
     http,
-    url,
+    url: app.url,
     token: 'secret',
     host: { group, product: 'shop' as Product, channel: 'stable', agent: '0.1.0' },
     machine: async () => machine.repeat(32) as MachineId,

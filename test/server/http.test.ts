@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify';
 import { createChannels } from '../../src/server/channels.ts';
 import { createFleet } from '../../src/server/fleet.ts';
 import { createApp } from '../../src/server/http/app.ts';
+import { createRebootLocks } from '../../src/server/reboot-locks.ts';
 import { sqliteStore } from '../../src/server/sqlite-store.ts';
 import type { Store } from '../../src/server/store.ts';
 import { digestOf } from '../../src/server/tokens.ts';
@@ -46,6 +47,7 @@ before(async () => {
   const channels = createChannels(realFiles, repository.dir);
   app = await createApp({
     fleet: createFleet(store, async (name) => (await channels()).get(name)),
+    locks: createRebootLocks(store, { max: 1, maxFailures: 0, deadlineSeconds: 3600 }),
     repository: repository.dir,
     serve: serveFile,
     tokens: { machine: digestOf('of-a-machine'), operator: digestOf('of-an-operator') },

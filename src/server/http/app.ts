@@ -5,13 +5,16 @@ import { asUpdateError } from '../../errors.ts';
 import type { Log } from '../../system/log.ts';
 import type { Channels } from '../channels.ts';
 import type { Fleet } from '../fleet.ts';
+import type { RebootLocks } from '../reboot-locks.ts';
 import { mayAct, type Role, type TokenDigests } from '../tokens.ts';
 import { fleetRoutes } from './fleet-routes.ts';
+import { lockRoutes } from './lock-routes.ts';
 import { type Counts, metricsRoute } from './metrics-route.ts';
 import { repositoryRoutes, type Serve } from './repository-routes.ts';
 
 export type AppWorld = Readonly<{
   fleet: Fleet;
+  locks: RebootLocks;
   /** The folder of the repository. */
   repository: string;
   serve: Serve;
@@ -36,14 +39,7 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   const app = (tls
     ? Fastify({ ...options, https: { key: Buffer.from(tls.key), cert: Buffer.from(tls.cert) } })
     : Fastify(options)) as unknown as FastifyInstance;
-  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
-    const status = error.statusCode ?? 500;
-    const { code, message } = status < 500 ? { code: 'request-invalid', message: error.message } : asUpdateError(error);
-    if (status >= 500) log.error({ code, url: request.url }, message);
-    return reply
-      .code(status)
-      .send({ code, message: status < 500 ? message : 'The server could not do this; its log says why.' });
-  });
+  answerFailures(app, log, plain);
   app.setNotFoundHandler((_request, reply) =>
     reply.code(404).send({ code: 'not-found', message: 'There is nothing here.' }),
   );
@@ -52,25 +48,44 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   app.get('/healthz', async () => ({ ok: true, machines: await world.fleet.count() }));
   for (const role of ['machine', 'operator'] as const)
     await app.register(async (scope) => {
-      guard(scope, world.tokens, role);
+      guard(scope, world.tokens, role, plain);
       if (role === 'machine') fleetRoutes.hosts(scope, world.fleet, world.now, counts);
       else {
         fleetRoutes.operators(scope, world.fleet);
+        lockRoutes.operators(scope, world.locks, world.now);
         metricsRoute(scope, world, counts);
       }
     });
+  await app.register(async (scope) => {
+    answerFailures(scope, log, fleetLock);
+    guard(scope, world.tokens, 'machine', fleetLock);
+    lockRoutes.hosts(scope, world.locks, world.now);
+  });
   return app;
 }
 
-function guard(scope: FastifyInstance, tokens: TokenDigests, role: Role): void {
+/** How a refusal is worded for those who ask. */
+type Wording = (code: string, message: string) => object;
+const plain: Wording = (code, message) => ({ code, message });
+const fleetLock: Wording = (kind, value) => ({ kind, value });
+
+function answerFailures(scope: FastifyInstance, log: Log, worded: Wording): void {
+  scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const status = error.statusCode ?? 500;
+    const { code, message } = status < 500 ? { code: 'request-invalid', message: error.message } : asUpdateError(error);
+    if (status >= 500) log.error({ code, url: request.url }, message);
+    return reply
+      .code(status)
+      .send(worded(code, status < 500 ? message : 'The server could not do this; its log says why.'));
+  });
+}
+
+function guard(scope: FastifyInstance, tokens: TokenDigests, role: Role, worded: Wording): void {
   scope.addHook('onRequest', async (request, reply) => {
     if (mayAct(tokens, role, request.headers.authorization)) return;
     await reply
       .code(401)
       .header('www-authenticate', 'Bearer')
-      .send({
-        code: 'denied',
-        message: `This needs the token of ${role === 'operator' ? 'an operator' : 'a machine'}.`,
-      });
+      .send(worded('denied', `This needs the token of ${role === 'operator' ? 'an operator' : 'a machine'}.`));
   });
 }

@@ -11,6 +11,7 @@ export type FleetLockOptions = Readonly<{
   http: Pick<Http, 'post'>;
   /** The server; `/v1/…` is added to its path. */
   url: string;
+  login?: Readonly<{ user: string; password: string }>;
   id: string;
   group: string;
   timeoutMs: number;
@@ -44,10 +45,10 @@ export function fleetLock(options: FleetLockOptions): LockClient {
 
 /** Undefined when the server agrees, else its reason. */
 async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state'): Promise<string | undefined> {
-  const { http, url, id, group, timeoutMs, signal } = options;
+  const { http, url, login, id, group, timeoutMs, signal } = options;
   const { status, body } = await http.post(`${url.replace(/\/+$/, '')}/v1/${verb}`, {
     body: JSON.stringify({ client_params: { id, group } }),
-    headers: { 'fleet-lock-protocol': 'true' },
+    headers: { 'fleet-lock-protocol': 'true', ...(login ? { authorization: basic(login) } : {}) },
     maxBytes: MOST_BYTES,
     totalTimeoutMs: timeoutMs,
     signal,
@@ -59,6 +60,9 @@ async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state
 }
 
 const MOST_BYTES = 64 * 1024;
+
+const basic = ({ user, password }: Readonly<{ user: string; password: string }>): string =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 
 const ANSWER = object({ kind: text(/^.{1,200}$/su), value: optional(text(/^.{0,2000}$/su)) }, 'ignore');
 

@@ -1,0 +1,127 @@
+/** The locks on rebooting that the server keeps, one for each group of hosts: the semaphore of etcd, with the server's clock for deadlines. */
+
+import {
+  begin,
+  emptySemaphore,
+  type Failure,
+  giveBack,
+  type Holder,
+  isRefusal,
+  type Refusal,
+  release,
+  type Semaphore,
+  type Sight,
+  setMax,
+  take,
+} from '../reboot/gates/locks/semaphore.ts';
+import type { MachineRecord } from './machines.ts';
+import type { Json, Key, Store } from './store.ts';
+
+/** What a group begins with; later its document counts. */
+export type LockDefaults = Readonly<{ max: number; maxFailures: number; deadlineSeconds: number }>;
+
+/** `late`: it should be back by now. */
+export type ShownLock = Readonly<{
+  group: string;
+  max: number;
+  maxFailures: number;
+  free: number;
+  holders: readonly (Holder & Readonly<{ late: boolean }>)[];
+  failures: readonly Failure[];
+}>;
+
+/** Every verb may be repeated. */
+export type RebootLocks = Readonly<{
+  /** Undefined when the host `id` has the lock now. */
+  take(group: string, id: string, now: Date): Promise<Refusal | undefined>;
+  giveBack(group: string, id: string): Promise<void>;
+  /** A group that nobody has asked for is one with the defaults. */
+  show(group: string, now: Date): Promise<ShownLock>;
+  all(limit: number, now: Date, after?: string): Promise<Readonly<{ locks: readonly ShownLock[]; next?: string }>>;
+  /** What an operator does for a host that will not come back; false when it does not hold the lock. */
+  release(group: string, id: string): Promise<boolean>;
+  setMax(group: string, max: number, maxFailures?: number): Promise<void>;
+}>;
+
+/** The locks in `store`. Whoever asks is about to reboot: there is no second request that would say so. */
+export function createRebootLocks(store: Store, defaults: LockDefaults): RebootLocks {
+  const none = emptySemaphore(defaults.max, defaults.maxFailures);
+  const semaphoreOf = (document: Json | undefined): Semaphore => (document as Semaphore | undefined) ?? none;
+  const revise = (group: string, change: (before: Semaphore) => Semaphore): Promise<void> =>
+    store.update([keyOf(group)], ([document]) => {
+      const before = semaphoreOf(document);
+      return { write: [written(before, change(before), none)], result: undefined };
+    });
+  return {
+    take: async (group, id, now) => {
+      const ask = { ...memberOf(id), since: now.toISOString(), why: await whyOf(store, id) };
+      return store.update([keyOf(group)], ([document]) => {
+        const before = semaphoreOf(document);
+        const after = takeAndLeave(before, { ...ask, deadlineSeconds: defaults.deadlineSeconds }, now);
+        return isRefusal(after)
+          ? { write: [undefined], result: after }
+          : { write: [written(before, after, none)], result: undefined };
+      });
+    },
+    giveBack: (group, id) => revise(group, (before) => giveBack(before, memberOf(id))),
+    show: async (group, now) => shown(group, semaphoreOf(await store.read(keyOf(group))), now),
+    all: async (limit, now, after) => {
+      const { documents, next } = await store.list(KIND, limit, after);
+      const locks = documents.map(({ id, document }) => shown(id, semaphoreOf(document), now));
+      return { locks, ...(next === undefined ? {} : { next }) };
+    },
+    release: (group, id) =>
+      store.update([keyOf(group)], ([document]) => {
+        const before = semaphoreOf(document);
+        const after = release(before, id);
+        return { write: [after && written(before, after, none)], result: after !== undefined };
+      }),
+    setMax: (group, max, maxFailures) => revise(group, (before) => setMax(before, max, maxFailures)),
+  };
+}
+
+const KIND = 'lock';
+
+const keyOf = (group: string): Key => ({ kind: KIND, id: group });
+
+/** FleetLock tells nothing but an id. */
+const memberOf = (id: string) => ({ id, name: id, hardware: '' });
+
+function takeAndLeave(before: Semaphore, ask: Parameters<typeof take>[1], now: Date): Semaphore | Refusal {
+  const sight = sightAt(now);
+  const taken = take(before, ask, sight);
+  return isRefusal(taken) ? taken : (begin(taken, ask, ask.since, sight) ?? taken);
+}
+
+/** Nobody but the host itself and an operator frees a place; there is no queue. */
+const sightAt = (now: Date): Sight => ({
+  gone: () => false,
+  late: (holder) => Date.parse(holder.since) + holder.deadlineSeconds * 1000 < now.getTime(),
+  ahead: 0,
+});
+
+/** Groups are made by those who ask, so one that says nothing is not kept. */
+function written(before: Semaphore, after: Semaphore, none: Semaphore): Json | undefined {
+  if (isSame(before, after)) return undefined;
+  return isSame(after, none) ? null : (after as unknown as Json);
+}
+
+const isSame = (one: Semaphore, other: Semaphore): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+/** What the server knows of a host that also checks in. */
+async function whyOf(store: Store, id: string): Promise<string> {
+  const record = (await store.read({ kind: 'machine', id })) as MachineRecord | undefined;
+  return record ? `${record.product} ${record.running.version}, ${record.state}` : 'a reboot';
+}
+
+function shown(group: string, { max, maxFailures, holders, failures }: Semaphore, now: Date): ShownLock {
+  const { late } = sightAt(now);
+  return {
+    group,
+    max,
+    maxFailures,
+    free: Math.max(0, max - holders.length),
+    holders: holders.map((one) => ({ ...one, late: late(one) })),
+    failures,
+  };
+}

@@ -1,0 +1,36 @@
+/** The web server of the fleet over any store, listening on the loopback device. */
+
+import type { FastifyInstance } from 'fastify';
+import { type ChannelState, createFleet } from '../../src/server/fleet.ts';
+import { createApp } from '../../src/server/http/app.ts';
+import { createRebootLocks, type LockDefaults } from '../../src/server/reboot-locks.ts';
+import type { Store } from '../../src/server/store.ts';
+import type { TokenDigests } from '../../src/server/tokens.ts';
+import { silentLog } from '../../src/system/log.ts';
+
+export type FleetAppOptions = Readonly<{
+  store: Store;
+  locks?: Partial<LockDefaults>;
+  tokens?: TokenDigests;
+  channel?: ChannelState;
+  now?(): Date;
+}>;
+
+export type FleetApp = AsyncDisposable & Readonly<{ url: string; app: FastifyInstance }>;
+
+/** Without a repository: every channel is `channel`. */
+export async function startFleetApp(options: FleetAppOptions): Promise<FleetApp> {
+  const { store, tokens = {}, channel, now = () => new Date() } = options;
+  const app = await createApp({
+    fleet: createFleet(store, async () => channel),
+    locks: createRebootLocks(store, { max: 1, maxFailures: 0, deadlineSeconds: 3600, ...options.locks }),
+    repository: '/nonexistent',
+    serve: async () => undefined,
+    tokens,
+    channels: async () => new Map(),
+    now,
+    log: silentLog,
+  });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  return { url, app, [Symbol.asyncDispose]: () => app.close() };
+}
