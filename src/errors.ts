@@ -136,6 +136,19 @@ export const ERRORS = {
     'What answers is not etcd, or a version that is not known.',
     'Check `lock.endpoints`: etcd 3.4 or later is needed.',
   ),
+  // fleet server
+  'store-contended': entry(
+    4,
+    'later',
+    'Many servers change the same document at the same time.',
+    'Wait; hosts ask again by themselves. With many servers, run fewer.',
+  ),
+  'store-document-invalid': entry(
+    4,
+    'later',
+    'A document in the fleet’s store is not JSON; nothing was changed.',
+    'Look at the named key with `etcdctl get`, and delete it if it is not the server’s.',
+  ),
   // daemon
   'already-running': entry(9, 'never', 'Another agent is running.', 'Stop it first: `systemctl stop tandem-agent`.'),
   'agent-not-running': entry(9, 'later', 'The agent is not running.', 'Start it: `systemctl start tandem-agent`.'),

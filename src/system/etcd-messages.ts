@@ -13,28 +13,32 @@ export type Op =
   | Readonly<{ put: string; value: Uint8Array; lease?: string }>
   | Readonly<{ delete: string }>
   /** Of keys with a prefix at most `limit`, the oldest first. */
-  | Readonly<{ range: string; prefix?: Readonly<{ limit: number }>; keysOnly?: boolean }>;
+  | Readonly<{ range: string; prefix?: Readonly<{ limit: number }>; keysOnly?: boolean }>
+  /** Of all keys from `range` up to, not including, `before` at most `limit`, in the order of their names, or only how many there are. */
+  | Readonly<{ range: string; before: string; limit: number | 'none' }>;
 
-/** All comparisons hold, and all is done at once; or nothing is. */
-export type Transaction = Readonly<{ compare?: readonly Compare[]; ops: readonly Op[] }>;
+/** All comparisons hold, and all `ops` are done at once; or only the reads in `otherwise` are. */
+export type Transaction = Readonly<{ compare?: readonly Compare[]; ops: readonly Op[]; otherwise?: readonly Op[] }>;
 
 export type Pair = Readonly<{ key: string; value: Uint8Array; modRevision: string; lease: string }>;
 
 /** `count`: how many there are, of which `pairs` may be the first ones. */
 export type Range = Readonly<{ pairs: readonly Pair[]; count: number }>;
 
-/** One range for each `range` that was done. */
-export type Answer = Readonly<{ succeeded: boolean; ranges: readonly Range[] }>;
+/** One range for each `range` that was done; `revision` is that of everything that was put, "0" when it was not told. */
+export type Answer = Readonly<{ succeeded: boolean; ranges: readonly Range[]; revision: string }>;
 
 export const requestOf = (txn: Transaction): object => ({
   compare: (txn.compare ?? []).map(compareOf),
   success: txn.ops.map(opOf),
+  failure: (txn.otherwise ?? []).map(opOf),
 });
 
 export function txnAnswerOf(message: unknown): Answer {
-  const { succeeded = false, responses = [] } = checked(TXN, message, 'the answer to a transaction');
+  const { succeeded = false, responses = [], header } = checked(TXN, message, 'the answer to a transaction');
   return {
     succeeded,
+    revision: header?.revision ?? '0',
     ranges: responses.flatMap(({ response_range: range }) =>
       range ? [{ pairs: (range.kvs ?? []).map(pairOf), count: Number(range.count ?? range.kvs?.length ?? 0) }] : [],
     ),
@@ -73,6 +77,7 @@ const KV = object(
 );
 const TXN = object(
   {
+    header: optional(object({ revision: optional(number64) }, 'ignore')),
     succeeded: optional(literal(true, false)),
     responses: optional(
       list(
@@ -108,6 +113,10 @@ function compareOf(one: Compare): object {
 function opOf(op: Op): object {
   if ('put' in op) return { request_put: { key: encoded(op.put), value: encoded(op.value), lease: op.lease ?? '0' } };
   if ('delete' in op) return { request_delete_range: { key: encoded(op.delete) } };
+  if ('before' in op) {
+    const amount = op.limit === 'none' ? { count_only: true } : { limit: String(op.limit) };
+    return { request_range: { key: encoded(op.range), range_end: encoded(op.before), ...amount } };
+  }
   const order = { sort_order: 'ASCEND', sort_target: 'CREATE' };
   return {
     request_range: {

@@ -101,8 +101,8 @@ export function createEtcd(options: EtcdOptions): Etcd {
   };
 }
 
-/** A document, fifty names, and room for what etcd adds. */
-const MOST_BYTES = 4 * 1024 * 1024;
+/** Sixty-four documents of talkative machines and a large ledger, in base64. */
+const MOST_BYTES = 8 * 1024 * 1024;
 
 /** What to say of an endpoint that another one may make up for; throws what every endpoint would answer. */
 function passedOver(error: unknown): string {

@@ -71,7 +71,7 @@ const fleetLock: Wording = (kind, value) => ({ kind, value });
 
 function answerFailures(scope: FastifyInstance, log: Log, worded: Wording): void {
   scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
-    const status = error.statusCode ?? 500;
+    const status = error.statusCode ?? statusOf(asUpdateError(error).code);
     const { code, message } = status < 500 ? { code: 'request-invalid', message: error.message } : asUpdateError(error);
     if (status >= 500) log.error({ code, url: request.url }, message);
     return reply
@@ -79,6 +79,9 @@ function answerFailures(scope: FastifyInstance, log: Log, worded: Wording): void
       .send(worded(code, status < 500 ? message : 'The server could not do this; its log says why.'));
   });
 }
+
+/** What is out of reach for a while is asked for again; the rest is a fault of ours. */
+const statusOf = (code: string): number => (/^(etcd|store)-/.test(code) ? 503 : 500);
 
 function guard(scope: FastifyInstance, tokens: TokenDigests, role: Role, worded: Wording): void {
   scope.addHook('onRequest', async (request, reply) => {

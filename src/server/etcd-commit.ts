@@ -1,0 +1,107 @@
+/** Updates of the store in etcd, a batch at a time: compared, written, and known to be written even when the answer was lost. */
+
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Etcd } from '../system/etcd.ts';
+import type { Answer, Op } from '../system/etcd-messages.ts';
+import { type Memory, seenIn } from './etcd-documents.ts';
+import type { Mark } from './etcd-mark.ts';
+import { PATIENCE_MS, type Patience } from './etcd-patience.ts';
+import type { Change, Json } from './store.ts';
+
+/** One update that waits for its batch. */
+export type Job = Readonly<{
+  keys: readonly string[];
+  change(documents: readonly (Json | undefined)[]): Change<unknown>;
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+}>;
+
+export type CommitWorld = Readonly<{ etcd: Etcd; clock: Clock; memory: Memory; mark: Mark; patience: Patience }>;
+
+/** Settles every job of a batch. There is never more than one batch of a server under way: its mark would not tell them apart. */
+export async function commitBatch(world: CommitWorld, jobs: readonly Job[]): Promise<void> {
+  try {
+    const outcomes = await commit(world, jobs);
+    for (const [at, { resolve, reject }] of jobs.entries()) {
+      const outcome = outcomes[at];
+      if (outcome && 'result' in outcome) resolve(outcome.result);
+      else reject(outcome?.error);
+    }
+  } catch (error) {
+    // One that cannot be done must not keep the others from it.
+    if (jobs.length > 1 && !OUT_OF_REACH.has(asUpdateError(error).code))
+      for (const job of jobs) await commitBatch(world, [job]);
+    else for (const { reject } of jobs) reject(error);
+  }
+}
+
+const OUT_OF_REACH = new Set<string>(['etcd-unavailable', 'etcd-denied', 'etcd-full', 'store-contended']);
+
+type Outcome = Readonly<{ result: unknown }> | Readonly<{ error: unknown }>;
+
+/** Guesses what lies there, writes only if that was right, and learns from every guess that was wrong. */
+async function commit(world: CommitWorld, jobs: readonly Job[]): Promise<readonly Outcome[]> {
+  const { clock, mark, memory, patience } = world;
+  const keys = [...new Set(jobs.flatMap((job) => job.keys))];
+  const tried = new Map<Json | undefined, readonly Outcome[]>();
+  const until = clock.monotonicMs() + PATIENCE_MS;
+  for (let tries = 0; ; tries++) {
+    const { after, outcomes } = play(jobs, memory);
+    const name = mark.next();
+    tried.set(name, outcomes);
+    const isDone = await swap(world, keys, after, name).catch((error: unknown) => patience.after(error, tries));
+    if (isDone === undefined) continue;
+    patience.renew();
+    if (isDone) return outcomes;
+    const done = tried.get(memory.get(mark.key).document);
+    if (done) return done;
+    if (clock.monotonicMs() > until) throw new UpdateError('store-contended');
+    await patience.pause(tries);
+  }
+}
+
+/** What the jobs make of it, one after the other; one that throws changes nothing. */
+function play(jobs: readonly Job[], memory: Memory) {
+  const after = new Map<string, Json | undefined>();
+  const now = (key: string): Json | undefined => (after.has(key) ? after.get(key) : memory.get(key).document);
+  const outcomes = jobs.map(({ keys, change }): Outcome => {
+    try {
+      const { write, result } = change(keys.map(now));
+      for (const [at, key] of keys.entries()) if (write[at] !== undefined) after.set(key, write[at] ?? undefined);
+      return { result };
+    } catch (error) {
+      return { error };
+    }
+  });
+  return { after, outcomes };
+}
+
+/** False when something else lay there, which is now known. */
+async function swap(
+  { etcd, memory, mark }: CommitWorld,
+  keys: readonly string[],
+  after: ReadonlyMap<string, Json | undefined>,
+  name: number,
+): Promise<boolean> {
+  const all = [mark.key, ...keys];
+  const puts = [...after].map(([key, document]) => putOf(key, document));
+  const ops = puts.length === 0 ? [] : [putOf(mark.key, name, await mark.lease()), ...puts];
+  const answer = await etcd.txn({
+    compare: all.map((key) => ({ key, modRevision: memory.get(key).revision })),
+    ops,
+    otherwise: all.map((key) => ({ range: key })),
+  });
+  if (!answer.succeeded) for (const [at, key] of all.entries()) memory.set(key, seenIn(answer.ranges[at]));
+  else if (puts.length > 0)
+    for (const [key, document] of [[mark.key, name] as const, ...after]) keep(memory, key, document, answer);
+  return answer.succeeded;
+}
+
+const keep = (memory: Memory, key: string, document: Json | undefined, { revision }: Answer): void =>
+  memory.set(key, { document, revision: document === undefined ? '0' : revision });
+
+const putOf = (key: string, document: Json | undefined, lease = '0'): Op =>
+  document === undefined
+    ? { delete: key }
+    : { put: key, value: new TextEncoder().encode(JSON.stringify(document)), lease };

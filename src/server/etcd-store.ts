@@ -1,0 +1,94 @@
+/** The store in etcd: what several servers share. What an update costs does not depend on how many documents there are. */
+
+import type { Clock } from '../system/clock.ts';
+import type { Etcd } from '../system/etcd.ts';
+import type { Answer } from '../system/etcd-messages.ts';
+import type { Random } from '../system/random.ts';
+import { inBatches } from './batches.ts';
+import { commitBatch, type Job } from './etcd-commit.ts';
+import { createMemory, documentIn, type Memory, seenIn } from './etcd-documents.ts';
+import { createMark } from './etcd-mark.ts';
+import { createPatience, type Patience } from './etcd-patience.ts';
+import type { Change, Json, Key, Page, Store } from './store.ts';
+
+export type EtcdStoreOptions = Readonly<{
+  etcd: Etcd;
+  clock: Clock;
+  random: Random;
+  /** Everything is below it; two fleets in one etcd have two. */
+  prefix: string;
+}>;
+
+/** The store below `prefix` in `etcd`. */
+export function etcdStore(options: EtcdStoreOptions): Store {
+  const { etcd, prefix } = options;
+  const patience = createPatience(options.clock, options.random);
+  const world = { ...options, memory: createMemory(), mark: createMark(options), patience };
+  const nameOf = ({ kind, id }: Key): string => `${prefix}/${kind}/${id}`;
+  const update = inBatches<Job>(
+    MOST_KEYS,
+    ({ keys }) => keys.length,
+    (jobs) => commitBatch(world, jobs),
+  );
+  const read = inBatches<Reading>(
+    MOST_KEYS,
+    () => 1,
+    (jobs) => readAll(world, jobs),
+  );
+  return {
+    read: (key) => new Promise((resolve, reject) => read({ key: nameOf(key), resolve, reject })),
+    list: (kind, limit, after = '') => list(etcd, `${prefix}/${kind}`, limit, after),
+    count: async (kind) => {
+      const { ranges } = await etcd.txn({ ops: [{ ...all(`${prefix}/${kind}`), limit: 'none' }] });
+      return ranges[0]?.count ?? 0;
+    },
+    update: <T>(keys: readonly Key[], change: (documents: readonly (Json | undefined)[]) => Change<T>) =>
+      new Promise<T>((resolve, reject) =>
+        update({ keys: keys.map(nameOf), change, resolve: (result) => resolve(result as T), reject }),
+      ),
+    [Symbol.asyncDispose]: world.mark.close,
+  };
+}
+
+/** etcd takes 128 operations in one transaction, and 1.5 MiB. */
+const MOST_KEYS = 64;
+
+type Reading = Readonly<{ key: string; resolve(document: Json | undefined): void; reject(error: unknown): void }>;
+
+type Readable = Readonly<{ etcd: Etcd; memory: Memory; patience: Patience }>;
+
+async function readAll({ etcd, memory, patience }: Readable, jobs: readonly Reading[]): Promise<void> {
+  const ops = jobs.map(({ key }) => ({ range: key }));
+  const ask = (tries: number): Promise<Answer> =>
+    etcd.txn({ ops }).catch((error: unknown) => patience.after(error, tries).then(() => ask(tries + 1)));
+  try {
+    const { ranges } = await ask(0);
+    patience.renew();
+    for (const [at, job] of jobs.entries())
+      try {
+        const seen = seenIn(ranges[at]);
+        memory.set(job.key, seen);
+        job.resolve(seen.document);
+      } catch (error) {
+        job.reject(error);
+      }
+  } catch (error) {
+    for (const { reject } of jobs) reject(error);
+  }
+}
+
+/** By a hundred at a time: answers of etcd are bounded. */
+async function list(etcd: Etcd, folder: string, limit: number, after: string): Promise<Page> {
+  const documents: { id: string; document: Json }[] = [];
+  for (let last = after; ; last = documents.at(-1)?.id ?? last) {
+    const amount = Math.min(100, limit - documents.length);
+    if (amount === 0) return { documents, next: last };
+    const span = { ...all(folder), ...(last === '' ? {} : { range: `${folder}/${last}\0` }), limit: amount };
+    const { ranges } = await etcd.txn({ ops: [span] });
+    const pairs = ranges[0]?.pairs ?? [];
+    documents.push(...pairs.map((one) => ({ id: one.key.slice(folder.length + 1), document: documentIn(one) })));
+    if (pairs.length < amount) return { documents };
+  }
+}
+
+const all = (folder: string) => ({ range: `${folder}/`, before: `${folder}0` });
