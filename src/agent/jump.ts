@@ -9,11 +9,13 @@ import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { startGuard, stopGuard } from '../reboot/methods/guard.ts';
 import { kexecsOf } from '../reboot/methods/host-facts.ts';
 import { loadKernel, unloadKernel } from '../reboot/methods/kexec.ts';
-import { dropNextRoot, mountNextRoot } from '../reboot/methods/soft.ts';
+import { dropNextRoot, mountNextRoot, NEXT_ROOT } from '../reboot/methods/soft.ts';
 import type { SlotDevices } from '../reboot/methods/verity-device.ts';
+import { warmUp } from '../reboot/methods/warm-up.ts';
 import { armWatchdog } from '../reboot/methods/watchdog.ts';
+import { realClock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
-import { statOf } from '../system/files.ts';
+import { readThrough, statOf } from '../system/files.ts';
 import { openBootLoader } from './boot-loader.ts';
 import { findHost, mappedOverSlot, realDoors, slotLabels } from './host.ts';
 import { failurePath } from './restart.ts';
@@ -46,20 +48,23 @@ async function prepareJump(config: Config, world: World, what: string): Promise<
   if (host.booted === target) throw new UpdateError('slot-booted', `Slot ${target} is the running one already.`);
   const { kernels } = openBootLoader(config, world, { ...host, product });
   const slot = await host.partitions(target);
-  const soft = { exec, files, isDir, holders: () => mappedOverSlot(slot) };
+  const root = { exec, files, isDir, holders: () => mappedOverSlot(slot) };
   const kexec = { exec, files, dir: join(config.agent.runtimeDir, 'kexec') };
   if (verb === 'free') {
     await stopGuard(exec);
-    await dropNextRoot(soft, devicesOf(slot));
+    await dropNextRoot(root, devicesOf(slot));
     await unloadKernel(kexec);
     return;
   }
-  if (verb === 'soft') await mountNextRoot(soft, devicesOf(slot), await rootHashOf(kernels, target));
+  if (verb === 'soft') await mountNextRoot(root, devicesOf(slot), await rootHashOf(kernels, target));
   else await loadKernel(kexec, await ukiOf(kernels, target), 1 + (await kexecsSoFar(world)));
   const watchdog = await armWatchdog(world, verb === 'soft' ? 'soft' : 'kexec');
-  const guard = verb === 'soft' ? { guard: await startGuard(exec) } : {};
-  log.info({ verb, target, watchdog, ...guard }, 'ready to jump');
+  const soft =
+    verb === 'soft' ? { guard: await startGuard(exec), warmBytes: await warmUp(realPages(files), NEXT_ROOT) } : {};
+  log.info({ verb, target, watchdog, ...soft }, 'ready to jump');
 }
+
+const realPages = (files: World['files']) => ({ files, readThrough, monotonicMs: realClock.monotonicMs });
 
 const devicesOf = ({ root, verity }: Slot): SlotDevices => ({
   root: root.path,

@@ -121,6 +121,18 @@ export const writePartOf =
     await files.write(path, [after]);
   };
 
+/** Reads a file and keeps nothing of it; how many bytes it has, 0 where there is no regular file or it has more than `most`. */
+export async function readThrough(path: string, most: number): Promise<number> {
+  // Not blocking, since a pipe in its place would keep us waiting.
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(absent);
+  const found = await file?.stat();
+  if (!file || !found?.isFile() || found.size > most) return 0;
+  const buffer = new Uint8Array(256 * 1024);
+  let total = 0;
+  for (let count = -1; count !== 0; total += count) count = (await file.read(buffer, 0, buffer.length, null)).bytesRead;
+  return total;
+}
+
 /** What `stat` says, or undefined where there is nothing. */
 export const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(absent);
 

@@ -1,0 +1,62 @@
+/** Has what the next system needs first in memory before the running one stops: a soft reboot keeps the page cache. */
+
+import { join } from 'node:path';
+import type { Files } from '../../system/files.ts';
+
+type World = Readonly<{
+  files: Pick<Files, 'read' | 'list'>;
+  /** Reads a file so that it is in the page cache; how many bytes, none where there is no regular file or it has more than `most`. */
+  readThrough(path: string, most: number): Promise<number>;
+  monotonicMs(): number;
+}>;
+
+/**
+ * Reads, below `root`, the programs and libraries that run here now and what the service manager reads when it starts: on disk these
+ * are checked block by block, which services would wait for. Returns the bytes. Nothing that it cannot read matters.
+ */
+export async function warmUp(world: World, root: string): Promise<number> {
+  const start = world.monotonicMs();
+  const seen = new Set<string>();
+  let bytes = 0;
+  for await (const path of wanted(world, root)) {
+    if (bytes >= MOST_BYTES || world.monotonicMs() - start > MOST_MS) break;
+    if (seen.has(path)) continue;
+    seen.add(path);
+    bytes += await world.readThrough(join(root, path), Math.min(MOST_OF_FILE, MOST_BYTES - bytes)).catch(() => 0);
+  }
+  return bytes;
+}
+
+async function* wanted({ files }: World, root: string): AsyncGenerator<string> {
+  // The service manager first: everything else waits for it.
+  for (const pid of (await files.list('/proc')).filter((name) => /^\d+$/.test(name)).toSorted(byNumber)) {
+    const maps = await files.read(`/proc/${pid}/maps`).catch(() => undefined);
+    yield* mappedFiles(new TextDecoder().decode(maps ?? new Uint8Array()));
+  }
+  for (const dir of FOLDERS)
+    for (const name of await files.list(join(root, dir)).catch(() => [])) yield join(dir, name);
+}
+
+/** The files of the image that a process has in its memory (proc_pid_maps(5)), each once. */
+export function mappedFiles(maps: string): readonly string[] {
+  const paths = maps
+    .split('\n')
+    .map((line) => /^\S+ \S+ \S+ \S+ \S+ +(\/(?:usr|lib|lib64|bin|sbin|opt)\/.*)$/.exec(line)?.[1]);
+  return [...new Set(paths.filter((path) => path !== undefined && !path.endsWith(' (deleted)')))] as string[];
+}
+
+const byNumber = (one: string, other: string): number => Number(one) - Number(other);
+
+/** What is read at every start, and the small programs that are started then and gone now. */
+const FOLDERS: readonly string[] = [
+  'usr/lib/systemd/system-generators',
+  'usr/lib/systemd/system',
+  'usr/lib/systemd',
+  'usr/lib/tmpfiles.d',
+  'usr/lib/udev/rules.d',
+  'etc/systemd/system',
+];
+const MOST_BYTES = 192 * 1024 * 1024;
+/** A larger program is used in parts. */
+const MOST_OF_FILE = 32 * 1024 * 1024;
+const MOST_MS = 10_000;
