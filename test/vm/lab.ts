@@ -33,6 +33,8 @@ export type LabOptions = Readonly<{
   method?: Method;
   /** The agent does not try again by itself soon after a failure. */
   patient?: boolean;
+  /** For measurements: a restart by the firmware has no fresh emulator in its favour. */
+  keepsEmulator?: boolean;
 }>;
 
 /** Runs a story with a machine on version 1 that knows its repository; prints what there is to see when it fails. */
@@ -47,6 +49,7 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     tools: fixture.tools,
     accelerator: fixture.accelerator,
     config: configuration(web.port, options),
+    keepsEmulator: options.keepsEmulator ?? false,
     ...(await machineDisk(fixture, dir, options)),
   });
   try {

@@ -22,6 +22,8 @@ export type MachineOptions = Readonly<{
   config: string;
   /** Records every write and flush of the disk (dm-log-writes format). */
   blockLog?: string;
+  /** A reset of the guest keeps the emulator that it has run in so far, as it does every other restart; slower. */
+  keepsEmulator?: boolean;
   /** Continues from this snapshot in `disk` and `variables` instead of booting. */
   snapshot?: string;
 }>;
@@ -222,11 +224,12 @@ export class Machine {
   }
 
   #arguments(snapshot: string | undefined): string[] {
-    const { tools, accelerator, variables, name } = this.options;
+    const { tools, accelerator, variables, name, keepsEmulator } = this.options;
     return [
       ...['-name', name, '-M', 'q35', '-smp', '1', '-m', '512', ...acceleratorArguments(accelerator)],
       // Under emulation a fresh QEMU boots faster than one that has run before: a guest's reset ends the process.
-      ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio'],
+      ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio'],
+      ...(keepsEmulator ? [] : ['-no-reboot']),
       ...['-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${join(tools, 'ovmf/OVMF_CODE_4M.fd')}`],
       ...['-drive', `if=pflash,format=qcow2,unit=1,file=${variables}`],
       ...this.#disk(),
