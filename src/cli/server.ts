@@ -1,6 +1,7 @@
 /** `server`: serves a repository and keeps count of the hosts that follow it. */
 
 import { UpdateError } from '../errors.ts';
+import { type Census, createCensus } from '../server/census.ts';
 import { createChannels } from '../server/channels.ts';
 import { createFleet } from '../server/fleet.ts';
 import { createApp } from '../server/http/app.ts';
@@ -43,6 +44,9 @@ export const server: Command = {
     const channels = createChannels(context.files, repository);
     const { store: opened, place } = await openStore(context, input);
     await using store = opened;
+    const now = () => context.clock.now();
+    const pause = () => context.clock.sleep(0);
+    const census = createCensus(store, { now, pause });
     const app = await createApp({
       fleet: createFleet(store, async (name) => (await channels()).get(name)),
       locks: createRebootLocks(store, lockDefaults(input)),
@@ -50,13 +54,14 @@ export const server: Command = {
       serve: serveFile,
       tokens: await tokensFrom(context, input, store),
       channels,
-      now: () => context.clock.now(),
+      now,
       log: context.log,
+      pages: { census, pause },
       ...(tls ? { tls } : {}),
     });
     const address = await app.listen({ host, port, signal: context.signal });
     context.out.line(`Serving ${repository} at ${address}; the fleet is in ${place}.`);
-    await stopped(context.signal);
+    await countUntilStopped(context, census);
     await app.close();
     return 0;
   },
@@ -102,8 +107,12 @@ async function tokensFrom(context: Context, input: Input, store: Store): Promise
   return { ...machine, operator };
 }
 
-const stopped = (signal: AbortSignal): Promise<void> =>
-  new Promise((done) => {
-    if (signal.aborted) done();
-    else signal.addEventListener('abort', () => done(), { once: true });
-  });
+/** The fleet is counted now and then, so that its curve has no holes while nobody looks at it. */
+async function countUntilStopped({ clock, signal, log }: Context, census: Census): Promise<void> {
+  while (!signal.aborted) {
+    await census.keep().catch((error: unknown) => log.warn({ error: String(error) }, 'the fleet could not be counted'));
+    await clock.sleep(COUNT_MS, signal).catch(() => undefined);
+  }
+}
+
+const COUNT_MS = 60_000;

@@ -60,6 +60,11 @@ export function giveUpOverdue(ledger: Ledger, limits: Limits, now: number): void
   pullIfDue(ledger, limits, now);
 }
 
+/** An operator stops the rollout by hand; what stopped it before stays the reason. */
+export function pull(ledger: Ledger, reason: string, now: number): void {
+  ledger.braked ??= { at: now, reason };
+}
+
 /** An operator lets the rollout go on: what has failed is forgiven, and counts from anew. */
 export function release(ledger: Ledger): void {
   ledger.failed.clear();

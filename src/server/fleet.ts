@@ -1,7 +1,7 @@
 /** The fleet as the server keeps it: every change of a machine and of a rollout's ledger is one update of the store. */
 
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
-import { giveUpOverdue, type Ledger, release } from '../rollout/brake.ts';
+import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
 import { answerCheckIn, concernsLedger, type Offered } from './check-in.ts';
 import { ledgerFrom, ledgerJson, type MachineRecord, recorded } from './machines.ts';
 import type { Json, Key, Page, Store } from './store.ts';
@@ -16,6 +16,8 @@ export type Fleet = Readonly<{
   count(): Promise<number>;
   /** Where the rollout of a channel stands; who is overdue is given up first. */
   ledger(channel: string, now: Date): Promise<Ledger>;
+  /** Stops the rollout of a channel: nobody new begins. */
+  pullBrake(channel: string, reason: string, now: Date): Promise<Ledger>;
   /** Lets a rollout whose brake was pulled go on. */
   releaseBrake(channel: string): Promise<Ledger>;
 }>;
@@ -52,6 +54,7 @@ export function createFleet(store: Store, channel: (name: string) => Promise<Cha
       ledgerOf(name, (ledger, state) => {
         if (state?.offered) giveUpOverdue(ledger, state.offered.limits, now.getTime());
       }),
+    pullBrake: (name, reason, now) => ledgerOf(name, (ledger) => pull(ledger, reason, now.getTime())),
     releaseBrake: (name) => ledgerOf(name, release),
   };
 }

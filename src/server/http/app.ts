@@ -10,7 +10,9 @@ import { mayAct, type Role, type TokenDigests } from '../tokens.ts';
 import { fleetRoutes } from './fleet-routes.ts';
 import { lockRoutes } from './lock-routes.ts';
 import { type Counts, metricsRoute } from './metrics-route.ts';
+import { pageRoutes } from './page-routes.ts';
 import { repositoryRoutes, type Serve } from './repository-routes.ts';
+import type { ViewWorld } from './view-routes.ts';
 
 export type AppWorld = Readonly<{
   fleet: Fleet;
@@ -22,6 +24,8 @@ export type AppWorld = Readonly<{
   channels(): Promise<Channels>;
   now(): Date;
   log: Log;
+  /** What the pages need besides; without it there are none. */
+  pages?: Pick<ViewWorld, 'census' | 'pause'>;
   /** Without it, HTTP is spoken in the clear. */
   tls?: Readonly<{ key: Uint8Array; cert: Uint8Array }>;
 }>;
@@ -61,6 +65,8 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
     guard(scope, world.tokens, 'machine', fleetLock);
     lockRoutes.hosts(scope, world.locks, world.now);
   });
+  const { pages } = world;
+  if (pages) await app.register(async (scope) => pageRoutes(scope, { ...world, ...pages }));
   return app;
 }
 

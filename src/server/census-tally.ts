@@ -1,0 +1,103 @@
+/** Adds up machines: by channel, group, version and state, why updates failed, and who waits. Bounded, whatever machines say. Pure. */
+
+import type { MachineRecord } from './machines.ts';
+
+type Numbers = Record<string, number>;
+
+export type ChannelTally = { machines: number; groups: Numbers; versions: Numbers; states: Numbers };
+
+/** Machines whose last attempt failed in the same way; some of them by name. */
+export type FailureTally = {
+  version: string;
+  code: string;
+  reason: string;
+  machines: number;
+  last: string;
+  some: string[];
+};
+
+/** A machine with a release ready that it may not boot into yet. */
+export type Waiting = Readonly<{ machine: string; group: string; since: string; why: string }>;
+
+export type Tally = {
+  machines: number;
+  /** Not heard of for a day. */
+  silent: number;
+  channels: Record<string, ChannelTally>;
+  failures: FailureTally[];
+  waiting: Waiting[];
+};
+
+export const emptyTally = (): Tally => ({
+  machines: 0,
+  silent: 0,
+  channels: Object.create(null) as Tally['channels'],
+  failures: [],
+  waiting: [],
+});
+
+export const SILENT_MS = 24 * 3_600_000;
+
+/** Changes the sum that it is given. */
+export function tally(sum: Tally, machine: MachineRecord, now: Date): void {
+  sum.machines += 1;
+  if (now.getTime() - Date.parse(machine.lastSeen) > SILENT_MS) sum.silent += 1;
+  const channel = channelOf(sum, machine.channel);
+  channel.machines += 1;
+  bump(channel.groups, machine.group);
+  bump(channel.versions, machine.running.version);
+  bump(channel.states, machine.state);
+  addFailure(sum.failures, machine);
+  if (machine.state === 'staged' && sum.waiting.length < MOST_WAITING)
+    sum.waiting.push({
+      machine: machine.machine,
+      group: machine.group,
+      since: machine.since,
+      why: machine.waitingFor ?? machine.hold?.reason ?? 'its turn',
+    });
+}
+
+const MOST_KEYS = 100;
+const MOST_FAILURES = 100;
+const MOST_WAITING = 25;
+const SOME = 8;
+const MANY = 'others';
+
+function channelOf({ channels }: Tally, name: string): ChannelTally {
+  const key = name in channels || Object.keys(channels).length < MOST_KEYS ? name : MANY;
+  channels[key] ??= { machines: 0, groups: numbers(), versions: numbers(), states: numbers() };
+  return channels[key];
+}
+
+/** No name from outside means anything to it. */
+const numbers = (): Numbers => Object.create(null) as Numbers;
+
+function bump(numbersByKey: Numbers, name: string): void {
+  const key = name in numbersByKey || Object.keys(numbersByKey).length < MOST_KEYS ? name : MANY;
+  numbersByKey[key] = (numbersByKey[key] ?? 0) + 1;
+}
+
+/** A machine that has come to run the release since has not failed. */
+function addFailure(failures: FailureTally[], { machine, outcome, running }: MachineRecord): void {
+  if (!outcome || (outcome.result !== 'failed' && outcome.result !== 'rolled-back')) return;
+  const { version, at, result } = outcome;
+  if (running.version === version) return;
+  const code = outcome.code ?? result;
+  const reason = outcome.reason ?? '';
+  const same = failures.find((one) => one.version === version && one.code === code && one.reason === reason);
+  const group = same ?? fresh(failures, version, code, reason);
+  group.machines += 1;
+  if (at > group.last) group.last = at;
+  if (group.some.length < SOME) group.some.push(machine);
+}
+
+function fresh(failures: FailureTally[], version: string, code: string, reason: string): FailureTally {
+  const full = failures.length >= MOST_FAILURES;
+  const rest = full ? failures.find((one) => one.code === MANY) : undefined;
+  if (rest) return rest;
+  const made = full
+    ? { version: '', code: MANY, reason: 'more kinds of failures than are told apart' }
+    : { version, code, reason };
+  failures.push({ ...made, machines: 0, last: '', some: [] });
+  return failures.at(-1) as FailureTally;
+}

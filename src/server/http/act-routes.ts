@@ -1,0 +1,77 @@
+/** What operators do on the pages: first a question, then the deed, then the page on which it can be seen. */
+
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { ACTS, type Act, confirmFreeing, confirmRollout } from '../pages/confirm.ts';
+import type { Viewer } from '../pages/layout.ts';
+import { saidPage } from '../pages/sign-in.ts';
+import type { AppWorld } from './app.ts';
+import { fieldOf } from './forms.ts';
+import type { Shows } from './page-routes.ts';
+import { CHANNEL, noSuchChannel, shownOf, type ViewWorld } from './view-routes.ts';
+
+type ChannelOf = { Params: { channel: string } };
+type Held = { Params: { group: string; holder: string } };
+
+/** Every deed may be repeated: what has been done already is not done again. */
+export function actRoutes(
+  app: FastifyInstance,
+  world: ViewWorld & AppWorld,
+  show: Shows,
+  viewerOf: (request: FastifyRequest) => Viewer,
+): void {
+  const { fleet, locks, now, log } = world;
+  for (const act of ACTS)
+    app.get<ChannelOf>(`/rollouts/:channel/${act}`, { schema: CHANNEL }, async (request, reply) => {
+      const { channel } = request.params;
+      const shown = await shownOf(world, channel);
+      if (!shown) return show(request, reply.code(404), noSuchChannel(channel));
+      return show(request, reply, confirmRollout(act, shown, viewerOf(request)));
+    });
+  const deeds: Record<Exclude<Act, 'abort'>, (channel: string, reason: string) => Promise<unknown>> = {
+    pause: (channel, reason) => fleet.pullBrake(channel, `paused by an operator: ${reason}`, now()),
+    resume: (channel) => fleet.releaseBrake(channel),
+  };
+  for (const [act, deed] of Object.entries(deeds))
+    app.post<ChannelOf>(`/rollouts/:channel/${act}`, { schema: CHANNEL }, async (request, reply) => {
+      const { channel } = request.params;
+      if (!(await world.channels()).has(channel)) return show(request, reply.code(404), noSuchChannel(channel));
+      const reason = reasonOf(request);
+      if (act === 'pause' && reason === '') return show(request, reply.code(400), noReason(channel));
+      await deed(channel, reason);
+      log.info({ channel, act, reason }, 'an operator did this on the dashboard');
+      return reply.redirect(`/rollouts/${channel}`, 303);
+    });
+  app.get<Held>('/locks/:group/:holder', { schema: HELD }, async (request, reply) => {
+    const { group, holder } = request.params;
+    return show(request, reply, confirmFreeing(group, holder, viewerOf(request)));
+  });
+  app.post<Held>('/locks/:group/:holder', { schema: HELD }, async (request, reply) => {
+    const { group, holder } = request.params;
+    await locks.release(group, holder);
+    log.info({ group, holder, act: 'free' }, 'an operator did this on the dashboard');
+    return reply.redirect('/locks', 303);
+  });
+}
+
+/** One line, as hosts may be told it. */
+const reasonOf = (request: FastifyRequest): string =>
+  fieldOf(request, 'reason')
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim()
+    .slice(0, 200);
+
+const noReason = (channel: string) =>
+  saidPage('Nothing was done', 'A pause needs a reason: machines and other operators are told it.', {
+    path: `/rollouts/${channel}/pause`,
+    name: 'Give one',
+  });
+
+const HELD = {
+  params: {
+    type: 'object',
+    properties: {
+      group: { type: 'string', pattern: '^[a-zA-Z0-9.-]+$', maxLength: 64 },
+      holder: { type: 'string', pattern: '^[0-9a-f]+$', maxLength: 64 },
+    },
+  },
+};

@@ -1,0 +1,106 @@
+/** The pages for operators: who may see them, what they are made of, and what their forms do. */
+
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { document, type Page, type Viewer } from '../pages/layout.ts';
+import { SCRIPT } from '../pages/script.ts';
+import { saidPage, signInPage } from '../pages/sign-in.ts';
+import { ICON, STYLE } from '../pages/style.ts';
+import { cookieOf, formTokenOf, isOurForm, isSameSite, tokenOf } from '../sessions.ts';
+import { mayAct } from '../tokens.ts';
+import { actRoutes } from './act-routes.ts';
+import type { AppWorld } from './app.ts';
+import { fieldOf, readForms } from './forms.ts';
+import { type ViewWorld, viewRoutes } from './view-routes.ts';
+
+export type Shows = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;
+
+export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): void {
+  const { tokens } = world;
+  const viewerOf = (request: FastifyRequest): Viewer => ({
+    formToken: formTokenOf(tokenOf(request.headers.cookie)),
+    canSignOut: tokens.operator !== undefined,
+  });
+  const show: Shows = (request, reply, page) => sendPage(request, reply, document(page, viewerOf(request)));
+  readForms(app);
+  app.addHook('onSend', async (_request, reply) => {
+    reply.headers(HEADERS);
+  });
+  answerFailures(app, world);
+  assets(app);
+  signingIn(app, world);
+  app.register(async (scope) => {
+    scope.addHook('onRequest', async (request, reply) => {
+      const token = tokenOf(request.headers.cookie);
+      if (!mayAct(tokens, 'operator', token === undefined ? undefined : `Bearer ${token}`))
+        await reply.redirect('/sign-in', 303);
+    });
+    scope.addHook('preHandler', async (request, reply) => {
+      if (request.method !== 'POST' || isOurs(request)) return;
+      await show(request, reply.code(403), NOT_OURS);
+    });
+    viewRoutes(scope, world, show);
+    actRoutes(scope, world, show, viewerOf);
+    scope.post('/sign-out', async (request, reply) =>
+      reply.header('set-cookie', cookieOf(undefined, isSecure(request))).redirect('/sign-in', 303),
+    );
+  });
+}
+
+/** Nothing but our own files is loaded, nothing in the page itself is run, and nobody frames it. */
+const HEADERS = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+};
+
+const NOT_OURS = saidPage('Nothing was done', 'This form did not come from a page of this server, or it is too old.', {
+  path: '/',
+  name: 'To the overview',
+});
+
+/** A page that has not changed is not sent again: it is asked for every few seconds. */
+function sendPage(request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
+  const tag = `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
+  reply.headers({ etag: tag, 'cache-control': 'no-cache, private' });
+  if (request.headers['if-none-match'] === tag) return reply.code(304).send();
+  return reply.type('text/html; charset=utf-8').send(text);
+}
+
+function answerFailures(app: FastifyInstance, { log }: AppWorld): void {
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) log.error({ url: request.url }, error.message);
+    const sentence =
+      status < 500 ? 'What was asked for is not understood.' : 'The server could not do this; its log says why.';
+    const page = saidPage('That did not work', sentence, { path: '/', name: 'To the overview' });
+    return reply.code(status).type('text/html; charset=utf-8').send(document(page, undefined));
+  });
+}
+
+function assets(app: FastifyInstance): void {
+  const files = { css: [STYLE, 'text/css'], js: [SCRIPT, 'text/javascript'], svg: [ICON, 'image/svg+xml'] } as const;
+  for (const [name, [text, type]] of Object.entries(files))
+    app.get(`/assets/dashboard.${name}`, async (_request, reply) =>
+      reply.header('cache-control', 'no-cache').type(`${type}; charset=utf-8`).send(text),
+    );
+}
+
+function signingIn(app: FastifyInstance, { tokens }: AppWorld): void {
+  app.get('/sign-in', async (request, reply) => sendPage(request, reply, document(signInPage(false), undefined)));
+  app.post<{ Body: unknown }>('/sign-in', async (request, reply) => {
+    const token = fieldOf(request, 'token').trim();
+    if (!isSameSite(request.headers) || !mayAct(tokens, 'operator', `Bearer ${token}`))
+      return sendPage(request, reply.code(403), document(signInPage(true), undefined));
+    return reply.header('set-cookie', cookieOf(token, isSecure(request))).redirect('/', 303);
+  });
+}
+
+const isOurs = (request: FastifyRequest): boolean =>
+  isSameSite(request.headers) && isOurForm(fieldOf(request, 'form'), tokenOf(request.headers.cookie));
+
+/** Behind a proxy that speaks HTTPS the cookie is for HTTPS alone, too. */
+const isSecure = ({ protocol, headers }: FastifyRequest): boolean =>
+  protocol === 'https' || headers['x-forwarded-proto'] === 'https';

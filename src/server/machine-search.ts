@@ -1,0 +1,50 @@
+/** A page of the machines that a search is about. It looks at so many and no more: who wants the rest asks again. */
+
+import type { MachineRecord } from './machines.ts';
+import type { Page } from './store.ts';
+
+/** `id` is how the machine's id begins; `after` is the `more` of the page before. */
+export type Search = Readonly<{ id?: string; version?: string; group?: string; state?: string; after?: string }>;
+
+/** `looked`: how many machines this took. `more` is undefined at the end. */
+export type Found = Readonly<{ machines: readonly MachineRecord[]; looked: number; more?: string }>;
+
+export type SearchWorld = Readonly<{
+  machines(limit: number, after?: string): Promise<Page>;
+  /** Lets others have their turn between two pages. */
+  pause(): Promise<void>;
+}>;
+
+export async function searchMachines({ machines: list, pause }: SearchWorld, search: Search): Promise<Found> {
+  const prefix = search.id ?? '';
+  const found: MachineRecord[] = [];
+  let after = search.after ?? before(prefix);
+  for (let looked = 0; ; await pause()) {
+    const { documents, next } = await list(PAGE, after);
+    for (const { id, document } of documents) {
+      if (prefix !== '' && !id.startsWith(prefix)) return { machines: found, looked };
+      looked += 1;
+      const machine = document as unknown as MachineRecord;
+      if (isLike(machine, search)) found.push(machine);
+      if (found.length === MOST_FOUND) return { machines: found, looked, more: id };
+    }
+    if (next === undefined) return { machines: found, looked };
+    if (looked >= MOST_LOOKED) return { machines: found, looked, more: next };
+    after = next;
+  }
+}
+
+const PAGE = 200;
+const MOST_FOUND = 50;
+const MOST_LOOKED = 10_000;
+
+/** The last id before those that begin with `prefix`; ids are 32 hexadecimal digits. */
+function before(prefix: string): string | undefined {
+  const first = BigInt(`0x${prefix.padEnd(32, '0')}`);
+  return first === 0n ? undefined : (first - 1n).toString(16).padStart(32, '0');
+}
+
+const isLike = ({ running, group, state }: MachineRecord, search: Search): boolean =>
+  (search.version === undefined || running.version === search.version) &&
+  (search.group === undefined || group === search.group) &&
+  (search.state === undefined || state === search.state);

@@ -1,0 +1,64 @@
+/** Questions before something is done to a rollout or a lock: what will happen, and a button that does it. Pure. */
+
+import { type Html, html } from './html.ts';
+import type { Entry, Page, Viewer } from './layout.ts';
+import type { Shown } from './rollout-progress.ts';
+import { count, plural } from './wording.ts';
+
+export const ACTS = ['pause', 'resume', 'abort'] as const;
+export type Act = (typeof ACTS)[number];
+
+export function confirmRollout(act: Act, { channel, state, ledger }: Shown, viewer: Viewer): Page {
+  const back = `/rollouts/${channel}`;
+  const name = `${state.version} in ${channel}`;
+  const underWay = plural(ledger.inFlight.size, 'machine');
+  const questions: Record<Act, () => Page> = {
+    pause: () =>
+      question(`Pause the rollout of ${name}?`, 'rollouts', viewer, back, {
+        path: `${back}/pause`,
+        button: html`<button class="stop">Pause it</button>`,
+        body: html`<p>From now on no machine begins. ${underWay} under way ${ledger.inFlight.size === 1 ? 'goes' : 'go'} on; machines that have only made the release ready give it up.</p>
+<label for="reason">Why (operators and machines are told)</label><input class="wide" id="reason" name="reason" required maxlength="200" autocomplete="off">`,
+      }),
+    resume: () =>
+      question(`Resume the rollout of ${name}?`, 'rollouts', viewer, back, {
+        path: `${back}/resume`,
+        button: html`<button>Resume it</button>`,
+        body: html`<p>It stands still: ${ledger.braked?.reason ?? 'nothing stops it'}.</p>
+<p>Machines begin again as the plan has it by now. The ${plural(ledger.failed.size, 'failure')} so far ${ledger.failed.size === 1 ? 'is' : 'are'} forgiven, and the count begins anew${state.offered && ` at 0 of ${count(state.offered.limits.maxFailures)}`}.</p>`,
+      }),
+    abort: () => abortPage(channel, name, back, ledger.braked === undefined),
+  };
+  return questions[act]();
+}
+
+export const confirmFreeing = (group: string, holder: string, viewer: Viewer): Page =>
+  question(`Free the lock of ${group}?`, 'locks', viewer, '/locks', {
+    path: `/locks/${group}/${holder}`,
+    button: html`<button class="stop">Free it</button>`,
+    body: html`<p>The machine <a class="id" href="/machines/${holder}">${holder}</a> loses its place, and another may reboot at once.</p>
+<p>Do this only for a machine that will not come back: one that still reboots would then be away together with the next.</p>`,
+  });
+
+/** What a channel offers is signed, and the key is not here. */
+function abortPage(channel: string, name: string, back: string, canPause: boolean): Page {
+  const body = html`<section class="sheet narrow"><h1>Abort the rollout of ${name}</h1>
+<p>An abort changes what the channel offers, so it must be signed. Run this where the key of channels is:</p>
+<pre><code>updatectl rollout abort --channel ${channel} --reason "…" --repository ./repo --keys ./keys</code></pre>
+<p>The channel then offers again what it offered before. Until it is signed, a pause keeps every other machine from beginning.</p>
+<div class="acts">${canPause && html`<a class="button" href="${back}/pause">Pause it now…</a>`}<a class="button second" href="${back}">Back</a></div></section>`;
+  return { title: `Abort ${name}`, here: 'rollouts', body };
+}
+
+function question(
+  title: string,
+  here: Entry,
+  { formToken }: Viewer,
+  back: string,
+  { path, button, body }: Readonly<{ path: string; button: Html; body: Html }>,
+): Page {
+  const form = html`<section class="sheet narrow"><h1>${title}</h1><form method="post" action="${path}">
+<input type="hidden" name="form" value="${formToken}">${body}
+<div class="acts">${button}<a class="button second" href="${back}">No, go back</a></div></form></section>`;
+  return { title, here, body: form };
+}

@@ -1,0 +1,30 @@
+/** Why updates failed, all machines with the same reason together. Pure. */
+
+import type { Counted } from '../census.ts';
+import { type Html, html } from './html.ts';
+import { empty, live, type Page } from './layout.ts';
+import { ago, count, plural } from './wording.ts';
+
+export function failuresPage({ failures, at }: Counted, now: Date): Page {
+  const groups = failures.toSorted((one, other) => other.machines - one.machines || one.code.localeCompare(other.code));
+  const sum = groups.reduce((total, { machines }) => total + machines, 0);
+  const body = html`<h1>Failures</h1>
+<p class="lead">Machines whose last attempt failed or fell back, and that have not come to run that release since.</p>
+${live(
+  'failures',
+  groups.length === 0
+    ? html`<section class="sheet">${empty('No machine says that its last update failed.')}</section>`
+    : html`<p>${plural(sum, 'machine')}, ${plural(groups.length, 'reason')}. <span class="note">Counted ${ago(at, now)}.</span></p>${groups.map((group) => section(group, sum, now))}`,
+)}`;
+  return { title: 'Failures', here: 'failures', body };
+}
+
+const section = (
+  { version, code, reason, machines, last, some }: Counted['failures'][number],
+  sum: number,
+  now: Date,
+): Html =>
+  html`<section class="sheet"><div class="head"><h2><code>${code}</code>${version !== '' && ` in ${version}`}</h2><strong>${plural(machines, 'machine')}</strong></div>
+<svg class="meter" aria-hidden="true"><rect class="track" x="0" y="3" width="100%" height="8" rx="4"/><rect class="f4" x="0" y="3" width="${Math.round((machines / sum) * 1000) / 10}%" height="8" rx="3"/></svg>
+<p>${reason}</p>
+<p class="note">Last ${ago(last, now)}. ${some.map((id) => html`<a class="id" href="/machines/${id}">${id.slice(0, 12)}</a> `)}${machines > some.length && html`and ${count(machines - some.length)} more`}</p></section>`;

@@ -1,0 +1,28 @@
+/** HTML in which everything from outside is escaped, unless it is HTML already. Pure. */
+
+/** Made by `html` alone. */
+export type Html = Readonly<{ html: string }>;
+
+/** What may stand in a template: nothing at all for `undefined` and `false`. */
+export type Part = Html | string | number | false | undefined | readonly Part[];
+
+/** A piece of a page. Attributes have to stand in double quotes. */
+export const html = (texts: TemplateStringsArray, ...parts: readonly Part[]): Html => ({
+  html: texts.map((text, at) => `${text}${textOf(parts[at])}`).join(''),
+});
+
+function textOf(part: Part): string {
+  if (part === undefined || part === false) return '';
+  if (typeof part === 'string' || typeof part === 'number') return escaped(String(part));
+  return 'html' in part ? part.html : part.map(textOf).join('');
+}
+
+const escaped = (text: string): string => text.replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign);
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};

@@ -1,0 +1,75 @@
+/** What surrounds every page: its head, the way to the other pages, and whether what is seen is up to date. */
+
+import { type Html, html, type Part } from './html.ts';
+
+/** `here` is the entry of the navigation to which the page belongs. */
+export type Page = Readonly<{ title: string; here?: Entry; body: Html }>;
+export type Entry = keyof typeof ENTRIES;
+
+/** `formToken` proves that a form was ours; undefined where nobody is signed in. `canSignOut` is false where no token is asked for. */
+export type Viewer = Readonly<{ formToken: string; canSignOut: boolean }>;
+
+/** The document, ready to be sent. */
+export function document({ title, here, body }: Page, viewer: Viewer | undefined): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+<title>${title} · Tandem</title>
+<link rel="icon" href="/assets/dashboard.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/assets/dashboard.css">
+<script src="/assets/dashboard.js" defer></script>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+<header><div class="bar">
+<a class="brand" href="/"><span aria-hidden="true">◧</span> Tandem</a>
+${viewer && navigation(here, viewer)}
+</div></header>
+<main id="content" tabindex="-1">
+${body}
+</main>
+${viewer && FOOTER}
+</body>
+</html>
+`.html;
+}
+
+/** A part of a page that is replaced when it has changed. */
+export const live = (id: string, ...content: readonly Part[]): Html => html`<div id="${id}" data-live>${content}</div>`;
+
+/** A table that may be wider than a phone: it can be scrolled by keys, too. */
+export const scrolled = (label: string, table: Html): Html =>
+  html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">${table}</div>`;
+
+export const empty = (sentence: string): Html => html`<p class="empty">${sentence}</p>`;
+
+const ENTRIES = {
+  overview: { path: '/', name: 'Overview' },
+  rollouts: { path: '/rollouts', name: 'Rollouts' },
+  locks: { path: '/locks', name: 'Locks' },
+  failures: { path: '/failures', name: 'Failures' },
+  machines: { path: '/machines', name: 'Machines' },
+} as const;
+
+const navigation = (
+  here: Entry | undefined,
+  { formToken, canSignOut }: Viewer,
+): Html => html`<nav aria-label="Pages"><ul>
+${Object.entries(ENTRIES).map(
+  ([key, { path, name }]) => html`<li><a href="${path}"${key === here && html` aria-current="page"`}>${name}</a></li>`,
+)}
+</ul></nav>
+${
+  canSignOut &&
+  html`<form class="out" method="post" action="/sign-out"><input type="hidden" name="form" value="${formToken}"><button class="plain">Sign out</button></form>`
+}`;
+
+const FOOTER = html`<footer><div class="bar">
+<p id="freshness" role="status">This page shows what was known when it was loaded.</p>
+<button id="follow" class="plain" hidden>Stop updating</button>
+<noscript><a href="">Load it again</a></noscript>
+</div></footer>`;

@@ -1,0 +1,53 @@
+/** Who holds the locks on rebooting, since when and why, and who waits. Pure. */
+
+import type { Counted } from '../census.ts';
+import type { ShownLock } from '../reboot-locks.ts';
+import { type Html, html } from './html.ts';
+import { empty, live, type Page, scrolled } from './layout.ts';
+import { ago, badge, plural } from './wording.ts';
+
+export type LocksData = Readonly<{ locks: readonly ShownLock[]; next?: string; census: Counted }>;
+
+export function locksPage({ locks, next, census }: LocksData, now: Date): Page {
+  const body = html`<h1>Locks on rebooting</h1>
+<p class="lead">A machine holds the lock of its group from before its reboot until it has proved itself. Nobody frees it but the machine and an operator.</p>
+${live('locks', locks.length === 0 ? html`<section class="sheet">${empty('No lock is held. A group appears here when its first machine asks.')}</section>` : locks.map((lock) => section(lock, now)))}
+${next !== undefined && html`<p><a class="button second" href="/locks?after=${next}">Next groups</a></p>`}
+<section class="sheet"><h2>Ready and waiting</h2>${live('waiting', waiting(census, now))}
+<p class="note">Nobody stands in line: machines ask again until there is a place.</p></section>`;
+  return { title: 'Locks on rebooting', here: 'locks', body };
+}
+
+function section({ group, max, maxFailures, free, holders, failures }: ShownLock, now: Date): Html {
+  const late = holders.filter((one) => one.late).length;
+  const isShut = late + failures.length > maxFailures;
+  const head = isShut
+    ? badge('bad', 'shut: too many are late')
+    : free > 0
+      ? badge('good', `${free} of ${max} free`)
+      : badge('busy', `all ${max} held`);
+  return html`<section class="sheet${isShut && ' alarm'}"><div class="head"><h2>${group}</h2>${head}</div>
+${
+  holders.length === 0
+    ? empty('Nobody holds it.')
+    : scrolled(
+        `Holders in ${group}`,
+        html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Since</th><th scope="col">Why</th><th scope="col">Due back</th><th scope="col"><span class="hidden">What to do</span></th></tr></thead><tbody>${holders.map(
+          (holder) =>
+            html`<tr><th scope="row"><a class="id" href="/machines/${holder.id}">${holder.name.slice(0, 12)}</a></th><td>${ago(holder.since, now)}</td><td>${holder.why}</td><td>${holder.late ? badge('bad', 'late') : ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td><td><a id="free-${group}-${holder.id}" class="keep" href="/locks/${group}/${holder.id}">Free…<span class="hidden"> what ${holder.name.slice(0, 12)} holds</span></a></td></tr>`,
+        )}</tbody></table>`,
+      )
+}
+${late > 0 && html`<p class="note">${plural(late, 'machine is', 'machines are')} late; ${maxFailures} ${maxFailures === 1 ? 'is' : 'are'} put up with.</p>`}</section>`;
+}
+
+function waiting({ waiting: rows, at }: Counted, now: Date): Html {
+  if (rows.length === 0) return empty('No machine has a release ready and waits to reboot.');
+  return html`<div class="long">${scrolled(
+    'Machines that wait to reboot',
+    html`<table><caption>${plural(rows.length, 'machine')}${rows.length >= 25 && ' at least'}, as of ${ago(at, now)}</caption><thead><tr><th scope="col">Machine</th><th scope="col">Group</th><th scope="col">Since</th><th scope="col">Waits for</th></tr></thead><tbody>${rows.map(
+      ({ machine, group, since, why }) =>
+        html`<tr><th scope="row"><a class="id" href="/machines/${machine}">${machine.slice(0, 12)}</a></th><td>${group}</td><td>${ago(since, now)}</td><td>${why}</td></tr>`,
+    )}</tbody></table>`,
+  )}</div>`;
+}

@@ -1,0 +1,144 @@
+/** One machine: what holds it back and who says so, what it last said, and what it has lived through. Pure. */
+
+import { judgeHost, turnStarts } from '../../rollout/rollout.ts';
+import { SILENT_MS } from '../census-tally.ts';
+import type { MachineRecord } from '../machines.ts';
+import type { ShownLock } from '../reboot-locks.ts';
+import { type Html, html } from './html.ts';
+import { empty, live, type Page } from './layout.ts';
+import type { Shown } from './rollout-progress.ts';
+import { ago, badge, moment, span, stateBadge } from './wording.ts';
+
+/** `rollout` is that of its channel; `lock` that of its group. */
+export type MachineData = Readonly<{ machine: MachineRecord; rollout?: Shown; lock: ShownLock }>;
+
+export function machinePage(data: MachineData, now: Date): Page {
+  const { machine } = data;
+  const body = html`<h1>Machine <span class="id">${machine.machine}</span></h1>
+<div class="pair">
+<div><section class="sheet"><h2>What holds it back</h2>${live('explain', explain(data, now))}</section>
+<section class="sheet"><h2>History</h2>${live('history', history(machine, now))}</section></div>
+<section class="sheet"><h2>What it last said</h2>${live('facts', facts(machine, now))}</section>
+</div>`;
+  return { title: `Machine ${machine.machine.slice(0, 12)}`, here: 'machines', body };
+}
+
+export function noSuchMachine(id: string): Page {
+  const body = html`<section class="sheet narrow"><h1>No such machine</h1><p>No machine <span class="id">${id}</span> has ever checked in.</p><p><a href="/machines">All machines</a></p></section>`;
+  return { title: 'No such machine', here: 'machines', body };
+}
+
+type Point = Readonly<{ who: string; what: Html | string; since?: string; until?: string }>;
+
+function explain(data: MachineData, now: Date): Html {
+  const points = [...ofItself(data.machine, now), ...ofTheRollout(data, now), ...ofTheLock(data)];
+  if (points.length === 0) return html`<p>${badge('good', 'Nothing holds it back.')}</p>`;
+  return html`<dl class="terms">${points.map(
+    ({ who, what, since, until }) =>
+      html`<dt>${who}</dt><dd>${what}${since !== undefined && html` <span class="note">since ${ago(since, now)}</span>`}${
+        until !== undefined && html` <span class="note">until ${moment(until)}</span>`
+      }</dd>`,
+  )}</dl>`;
+}
+
+function ofItself({ waitingFor, hold, since, lastSeen, outcome, running }: MachineRecord, now: Date): readonly Point[] {
+  const silence = now.getTime() - Date.parse(lastSeen);
+  const hasFailed = outcome && outcome.version !== running.version && outcome.result !== 'updated';
+  return [
+    ...(silence > SILENT_MS ? [{ who: 'Silence', what: badge('warn', `not heard of for ${span(silence)}`) }] : []),
+    ...(waitingFor === undefined ? [] : [{ who: 'The machine', what: `waits for ${waitingFor}`, since }]),
+    ...(hold
+      ? [{ who: 'The server', what: `told it to wait: ${hold.reason}`, ...(hold.until ? { until: hold.until } : {}) }]
+      : []),
+    ...(hasFailed
+      ? [
+          {
+            who: 'Last attempt',
+            what: html`${outcome.version} ${badge('bad', outcome.result)} ${outcome.reason}`,
+            since: outcome.at,
+          },
+        ]
+      : []),
+  ];
+}
+
+function ofTheRollout({ machine, rollout }: MachineData, now: Date): readonly Point[] {
+  const policy = rollout?.state.offered?.policy;
+  if (!rollout || !policy) return [];
+  const { ledger } = rollout;
+  const verdict = judgeHost(policy, machine, now.getTime());
+  if (verdict.result === 'current') return [];
+  const failure = ledger.failed.get(machine.machine);
+  const due = ledger.inFlight.get(machine.machine);
+  return [
+    ...(ledger.braked ? [{ who: 'The brake', what: ledger.braked.reason, since: iso(ledger.braked.at) }] : []),
+    ...(failure === undefined ? [] : [{ who: 'The rollout', what: `counts it as failed: ${failure}` }]),
+    ...(due === undefined ? [] : [{ who: 'The rollout', what: 'it is under way and must report', until: iso(due) }]),
+    ...(verdict.result === 'hold'
+      ? [
+          {
+            who: 'The policy',
+            what: verdict.reason,
+            ...(verdict.until === undefined ? {} : { until: iso(verdict.until) }),
+          },
+        ]
+      : [
+          {
+            who: 'The policy',
+            what: html`offers it ${verdict.step.version}${verdict.barrier !== undefined && ` on the way: ${verdict.barrier}`}`,
+            since: iso(turnStarts(policy, machine)),
+          },
+        ]),
+  ];
+}
+
+function ofTheLock({ machine, lock }: MachineData): readonly Point[] {
+  const mine = lock.holders.find(({ id }) => id === machine.machine);
+  if (mine)
+    return [
+      {
+        who: 'The lock',
+        what: html`it holds the lock of ${lock.group}${mine.late && html` ${badge('bad', 'late')}`}`,
+        since: mine.since,
+      },
+    ];
+  if (machine.state !== 'staged' || lock.free > 0) return [];
+  return [
+    {
+      who: 'The lock',
+      what: html`of ${lock.group} is held by ${lock.holders.map(({ id, name }) => html`<a href="/machines/${id}" class="id">${name.slice(0, 12)}</a> `)}`,
+    },
+  ];
+}
+
+function history({ events, firstSeen }: MachineRecord, now: Date): Html {
+  if (events.length === 0) return empty(`Nothing has happened since it was first heard of on ${moment(firstSeen)}.`);
+  return html`<ol class="story">${events
+    .toReversed()
+    .map(
+      ({ at, what, version, reason }) =>
+        html`<li class="${TONES[what] ?? ''}"><p><strong>${WORDS[what] ?? what} ${version}</strong> <span class="note">${ago(at, now)}</span></p>${reason !== undefined && html`<p>${reason}</p>`}</li>`,
+    )}<li><p><strong>First heard of</strong> <span class="note">${ago(firstSeen, now)}</span></p></li></ol>`;
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  updated: 'Updated to',
+  'rolled-back': 'Rolled back from',
+  failed: 'Failed to install',
+  withdrawn: 'Gave up',
+  runs: 'Seen running',
+};
+const TONES: Readonly<Record<string, string>> = { updated: 'good', 'rolled-back': 'bad', failed: 'bad' };
+
+const facts = (machine: MachineRecord, now: Date): Html => html`<dl class="terms">
+<dt>Runs</dt><dd>${machine.product} ${machine.running.version} ${machine.confirmed ? badge('good', 'confirmed') : badge('warn', 'on trial')}</dd>
+<dt>State</dt><dd>${stateBadge(machine.state)} <span class="note">since ${ago(machine.since, now)}</span></dd>
+<dt>Wants</dt><dd>${machine.wants ?? 'nothing'}</dd>
+<dt>Group</dt><dd><a href="/machines?group=${machine.group}">${machine.group}</a></dd>
+<dt>Channel</dt><dd><a href="/rollouts/${machine.channel}">${machine.channel}</a></dd>
+<dt>Agent</dt><dd>${machine.agent}</dd>
+<dt>Last heard of</dt><dd>${ago(machine.lastSeen, now)}</dd>
+</dl>
+<p class="note">On the machine itself, “updatectl explain” knows more: its windows, sessions and inhibitors.</p>`;
+
+const iso = (time: number): string => new Date(time).toISOString();

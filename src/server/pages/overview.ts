@@ -1,0 +1,51 @@
+/** The first page: is anything wrong, what does the fleet run, how far are its rollouts. Pure. */
+
+import type { Counted } from '../census.ts';
+import type { Point } from '../census-history.ts';
+import { coloured, versionsChart } from './chart.ts';
+import { colouredTable, versionsNow } from './fleet-versions.ts';
+import { type Html, html } from './html.ts';
+import { empty, live, type Page } from './layout.ts';
+import { rolloutCard, standstill } from './rollout-card.ts';
+import type { Shown } from './rollout-progress.ts';
+import { ago, count } from './wording.ts';
+
+export type OverviewData = Readonly<{ census: Counted; history: readonly Point[]; rollouts: readonly Shown[] }>;
+
+export function overviewPage({ census, history, rollouts }: OverviewData, now: Date): Page {
+  const numbers = versionsNow(census);
+  const versions = coloured(numbers);
+  const body = html`<h1>The fleet</h1>
+${live('alarms', html`<div role="alert">${rollouts.map((one) => standstill(one, now))}</div>`)}
+${live('figures', figures(census, rollouts))}
+<div class="pair">
+<section class="sheet" aria-labelledby="by-version"><div class="head"><h2 id="by-version">Machines by version</h2></div>
+${live('versions', versionsChart(withNow(history, census), versions) ?? empty('A curve is drawn here after the second count, in a few minutes.'), colouredTable(numbers, versions, census.machines))}
+${live('counted', html`<p class="note">Counted ${ago(census.at, now)}.</p>`)}</section>
+<div>${live(
+    'rollouts',
+    rollouts.length === 0
+      ? html`<section class="sheet"><h2>Rollouts</h2>${empty('The repository has no channel yet: “updatectl repo promote” makes one.')}</section>`
+      : rollouts.map((one) => html`<section class="sheet">${rolloutCard(one, now)}</section>`),
+  )}</div>
+</div>`;
+  return { title: 'The fleet', here: 'overview', body };
+}
+
+function figures(census: Counted, rollouts: readonly Shown[]): Html {
+  const sum = (of: (one: Shown) => number) => rollouts.reduce((total, one) => total + of(one), 0);
+  const failed = sum(({ ledger }) => ledger.failed.size);
+  const newest = sum(({ state, tally }) => tally?.versions[state.version] ?? 0);
+  const figure = (name: string, value: number, isBad = false) =>
+    html`<div${isBad && html` class="bad"`}><dt>${name}</dt><dd>${count(value)}</dd></div>`;
+  return html`<dl class="figures">${figure('Machines', census.machines)}${figure('Run what is offered', newest)}${figure(
+    'Under way',
+    sum(({ ledger }) => ledger.inFlight.size),
+  )}${figure('Failed in rollouts', failed, failed > 0)}${figure('Silent for a day', census.silent)}</dl>`;
+}
+
+/** The curve ends at what is known now. */
+const withNow = (history: readonly Point[], { at, channels }: Counted): readonly Point[] => [
+  ...history.filter((point) => point.at < at),
+  { at, channels: Object.fromEntries(Object.entries(channels).map(([name, { versions }]) => [name, versions])) },
+];

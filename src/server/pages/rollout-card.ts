@@ -1,0 +1,45 @@
+/** A rollout in short: where it stands, how far it is beside its plan, and what bounds it. Pure. */
+
+import { meter } from './chart.ts';
+import { type Html, html } from './html.ts';
+import { progressOf, type Shown } from './rollout-progress.ts';
+import { ago, badge, count, moment, percent, plural } from './wording.ts';
+
+/** `heading` is the level that fits the page. */
+export function rolloutCard(shown: Shown, now: Date): Html {
+  const { channel, state, ledger } = shown;
+  const { machines, done, underWay, plan, end } = progressOf(shown, now.getTime());
+  return html`<div class="head"><h2><a href="/rollouts/${channel}" id="to-${channel}">${channel}</a>: ${state.version}</h2>${stageOf(shown, now)}</div>
+${meter(done, underWay, plan, machines)}
+<p><strong>${count(done)}</strong> of ${plural(machines, 'machine')} ${done === 1 ? 'runs' : 'run'} it (${percent(done, machines)})${plan !== undefined && html`; planned by now: <strong>${count(plan)}</strong> (${percent(plan, machines)})`}.</p>
+${
+  state.offered
+    ? html`<dl class="terms"><dt>Under way</dt><dd>${count(underWay)} of at most ${count(state.offered.limits.maxInFlight)}</dd>
+<dt>Failed</dt><dd>${count(ledger.failed.size)} ; more than ${count(state.offered.limits.maxFailures)} pull the brake</dd>
+<dt>Planned end</dt><dd>${end !== undefined && moment(new Date(end).toISOString())}</dd></dl>`
+    : html`<p class="note">Offered to everybody at once: there is no rollout to bound or to stop.</p>`
+}`;
+}
+
+export function stageOf(shown: Shown, now: Date): Html {
+  const { state, ledger } = shown;
+  if (ledger.braked) return badge('bad', 'stopped');
+  const policy = state.offered?.policy;
+  if (!policy) return badge('quiet', 'no rollout');
+  if (policy.pause) return badge('warn', 'paused by its signature');
+  if (policy.start > now.getTime()) return badge('quiet', 'not begun');
+  const { done, machines } = progressOf(shown, now.getTime());
+  return done >= machines && machines > 0 ? badge('good', 'complete') : badge('busy', 'running');
+}
+
+/** Why nobody new begins; undefined when nothing stands in the way. */
+export function standstill({ channel, state, ledger }: Shown, now: Date): Html | undefined {
+  const pause = state.offered?.policy.pause;
+  if (!ledger.braked && !pause) return undefined;
+  const [since, reason, head] = ledger.braked
+    ? ([ledger.braked.at, ledger.braked.reason, 'is stopped'] as const)
+    : ([pause?.since ?? 0, pause?.reason ?? '', 'is paused by its signed document'] as const);
+  return html`<section class="sheet ${ledger.braked ? 'alarm' : 'caution'}"><h2><span aria-hidden="true">${ledger.braked ? '■' : '▲'}</span> The rollout of ${state.version} in ${channel} ${head}</h2>
+<p>${reason}. No machine begins; those under way go on. Since ${ago(new Date(since).toISOString(), now)}.</p>
+<p><a href="/failures">Why machines failed</a> · <a href="/rollouts/${channel}">This rollout</a></p></section>`;
+}

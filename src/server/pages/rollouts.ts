@@ -1,0 +1,102 @@
+/** The rollouts of all channels, and one beside its plan with what an operator may do to it. Pure. */
+
+import type { Point } from '../census-history.ts';
+import { planChart } from './chart.ts';
+import { type Html, html } from './html.ts';
+import { empty, live, type Page, scrolled } from './layout.ts';
+import { rolloutCard, stageOf, standstill } from './rollout-card.ts';
+import { curvesOf, progressOf, type Shown } from './rollout-progress.ts';
+import { ago, badge, count, moment, percent, plural, span } from './wording.ts';
+
+export function rolloutsPage(rollouts: readonly Shown[], now: Date): Page {
+  const rows = rollouts.map((one) => {
+    const { done, machines, plan, underWay } = progressOf(one, now.getTime());
+    return html`<tr><th scope="row"><a href="/rollouts/${one.channel}">${one.channel}</a></th><td>${one.state.version}</td><td>${stageOf(one, now)}</td><td class="number">${percent(done, machines)}</td><td class="number">${plan === undefined ? '–' : percent(plan, machines)}</td><td class="number">${count(underWay)}</td><td class="number">${count(one.ledger.failed.size)}</td></tr>`;
+  });
+  const table = scrolled(
+    'Rollouts',
+    html`<table><thead><tr><th scope="col">Channel</th><th scope="col">Release</th><th scope="col">Stands</th><th scope="col" class="number">Run it</th><th scope="col" class="number">Planned</th><th scope="col" class="number">Under way</th><th scope="col" class="number">Failed</th></tr></thead><tbody>${rows}</tbody></table>`,
+  );
+  const list = rollouts.length === 0 ? empty('The repository has no channel yet.') : table;
+  return {
+    title: 'Rollouts',
+    here: 'rollouts',
+    body: html`<h1>Rollouts</h1>${live(
+      'alarms',
+      rollouts.map((one) => standstill(one, now)),
+    )}<section class="sheet" aria-label="All channels">${live('rollouts', list)}</section>`,
+  };
+}
+
+export function rolloutPage(shown: Shown, history: readonly Point[], now: Date): Page {
+  const { channel, state, ledger } = shown;
+  const failed = [...ledger.failed].map(([id, reason]) => [id, reason] as const);
+  const underWay = [...ledger.inFlight].map(([id, due]) => [id, html`by ${moment(iso(due))}`] as const);
+  const body = html`<h1>Rollout of ${state.version} in ${channel}</h1>
+${live('alarms', standstill(shown, now))}
+<div class="pair">
+<div><section class="sheet">${live('card', rolloutCard(shown, now))}${live('acts', acts(shown))}</section>
+<section class="sheet"><h2>Machines against the plan</h2>${live('curve', curve(shown, history, now))}</section></div>
+<div><section class="sheet"><h2>The plan</h2>${live('terms', terms(shown, now))}</section>
+<section class="sheet"><h2>Failed</h2>${live('failed', named(failed, 'No machine has failed in it.', 'Said'))}</section>
+<section class="sheet"><h2>Under way</h2>${live('under-way', named(underWay, 'No machine is under way.', 'Must report'))}</section></div>
+</div>`;
+  return { title: `Rollout of ${state.version} in ${channel}`, here: 'rollouts', body };
+}
+
+const MOST_NAMED = 20;
+const iso = (time: number): string => new Date(time).toISOString();
+
+function acts({ channel, state, ledger }: Shown): Html | undefined {
+  if (!state.offered) return undefined;
+  const act = ledger.braked
+    ? html`<a class="button" id="act-resume" href="/rollouts/${channel}/resume">Resume…</a>`
+    : html`<a class="button" id="act-pause" href="/rollouts/${channel}/pause">Pause…</a>`;
+  return html`<div class="acts">${act}<a class="button second" id="act-abort" href="/rollouts/${channel}/abort">Abort…</a></div>`;
+}
+
+function terms({ state }: Shown, now: Date): Html {
+  const policy = state.offered?.policy;
+  if (!policy) return empty('None: every machine of the channel may have the release at once.');
+  const { canaries, ramp, groups, barriers, deadEnds, urgent } = policy;
+  const pieces = ramp.steps > 0 ? ` in ${plural(ramp.steps, 'step')}` : ', a steady stream';
+  const rules = [...groups].map(([name, rule]) =>
+    [
+      name,
+      rule.hold !== undefined && `held: ${rule.hold}`,
+      rule.pin && `stays at ${rule.pin.version}`,
+      rule.delayMs !== undefined && `${span(rule.delayMs)} later`,
+    ]
+      .filter((one) => one !== undefined && one !== false)
+      .join(', '),
+  );
+  const term = (name: string, value: Html | string | false) =>
+    value !== false && html`<dt>${name}</dt><dd>${value}</dd>`;
+  return html`<dl class="terms">${term('Began', ago(iso(policy.start), now))}
+${term('Canaries', canaries.groups.length > 0 && `${canaries.groups.join(', ')}; the others after ${span(canaries.soakMs)}`)}
+${term('Ramp', ramp.durationMs === 0 ? 'everybody at once' : `over ${span(ramp.durationMs)}${pieces}`)}
+${rules.map((rule) => term('Group', rule))}
+${barriers.map((one) => term('Barrier', `${one.version}: ${one.reason}`))}
+${deadEnds.map((one) => term('Dead end', `${one.version}: ${one.reason}`))}
+${term('Urgent', urgent && badge('warn', 'delays of groups do not count'))}</dl>`;
+}
+
+function curve(shown: Shown, history: readonly Point[], now: Date): Html {
+  const curves = curvesOf(shown, history, now.getTime());
+  if (!curves) return empty('There is no plan to compare with.');
+  const { machines, done, plan = 0 } = progressOf(shown, now.getTime());
+  const label = `${count(done)} of ${plural(machines, 'machine')} run it; ${count(plan)} were planned by now.`;
+  return html`${planChart(curves.plan, curves.done, machines, label)}
+<ul class="keys"><li>dashed: the plan</li><li>solid: machines that run ${shown.state.version}</li></ul>`;
+}
+
+function named(rows: readonly (readonly [string, Html | string])[], none: string, column: string): Html {
+  if (rows.length === 0) return empty(none);
+  return html`<table><thead><tr><th scope="col">Machine</th><th scope="col">${column}</th></tr></thead><tbody>${rows
+    .slice(0, MOST_NAMED)
+    .map(
+      ([id, what]) =>
+        html`<tr><th scope="row"><a class="id" href="/machines/${id}">${id.slice(0, 12)}</a></th><td>${what}</td></tr>`,
+    )}</tbody></table>
+${rows.length > MOST_NAMED && html`<p class="note">And ${count(rows.length - MOST_NAMED)} more.</p>`}`;
+}

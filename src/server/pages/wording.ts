@@ -1,0 +1,49 @@
+/** Times, numbers and states as people read them. Pure. */
+
+import { type Html, html } from './html.ts';
+
+/** 12 345 with thin spaces, which do not break. */
+export const count = (number: number): string =>
+  Number.isFinite(number) ? String(number).replace(/\B(?=(\d{3})+$)/g, '\u202f') : 'no limit';
+
+export function percent(part: number, whole: number): string {
+  if (whole === 0) return '0 %';
+  const share = (part / whole) * 100;
+  if (share > 0 && share < 1) return '< 1 %';
+  // All but one is not everything.
+  return `${part < whole ? Math.min(99, Math.round(share)) : Math.round(share)} %`;
+}
+
+/** “5 min”, “3 h”, “12 days”. */
+export function span(ms: number): string {
+  const minutes = Math.floor(Math.abs(ms) / 60_000);
+  if (minutes < 1) return 'less than a minute';
+  if (minutes < 100) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`;
+}
+
+/** How long ago, with the exact moment behind it. */
+export function ago(iso: string, now: Date): Html {
+  const ms = now.getTime() - Date.parse(iso);
+  const words = ms < 0 ? `in ${span(ms)}` : ms < 60_000 ? 'just now' : `${span(ms)} ago`;
+  return html`<time datetime="${iso}" title="${moment(iso)}">${words}</time>`;
+}
+
+/** 2030-01-31 23:59 UTC. */
+export const moment = (iso: string): string => `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
+
+export const plural = (number: number, one: string, many = `${one}s`): string =>
+  `${count(number)} ${number === 1 ? one : many}`;
+
+/** A state with a shape and a word, since a colour alone tells nothing to many. */
+export function badge(tone: 'good' | 'busy' | 'warn' | 'bad' | 'quiet', words: string): Html {
+  return html`<span class="badge ${tone}"><span aria-hidden="true">${SIGNS[tone]}</span> ${words}</span>`;
+}
+
+const SIGNS = { good: '●', busy: '◐', warn: '▲', bad: '■', quiet: '○' } as const;
+
+export function stateBadge(state: string): Html {
+  if (state === 'idle' || state === 'settling') return badge('good', state);
+  return state === 'condemned' ? badge('bad', state) : badge('busy', state);
+}

@@ -1,0 +1,166 @@
+/** A server with a fleet for the tests of its pages: machines, a rollout half way, locks, failures, and a clock that the test sets. */
+
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { limitsOf, policyOf, readRollout } from '../../../src/rollout/document.ts';
+import { type Census, createCensus } from '../../../src/server/census.ts';
+import { type ChannelState, createFleet, type Fleet } from '../../../src/server/fleet.ts';
+import { createApp } from '../../../src/server/http/app.ts';
+import type { MachineRecord } from '../../../src/server/machines.ts';
+import { createRebootLocks, type RebootLocks } from '../../../src/server/reboot-locks.ts';
+import { sqliteStore } from '../../../src/server/sqlite-store.ts';
+import type { Json, Store } from '../../../src/server/store.ts';
+import { digestOf } from '../../../src/server/tokens.ts';
+import { silentLog } from '../../../src/system/log.ts';
+import { serveFile } from '../../../src/system/served-file.ts';
+import { openDatabase } from '../../../src/system/sqlite.ts';
+
+export const TOKEN = 'of-an-operator';
+export const NOW = new Date('2030-01-02T03:04:05Z');
+const HOUR = 3_600_000;
+
+export const idOf = (number: number): string => createHash('md5').update(String(number)).digest('hex');
+export const before = (ms: number): string => new Date(NOW.getTime() - ms).toISOString();
+
+export class TestFleet implements AsyncDisposable {
+  readonly top = mkdtempSync(join(tmpdir(), 'tandem-pages-'));
+  readonly store: Store = sqliteStore(openDatabase(join(this.top, 'fleet.db'), { durable: false }));
+  now = NOW;
+  channels = new Map<string, ChannelState>([
+    ['edge', edge()],
+    ['stable', stable()],
+  ]);
+  readonly fleet: Fleet = createFleet(this.store, async (name) => this.channels.get(name));
+  readonly locks: RebootLocks = createRebootLocks(this.store, { max: 2, maxFailures: 0, deadlineSeconds: 3600 });
+  readonly census: Census = createCensus(this.store, { now: () => this.now, pause });
+  app!: FastifyInstance;
+  url = '';
+
+  async start(): Promise<this> {
+    this.app = await createApp({
+      fleet: this.fleet,
+      locks: this.locks,
+      repository: this.top,
+      serve: serveFile,
+      tokens: { operator: digestOf(TOKEN) },
+      channels: async () => this.channels,
+      now: () => this.now,
+      log: silentLog,
+      pages: { census: this.census, pause },
+    });
+    this.url = await this.app.listen({ host: '127.0.0.1', port: 0 });
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.app.close();
+    await this.store[Symbol.asyncDispose]();
+    rmSync(this.top, { recursive: true, force: true });
+  }
+
+  put(kind: string, documents: readonly (readonly [string, unknown])[]): Promise<void> {
+    return this.store.update(
+      documents.map(([id]) => ({ kind, id })),
+      () => ({ write: documents.map(([, document]) => document as Json), result: undefined }),
+    );
+  }
+
+  /** So many machines, a third of the way through a rollout. */
+  async fill(machines: number): Promise<this> {
+    for (let from = 0; from < machines; from += 1000)
+      await this.put(
+        'machine',
+        Array.from({ length: Math.min(1000, machines - from) }, (_, at) => [idOf(from + at), someMachine(from + at)]),
+      );
+    await this.put('census', [['history', history(machines)]]);
+    return this;
+  }
+
+  /** Machines that are under way, some that failed, and locks held, one of them for too long. */
+  async disturb(): Promise<this> {
+    const due = NOW.getTime() + HOUR;
+    const ledger = {
+      inFlight: [1, 12, 23].map((one) => [idOf(one), due]),
+      failed: [4, 15, 26].map((one) => [idOf(one), 'the probe http-ready failed 3 times: connection refused']),
+      updated: 300,
+    };
+    await this.put('ledger', [['stable/2.1.0 2030-01-01T12:00:00Z', ledger]]);
+    await this.locks.take('web', idOf(1), new Date(before(7 * 60_000)));
+    await this.locks.take('web', idOf(12), new Date(before(2 * 60_000)));
+    await this.locks.take('db', idOf(23), new Date(before(2 * HOUR)));
+    return this;
+  }
+}
+
+const pause = () => new Promise<void>((done) => setImmediate(done));
+
+function stable(): ChannelState {
+  const document = readRollout(
+    {
+      schema: 1,
+      start: '2030-01-01T12:00:00Z',
+      canaries: { groups: ['canary'], soakMinutes: 240 },
+      ramp: { minutes: 1440, steps: 12 },
+      groups: { db: { delayMinutes: 360 } },
+      barriers: [{ version: '2.0.0', counter: 20, reason: 'moves the state' }],
+      limits: { inFlight: 25, failures: 5, patienceMinutes: 120 },
+    },
+    'stable',
+  );
+  const policy = policyOf(document, { version: '2.1.0', counter: 21 } as never);
+  return { id: '2.1.0 2030-01-01T12:00:00Z', version: '2.1.0', offered: { policy, limits: limitsOf(document) } };
+}
+
+const edge = (): ChannelState => ({ id: '2.2.0-rc1', version: '2.2.0-rc1' });
+
+export function someMachine(number: number): MachineRecord {
+  const isFailed = number % 11 === 4;
+  const isDone = number % 3 === 0 && !isFailed;
+  const isEdge = number % 40 === 7;
+  const version = isEdge ? '2.2.0-rc1' : isDone ? '2.1.0' : number % 5 === 1 ? '1.9.4' : '2.0.3';
+  const state = number % 11 === 1 ? 'staged' : number % 23 === 2 ? 'staging' : 'idle';
+  const reason = number % 2 === 0 ? 'the probe http-ready failed 3 times: connection refused' : 'no space left on /var';
+  return {
+    schema: 1,
+    machine: idOf(number),
+    group: ['web', 'db', 'canary', 'web', 'default'][number % 5],
+    product: 'acme',
+    channel: isEdge ? 'edge' : 'stable',
+    agent: '0.1.0',
+    running: { version, counter: 20 },
+    confirmed: number % 29 !== 3,
+    state,
+    since: before((number % 17) * HOUR),
+    firstSeen: before(90 * 24 * HOUR),
+    lastSeen: before(number % 61 === 5 ? 50 * HOUR : (number % 29) * 60_000),
+    ...(state === 'staged' ? { waitingFor: 'the lock of its group: held by two others', wants: '2.1.0' } : {}),
+    ...(isFailed
+      ? {
+          outcome: { at: before(3 * HOUR), result: 'rolled-back', version: '2.1.0', code: 'probe-failed', reason },
+          hold: { code: 'failed-here', reason: 'the release has failed on this host' },
+        }
+      : {}),
+    events: [
+      { at: before(40 * 24 * HOUR), what: 'updated', version: '1.9.4' },
+      { at: before(40 * 24 * HOUR - 60_000), what: 'runs', version: '1.9.4' },
+      ...(isFailed ? [{ at: before(3 * HOUR), what: 'rolled-back', version: '2.1.0', reason }] : []),
+      ...(isDone ? [{ at: before(5 * HOUR), what: 'updated', version: '2.1.0' }] : []),
+    ],
+  } as unknown as MachineRecord;
+}
+
+function history(machines: number): Json {
+  const all = Array.from({ length: machines }, (_, at) => someMachine(at).running.version as string);
+  const now = (version: string) => all.filter((one) => one === version).length;
+  const points = Array.from({ length: 90 }, (_, at) => {
+    const age = (90 - at) * 20 * 60_000;
+    const missing = 1 - Math.max(0, (15 * HOUR - age) / (15 * HOUR)) ** 1.5;
+    const [left, old] = [Math.round(now('2.1.0') * missing), Math.round(now('2.1.0') * missing * 0.3)];
+    const stable = { '1.9.4': now('1.9.4') + old, '2.0.3': now('2.0.3') + left - old, '2.1.0': now('2.1.0') - left };
+    return { at: before(age), channels: { edge: { '2.2.0-rc1': now('2.2.0-rc1') }, stable } };
+  });
+  return { schema: 1, points };
+}

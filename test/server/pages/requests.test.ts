@@ -1,0 +1,136 @@
+/** The pages as requests: who may ask, which forms count, and that nothing from outside becomes markup. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import fc from 'fast-check';
+import { html } from '../../../src/server/pages/html.ts';
+import { cookieOf, formTokenOf, isSameSite, tokenOf } from '../../../src/server/sessions.ts';
+import { idOf, NOW, someMachine, TestFleet, TOKEN } from './fleet.ts';
+
+const COOKIE = cookieOf(TOKEN, false).split(';')[0] ?? '';
+const FORM = formTokenOf(TOKEN);
+let site: TestFleet;
+
+before(async () => {
+  site = await (await (await new TestFleet().fill(300)).disturb()).start();
+});
+after(() => site[Symbol.asyncDispose]());
+
+const get = (url: string, headers: Record<string, string> = { cookie: COOKIE }) => site.app.inject({ url, headers });
+const post = (url: string, fields: Record<string, string>, headers: Record<string, string> = {}) =>
+  site.app.inject({
+    method: 'POST',
+    url,
+    headers: { cookie: COOKIE, 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    payload: new URLSearchParams(fields).toString(),
+  });
+
+test('every page and every deed asks for the token of an operator', async () => {
+  const paths = ['/', '/rollouts', '/rollouts/stable', '/rollouts/stable/pause', '/locks', '/failures', '/machines'];
+  for (const path of [...paths, `/machines/${idOf(1)}`, `/locks/web/${idOf(1)}`])
+    for (const headers of [{}, { cookie: 'tandem=d3Jvbmc' }, { cookie: 'tandem=' }]) {
+      const { statusCode, headers: answered } = await get(path, headers as Record<string, string>);
+      assert.deepEqual([statusCode, answered.location], [303, '/sign-in'], path);
+    }
+  const { headers } = await post('/rollouts/stable/pause', { form: FORM, reason: 'x' }, { cookie: '' });
+  assert.equal(headers.location, '/sign-in');
+  assert.equal((await site.fleet.ledger('stable', NOW)).braked, undefined);
+});
+
+test('a form that is not from a page of ours changes nothing', async () => {
+  const foreign = [
+    [{ reason: 'x' }, {}],
+    [{ reason: 'x', form: formTokenOf('another') }, {}],
+    [{ reason: 'x', form: FORM }, { origin: 'https://evil.example' }],
+    [{ reason: 'x', form: FORM }, { origin: 'null' }],
+    [{ reason: 'x', form: FORM }, { 'sec-fetch-site': 'cross-site' }],
+    [{ reason: 'x', form: FORM }, { 'sec-fetch-site': 'same-site' }],
+  ] as const;
+  for (const [fields, headers] of foreign) {
+    const { statusCode } = await post('/rollouts/stable/pause', fields, headers);
+    assert.equal(statusCode, 403, JSON.stringify([fields, headers]));
+  }
+  assert.equal((await site.fleet.ledger('stable', NOW)).braked, undefined);
+  assert.equal((await post('/sign-in', { token: TOKEN }, { origin: 'https://evil.example' })).statusCode, 403);
+});
+
+test('a pause needs a reason of one line, and the same deed twice is one', async () => {
+  assert.equal((await post('/rollouts/stable/pause', { form: FORM, reason: ' \n ' })).statusCode, 400);
+  assert.equal((await post('/rollouts/stable/pause', { form: FORM, reason: 'first\nline' })).statusCode, 303);
+  assert.equal((await post('/rollouts/stable/pause', { form: FORM, reason: 'second' })).statusCode, 303);
+  assert.equal((await site.fleet.ledger('stable', NOW)).braked?.reason, 'paused by an operator: first line');
+  for (let times = 0; times < 2; times += 1)
+    assert.equal((await post('/rollouts/stable/resume', { form: FORM })).statusCode, 303);
+  assert.equal((await post('/rollouts/none/pause', { form: FORM, reason: 'x' })).statusCode, 404);
+});
+
+test('nothing is loaded from elsewhere or run from within a page, and nobody may frame it', async () => {
+  for (const path of ['/', '/sign-in', '/assets/dashboard.js', '/machines?state=unheard-of']) {
+    const policy = String((await get(path)).headers['content-security-policy']);
+    for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"])
+      assert.ok(policy.includes(rule), `${path}: ${policy}`);
+    assert.doesNotMatch(policy, /unsafe/);
+  }
+});
+
+test('a page that has not changed is not sent again', async () => {
+  const { headers, body } = await get('/rollouts');
+  assert.ok(body.length > 0);
+  const again = await get('/rollouts', { cookie: COOKIE, 'if-none-match': String(headers.etag) });
+  assert.deepEqual([again.statusCode, again.body], [304, '']);
+});
+
+test('what a machine says is shown as text', async () => {
+  const evil = '<img src=x onerror=alert(1)>"\'&';
+  const machine = { ...someMachine(4), machine: 'f'.repeat(32), agent: evil, waitingFor: evil, state: 'staged' };
+  const outcome = { ...machine.outcome, code: evil, reason: evil };
+  const events = [{ at: NOW.toISOString(), what: evil, version: '9', reason: evil }];
+  await site.put('machine', [[machine.machine, { ...machine, outcome, events }]]);
+  site.now = new Date(NOW.getTime() + 600_000);
+  await site.census.keep();
+  for (const path of [`/machines/${machine.machine}`, '/machines?id=ffff', '/failures', '/locks', '/']) {
+    const { body, statusCode } = await get(path);
+    assert.equal(statusCode, 200, path);
+    assert.doesNotMatch(body, /<img/, path);
+  }
+});
+
+test('whatever stands in a template cannot end a text or an attribute', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom('<', '>', '"', "'", '&', ';', 'a', '=') }), (text) => {
+      const { html: made } = html`<p title="${text}">${[text, undefined, false]}</p>`;
+      assert.match(made, /^<p title="[^"<>]*">[^"<>]*<\/p>$/);
+    }),
+  );
+});
+
+test('whatever is asked for is answered without a failure of the server', async () => {
+  const word = fc.oneof(fc.string(), fc.constantFrom('', '%', '..', '__proto__', 'f'.repeat(33), '\u0000'));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom('machines', 'rollouts', 'locks', 'failures', 'locks/web', 'rollouts/stable', 'assets'),
+      word,
+      fc.constantFrom('id', 'version', 'state', 'group', 'after', 'other'),
+      word,
+      async (page, path, key, value) => {
+        const { statusCode } = await get(`/${page}/${encodeURIComponent(path)}?${key}=${encodeURIComponent(value)}`);
+        assert.ok(statusCode < 500, String(statusCode));
+        const plain = await get(`/${page}?${key}=${encodeURIComponent(value)}`);
+        assert.ok(plain.statusCode < 500, String(plain.statusCode));
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
+
+test('the cookie gives back any token, and is for HTTPS alone where HTTPS is spoken', () => {
+  fc.assert(
+    fc.property(fc.stringMatching(/^[\x21-\x7e]{1,200}$/), (token) => {
+      assert.equal(tokenOf(`other=1; ${cookieOf(token, true).split(';')[0]}`), token);
+    }),
+  );
+  assert.match(cookieOf('x', true), /; HttpOnly; SameSite=Strict; .*; Secure$/);
+  assert.doesNotMatch(cookieOf('x', false), /Secure/);
+  assert.equal(isSameSite({ origin: 'http://a:1', host: 'a:1', 'sec-fetch-site': 'same-origin' }), true);
+  assert.equal(isSameSite({ origin: 'http://a:1', host: 'a:2' }), false);
+});
