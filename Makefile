@@ -27,7 +27,7 @@ test: node_modules/.installed
 	packaging/install-tools test
 	node --test --test-reporter=$(or $(REPORTER),dot) 'test/**/*.test.ts'
 
-# The lock against a real etcd, whose members are killed, frozen and filled.
+# The lock and the store of the fleet against a real etcd, whose members are killed, frozen and filled.
 test-etcd: node_modules/.installed
 	packaging/install-tools etcd
 	node --test --test-reporter=$(or $(REPORTER),dot) --test-concurrency=1 'test/etcd/*.etcd.ts'

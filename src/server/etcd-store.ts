@@ -2,13 +2,13 @@
 
 import type { Clock } from '../system/clock.ts';
 import type { Etcd } from '../system/etcd.ts';
-import type { Answer } from '../system/etcd-messages.ts';
+import type { Answer, Op } from '../system/etcd-messages.ts';
 import type { Random } from '../system/random.ts';
 import { inBatches } from './batches.ts';
 import { commitBatch, type Job } from './etcd-commit.ts';
 import { createMemory, documentIn, type Memory, seenIn } from './etcd-documents.ts';
 import { createMark } from './etcd-mark.ts';
-import { createPatience, type Patience } from './etcd-patience.ts';
+import { createPatience } from './etcd-patience.ts';
 import type { Change, Json, Key, Page, Store } from './store.ts';
 
 export type EtcdStoreOptions = Readonly<{
@@ -21,9 +21,10 @@ export type EtcdStoreOptions = Readonly<{
 
 /** The store below `prefix` in `etcd`. */
 export function etcdStore(options: EtcdStoreOptions): Store {
-  const { etcd, prefix } = options;
+  const { prefix } = options;
   const patience = createPatience(options.clock, options.random);
   const world = { ...options, memory: createMemory(), mark: createMark(options), patience };
+  const ask: Ask = (ops) => patience.with(() => options.etcd.txn({ ops }));
   const nameOf = ({ kind, id }: Key): string => `${prefix}/${kind}/${id}`;
   const update = inBatches<Job>(
     MOST_KEYS,
@@ -33,13 +34,13 @@ export function etcdStore(options: EtcdStoreOptions): Store {
   const read = inBatches<Reading>(
     MOST_KEYS,
     () => 1,
-    (jobs) => readAll(world, jobs),
+    (jobs) => readAll(ask, world.memory, jobs),
   );
   return {
     read: (key) => new Promise((resolve, reject) => read({ key: nameOf(key), resolve, reject })),
-    list: (kind, limit, after = '') => list(etcd, `${prefix}/${kind}`, limit, after),
+    list: (kind, limit, after = '') => list(ask, `${prefix}/${kind}`, limit, after),
     count: async (kind) => {
-      const { ranges } = await etcd.txn({ ops: [{ ...all(`${prefix}/${kind}`), limit: 'none' }] });
+      const { ranges } = await ask([{ ...all(`${prefix}/${kind}`), limit: 'none' }]);
       return ranges[0]?.count ?? 0;
     },
     update: <T>(keys: readonly Key[], change: (documents: readonly (Json | undefined)[]) => Change<T>) =>
@@ -55,15 +56,12 @@ const MOST_KEYS = 64;
 
 type Reading = Readonly<{ key: string; resolve(document: Json | undefined): void; reject(error: unknown): void }>;
 
-type Readable = Readonly<{ etcd: Etcd; memory: Memory; patience: Patience }>;
+/** A consistent read of what is there now. */
+type Ask = (ops: readonly Op[]) => Promise<Answer>;
 
-async function readAll({ etcd, memory, patience }: Readable, jobs: readonly Reading[]): Promise<void> {
-  const ops = jobs.map(({ key }) => ({ range: key }));
-  const ask = (tries: number): Promise<Answer> =>
-    etcd.txn({ ops }).catch((error: unknown) => patience.after(error, tries).then(() => ask(tries + 1)));
+async function readAll(ask: Ask, memory: Memory, jobs: readonly Reading[]): Promise<void> {
   try {
-    const { ranges } = await ask(0);
-    patience.renew();
+    const { ranges } = await ask(jobs.map(({ key }) => ({ range: key })));
     for (const [at, job] of jobs.entries())
       try {
         const seen = seenIn(ranges[at]);
@@ -78,13 +76,13 @@ async function readAll({ etcd, memory, patience }: Readable, jobs: readonly Read
 }
 
 /** By a hundred at a time: answers of etcd are bounded. */
-async function list(etcd: Etcd, folder: string, limit: number, after: string): Promise<Page> {
+async function list(ask: Ask, folder: string, limit: number, after: string): Promise<Page> {
   const documents: { id: string; document: Json }[] = [];
   for (let last = after; ; last = documents.at(-1)?.id ?? last) {
     const amount = Math.min(100, limit - documents.length);
     if (amount === 0) return { documents, next: last };
     const span = { ...all(folder), ...(last === '' ? {} : { range: `${folder}/${last}\0` }), limit: amount };
-    const { ranges } = await etcd.txn({ ops: [span] });
+    const { ranges } = await ask([span]);
     const pairs = ranges[0]?.pairs ?? [];
     documents.push(...pairs.map((one) => ({ id: one.key.slice(folder.length + 1), document: documentIn(one) })));
     if (pairs.length < amount) return { documents };

@@ -1,0 +1,84 @@
+/** Two servers over three members of etcd, of both of which one is killed under load: nothing answered is lost, and no limit is passed. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { etcdStore } from '../../src/server/etcd-store.ts';
+import { realClock } from '../../src/system/clock.ts';
+import { realRandom } from '../../src/system/random.ts';
+import { EtcdCluster } from '../support/etcd-cluster.ts';
+import { FleetDrill, lostPromises, type Tally, tally } from '../support/fleet-drill.ts';
+import { etcdOf } from '../support/lock-hosts.ts';
+import { rollingOut } from '../support/rollout-site.ts';
+import { ServerProcess } from '../support/server-process.ts';
+
+const HOSTS = 200;
+const IN_FLIGHT = 15;
+const AT_ONCE = 5;
+
+test('kill -9 of a server, of the leader of etcd, and of both together, in the middle of a rollout', async (t) => {
+  using repository = await rollingOut({ inFlight: IN_FLIGHT, failures: 50 });
+  await using cluster = await EtcdCluster.start();
+  const options = ['--repository', repository.dir, '--lock-max', String(AT_ONCE)];
+  options.push(...cluster.endpoints.flatMap((one) => ['--etcd', one]));
+  await using one = await ServerProcess.start(options);
+  await using other = await ServerProcess.start(options);
+  const etcd = etcdOf({ endpoints: cluster.endpoints, timeoutMs: 10_000 });
+  await using store = etcdStore({ etcd, clock: realClock, random: realRandom, prefix: 'tandem/fleet/v1' });
+
+  const lost: string[] = [];
+  const restartServer = async (server: ServerProcess): Promise<void> => {
+    await server.kill();
+    lost.push(...(await lostPromises(drill, store)));
+    await server.start();
+  };
+  const restartLeader = async (): Promise<void> => {
+    const leader = await cluster.leader();
+    await cluster.kill(leader);
+    await cluster.ready();
+    lost.push(...(await lostPromises(drill, store)));
+    cluster.launch(leader, 'existing');
+    await cluster.ready(leader);
+  };
+  // One after the other: two members of three that are away at once are an outage, and no test of it.
+  const faults: readonly Readonly<{ from: number; strike(): Promise<unknown> }>[] = [
+    { from: 150, strike: () => restartServer(one) },
+    { from: 400, strike: restartLeader },
+    { from: 700, strike: () => Promise.all([restartServer(other), restartLeader()]) },
+  ];
+  let struck = 0;
+  let last: Promise<unknown> | undefined;
+  const samples: Promise<Tally>[] = [];
+  const drill: FleetDrill = new FleetDrill({
+    hosts: HOSTS,
+    urls: [one.url, other.url],
+    fails: (host) => host % 50 === 7,
+    answered: (count) => {
+      const fault = faults[struck];
+      if (!last && fault && count >= fault.from) {
+        struck++;
+        last = fault
+          .strike()
+          .catch((error) => drill.stop(error))
+          .finally(() => {
+            last = undefined;
+          });
+      }
+      samples.push(tally(store));
+    },
+  });
+  await drill.run();
+  await last;
+  const tallies = await Promise.all(samples);
+  const most = (of: 'inFlight' | 'holders'): number => Math.max(...tallies.flatMap((sample) => sample[of]));
+  t.diagnostic(
+    `${HOSTS} hosts, ${drill.answers} answers, ${drill.unanswered} requests unanswered; ${tallies.length} samples: at most ${most('inFlight')} under way and ${most('holders')} with the lock`,
+  );
+  assert.equal(struck, 3);
+  assert.deepEqual([...lost, ...(await lostPromises(drill, store))], []);
+  for (const [seen, counted, limit] of [
+    [drill.mostInFlight, most('inFlight'), IN_FLIGHT],
+    [drill.mostHolding, most('holders'), AT_ONCE],
+  ] as const)
+    assert.ok(1 < seen && seen <= counted && counted <= limit, `${seen} seen, ${counted} counted, ${limit} allowed`);
+  assert.deepEqual(await tally(store), { updated: [HOSTS - 4], failed: [4], inFlight: [0], holders: [] });
+});

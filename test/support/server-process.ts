@@ -1,0 +1,60 @@
+/** `updatectl server` as a process of its own, which tests kill and start again at the same address. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
+
+export class ServerProcess implements AsyncDisposable {
+  readonly url: string;
+  private readonly args: readonly string[];
+  private process: ChildProcess | undefined;
+
+  private constructor(port: number, args: readonly string[]) {
+    this.url = `http://127.0.0.1:${port}`;
+    this.args = ['server', '--listen', `127.0.0.1:${port}`, ...args];
+  }
+
+  /** Running, with these options beside its address. */
+  static async start(args: readonly string[]): Promise<ServerProcess> {
+    const server = new ServerProcess(await freePort(), args);
+    await server.start();
+    return server;
+  }
+
+  /** Until it says that it serves. */
+  async start(): Promise<void> {
+    const child = spawn(process.execPath, [MAIN, ...this.args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = child;
+    let said = '';
+    child.stderr.on('data', (bytes) => {
+      said = `${said}${bytes}`.slice(-2000);
+    });
+    for await (const line of createInterface({ input: child.stdout })) if (line.startsWith('Serving ')) return;
+    throw new Error(`the server does not come up: ${said}`);
+  }
+
+  /** As the kernel ends what takes too much memory: at once, in the middle of whatever it does. */
+  async kill(): Promise<void> {
+    const child = this.process;
+    this.process = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kill();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
