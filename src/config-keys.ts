@@ -143,6 +143,17 @@ export const KEYS = {
     automatic: preset(truth, true, 'Reboot into a staged release without being asked; else `updatectl apply` does.'),
     window: preset(spans('window'), [], 'Tables [[reboot.window]]: when it may; always without one (docs/gates.md).'),
     black_out: preset(spans('black_out'), [], 'Tables [[reboot.black_out]]: when it must not.'),
+    session_grace_minutes: preset(
+      whole(0, 1440),
+      10,
+      'Users who are logged in are told of the restart that long before it; 0 does not ask for them.',
+      'minutes',
+    ),
+    require_health: preset(
+      truth,
+      false,
+      'Do not restart while a required probe of `health` fails in the running system.',
+    ),
     deadline_days: preset(whole(0, 365), 0, 'After so long soft gates are not heard any more; 0 is never.', 'days'),
   },
   lock: {

@@ -134,7 +134,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     },
     transfer: () => transfer?.status(),
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
-    gates: createGates(config, world, member.machine),
+    gates: createGates(config, { ...world, probe: () => probe(config, world, world.signal) }, member.machine),
     notice: rebootNotice(files, config.agent.runtimeDir, log),
     lock: await openLock(config, world, () => `an update of ${product}`),
     probe: (stop) => probe(config, world, stop),

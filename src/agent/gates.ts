@@ -5,8 +5,10 @@ import type { GateStatus, Status } from '../protocol.ts';
 import { appLocksDir, appLocksGate } from '../reboot/gates/app-locks.ts';
 import { type Combined, combine, earliest } from '../reboot/gates/combine.ts';
 import { isOverdue, rebootBy } from '../reboot/gates/deadline.ts';
-import { type Closed, closed } from '../reboot/gates/gate.ts';
+import { type Closed, closed, OPEN } from '../reboot/gates/gate.ts';
+import { createHealthGate, type Judgement } from '../reboot/gates/health.ts';
 import { inhibitorsGate } from '../reboot/gates/inhibitors.ts';
+import { createSessionsGate } from '../reboot/gates/sessions.ts';
 import { createCalendar } from '../reboot/gates/windows.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
@@ -36,21 +38,38 @@ export const APPLY_AWAITED = closed(
   { command: 'updatectl apply' },
 );
 
+export type GatesWorld = Readonly<{
+  clock: Pick<Clock, 'now'>;
+  exec: Exec;
+  files: Pick<Files, 'list' | 'read'>;
+  /** Judges the running system. */
+  probe(): Promise<Judgement>;
+}>;
+
 /** As the configuration of this host says. */
 export function createGates(
   { reboot, agent }: Pick<Config, 'reboot' | 'agent'>,
-  { clock, exec, files }: Readonly<{ clock: Pick<Clock, 'now'>; exec: Exec; files: Pick<Files, 'list' | 'read'> }>,
+  { clock, exec, files, probe }: GatesWorld,
   machine: string | undefined,
 ): Gates {
   const calendar = createCalendar(reboot.window, reboot.blackOut, machine);
   const deadline = (since: string): Date | undefined => rebootBy(new Date(since), reboot.deadlineDays);
+  const sessions = createSessionsGate(exec, reboot.sessionGraceMinutes * MINUTE);
+  const health = createHealthGate(probe);
   let last: Combined = combine([]);
   return {
     ask: async (since, isApplied) => {
       const now = clock.now();
       const override = isApplied ? 'apply' : isOverdue(deadline(since), now) ? 'deadline' : undefined;
-      const applications = appLocksGate(files, appLocksDir(agent.runtimeDir), now);
-      last = combine([calendar.verdict(now), await applications, await inhibitorsGate(exec)], override);
+      const first = [
+        calendar.verdict(now),
+        await appLocksGate(files, appLocksDir(agent.runtimeDir), now),
+        await inhibitorsGate(exec),
+        reboot.requireHealth ? await health.verdict(now) : OPEN,
+      ];
+      // People are told only when it depends on them.
+      const people = await sessions.verdict(now, override === undefined && combine(first).open);
+      last = combine([...first, people], override);
       return last;
     },
     wakeMs: () => {
@@ -68,6 +87,8 @@ export function createGates(
     },
   };
 }
+
+const MINUTE = 60_000;
 
 const shown = (one: Closed, overriddenBy?: Combined['override']): GateStatus => ({
   code: one.code,

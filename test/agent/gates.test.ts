@@ -26,7 +26,11 @@ function gatesAt(now: string, text: string, inhibitors: readonly unknown[][] = [
     timedOut: false,
   });
   const config = resolveConfig([{ path: '/etc/tandem/config.d/50.toml', text }]);
-  return createGates(config, { clock: { now: () => new Date(now) }, exec, files }, 'machine');
+  return createGates(
+    config,
+    { clock: { now: () => new Date(now) }, exec, files, probe: async () => ({ healthy: true }) },
+    'machine',
+  );
 }
 
 test('without any setting nobody objects', async () => {
@@ -122,4 +126,49 @@ test('an application’s lock holds a host up until it ends, but not one that an
   assert.equal(gates.wakeMs(), 3_600_000);
   assert.equal((await gates.ask(STAGED, true)).open, true);
   assert.equal((await gatesAt('2026-03-04T13:00:00Z', '', [], files).ask(STAGED, false)).open, true);
+});
+
+test('people are asked for last: told when nothing else objects, overridden by an operator and the deadline', async () => {
+  const told: string[] = [];
+  const exec: Exec = async (program, args) => {
+    if (program === 'systemd-run') told.push(args.at(-1) ?? '');
+    const session = ['1', 1000, 'ana', 'seat0', '/org/freedesktop/login1/session/_31'];
+    const stdout = args.includes('ListSessions')
+      ? JSON.stringify({ data: [[session]] })
+      : args.includes('get-property')
+        ? '{"data":"user"}\n{"data":"active"}\n{"data":"tty1"}'
+        : JSON.stringify({ data: [[]] });
+    return { exitCode: 0, stdout, stderr: '', timedOut: false };
+  };
+  let now = '2026-03-07T12:00:00Z';
+  const text = `[reboot]\nsession_grace_minutes = 5\n${SUNDAYS}`;
+  const config = resolveConfig([{ path: '/etc/tandem/config.d/50.toml', text }]);
+  const clock = { now: () => new Date(now) };
+  const gates = createGates(config, { clock, exec, files: NO_FILES, probe: async () => ({ healthy: true }) }, 'm');
+  const codes = async (isApplied: boolean): Promise<unknown> =>
+    (await gates.ask(STAGED, isApplied)).closed.map((one) => one.code);
+  assert.deepEqual(await codes(false), ['window-closed', 'users-logged-in']);
+  assert.deepEqual(await codes(true), []);
+  assert.equal(told.length, 0);
+  now = '2026-03-08T02:00:00Z';
+  assert.deepEqual(await codes(false), ['users-logged-in']);
+  assert.equal(gates.wakeMs(), 5 * 60_000);
+  assert.equal(told.length, 1);
+  now = '2026-03-08T02:05:00Z';
+  assert.deepEqual(await codes(false), []);
+});
+
+test('the running system is judged only where that is asked for', async () => {
+  const ill = async () => ({ healthy: false, reason: 'no quorum' }) as const;
+  const exec: Exec = async () => ({ exitCode: 1, stdout: '', stderr: '', timedOut: false });
+  const clock = { now: () => new Date('2026-03-04T12:00:00Z') };
+  const asked = async (text: string) => {
+    const config = resolveConfig([{ path: '/etc/tandem/config.d/50.toml', text }]);
+    return createGates(config, { clock, exec, files: NO_FILES, probe: ill }, 'm').ask(STAGED, false);
+  };
+  assert.equal((await asked('')).open, true);
+  assert.deepEqual(
+    (await asked('[reboot]\nrequire_health = true')).closed.map((one) => one.code),
+    ['host-unhealthy'],
+  );
 });

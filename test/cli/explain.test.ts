@@ -34,6 +34,27 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
       next: '2026-03-02T01:13:00.000Z',
     }),
   ],
+  'users are logged in': [
+    'held',
+    behind({
+      code: 'users-logged-in',
+      strength: 'soft',
+      reason: 'ana is logged in on pts/0 from 192.0.2.7, and 2 more',
+      since: '2026-03-01T11:56:00.000Z',
+      next: '2026-03-01T12:06:00.000Z',
+      command: 'updatectl apply',
+    }),
+  ],
+  'the host is ill': [
+    'held',
+    behind({
+      code: 'host-unhealthy',
+      strength: 'soft',
+      reason: 'the running system is ill: systemd units: ceph-osd@3.service has failed',
+      next: '2026-03-01T12:01:00.000Z',
+      command: 'updatectl apply',
+    }),
+  ],
   'another host holds the lock': [
     'held',
     behind({

@@ -7,6 +7,8 @@ export const GATE_CODES = [
   'black-out',
   'inhibited',
   'app-lock',
+  'users-logged-in',
+  'host-unhealthy',
   'lock-full',
   'lock-turn',
   'lock-failures',

@@ -1,0 +1,107 @@
+/** The gate of logged-in users: they are told, and have a while to finish or to ask for more. */
+
+import type { Exec } from '../../system/exec.ts';
+import { closed, OPEN, type Verdict } from './gate.ts';
+
+/** Somebody at work, and where: `ana`, `tty1`. */
+export type Session = Readonly<{ user: string; where: string }>;
+
+export interface SessionsGate {
+  /** `isLast`: nobody else objects, so that the grace of those who are logged in begins now, if it has not. */
+  verdict(now: Date, isLast: boolean): Promise<Verdict>;
+}
+
+/** The grace is counted once: who logs in later finds it running. It begins anew when something else has objected meanwhile. */
+export function createSessionsGate(exec: Exec, graceMs: number): SessionsGate {
+  let told: Date | undefined;
+  return {
+    verdict: async (now, isLast) => {
+      const sessions = graceMs > 0 ? await readSessions(exec) : [];
+      if (sessions.length === 0 || !isLast) told = undefined;
+      if (sessions.length === 0) return OPEN;
+      if (isLast && told === undefined) {
+        told = now;
+        await broadcast(exec, graceMs);
+      }
+      return sessionsVerdict(sessions, told, graceMs, now);
+    },
+  };
+}
+
+/** Pure. `told`: when they were told that the machine restarts. */
+export function sessionsVerdict(
+  sessions: readonly Session[],
+  told: Date | undefined,
+  graceMs: number,
+  now: Date,
+): Verdict {
+  const [first, ...rest] = sessions;
+  if (!first) return OPEN;
+  const until = told && new Date(told.getTime() + graceMs);
+  if (until && now >= until) return OPEN;
+  const more = rest.length > 0 ? `, and ${rest.length} more` : '';
+  const reason = `${first.user} is logged in on ${first.where}${more}`;
+  const times = told && until ? { since: told, next: until } : {};
+  return closed('users-logged-in', 'soft', reason, { ...times, command: 'updatectl apply' });
+}
+
+/** Asks logind for people at work; where it does not answer there are none. Not: greeters, service managers, jobs, ended sessions. */
+export async function readSessions(exec: Exec): Promise<readonly Session[]> {
+  const rows = rowsOf(await busctl(exec, ['call', LOGIND, MANAGER, `${LOGIND}.Manager`, 'ListSessions']));
+  const found = await Promise.all(rows.slice(0, MOST).map((row) => readSession(exec, row)));
+  return found.filter((one) => one !== undefined);
+}
+
+const LOGIND = 'org.freedesktop.login1';
+const MANAGER = '/org/freedesktop/login1';
+const MOST = 64;
+
+/** A row is the number, the user's number and name, the seat and the object of a session. */
+async function readSession(exec: Exec, [, , user, , path]: readonly unknown[]): Promise<Session | undefined> {
+  if (typeof user !== 'string' || typeof path !== 'string' || !path.startsWith(`${MANAGER}/session/`)) return undefined;
+  const answer = await busctl(exec, ['get-property', LOGIND, path, `${LOGIND}.Session`, ...PROPERTIES]);
+  const [kind, state, tty, display, host] = answer.split('\n').map(stringOf);
+  if (kind === undefined || !kind.startsWith('user') || state === 'closing') return undefined;
+  const where = [tty, display].find((one) => one) ?? 'no terminal';
+  return { user: plain(user), where: plain(host ? `${where} from ${host}` : where) };
+}
+
+const PROPERTIES: readonly string[] = ['Class', 'State', 'TTY', 'Display', 'RemoteHost'];
+
+/** Outside of the agent's sandbox, which has no terminals. Nobody's restart fails because somebody cannot be told. */
+async function broadcast(exec: Exec, graceMs: number): Promise<void> {
+  const minutes = Math.max(1, Math.round(graceMs / 60_000));
+  const text = `This machine restarts into an update in ${minutes} minute${minutes === 1 ? '' : 's'}. To hold it up: updatectl inhibit --owner NAME --reason WHY --for 2h`;
+  await exec('systemd-run', ['--quiet', '--collect', 'wall', text], TOOL).catch(() => undefined);
+}
+
+async function busctl(exec: Exec, args: readonly string[]): Promise<string> {
+  const result = await exec('busctl', ['--json=short', ...args], TOOL).catch(() => undefined);
+  return result?.exitCode === 0 ? result.stdout : '';
+}
+
+const TOOL = { timeoutMs: 10_000, package: 'systemd' };
+
+function rowsOf(answer: string): readonly (readonly unknown[])[] {
+  const data = parsed(answer);
+  const rows: unknown = Array.isArray(data) ? data[0] : undefined;
+  return Array.isArray(rows) ? rows.filter((row) => Array.isArray(row)) : [];
+}
+
+const stringOf = (line: string): string | undefined => {
+  const data = parsed(line);
+  return typeof data === 'string' ? data : undefined;
+};
+
+/** What busctl wraps in its type. */
+function parsed(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && 'data' in value ? value.data : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Users and hosts may call themselves anything: no control characters, and not for ever. */
+const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ').slice(0, 100);
