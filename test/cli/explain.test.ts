@@ -51,7 +51,7 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
       code: 'host-unhealthy',
       strength: 'soft',
       reason: 'the running system is ill: systemd units: ceph-osd@3.service has failed',
-      next: '2026-03-01T12:01:00.000Z',
+      next: '2026-03-01T12:05:40.000Z',
       command: 'updatectl apply',
     }),
   ],
