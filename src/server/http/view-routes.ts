@@ -64,7 +64,10 @@ export const noSuchChannel = (channel: string) =>
   saidPage('No such channel', `The repository has no channel ${channel}.`, { path: '/rollouts', name: 'All rollouts' });
 
 async function allShown(world: ViewWorld): Promise<readonly Shown[]> {
-  const names = [...(await world.channels()).keys()].toSorted();
+  // What is being rolled out comes first.
+  const names = [...(await world.channels())]
+    .toSorted(([a, one], [b, other]) => Number(!one.offered) - Number(!other.offered) || a.localeCompare(b))
+    .map(([name]) => name);
   const all = await Promise.all(names.map((name) => shownOf(world, name)));
   return all.filter((one) => one !== undefined);
 }
@@ -84,7 +87,7 @@ const strict = (properties: Readonly<Record<string, object>>) => ({
 
 type Channel = { Params: { channel: string } };
 export const CHANNEL = { params: strict({ channel: text('^[a-z0-9][a-z0-9-]*$', 64) }) };
-const MACHINE = { params: strict({ id: text('^[0-9a-f]{32}$', 32) }) };
+const MACHINE = { params: strict({ id: text('^[0-9a-f]+$', 64) }) };
 const LOCKS = { querystring: strict({ after: text('^[a-zA-Z0-9.-]+$', 64) }) };
 const SEARCH = {
   querystring: strict({

@@ -82,7 +82,7 @@ export const swatch = (colour: string): Html =>
   html`<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true"><rect class="${colour}" width="10" height="10" rx="2"/></svg>`;
 
 const WIDTH = 720;
-const HEIGHT = 190;
+const HEIGHT = 200;
 const TOP = 12;
 const LEFT = 84;
 
@@ -109,7 +109,7 @@ function frame(label: string, [from, to]: readonly [number, number], most: numbe
   const times = [0, 1 / 3, 2 / 3, 1];
   const x = scaleX(from, to);
   const isLong = to - from > 36 * 3_600_000;
-  const words = (time: number) => (isLong ? iso(time).slice(5, 10) : iso(time).slice(11, 16));
+  const words = (time: number) => (isLong ? iso(time).slice(0, 10) : `${iso(time).slice(11, 16)} UTC`);
   return html`<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT + TOP + 24}" role="img" aria-label="${label}">
 ${levels.map((level) => {
   const y = round(TOP + HEIGHT - level * HEIGHT);

@@ -3,7 +3,7 @@
 import type { Counted } from '../census.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
-import { ago, count, plural } from './wording.ts';
+import { ago, count, machineLink, plural } from './wording.ts';
 
 export function failuresPage({ failures, at }: Counted, now: Date): Page {
   const groups = failures.toSorted((one, other) => other.machines - one.machines || one.code.localeCompare(other.code));
@@ -27,4 +27,4 @@ const section = (
   html`<section class="sheet"><div class="head"><h2><code>${code}</code>${version !== '' && ` in ${version}`}</h2><strong>${plural(machines, 'machine')}</strong></div>
 <svg class="meter" aria-hidden="true"><rect class="track" x="0" y="3" width="100%" height="8" rx="4"/><rect class="f4" x="0" y="3" width="${Math.round((machines / sum) * 1000) / 10}%" height="8" rx="3"/></svg>
 <p>${reason}</p>
-<p class="note">Last ${ago(last, now)}. ${some.map((id) => html`<a class="id" href="/machines/${id}">${id.slice(0, 12)}</a> `)}${machines > some.length && html`and ${count(machines - some.length)} more`}</p></section>`;
+<p class="note">Last ${ago(last, now)}. ${some.map((id) => html`${machineLink(id)} `)}${machines > some.length && html`and ${count(machines - some.length)} more`}</p></section>`;

@@ -4,7 +4,7 @@ import type { Counted } from '../census.ts';
 import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, scrolled } from './layout.ts';
-import { ago, badge, plural } from './wording.ts';
+import { ago, badge, machineLink, plural } from './wording.ts';
 
 export type LocksData = Readonly<{ locks: readonly ShownLock[]; next?: string; census: Counted }>;
 
@@ -32,9 +32,9 @@ ${
     ? empty('Nobody holds it.')
     : scrolled(
         `Holders in ${group}`,
-        html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Since</th><th scope="col">Why</th><th scope="col">Due back</th><th scope="col"><span class="hidden">What to do</span></th></tr></thead><tbody>${holders.map(
+        html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Since</th><th scope="col">Why</th><th scope="col" class="roomy">Due back</th><th scope="col"><span class="hidden">What to do</span></th></tr></thead><tbody>${holders.map(
           (holder) =>
-            html`<tr><th scope="row"><a class="id" href="/machines/${holder.id}">${holder.name.slice(0, 12)}</a></th><td>${ago(holder.since, now)}</td><td>${holder.why}</td><td>${holder.late ? badge('bad', 'late') : ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td><td><a id="free-${group}-${holder.id}" class="keep" href="/locks/${group}/${holder.id}">Free…<span class="hidden"> what ${holder.name.slice(0, 12)} holds</span></a></td></tr>`,
+            html`<tr><th scope="row">${machineLink(holder.id)}</th><td>${ago(holder.since, now)}${holder.late && html` ${badge('bad', 'late')}`}</td><td>${holder.why}</td><td class="roomy">${ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td><td><a id="free-${group}-${holder.id}" class="keep" href="/locks/${group}/${holder.id}">Free…<span class="hidden"> what ${holder.name.slice(0, 12)} holds</span></a></td></tr>`,
         )}</tbody></table>`,
       )
 }
@@ -43,11 +43,11 @@ ${late > 0 && html`<p class="note">${plural(late, 'machine is', 'machines are')}
 
 function waiting({ waiting: rows, at }: Counted, now: Date): Html {
   if (rows.length === 0) return empty('No machine has a release ready and waits to reboot.');
-  return html`<div class="long">${scrolled(
+  return scrolled(
     'Machines that wait to reboot',
-    html`<table><caption>${plural(rows.length, 'machine')}${rows.length >= 25 && ' at least'}, as of ${ago(at, now)}</caption><thead><tr><th scope="col">Machine</th><th scope="col">Group</th><th scope="col">Since</th><th scope="col">Waits for</th></tr></thead><tbody>${rows.map(
+    html`<table><caption>${plural(rows.length, 'machine')}${rows.length >= 25 && ' at least'}, as of ${ago(at, now)}</caption><thead><tr><th scope="col">Machine</th><th scope="col" class="roomy">Group</th><th scope="col">Since</th><th scope="col">Waits for</th></tr></thead><tbody>${rows.map(
       ({ machine, group, since, why }) =>
-        html`<tr><th scope="row"><a class="id" href="/machines/${machine}">${machine.slice(0, 12)}</a></th><td>${group}</td><td>${ago(since, now)}</td><td>${why}</td></tr>`,
+        html`<tr><th scope="row">${machineLink(machine)}</th><td class="roomy">${group}</td><td>${ago(since, now)}</td><td>${why}</td></tr>`,
     )}</tbody></table>`,
-  )}</div>`;
+  );
 }

@@ -7,7 +7,7 @@ import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';
-import { ago, badge, moment, span, stateBadge } from './wording.ts';
+import { ago, badge, lasting, machineLink, moment, span, stateBadge } from './wording.ts';
 
 /** `rollout` is that of its channel; `lock` that of its group. */
 export type MachineData = Readonly<{ machine: MachineRecord; rollout?: Shown; lock: ShownLock }>;
@@ -28,16 +28,17 @@ export function noSuchMachine(id: string): Page {
   return { title: 'No such machine', here: 'machines', body };
 }
 
-type Point = Readonly<{ who: string; what: Html | string; since?: string; until?: string }>;
+/** `since`: it has lasted from then on; `at`: it happened then. */
+type Point = Readonly<{ who: string; what: Html | string; since?: string; at?: string; until?: string }>;
 
 function explain(data: MachineData, now: Date): Html {
   const points = [...ofItself(data.machine, now), ...ofTheRollout(data, now), ...ofTheLock(data)];
   if (points.length === 0) return html`<p>${badge('good', 'Nothing holds it back.')}</p>`;
   return html`<dl class="terms">${points.map(
-    ({ who, what, since, until }) =>
-      html`<dt>${who}</dt><dd>${what}${since !== undefined && html` <span class="note">since ${ago(since, now)}</span>`}${
-        until !== undefined && html` <span class="note">until ${moment(until)}</span>`
-      }</dd>`,
+    ({ who, what, since, at, until }) =>
+      html`<dt>${who}</dt><dd>${what}${since !== undefined && html` <span class="note">${lasting(since, now)}</span>`}${
+        at !== undefined && html` <span class="note">${ago(at, now)}</span>`
+      }${until !== undefined && html` <span class="note">until ${moment(until)}</span>`}</dd>`,
   )}</dl>`;
 }
 
@@ -55,7 +56,7 @@ function ofItself({ waitingFor, hold, since, lastSeen, outcome, running }: Machi
           {
             who: 'Last attempt',
             what: html`${outcome.version} ${badge('bad', outcome.result)} ${outcome.reason}`,
-            since: outcome.at,
+            at: outcome.at,
           },
         ]
       : []),
@@ -106,7 +107,7 @@ function ofTheLock({ machine, lock }: MachineData): readonly Point[] {
   return [
     {
       who: 'The lock',
-      what: html`of ${lock.group} is held by ${lock.holders.map(({ id, name }) => html`<a href="/machines/${id}" class="id">${name.slice(0, 12)}</a> `)}`,
+      what: html`of ${lock.group} is held by ${lock.holders.map(({ id }) => html`${machineLink(id)} `)}`,
     },
   ];
 }
@@ -132,7 +133,7 @@ const TONES: Readonly<Record<string, string>> = { updated: 'good', 'rolled-back'
 
 const facts = (machine: MachineRecord, now: Date): Html => html`<dl class="terms">
 <dt>Runs</dt><dd>${machine.product} ${machine.running.version} ${machine.confirmed ? badge('good', 'confirmed') : badge('warn', 'on trial')}</dd>
-<dt>State</dt><dd>${stateBadge(machine.state)} <span class="note">since ${ago(machine.since, now)}</span></dd>
+<dt>State</dt><dd>${stateBadge(machine.state)} <span class="note">${lasting(machine.since, now)}</span></dd>
 <dt>Wants</dt><dd>${machine.wants ?? 'nothing'}</dd>
 <dt>Group</dt><dd><a href="/machines?group=${machine.group}">${machine.group}</a></dd>
 <dt>Channel</dt><dd><a href="/rollouts/${machine.channel}">${machine.channel}</a></dd>

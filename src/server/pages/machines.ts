@@ -4,7 +4,7 @@ import type { Found, Search } from '../machine-search.ts';
 import type { MachineRecord } from '../machines.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, scrolled } from './layout.ts';
-import { ago, badge, count, stateBadge } from './wording.ts';
+import { ago, badge, count, machineLink, stateBadge } from './wording.ts';
 
 export const STATES = ['settling', 'idle', 'staging', 'staged', 'armed', 'trial', 'condemned'] as const;
 
@@ -25,7 +25,7 @@ ${pager(search, found)}</section>`;
 /** The row of a machine in any list. */
 export function machineRow(machine: MachineRecord, now: Date): Html {
   const { machine: id, running, state, group, lastSeen, hold, waitingFor } = machine;
-  return html`<tr><th scope="row"><a class="id" href="/machines/${id}">${id.slice(0, 12)}<span class="roomy">${id.slice(12)}</span></a></th><td>${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}</td><td>${stateBadge(state)}</td><td class="roomy">${group}</td><td>${ago(lastSeen, now)}</td><td class="roomy">${waitingFor ?? hold?.reason}</td></tr>`;
+  return html`<tr><th scope="row">${machineLink(id, 32)}</th><td>${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}</td><td>${stateBadge(state)}</td><td class="roomy">${group}</td><td>${ago(lastSeen, now)}</td><td class="roomy">${waitingFor ?? hold?.reason}</td></tr>`;
 }
 
 const isFiltered = ({ id, version, group, state }: Search): boolean => Boolean(id ?? version ?? group ?? state);

@@ -5,7 +5,6 @@ import { type Html, html } from './html.ts';
 import { progressOf, type Shown } from './rollout-progress.ts';
 import { ago, badge, count, moment, percent, plural } from './wording.ts';
 
-/** `heading` is the level that fits the page. */
 export function rolloutCard(shown: Shown, now: Date): Html {
   const { channel, state, ledger } = shown;
   const { machines, done, underWay, plan, end } = progressOf(shown, now.getTime());
@@ -15,7 +14,7 @@ ${meter(done, underWay, plan, machines)}
 ${
   state.offered
     ? html`<dl class="terms"><dt>Under way</dt><dd>${count(underWay)} of at most ${count(state.offered.limits.maxInFlight)}</dd>
-<dt>Failed</dt><dd>${count(ledger.failed.size)} ; more than ${count(state.offered.limits.maxFailures)} pull the brake</dd>
+<dt>Failed</dt><dd>${count(ledger.failed.size)}; more than ${count(state.offered.limits.maxFailures)} pull the brake</dd>
 <dt>Planned end</dt><dd>${end !== undefined && moment(new Date(end).toISOString())}</dd></dl>`
     : html`<p class="note">Offered to everybody at once: there is no rollout to bound or to stop.</p>`
 }`;

@@ -46,7 +46,7 @@ export function curvesOf(
   };
 }
 
-const STEPS = 120;
+const STEPS = 360;
 const LONGEST = 60 * 24 * 3_600_000;
 
 function plannedAt(rollout: Rollout, tally: ChannelTally | undefined, now: number): number {

@@ -6,16 +6,16 @@ import { type Html, html } from './html.ts';
 import { empty, live, type Page, scrolled } from './layout.ts';
 import { rolloutCard, stageOf, standstill } from './rollout-card.ts';
 import { curvesOf, progressOf, type Shown } from './rollout-progress.ts';
-import { ago, badge, count, moment, percent, plural, span } from './wording.ts';
+import { ago, badge, count, machineLink, moment, percent, plural, span } from './wording.ts';
 
 export function rolloutsPage(rollouts: readonly Shown[], now: Date): Page {
   const rows = rollouts.map((one) => {
     const { done, machines, plan, underWay } = progressOf(one, now.getTime());
-    return html`<tr><th scope="row"><a href="/rollouts/${one.channel}">${one.channel}</a></th><td>${one.state.version}</td><td>${stageOf(one, now)}</td><td class="number">${percent(done, machines)}</td><td class="number">${plan === undefined ? '–' : percent(plan, machines)}</td><td class="number">${count(underWay)}</td><td class="number">${count(one.ledger.failed.size)}</td></tr>`;
+    return html`<tr><th scope="row"><a href="/rollouts/${one.channel}">${one.channel}</a></th><td>${one.state.version}</td><td>${stageOf(one, now)}</td><td class="number">${percent(done, machines)}</td><td class="number roomy">${plan === undefined ? '–' : percent(plan, machines)}</td><td class="number roomy">${count(underWay)}</td><td class="number roomy">${count(one.ledger.failed.size)}</td></tr>`;
   });
   const table = scrolled(
     'Rollouts',
-    html`<table><thead><tr><th scope="col">Channel</th><th scope="col">Release</th><th scope="col">Stands</th><th scope="col" class="number">Run it</th><th scope="col" class="number">Planned</th><th scope="col" class="number">Under way</th><th scope="col" class="number">Failed</th></tr></thead><tbody>${rows}</tbody></table>`,
+    html`<table><thead><tr><th scope="col">Channel</th><th scope="col">Release</th><th scope="col">Stands</th><th scope="col" class="number">Run it</th><th scope="col" class="number roomy">Planned</th><th scope="col" class="number roomy">Under way</th><th scope="col" class="number roomy">Failed</th></tr></thead><tbody>${rows}</tbody></table>`,
   );
   const list = rollouts.length === 0 ? empty('The repository has no channel yet.') : table;
   return {
@@ -94,9 +94,6 @@ function named(rows: readonly (readonly [string, Html | string])[], none: string
   if (rows.length === 0) return empty(none);
   return html`<table><thead><tr><th scope="col">Machine</th><th scope="col">${column}</th></tr></thead><tbody>${rows
     .slice(0, MOST_NAMED)
-    .map(
-      ([id, what]) =>
-        html`<tr><th scope="row"><a class="id" href="/machines/${id}">${id.slice(0, 12)}</a></th><td>${what}</td></tr>`,
-    )}</tbody></table>
+    .map(([id, what]) => html`<tr><th scope="row">${machineLink(id)}</th><td>${what}</td></tr>`)}</tbody></table>
 ${rows.length > MOST_NAMED && html`<p class="note">And ${count(rows.length - MOST_NAMED)} more.</p>`}`;
 }

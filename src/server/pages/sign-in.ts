@@ -5,7 +5,7 @@ import type { Page } from './layout.ts';
 
 export function signInPage(wrong: boolean): Page {
   const body = html`<section class="sheet narrow"><h1>Sign in</h1>
-<p>The server showed the token of operators when it was first started.</p>
+<p>The server showed the operator’s token when it was first started. It makes another with <code class="keep">--new-operator-token</code>.</p>
 ${wrong && html`<p role="alert" class="badge bad" id="wrong">■ That is not the token.</p>`}
 <form method="post" action="/sign-in"><label for="token">Token of an operator</label>
 <input class="wide" id="token" name="token" type="password" required maxlength="256" autocomplete="current-password"${wrong && html` aria-invalid="true" aria-describedby="wrong"`}>

@@ -65,7 +65,7 @@ tbody th { font-weight: 500; }
 th:last-child, td:last-child { padding-right: 0; }
 .number { text-align: right; white-space: nowrap; }
 .scroll { overflow-x: auto; position: relative; }
-.scroll .id { white-space: nowrap; }
+th .id { white-space: nowrap; }
 .sheet .scroll { margin: 0 -.25rem; padding: 0 .25rem; }
 td time, .badge, .keep { white-space: nowrap; }
 code, .id { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .9em; }
@@ -77,7 +77,8 @@ pre { background: var(--faint); border: 1px solid var(--line); border-radius: 6p
 .terms dt { color: var(--soft); } .terms dd { margin: 0; overflow-wrap: anywhere; }
 .meter { display: block; width: 100%; height: 14px; margin: .3rem 0 .6rem; }
 .chart { display: block; width: 100%; height: auto; }
-.chart text { fill: var(--soft); font-size: 11px; }
+.chart text { fill: var(--soft); font-size: 12.5px; }
+.chart polyline, .chart polygon, .chart line { vector-effect: non-scaling-stroke; }
 .chart .grid { stroke: var(--line); stroke-width: 1; }
 .chart .plan { fill: none; stroke: var(--soft); stroke-width: 2; stroke-dasharray: 5 4; }
 .chart .done { fill: none; stroke: var(--c0); stroke-width: 2.5; }
@@ -112,9 +113,9 @@ ol.story p { margin: 0; }
   header .bar { position: relative; }
   nav { flex-basis: 100%; order: 1; margin: 0 -.5rem; }
   nav a { padding: .6rem .36rem; font-size: .867rem; }
+  th, td { padding-right: .6rem; }
   .chart text { font-size: 21px; } .chart .between { display: none; }
   .figures div:first-child { grid-column: 1 / -1; }
-  .long table { min-width: 31rem; }
   .out { margin-left: auto; }
   .figures { grid-template-columns: 1fr 1fr; }
   .figures dd { font-size: 1.3rem; }

@@ -30,11 +30,19 @@ export function ago(iso: string, now: Date): Html {
   return html`<time datetime="${iso}" title="${moment(iso)}">${words}</time>`;
 }
 
+/** For how long, with the moment of its beginning behind it. */
+export const lasting = (iso: string, now: Date): Html =>
+  html`<time datetime="${iso}" title="since ${moment(iso)}">for ${span(now.getTime() - Date.parse(iso))}</time>`;
+
 /** 2030-01-31 23:59 UTC. */
 export const moment = (iso: string): string => `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
 
 export const plural = (number: number, one: string, many = `${one}s`): string =>
   `${count(number)} ${number === 1 ? one : many}`;
+
+/** The way to a machine: as much of its id as there is room for. */
+export const machineLink = (id: string, length = 12): Html =>
+  html`<a class="id" href="/machines/${id}">${id.slice(0, 8)}<span class="roomy">${id.slice(8, length)}</span></a>`;
 
 /** A state with a shape and a word, since a colour alone tells nothing to many. */
 export function badge(tone: 'good' | 'busy' | 'warn' | 'bad' | 'quiet', words: string): Html {

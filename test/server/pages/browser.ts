@@ -31,7 +31,7 @@ export async function openPage(
 ): Promise<Readonly<{ context: BrowserContext; page: Page; complaints: string[] }>> {
   const context = await browser.newContext({ ...LOOKS[look], ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
