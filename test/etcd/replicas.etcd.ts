@@ -47,9 +47,11 @@ test('kill -9 of a server, of the leader of etcd, and of both together, in the m
   ];
   let struck = 0;
   let last: Promise<unknown> | undefined;
-  const samples: Promise<Tally>[] = [];
+  const samples: Promise<Tally | undefined>[] = [];
   const drill: FleetDrill = new FleetDrill({
     hosts: HOSTS,
+    inFlight: IN_FLIGHT,
+    atOnce: AT_ONCE,
     urls: [one.url, other.url],
     fails: (host) => host % 50 === 7,
     answered: (count) => {
@@ -63,12 +65,12 @@ test('kill -9 of a server, of the leader of etcd, and of both together, in the m
             last = undefined;
           });
       }
-      samples.push(tally(store));
+      samples.push(tally(store).catch((error) => drill.stop(error)));
     },
   });
   await drill.run();
   await last;
-  const tallies = await Promise.all(samples);
+  const tallies = (await Promise.all(samples)).filter((one) => one !== undefined);
   const most = (of: 'inFlight' | 'holders'): number => Math.max(...tallies.flatMap((sample) => sample[of]));
   t.diagnostic(
     `${HOSTS} hosts, ${drill.answers} answers, ${drill.unanswered} requests unanswered; ${tallies.length} samples: at most ${most('inFlight')} under way and ${most('holders')} with the lock`,

@@ -7,6 +7,9 @@ export type DrillOptions = Readonly<{
   hosts: number;
   /** Asked in turn: no host keeps to one. */
   urls: readonly string[];
+  /** How many may be under way, and have the lock, at once: one more, and the drill ends there. */
+  inFlight: number;
+  atOnce: number;
   /** Hosts on which the release fails. */
   fails(host: number): boolean;
   /** Called after every answer with how many there were; hosts go on meanwhile. */
@@ -39,18 +42,16 @@ export class FleetDrill {
   }
 
   /** The hosts give up: what they should be told will not come. */
-  stop(why: Error): void {
-    this.fault = why;
+  stop(why: Error): undefined {
+    this.fault ??= why;
   }
 
   private async live(host: number): Promise<void> {
     const id = idOf(host);
     while (!(await this.mayGo(id))) await pause();
-    this.inFlight.add(id);
-    this.mostInFlight = Math.max(this.mostInFlight, this.inFlight.size);
+    this.mostInFlight = Math.max(this.mostInFlight, this.join(this.inFlight, id, this.options.inFlight));
     while ((await this.ask('pre-reboot', lockOf(id))).status !== 200) await pause();
-    this.holding.add(id);
-    this.mostHolding = Math.max(this.mostHolding, this.holding.size);
+    this.mostHolding = Math.max(this.mostHolding, this.join(this.holding, id, this.options.atOnce));
     await pause();
     const result = this.options.fails(host) ? 'failed' : 'proven';
     this.inFlight.delete(id);
@@ -58,6 +59,13 @@ export class FleetDrill {
     this.reported.set(id, result);
     this.holding.delete(id);
     await this.ask('steady-state', lockOf(id));
+  }
+
+  /** How many there are then. */
+  private join(some: Set<string>, id: string, most: number): number {
+    some.add(id);
+    if (some.size > most) this.stop(new Error(`${some.size} hosts at once, and ${most} are allowed`));
+    return some.size;
   }
 
   private async mayGo(id: string): Promise<boolean> {
