@@ -84,3 +84,18 @@ test('kill -9 of a server, of the leader of etcd, and of both together, in the m
     assert.ok(1 < seen && seen <= counted && counted <= limit, `${seen} seen, ${counted} counted, ${limit} allowed`);
   assert.deepEqual(await tally(store), { updated: [HOSTS - 4], failed: [4], inFlight: [0], holders: [] });
 });
+
+test('servers that share etcd are alike: one shows the operator’s token, and it is good at both', async () => {
+  using repository = await rollingOut({ inFlight: 1, failures: 0 });
+  await using cluster = await EtcdCluster.start({ members: 1 });
+  const options = ['--repository', repository.dir, ...cluster.endpoints.flatMap((one) => ['--etcd', one])];
+  const servers = await Promise.all([ServerProcess.start(options), ServerProcess.start(options)]);
+  await using _one = servers[0];
+  await using _other = servers[1];
+  const [token, ...more] = servers.flatMap(({ operatorToken }) => operatorToken ?? []);
+  assert.ok(token !== undefined && more.length === 0);
+  for (const { url } of servers) {
+    const answer = await fetch(`${url}/v1/machines`, { headers: { authorization: `Bearer ${token}` } });
+    assert.equal(answer.status, 200);
+  }
+});

@@ -10,6 +10,8 @@ const MAIN = join(import.meta.dirname, '../../src/main.ts');
 
 export class ServerProcess implements AsyncDisposable {
   readonly url: string;
+  /** Shown at its last start, if it was. */
+  operatorToken: string | undefined;
   private readonly args: readonly string[];
   private process: ChildProcess | undefined;
 
@@ -26,14 +28,18 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** Until it says that it serves. */
-  async start(): Promise<void> {
-    const child = spawn(process.execPath, [MAIN, ...this.args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  async start(more: readonly string[] = []): Promise<void> {
+    const child = spawn(process.execPath, [MAIN, ...this.args, ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.process = child;
     let said = '';
     child.stderr.on('data', (bytes) => {
       said = `${said}${bytes}`.slice(-2000);
     });
-    for await (const line of createInterface({ input: child.stdout })) if (line.startsWith('Serving ')) return;
+    this.operatorToken = undefined;
+    for await (const line of createInterface({ input: child.stdout })) {
+      this.operatorToken ??= /operator's token, shown this once: (\S+)$/.exec(line)?.[1];
+      if (line.startsWith('Serving ')) return;
+    }
     throw new Error(`the server does not come up: ${said}`);
   }
 

@@ -1,0 +1,51 @@
+/** What `updatectl server` makes of its options, and the token that it shows once. */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { server } from '../../src/cli/server.ts';
+import { refusalOf, runCommand } from '../support/command-line.ts';
+import { ServerProcess } from '../support/server-process.ts';
+import { TestRepository } from '../support/tuf-repository.ts';
+
+const WRONG: Readonly<Record<string, readonly string[]>> = {
+  'neither a folder nor etcd': [],
+  'a folder and etcd': ['--state', 'state', '--etcd', 'http://127.0.0.1:1'],
+  'an etcd that is no address': ['--etcd', 'etcd1:2379'],
+  'a certificate for etcd without its key': [
+    '--etcd',
+    'http://127.0.0.1:1',
+    '--etcd-cert',
+    'repository/metadata/timestamp.json',
+  ],
+  'a user of etcd without a password': ['--etcd', 'http://127.0.0.1:1', '--etcd-user', 'x'],
+  'a prefix that leaves its place': ['--etcd', 'http://127.0.0.1:1', '--etcd-prefix', 'tandem//x'],
+  'an address without a port': ['--state', 'state', '--listen', '127.0.0.1'],
+  'a deadline that is no time': ['--state', 'state', '--lock-deadline', 'soon'],
+};
+
+for (const [what, args] of Object.entries(WRONG))
+  test(`${what} is a wrong command line`, async () => {
+    using repository = await new TestRepository().init();
+    const given = ['--repository', repository.dir, ...args];
+    assert.equal(await refusalOf(runCommand(server, repository.top, given)), 'usage');
+  });
+
+test('the operator’s token is shown at the first start only, and is good until another is made', async () => {
+  using repository = await new TestRepository().init();
+  await using one = await ServerProcess.start([
+    ...['--repository', repository.dir, '--state', join(repository.top, 'state')],
+  ]);
+  const statusWith = async (token = ''): Promise<number> =>
+    (await fetch(`${one.url}/v1/machines`, { headers: { authorization: `Bearer ${token}` } })).status;
+  const first = one.operatorToken;
+  assert.ok(first);
+  assert.deepEqual([await statusWith(first), await statusWith('x')], [200, 401]);
+  await one.kill();
+  await one.start();
+  assert.equal(one.operatorToken, undefined);
+  assert.equal(await statusWith(first), 200);
+  await one.kill();
+  await one.start(['--new-operator-token']);
+  assert.deepEqual([await statusWith(first), await statusWith(one.operatorToken)], [401, 200]);
+});
