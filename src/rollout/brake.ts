@@ -13,8 +13,8 @@ export type Ledger = {
   readonly inFlight: Map<MachineId, number>;
   readonly failed: Map<MachineId, string>;
   updated: number;
-  /** Set when the brake was pulled; only an operator releases it. */
-  braked?: Readonly<{ at: number; reason: string }>;
+  /** Set when the brake was pulled; only an operator releases it. `byHand`: an operator pulled it, not too many failures. */
+  braked?: Readonly<{ at: number; reason: string; byHand?: true }>;
 };
 
 export const emptyLedger = (): Ledger => ({ inFlight: new Map(), failed: new Map(), updated: 0 });
@@ -62,12 +62,12 @@ export function giveUpOverdue(ledger: Ledger, limits: Limits, now: number): void
 
 /** An operator stops the rollout by hand; what stopped it before stays the reason. */
 export function pull(ledger: Ledger, reason: string, now: number): void {
-  ledger.braked ??= { at: now, reason };
+  ledger.braked ??= { at: now, reason, byHand: true };
 }
 
-/** An operator lets the rollout go on: what has failed is forgiven, and counts from anew. */
+/** An operator lets the rollout go on: what pulled the brake is forgiven, and counts from anew. A pause by hand forgives nothing. */
 export function release(ledger: Ledger): void {
-  ledger.failed.clear();
+  if (!ledger.braked?.byHand) ledger.failed.clear();
   delete ledger.braked;
 }
 

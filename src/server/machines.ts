@@ -58,7 +58,7 @@ type LedgerJson = Readonly<{
   inFlight: readonly (readonly [string, number])[];
   failed: readonly (readonly [string, string])[];
   updated: number;
-  braked?: Readonly<{ at: number; reason: string }>;
+  braked?: NonNullable<Ledger['braked']>;
 }>;
 
 /** A ledger as it was kept; an empty one where nothing was. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { MachineId } from '../../src/model.ts';
-import { admit, emptyLedger, giveUpOverdue, release, report } from '../../src/rollout/brake.ts';
+import { admit, emptyLedger, giveUpOverdue, pull, release, report } from '../../src/rollout/brake.ts';
 
 const m = (number: number): MachineId => `machine-${number}` as MachineId;
 const LIMITS = { maxInFlight: 3, maxFailures: 2 };
@@ -83,4 +83,22 @@ test('once an operator has released the brake the rollout goes on, and fails aga
   assert.equal(admit(ledger, LIMITS, m(4), 2, 100).admitted, true);
   report(ledger, LIMITS, m(4), 'unhealthy', 3);
   assert.equal(ledger.braked, undefined);
+});
+
+test('a pause by hand stops beginners, and forgives nothing when it ends', () => {
+  const ledger = emptyLedger();
+  for (const one of [1, 2, 3]) admit(ledger, LIMITS, m(one), 0, 100);
+  report(ledger, LIMITS, m(1), 'unhealthy', 1);
+  pull(ledger, 'lunch', 2);
+  pull(ledger, 'tea', 3);
+  assert.equal(ledger.braked?.reason, 'lunch');
+  assert.equal(admit(ledger, LIMITS, m(4), 4, 100).admitted, false);
+  report(ledger, LIMITS, m(2), 'unhealthy', 5);
+  release(ledger);
+  assert.equal(ledger.failed.size, 2);
+  assert.equal(admit(ledger, LIMITS, m(4), 6, 100).admitted, true);
+  pull(ledger, 'tea', 7);
+  report(ledger, LIMITS, m(3), 'unhealthy', 8);
+  release(ledger);
+  assert.equal(admit(ledger, LIMITS, m(5), 9, 100).admitted, false, 'what failed during a pause counts');
 });

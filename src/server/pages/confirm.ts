@@ -25,7 +25,7 @@ export function confirmRollout(act: Act, { channel, state, ledger }: Shown, view
         path: `${back}/resume`,
         button: html`<button>Resume it</button>`,
         body: html`<p>It stands still: ${ledger.braked?.reason ?? 'nothing stops it'}.</p>
-<p>Machines begin again as the plan has it by now. The ${plural(ledger.failed.size, 'failure')} so far ${ledger.failed.size === 1 ? 'is' : 'are'} forgiven, and the count begins anew${state.offered && ` at 0 of ${count(state.offered.limits.maxFailures)}`}.</p>`,
+<p>Machines begin again as the plan has it by now. ${whatIsForgiven(ledger, state.offered?.limits.maxFailures)}</p>`,
       }),
     abort: () => abortPage(channel, name, back, ledger.braked === undefined),
   };
@@ -39,6 +39,12 @@ export const confirmFreeing = (group: string, holder: string, viewer: Viewer): P
     body: html`<p>The machine <a class="id" href="/machines/${holder}">${holder}</a> loses its place, and another may reboot at once.</p>
 <p>Do this only for a machine that will not come back: one that still reboots would then be away together with the next.</p>`,
   });
+
+function whatIsForgiven({ braked, failed }: Shown['ledger'], allowed: number | undefined): string {
+  const failures = plural(failed.size, 'failure');
+  if (braked?.byHand) return `The ${failures} so far ${failed.size === 1 ? 'goes' : 'go'} on counting.`;
+  return `The ${failures} so far ${failed.size === 1 ? 'is' : 'are'} forgiven, and the count begins anew${allowed === undefined ? '' : ` at 0 of ${count(allowed)}`}.`;
+}
 
 /** What a channel offers is signed, and the key is not here. */
 function abortPage(channel: string, name: string, back: string, canPause: boolean): Page {

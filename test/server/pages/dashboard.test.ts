@@ -159,3 +159,33 @@ test('a machine is found by how its id begins, and by what it runs', async () =>
   );
   await context.close();
 });
+
+test('a page whose server does not answer says so, and that it is well again', async () => {
+  const { context, page } = await openPage(browser, 'light');
+  await page.clock.install();
+  await signIn(page);
+  await page.getByText('Updated by itself').waitFor();
+  await page.route('**/*', (route) => route.abort());
+  await page.clock.runFor(POLL_MS);
+  await page.getByText('The server does not answer. What you see may be old.').waitFor();
+  await page.unroute('**/*');
+  await page.clock.runFor(POLL_MS);
+  await page.getByText('Updated by itself').waitFor();
+  await page.getByRole('button', { name: 'Stop updating' }).press('Enter');
+  await page.getByText('Not updated any more.').waitFor();
+  await context.close();
+});
+
+test('the first stop of the keyboard leads past the navigation, and can be seen', async () => {
+  const { context, page } = await openPage(browser, 'dark');
+  await signIn(page);
+  await page.keyboard.press('Tab');
+  const skip = page.getByRole('link', { name: 'Skip to the content' });
+  assert.ok(((await skip.boundingBox())?.x ?? -1) >= 0);
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate('document.activeElement.id'), 'content');
+  await page.keyboard.press('Tab');
+  const outline = await page.evaluate<string>('getComputedStyle(document.activeElement).outlineStyle');
+  assert.equal(outline, 'solid');
+  await context.close();
+});
