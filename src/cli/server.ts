@@ -1,6 +1,7 @@
 /** `server`: serves a repository and keeps count of the hosts that follow it. */
 
 import { UpdateError } from '../errors.ts';
+import { MOST_HOLDERS } from '../reboot/gates/locks/semaphore-document.ts';
 import { type Census, createCensus } from '../server/census.ts';
 import { createChannels } from '../server/channels.ts';
 import { createFleet } from '../server/fleet.ts';
@@ -75,10 +76,19 @@ function addressFrom(text: string): Readonly<{ host: string; port: number }> {
 }
 
 const lockDefaults = (input: Input): LockDefaults => ({
-  max: input.whole('lock-max') ?? 1,
-  maxFailures: input.whole('lock-max-failures') ?? 0,
-  deadlineSeconds: minutesFrom('--lock-deadline', input.given('lock-deadline')) * 60,
+  max: within(0, MOST_HOLDERS, '--lock-max', input.whole('lock-max') ?? 1),
+  maxFailures: within(0, MOST_HOLDERS, '--lock-max-failures', input.whole('lock-max-failures') ?? 0),
+  deadlineSeconds:
+    60 * within(1, YEAR, '--lock-deadline', minutesFrom('--lock-deadline', input.given('lock-deadline'))),
 });
+
+/** In minutes. */
+const YEAR = 365 * 24 * 60;
+
+function within(least: number, most: number, option: string, value: number): number {
+  if (value >= least && value <= most) return value;
+  throw new UpdateError('usage', `${option} goes from ${least} to ${most}, not ${value}.`);
+}
 
 async function tlsFrom(
   context: Context,

@@ -50,7 +50,9 @@ async function commit(world: CommitWorld, jobs: readonly Job[]): Promise<readonl
     const { after, outcomes } = play(jobs, memory);
     const name = mark.next();
     tried.set(name, outcomes);
-    const isDone = await swap(world, keys, after, name).catch((error: unknown) => patience.after(error, tries));
+    const isDone = await swap(world, keys, after, name).catch((error: unknown) =>
+      mark.isLost(error) && tries < 10 ? undefined : patience.after(error, tries),
+    );
     if (isDone === undefined) continue;
     patience.renew();
     if (isDone) return outcomes;

@@ -1,5 +1,6 @@
 /** The mark of one server in etcd: the name of what it wrote last. Whoever has lost an answer finds in it whether the writing was done. */
 
+import { asUpdateError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Etcd } from '../system/etcd.ts';
 import type { Random } from '../system/random.ts';
@@ -10,6 +11,8 @@ export type Mark = Readonly<{
   next(): number;
   /** A lease to write it with, so that the marks of servers that are no more go away. */
   lease(): Promise<string>;
+  /** Whether `error` says that the lease is gone, as after a restored backup or a long sleep; the next one is new. */
+  isLost(error: unknown): boolean;
   close(): Promise<void>;
 }>;
 
@@ -28,6 +31,12 @@ export function createMark({ etcd, clock, random, prefix }: World): Mark {
       const isAlive = kept !== undefined && (await etcd.keepAlive(kept.lease));
       kept = { lease: isAlive && kept ? kept.lease : await etcd.grantLease(LEASE_SECONDS), at };
       return kept.lease;
+    },
+    isLost: (error) => {
+      const { code, message } = asUpdateError(error);
+      const isLost = code === 'etcd-refused' && /lease not found/.test(message);
+      if (isLost) kept = undefined;
+      return isLost;
     },
     close: async () => {
       const last = kept;

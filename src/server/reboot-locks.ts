@@ -14,6 +14,7 @@ import {
   setMax,
   take,
 } from '../reboot/gates/locks/semaphore.ts';
+import { readSemaphore } from '../reboot/gates/locks/semaphore-document.ts';
 import type { MachineRecord } from './machines.ts';
 import type { Json, Key, Store } from './store.ts';
 
@@ -46,17 +47,18 @@ export type RebootLocks = Readonly<{
 /** The locks in `store`. Whoever asks is about to reboot: there is no second request that would say so. */
 export function createRebootLocks(store: Store, defaults: LockDefaults): RebootLocks {
   const none = emptySemaphore(defaults.max, defaults.maxFailures);
-  const semaphoreOf = (document: Json | undefined): Semaphore => (document as Semaphore | undefined) ?? none;
+  const semaphoreOf = (group: string, document: Json | undefined): Semaphore =>
+    document === undefined ? none : readSemaphore(bytesOf(document), `the lock of the group ${group}`);
   const revise = (group: string, change: (before: Semaphore) => Semaphore): Promise<void> =>
     store.update([keyOf(group)], ([document]) => {
-      const before = semaphoreOf(document);
+      const before = semaphoreOf(group, document);
       return { write: [written(before, change(before), none)], result: undefined };
     });
   return {
     take: async (group, id, now) => {
       const ask = { ...memberOf(id), since: now.toISOString(), why: await whyOf(store, id) };
       return store.update([keyOf(group)], ([document]) => {
-        const before = semaphoreOf(document);
+        const before = semaphoreOf(group, document);
         const after = takeAndLeave(before, { ...ask, deadlineSeconds: defaults.deadlineSeconds }, now);
         return isRefusal(after)
           ? { write: [undefined], result: after }
@@ -64,21 +66,23 @@ export function createRebootLocks(store: Store, defaults: LockDefaults): RebootL
       });
     },
     giveBack: (group, id) => revise(group, (before) => giveBack(before, memberOf(id))),
-    show: async (group, now) => shown(group, semaphoreOf(await store.read(keyOf(group))), now),
+    show: async (group, now) => shown(group, semaphoreOf(group, await store.read(keyOf(group))), now),
     all: async (limit, now, after) => {
       const { documents, next } = await store.list(KIND, limit, after);
-      const locks = documents.map(({ id, document }) => shown(id, semaphoreOf(document), now));
+      const locks = documents.map(({ id, document }) => shown(id, semaphoreOf(id, document), now));
       return { locks, ...(next === undefined ? {} : { next }) };
     },
     release: (group, id) =>
       store.update([keyOf(group)], ([document]) => {
-        const before = semaphoreOf(document);
+        const before = semaphoreOf(group, document);
         const after = release(before, id);
         return { write: [after && written(before, after, none)], result: after !== undefined };
       }),
     setMax: (group, max, maxFailures) => revise(group, (before) => setMax(before, max, maxFailures)),
   };
 }
+
+const bytesOf = (document: Json): Uint8Array => new TextEncoder().encode(JSON.stringify(document));
 
 const KIND = 'lock';
 

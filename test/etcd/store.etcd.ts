@@ -125,6 +125,15 @@ test('a server that ends leaves no mark behind', async () => {
   assert.equal(await marks(), '');
 });
 
+test('a server whose lease is gone takes another one, and what it was about to write is written once', async () => {
+  const prefix = newPrefix();
+  await using store = storeAt(prefix);
+  await store.update([key], add);
+  const { out } = await cluster.ctl(['lease', 'list']);
+  for (const lease of out.match(/^[0-9a-f]{10,}$/gm) ?? []) await cluster.ctl(['lease', 'revoke', lease]);
+  assert.deepEqual(await Promise.all([store.update([key], add), store.update([key], add)]), [2, 3]);
+});
+
 test('without etcd everything fails by name: the first to wait puts up with ten seconds, who comes later hears at once', async () => {
   const etcd = etcdOf({ endpoints: ['http://127.0.0.1:1'] });
   let now = 0;
