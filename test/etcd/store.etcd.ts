@@ -150,3 +150,25 @@ test('without etcd everything fails by name: the first to wait puts up with ten 
     assert.equal(now, 11_000);
   }
 });
+
+test('a server may do everything with no more rights than those below its prefix', async () => {
+  await using guarded = await EtcdCluster.start({ members: 1, flags: ['--user', 'root:r'] });
+  for (const args of [
+    ['user', 'add', 'root:r'],
+    ['user', 'grant-role', 'root', 'root'],
+    ['role', 'add', 'tandem-server'],
+    ['role', 'grant-permission', 'tandem-server', '--prefix=true', 'readwrite', 'tandem/fleet/v1/'],
+    ['user', 'add', 'server:s'],
+    ['user', 'grant-role', 'server', 'tandem-server'],
+    ['auth', 'enable'],
+  ])
+    await guarded.ctl(args);
+  const login = { user: 'server', password: 's' };
+  const etcd = etcdOf({ endpoints: guarded.endpoints, login, timeoutMs: 5_000 });
+  await using store = etcdStore({ etcd, prefix: 'tandem/fleet/v1', clock: realClock, random: realRandom });
+  assert.deepEqual([await store.update([key], add), await store.update([key], add)], [1, 2]);
+  assert.equal((await store.list('counter', 10)).documents.length, 1);
+  assert.equal(await store.count('counter'), 1);
+  await using elsewhere = etcdStore({ etcd, prefix: 'other', clock: realClock, random: realRandom });
+  assert.equal(await refusalOf(elsewhere.update([key], add)), 'etcd-denied');
+});
