@@ -154,6 +154,12 @@ export const KEYS = {
       false,
       'Do not restart while a required probe of `health` fails in the running system.',
     ),
+    hook_directories: preset(
+      list(path, 'folders', 8),
+      ['/usr/lib/tandem/pre-reboot.d', '/etc/tandem/pre-reboot.d'],
+      'Programs that make the host ready to leave, and take it back (docs/hooks.md).',
+    ),
+    hook_timeout_minutes: preset(whole(1, 1440), 30, 'How long one of them may run.', 'minutes'),
     deadline_days: preset(whole(0, 365), 0, 'After so long soft gates are not heard any more; 0 is never.', 'days'),
   },
   lock: {

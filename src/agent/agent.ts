@@ -16,7 +16,7 @@ import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } fr
 import type { BootBackend, BootView } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
 import { reasonOf } from '../reboot/gates/combine.ts';
-import type { Closed } from '../reboot/gates/gate.ts';
+import type { Closed, Verdict as Gate } from '../reboot/gates/gate.ts';
 import type { RebootLock } from '../reboot/gates/lock.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
@@ -26,6 +26,7 @@ import { createEvents } from './events.ts';
 import { findOffer, findWayBack } from './finding.ts';
 import { failureOf, resultOf } from './findings.ts';
 import { APPLY_AWAITED, type Gates } from './gates.ts';
+import { type HookGate, lockWithHooks, noHooks } from './hook-gate.ts';
 import type { Told } from './installer.ts';
 import type { Journal, Journey } from './journal.ts';
 import { createLeaving, restartStatus } from './leaving.ts';
@@ -69,6 +70,8 @@ export type AgentWorld = Readonly<{
   /** Told which release waits until somebody asks for the reboot. */
   notice?(release: Release | undefined): Promise<void>;
   lock: RebootLock;
+  /** What is run right before a restart. */
+  hooks?: HookGate;
   /** Told of each release that has proven itself here. */
   proven(release: Release): Promise<void>;
   limits: PollLimits;
@@ -107,19 +110,24 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     events.tell({ event: 'progress', progress });
   };
 
-  const lock = lockGate(world.lock, world);
+  const hooks = world.hooks ?? noHooks;
+  const lock = lockWithHooks(lockGate(world.lock, world), hooks);
 
   let objections: Facts['gate'] | undefined;
   const isApplyAwaited = (): boolean => !world.automatic && !applyAsked;
   const gate = async (asks: boolean): Promise<Facts['gate']> => {
+    const isStaying = saved.state.kind === 'idle' || saved.state.kind === 'staging';
+    if (asks && isStaying && (await hooks.isOwed())) await lock.giveBack();
     if (isApplyAwaited()) return { open: false, reason: '`updatectl apply`' };
     if (saved.state.kind !== 'staged') return { open: true };
     if (!asks) return objections ?? lock.verdict(false);
     const all = await world.gates.ask(saved.since, applyAsked);
     objections = all.open ? undefined : { open: false, reason: reasonOf(all) };
     // Nobody holds what others wait for while something else keeps it here.
-    if (objections && world.lock.status()?.held) await lock.giveBack();
-    return objections ?? lock.verdict(true);
+    if (objections && (world.lock.status()?.held || (await hooks.isOwed()))) await lock.giveBack();
+    if (objections) return objections;
+    const said = await lock.verdict(true);
+    return isSoft(said) && world.gates.overrides(saved.since, applyAsked) ? { open: true } : said;
   };
 
   /** Who only wants to know does not ask for the fleet's lock. */
@@ -275,6 +283,8 @@ function running(world: AgentWorld, saved: Saved, view: BootView): Release {
     throw new UpdateError('boot-entry-missing', 'The running system has no boot entry of ours.');
   return record?.version === version ? record : { product: world.product, version };
 }
+
+const isSoft = (said: Gate): boolean => !said.open && said.strength === 'soft';
 
 function mustRest(state: State): void {
   if (state.kind === 'idle' || state.kind === 'staged') return;

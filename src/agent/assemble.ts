@@ -33,6 +33,7 @@ import { createTransfer, type Transfer } from './delta/transfer.ts';
 import type { DeltaWorld } from './delta/world.ts';
 import { type FleetServer, withFleetServer } from './fleet-client.ts';
 import { createGates } from './gates.ts';
+import { hookGate } from './hook-gate.ts';
 import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
@@ -136,6 +137,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
     gates: createGates(config, { ...world, probe: () => probe(config, world, world.signal) }, member.machine),
     notice: rebootNotice(files, config.agent.runtimeDir, log),
+    hooks: hookGate({ ...world, ...hookSettings(config) }),
     lock: await openLock(config, world, () => `an update of ${product}`),
     probe: (stop) => probe(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec, boot.rebootArgument)),
@@ -194,6 +196,12 @@ async function fleetServer(
   const host = { group: config.host.group, product, channel: config.repository.channel, agent: version };
   return { http, url, ...(token ? { token } : {}), host, machine: () => readMachineId(files), situation };
 }
+
+const hookSettings = ({ agent: { stateDir }, reboot: { hookDirectories, hookTimeoutMinutes } }: Config) => ({
+  dirs: hookDirectories,
+  stateDir,
+  timeoutMs: hookTimeoutMinutes * MINUTE,
+});
 
 async function keptRate(files: Files, stateDir: string, transfer: Transfer): Promise<void> {
   const rate = transfer.rate();

@@ -3,7 +3,7 @@
 import type { Config } from '../config.ts';
 import type { GateStatus, Status } from '../protocol.ts';
 import { appLocksDir, appLocksGate } from '../reboot/gates/app-locks.ts';
-import { type Combined, combine, earliest } from '../reboot/gates/combine.ts';
+import { type Combined, combine, earliest, type Override } from '../reboot/gates/combine.ts';
 import { isOverdue, rebootBy } from '../reboot/gates/deadline.ts';
 import { type Closed, closed, OPEN } from '../reboot/gates/gate.ts';
 import { createHealthGate, type Judgement } from '../reboot/gates/health.ts';
@@ -17,6 +17,8 @@ import type { Files } from '../system/files.ts';
 export interface Gates {
   /** Asks all of them. `since`: when the release was staged; `isApplied`: an operator has asked for the reboot. */
   ask(since: string, isApplied: boolean): Promise<Combined>;
+  /** Whether soft objections are not heard now. */
+  overrides(since: string, isApplied: boolean): Override | undefined;
   /** In how long one of them may say something else. */
   wakeMs(): number | undefined;
   /** What they said last, while a release is waiting; `others` object beside them. */
@@ -26,6 +28,7 @@ export interface Gates {
 /** Where nobody objects. */
 export const openGates: Gates = {
   ask: async () => combine([]),
+  overrides: (_since, isApplied) => (isApplied ? 'apply' : undefined),
   wakeMs: () => undefined,
   status: (_since, others) => (others.length > 0 ? { gates: others.map((one) => shown(one)) } : {}),
 };
@@ -56,11 +59,14 @@ export function createGates(
   const deadline = (since: string): Date | undefined => rebootBy(new Date(since), reboot.deadlineDays);
   const sessions = createSessionsGate(exec, reboot.sessionGraceMinutes * MINUTE);
   const health = createHealthGate(probe);
+  const overrides: Gates['overrides'] = (since, isApplied) =>
+    isApplied ? 'apply' : isOverdue(deadline(since), clock.now()) ? 'deadline' : undefined;
   let last: Combined = combine([]);
   return {
+    overrides,
     ask: async (since, isApplied) => {
       const now = clock.now();
-      const override = isApplied ? 'apply' : isOverdue(deadline(since), now) ? 'deadline' : undefined;
+      const override = overrides(since, isApplied);
       const first = [
         calendar.verdict(now),
         await appLocksGate(files, appLocksDir(agent.runtimeDir), now),

@@ -55,6 +55,17 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
       command: 'updatectl apply',
     }),
   ],
+  'the host is being drained': [
+    'held',
+    behind({
+      code: 'hook-later',
+      strength: 'soft',
+      reason: '/etc/tandem/pre-reboot.d/50-kubernetes asks for more time: web-1 is not drained yet: a pod cannot go',
+      since: '2026-03-01T11:48:00.000Z',
+      next: '2026-03-01T12:05:40.000Z',
+      command: '/etc/tandem/pre-reboot.d/50-kubernetes do',
+    }),
+  ],
   'another host holds the lock': [
     'held',
     behind({

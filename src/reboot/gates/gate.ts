@@ -9,6 +9,8 @@ export const GATE_CODES = [
   'app-lock',
   'users-logged-in',
   'host-unhealthy',
+  'hook-later',
+  'hook-failed',
   'lock-full',
   'lock-turn',
   'lock-failures',

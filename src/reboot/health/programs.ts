@@ -2,43 +2,30 @@
 
 import { join } from 'node:path';
 import type { Exec } from '../../system/exec.ts';
-import { type Files, statOf } from '../../system/files.ts';
+import type { Files } from '../../system/files.ts';
+import { programsIn } from '../program-folders.ts';
 import type { Probe, ProbeResult } from './probe.ts';
 
-/** Where programs lie; a name in a later folder takes the place of the same name in an earlier one. */
+/** Where programs lie. */
 export const HEALTH_DIRS = ['/usr/lib/tandem/health.d', '/etc/tandem/health.d'] as const;
 
 /**
- * One probe for each executable, in the order of names. A link to /dev/null switches a program off, as it does a unit. They
- * run inside the agent's sandbox: without capabilities, and with nearly everything read-only, since a probe looks and changes nothing.
+ * One probe for each executable, in the order of names. They run inside the agent's sandbox: without capabilities, and with nearly everything read-only, since a probe looks and changes nothing.
  */
 export async function programProbes(
   options: Readonly<{ exec: Exec; files: Pick<Files, 'list'>; dirs: readonly string[]; timeoutMs: number }>,
 ): Promise<Probe[]> {
-  const required = await programs(options, 'required');
-  const wanted = await programs(options, 'wanted');
+  const { files, dirs } = options;
+  const of = (kind: string): Promise<string[]> =>
+    programsIn(
+      files,
+      dirs.map((dir) => join(dir, kind)),
+    );
+  const [required, wanted] = [await of('required'), await of('wanted')];
   return [
     ...required.map((path) => programProbe(options, path, true)),
     ...wanted.map((path) => programProbe(options, path, false)),
   ];
-}
-
-async function programs(
-  { files, dirs }: Readonly<{ files: Pick<Files, 'list'>; dirs: readonly string[] }>,
-  kind: 'required' | 'wanted',
-): Promise<string[]> {
-  const byName = new Map<string, string>();
-  for (const dir of dirs)
-    for (const name of await files.list(join(dir, kind)))
-      if (!name.startsWith('.')) byName.set(name, join(dir, kind, name));
-  const found: string[] = [];
-  for (const [, path] of [...byName].sort(([a], [b]) => (a < b ? -1 : 1))) if (await isProgram(path)) found.push(path);
-  return found;
-}
-
-async function isProgram(path: string): Promise<boolean> {
-  const found = await statOf(path);
-  return found?.isFile() === true && (found.mode & 0o111) !== 0;
 }
 
 const programProbe = (

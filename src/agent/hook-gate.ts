@@ -1,0 +1,186 @@
+/** The programs before a restart as the loop uses them: the very last gate, and what is owed when the host stays or has come back. */
+
+import { join } from 'node:path';
+import { closed, OPEN, type Verdict } from '../reboot/gates/gate.ts';
+import { type HookAnswer, type HookVerb, runHook } from '../reboot/gates/hooks.ts';
+import { programsIn } from '../reboot/program-folders.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Exec } from '../system/exec.ts';
+import { type Files, removeFile, replaceFile } from '../system/files.ts';
+import type { Log } from '../system/log.ts';
+import type { LockGate } from './lock-gate.ts';
+
+export interface HookGate {
+  /** Runs what has not been run yet. */
+  verdict(): Promise<Verdict>;
+  /** What objects without running anything: who has failed rests for a while. */
+  resting(): Verdict;
+  /** Whether anything was begun that is to be taken back now; what has just failed to be is not. */
+  isOwed(): Promise<boolean>;
+  /** Takes everything back, the last first. Never throws: what fails is owed. */
+  undo(): Promise<void>;
+  wakeMs(): number | undefined;
+}
+
+export type HookWorld = Readonly<{
+  files: Files;
+  exec: Exec;
+  clock: Clock;
+  log: Log;
+  dirs: readonly string[];
+  /** Remembers across power cuts what was begun. */
+  stateDir: string;
+  timeoutMs: number;
+  signal: AbortSignal;
+}>;
+
+/** Where no programs are run. */
+export const noHooks: HookGate = {
+  verdict: async () => OPEN,
+  resting: () => OPEN,
+  isOwed: async () => false,
+  undo: async () => {},
+  wakeMs: () => undefined,
+};
+
+export function hookGate(world: HookWorld): HookGate {
+  const { files, clock, log } = world;
+  const begun = begunFile(files, join(world.stateDir, 'pre-reboot.json'));
+  const done = new Set<string>();
+  let last: Verdict = OPEN;
+  let waitingSince: Date | undefined;
+  let owedAt: number | undefined;
+
+  const run = (path: string, verb: HookVerb): Promise<HookAnswer> => runHook(world, path, verb);
+
+  const undo = async (): Promise<void> => {
+    for (const path of (await begun.read()).toReversed()) {
+      const answer = await run(path, 'undo');
+      if (answer.said !== 'done') {
+        owedAt = clock.monotonicMs() + AGAIN_MS;
+        log.warn({ path, err: answer.reason }, 'what was done before a restart cannot be taken back yet');
+        return;
+      }
+      done.delete(path);
+      await begun.remove(path);
+    }
+    owedAt = undefined;
+    waitingSince = undefined;
+  };
+
+  const refused = (path: string, answer: Exclude<HookAnswer, { said: 'done' }>): Verdict => {
+    const now = clock.now();
+    waitingSince ??= now;
+    const isLong = now.getTime() - waitingSince.getTime() >= PATIENCE_MS;
+    const isLater = answer.said === 'later' && !isLong;
+    const next = new Date(now.getTime() + (isLater ? ASK_MS : REST_MS));
+    const more = { since: waitingSince, next, command: `${path} do` };
+    return isLater
+      ? closed('hook-later', 'soft', `${path} asks for more time: ${answer.reason}`, more)
+      : closed('hook-failed', 'soft', `${path} has not let the host go: ${answer.reason}`, more);
+  };
+
+  return {
+    resting: () => (last.open || last.code === 'hook-later' || isPast(last.next, clock.now()) ? OPEN : last),
+    verdict: async () => {
+      last = OPEN;
+      owedAt = undefined;
+      for (const path of await programsIn(files, world.dirs)) {
+        if (done.has(path)) continue;
+        // Written down first: power may fail at any moment of it.
+        await begun.add(path);
+        const answer = await run(path, 'do');
+        if (answer.said === 'done') {
+          done.add(path);
+          continue;
+        }
+        last = refused(path, answer);
+        break;
+      }
+      return last;
+    },
+    isOwed: async () => (owedAt === undefined || clock.monotonicMs() >= owedAt) && (await begun.read()).length > 0,
+    undo: async () => {
+      if (!last.open && last.code === 'hook-later') last = OPEN;
+      await undo();
+    },
+    wakeMs: () => {
+      if (owedAt !== undefined) return Math.max(0, owedAt - clock.monotonicMs());
+      return last.open || !last.next ? undefined : Math.max(0, last.next.getTime() - clock.now().getTime());
+    },
+  };
+}
+
+/** Programs run while the lock is held, so that only as many hosts drain as may reboot. A failure gives it back; waiting does not. */
+export const lockWithHooks = (lock: LockGate, hooks: HookGate): LockGate => ({
+  verdict: async (asks) => {
+    const resting = hooks.resting();
+    if (!resting.open) return resting;
+    const said = await lock.verdict(asks);
+    if (!said.open || !asks) return said;
+    const last = await hooks.verdict();
+    if (!last.open && last.code === 'hook-failed') {
+      await hooks.undo();
+      await lock.giveBack();
+    }
+    return last;
+  },
+  take: lock.take,
+  giveBack: async (outcome) => {
+    await hooks.undo();
+    await lock.giveBack(outcome);
+  },
+  lookAfter: lock.lookAfter,
+  wakeMs: () => {
+    const times = [lock.wakeMs(), hooks.wakeMs()].filter((one) => one !== undefined);
+    return times.length > 0 ? Math.min(...times) : undefined;
+  },
+});
+
+type BegunFile = Readonly<{
+  read(): Promise<readonly string[]>;
+  add(path: string): Promise<void>;
+  remove(path: string): Promise<void>;
+}>;
+
+/** A list of paths, durable before `add` returns. One that cannot be read is none: the programs themselves know what they did. */
+function begunFile(files: Files, file: string): BegunFile {
+  let known: readonly string[] | undefined;
+  const read = async (): Promise<readonly string[]> => {
+    known ??= parseBegun(await files.read(file).catch(() => undefined));
+    return known;
+  };
+  const write = async (paths: readonly string[]): Promise<void> => {
+    if (paths.length === 0) await removeFile(files, file);
+    else await replaceFile(files, file, new TextEncoder().encode(`${JSON.stringify({ schema: 1, begun: paths })}\n`));
+    known = paths;
+  };
+  return {
+    read,
+    add: async (path) => {
+      const paths = await read();
+      if (!paths.includes(path)) await write([...paths, path]);
+    },
+    remove: async (path) => write((await read()).filter((one) => one !== path)),
+  };
+}
+
+/** Only absolute paths, and not many. */
+function parseBegun(bytes: Uint8Array | undefined): readonly string[] {
+  if (!bytes || bytes.length > LARGEST) return [];
+  try {
+    const { begun } = JSON.parse(new TextDecoder().decode(bytes)) as { begun?: unknown };
+    return Array.isArray(begun) ? begun.filter((one) => typeof one === 'string' && one.startsWith('/')) : [];
+  } catch {
+    return [];
+  }
+}
+
+const isPast = (time: Date | undefined, now: Date): boolean => time === undefined || now >= time;
+
+const ASK_MS = 60_000;
+const REST_MS = 10 * 60_000;
+/** Whoever asks for more time for so long has failed: others wait for the lock. */
+const PATIENCE_MS = 60 * 60_000;
+const AGAIN_MS = 60_000;
+const LARGEST = 64 * 1024;

@@ -1,0 +1,188 @@
+/** Programs before a restart: run in order while the lock is held, taken back whenever the host stays or has come back. */
+
+import assert from 'node:assert/strict';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { hookGate, lockWithHooks } from '../../src/agent/hook-gate.ts';
+import type { LockGate } from '../../src/agent/lock-gate.ts';
+import { OPEN } from '../../src/reboot/gates/gate.ts';
+import { type Exec, realExec } from '../../src/system/exec.ts';
+import { realFiles } from '../../src/system/files.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { noSignal } from '../support/bundles.ts';
+
+/** A host with these programs: what each does for `do` and for `undo`, as lines of shell. */
+async function bench(programs: Readonly<Record<string, readonly [doing: string, undoing: string]>>) {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-hooks-'));
+  const hooks = join(dir, 'pre-reboot.d');
+  const calls = join(dir, 'calls');
+  await mkdir(hooks);
+  for (const [name, [doing, undoing]] of Object.entries(programs)) {
+    const path = join(hooks, name);
+    await writeFile(
+      path,
+      `#!/bin/sh\necho "${name} $1" >>${calls}\ncd ${dir}\nif [ "$1" = do ]; then ${doing}\nelse ${undoing}\nfi\n`,
+    );
+    await chmod(path, 0o755);
+  }
+  let ms = Date.UTC(2026, 2, 4);
+  const clock = { now: () => new Date(ms), monotonicMs: () => ms, sleep: async () => {} };
+  let mostRuns = Number.POSITIVE_INFINITY;
+  const exec: Exec = async (program, args, options) => {
+    assert.equal(program, 'systemd-run');
+    mostRuns -= 1;
+    if (mostRuns < 0) throw new Error('the power has failed');
+    return realExec(args.at(-2) ?? '', args.slice(-1), options);
+  };
+  const world = { files: realFiles, exec, clock, log: silentLog, dirs: [hooks], stateDir: dir, timeoutMs: 60_000 };
+  return {
+    dir,
+    start: () => hookGate({ ...world, signal: noSignal }),
+    calls: async () => (await readFile(calls, 'utf8').catch(() => '')).split('\n').filter(Boolean),
+    begun: async () => (await readdir(dir)).includes('pre-reboot.json'),
+    pass: (minutes: number): void => {
+      ms += minutes * 60_000;
+    },
+    failAfter: (runs: number): void => {
+      mostRuns = runs;
+    },
+    [Symbol.asyncDispose]: () => rm(dir, { recursive: true }),
+  };
+}
+
+function fakeLock(calls: string[]): LockGate {
+  return {
+    verdict: async () => {
+      calls.push('lock');
+      return OPEN;
+    },
+    take: async () => {},
+    giveBack: async () => void calls.push('give back'),
+    lookAfter: async () => {},
+    wakeMs: () => undefined,
+  };
+}
+
+test('programs are run once, in the order of their names, and taken back the last first', async () => {
+  await using host = await bench({ '20-b': ['true', 'true'], '10-a': ['true', 'true'] });
+  const gate = host.start();
+  assert.equal((await gate.verdict()).open, true);
+  assert.equal((await gate.verdict()).open, true);
+  assert.equal(await host.begun(), true);
+  await gate.undo();
+  assert.deepEqual(await host.calls(), ['10-a do', '20-b do', '20-b undo', '10-a undo']);
+  assert.equal(await host.begun(), false);
+  await gate.undo();
+  assert.equal((await host.calls()).length, 4);
+});
+
+test('status 21 asks for more time: the lock is kept, and only what is not done is asked again', async () => {
+  await using host = await bench({
+    '10-a': ['true', 'true'],
+    '20-b': ['[ -e ready ] || { echo "two pods are left"; exit 21; }', 'true'],
+  });
+  const calls: string[] = [];
+  const gate = host.start();
+  const lock = lockWithHooks(fakeLock(calls), gate);
+  const said = await lock.verdict(true);
+  assert.ok(!said.open && said.code === 'hook-later' && said.strength === 'soft');
+  assert.match(said.reason, /20-b asks for more time: two pods are left$/);
+  assert.equal(lock.wakeMs(), 60_000);
+  await writeFile(join(host.dir, 'ready'), '');
+  assert.equal((await lock.verdict(true)).open, true);
+  assert.deepEqual(calls, ['lock', 'lock']);
+  assert.deepEqual(await host.calls(), ['10-a do', '20-b do', '20-b do']);
+});
+
+test('a program that fails gives the lock back, everything is taken back, and the host rests before it tries again', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'], '20-b': ['echo no quorum >&2; exit 3', 'true'] });
+  const calls: string[] = [];
+  const lock = lockWithHooks(fakeLock(calls), host.start());
+  const said = await lock.verdict(true);
+  assert.ok(!said.open && said.code === 'hook-failed');
+  assert.match(said.reason, /20-b has not let the host go: ended with status 3: no quorum$/);
+  assert.deepEqual(calls, ['lock', 'give back']);
+  assert.deepEqual(await host.calls(), ['10-a do', '20-b do', '20-b undo', '10-a undo']);
+  assert.equal((await lock.verdict(true)).open, false);
+  assert.equal(calls.length, 2);
+  host.pass(10);
+  await lock.verdict(true);
+  assert.equal(calls.length, 4);
+});
+
+test('whoever asks for more time for an hour has failed, so that others get the lock', async () => {
+  await using host = await bench({ '10-a': ['exit 21', 'true'] });
+  const calls: string[] = [];
+  const lock = lockWithHooks(fakeLock(calls), host.start());
+  for (let minute = 0; minute < 60; minute += 10) {
+    const said = await lock.verdict(true);
+    assert.ok(!said.open && said.code === 'hook-later', `${minute}`);
+    host.pass(10);
+  }
+  const said = await lock.verdict(true);
+  assert.ok(!said.open && said.code === 'hook-failed');
+  assert.deepEqual(calls.at(-1), 'give back');
+});
+
+test('what was begun before a restart is taken back by the system that comes up, before the lock is given back', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'] });
+  await host.start().verdict();
+  const calls: string[] = [];
+  const lock = lockWithHooks(fakeLock(calls), host.start());
+  await lock.giveBack({ result: 'none' });
+  assert.deepEqual(await host.calls(), ['10-a do', '10-a undo']);
+  assert.deepEqual(calls, ['give back']);
+  assert.equal(await host.begun(), false);
+});
+
+test('what cannot be taken back is owed, and tried again a minute later', async () => {
+  await using host = await bench({ '10-a': ['true', '[ -e ready ]'] });
+  const gate = host.start();
+  await gate.verdict();
+  await gate.undo();
+  assert.equal(await host.begun(), true);
+  assert.equal(await gate.isOwed(), false);
+  assert.equal(gate.wakeMs(), 60_000);
+  host.pass(1);
+  assert.equal(await gate.isOwed(), true);
+  await writeFile(join(host.dir, 'ready'), '');
+  await gate.undo();
+  assert.equal(await gate.isOwed(), false);
+  assert.equal(await host.begun(), false);
+});
+
+test('wherever the power fails, whatever was begun is taken back afterwards', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 5 }), async (first, second) => {
+      await using host = await bench({
+        '10-a': ['touch a', 'rm -f a'],
+        '20-b': ['touch b', 'rm -f b'],
+        '30-c': ['touch c', 'rm -f c'],
+      });
+      host.failAfter(first);
+      await host.start().verdict();
+      host.failAfter(second);
+      await host.start().undo();
+      host.failAfter(Number.POSITIVE_INFINITY);
+      await host.start().undo();
+      assert.deepEqual(
+        await readdir(host.dir),
+        ['calls', 'pre-reboot.d'].filter((name) => first > 0 || name !== 'calls'),
+      );
+    }),
+    { numRuns: 12 },
+  );
+});
+
+test('a list of what was begun that cannot be read keeps nobody from restarting', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'] });
+  for (const text of ['', '{', '[]', '{"begun":7}', '{"begun":["relative",3]}']) {
+    await writeFile(join(host.dir, 'pre-reboot.json'), text);
+    const gate = host.start();
+    assert.equal((await gate.verdict()).open, true, text);
+    await gate.undo();
+  }
+});
