@@ -18,7 +18,7 @@ export function addPoint(before: History | undefined, counted: Counted): History
       .slice(0, MOST_CHANNELS)
       .map(([name, { versions }]) => [name, mostly(versions)]),
   );
-  return { schema: 1, points: thinned([...points, { at: counted.at, channels }], now) };
+  return { schema: 1, points: fitting(thinned([...points, { at: counted.at, channels }], now)) };
 }
 
 export const OTHER = 'other';
@@ -27,6 +27,8 @@ const DENSE_MS = 10 * 60_000;
 const HOUR = 3_600_000;
 const MOST_VERSIONS = 8;
 const MOST_CHANNELS = 8;
+/** etcd takes 1.5 MiB in one transaction, and other documents go with it. */
+const MOST_TEXT = 400_000;
 
 function mostly(versions: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
   const ordered = Object.entries(versions).toSorted(([, one], [, other]) => other - one);
@@ -41,4 +43,14 @@ function thinned(points: readonly Point[], now: number): readonly Point[] {
     const before = points[index - 1];
     return now - time < 24 * HOUR || !before || Math.floor(Date.parse(before.at) / HOUR) !== Math.floor(time / HOUR);
   });
+}
+
+/** Long names shorten the time that is remembered. */
+function fitting(points: readonly Point[]): readonly Point[] {
+  let room = MOST_TEXT;
+  const first = points.findLastIndex((point) => {
+    room -= JSON.stringify(point).length + 1;
+    return room < 0;
+  });
+  return points.slice(first + 1);
 }

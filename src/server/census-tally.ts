@@ -57,14 +57,15 @@ export function tally(sum: Tally, machine: MachineRecord, now: Date): void {
     });
 }
 
-const MOST_KEYS = 100;
+const MOST_CHANNELS = 24;
+const MOST_KEYS = 60;
 const MOST_FAILURES = 100;
 const MOST_WAITING = 25;
 const SOME = 8;
 const MANY = 'others';
 
 function channelOf({ channels }: Tally, name: string): ChannelTally {
-  const key = name in channels || Object.keys(channels).length < MOST_KEYS ? name : MANY;
+  const key = name in channels || Object.keys(channels).length < MOST_CHANNELS ? name : MANY;
   channels[key] ??= { machines: 0, groups: numbers(), versions: numbers(), states: numbers() };
   return channels[key];
 }

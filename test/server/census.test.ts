@@ -68,7 +68,7 @@ test('whatever machines call themselves, the count stays small and loses none', 
         sum.failures.reduce((total, one) => total + one.machines, 0),
         400,
       );
-      assert.ok(channels.length <= 101 && sum.failures.length <= 101 && sum.waiting.length <= 25);
+      assert.ok(channels.length <= 25 && sum.failures.length <= 101 && sum.waiting.length <= 25);
       assert.ok(JSON.stringify(sum).length < 200_000);
     }),
     { numRuns: 20 },
@@ -85,6 +85,17 @@ test('the history is dense for a day, hourly for a fortnight, in order, and neve
   assert.equal(times.filter((time) => end - time < 24 * 3_600_000).length, 144);
   assert.ok(times.length <= 144 + 13 * 24 + 1, String(times.length));
   assert.ok(end - (times[0] ?? 0) > 13 * 24 * 3_600_000);
+});
+
+test('names of any length leave the history small enough for one transaction of etcd', () => {
+  let history: History | undefined;
+  for (let at = 0; at < 400; at += 1) {
+    const versions = Object.fromEntries(Array.from({ length: 9 }, (_, one) => [`${at}-${one}`.padEnd(600, 'x'), 1]));
+    history = addPoint(history, counted(new Date(NOW.getTime() + at * 600_000), versions)) ?? history;
+  }
+  assert.ok(JSON.stringify(history).length <= 400_100);
+  assert.equal(history?.points.at(-1)?.at, new Date(NOW.getTime() + 399 * 600_000).toISOString());
+  assert.ok((history?.points.length ?? 0) > 50);
 });
 
 test('what few machines run is summed up', () => {

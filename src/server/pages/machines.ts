@@ -1,5 +1,6 @@
 /** Machines, a page at a time, and the search among them. Pure. */
 
+import { SILENT_MS } from '../census-tally.ts';
 import type { Found, Search } from '../machine-search.ts';
 import type { MachineRecord } from '../machines.ts';
 import { type Html, html } from './html.ts';
@@ -25,7 +26,8 @@ ${pager(search, found)}</section>`;
 /** The row of a machine in any list. */
 export function machineRow(machine: MachineRecord, now: Date): Html {
   const { machine: id, running, state, group, lastSeen, hold, waitingFor } = machine;
-  return html`<tr><th scope="row">${machineLink(id, 32)}</th><td>${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}</td><td>${stateBadge(state)}</td><td class="roomy">${group}</td><td>${ago(lastSeen, now)}</td><td class="roomy">${waitingFor ?? hold?.reason}</td></tr>`;
+  const isSilent = now.getTime() - Date.parse(lastSeen) > SILENT_MS;
+  return html`<tr><th scope="row">${machineLink(id, 32)}</th><td>${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}</td><td>${stateBadge(state)}</td><td class="roomy">${group}</td><td>${isSilent ? badge('warn', ago(lastSeen, now)) : ago(lastSeen, now)}</td><td class="roomy">${waitingFor ?? hold?.reason}</td></tr>`;
 }
 
 const isFiltered = ({ id, version, group, state }: Search): boolean => Boolean(id ?? version ?? group ?? state);
@@ -35,7 +37,7 @@ function listed({ machines, more }: Found, now: Date): Html {
     return empty(more === undefined ? 'No machine is like this.' : 'None among those looked at so far.');
   return scrolled(
     'Machines',
-    html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Runs</th><th scope="col">State</th><th scope="col" class="roomy">Group</th><th scope="col">Last heard of</th><th scope="col" class="roomy">Waits for</th></tr></thead>
+    html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Runs</th><th scope="col">State</th><th scope="col" class="roomy">Group</th><th scope="col">Last heard of</th><th scope="col" class="roomy">What holds it back</th></tr></thead>
 <tbody>${machines.map((machine) => machineRow(machine, now))}</tbody></table>`,
   );
 }

@@ -45,7 +45,7 @@ export const machineLink = (id: string, length = 12): Html =>
   html`<a class="id" href="/machines/${id}">${id.slice(0, 8)}<span class="roomy">${id.slice(8, length)}</span></a>`;
 
 /** A state with a shape and a word, since a colour alone tells nothing to many. */
-export function badge(tone: 'good' | 'busy' | 'warn' | 'bad' | 'quiet', words: string): Html {
+export function badge(tone: 'good' | 'busy' | 'warn' | 'bad' | 'quiet', words: string | Html): Html {
   return html`<span class="badge ${tone}"><span aria-hidden="true">${SIGNS[tone]}</span> ${words}</span>`;
 }
 
