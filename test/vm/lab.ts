@@ -33,6 +33,10 @@ export type LabOptions = Readonly<{
   method?: Method;
   /** The agent does not try again by itself soon after a failure. */
   patient?: boolean;
+  /** Who it is to its fleet; implies `cold`. */
+  machineId?: string;
+  /** More configuration, as TOML tables. */
+  config?: string;
   /** For measurements: a restart by the firmware has no fresh emulator in its favour. */
   keepsEmulator?: boolean;
 }>;
@@ -50,6 +54,7 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     accelerator: fixture.accelerator,
     config: configuration(web.port, options),
     keepsEmulator: options.keepsEmulator ?? false,
+    ...(options.machineId === undefined ? {} : { machineId: options.machineId }),
     ...(await machineDisk(fixture, dir, options)),
   });
   try {
@@ -78,7 +83,7 @@ async function adopt(machine: Machine): Promise<void> {
 async function machineDisk(
   fixture: Fixture,
   dir: string,
-  { cold, blockLog, loader }: LabOptions,
+  { cold, blockLog, loader, machineId }: LabOptions,
 ): Promise<Pick<MachineOptions, 'dir' | 'disk' | 'variables' | 'blockLog' | 'snapshot'>> {
   const home = join(dir, 'machine');
   const image = join(fixture.tools, 'bin/qemu-img');
@@ -93,7 +98,7 @@ async function machineDisk(
     return { dir: home, disk: raw, variables, blockLog: join(home, 'block.log') };
   }
   const disk = { path: join(home, 'disk.qcow2'), format: 'qcow2' } as const;
-  if (cold || loader) {
+  if (cold || loader || machineId !== undefined) {
     await run(image, ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', installed, disk.path]);
     await cp(join(fixture.tools, 'ovmf/vars.qcow2'), variables);
     return { dir: home, disk, variables };
@@ -107,7 +112,7 @@ async function machineDisk(
 /** Where the repository is, as the guest sees it. The first check comes with the start, later ones only when asked for. */
 const configuration = (
   port: number,
-  { patient = false, loader = 'systemd-boot', method = 'firmware' }: LabOptions,
+  { patient = false, loader = 'systemd-boot', method = 'firmware', config = '' }: LabOptions,
 ): string => `[repository]
 url = "http://10.0.2.2:${port}/"
 channel = "${CHANNEL}"
@@ -120,4 +125,4 @@ backoff_limit_minutes = ${patient ? 600 : 1}
 backend = "${loader}"
 [reboot]
 method = "${method}"
-`;
+${config}`;
