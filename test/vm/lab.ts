@@ -35,6 +35,8 @@ export type LabOptions = Readonly<{
   patient?: boolean;
   /** Who it is to its fleet; implies `cold`. */
   machineId?: string;
+  /** Another server than the scenario's own, as the guest reaches it. */
+  repositoryUrl?: string;
   /** More configuration, as TOML tables. */
   config?: string;
   /** For measurements: a restart by the firmware has no fresh emulator in its favour. */
@@ -112,9 +114,9 @@ async function machineDisk(
 /** Where the repository is, as the guest sees it. The first check comes with the start, later ones only when asked for. */
 const configuration = (
   port: number,
-  { patient = false, loader = 'systemd-boot', method = 'firmware', config = '' }: LabOptions,
+  { patient = false, loader = 'systemd-boot', method = 'firmware', config = '', repositoryUrl }: LabOptions,
 ): string => `[repository]
-url = "http://10.0.2.2:${port}/"
+url = "${repositoryUrl ?? `http://10.0.2.2:${port}/`}"
 channel = "${CHANNEL}"
 [poll]
 schedule = "0 0 1 1 *"

@@ -35,6 +35,11 @@ export async function promote(repository: string, version: string, product: stri
   await updatectl(['repo', 'promote', version, ...options, ...where(repository)]);
 }
 
+/** Offers it little by little, as the options say. */
+export async function startRollout(repository: string, version: string, options: readonly string[]): Promise<void> {
+  await updatectl(['rollout', 'start', version, '--channel', CHANNEL, ...options, ...where(repository)]);
+}
+
 /** A copy to change; files are replaced and never rewritten, so links will do. */
 export async function copyRepository(from: string, to: string): Promise<void> {
   await run('cp', ['-al', from, to]).catch(() => run('cp', ['-a', from, to]));
