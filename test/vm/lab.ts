@@ -35,6 +35,8 @@ export type LabOptions = Readonly<{
   patient?: boolean;
   /** Who it is to its fleet; implies `cold`. */
   machineId?: string;
+  /** More of the kernel's command line; implies `cold`. */
+  kernelOptions?: string;
   /** Another server than the scenario's own, as the guest reaches it. */
   repositoryUrl?: string;
   /** More configuration, as TOML tables. */
@@ -56,6 +58,7 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     accelerator: fixture.accelerator,
     config: configuration(web.port, options),
     keepsEmulator: options.keepsEmulator ?? false,
+    ...(options.kernelOptions === undefined ? {} : { kernelOptions: options.kernelOptions }),
     ...(options.machineId === undefined ? {} : { machineId: options.machineId }),
     ...(await machineDisk(fixture, dir, options)),
   });
@@ -85,7 +88,7 @@ async function adopt(machine: Machine): Promise<void> {
 async function machineDisk(
   fixture: Fixture,
   dir: string,
-  { cold, blockLog, loader, machineId }: LabOptions,
+  { cold, blockLog, loader, machineId, kernelOptions }: LabOptions,
 ): Promise<Pick<MachineOptions, 'dir' | 'disk' | 'variables' | 'blockLog' | 'snapshot'>> {
   const home = join(dir, 'machine');
   const image = join(fixture.tools, 'bin/qemu-img');
@@ -100,7 +103,7 @@ async function machineDisk(
     return { dir: home, disk: raw, variables, blockLog: join(home, 'block.log') };
   }
   const disk = { path: join(home, 'disk.qcow2'), format: 'qcow2' } as const;
-  if (cold || loader || machineId !== undefined) {
+  if (cold || loader || machineId !== undefined || kernelOptions !== undefined) {
     await run(image, ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', installed, disk.path]);
     await cp(join(fixture.tools, 'ovmf/vars.qcow2'), variables);
     return { dir: home, disk, variables };

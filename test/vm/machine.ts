@@ -22,6 +22,8 @@ export type MachineOptions = Readonly<{
   config: string;
   /** Another machine id than that of the image, 32 hex digits; known only to a guest that is booted. */
   machineId?: string;
+  /** More of the kernel's command line, which systemd's stub takes from the firmware. */
+  kernelOptions?: string;
   /** Records every write and flush of the disk (dm-log-writes format). */
   blockLog?: string;
   /** A reset of the guest keeps the emulator that it has run in so far, as it does every other restart; slower. */
@@ -226,7 +228,7 @@ export class Machine {
   }
 
   #arguments(snapshot: string | undefined): string[] {
-    const { tools, accelerator, variables, name, keepsEmulator, machineId } = this.options;
+    const { tools, accelerator, variables, name, keepsEmulator, machineId, kernelOptions } = this.options;
     return [
       ...['-name', name, '-M', 'q35', '-smp', '1', '-m', '512', ...acceleratorArguments(accelerator)],
       // Under emulation a fresh QEMU boots faster than one that has run before: a guest's reset ends the process.
@@ -241,6 +243,9 @@ export class Machine {
       ...['-chardev', `socket,id=shell,path=${this.#path('shell')},server=on,wait=off`],
       ...['-qmp', `unix:${this.#path('monitor')},server=on,wait=off`],
       ...['-fw_cfg', `name=opt/tandem/config,file=${this.#path('config.toml')}`],
+      ...(kernelOptions === undefined
+        ? []
+        : ['-smbios', `type=11,value=io.systemd.stub.kernel-cmdline-extra=${kernelOptions}`]),
       ...(machineId === undefined ? [] : ['-fw_cfg', `name=opt/tandem/machine-id,string=${machineId}`]),
       ...(snapshot === undefined ? [] : ['-loadvm', snapshot]),
     ];
