@@ -98,7 +98,7 @@ const keepAsking = (machine: Machine): Promise<string> =>
 /** Until this is what holds the host. */
 const askUntil = (machine: Machine, code: string): Promise<string> =>
   machine.run(
-    `for i in $(seq 30); do updatectl check; updatectl explain --json | grep -q '"${code}"' && exit 0; sleep 10; done; updatectl explain; exit 1`,
+    `until updatectl explain --json | grep -q '"${code}"'; do updatectl check; sleep 5; done >/run/explain.log 2>&1`,
     UPDATE_MS,
   );
 
