@@ -16,7 +16,7 @@ import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } fr
 import type { BootBackend, BootView } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
 import { reasonOf } from '../reboot/gates/combine.ts';
-import type { Closed, Verdict as Gate } from '../reboot/gates/gate.ts';
+import type { Closed } from '../reboot/gates/gate.ts';
 import type { RebootLock } from '../reboot/gates/lock.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
@@ -121,13 +121,19 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     if (isApplyAwaited()) return { open: false, reason: '`updatectl apply`' };
     if (saved.state.kind !== 'staged') return { open: true };
     if (!asks) return objections ?? lock.verdict(false);
+    const early = await objection();
+    if (early) return early;
+    const said = await lock.verdict(true, world.gates.overrides(saved.since, applyAsked) !== undefined);
+    // Making ready may have taken long.
+    const late = said.open && (await hooks.isOwed()) ? await objection() : undefined;
+    return late ?? said;
+  };
+  /** Of the gates of this host. Nobody holds what others wait for, or is drained, while something else keeps it here. */
+  const objection = async (): Promise<Facts['gate'] | undefined> => {
     const all = await world.gates.ask(saved.since, applyAsked);
     objections = all.open ? undefined : { open: false, reason: reasonOf(all) };
-    // Nobody holds what others wait for while something else keeps it here.
     if (objections && (world.lock.status()?.held || (await hooks.isOwed()))) await lock.giveBack();
-    if (objections) return objections;
-    const said = await lock.verdict(true);
-    return isSoft(said) && world.gates.overrides(saved.since, applyAsked) ? { open: true } : said;
+    return objections;
   };
 
   /** Who only wants to know does not ask for the fleet's lock. */
@@ -283,8 +289,6 @@ function running(world: AgentWorld, saved: Saved, view: BootView): Release {
     throw new UpdateError('boot-entry-missing', 'The running system has no boot entry of ours.');
   return record?.version === version ? record : { product: world.product, version };
 }
-
-const isSoft = (said: Gate): boolean => !said.open && said.strength === 'soft';
 
 function mustRest(state: State): void {
   if (state.kind === 'idle' || state.kind === 'staged') return;

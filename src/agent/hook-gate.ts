@@ -11,8 +11,8 @@ import type { Log } from '../system/log.ts';
 import type { LockGate } from './lock-gate.ts';
 
 export interface HookGate {
-  /** Runs what has not been run yet. */
-  verdict(): Promise<Verdict>;
+  /** Runs what has not been run yet. `goes`: the host leaves whatever they say, so a refusal is only logged. */
+  verdict(goes: boolean): Promise<Verdict>;
   /** What objects without running anything: who has failed rests for a while. */
   resting(): Verdict;
   /** Whether anything was begun that is to be taken back now; what has just failed to be is not. */
@@ -53,19 +53,26 @@ export function hookGate(world: HookWorld): HookGate {
 
   const run = (path: string, verb: HookVerb): Promise<HookAnswer> => runHook(world, path, verb);
 
-  const undo = async (): Promise<void> => {
+  const takeBack = async (): Promise<string | undefined> => {
     for (const path of (await begun.read()).toReversed()) {
       const answer = await run(path, 'undo');
-      if (answer.said !== 'done') {
-        owedAt = clock.monotonicMs() + AGAIN_MS;
-        log.warn({ path, err: answer.reason }, 'what was done before a restart cannot be taken back yet');
-        return;
-      }
+      if (answer.said !== 'done') return `${path}: ${answer.reason}`;
       done.delete(path);
       await begun.remove(path);
     }
-    owedAt = undefined;
-    waitingSince = undefined;
+    return undefined;
+  };
+  const undo = async (): Promise<void> => {
+    const failure = await takeBack().catch((error: unknown) => String(error));
+    owedAt = failure === undefined ? undefined : clock.monotonicMs() + AGAIN_MS;
+    if (failure === undefined) waitingSince = undefined;
+    else log.warn({ err: failure }, 'what was done before a restart cannot be taken back yet');
+  };
+  /** Written down first: power may fail at any moment of it. */
+  const start = async (path: string): Promise<HookAnswer> => {
+    const failure = await begun.add(path).catch((error: unknown) => String(error));
+    if (failure === undefined) return run(path, 'do');
+    return { said: 'failed', reason: `that it begins cannot be written down: ${failure}` };
   };
 
   const refused = (path: string, answer: Exclude<HookAnswer, { said: 'done' }>): Verdict => {
@@ -82,24 +89,29 @@ export function hookGate(world: HookWorld): HookGate {
 
   return {
     resting: () => (last.open || last.code === 'hook-later' || isPast(last.next, clock.now()) ? OPEN : last),
-    verdict: async () => {
+    verdict: async (goes) => {
       last = OPEN;
       owedAt = undefined;
       for (const path of await programsIn(files, world.dirs)) {
         if (done.has(path)) continue;
-        // Written down first: power may fail at any moment of it.
-        await begun.add(path);
-        const answer = await run(path, 'do');
-        if (answer.said === 'done') {
-          done.add(path);
-          continue;
+        const answer = await start(path);
+        if (answer.said === 'done') done.add(path);
+        else if (goes) log.warn({ path, err: answer.reason }, 'the host leaves without waiting for it');
+        else {
+          last = refused(path, answer);
+          break;
         }
-        last = refused(path, answer);
-        break;
       }
       return last;
     },
-    isOwed: async () => (owedAt === undefined || clock.monotonicMs() >= owedAt) && (await begun.read()).length > 0,
+    isOwed: async () => {
+      if (owedAt !== undefined && clock.monotonicMs() < owedAt) return false;
+      // What cannot be read is found out by taking it back, which is tried again.
+      return begun.read().then(
+        (paths) => paths.length > 0,
+        () => true,
+      );
+    },
     undo: async () => {
       if (!last.open && last.code === 'hook-later') last = OPEN;
       await undo();
@@ -113,12 +125,14 @@ export function hookGate(world: HookWorld): HookGate {
 
 /** Programs run while the lock is held, so that only as many hosts drain as may reboot. A failure gives it back; waiting does not. */
 export const lockWithHooks = (lock: LockGate, hooks: HookGate): LockGate => ({
-  verdict: async (asks) => {
+  verdict: async (asks, goes = false) => {
     const resting = hooks.resting();
-    if (!resting.open) return resting;
+    if (!resting.open && !goes) return resting;
     const said = await lock.verdict(asks);
+    // Without the lock, lost perhaps while a program asked for more time, a host does not stay drained.
+    if (!said.open && asks && (await hooks.isOwed())) await hooks.undo();
     if (!said.open || !asks) return said;
-    const last = await hooks.verdict();
+    const last = await hooks.verdict(goes);
     if (!last.open && last.code === 'hook-failed') {
       await hooks.undo();
       await lock.giveBack();
@@ -143,11 +157,11 @@ type BegunFile = Readonly<{
   remove(path: string): Promise<void>;
 }>;
 
-/** A list of paths, durable before `add` returns. One that cannot be read is none: the programs themselves know what they did. */
+/** A list of paths, durable before `add` returns. One that makes no sense is empty; one that cannot be read throws. */
 function begunFile(files: Files, file: string): BegunFile {
   let known: readonly string[] | undefined;
   const read = async (): Promise<readonly string[]> => {
-    known ??= parseBegun(await files.read(file).catch(() => undefined));
+    known ??= parseBegun(await files.read(file));
     return known;
   };
   const write = async (paths: readonly string[]): Promise<void> => {

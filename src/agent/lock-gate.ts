@@ -8,8 +8,8 @@ import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
 
 export interface LockGate {
-  /** The last answer, or a new one: asked for when nothing else objects. */
-  verdict(asks: boolean): Promise<Verdict>;
+  /** The last answer, or a new one: asked for when nothing else objects. `goes`: soft objections are not heard. */
+  verdict(asks: boolean, goes?: boolean): Promise<Verdict>;
   /** The host leaves now. */
   take(): Promise<void>;
   giveBack(outcome?: Outcome): Promise<void>;

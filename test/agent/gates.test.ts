@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGates, openGates } from '../../src/agent/gates.ts';
+import { type HookGate, noHooks } from '../../src/agent/hook-gate.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { combine } from '../../src/reboot/gates/combine.ts';
-import { closed } from '../../src/reboot/gates/gate.ts';
+import { closed, OPEN } from '../../src/reboot/gates/gate.ts';
 import type { Exec } from '../../src/system/exec.ts';
 import type { Files } from '../../src/system/files.ts';
 import { freshStorage, liveUntilRest, makeUpdate } from '../support/simulated-host.ts';
@@ -171,4 +172,52 @@ test('the running system is judged only where that is asked for', async () => {
     (await asked('[reboot]\nrequire_health = true')).closed.map((one) => one.code),
     ['host-unhealthy'],
   );
+});
+
+/** Programs of which it is known whether they have made the host ready. */
+function readiness(whileRunning: () => void = () => undefined) {
+  const calls: string[] = [];
+  let isReady = false;
+  const hooks: HookGate = {
+    ...noHooks,
+    verdict: async () => {
+      if (!isReady) calls.push('do');
+      isReady = true;
+      whileRunning();
+      return OPEN;
+    },
+    isOwed: async () => isReady,
+    undo: async () => {
+      if (isReady) calls.push('undo');
+      isReady = false;
+    },
+  };
+  return { hooks, calls };
+}
+
+test('a host is made ready before it reboots, and the system that has proven itself takes that back', async () => {
+  const { hooks, calls } = readiness();
+  const updated = await liveUntilRest(freshStorage(), await makeUpdate('good'), undefined, openGates, hooks);
+  assert.equal(updated.running?.version, '2');
+  assert.deepEqual(calls, ['do', 'undo']);
+});
+
+test('the old system takes it back after a release that has failed', async () => {
+  const { hooks, calls } = readiness();
+  const back = await liveUntilRest(freshStorage(), await makeUpdate('unhealthy'), undefined, openGates, hooks);
+  assert.equal(back.running?.version, '1');
+  assert.deepEqual(calls, ['do', 'undo']);
+});
+
+test('a window that closes while programs run keeps the host here, and what they did is taken back', async () => {
+  let isClosed = false;
+  const objection = closed('window-closed', 'soft', 'no maintenance window is open');
+  const gates = { ...openGates, ask: async () => combine(isClosed ? [objection] : []) };
+  const { hooks, calls } = readiness(() => {
+    isClosed = true;
+  });
+  const waiting = await liveUntilRest(freshStorage(), await makeUpdate('good'), undefined, gates, hooks);
+  assert.equal(waiting.state.kind, 'staged');
+  assert.equal(waiting.slots?.b.bootable, false);
+  assert.deepEqual(calls, ['do', 'undo']);
 });

@@ -8,9 +8,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { hookGate, lockWithHooks } from '../../src/agent/hook-gate.ts';
 import type { LockGate } from '../../src/agent/lock-gate.ts';
-import { OPEN } from '../../src/reboot/gates/gate.ts';
+import { closed, OPEN } from '../../src/reboot/gates/gate.ts';
 import { type Exec, realExec } from '../../src/system/exec.ts';
-import { realFiles } from '../../src/system/files.ts';
+import { type Files, realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { noSignal } from '../support/bundles.ts';
 
@@ -40,7 +40,7 @@ async function bench(programs: Readonly<Record<string, readonly [doing: string, 
   const world = { files: realFiles, exec, clock, log: silentLog, dirs: [hooks], stateDir: dir, timeoutMs: 60_000 };
   return {
     dir,
-    start: () => hookGate({ ...world, signal: noSignal }),
+    start: (files: Files = realFiles) => hookGate({ ...world, files, signal: noSignal }),
     calls: async () => (await readFile(calls, 'utf8').catch(() => '')).split('\n').filter(Boolean),
     begun: async () => (await readdir(dir)).includes('pre-reboot.json'),
     pass: (minutes: number): void => {
@@ -69,8 +69,8 @@ function fakeLock(calls: string[]): LockGate {
 test('programs are run once, in the order of their names, and taken back the last first', async () => {
   await using host = await bench({ '20-b': ['true', 'true'], '10-a': ['true', 'true'] });
   const gate = host.start();
-  assert.equal((await gate.verdict()).open, true);
-  assert.equal((await gate.verdict()).open, true);
+  assert.equal((await gate.verdict(false)).open, true);
+  assert.equal((await gate.verdict(false)).open, true);
   assert.equal(await host.begun(), true);
   await gate.undo();
   assert.deepEqual(await host.calls(), ['10-a do', '20-b do', '20-b undo', '10-a undo']);
@@ -129,7 +129,7 @@ test('whoever asks for more time for an hour has failed, so that others get the 
 
 test('what was begun before a restart is taken back by the system that comes up, before the lock is given back', async () => {
   await using host = await bench({ '10-a': ['true', 'true'] });
-  await host.start().verdict();
+  await host.start().verdict(false);
   const calls: string[] = [];
   const lock = lockWithHooks(fakeLock(calls), host.start());
   await lock.giveBack({ result: 'none' });
@@ -141,7 +141,7 @@ test('what was begun before a restart is taken back by the system that comes up,
 test('what cannot be taken back is owed, and tried again a minute later', async () => {
   await using host = await bench({ '10-a': ['true', '[ -e ready ]'] });
   const gate = host.start();
-  await gate.verdict();
+  await gate.verdict(false);
   await gate.undo();
   assert.equal(await host.begun(), true);
   assert.equal(await gate.isOwed(), false);
@@ -163,7 +163,7 @@ test('wherever the power fails, whatever was begun is taken back afterwards', as
         '30-c': ['touch c', 'rm -f c'],
       });
       host.failAfter(first);
-      await host.start().verdict();
+      await host.start().verdict(false);
       host.failAfter(second);
       await host.start().undo();
       host.failAfter(Number.POSITIVE_INFINITY);
@@ -180,7 +180,63 @@ test('a list of what was begun that cannot be read keeps nobody from restarting'
   for (const text of ['', '{', '[]', '{"begun":7}', '{"begun":["relative",3]}']) {
     await writeFile(join(host.dir, 'pre-reboot.json'), text);
     const gate = host.start();
-    assert.equal((await gate.verdict()).open, true, text);
+    assert.equal((await gate.verdict(false)).open, true, text);
     await gate.undo();
   }
+});
+
+test('a host that goes whatever the programs say runs them, stays drained and keeps the lock', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'], '20-b': ['exit 3', 'true'], '30-c': ['exit 21', 'true'] });
+  const calls: string[] = [];
+  const lock = lockWithHooks(fakeLock(calls), host.start());
+  assert.equal((await lock.verdict(true)).open, false);
+  assert.deepEqual(calls, ['lock', 'give back']);
+  const before = (await host.calls()).length;
+  assert.equal((await lock.verdict(true, true)).open, true, 'also while it rests');
+  assert.deepEqual(calls, ['lock', 'give back', 'lock']);
+  assert.deepEqual((await host.calls()).slice(before), ['10-a do', '20-b do', '30-c do']);
+  assert.equal(await host.begun(), true);
+});
+
+test('a host that has lost the lock while a program asks for more time does not stay drained', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'], '20-b': ['exit 21', 'true'] });
+  let held = true;
+  const full = closed('lock-full', 'hard', 'web-3 holds the lock');
+  const lock = lockWithHooks({ ...fakeLock([]), verdict: async () => (held ? OPEN : full) }, host.start());
+  await lock.verdict(true);
+  held = false;
+  assert.deepEqual(await lock.verdict(true), full);
+  assert.deepEqual(await host.calls(), ['10-a do', '20-b do', '20-b undo', '10-a undo']);
+});
+
+test('where nothing can be written down, no program is begun, and the lock is given back', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'] });
+  const full = async (): Promise<never> => {
+    throw new Error('no space left on device');
+  };
+  const calls: string[] = [];
+  const lock = lockWithHooks(fakeLock(calls), host.start({ ...realFiles, write: full }));
+  const said = await lock.verdict(true);
+  assert.ok(!said.open && said.code === 'hook-failed');
+  assert.match(said.reason, /cannot be written down: Error: no space left on device$/);
+  assert.deepEqual(calls, ['lock', 'give back']);
+  assert.deepEqual(await host.calls(), []);
+});
+
+test('a list that cannot be read is tried again, and not taken for an empty one', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'] });
+  await host.start().verdict(false);
+  let isBroken = true;
+  const read = async (path: string) => {
+    if (isBroken) throw new Error('input/output error');
+    return realFiles.read(path);
+  };
+  const gate = host.start({ ...realFiles, read });
+  await gate.undo();
+  assert.deepEqual(await host.calls(), ['10-a do']);
+  isBroken = false;
+  host.pass(1);
+  assert.equal(await gate.isOwed(), true);
+  await gate.undo();
+  assert.deepEqual(await host.calls(), ['10-a do', '10-a undo']);
 });

@@ -6,6 +6,7 @@ import type { AgentView } from '../../src/agent/control.ts';
 import { createDeltaCache } from '../../src/agent/delta/cache.ts';
 import { createTransfer } from '../../src/agent/delta/transfer.ts';
 import { type Gates, openGates } from '../../src/agent/gates.ts';
+import { type HookGate, noHooks } from '../../src/agent/hook-gate.ts';
 import { findHost } from '../../src/agent/host.ts';
 import { prepareInstall } from '../../src/agent/installer.ts';
 import { openJournal } from '../../src/agent/journal.ts';
@@ -131,11 +132,13 @@ export async function liveUntilRest(
   update: Update,
   ask?: (view: AgentView) => Promise<unknown>,
   gates: Gates = openGates,
+  hooks: HookGate = noHooks,
 ) {
+  const held = { gates, hooks };
   for (let boots = 1; boots < 30; boots++) {
     const booted = await firmware(storage, update);
     try {
-      return await agentUntilRest(storage, update, booted, String(boots), boots === 1 ? ask : undefined, gates);
+      return await agentUntilRest(storage, update, booted, String(boots), boots === 1 ? ask : undefined, held);
     } catch (error) {
       if (!(error instanceof Rebooted)) throw error;
     }
@@ -165,7 +168,7 @@ async function agentUntilRest(
   booted: SlotName,
   bootId: string,
   ask: ((view: AgentView) => Promise<unknown>) | undefined,
-  gates: Gates,
+  held: Readonly<{ gates: Gates; hooks: HookGate }>,
 ) {
   const { files } = storage;
   const esp = { ...(await espOf(storage)), log: silentLog };
@@ -201,7 +204,7 @@ async function agentUntilRest(
       systemVersion: '1' as Version,
       tries: 3,
       automatic: true,
-      gates,
+      ...held,
       journal,
       boot,
       lock: noLock,
