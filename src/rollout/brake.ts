@@ -73,7 +73,7 @@ export function release(ledger: Ledger): void {
 
 function pullIfDue(ledger: Ledger, { maxFailures }: Limits, now: number): void {
   if (ledger.braked || ledger.failed.size <= maxFailures) return;
-  ledger.braked = { at: now, reason: `${ledger.failed.size} hosts failed, and ${maxFailures} are allowed` };
+  ledger.braked = { at: now, reason: `${hosts(ledger.failed.size)} failed, and ${maxFailures} may fail` };
 }
 
 const refused = (code: 'braked' | 'full' | 'failed-here', reason: string): Admission => ({
@@ -81,3 +81,5 @@ const refused = (code: 'braked' | 'full' | 'failed-here', reason: string): Admis
   code,
   reason,
 });
+
+const hosts = (count: number): string => `${count} host${count === 1 ? '' : 's'}`;
