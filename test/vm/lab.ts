@@ -39,6 +39,8 @@ export type LabOptions = Readonly<{
   kernelOptions?: string;
   /** Another server than the scenario's own, as the guest reaches it. */
   repositoryUrl?: string;
+  /** More keys of `[reboot]`. */
+  reboot?: string;
   /** More configuration, as TOML tables. */
   config?: string;
   /** For measurements: a restart by the firmware has no fresh emulator in its favour. */
@@ -117,7 +119,14 @@ async function machineDisk(
 /** Where the repository is, as the guest sees it. The first check comes with the start, later ones only when asked for. */
 const configuration = (
   port: number,
-  { patient = false, loader = 'systemd-boot', method = 'firmware', config = '', repositoryUrl }: LabOptions,
+  {
+    patient = false,
+    loader = 'systemd-boot',
+    method = 'firmware',
+    reboot = '',
+    config = '',
+    repositoryUrl,
+  }: LabOptions,
 ): string => `[repository]
 url = "${repositoryUrl ?? `http://10.0.2.2:${port}/`}"
 channel = "${CHANNEL}"
@@ -130,4 +139,5 @@ backoff_limit_minutes = ${patient ? 600 : 1}
 backend = "${loader}"
 [reboot]
 method = "${method}"
+${reboot}
 ${config}`;
