@@ -197,9 +197,13 @@ async function fleetServer(
   return { http, url, ...(token ? { token } : {}), host, machine: () => readMachineId(files), situation };
 }
 
-const hookSettings = ({ agent: { stateDir }, reboot: { hookDirectories, hookTimeoutMinutes } }: Config) => ({
+const hookSettings = ({
+  agent: { stateDir, runtimeDir },
+  reboot: { hookDirectories, hookTimeoutMinutes },
+}: Config) => ({
   dirs: hookDirectories,
   stateDir,
+  runtimeDir,
   timeoutMs: hookTimeoutMinutes * MINUTE,
 });
 

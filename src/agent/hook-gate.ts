@@ -30,6 +30,7 @@ export type HookWorld = Readonly<{
   dirs: readonly string[];
   /** Remembers across power cuts what was begun. */
   stateDir: string;
+  runtimeDir: string;
   timeoutMs: number;
   signal: AbortSignal;
 }>;
@@ -51,7 +52,8 @@ export function hookGate(world: HookWorld): HookGate {
   let waitingSince: Date | undefined;
   let owedAt: number | undefined;
 
-  const run = (path: string, verb: HookVerb): Promise<HookAnswer> => runHook(world, path, verb);
+  const run = (path: string, verb: HookVerb): Promise<HookAnswer> =>
+    runHook({ ...world, output: join(world.runtimeDir, 'pre-reboot.out') }, path, verb);
 
   const takeBack = async (): Promise<string | undefined> => {
     for (const path of (await begun.read()).toReversed()) {

@@ -19,6 +19,7 @@ async function bench(programs: Readonly<Record<string, readonly [doing: string, 
   const dir = await mkdtemp(join(tmpdir(), 'tandem-hooks-'));
   const hooks = join(dir, 'pre-reboot.d');
   const calls = join(dir, 'calls');
+  const run = await mkdtemp(join(tmpdir(), 'tandem-run-'));
   await mkdir(hooks);
   for (const [name, [doing, undoing]] of Object.entries(programs)) {
     const path = join(hooks, name);
@@ -31,13 +32,30 @@ async function bench(programs: Readonly<Record<string, readonly [doing: string, 
   let ms = Date.UTC(2026, 2, 4);
   const clock = { now: () => new Date(ms), monotonicMs: () => ms, sleep: async () => {} };
   let mostRuns = Number.POSITIVE_INFINITY;
+  let ended = 0;
+  // systemd: one service, whose start is over when its program has ended.
   const exec: Exec = async (program, args, options) => {
-    assert.equal(program, 'systemd-run');
+    const said = (exitCode: number, stdout = '') => ({ exitCode, stdout, stderr: '', timedOut: false });
+    if (program === 'systemctl') return said(0, `Result=exit-code\nExecMainStatus=${ended}\n`);
+    if (program !== 'systemd-run') return realExec(program, args, options);
     mostRuns -= 1;
     if (mostRuns < 0) throw new Error('the power has failed');
-    return realExec(args.at(-2) ?? '', args.slice(-1), options);
+    const result = await realExec(args.at(-2) ?? '', args.slice(-1), options);
+    ended = result.exitCode ?? 1;
+    const output = args.find((arg) => arg.includes('=truncate:'))?.split('truncate:')[1] ?? '';
+    await writeFile(output, `${result.stdout}${result.stderr}`);
+    return said(ended === 0 ? 0 : 1);
   };
-  const world = { files: realFiles, exec, clock, log: silentLog, dirs: [hooks], stateDir: dir, timeoutMs: 60_000 };
+  const world = {
+    files: realFiles,
+    exec,
+    clock,
+    log: silentLog,
+    dirs: [hooks],
+    stateDir: dir,
+    runtimeDir: run,
+    timeoutMs: 60_000,
+  };
   return {
     dir,
     start: (files: Files = realFiles) => hookGate({ ...world, files, signal: noSignal }),
@@ -49,7 +67,9 @@ async function bench(programs: Readonly<Record<string, readonly [doing: string, 
     failAfter: (runs: number): void => {
       mostRuns = runs;
     },
-    [Symbol.asyncDispose]: () => rm(dir, { recursive: true }),
+    [Symbol.asyncDispose]: async () => {
+      for (const each of [dir, run]) await rm(each, { recursive: true });
+    },
   };
 }
 

@@ -10,32 +10,57 @@ export type HookVerb = 'do' | 'undo';
 
 export type HookAnswer = Readonly<{ said: 'done' } | { said: 'later' | 'failed'; reason: string }>;
 
-export type HookRun = Readonly<{ exec: Exec; timeoutMs: number; signal: AbortSignal }>;
+export type HookRun = Readonly<{
+  exec: Exec;
+  /** Where what it prints is kept while it runs. */
+  output: string;
+  timeoutMs: number;
+  signal: AbortSignal;
+}>;
 
 /**
  * Runs it as a service of its own, outside of the agent's sandbox, since it has to reach a cluster or stop containers. Throws only
  * when `signal` says stop. Both verbs may come again for something that was done already.
  */
-export async function runHook({ exec, timeoutMs, signal }: HookRun, path: string, verb: HookVerb): Promise<HookAnswer> {
-  const seconds = Math.ceil(timeoutMs / 1000);
-  const service = ['--quiet', '--wait', '--pipe', '--collect', `--property=RuntimeMaxSec=${seconds}`];
-  const described = [`--description=Tandem: ${path} ${verb}`, path, verb];
-  // systemd ends it; we wait a little longer for its word.
-  const limits = { timeoutMs: timeoutMs + SLACK_MS, package: 'systemd', signal };
-  const result = await exec('systemd-run', [...service, ...described], limits).catch((error: unknown) => {
-    signal.throwIfAborted();
-    return { exitCode: 1, stdout: '', stderr: String(error), timedOut: false };
-  });
-  if (result.exitCode === 0 && !result.timedOut) return { said: 'done' };
-  const words = lastLine(`${result.stdout}\n${result.stderr}`);
-  if (result.exitCode === ASK_AGAIN) return { said: 'later', reason: words || 'it asks for more time' };
-  const how = result.timedOut ? `was still running after ${seconds} s` : `ended with status ${result.exitCode}`;
-  return { said: 'failed', reason: words === '' ? how : `${how}: ${words}` };
+export async function runHook(run: HookRun, path: string, verb: HookVerb): Promise<HookAnswer> {
+  // One that an agent before us has left running.
+  await ask(run, 'systemctl', ['stop', UNIT]);
+  await ask(run, 'systemctl', ['reset-failed', UNIT]);
+  const started = await ask(run, 'systemd-run', [...service(run), path, verb], run.timeoutMs + SLACK_MS);
+  if (started.exitCode === 0 && !started.timedOut) return { said: 'done' };
+  const { stdout: shown } = await ask(run, 'systemctl', ['show', UNIT, '--property=Result,ExecMainStatus']);
+  await ask(run, 'systemctl', ['reset-failed', UNIT]);
+  const status = Number(/^ExecMainStatus=(\d+)$/m.exec(shown)?.[1] ?? 0);
+  const words = lastLine((await ask(run, 'tail', ['-c', '1000', run.output])).stdout);
+  if (status === ASK_AGAIN) return { said: 'later', reason: words || 'it asks for more time' };
+  const isLong = started.timedOut || /^Result=timeout$/m.test(shown);
+  const how = isLong ? `was still running after ${Math.ceil(run.timeoutMs / 1000)} s` : `ended with status ${status}`;
+  // A service that could not even begin has no status.
+  const why = status === 0 && !isLong ? lastLine(started.stderr) : how;
+  return { said: 'failed', reason: words === '' ? why : `${why}: ${words}` };
 }
 
 /** The exit status of a program that is not ready yet, as Mender's state scripts have it. */
 const ASK_AGAIN = 21;
+const UNIT = 'tandem-pre-reboot.service';
 const SLACK_MS = 30_000;
+
+/** Of this type, starting it is over when it has ended, and that can be asked for without a message bus. */
+const service = ({ output, timeoutMs }: HookRun): string[] => [
+  '--quiet',
+  `--unit=${UNIT}`,
+  '--service-type=oneshot',
+  `--property=TimeoutStartSec=${Math.ceil(timeoutMs / 1000)}`,
+  `--property=StandardOutput=truncate:${output}`,
+  '--property=StandardError=inherit',
+  '--description=Tandem: make ready for a restart',
+];
+
+const ask = ({ exec, signal }: HookRun, program: string, args: readonly string[], timeoutMs = SLACK_MS) =>
+  exec(program, args, { timeoutMs, package: 'systemd', signal }).catch((error: unknown) => {
+    signal.throwIfAborted();
+    return { exitCode: 1, stdout: '', stderr: String(error), timedOut: false };
+  });
 
 const lastLine = (output: string): string =>
   (output.trim().split('\n').at(-1) ?? '').replace(/\p{Cc}+/gu, ' ').slice(0, 200);
