@@ -11,7 +11,7 @@ const DIR = '/var/lib/pre-reboot.d';
 const PROGRAM = `#!/bin/sh
 . /etc/os-release
 echo "$1 in $IMAGE_VERSION" >>/var/lib/made-ready
-mount -t tmpfs tmpfs /mnt 2>/dev/null && umount /mnt && echo "with rights" >>/var/lib/made-ready
+grep -q '^CapEff:.*1ffffffffff$' /proc/self/status && echo "with rights" >>/var/lib/made-ready
 [ "$1" = undo ] || [ -e /var/lib/asked ] || { touch /var/lib/asked; echo "a pod is left"; exit 21; }
 `;
 
