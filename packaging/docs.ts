@@ -96,6 +96,7 @@ const EVENTS: Readonly<{ [T in Event['type']]: Extract<Event, { type: T }> }> = 
     type: 'left',
     departure: { method: 'firmware', reason: 'it is configured', at: '', uptimeMs: 0, bootId: 'boot' },
   },
+  disarmed: { type: 'disarmed', reason: '' },
   'booted-new': { type: 'booted-new', ...ON },
   'booted-other': { type: 'booted-other', ...WHY },
   healthy: { type: 'healthy' },

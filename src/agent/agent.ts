@@ -15,8 +15,6 @@ import {
 import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } from '../protocol.ts';
 import type { BootBackend, BootView } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
-import { reasonOf } from '../reboot/gates/combine.ts';
-import type { Closed } from '../reboot/gates/gate.ts';
 import type { RebootLock } from '../reboot/gates/lock.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
@@ -25,16 +23,17 @@ import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
 import { findOffer, findWayBack } from './finding.ts';
 import { failureOf, resultOf } from './findings.ts';
-import { APPLY_AWAITED, type Gates } from './gates.ts';
+import type { Gates } from './gates.ts';
 import { type HookGate, lockWithHooks, noHooks } from './hook-gate.ts';
 import type { Told } from './installer.ts';
 import type { Journal, Journey } from './journal.ts';
 import { createLeaving, restartStatus } from './leaving.ts';
 import { lockGate } from './lock-gate.ts';
 import type { Loop } from './loop.ts';
-import type { Facts } from './machine.ts';
+import type { Event, Facts } from './machine.ts';
 import type { Found, Parts, Prepared, Restart, Verdict } from './parts.ts';
 import { createPolls, type PollLimits, soonest } from './polls.ts';
+import { rebootGate } from './reboot-gate.ts';
 import type { Releases } from './releases.ts';
 
 /** What the agent is made of; put together in `run.ts`. */
@@ -97,7 +96,6 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const polls = createPolls(world);
   let saved = await journal.load();
   let wish: Wish | undefined;
-  let applyAsked = false;
   let waitingFor: string | undefined;
   let progress: ProgressStatus | undefined;
   let lastError: Status['lastError'];
@@ -113,41 +111,23 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const hooks = world.hooks ?? noHooks;
   const lock = lockWithHooks(lockGate(world.lock, world), hooks);
 
-  let objections: Facts['gate'] | undefined;
-  const isApplyAwaited = (): boolean => !world.automatic && !applyAsked;
-  const gate = async (asks: boolean): Promise<Facts['gate']> => {
-    const isStaying = saved.state.kind === 'idle' || saved.state.kind === 'staging';
-    if (asks && isStaying && (await hooks.isOwed())) await lock.giveBack();
-    if (isApplyAwaited()) return { open: false, reason: '`updatectl apply`' };
-    if (saved.state.kind !== 'staged') return { open: true };
-    if (!asks) return objections ?? lock.verdict(false);
-    const early = await objection();
-    if (early) return early;
-    const said = await lock.verdict(true, world.gates.overrides(saved.since, applyAsked) !== undefined);
-    // Making ready may have taken long.
-    const late = said.open && (await hooks.isOwed()) ? await objection() : undefined;
-    return late ?? said;
-  };
-  /** Of the gates of this host. Nobody holds what others wait for, or is drained, while something else keeps it here. */
-  const objection = async (): Promise<Facts['gate'] | undefined> => {
-    const all = await world.gates.ask(saved.since, applyAsked);
-    objections = all.open ? undefined : { open: false, reason: reasonOf(all) };
-    if (objections && (world.lock.status()?.held || (await hooks.isOwed()))) await lock.giveBack();
-    return objections;
-  };
+  const gate = rebootGate({ ...world, fleet: world.lock, lock, hooks });
 
   /** Who only wants to know does not ask for the fleet's lock. */
   const observe = async (asks = false): Promise<Facts> => {
     if (asks) await lock.lookAfter();
     const view = await boot.read();
     const marker = await world.deadMan.read();
+    const free = otherSlot(world.booted);
+    const isFlagged = view.next === free || marker?.slot === free;
     return {
       booted: world.booted,
       running: running(world, saved, view),
       confirmed: view.slots[world.booted].confirmed && marker?.slot !== world.booted,
       bootId: world.bootId,
       leaving: leaving.isAgreed(),
-      gate: await gate(asks),
+      isFlagged,
+      gate: await gate.verdict(saved, { asks, isFlagged }),
       checkDue: wish !== undefined || polls.isDue(),
     };
   };
@@ -182,18 +162,14 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
     save: async (_state, event) => {
       saved = await journal.advance(saved, event, clock.now());
-      log.info({ event: event.type, state: saved.state.kind }, 'state');
+      log.info({ event: event.type, state: saved.state.kind, ...whyOf(event) }, 'state');
       if (saved.state.kind === 'settling' && saved.state.outcome.result !== 'none') lastError = failureOf(saved);
-      if (saved.state.kind === 'idle') applyAsked = false;
+      if (saved.state.kind === 'idle') gate.apply(false);
       progress = undefined;
       await tellStatus();
       return saved.state;
     },
   };
-
-  /** Who objects beside the gates of this host. */
-  const others = async (): Promise<readonly Closed[]> =>
-    isApplyAwaited() ? [APPLY_AWAITED] : [await lock.verdict(false)].filter((one) => !one.open);
 
   const status = async (): Promise<Status> => {
     const view = await boot.read().catch(() => undefined);
@@ -210,7 +186,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(facts ? { running: facts.running, confirmed: facts.confirmed } : {}),
       ...(view ? { slots: view.slots } : {}),
       ...(waitingFor === undefined ? {} : { waitingFor }),
-      ...(saved.state.kind === 'staged' ? world.gates.status(saved.since, await others()) : {}),
+      ...(saved.state.kind === 'staged' ? world.gates.status(saved.since, await gate.others()) : {}),
       ...(progress ? { progress } : {}),
       ...(transfer ? { transfer } : {}),
       ...(await restartStatus(world.restart, journal, saved.state)),
@@ -238,7 +214,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
     pause: async (reason, stop) => {
       waitingFor = reason;
-      await world.notice?.(saved.state.kind === 'staged' && isApplyAwaited() ? saved.state.release : undefined);
+      await world.notice?.(saved.state.kind === 'staged' && gate.isApplyAwaited() ? saved.state.release : undefined);
       await tellStatus();
       await polls.pause(saved.state, reason, stop, soonest(lock.wakeMs(), world.gates.wakeMs()));
     },
@@ -262,12 +238,12 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       if ((await boot.read()).slots[otherSlot(world.booted)].version === undefined)
         throw new UpdateError('no-way-back');
       const reply = await ask({ kind: 'rollback' }, 'Checking the other slot, then rebooting into it.');
-      applyAsked = true;
+      gate.apply(true);
       return reply;
     },
     apply: async () => {
       if (saved.state.kind !== 'staged') throw new UpdateError('nothing-staged');
-      applyAsked = true;
+      gate.apply(true);
       polls.wake();
       return { schema: 1, result: 'accepted', message: `Rebooting into ${saved.state.release.version}.` };
     },
@@ -294,3 +270,5 @@ function mustRest(state: State): void {
   if (state.kind === 'idle' || state.kind === 'staged') return;
   throw new UpdateError('agent-busy', `The agent is ${state.kind}.`);
 }
+
+const whyOf = (event: Event): { reason?: string } => ('reason' in event ? { reason: event.reason } : {});

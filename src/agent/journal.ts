@@ -57,7 +57,8 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
     },
     advance: async (saved, event, now) => {
       const state = transition(saved.state, event);
-      const next: Saved = { state, since: now.toISOString(), slots: recordSlots(saved, event, state) };
+      const since = isSameWait(event) ? saved.since : now.toISOString();
+      const next: Saved = { state, since, slots: recordSlots(saved, event, state) };
       await put(at.state, serializeSaved(next));
       return next;
     },
@@ -90,6 +91,9 @@ export const isRefused = (refusals: readonly Refusal[], release: Release): Refus
       ? one.version === release.version
       : one.manifest === release.manifest,
   );
+
+/** A release that is armed, and perhaps disarmed again, has waited since it was staged: its deadline does not move. */
+const isSameWait = ({ type }: Event): boolean => type === 'armed' || type === 'left' || type === 'disarmed';
 
 /** What the slots hold after `event`: nothing known while one is written, its release once it has been read back. */
 function recordSlots(saved: Saved, event: Event, next: State): Saved['slots'] {

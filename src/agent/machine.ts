@@ -12,6 +12,7 @@ export type Event =
   | Readonly<{ type: 'withdrawn'; code: string; reason: string }>
   | Readonly<{ type: 'armed'; bootId: string }>
   | Readonly<{ type: 'left'; departure: Departure }>
+  | Readonly<{ type: 'disarmed'; reason: string }>
   | Readonly<{ type: 'booted-new'; release: Release; target: SlotName }>
   | Readonly<{ type: 'booted-other'; code: string; reason: string }>
   | Readonly<{ type: 'healthy' }>
@@ -29,6 +30,8 @@ export type Facts = Readonly<{
   bootId: string;
   /** systemd has agreed to a restart a moment ago. */
   leaving: boolean;
+  /** Something leads to the other slot: the boot loader takes it next, or the dead man's switch names it. */
+  isFlagged: boolean;
   gate: Readonly<{ open: true } | { open: false; reason: string }>;
   checkDue: boolean;
 }>;
@@ -38,6 +41,7 @@ export type Action =
   | Readonly<{ do: 'check' }>
   | Readonly<{ do: 'stage'; release: Release; target: SlotName }>
   | Readonly<{ do: 'arm'; release: Release; target: SlotName }>
+  | Readonly<{ do: 'disarm'; booted: SlotName }>
   | Readonly<{ do: 'reboot'; target: SlotName; tried: readonly Method[] }>
   | Readonly<{ do: 'probe'; target: SlotName }>
   | Readonly<{ do: 'fall-back'; from: SlotName }>
@@ -65,13 +69,14 @@ export function decide(state: State, facts: Facts): Action {
       // Confirmed by somebody else before us (systemd-bless-boot): still a trial.
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
       if (facts.gate.open) return { do: 'arm', release: state.release, target: state.target };
+      // Nobody has said that it may be started: not by a power cut either.
+      if (facts.isFlagged) return { do: 'disarm', booted: facts.booted };
       return facts.checkDue ? { do: 'check' } : { do: 'wait', reason: facts.gate.reason };
     case 'armed':
       // Asked first, since a soft reboot changes nothing but this.
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
       // The same kernel in the old slot: we have not left, or a soft reboot has brought us back. The boot loader was not asked yet.
-      if (facts.bootId === state.bootId)
-        return facts.leaving ? LEAVING : { do: 'reboot', target: state.target, tried: state.tried ?? [] };
+      if (facts.bootId === state.bootId) return decideArmed(state, facts);
       return note(bootedOther('boot-failed', 'the new system did not start; the boot loader fell back'));
     case 'trial':
       if (facts.booted === state.target) return { do: 'probe', target: state.target };
@@ -115,6 +120,9 @@ export function transition(state: State, event: Event): State {
     case 'left':
       if (state.kind === 'armed') return { ...state, departure: event.departure, ...triedIn(state, event.departure) };
       break;
+    case 'disarmed':
+      if (state.kind === 'armed') return { kind: 'staged', release: state.release, target: state.target };
+      break;
     case 'booted-new':
       if (state.kind !== 'trial' && state.kind !== 'condemned')
         return { kind: 'trial', release: event.release, target: event.target, ...departureOf(state) };
@@ -154,6 +162,13 @@ function decideStaging(state: Extract<State, { kind: 'staging' }>, facts: Facts)
     return note({ type: 'write-failed', code: 'too-many-attempts', reason, refuse: false });
   }
   return { do: 'stage', release: state.release, target: state.target };
+}
+
+/** The machine is still here. What has closed since is obeyed until systemd has agreed to the restart. */
+function decideArmed(state: Extract<State, { kind: 'armed' }>, { leaving, gate }: Facts): Action {
+  if (leaving) return LEAVING;
+  if (!gate.open) return note({ type: 'disarmed', reason: gate.reason });
+  return { do: 'reboot', target: state.target, tried: state.tried ?? [] };
 }
 
 /** Whether the state has no place for "we are running from something unproven". An ended attempt is reported first. */

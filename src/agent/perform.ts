@@ -20,6 +20,8 @@ export async function perform(parts: Parts, state: State, action: Action): Promi
       return stage(parts, state, action);
     case 'arm':
       return arm(parts, state, action);
+    case 'disarm':
+      return disarm(parts, state, action);
     case 'reboot':
       return reboot(parts, state, action);
     case 'probe':
@@ -75,6 +77,19 @@ async function arm(parts: Parts, state: State, action: Of<'arm'>): Promise<State
   await parts.boot.arm(action.target, parts.tries);
   const { bootId } = await parts.observe(state);
   return parts.save(state, { type: 'armed', bootId });
+}
+
+/** Begun again until it has come to its end: the switch says that it has not, and goes last. */
+async function disarm(parts: Parts, state: State, { booted }: Of<'disarm'>): Promise<State> {
+  // Never `disable`: it would take the slot's entry away, and the release waits there for its next moment.
+  await parts.boot.confirm(booted);
+  const { next } = await parts.boot.read();
+  if (next !== booted)
+    throw new UpdateError('boot-confirm-failed', `The boot loader still takes slot ${next ?? '?'} next.`);
+  await parts.restart.undo();
+  await parts.lock.giveBack();
+  await parts.deadMan.clear();
+  return state;
 }
 
 async function reboot(parts: Parts, state: State, { target, tried }: Of<'reboot'>): Promise<State> {

@@ -15,6 +15,7 @@ const SUNDAYS =
   '[[reboot.window]]\nname = "sundays"\ndays = ["sun"]\nstart = "02:00"\nduration = "4h"\nspread = "0m"\n';
 const XMAS = '[[reboot.black_out]]\nname = "xmas"\ndates = ["12-24"]\nduration = "3d"\n';
 const STAGED = '2026-03-02T00:00:00.000Z';
+const MARKER = '/state/trial';
 
 type Opened = Pick<Files, 'list' | 'read'>;
 const NO_FILES = { list: async () => [], read: async () => undefined };
@@ -93,6 +94,26 @@ test('a closed gate keeps a staged release waiting, unarmed, and an open one let
   const updated = await liveUntilRest(storage, update, undefined, gates);
   assert.equal(updated.running?.version, '2');
   assert.equal(updated.confirmed, true);
+});
+
+test('a gate that closes on an armed slot disarms it, and keeps the day from which its deadline counts', async () => {
+  const storage = freshStorage();
+  const objection = closed('window-closed', 'soft', 'no maintenance window is open');
+  const asked: string[] = [];
+  let isClosing = true;
+  let isClosed = false;
+  const ask = async (since: string) => {
+    asked.push(since);
+    isClosed = isClosing && (isClosed || (await storage.files.read(MARKER)) !== undefined);
+    return combine(isClosed ? [objection] : []);
+  };
+  const gates = { ...openGates, ask };
+  const update = await makeUpdate('good');
+  const disarmed = await liveUntilRest(storage, update, undefined, gates);
+  assert.deepEqual([disarmed.state.kind, disarmed.slots?.a.confirmed, disarmed.marker], ['staged', true, undefined]);
+  assert.deepEqual([...new Set(asked)], [disarmed.since]);
+  isClosing = false;
+  assert.equal((await liveUntilRest(storage, update, undefined, gates)).running?.version, '2');
 });
 
 const FAULTS: Readonly<Record<string, RegExp>> = {

@@ -10,7 +10,14 @@ import type { Product, Saved, Version } from '../../src/model.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden', 'journal');
 const golden = (name: string): Promise<Buffer> => readFile(join(GOLDEN, name));
-const HERE = { booted: 'a', confirmed: true, leaving: false, gate: { open: true }, checkDue: false } as const;
+const HERE = {
+  booted: 'a',
+  confirmed: true,
+  leaving: false,
+  isFlagged: false,
+  gate: { open: true },
+  checkDue: false,
+} as const;
 const running = { product: 'demo' as Product, version: '1.0' as Version };
 
 test('a slot that was armed before there were methods is rebooted into, and nothing counts as tried', async () => {

@@ -26,6 +26,7 @@ const EVENTS: Record<Event['type'], Event> = {
   withdrawn: { type: 'withdrawn', ...why },
   armed: { type: 'armed', bootId: '1' },
   left: { type: 'left', departure: { method: 'soft', reason: '', at: '', uptimeMs: 0, bootId: '1' } },
+  disarmed: { type: 'disarmed', reason: 'y' },
   'booted-new': { type: 'booted-new', release, target: 'b' },
   'booted-other': { type: 'booted-other', ...why },
   healthy: { type: 'healthy' },
@@ -41,6 +42,7 @@ const ALLOWED: Record<Event['type'], Partial<Record<State['kind'], State['kind']
   withdrawn: { staging: 'settling', staged: 'settling' },
   armed: { staged: 'armed' },
   left: { armed: 'armed' },
+  disarmed: { armed: 'staged' },
   'booted-new': { settling: 'trial', idle: 'trial', staging: 'trial', staged: 'trial', armed: 'trial' },
   'booted-other': { armed: 'settling', trial: 'settling', condemned: 'settling' },
   healthy: { trial: 'settling' },
@@ -69,6 +71,7 @@ test('every action that decide asks for leads to an event its state allows, what
               confirmed,
               bootId,
               leaving: false,
+              isFlagged: !checkDue,
               gate: open ? { open } : { open, reason: 'r' },
               checkDue,
             });

@@ -67,6 +67,25 @@ test('a power cut does not install a release whose gate is closed', async () => 
     await everyCut({ offer: must('good'), loader, gateClosed: true }, 2, assertNotInstalled);
 });
 
+for (const [name, offer] of Object.entries(IMAGES))
+  for (const losesState of [false, true])
+    test(`a release that is ${name} survives one or two power cuts when a gate closes on the armed slot${losesState ? ', state.json lost at each cut' : ''}`, async () => {
+      for (const loader of LOADERS)
+        for (const method of ['firmware', 'soft'] as const) {
+          await everyCut({ offer, loader, losesState, method, shuts: 'for a while' }, 2);
+          await everyCut({ offer, loader, losesState, method, shuts: 'for good' }, 2, () => {});
+        }
+    });
+
+test('an armed slot whose gate closes is disarmed and stays staged, and starts when the gate opens again', async () => {
+  const staying = new World({ offer: must('good'), loader: 'newest-first', shuts: 'for good' });
+  await staying.life();
+  assert.deepEqual([staying.version, staying.data.saved.kind, staying.startable()[0]], ['1', 'staged', 'a']);
+  const going = new World({ offer: must('good'), loader: 'newest-first', shuts: 'for a while' });
+  await going.life();
+  assert.deepEqual([going.version, going.data.outcomes, going.data.boots], ['2', ['updated'], 2]);
+});
+
 test('a release whose writing takes the machine down each time is given up, and not blamed on the release', async () => {
   const world = new World({ offer: must('good'), loader: 'priority', poison: true });
   await world.life();
@@ -275,6 +294,38 @@ const SABOTAGES: readonly Sabotage[] = [
     }),
   },
   {
+    rule: 'that a slot is disarmed is written down before the flag is taken back',
+    scene: { shuts: 'for a while' },
+    brain: {
+      ...realBrain,
+      perform: async (parts, state, action) => {
+        if (action.do === 'note' && action.event.type === 'disarmed') await parts.boot.confirm('a');
+        return perform(parts, state, action);
+      },
+    },
+  },
+  {
+    rule: 'a disarmed slot is not the next one',
+    scene: { shuts: 'for good' },
+    brain: deciding((_state, _facts, normal) => (normal.do === 'disarm' ? { do: 'wait', reason: 'gate' } : normal)),
+    after: () => {},
+  },
+  {
+    rule: 'a disarming that was cut off is gone on with: the dead man’s switch goes last',
+    scene: { shuts: 'for good' },
+    brain: {
+      ...realBrain,
+      perform: async (parts, state, action) => {
+        if (action.do !== 'disarm') return perform(parts, state, action);
+        await parts.boot.confirm(action.booted);
+        await parts.deadMan.clear();
+        await parts.lock.giveBack();
+        return state;
+      },
+    },
+    after: () => {},
+  },
+  {
     rule: 'locks are given back',
     scene: {},
     parts: (parts) => ({ ...parts, lock: { ...parts.lock, giveBack: nothing } }),
@@ -355,6 +406,8 @@ function assertAtRest(world: World): void {
   assert.equal(world.data.slots[world.data.booted].bootable, true, 'rests on a slot that will not boot again');
   assert.equal(world.data.lockHeld, false, 'a lock was leaked');
   assert.equal(world.data.marker, undefined, 'the dead man’s switch was left on');
+  if (world.data.saved.kind === 'staged' && !world.scene.menu)
+    assert.equal(world.startable()[0], world.data.booted, 'waits, and a power cut would start the release');
 }
 
 /** A good release ends installed unless power cuts used up its tries; any other ends refused on the old version. */

@@ -97,6 +97,29 @@ export function conformance(name: string, makeBench: () => Promise<Bench>): void
     await stays(bench, 'b');
   });
 
+  for (const version of ['3', '1'])
+    holds(`version ${version} is disarmed by confirming the running slot, and can be armed again`, async (bench) => {
+      const tries = Math.min(2, bench.backend.mostTries);
+      await armed(bench, 'b', version, tries);
+      await bench.backend.confirm('a');
+      await stays(bench, 'a');
+      assert.equal((await bench.backend.read()).slots.a.confirmed, true);
+      await bench.backend.arm('b', tries);
+      const { next, slots } = await bench.backend.read();
+      assert.deepEqual([next, slots.b.confirmed, slots.b.triesLeft], ['b', false, tries]);
+      for (let left = tries; left > 0; left--) assert.equal(await bench.start(), 'b');
+      assert.equal(await bench.start(), 'a');
+    });
+
+  holds('a try that was counted for a jump that failed is given anew after disarming', async (bench) => {
+    await armed(bench, 'b', '3', 1);
+    await bench.backend.countTry('b');
+    await bench.backend.confirm('a');
+    await stays(bench, 'a');
+    await bench.backend.arm('b', 1);
+    assert.deepEqual([await bench.start(), await bench.start()], ['b', 'a']);
+  });
+
   holds('a condemned slot is left for good: confirm the old one, then disable', async (bench) => {
     await armed(bench, 'b', '3', 3);
     await bench.start();

@@ -34,6 +34,8 @@ export type Scene = Readonly<{
   /** Somebody picks the other slot in the boot menu at the first start after a power cut. */
   menu?: boolean;
   gateClosed?: boolean;
+  /** A gate closes as soon as a slot has been armed for the first time. */
+  shuts?: 'for a while' | 'for good';
   /** Writing this release takes the machine down each time. */
   poison?: boolean;
   /** How the machine is restarted. */
@@ -73,6 +75,7 @@ export type WorldData = {
   gaveUp: boolean;
   polls: number;
   menuUsed: boolean;
+  shut: 'not yet' | 'now' | 'over';
 };
 
 export const newWorldData = (): WorldData => ({
@@ -90,6 +93,7 @@ export const newWorldData = (): WorldData => ({
   gaveUp: false,
   polls: 0,
   menuUsed: false,
+  shut: 'not yet',
 });
 
 /** The machine; `life` runs it until it rests. */
@@ -139,9 +143,15 @@ export class World {
   private async rests(brain: Brain, parts: Parts): Promise<boolean> {
     const before = this.data.saved;
     const action = brain.decide(before, await parts.observe(before));
-    if (action.do === 'wait') return !this.nextPoll();
+    if (action.do === 'wait') return !this.reopens() && !this.nextPoll();
     await brain.perform(parts, before, action);
-    return action.do === 'check' && this.data.saved === before;
+    return action.do === 'check' && this.data.saved === before && !this.reopens();
+  }
+
+  private reopens(): boolean {
+    if (this.data.shut !== 'now' || this.scene.shuts !== 'for a while') return false;
+    this.data.shut = 'over';
+    return true;
   }
 
   private nextPoll(): boolean {
@@ -211,15 +221,20 @@ export class World {
   }
 
   private choose(): SlotName {
+    const [first, second] = this.startable();
+    assert.ok(first, 'BRICK: no bootable slot');
+    if (!this.scene.menu || this.data.menuUsed) return first;
+    this.data.menuUsed = true;
+    return second && first === this.data.booted ? second : first;
+  }
+
+  /** The slots that can be started, the one that comes next first. */
+  startable(): readonly SlotName[] {
     const newest: SlotName = this.data.slots.a.image.version >= this.data.slots.b.image.version ? 'a' : 'b';
     const lead = this.scene.loader === 'newest-first' ? newest : this.data.first;
-    const startable = [lead, otherSlot(lead)].filter(
+    return [lead, otherSlot(lead)].filter(
       (name) => this.data.slots[name].bootable && this.data.slots[name].tries !== 0,
     );
-    assert.ok(startable[0], 'BRICK: no bootable slot');
-    if (!this.scene.menu || this.data.menuUsed) return startable[0];
-    this.data.menuUsed = true;
-    return startable.find((name) => name !== this.data.booted) ?? startable[0];
   }
 
   /** Works without our agent: a system on trial that is still running after its time is restarted, its entry marked bad. */
@@ -265,7 +280,8 @@ export class World {
       confirmed: this.isConfirmed(),
       bootId: String(this.data.boots),
       leaving: false,
-      gate: this.scene.gateClosed ? { open: false, reason: 'closed' } : { open: true },
+      isFlagged: [this.data.marker, this.startable()[0]].includes(otherSlot(this.data.booted)),
+      gate: this.scene.gateClosed || this.data.shut === 'now' ? { open: false, reason: 'closed' } : { open: true },
       checkDue: !this.data.gaveUp,
     };
   }
@@ -317,6 +333,7 @@ export class World {
   private save(brain: Brain, state: State, event: Event): State {
     this.point();
     this.data.saved = brain.transition(state, event);
+    if (event.type === 'armed' && this.scene.shuts && this.data.shut === 'not yet') this.data.shut = 'now';
     this.point();
     return this.data.saved;
   }
@@ -341,6 +358,10 @@ export class World {
         await change(name, { bootable: true, tries: undefined });
         this.point();
         this.data.first = name;
+        // Where the newest comes first, one that is not proven is put last.
+        const other = this.data.slots[otherSlot(name)];
+        if (this.scene.loader === 'newest-first' && other.bootable && other.tries !== undefined)
+          await change(otherSlot(name), { bootable: true, tries: 0 });
       },
       countTry: async (name) => {
         const { bootable, tries = 0 } = this.data.slots[name];
@@ -356,6 +377,6 @@ export class World {
       confirmed: tries === undefined,
       ...(tries === undefined ? {} : { triesLeft: tries }),
     });
-    return { next: this.choose(), slots: { a: of(this.data.slots.a), b: of(this.data.slots.b) } };
+    return { next: this.startable()[0], slots: { a: of(this.data.slots.a), b: of(this.data.slots.b) } };
   }
 }

@@ -1,0 +1,76 @@
+/** All that may keep a release from being started: an operator's word, the gates of this host, and last the fleet's lock and the programs. */
+
+import type { Saved } from '../model.ts';
+import { reasonOf } from '../reboot/gates/combine.ts';
+import type { Closed } from '../reboot/gates/gate.ts';
+import type { RebootLock } from '../reboot/gates/lock.ts';
+import { APPLY_AWAITED, type Gates } from './gates.ts';
+import type { HookGate } from './hook-gate.ts';
+import type { LockGate } from './lock-gate.ts';
+import type { Facts } from './machine.ts';
+
+export type RebootGateWorld = Readonly<{
+  /** Reboot without being asked. */
+  automatic: boolean;
+  gates: Gates;
+  /** The fleet's, and as the loop uses it. */
+  fleet: Pick<RebootLock, 'status'>;
+  lock: LockGate;
+  hooks: Pick<HookGate, 'isOwed'>;
+}>;
+
+export interface RebootGate {
+  /** What they say now. Only with `asks` is the lock taken and are programs run; `isFlagged`: something leads to the free slot already. */
+  verdict(saved: Saved, about: Readonly<{ asks: boolean; isFlagged: boolean }>): Promise<Facts['gate']>;
+  /** An operator has asked for the reboot, or what was asked for has ended. */
+  apply(isAsked: boolean): void;
+  /** Nobody has asked for the reboot, and somebody has to. */
+  isApplyAwaited(): boolean;
+  /** Who objects beside the gates of this host. */
+  others(): Promise<readonly Closed[]>;
+}
+
+export function rebootGate({ automatic, gates, fleet, lock, hooks }: RebootGateWorld): RebootGate {
+  let applyAsked = false;
+  let objections: Closing | undefined;
+  const isApplyAwaited = (): boolean => !automatic && !applyAsked;
+
+  const ofHost = async (since: string): Promise<Closing | undefined> => {
+    const all = await gates.ask(since, applyAsked);
+    objections = all.open ? undefined : { open: false, reason: reasonOf(all) };
+    return objections;
+  };
+  /** Nobody holds what others wait for, or is drained, while something else keeps it here; but first the flag goes. */
+  const ofStaying = async ({ since }: Saved, isFlagged: boolean): Promise<Closing | undefined> => {
+    const closed = await ofHost(since);
+    if (closed && !isFlagged && (fleet.status()?.held || (await hooks.isOwed()))) await lock.giveBack();
+    return closed;
+  };
+  const ofStaged = async (saved: Saved, isFlagged: boolean): Promise<Facts['gate']> => {
+    const early = await ofStaying(saved, isFlagged);
+    if (early) return early;
+    const said = await lock.verdict(true, gates.overrides(saved.since, applyAsked) !== undefined);
+    // Making ready may have taken long.
+    const late = said.open && (await hooks.isOwed()) ? await ofStaying(saved, isFlagged) : undefined;
+    return late ?? said;
+  };
+
+  return {
+    verdict: async (saved, { asks, isFlagged }) => {
+      const { kind } = saved.state;
+      if (asks && (kind === 'idle' || kind === 'staging') && (await hooks.isOwed())) await lock.giveBack();
+      // The lock was taken before the slot was armed, and is held until the attempt has ended.
+      if (kind === 'armed') return (asks ? await ofHost(saved.since) : objections) ?? { open: true };
+      if (isApplyAwaited()) return { open: false, reason: '`updatectl apply`' };
+      if (kind !== 'staged') return { open: true };
+      return asks ? ofStaged(saved, isFlagged) : (objections ?? lock.verdict(false));
+    },
+    apply: (isAsked) => {
+      applyAsked = isAsked;
+    },
+    isApplyAwaited,
+    others: async () => (isApplyAwaited() ? [APPLY_AWAITED] : [await lock.verdict(false)].filter((one) => !one.open)),
+  };
+}
+
+type Closing = Extract<Facts['gate'], { open: false }>;
