@@ -9,6 +9,7 @@ import { allKeys, CONFIG_DIRS } from '../src/config.ts';
 import { ERRORS } from '../src/errors.ts';
 import type { Product, Release, State, StateKind, Version } from '../src/model.ts';
 import { manualPage } from './manual-page.ts';
+import { openApi } from './openapi.ts';
 
 export const DOCS = join(import.meta.dirname, '..', 'docs');
 
@@ -20,6 +21,7 @@ export async function renderDocs(): Promise<ReadonlyMap<string, string>> {
     ['config.md', config()],
     ['state-diagram.md', stateDiagram()],
     ['updatectl.8', manualPage(commands, allKeys())],
+    ['openapi.json', await openApi()],
   ]);
 }
 

@@ -137,6 +137,56 @@ export const ERRORS = {
     'Check `lock.endpoints`: etcd 3.4 or later is needed.',
   ),
   // fleet server
+  'request-invalid': entry(
+    2,
+    'never',
+    'The request is not one that the server understands.',
+    'Compare it with /openapi.json of the server.',
+  ),
+  'request-too-large': entry(
+    2,
+    'never',
+    'The request is larger than the server reads.',
+    'Send less: /openapi.json of the server tells the lengths.',
+  ),
+  'request-type': entry(
+    2,
+    'never',
+    'The body is of a type that the server does not read.',
+    'Send it as `Content-Type: application/json`.',
+  ),
+  'request-slow': entry(4, 'later', 'The request did not arrive in time.', 'Send it again.'),
+  'not-found': entry(
+    2,
+    'never',
+    'There is nothing under this address.',
+    'Compare it with /openapi.json of the server.',
+  ),
+  'method-not-allowed': entry(
+    2,
+    'never',
+    'The address is not asked with this method.',
+    'Use a method that the header `Allow` names.',
+  ),
+  'file-missing': entry(
+    2,
+    'later',
+    'The repository has no such file.',
+    'Follow the metadata from timestamp.json on: what it names is there.',
+  ),
+  'range-beyond-end': entry(
+    2,
+    'never',
+    'Nothing of the range is in the file.',
+    'Ask for less: the header `Content-Range` tells how long the file is.',
+  ),
+  'machine-unknown': entry(2, 'later', 'No such machine has ever checked in.', 'See which have: `GET /v1/machines`.'),
+  denied: entry(
+    2,
+    'never',
+    'The server does not accept the token, or there is none.',
+    'Send it as `Authorization: Bearer TOKEN`; the server’s operator has it.',
+  ),
   'store-contended': entry(
     4,
     'later',

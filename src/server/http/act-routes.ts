@@ -7,7 +7,8 @@ import { saidPage } from '../pages/sign-in.ts';
 import type { AppWorld } from './app.ts';
 import { fieldOf } from './forms.ts';
 import type { Shows } from './page-routes.ts';
-import { CHANNEL, noSuchChannel, shownOf, type ViewWorld } from './view-routes.ts';
+import { PAGES } from './page-shapes.ts';
+import { noSuchChannel, shownOf, type ViewWorld } from './view-routes.ts';
 
 type ChannelOf = { Params: { channel: string } };
 type Held = { Params: { group: string; holder: string } };
@@ -21,7 +22,7 @@ export function actRoutes(
 ): void {
   const { fleet, locks, now, log } = world;
   for (const act of ACTS)
-    app.get<ChannelOf>(`/rollouts/:channel/${act}`, { schema: CHANNEL }, async (request, reply) => {
+    app.get<ChannelOf>(`/rollouts/:channel/${act}`, { schema: PAGES.askAct }, async (request, reply) => {
       const { channel } = request.params;
       const shown = await shownOf(world, channel);
       if (!shown) return show(request, reply.code(404), noSuchChannel(channel));
@@ -32,7 +33,7 @@ export function actRoutes(
     resume: (channel) => fleet.releaseBrake(channel),
   };
   for (const [act, deed] of Object.entries(deeds))
-    app.post<ChannelOf>(`/rollouts/:channel/${act}`, { schema: CHANNEL }, async (request, reply) => {
+    app.post<ChannelOf>(`/rollouts/:channel/${act}`, { schema: PAGES.act }, async (request, reply) => {
       const { channel } = request.params;
       if (!(await world.channels()).has(channel)) return show(request, reply.code(404), noSuchChannel(channel));
       const reason = reasonOf(request);
@@ -41,11 +42,11 @@ export function actRoutes(
       log.info({ channel, act, reason }, 'an operator did this on the dashboard');
       return reply.redirect(`/rollouts/${channel}`, 303);
     });
-  app.get<Held>('/locks/:group/:holder', { schema: HELD }, async (request, reply) => {
+  app.get<Held>('/locks/:group/:holder', { schema: PAGES.askFree }, async (request, reply) => {
     const { group, holder } = request.params;
     return show(request, reply, confirmFreeing(group, holder, viewerOf(request)));
   });
-  app.post<Held>('/locks/:group/:holder', { schema: HELD }, async (request, reply) => {
+  app.post<Held>('/locks/:group/:holder', { schema: PAGES.free }, async (request, reply) => {
     const { group, holder } = request.params;
     await locks.release(group, holder);
     log.info({ group, holder, act: 'free' }, 'an operator did this on the dashboard');
@@ -65,13 +66,3 @@ const noReason = (channel: string) =>
     path: `/rollouts/${channel}/pause`,
     name: 'Give one',
   });
-
-const HELD = {
-  params: {
-    type: 'object',
-    properties: {
-      group: { type: 'string', pattern: '^[a-zA-Z0-9.-]+$', maxLength: 64 },
-      holder: { type: 'string', pattern: '^[0-9a-f]+$', maxLength: 64 },
-    },
-  },
-};

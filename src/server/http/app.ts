@@ -1,17 +1,20 @@
 /** The web server: routes, who may use them, and what a caller is told when something fails. This folder alone knows Fastify. */
 
 import Fastify, { type FastifyInstance } from 'fastify';
-import { asUpdateError } from '../../errors.ts';
 import type { Log } from '../../system/log.ts';
 import type { Channels } from '../channels.ts';
 import type { Fleet } from '../fleet.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
 import { mayAct, type Role, type TokenDigests } from '../tokens.ts';
+import { json } from './answers.ts';
 import { fleetRoutes } from './fleet-routes.ts';
 import { lockRoutes } from './lock-routes.ts';
 import { type Counts, metricsRoute } from './metrics-route.ts';
+import { describeRoutes } from './openapi.ts';
 import { pageRoutes } from './page-routes.ts';
+import { answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain, type Wording } from './refusals.ts';
 import { repositoryRoutes, type Serve } from './repository-routes.ts';
+import { always, object, type Shape, whole } from './shapes.ts';
 import type { ViewWorld } from './view-routes.ts';
 
 export type AppWorld = Readonly<{
@@ -39,17 +42,22 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
     exposeHeadRoutes: false,
     keepAliveTimeout: 60_000,
     logger: false as const,
+    ...BEFORE_ROUTES,
+    // A number in JSON is a number: `null` is none, and "1" neither.
+    ajv: { customOptions: { coerceTypes: false as const } },
   };
   const app = (tls
     ? Fastify({ ...options, https: { key: Buffer.from(tls.key), cert: Buffer.from(tls.cert) } })
     : Fastify(options)) as unknown as FastifyInstance;
+  // The schemas of answers describe them: a slip in one must not cost an answer. Tests hold the answers to them.
+  app.setSerializerCompiler(() => JSON.stringify);
+  const { methodsAt } = describeRoutes(app);
   answerFailures(app, log, plain);
-  app.setNotFoundHandler((_request, reply) =>
-    reply.code(404).send({ code: 'not-found', message: 'There is nothing here.' }),
-  );
+  answerMissing(app, methodsAt);
+  readNumbers(app);
   const counts: Counts = { go: 0, hold: 0 };
   repositoryRoutes(app, world.repository, world.serve);
-  app.get('/healthz', async () => ({ ok: true, machines: await world.fleet.count() }));
+  app.get('/healthz', { schema: HEALTH }, async () => ({ ok: true, machines: await world.fleet.count() }));
   for (const role of ['machine', 'operator'] as const)
     await app.register(async (scope) => {
       guard(scope, world.tokens, role, plain);
@@ -70,26 +78,26 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   return app;
 }
 
-/** How a refusal is worded for those who ask. */
-type Wording = (code: string, message: string) => object;
-const plain: Wording = (code, message) => ({ code, message });
-const fleetLock: Wording = (kind, value) => ({ kind, value });
+const HEALTH = {
+  summary: 'Whether it works',
+  tags: ['server'],
+  response: { 200: json('It does.', object({ ok: always(true), machines: whole(0) })) },
+};
 
-function answerFailures(scope: FastifyInstance, log: Log, worded: Wording): void {
-  scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
-    const status = error.statusCode ?? statusOf(asUpdateError(error).code);
-    const { code, message } = status < 500 ? { code: 'request-invalid', message: error.message } : asUpdateError(error);
-    if (status >= 500) log.error({ code, url: request.url }, message);
-    return reply
-      .code(status)
-      .send(worded(code, status < 500 ? message : 'The server could not do this; its log says why.'));
+/** In an address there are only letters: what should be a number is read as one. */
+function readNumbers(app: FastifyInstance): void {
+  app.addHook('preValidation', async ({ query, routeOptions }) => {
+    const { properties = {} } = (routeOptions.schema?.querystring ?? {}) as { properties?: Record<string, Shape> };
+    const given = query as Record<string, unknown>;
+    for (const [name, { type }] of Object.entries(properties))
+      if (type === 'integer' && /^\d{1,15}$/.test(String(given[name]))) given[name] = Number(given[name]);
   });
 }
 
-/** What is out of reach for a while is asked for again; the rest is a fault of ours. */
-const statusOf = (code: string): number => (/^(etcd|store)-/.test(code) ? 503 : 500);
-
 function guard(scope: FastifyInstance, tokens: TokenDigests, role: Role, worded: Wording): void {
+  scope.addHook('onRoute', (route) => {
+    route.schema = { ...route.schema, security: [{ [role]: [] }] };
+  });
   scope.addHook('onRequest', async (request, reply) => {
     if (mayAct(tokens, role, request.headers.authorization)) return;
     await reply

@@ -2,8 +2,10 @@
 
 import type { FastifyInstance } from 'fastify';
 import type { Refusal } from '../../reboot/gates/locks/semaphore.ts';
-import { MOST_HOLDERS } from '../../reboot/gates/locks/semaphore-document.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
+import { json, refused } from './answers.ts';
+import { ASKED, FLEETLOCK_REFUSAL, GRANTED, HELD, LOCK, LOCKS, LOCKS_PAGE, NAMED, SIZE } from './lock-shapes.ts';
+import { plain } from './refusals.ts';
 
 export const lockRoutes = { hosts, operators };
 
@@ -20,11 +22,11 @@ function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void 
       .code(400)
       .send({ kind: 'missing_header', value: 'The header fleet-lock-protocol must be there and be “true”.' });
   });
-  app.post<Asked>('/v1/pre-reboot', { schema: { body: ASKED } }, async ({ body: { client_params: who } }, reply) => {
+  app.post<Asked>('/v1/pre-reboot', { schema: ASKS.take }, async ({ body: { client_params: who } }, reply) => {
     const refusal = await locks.take(who.group, who.id, now());
     return refusal ? reply.code(409).send({ kind: KINDS[refusal.code], value: refusal.reason }) : {};
   });
-  app.post<Asked>('/v1/steady-state', { schema: { body: ASKED } }, async ({ body: { client_params: who } }) => {
+  app.post<Asked>('/v1/steady-state', { schema: ASKS.giveBack }, async ({ body: { client_params: who } }) => {
     await locks.giveBack(who.group, who.id);
     return {};
   });
@@ -34,16 +36,16 @@ function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void 
 function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): void {
   app.get<{ Querystring: { limit?: number; after?: string } }>(
     '/v1/locks',
-    { schema: { querystring: PAGE } },
+    { schema: ASKS.all },
     async ({ query: { limit = 100, after } }) => ({ schema: 1, ...(await locks.all(limit, now(), after)) }),
   );
-  app.get<Named>('/v1/locks/:group', { schema: { params: NAMED } }, async ({ params: { group } }) => ({
+  app.get<Named>('/v1/locks/:group', { schema: ASKS.one }, async ({ params: { group } }) => ({
     schema: 1,
     ...(await locks.show(group, now())),
   }));
   app.put<Named & { Body: { max: number; maxFailures?: number } }>(
     '/v1/locks/:group',
-    { schema: { params: NAMED, body: SIZE } },
+    { schema: ASKS.size },
     async ({ params: { group }, body: { max, maxFailures } }) => {
       await locks.setMax(group, max, maxFailures);
       return { schema: 1, ...(await locks.show(group, now())) };
@@ -51,10 +53,10 @@ function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): v
   );
   app.delete<{ Params: { group: string; holder: string } }>(
     '/v1/locks/:group/:holder',
-    { schema: { params: HELD } },
+    { schema: ASKS.free },
     async ({ params: { group, holder } }, reply) => {
       if (!(await locks.release(group, holder)))
-        return reply.code(404).send({ code: 'lock-not-held', message: `${holder} does not hold it.` });
+        return reply.code(404).send(plain('lock-not-held', `${holder} does not hold it.`));
       return { schema: 1, ...(await locks.show(group, now())) };
     },
   );
@@ -66,24 +68,53 @@ const KINDS: Readonly<Record<Refusal['code'], string>> = {
   'lock-turn': 'failed_lock_turn',
 };
 
-const text = (pattern: string, maxLength: number) => ({ type: 'string', pattern, minLength: 1, maxLength });
-const id = text('^[0-9a-f]+$', 64);
-const group = text('^[a-zA-Z0-9.-]+$', 64);
-const whole = (minimum: number, maximum: number) => ({ type: 'integer', minimum, maximum });
-const strict = (properties: Readonly<Record<string, object>>, required: readonly string[]) => ({
-  type: 'object',
-  properties,
-  required,
-  additionalProperties: false,
-});
-// Later versions of the protocol may say more.
-const ASKED = {
-  type: 'object',
-  required: ['client_params'],
-  properties: { client_params: { type: 'object', required: ['id', 'group'], properties: { id, group } } },
-};
 type Named = { Params: { group: string } };
-const NAMED = strict({ group }, ['group']);
-const HELD = strict({ group, holder: id }, ['group', 'holder']);
-const PAGE = strict({ limit: whole(1, 1000), after: group }, []);
-const SIZE = strict({ max: whole(0, MOST_HOLDERS), maxFailures: whole(0, MOST_HOLDERS) }, ['max']);
+
+const locked = (description: string) => json(description, LOCK);
+const taken = {
+  tags: ['hosts'],
+  body: ASKED,
+  refusal: FLEETLOCK_REFUSAL,
+  description:
+    'FleetLock, as Zincati speaks it: with the header `fleet-lock-protocol: true`, and JSON whatever its type is said to be.',
+};
+const ASKS = {
+  take: {
+    ...taken,
+    summary: 'A host takes the lock on rebooting; whoever has it already is granted it again',
+    response: {
+      200: json('It may reboot.', GRANTED),
+      409: json('It may not, and why: ask again later.', FLEETLOCK_REFUSAL),
+    },
+  },
+  giveBack: {
+    ...taken,
+    summary: 'A host gives the lock back, or never had it',
+    response: { 200: json('It does not have the lock.', GRANTED) },
+  },
+  all: {
+    summary: 'All locks, a page at a time, by group',
+    tags: ['operators'],
+    querystring: LOCKS_PAGE,
+    response: { 200: json('A page; `next` is missing on the last', LOCKS) },
+  },
+  one: {
+    summary: 'Who holds the lock of a group, since when and why',
+    tags: ['operators'],
+    params: NAMED,
+    response: { 200: locked('The lock; a group that nobody has asked for is one with the defaults') },
+  },
+  size: {
+    summary: 'Sets how many hosts of a group may reboot at once',
+    tags: ['operators'],
+    params: NAMED,
+    body: SIZE,
+    response: { 200: locked('The lock with its new size') },
+  },
+  free: {
+    summary: 'Frees what a host holds that will not come back',
+    tags: ['operators'],
+    params: HELD,
+    response: { 200: locked('The lock without it'), 404: refused('It does not hold the lock.') },
+  },
+};

@@ -3,6 +3,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Channels } from '../channels.ts';
 import type { Fleet } from '../fleet.ts';
+import { raw } from './answers.ts';
 
 /** Check-ins since the server started, by what they were told. */
 export type Counts = { go: number; hold: number };
@@ -12,7 +13,7 @@ export function metricsRoute(
   { fleet, channels, now }: Readonly<{ fleet: Fleet; channels(): Promise<Channels>; now(): Date }>,
   counts: Counts,
 ): void {
-  app.get('/metrics', async (_request, reply) => {
+  app.get('/metrics', { schema: ASKS }, async (_request, reply) => {
     const rollouts = await Promise.all(
       [...(await channels()).keys()].map(async (channel) => ({ channel, ledger: await fleet.ledger(channel, now()) })),
     );
@@ -52,6 +53,12 @@ export function metricsRoute(
     return reply.type('text/plain; version=0.0.4').send(`${lines.join('\n')}\n`);
   });
 }
+
+const ASKS = {
+  summary: 'Figures for Prometheus',
+  tags: ['operators'],
+  response: { 200: raw('Its text format', 'text/plain') },
+};
 
 const metric = (
   name: string,

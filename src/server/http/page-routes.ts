@@ -11,6 +11,7 @@ import { mayAct } from '../tokens.ts';
 import { actRoutes } from './act-routes.ts';
 import type { AppWorld } from './app.ts';
 import { fieldOf, readForms } from './forms.ts';
+import { PAGES } from './page-shapes.ts';
 import { type ViewWorld, viewRoutes } from './view-routes.ts';
 
 export type Shows = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;
@@ -30,6 +31,9 @@ export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): v
   assets(app);
   signingIn(app, world);
   app.register(async (scope) => {
+    scope.addHook('onRoute', (route) => {
+      route.schema = { ...route.schema, security: [{ session: [] }] };
+    });
     scope.addHook('onRequest', async (request, reply) => {
       const token = tokenOf(request.headers.cookie);
       if (!mayAct(tokens, 'operator', token === undefined ? undefined : `Bearer ${token}`))
@@ -41,7 +45,7 @@ export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): v
     });
     viewRoutes(scope, world, show);
     actRoutes(scope, world, show, viewerOf);
-    scope.post('/sign-out', async (request, reply) =>
+    scope.post('/sign-out', { schema: PAGES.signOut }, async (request, reply) =>
       reply.header('set-cookie', cookieOf(undefined, isSecure(request))).redirect('/sign-in', 303),
     );
   });
@@ -83,14 +87,16 @@ function answerFailures(app: FastifyInstance, { log }: AppWorld): void {
 function assets(app: FastifyInstance): void {
   const files = { css: [STYLE, 'text/css'], js: [SCRIPT, 'text/javascript'], svg: [ICON, 'image/svg+xml'] } as const;
   for (const [name, [text, type]] of Object.entries(files))
-    app.get(`/assets/dashboard.${name}`, async (_request, reply) =>
+    app.get(`/assets/dashboard.${name}`, { schema: PAGES.asset(type) }, async (_request, reply) =>
       reply.header('cache-control', 'no-cache').type(`${type}; charset=utf-8`).send(text),
     );
 }
 
 function signingIn(app: FastifyInstance, { tokens }: AppWorld): void {
-  app.get('/sign-in', async (request, reply) => sendPage(request, reply, document(signInPage(false), undefined)));
-  app.post<{ Body: unknown }>('/sign-in', async (request, reply) => {
+  app.get('/sign-in', { schema: PAGES.askIn }, async (request, reply) =>
+    sendPage(request, reply, document(signInPage(false), undefined)),
+  );
+  app.post<{ Body: unknown }>('/sign-in', { schema: PAGES.signIn }, async (request, reply) => {
     const token = fieldOf(request, 'token').trim();
     if (!isSameSite(request.headers) || !mayAct(tokens, 'operator', `Bearer ${token}`))
       return sendPage(request, reply.code(403), document(signInPage(true), undefined));

@@ -4,15 +4,18 @@ import { join } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ServedFile } from '../../system/served-file.ts';
 import { spanOf } from '../byte-range.ts';
+import { plain } from './refusals.ts';
+import { REPOSITORY } from './repository-shapes.ts';
 
 export type Serve = (path: string) => Promise<ServedFile | undefined>;
 
 /** `dir` is the folder with `metadata` and `targets`. */
 export function repositoryRoutes(app: FastifyInstance, dir: string, serve: Serve): void {
-  for (const folder of ['metadata', 'targets'])
+  for (const folder of ['metadata', 'targets'] as const)
     app.route<{ Params: { '*': string } }>({
       method: ['GET', 'HEAD'],
       url: `/${folder}/*`,
+      schema: REPOSITORY[folder],
       handler: async (request, reply) => {
         const path = `${folder}/${request.params['*']}`;
         const file = SAFE_PATH.test(path) ? await serve(join(dir, path)) : undefined;
@@ -26,7 +29,7 @@ const SAFE_PATH = /^(?:metadata|targets)(?:\/[A-Za-z0-9_~^-][A-Za-z0-9._~^-]{0,2
 
 // A cache that remembers that the next root is not there would keep hosts on the old one.
 const missing = (reply: FastifyReply): FastifyReply =>
-  reply.code(404).header('cache-control', 'no-store').send({ code: 'not-found', message: 'There is no such file.' });
+  reply.code(404).header('cache-control', 'no-store').send(plain('file-missing'));
 
 async function give(
   { headers, method }: FastifyRequest<{ Params: { '*': string } }>,
@@ -55,7 +58,11 @@ async function giveSpan(
   headOnly: boolean,
 ): Promise<FastifyReply> {
   const span = spanOf(range, file.size);
-  if (span === 'beyond') return closed(reply.code(416).header('content-range', `bytes */${file.size}`), file);
+  if (span === 'beyond') {
+    await file.close();
+    reply.code(416).header('content-range', `bytes */${file.size}`).header('cache-control', 'no-store');
+    return reply.type('application/json').send(plain('range-beyond-end'));
+  }
   const { start, end } = span === 'whole' ? { start: 0, end: file.size - 1 } : span;
   if (span !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
   reply.header('content-length', end - start + 1);

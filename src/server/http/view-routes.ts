@@ -6,13 +6,14 @@ import { type Search, searchMachines } from '../machine-search.ts';
 import { failuresPage } from '../pages/failures.ts';
 import { locksPage } from '../pages/locks.ts';
 import { machinePage, noSuchMachine } from '../pages/machine.ts';
-import { machinesPage, STATES } from '../pages/machines.ts';
+import { machinesPage } from '../pages/machines.ts';
 import { overviewPage } from '../pages/overview.ts';
 import type { Shown } from '../pages/rollout-progress.ts';
 import { rolloutPage, rolloutsPage } from '../pages/rollouts.ts';
 import { saidPage } from '../pages/sign-in.ts';
 import type { AppWorld } from './app.ts';
 import type { Shows } from './page-routes.ts';
+import { PAGES } from './page-shapes.ts';
 
 /** `pause` lets others have their turn during a long search. */
 export type ViewWorld = Pick<AppWorld, 'fleet' | 'locks' | 'channels' | 'now'> &
@@ -20,27 +21,31 @@ export type ViewWorld = Pick<AppWorld, 'fleet' | 'locks' | 'channels' | 'now'> &
 
 export function viewRoutes(app: FastifyInstance, world: ViewWorld, show: Shows): void {
   const { census, fleet, locks, now } = world;
-  app.get('/', async (request, reply) => {
+  app.get('/', { schema: PAGES.overview }, async (request, reply) => {
     const data = { census: await census.latest(), history: await census.history(), rollouts: await allShown(world) };
     return show(request, reply, overviewPage(data, now()));
   });
-  app.get('/rollouts', async (request, reply) => show(request, reply, rolloutsPage(await allShown(world), now())));
-  app.get<Channel>('/rollouts/:channel', { schema: CHANNEL }, async (request, reply) => {
+  app.get('/rollouts', { schema: PAGES.rollouts }, async (request, reply) =>
+    show(request, reply, rolloutsPage(await allShown(world), now())),
+  );
+  app.get<Channel>('/rollouts/:channel', { schema: PAGES.rollout }, async (request, reply) => {
     const shown = await shownOf(world, request.params.channel);
     if (!shown) return show(request, reply.code(404), noSuchChannel(request.params.channel));
     return show(request, reply, rolloutPage(shown, await census.history(), now()));
   });
-  app.get<{ Querystring: { after?: string } }>('/locks', { schema: LOCKS }, async (request, reply) => {
+  app.get<{ Querystring: { after?: string } }>('/locks', { schema: PAGES.locks }, async (request, reply) => {
     const page = await locks.all(20, now(), request.query.after);
     return show(request, reply, locksPage({ ...page, census: await census.latest() }, now()));
   });
-  app.get('/failures', async (request, reply) => show(request, reply, failuresPage(await census.latest(), now())));
-  app.get<{ Querystring: Search }>('/machines', { schema: SEARCH }, async (request, reply) => {
+  app.get('/failures', { schema: PAGES.failures }, async (request, reply) =>
+    show(request, reply, failuresPage(await census.latest(), now())),
+  );
+  app.get<{ Querystring: Search }>('/machines', { schema: PAGES.machines }, async (request, reply) => {
     const search = given(request.query);
     const found = await searchMachines({ machines: fleet.machines, pause: world.pause }, search);
     return show(request, reply, machinesPage(search, found, now()));
   });
-  app.get<{ Params: { id: string } }>('/machines/:id', { schema: MACHINE }, async (request, reply) => {
+  app.get<{ Params: { id: string } }>('/machines/:id', { schema: PAGES.machine }, async (request, reply) => {
     const machine = await fleet.machine(request.params.id);
     if (!machine) return show(request, reply.code(404), noSuchMachine(request.params.id));
     const rollout = await shownOf(world, machine.channel);
@@ -78,23 +83,4 @@ function given({ id, ...rest }: Search): Search {
   return Object.fromEntries(fields.filter(([, value]) => value !== undefined && value !== ''));
 }
 
-const text = (pattern: string, maxLength: number) => ({ type: 'string', pattern, maxLength });
-const strict = (properties: Readonly<Record<string, object>>) => ({
-  type: 'object',
-  properties,
-  additionalProperties: false,
-});
-
 type Channel = { Params: { channel: string } };
-export const CHANNEL = { params: strict({ channel: text('^[a-z0-9][a-z0-9-]*$', 64) }) };
-const MACHINE = { params: strict({ id: text('^[0-9a-f]+$', 64) }) };
-const LOCKS = { querystring: strict({ after: text('^[a-zA-Z0-9.-]+$', 64) }) };
-const SEARCH = {
-  querystring: strict({
-    id: text('^[0-9a-fA-F]*$', 32),
-    version: text('^[0-9A-Za-z.~^-]*$', 64),
-    group: text('^[A-Za-z0-9.-]*$', 64),
-    state: { enum: ['', ...STATES] },
-    after: text('^[0-9a-f]{32}$', 32),
-  }),
-};

@@ -1,9 +1,9 @@
 /** A server with a fleet for the tests of its pages: machines, a rollout half way, locks, failures, and a clock that the test sets. */
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { limitsOf, policyOf, readRollout } from '../../../src/rollout/document.ts';
 import { type Census, createCensus } from '../../../src/server/census.ts';
@@ -59,6 +59,12 @@ export class TestFleet implements AsyncDisposable {
     await this.app.close();
     await this.store[Symbol.asyncDispose]();
     rmSync(this.top, { recursive: true, force: true });
+  }
+
+  /** A file of the repository that is given away. */
+  file(path: string, text: string): void {
+    mkdirSync(dirname(join(this.top, path)), { recursive: true });
+    writeFileSync(join(this.top, path), text);
   }
 
   put(kind: string, documents: readonly (readonly [string, unknown])[]): Promise<void> {

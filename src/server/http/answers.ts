@@ -1,0 +1,46 @@
+/** What routes may answer, as OpenAPI says it. Answers are not checked while the server runs: the tests hold them to this. */
+
+import { named, object, type Shape, saying, sentence } from './shapes.ts';
+
+export type Answer = Readonly<{
+  description: string;
+  headers?: Readonly<Record<string, Readonly<{ description: string; schema: Shape }>>>;
+  content?: Readonly<Record<string, Readonly<{ schema: Shape }>>>;
+}>;
+
+export const json = (description: string, schema: Shape): Answer => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+
+export const page = (description: string): Answer => ({ description, content: { 'text/html': { schema: sentence } } });
+
+/** Bytes that are not JSON. */
+export const raw = (description: string, type: string): Answer => ({
+  description,
+  content: { [type]: { schema: sentence } },
+});
+
+export const bare = (description: string): Answer => ({ description });
+
+export const withHeaders = (answer: Answer, headers: Readonly<Record<string, string>>): Answer => ({
+  ...answer,
+  headers: Object.fromEntries(
+    Object.entries(headers).map(([name, description]) => [name, { description, schema: sentence }]),
+  ),
+});
+
+/** Every answer that is not what was asked for. */
+export const REFUSAL: Shape = named(
+  'Refusal',
+  object(
+    {
+      code: saying('a word for programs', sentence),
+      message: saying('a sentence for people', sentence),
+      next: saying('what to do about it', sentence),
+    },
+    ['code', 'message'],
+  ),
+);
+
+export const refused = (description: string): Answer => json(description, REFUSAL);

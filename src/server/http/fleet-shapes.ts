@@ -1,0 +1,87 @@
+/** What hosts say of themselves, and what operators are shown of it, as schemas. */
+
+import { PRODUCT_PATTERN, VERSION_PATTERN } from '../../model.ts';
+import { GROUP_PATTERN } from '../../rollout/document.ts';
+import { STATES } from '../pages/machines.ts';
+import {
+  always,
+  flag,
+  list,
+  loose,
+  named,
+  object,
+  oneOf,
+  type Shape,
+  saying,
+  sentence,
+  text,
+  whole,
+} from './shapes.ts';
+
+export const machineId = saying('made from /etc/machine-id, which it does not give away', text(/^[0-9a-f]{32}$/, 32));
+export const moment = saying(
+  'UTC',
+  text(/^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,3})?Z$/, 24),
+);
+const version = text(VERSION_PATTERN, 64);
+const line: Shape = { type: 'string', maxLength: 500 };
+const RESULTS = ['updated', 'rolled-back', 'failed', 'withdrawn'] as const;
+
+const said = {
+  schema: always(1),
+  machine: machineId,
+  group: saying('what a rollout and the lock on rebooting go by', text(GROUP_PATTERN, 64)),
+  product: text(PRODUCT_PATTERN, 32),
+  channel: saying('the channel that it follows', text(/^[a-z0-9][a-z0-9-]*$/, 64)),
+  agent: saying('the version of the agent', line),
+  running: saying('what runs now', object({ version, counter: whole(0) }, ['version'])),
+  confirmed: saying('what runs is proven', flag),
+  state: oneOf(...STATES),
+  since: saying('how long it has been in this state', moment),
+};
+const saidSometimes = {
+  wants: saying('the release that it would begin to install now, if nobody objects', version),
+  waitingFor: saying('in words', line),
+  outcome: saying(
+    'how the last attempt ended; `at` tells one from another',
+    object({ at: moment, result: oneOf(...RESULTS), version, code: line, reason: line }, ['at', 'result', 'version']),
+  ),
+};
+
+export const CHECK_IN = named('CheckIn', object({ ...said, ...saidSometimes }, Object.keys(said)));
+
+const hold = { code: sentence, reason: sentence, until: saying('ask again at the earliest', moment) };
+
+export const CHECK_IN_ANSWER: Shape = named('CheckInAnswer', {
+  oneOf: [
+    object({ schema: always(1), go: always(true) }),
+    object({ schema: always(1), go: always(false), ...hold }, ['schema', 'go', 'code', 'reason']),
+  ],
+});
+
+const event = object({ at: moment, what: sentence, version: sentence, reason: sentence }, ['at', 'what', 'version']);
+const seen = { firstSeen: moment, lastSeen: moment, events: saying('the newest last', list(event)) };
+
+/** What the server remembers of a machine. */
+export const MACHINE = named(
+  'Machine',
+  object(
+    {
+      ...said,
+      ...saidSometimes,
+      ...seen,
+      hold: saying('what it was told last, when it was not to go', object(hold, ['code', 'reason'])),
+    },
+    [...Object.keys(said), ...Object.keys(seen)],
+  ),
+);
+
+export const MACHINES = object(
+  { schema: always(1), documents: list(object({ id: machineId, document: MACHINE })), next: machineId },
+  ['schema', 'documents'],
+);
+
+export const MACHINES_PAGE = loose({
+  limit: { ...whole(1, 1000), default: 100 },
+  after: saying('the `next` of the page before', machineId),
+});

@@ -1,0 +1,143 @@
+/** The description of the server's interface (OpenAPI 3.1), collected from the routes themselves: what is not described cannot be there. */
+
+import type { FastifyInstance, RouteOptions } from 'fastify';
+import { type Answer, json, page, REFUSAL } from './answers.ts';
+import type { Shape } from './shapes.ts';
+
+declare module 'fastify' {
+  interface FastifySchema {
+    summary?: string;
+    description?: string;
+    tags?: readonly string[];
+    security?: readonly Shape[];
+    /** How refusals look, where they are not ours: of another shape, or pages. */
+    refusal?: Shape;
+    refusedAs?: 'page';
+    /** What the body is, where it is not JSON. */
+    consumes?: string;
+  }
+}
+
+export type Interface = Readonly<{
+  document(): Shape;
+  /** The methods that a path is asked with; empty where there is nothing. */
+  methodsAt(path: string): readonly string[];
+}>;
+
+/** Every route that is added from now on, and one that gives the description away. */
+export function describeRoutes(app: FastifyInstance): Interface {
+  const routes: RouteOptions[] = [];
+  app.addHook('onRoute', (route) => {
+    routes.push(route);
+  });
+  const document = () => documentOf(routes);
+  app.get('/openapi.json', { schema: OWN }, async () => document());
+  return {
+    document,
+    methodsAt: (path) => routes.filter(({ url }) => isAt(url, path)).flatMap(methodsOf),
+  };
+}
+
+const OWN = {
+  summary: 'This description',
+  tags: ['server'],
+  response: { 200: json('OpenAPI 3.1', { type: 'object' }) },
+};
+
+const isAt = (url: string, path: string): boolean =>
+  new RegExp(`^${url.replace(/[.]/g, '\\.').replace(/:\w+/g, '[^/]+').replace('*', '.*')}$`).test(path);
+
+const methodsOf = ({ method }: RouteOptions): readonly string[] => [method].flat();
+
+function documentOf(routes: readonly RouteOptions[]): Shape {
+  const components: Record<string, unknown> = {};
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const route of routes)
+    for (const method of methodsOf(route)) {
+      const path = route.url.replace(/:(\w+)/g, '{$1}').replace('*', '{path}');
+      paths[path] = { ...paths[path], [method.toLowerCase()]: hoisted(operationOf(route, method), components) };
+    }
+  return {
+    openapi: '3.1.0',
+    info: INFO,
+    tags: TAGS,
+    paths,
+    components: { schemas: components, securitySchemes: KEYS },
+  };
+}
+
+function operationOf({ schema = {}, url }: RouteOptions, method: string): Shape {
+  const { summary, description, tags, security = [], params, querystring, body } = schema;
+  const type = schema.consumes ?? 'application/json';
+  const refused = (text: string) => (schema.refusedAs ? page(text) : json(text, schema.refusal ?? REFUSAL));
+  const isRead = params !== undefined || querystring !== undefined || body !== undefined;
+  return {
+    summary,
+    ...(description === undefined ? {} : { description }),
+    operationId: `${method.toLowerCase()}${url.replace(/[^A-Za-z0-9]+(\w?)/g, (_, first: string) => first.toUpperCase())}`,
+    tags,
+    security,
+    parameters: [...parametersOf(params as Shape, 'path'), ...parametersOf(querystring as Shape, 'query')],
+    ...(body === undefined ? {} : { requestBody: { required: true, content: { [type]: { schema: body } } } }),
+    responses: {
+      ...(isRead ? { 400: refused('It is not understood; the sentence says what is wrong.') } : {}),
+      ...(security.length > 0 && !schema.refusedAs ? { 401: refused('It needs another token.') } : {}),
+      ...(body === undefined
+        ? {}
+        : { 413: refused('The body is too large.'), 415: refused('The body is not of a type that is read.') }),
+      ...(schema.response as Record<string, Answer>),
+      default: refused('It could not be answered; 503 says to ask again.'),
+    },
+  };
+}
+
+function parametersOf(shape: Shape | undefined, place: 'path' | 'query'): readonly Shape[] {
+  const { properties = {}, required = [] } = (shape ?? {}) as Readonly<{
+    properties?: Readonly<Record<string, Shape>>;
+    required?: readonly string[];
+  }>;
+  return Object.entries(properties).map(([key, schema]) => ({
+    name: key === '*' ? 'path' : key,
+    in: place,
+    required: place === 'path' || required.includes(key),
+    schema,
+  }));
+}
+
+/** What has a title goes to the components. What is not named is ignored by both sides, so nothing is said to be closed. */
+function hoisted(value: unknown, components: Record<string, unknown>): unknown {
+  if (Array.isArray(value)) return value.map((one) => hoisted(one, components));
+  if (typeof value !== 'object' || value === null) return value;
+  const { title, ...rest } = value as Shape;
+  const isOpen = ([key, one]: readonly [string, unknown]) => key !== 'additionalProperties' || one !== false;
+  const walked = Object.fromEntries(
+    Object.entries(typeof title === 'string' ? rest : value)
+      .filter(isOpen)
+      .map(([key, one]) => [key, hoisted(one, components)]),
+  );
+  if (typeof title !== 'string') return walked;
+  components[title] = walked;
+  return { $ref: `#/components/schemas/${title}` };
+}
+
+const INFO = {
+  title: 'Tandem fleet server',
+  version: '1',
+  description:
+    'What hosts and operators may ask of `updatectl server`. docs/protocol.md says when hosts ask what. Fields that are not named here are ignored, by the server and by whoever reads its answers.',
+  license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+};
+
+const TAGS = [
+  { name: 'repository', description: 'The signed files, as any static web server gives them away.' },
+  { name: 'hosts', description: 'What the agents on hosts ask.' },
+  { name: 'operators', description: 'What operators read and change.' },
+  { name: 'dashboard', description: 'Pages for browsers.' },
+  { name: 'server', description: 'The server itself.' },
+];
+
+const KEYS = {
+  machine: { type: 'http', scheme: 'bearer', description: 'The token of machines, also as the password of Basic.' },
+  operator: { type: 'http', scheme: 'bearer', description: 'The token of operators.' },
+  session: { type: 'apiKey', in: 'cookie', name: 'tandem', description: 'What signing in on the dashboard gives.' },
+};

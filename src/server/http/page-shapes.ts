@@ -1,0 +1,60 @@
+/** The pages of the dashboard, as schemas: what their addresses and forms hold. */
+
+import { STATES } from '../pages/machines.ts';
+import { type Answer, bare, page, raw, withHeaders } from './answers.ts';
+import { machineId } from './fleet-shapes.ts';
+import { HELD, lockGroup } from './lock-shapes.ts';
+import { loose, object, type Shape, saying, sentence, text } from './shapes.ts';
+
+const CHANNEL = object({ channel: text(/^[a-z0-9][a-z0-9-]*$/, 64) });
+const MACHINE = object({ id: text(/^[0-9a-f]+$/, 64) });
+const SEARCH = loose({
+  id: saying('how it begins', text(/^[0-9a-fA-F]*$/, 32)),
+  version: text(/^[0-9A-Za-z.~^-]*$/, 64),
+  group: text(/^[A-Za-z0-9.-]*$/, 64),
+  state: { type: 'string', enum: ['', ...STATES] },
+  after: machineId,
+});
+
+const toThere = { location: 'where to go on' };
+const elsewhere = withHeaders(bare('To the page to sign in, or to the one that shows what has been done'), toThere);
+const refusedPage = page('What is wrong');
+const dashboard = (summary: string, response: Readonly<Record<number, Answer>>, rest: object = {}) => ({
+  summary,
+  tags: ['dashboard'],
+  consumes: 'application/x-www-form-urlencoded',
+  refusedAs: 'page' as const,
+  ...rest,
+  response,
+});
+const shown = (summary: string, rest: object = {}) =>
+  dashboard(
+    summary,
+    { 200: page('The page'), 303: elsewhere, 304: bare('It is as `If-None-Match` has it'), ...NONE },
+    rest,
+  );
+const NONE = { 404: page('There is none') };
+
+/** Forms are read field by field, and a field that is missing is an empty one: the schema only names them. */
+const form = (fields: Readonly<Record<string, Shape>>): Shape =>
+  loose({ form: saying('hidden in the page', sentence), ...fields });
+const done = (summary: string, fields: Readonly<Record<string, Shape>>, rest: object = {}) =>
+  dashboard(summary, { 303: elsewhere, 400: refusedPage, 403: refusedPage, ...NONE }, { body: form(fields), ...rest });
+
+export const PAGES = {
+  overview: shown('The fleet at a glance'),
+  rollouts: shown('All rollouts'),
+  rollout: shown('One rollout beside its plan', { params: CHANNEL }),
+  locks: shown('The locks on rebooting', { querystring: loose({ after: lockGroup }) }),
+  failures: shown('Why updates failed'),
+  machines: shown('Machines, and the search among them', { querystring: SEARCH }),
+  machine: shown('One machine, its history, and what holds it back', { params: MACHINE }),
+  askAct: shown('Asks before a rollout is paused, resumed or aborted', { params: CHANNEL }),
+  act: done('Pauses or resumes a rollout', { reason: sentence }, { params: CHANNEL }),
+  askFree: shown('Asks before a lock is freed', { params: HELD }),
+  free: done('Frees what a host holds that will not come back', {}, { params: HELD }),
+  askIn: shown('Asks for the token of an operator'),
+  signIn: done('Signs in: the answer sets the cookie', { token: sentence }),
+  signOut: done('Signs out', {}),
+  asset: (type: string) => dashboard('What the pages are made of', { 200: raw('The file', type) }),
+};

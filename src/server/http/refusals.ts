@@ -1,0 +1,71 @@
+/** What a caller is told that does not get what it asked for: a code, a sentence, and what to do about it. */
+
+import type { FastifyInstance, FastifyReply, FastifyServerOptions } from 'fastify';
+import { asUpdateError, ERRORS, type ErrorCode } from '../../errors.ts';
+import type { Log } from '../../system/log.ts';
+
+/** How a refusal is worded for those who ask. */
+export type Wording = (code: ErrorCode, message?: string) => object;
+
+export const plain: Wording = (code, message = ERRORS[code].sentence) => ({ code, message, next: ERRORS[code].next });
+export const fleetLock: Wording = (kind, value = ERRORS[kind].sentence) => ({ kind, value });
+
+/** Whatever is thrown in `scope` becomes a refusal; what is no fault of the caller's is logged, and not told. */
+export function answerFailures(scope: FastifyInstance, log: Log, worded: Wording): void {
+  scope.setErrorHandler((error: Failure, request, reply) => {
+    const { code, message } = asUpdateError(error);
+    const status = error.statusCode ?? statusOf(code);
+    if (status < 500) return reply.code(status).send(worded(codeOf(status), message));
+    log.error({ code, url: request.url }, message);
+    return reply.code(status).send(worded(code, 'The server could not do this; its log says why.'));
+  });
+}
+
+type Failure = Error & Readonly<{ statusCode?: number }>;
+
+/** What is out of reach for a while is asked for again; the rest is a fault of ours. */
+const statusOf = (code: string): number => (/^(etcd|store)-/.test(code) ? 503 : 500);
+
+const codeOf = (status: number): ErrorCode => CODES[status] ?? 'request-invalid';
+
+const CODES: Readonly<Record<number, ErrorCode>> = {
+  404: 'not-found',
+  408: 'request-slow',
+  413: 'request-too-large',
+  414: 'request-too-large',
+  415: 'request-type',
+  431: 'request-too-large',
+};
+
+/** An address of which there is nothing, or not with this method. */
+export function answerMissing(app: FastifyInstance, methodsAt: (path: string) => readonly string[]): void {
+  app.setNotFoundHandler((request, reply) => {
+    const methods = methodsAt(request.url.replace(/[?#].*/s, ''));
+    if (methods.length === 0) return reply.code(404).send(plain('not-found'));
+    const allow = [...new Set(methods)].toSorted().join(', ');
+    const message = `This is asked with ${allow}, not with ${request.method}.`;
+    return reply.code(405).header('allow', allow).send(plain('method-not-allowed', message));
+  });
+}
+
+type Refusals = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>>;
+
+/** What never gets as far as a route: an address that is none, and bytes that are not HTTP. */
+export const BEFORE_ROUTES: Refusals = {
+  frameworkErrors: (error, _request, reply) => {
+    const status = error.statusCode ?? 400;
+    const answer = reply as unknown as FastifyReply;
+    answer.code(status).send(plain(codeOf(status), 'The address is too long, or holds what is not UTF-8.'));
+  },
+  clientErrorHandler: (error, socket) => {
+    if (socket.writable && error.code !== 'ECONNRESET') socket.write(answerTo(error.code));
+    socket.destroy(error);
+  },
+};
+
+function answerTo(failure: string | undefined): string {
+  const status = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[failure ?? ''] ?? 400;
+  const body = JSON.stringify(plain(codeOf(status), status === 400 ? 'This is not HTTP.' : undefined));
+  const head = `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: application/json; charset=utf-8`;
+  return `${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
