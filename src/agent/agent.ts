@@ -140,6 +140,8 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
         ? await findWayBack(world, { running, slots: saved.slots, told, signal })
         : await findOffer(world, asked?.kind === 'install' ? asked : {}, { running, state, signal });
     wish = undefined;
+    const { result, code } = resultOf(found);
+    log.info({ code }, `checked: ${result}`);
     polls.succeeded(resultOf(found));
     return found;
   };
@@ -197,6 +199,16 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   };
   const tellStatus = async (): Promise<void> => events.tell({ event: 'status', status: await status() });
 
+  let toldWait: string | undefined;
+  /** Once, not at every look. */
+  const tellWait = async (reason: string): Promise<void> => {
+    if (reason === toldWait) return;
+    toldWait = reason;
+    const gates =
+      saved.state.kind === 'staged' ? world.gates.status(saved.since, await gate.others()).gates : undefined;
+    log.info({ ...(gates ? { codes: gates.map(({ code }) => code) } : {}) }, `waits for ${reason}`);
+  };
+
   const loop: Loop = {
     parts,
     state: () => saved.state,
@@ -214,6 +226,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
     pause: async (reason, stop) => {
       waitingFor = reason;
+      await tellWait(reason);
       await world.notice?.(saved.state.kind === 'staged' && gate.isApplyAwaited() ? saved.state.release : undefined);
       await tellStatus();
       await polls.pause(saved.state, reason, stop, soonest(lock.wakeMs(), world.gates.wakeMs()));

@@ -1,6 +1,7 @@
 /** Why a host does not run the newest release: what stands in the way, since when, until when, and what would change it. Pure. */
 
-import type { State } from '../model.ts';
+import { ERRORS, type ErrorCode } from '../errors.ts';
+import type { Refusal, State } from '../model.ts';
 import type { GateStatus, Status } from '../protocol.ts';
 import { relative } from './units.ts';
 
@@ -54,11 +55,6 @@ export function explanationText({ headline, obstacles, next }: Explanation, now:
 }
 
 const RUNNING_CODES: ReadonlySet<string> = new Set(['up-to-date', 'staged', 'offer', 'present']);
-const ROLLOUT_CODES: ReadonlySet<string> = new Set([
-  ...['dead-end', 'paused', 'group-held', 'pinned', 'not-started', 'canaries-first', 'not-your-turn'],
-  ...['braked', 'full', 'failed-here', 'not-on-offer'],
-]);
-
 function obstaclesOf(status: Status): Obstacle[] {
   const { state } = status;
   if (status.offline)
@@ -100,38 +96,23 @@ const ofGate = ({ code, reason, strength, since, next, command }: GateStatus): O
   ...(command === undefined ? (strength === 'soft' ? { command: 'updatectl apply' } : {}) : { command }),
 });
 
-/** What the last check said, when it was not that all is well. */
-function checkOf({ lastCheck, refused, state }: Status): Obstacle[] {
+/** What the last check said, when it was not that all is well: every name is shown, also one that a newer server has made up. */
+function checkOf({ lastCheck, lastError, refused, state }: Status): Obstacle[] {
   if (!lastCheck?.code || RUNNING_CODES.has(lastCheck.code) || state.kind === 'trial') return [];
   const { at, code, result, until } = lastCheck;
-  const then = until === undefined ? {} : { next: until };
-  if (code === 'refused') {
-    const refusal = refused.at(-1);
-    const command = refusal && `updatectl forget ${refusal.version}`;
-    const since = refusal?.at ?? at;
-    return [
-      {
-        what: 'refusal',
-        code: refusal?.code ?? code,
-        reason: sentence(result),
-        since,
-        ...(command ? { command } : {}),
-      },
-    ];
-  }
-  if (ROLLOUT_CODES.has(code)) return [{ what: 'rollout', code, reason: sentence(result), since: at, ...then }];
-  if (code === 'downgrade')
-    return [
-      {
-        what: 'rollout',
-        code,
-        reason: sentence(result),
-        since: at,
-        command: 'updatectl install VERSION --allow-downgrade',
-      },
-    ];
-  return [];
+  // Its sentence and the next step stand there.
+  if (code === lastError?.code) return [];
+  const said = { code, reason: sentence(result), since: at };
+  if (isErrorCode(code)) return [{ ...said, what: 'error', command: ERRORS[code].next }];
+  if (code === 'refused') return [{ ...said, ...refusalOf(refused.at(-1)), what: 'refusal' }];
+  const command = code === 'downgrade' ? { command: 'updatectl install VERSION --allow-downgrade' } : {};
+  return [{ ...said, ...command, what: 'rollout', ...(until === undefined ? {} : { next: until }) }];
 }
+
+const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERRORS, code);
+
+const refusalOf = (refusal: Refusal | undefined): Partial<Obstacle> =>
+  refusal ? { code: refusal.code, since: refusal.at, command: `updatectl forget ${refusal.version}` } : {};
 
 function errorOf({ lastError }: Status): Obstacle[] {
   if (!lastError) return [];

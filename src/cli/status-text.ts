@@ -20,7 +20,8 @@ export function statusText(status: Status, now: Date, width: number): readonly s
     ...lastRestartLines(status, now),
     ...errorLines(status, now),
     ...status.refused.map(
-      (one) => `  refused    ${one.version}: ${one.reason} (lift it with \`updatectl forget ${one.version}\`)`,
+      (one) =>
+        `  refused    ${one.version}: ${one.reason} [${one.code}] (lift it with \`updatectl forget ${one.version}\`)`,
     ),
   ];
 }
@@ -134,11 +135,14 @@ function slotText(slot: SlotStatus, isBooted: boolean): string {
 function checkLines({ lastCheck, nextCheck }: Status, now: Date): string[] {
   return [
     ...(lastCheck
-      ? [`  last check ${relative(lastCheck.at, now)}: ${lastCheck.result}${untilText(lastCheck.until, now)}`]
+      ? [`  last check ${relative(lastCheck.at, now)}: ${checkText(lastCheck)}${untilText(lastCheck.until, now)}`]
       : []),
     ...(nextCheck ? [`  next check ${relative(nextCheck, now)}`] : []),
   ];
 }
+
+const checkText = ({ result, code }: NonNullable<Status['lastCheck']>): string =>
+  code === undefined || code === result ? result : `${result} [${code}]`;
 
 const untilText = (until: string | undefined, now: Date): string =>
   until === undefined ? '' : `; that may change ${relative(until, now)}`;

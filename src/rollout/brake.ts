@@ -19,9 +19,13 @@ export type Ledger = {
 
 export const emptyLedger = (): Ledger => ({ inFlight: new Map(), failed: new Map(), updated: 0 });
 
+/** Every refusal of a server has a name. */
+export const ADMISSION_CODES = ['braked', 'full', 'failed-here', 'not-on-offer'] as const;
+export type AdmissionCode = (typeof ADMISSION_CODES)[number];
+
 export type Admission =
   | Readonly<{ admitted: true }>
-  | Readonly<{ admitted: false; code: 'braked' | 'full' | 'failed-here'; reason: string }>;
+  | Readonly<{ admitted: false; code: AdmissionCode; reason: string }>;
 
 /** Whether a host whose turn has come may begin. A host that is under way already keeps its place, even when the brake is pulled. */
 export function admit(ledger: Ledger, limits: Limits, machine: MachineId, now: number, patienceMs: number): Admission {
@@ -76,7 +80,7 @@ function pullIfDue(ledger: Ledger, { maxFailures }: Limits, now: number): void {
   ledger.braked = { at: now, reason: `${hosts(ledger.failed.size)} failed, and ${maxFailures} may fail` };
 }
 
-const refused = (code: 'braked' | 'full' | 'failed-here', reason: string): Admission => ({
+const refused = (code: AdmissionCode, reason: string): Admission => ({
   admitted: false,
   code,
   reason,

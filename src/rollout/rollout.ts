@@ -35,15 +35,18 @@ export type Host = Readonly<{
   running: Readonly<{ version: Version; counter?: number }>;
 }>;
 
-export type HoldCode =
-  | 'dead-end'
-  | 'paused'
-  | 'group-held'
-  | 'pinned'
-  | 'downgrade'
-  | 'not-started'
-  | 'canaries-first'
-  | 'not-your-turn';
+/** Every hold has a name. */
+export const HOLD_CODES = [
+  'dead-end',
+  'paused',
+  'group-held',
+  'pinned',
+  'downgrade',
+  'not-started',
+  'canaries-first',
+  'not-your-turn',
+] as const;
+export type HoldCode = (typeof HOLD_CODES)[number];
 
 /** `current`: runs what is on offer. A hold that ends by itself says when. */
 export type Verdict =

@@ -1,9 +1,9 @@
 /** What a check-in means for the machine and for the rollout it takes part in. Pure: documents in, documents and an answer out. */
 
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
-import { admit, type Ledger, report } from '../rollout/brake.ts';
+import { type AdmissionCode, admit, type Ledger, report } from '../rollout/brake.ts';
 import type { ServerLimits } from '../rollout/document.ts';
-import { judgeHost, type Rollout } from '../rollout/rollout.ts';
+import { type HoldCode, judgeHost, type Rollout } from '../rollout/rollout.ts';
 import type { MachineRecord } from './machines.ts';
 
 /** What the channel of a host rolls out; undefined when it offers its release to everybody. */
@@ -58,15 +58,19 @@ function count(
 
 function mayGo(request: CheckIn, { policy, limits }: Offered, ledger: Ledger, now: number): CheckInAnswer {
   const verdict = judgeHost(policy, request, now);
-  if (verdict.result === 'hold') return { schema: 1, go: false, ...withTime(verdict) };
+  if (verdict.result === 'hold') return noGo(verdict);
   if (verdict.result === 'current') return GO;
   if (verdict.step.version !== request.wants)
-    return { schema: 1, go: false, code: 'not-on-offer', reason: `${request.wants} is not what this host is offered` };
+    return noGo({ code: 'not-on-offer', reason: `${request.wants} is not what this host is offered` });
   const admission = admit(ledger, limits, request.machine, now, limits.patienceMs);
-  return admission.admitted ? GO : { schema: 1, go: false, code: admission.code, reason: admission.reason };
+  return admission.admitted ? GO : noGo(admission);
 }
 
-const withTime = ({ code, reason, until }: Readonly<{ code: string; reason: string; until?: number }>) => ({
+type NoGo = Readonly<{ code: HoldCode | AdmissionCode; reason: string; until?: number }>;
+
+const noGo = ({ code, reason, until }: NoGo): CheckInAnswer => ({
+  schema: 1,
+  go: false,
   code,
   reason,
   ...(until === undefined ? {} : { until: new Date(until).toISOString() }),

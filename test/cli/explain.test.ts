@@ -5,9 +5,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Explanation, explain, explanationText } from '../../src/cli/explain-text.ts';
+import { statusText } from '../../src/cli/status-text.ts';
 import { ERRORS } from '../../src/errors.ts';
 import type { Product, Release, Version } from '../../src/model.ts';
 import type { GateStatus, Status } from '../../src/protocol.ts';
+import { GATE_CODES } from '../../src/reboot/gates/gate.ts';
+import { ADMISSION_CODES } from '../../src/rollout/brake.ts';
+import { HOLD_CODES } from '../../src/rollout/rollout.ts';
 import { IDLE } from '../support/scripted-agent.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden', 'explain.txt');
@@ -139,4 +143,37 @@ for (const [name, [verdict, status]] of Object.entries(CASES))
 test('a gate that is not heard any more holds nobody', () => {
   const deaf = { code: 'window-closed', strength: 'soft', reason: 'closed', overriddenBy: 'deadline' } as const;
   assert.equal(explain({ ...behind(deaf), waitingFor: undefined as never }).verdict, 'working');
+});
+
+const SAID_BY_CHECKS = ['refused', 'downgrade', 'withdrawn', ...HOLD_CODES, ...ADMISSION_CODES, 'of-a-newer-server'];
+
+for (const code of [...SAID_BY_CHECKS, ...Object.keys(ERRORS)])
+  test(`what a check says has its name in explain and in status: ${code}`, () => {
+    const status = found(code, 'there is a reason');
+    assert.deepEqual(
+      explain(status).obstacles.map((one) => one.code),
+      [code],
+    );
+    assert.equal(explain(status).verdict, 'held');
+    assert.match(statusText(status, NOW, 80).join('\n'), new RegExp(`\\[${code}\\]`));
+  });
+
+for (const code of GATE_CODES)
+  test(`a gate has its name in explain and in status: ${code}`, () => {
+    const status = behind({ code, strength: 'hard', reason: 'there is a reason' });
+    assert.deepEqual(
+      explain(status).obstacles.map((one) => one.code),
+      [code],
+    );
+    assert.match(statusText(status, NOW, 80).join('\n'), new RegExp(`\\[${code}\\]`));
+  });
+
+test('an error that a check has met is told once, with its next step', () => {
+  const code = 'server-unreachable';
+  const lastError = { at, code, message: 'no route', next: ERRORS[code].next } as const;
+  const obstacles = explain({ ...found(code, code), lastError }).obstacles;
+  assert.deepEqual(
+    obstacles.map((one) => [one.code, one.command]),
+    [[code, ERRORS[code].next]],
+  );
 });
