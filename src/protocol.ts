@@ -93,6 +93,8 @@ export type Status = Readonly<{
   lastRestart?: HistoryEntry & Readonly<{ method: Method }>;
   /** `code` names the result; `until` is when it may be another, where that is known. */
   lastCheck?: Readonly<{ at: string; result: string; code?: string; until?: string }>;
+  /** The last check that was answered, since the agent was started. */
+  lastGoodCheck?: string;
   nextCheck?: string;
   lastError?: Failure;
   refused: readonly Refusal[];

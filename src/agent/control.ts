@@ -12,7 +12,11 @@ import {
   type Status,
 } from '../protocol.ts';
 import type { ControlAnswer, ControlRequest } from '../system/control-socket.ts';
+import { METRICS_TYPE, metricsText } from '../system/metrics-text.ts';
+import { processMetrics } from '../system/process-metrics.ts';
 import { literal, object, optional, parseDocument, text } from '../system/shape.ts';
+import { HISTORY_LIMIT } from './journal.ts';
+import { agentMetrics } from './metrics.ts';
 
 /** The agent, as those who talk to it see it. */
 export interface AgentView {
@@ -30,7 +34,8 @@ export interface AgentView {
 /** Answers one request; never throws for what the client did. */
 export async function answer(view: AgentView, request: ControlRequest): Promise<ControlAnswer> {
   const spoken = request.header(PROTOCOL_HEADER);
-  if (spoken !== String(PROTOCOL)) return otherProtocol(spoken);
+  // Who only wants figures, like curl, need not know of our protocol.
+  if (spoken !== String(PROTOCOL) && request.path !== '/metrics') return otherProtocol(spoken);
   const route = ROUTES[`${request.method} ${request.path}`];
   if (!route) return failure(404, 'usage', `The agent does not know ${request.method} ${request.path}.`);
   try {
@@ -48,6 +53,14 @@ const ROUTES: Readonly<Record<string, Route>> = {
     const limit = Number(query.get('limit') ?? 20);
     return document({ schema: 1, entries: await view.history(Number.isInteger(limit) && limit > 0 ? limit : 20) });
   },
+  'GET /metrics': async (view) => ({
+    status: 200,
+    type: METRICS_TYPE,
+    text: metricsText([
+      ...agentMetrics(await view.status(), await view.history(HISTORY_LIMIT)),
+      ...processMetrics('tandem_agent'),
+    ]),
+  }),
   'GET /v1/events': (view, { signal }) => ({ lines: view.events(signal) }),
   'POST /v1/check': async (view) => document(await view.check()),
   'POST /v1/install': async (view, request) => document(await view.install(body(request, installShape))),

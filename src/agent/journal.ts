@@ -25,7 +25,8 @@ export interface Journal {
 /** How the machine got from one system to the next. */
 export type Journey = Pick<HistoryEntry, 'method' | 'methodReason' | 'downtime'>;
 
-const HISTORY_LIMIT = 1000;
+/** So many ended attempts are remembered. */
+export const HISTORY_LIMIT = 1000;
 
 /** Opens the memory that lies in `dir`. */
 export function openJournal(files: Files, dir: string, log: Log): Journal {

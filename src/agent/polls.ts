@@ -18,7 +18,7 @@ export interface Polls {
   wake(): void;
   /** Sleeps until something is due, but no longer than `longestMs`. */
   pause(state: State, reason: string, stop: AbortSignal, longestMs?: number): Promise<void>;
-  status(): Pick<Status, 'lastCheck' | 'nextCheck'>;
+  status(): Pick<Status, 'lastCheck' | 'lastGoodCheck' | 'nextCheck'>;
 }
 
 /** A machine that was asked to restart and did not is asked again after this. */
@@ -34,6 +34,7 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
   let failures = 0;
   let retryAt: number | undefined;
   let lastCheck: Status['lastCheck'];
+  let lastGoodCheck: string | undefined;
   let woken = new AbortController();
 
   const untilScheduled = (): number => {
@@ -46,7 +47,8 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
     isDue: () => clock.monotonicMs() >= dueAt,
     succeeded: (found) => {
       failures = 0;
-      lastCheck = { at: clock.now().toISOString(), ...found };
+      lastGoodCheck = clock.now().toISOString();
+      lastCheck = { at: lastGoodCheck, ...found };
       dueAt = clock.monotonicMs() + untilScheduled();
     },
     failed: (error, wasCheck) => {
@@ -73,6 +75,7 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
     },
     status: () => ({
       ...(lastCheck ? { lastCheck } : {}),
+      ...(lastGoodCheck === undefined ? {} : { lastGoodCheck }),
       nextCheck: new Date(clock.now().getTime() + Math.max(0, dueAt - clock.monotonicMs())).toISOString(),
     }),
   };

@@ -21,6 +21,7 @@ export const COMMANDS: readonly Entry[] = [
   entry('rollback', 'go back to the release in the other slot', async () => (await import('./rollback.ts')).rollback),
   entry('forget', 'lift the refusal of a release', async () => (await import('./forget.ts')).forget),
   entry('history', 'how every attempt ended', async () => (await import('./history.ts')).history),
+  entry('metrics', 'figures of this host for Prometheus', async () => (await import('./metrics.ts')).metrics),
   entry(
     'config show',
     'every setting and where it came from',

@@ -20,7 +20,7 @@ const TIMEOUT_MS = 120_000;
 /** The agent shows a sign of life on a stream more often than this. */
 const SILENCE_MS = 60_000;
 
-/** One request, one document. */
+/** One request, one document; what is not JSON is a text. */
 export async function call(options: ControlCall): Promise<ControlReply> {
   const response = await open(options, TIMEOUT_MS);
   const chunks: Buffer[] = [];
@@ -34,8 +34,10 @@ export async function call(options: ControlCall): Promise<ControlReply> {
   } catch (error) {
     throw lost(error);
   }
-  const document = JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
-  return { status: response.statusCode ?? 0, header: (name) => [response.headers[name]].flat()[0], document };
+  const text = Buffer.concat(chunks).toString('utf8');
+  const header = (name: string) => [response.headers[name]].flat()[0];
+  const document = header('content-type')?.startsWith('text/plain') ? text : (JSON.parse(text) as unknown);
+  return { status: response.statusCode ?? 0, header, document };
 }
 
 /** The lines of a stream, until either side ends it. */

@@ -16,9 +16,10 @@ export type ControlRequest = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** A whole document, or a stream of lines. */
+/** A whole document, a text of some type, or a stream of lines. */
 export type ControlAnswer =
   | Readonly<{ status: number; document: unknown }>
+  | Readonly<{ status: number; type: string; text: string }>
   | Readonly<{ lines: AsyncIterable<unknown> }>;
 
 export type ControlOptions = Readonly<{ path: string; group: string; headers: Readonly<Record<string, string>> }>;
@@ -91,6 +92,7 @@ async function serve(
     signal: gone.signal,
   });
   if ('lines' in answer) await sendLines(response, answer.lines, gone.signal);
+  else if ('text' in answer) response.writeHead(answer.status, { 'content-type': answer.type }).end(answer.text);
   else send(response, answer.status, answer.document);
 }
 
