@@ -8,7 +8,7 @@ import { silentLog } from '../src/system/log.ts';
 /** The server with all its routes; none of them but the description can be asked. */
 export function emptyServer(): Promise<FastifyInstance> {
   const pages = {} as Pick<ViewWorld, 'census' | 'pause'>;
-  const world = { repository: '/nonexistent', serve: async () => undefined, tokens: {}, log: silentLog, pages };
+  const world = { repository: '/nonexistent', serve: async () => undefined, log: silentLog, pages };
   return createApp(world as unknown as AppWorld);
 }
 

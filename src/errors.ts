@@ -187,6 +187,21 @@ export const ERRORS = {
     'The server does not accept the token, or there is none.',
     'Send it as `Authorization: Bearer TOKEN`; the server’s operator has it.',
   ),
+  forbidden: entry(2, 'never', 'The token is known, but not good for this.', 'Use the token of an operator.'),
+  'token-exists': entry(
+    2,
+    'never',
+    'There is a token of this name.',
+    'Choose another name, or revoke it first: `updatectl server token revoke NAME`.',
+  ),
+  'token-unknown': entry(2, 'never', 'There is no token of this name.', 'See which there are: `GET /v1/tokens`.'),
+  'token-last': entry(
+    2,
+    'never',
+    'It is the last token of an operator; without one nobody could do anything.',
+    'Add another first.',
+  ),
+  'tokens-full': entry(2, 'never', 'There are as many tokens as the server keeps.', 'Revoke some.'),
   'store-contended': entry(
     4,
     'later',

@@ -2,13 +2,14 @@
 
 import { UpdateError } from '../errors.ts';
 import { MOST_HOLDERS } from '../reboot/gates/locks/semaphore-document.ts';
+import { type Access, type AccessOptions, createAccess } from '../server/access.ts';
 import { type Census, createCensus } from '../server/census.ts';
 import { createChannels } from '../server/channels.ts';
 import { createFleet } from '../server/fleet.ts';
 import { createApp } from '../server/http/app.ts';
 import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts';
 import type { Store } from '../server/store.ts';
-import { digestOf, type TokenDigests } from '../server/tokens.ts';
+import { digestOf } from '../server/tokens.ts';
 import { serveFile } from '../system/served-file.ts';
 import type { Command, Context, Input } from './command.ts';
 import { minutesFrom } from './duration.ts';
@@ -32,8 +33,15 @@ export const server: Command = {
     { flags: '--listen <address:port>', summary: 'where it can be reached', default: '127.0.0.1:8080' },
     { flags: '--tls-cert <file>', summary: 'its certificate, and the chain above it (PEM)' },
     { flags: '--tls-key <file>', summary: 'the key of the certificate (PEM)' },
-    { flags: '--machine-token <file>', summary: 'holds the token that hosts must have' },
-    { flags: '--new-operator-token', summary: 'make the operator’s token anew: the one before is good no longer' },
+    {
+      flags: '--machine-token <file>',
+      summary: 'holds the token that hosts must have; without it the first start makes one',
+    },
+    { flags: '--machines-without-token', summary: 'whoever reaches the server may speak as any host' },
+    {
+      flags: '--new-operator-token',
+      summary: 'make the first operator’s token anew: the one before is good no longer',
+    },
     { flags: '--lock-max <n>', summary: 'how many hosts of a group may reboot at once (FleetLock)', default: '1' },
     { flags: '--lock-max-failures <n>', summary: 'how many overdue hosts a group puts up with', default: '0' },
     { flags: '--lock-deadline <time>', summary: 'when a host that reboots is overdue', default: '1h' },
@@ -53,7 +61,7 @@ export const server: Command = {
       locks: createRebootLocks(store, lockDefaults(input)),
       repository,
       serve: serveFile,
-      tokens: await tokensFrom(context, input, store),
+      access: await accessTo(context, input, store),
       channels,
       now,
       log: context.log,
@@ -101,20 +109,27 @@ async function tlsFrom(
   return { cert: await readGiven(context, cert), key: await readGiven(context, key) };
 }
 
-/** The operator's token is made by the first server that starts, and shown this once: only its digest is kept. */
-async function tokensFrom(context: Context, input: Input, store: Store): Promise<TokenDigests> {
+/** The first tokens are made by the first server that starts, and shown this once: only their digests are kept. */
+async function accessTo(context: Context, input: Input, store: Store): Promise<Access> {
+  const machines = await machinesFrom(context, input);
+  const secret = () => Buffer.from(context.random.bytes(24)).toString('base64url');
+  const now = () => context.clock.now();
+  const access = createAccess({ store, now, secret, ...(machines ? { machines } : {}) });
+  const { operator, machine } = await access.begin({ renew: input.flag('new-operator-token') });
+  if (operator !== undefined) context.out.line(`The operator's token, shown this once: ${operator}`);
+  if (machine !== undefined) context.out.line(`The token of hosts, shown this once: ${machine}`);
+  return access;
+}
+
+async function machinesFrom(context: Context, input: Input): Promise<AccessOptions['machines']> {
   const file = input.text('machine-token');
-  const machine =
-    file === undefined ? {} : { machine: digestOf(new TextDecoder().decode(await readGiven(context, file)).trim()) };
-  const token = Buffer.from(context.random.bytes(24)).toString('base64url');
-  const isNew = input.flag('new-operator-token');
-  const operator = await store.update([{ kind: 'token', id: 'operator' }], ([kept]) =>
-    typeof kept === 'string' && !isNew
-      ? { write: [undefined], result: kept }
-      : { write: [digestOf(token)], result: digestOf(token) },
-  );
-  if (operator === digestOf(token)) context.out.line(`The operator's token, shown this once: ${token}`);
-  return { ...machine, operator };
+  const isOpen = input.flag('machines-without-token');
+  if (file === undefined) return isOpen ? 'anybody' : undefined;
+  if (isOpen) throw new UpdateError('usage', 'Give either --machine-token or --machines-without-token.');
+  const token = new TextDecoder().decode(await readGiven(context, file)).trim();
+  if (!/^[\x21-\x7e]{1,256}$/.test(token))
+    throw new UpdateError('usage', `${file} does not hold a token: one line of at most 256 letters, digits and signs.`);
+  return { digest: digestOf(token) };
 }
 
 /** The fleet is counted now and then, so that its curve has no holes while nobody looks at it. */

@@ -1,26 +1,61 @@
-/** Who may ask what: a token for hosts, another for operators. Only digests are kept and compared. */
+/** Who may ask what: tokens by name, each with a role. Only digests are kept and compared. Pure. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { UpdateError } from '../errors.ts';
+import { list, literal, object, text } from '../system/shape.ts';
+import type { Json } from './store.ts';
 
-export type Role = 'machine' | 'operator';
+/** A viewer sees everything and changes nothing; an operator may do all that the others may. */
+export const ROLES = ['machine', 'viewer', 'operator'] as const;
+export type Role = (typeof ROLES)[number];
 
-/** SHA-256 of each role's token in hex; a role without one is open to everybody. */
-export type TokenDigests = Readonly<Partial<Record<Role, string>>>;
+/** Who has a token. */
+export type Holder = Readonly<{ name: string; role: Role }>;
+/** A token as it is kept: its SHA-256 in hex. */
+export type Token = Holder & Readonly<{ digest: string; added: string }>;
 
-/** Whether the Authorization header of a request is good for a role; an operator may do what a machine may. */
-export function mayAct(digests: TokenDigests, role: Role, authorization: string | undefined): boolean {
-  if (digests[role] === undefined) return true;
-  const given = Buffer.from(digestOf(tokenIn(authorization)), 'hex');
-  const wanted = role === 'machine' ? [digests.machine, digests.operator] : [digests.operator];
-  return wanted.some((digest) => digest !== undefined && timingSafeEqual(given, Buffer.from(digest, 'hex')));
+export const NAME = /^[a-z0-9][a-z0-9.-]*$/;
+export const LONGEST_NAME = 64;
+export const MOST_TOKENS = 200;
+
+/** Who has no token that is known may do nothing at all. */
+export const mayAct = (holder: Holder | undefined, role: Role): boolean =>
+  holder !== undefined && (holder.role === role || holder.role === 'operator');
+
+/** Whose token it is; undefined for one that nobody has. Every token is looked at, however early one is found. */
+export function holderOf(tokens: readonly Token[], token: string): Holder | undefined {
+  const given = Buffer.from(digestOf(token), 'hex');
+  const [found] = tokens.filter(({ digest }) => timingSafeEqual(given, Buffer.from(digest, 'hex')));
+  return found && { name: found.name, role: found.role };
 }
 
-/** Or the password of whatever user: who can only be given an address, like Zincati, has both in it. */
-function tokenIn(authorization = ''): string {
+/** The token of an Authorization header; also the password of whatever user: who can only be given an address, like Zincati, has both in it. */
+export function tokenIn(authorization = ''): string | undefined {
   const [, bearer] = /^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization) ?? [];
   const [, basic = ''] = /^Basic ([A-Za-z0-9+/]{1,512}={0,2})$/.exec(authorization) ?? [];
-  const [, password = ''] = /^[^:]*:([\x21-\x7e]{1,256})$/.exec(Buffer.from(basic, 'base64').toString('latin1')) ?? [];
+  const [, password] = /^[^:]*:([\x21-\x7e]{1,256})$/.exec(Buffer.from(basic, 'base64').toString('latin1')) ?? [];
   return bearer ?? password;
 }
 
 export const digestOf = (token: string): string => createHash('sha256').update(token).digest('hex');
+
+/** The tokens in their document. One that is not understood lets nobody in. */
+export function tokensFrom(document: Json | undefined): readonly Token[] {
+  if (document === undefined) return [];
+  try {
+    return SHAPE(document, 'the document').tokens;
+  } catch (error) {
+    throw new UpdateError('store-document-invalid', `The document of the tokens is damaged: ${error}`);
+  }
+}
+
+export const tokensJson = (tokens: readonly Token[]): Json => ({ schema: 1, tokens });
+
+const name = text(new RegExp(`^(?=.{1,${LONGEST_NAME}}$)${NAME.source.slice(1)}`), 'a name');
+const SHAPE = object({
+  schema: literal(1),
+  tokens: list(
+    object({ name, role: literal(...ROLES), digest: text(/^[0-9a-f]{64}$/), added: text(/^[\dT:.-]{20,30}Z$/) }),
+    MOST_TOKENS,
+  ),
+});

@@ -10,6 +10,8 @@ import { TestRepository } from '../support/tuf-repository.ts';
 
 const WRONG: Readonly<Record<string, readonly string[]>> = {
   'neither a folder nor etcd': [],
+  'a token of hosts, and none': ['--state', 'state', '--machine-token', 'token', '--machines-without-token'],
+  'a token of hosts that is none': ['--state', 'state', '--machine-token', 'repository/metadata/timestamp.json'],
   'a folder and etcd': ['--state', 'state', '--etcd', 'http://127.0.0.1:1'],
   'an etcd that is no address': ['--etcd', 'etcd1:2379'],
   'a certificate for etcd without its key': [

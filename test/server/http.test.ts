@@ -17,6 +17,7 @@ import { realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { serveFile } from '../../src/system/served-file.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
+import { accessWith } from '../support/fleet-tokens.ts';
 import { NOW, TestRepository } from '../support/tuf-repository.ts';
 
 const MACHINE = { authorization: 'Bearer of-a-machine' };
@@ -50,7 +51,7 @@ before(async () => {
     locks: createRebootLocks(store, { max: 1, maxFailures: 0, deadlineSeconds: 3600 }),
     repository: repository.dir,
     serve: serveFile,
-    tokens: { machine: digestOf('of-a-machine'), operator: digestOf('of-an-operator') },
+    access: await accessWith(store, { machine: digestOf('of-a-machine'), operator: digestOf('of-an-operator') }),
     channels,
     now: () => NOW,
     log: silentLog,
@@ -142,7 +143,7 @@ test('a check-in needs the token of a machine, and reading the fleet that of an 
   assert.equal((await checkIn(CHECK_IN, { authorization: 'Bearer wrong' })).status, 401);
   assert.equal((await checkIn(CHECK_IN, OPERATOR)).status, 200);
   for (const path of ['v1/machines', `v1/machines/${CHECK_IN.machine}`, 'metrics']) {
-    assert.equal((await fetch(`${url}/${path}`, { headers: MACHINE })).status, 401, path);
+    assert.equal((await fetch(`${url}/${path}`, { headers: MACHINE })).status, 403, path);
     assert.equal((await fetch(`${url}/${path}`, { headers: OPERATOR })).status, 200, path);
   }
 });

@@ -8,11 +8,12 @@ import { fleetLock } from '../../src/reboot/gates/locks/fleetlock.ts';
 import type { LockClient } from '../../src/reboot/gates/locks/lock-client.ts';
 import { createRebootLocks, type LockDefaults } from '../../src/server/reboot-locks.ts';
 import { sqliteStore } from '../../src/server/sqlite-store.ts';
-import { digestOf, type TokenDigests } from '../../src/server/tokens.ts';
+import { digestOf } from '../../src/server/tokens.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
 import { noSignal, temporaryFolder } from '../support/bundles.ts';
 import { refusalOf } from '../support/command-line.ts';
 import { type FleetApp, startFleetApp } from '../support/fleet-app.ts';
+import type { GivenTokens } from '../support/fleet-tokens.ts';
 import { testHttp } from '../support/http-client.ts';
 
 const OPERATOR = { authorization: 'Bearer of-an-operator', 'content-type': 'application/json' };
@@ -22,7 +23,7 @@ type Bench = AsyncDisposable & FleetApp & { now: number };
 
 async function bench(
   locks: Partial<LockDefaults> = {},
-  tokens: TokenDigests = { operator: digestOf('of-an-operator') },
+  tokens: GivenTokens = { operator: digestOf('of-an-operator') },
 ): Promise<Bench> {
   const store = sqliteStore(openDatabase(':memory:', { durable: false }));
   const clock = { now: START };

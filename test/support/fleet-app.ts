@@ -5,13 +5,14 @@ import { type ChannelState, createFleet } from '../../src/server/fleet.ts';
 import { createApp } from '../../src/server/http/app.ts';
 import { createRebootLocks, type LockDefaults } from '../../src/server/reboot-locks.ts';
 import type { Store } from '../../src/server/store.ts';
-import type { TokenDigests } from '../../src/server/tokens.ts';
 import { silentLog } from '../../src/system/log.ts';
+import { accessWith, type GivenTokens } from './fleet-tokens.ts';
 
 export type FleetAppOptions = Readonly<{
   store: Store;
   locks?: Partial<LockDefaults>;
-  tokens?: TokenDigests;
+  /** Without one for machines, hosts need none. */
+  tokens?: GivenTokens;
   channel?: ChannelState;
   now?(): Date;
 }>;
@@ -26,7 +27,7 @@ export async function startFleetApp(options: FleetAppOptions): Promise<FleetApp>
     locks: createRebootLocks(store, { max: 1, maxFailures: 0, deadlineSeconds: 3600, ...options.locks }),
     repository: '/nonexistent',
     serve: async () => undefined,
-    tokens,
+    access: await accessWith(store, tokens),
     channels: async () => new Map(),
     now,
     log: silentLog,

@@ -17,10 +17,11 @@ export class ServerProcess implements AsyncDisposable {
 
   private constructor(port: number, args: readonly string[]) {
     this.url = `http://127.0.0.1:${port}`;
-    this.args = ['server', '--listen', `127.0.0.1:${port}`, ...args];
+    const open = args.includes('--machine-token') ? [] : ['--machines-without-token'];
+    this.args = ['server', '--listen', `127.0.0.1:${port}`, ...open, ...args];
   }
 
-  /** Running, with these options beside its address. */
+  /** Running, with these options beside its address; hosts need no token unless the options name one. */
   static async start(args: readonly string[]): Promise<ServerProcess> {
     const server = new ServerProcess(await freePort(), args);
     await server.start();

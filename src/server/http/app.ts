@@ -2,19 +2,21 @@
 
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Log } from '../../system/log.ts';
+import type { Access } from '../access.ts';
 import type { Channels } from '../channels.ts';
 import type { Fleet } from '../fleet.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
-import { mayAct, type Role, type TokenDigests } from '../tokens.ts';
 import { json } from './answers.ts';
 import { fleetRoutes } from './fleet-routes.ts';
+import { guard } from './guard.ts';
 import { lockRoutes } from './lock-routes.ts';
 import { type Counts, metricsRoute } from './metrics-route.ts';
 import { describeRoutes } from './openapi.ts';
 import { pageRoutes } from './page-routes.ts';
-import { answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain, type Wording } from './refusals.ts';
+import { answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
 import { repositoryRoutes, type Serve } from './repository-routes.ts';
 import { always, object, type Shape, whole } from './shapes.ts';
+import { tokenRoutes } from './token-routes.ts';
 import type { ViewWorld } from './view-routes.ts';
 
 export type AppWorld = Readonly<{
@@ -23,7 +25,7 @@ export type AppWorld = Readonly<{
   /** The folder of the repository. */
   repository: string;
   serve: Serve;
-  tokens: TokenDigests;
+  access: Access;
   channels(): Promise<Channels>;
   now(): Date;
   log: Log;
@@ -58,19 +60,20 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   const counts: Counts = { go: 0, hold: 0 };
   repositoryRoutes(app, world.repository, world.serve);
   app.get('/healthz', { schema: HEALTH }, async () => ({ ok: true, machines: await world.fleet.count() }));
-  for (const role of ['machine', 'operator'] as const)
-    await app.register(async (scope) => {
-      guard(scope, world.tokens, role, plain);
-      if (role === 'machine') fleetRoutes.hosts(scope, world.fleet, world.now, counts);
-      else {
-        fleetRoutes.operators(scope, world.fleet);
-        lockRoutes.operators(scope, world.locks, world.now);
-        metricsRoute(scope, world, counts);
-      }
-    });
+  await app.register(async (scope) => {
+    guard(scope, world.access, () => 'machine', plain);
+    fleetRoutes.hosts(scope, world.fleet, world.now, counts);
+  });
+  await app.register(async (scope) => {
+    guard(scope, world.access, (method) => (method === 'GET' ? 'viewer' : 'operator'), plain);
+    fleetRoutes.operators(scope, world.fleet);
+    lockRoutes.operators(scope, world.locks, world.now);
+    tokenRoutes(scope, world.access);
+    metricsRoute(scope, world, counts);
+  });
   await app.register(async (scope) => {
     answerFailures(scope, log, fleetLock);
-    guard(scope, world.tokens, 'machine', fleetLock);
+    guard(scope, world.access, () => 'machine', fleetLock);
     lockRoutes.hosts(scope, world.locks, world.now);
   });
   const { pages } = world;
@@ -91,18 +94,5 @@ function readNumbers(app: FastifyInstance): void {
     const given = query as Record<string, unknown>;
     for (const [name, { type }] of Object.entries(properties))
       if (type === 'integer' && /^\d{1,15}$/.test(String(given[name]))) given[name] = Number(given[name]);
-  });
-}
-
-function guard(scope: FastifyInstance, tokens: TokenDigests, role: Role, worded: Wording): void {
-  scope.addHook('onRoute', (route) => {
-    route.schema = { ...route.schema, security: [{ [role]: [] }] };
-  });
-  scope.addHook('onRequest', async (request, reply) => {
-    if (mayAct(tokens, role, request.headers.authorization)) return;
-    await reply
-      .code(401)
-      .header('www-authenticate', 'Bearer')
-      .send(worded('denied', `This needs the token of ${role === 'operator' ? 'an operator' : 'a machine'}.`));
   });
 }

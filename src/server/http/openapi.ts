@@ -138,6 +138,7 @@ const TAGS = [
 
 const KEYS = {
   machine: { type: 'http', scheme: 'bearer', description: 'The token of machines, also as the password of Basic.' },
-  operator: { type: 'http', scheme: 'bearer', description: 'The token of operators.' },
+  viewer: { type: 'http', scheme: 'bearer', description: 'The token of a viewer or an operator.' },
+  operator: { type: 'http', scheme: 'bearer', description: 'The token of an operator.' },
   session: { type: 'apiKey', in: 'cookie', name: 'tandem', description: 'What signing in on the dashboard gives.' },
 };

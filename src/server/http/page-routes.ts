@@ -17,10 +17,11 @@ import { type ViewWorld, viewRoutes } from './view-routes.ts';
 export type Shows = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;
 
 export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): void {
-  const { tokens } = world;
+  const { access } = world;
   const viewerOf = (request: FastifyRequest): Viewer => ({
     formToken: formTokenOf(tokenOf(request.headers.cookie)),
-    canSignOut: tokens.operator !== undefined,
+    name: request.holder?.name ?? '',
+    mayChange: mayAct(request.holder, 'operator'),
   });
   const show: Shows = (request, reply, page) => sendPage(request, reply, document(page, viewerOf(request)));
   readForms(app);
@@ -35,16 +36,20 @@ export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): v
       route.schema = { ...route.schema, security: [{ session: [] }] };
     });
     scope.addHook('onRequest', async (request, reply) => {
-      const token = tokenOf(request.headers.cookie);
-      if (!mayAct(tokens, 'operator', token === undefined ? undefined : `Bearer ${token}`))
-        await reply.redirect('/sign-in', 303);
+      request.holder = await access.holderOf(tokenOf(request.headers.cookie));
+      if (!mayAct(request.holder, 'viewer')) await reply.redirect('/sign-in', 303);
     });
     scope.addHook('preHandler', async (request, reply) => {
       if (request.method !== 'POST' || isOurs(request)) return;
       await show(request, reply.code(403), NOT_OURS);
     });
-    viewRoutes(scope, world, show);
-    actRoutes(scope, world, show, viewerOf);
+    viewRoutes(scope, world, show, viewerOf);
+    await scope.register(async (acts) => {
+      acts.addHook('preHandler', async (request, reply) => {
+        if (!mayAct(request.holder, 'operator')) await show(request, reply.code(403), LOOK_ONLY);
+      });
+      actRoutes(acts, world, show, viewerOf);
+    });
     scope.post('/sign-out', { schema: PAGES.signOut }, async (request, reply) =>
       reply.header('set-cookie', cookieOf(undefined, isSecure(request))).redirect('/sign-in', 303),
     );
@@ -61,6 +66,11 @@ const HEADERS = {
 };
 
 const NOT_OURS = saidPage('Nothing was done', 'This form did not come from a page of this server, or it is too old.', {
+  path: '/',
+  name: 'To the overview',
+});
+
+const LOOK_ONLY = saidPage('Nothing was done', 'Your token is a viewer’s: it shows everything and changes nothing.', {
   path: '/',
   name: 'To the overview',
 });
@@ -92,13 +102,13 @@ function assets(app: FastifyInstance): void {
     );
 }
 
-function signingIn(app: FastifyInstance, { tokens }: AppWorld): void {
+function signingIn(app: FastifyInstance, { access }: AppWorld): void {
   app.get('/sign-in', { schema: PAGES.askIn }, async (request, reply) =>
     sendPage(request, reply, document(signInPage(false), undefined)),
   );
   app.post<{ Body: unknown }>('/sign-in', { schema: PAGES.signIn }, async (request, reply) => {
     const token = fieldOf(request, 'token').trim();
-    if (!isSameSite(request.headers) || !mayAct(tokens, 'operator', `Bearer ${token}`))
+    if (!isSameSite(request.headers) || !mayAct(await access.holderOf(token), 'viewer'))
       return sendPage(request, reply.code(403), document(signInPage(true), undefined));
     return reply.header('set-cookie', cookieOf(token, isSecure(request))).redirect('/', 303);
   });

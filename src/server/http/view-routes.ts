@@ -1,9 +1,10 @@
 /** The pages that only show something. */
 
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Census } from '../census.ts';
 import { type Search, searchMachines } from '../machine-search.ts';
 import { failuresPage } from '../pages/failures.ts';
+import type { Viewer } from '../pages/layout.ts';
 import { locksPage } from '../pages/locks.ts';
 import { machinePage, noSuchMachine } from '../pages/machine.ts';
 import { machinesPage } from '../pages/machines.ts';
@@ -19,7 +20,12 @@ import { PAGES } from './page-shapes.ts';
 export type ViewWorld = Pick<AppWorld, 'fleet' | 'locks' | 'channels' | 'now'> &
   Readonly<{ census: Census; pause(): Promise<void> }>;
 
-export function viewRoutes(app: FastifyInstance, world: ViewWorld, show: Shows): void {
+export function viewRoutes(
+  app: FastifyInstance,
+  world: ViewWorld,
+  show: Shows,
+  viewerOf: (request: FastifyRequest) => Viewer,
+): void {
   const { census, fleet, locks, now } = world;
   app.get('/', { schema: PAGES.overview }, async (request, reply) => {
     const data = { census: await census.latest(), history: await census.history(), rollouts: await allShown(world) };
@@ -31,11 +37,11 @@ export function viewRoutes(app: FastifyInstance, world: ViewWorld, show: Shows):
   app.get<Channel>('/rollouts/:channel', { schema: PAGES.rollout }, async (request, reply) => {
     const shown = await shownOf(world, request.params.channel);
     if (!shown) return show(request, reply.code(404), noSuchChannel(request.params.channel));
-    return show(request, reply, rolloutPage(shown, await census.history(), now()));
+    return show(request, reply, rolloutPage(shown, await census.history(), viewerOf(request), now()));
   });
   app.get<{ Querystring: { after?: string } }>('/locks', { schema: PAGES.locks }, async (request, reply) => {
     const page = await locks.all(20, now(), request.query.after);
-    return show(request, reply, locksPage({ ...page, census: await census.latest() }, now()));
+    return show(request, reply, locksPage({ ...page, census: await census.latest() }, viewerOf(request), now()));
   });
   app.get('/failures', { schema: PAGES.failures }, async (request, reply) =>
     show(request, reply, failuresPage(await census.latest(), now())),

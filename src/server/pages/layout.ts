@@ -6,8 +6,8 @@ import { type Html, html, type Part } from './html.ts';
 export type Page = Readonly<{ title: string; here?: Entry; body: Html }>;
 export type Entry = keyof typeof ENTRIES;
 
-/** `formToken` proves that a form was ours; undefined where nobody is signed in. `canSignOut` is false where no token is asked for. */
-export type Viewer = Readonly<{ formToken: string; canSignOut: boolean }>;
+/** Who is signed in; `formToken` proves that a form was ours. */
+export type Viewer = Readonly<{ formToken: string; name: string; mayChange: boolean }>;
 
 /** The document, ready to be sent. */
 export function document({ title, here, body }: Page, viewer: Viewer | undefined): string {
@@ -57,16 +57,13 @@ const ENTRIES = {
 
 const navigation = (
   here: Entry | undefined,
-  { formToken, canSignOut }: Viewer,
+  { formToken, name, mayChange }: Viewer,
 ): Html => html`<nav aria-label="Pages"><ul>
 ${Object.entries(ENTRIES).map(
   ([key, { path, name }]) => html`<li><a href="${path}"${key === here && html` aria-current="page"`}>${name}</a></li>`,
 )}
 </ul></nav>
-${
-  canSignOut &&
-  html`<form class="out" method="post" action="/sign-out"><input type="hidden" name="form" value="${formToken}"><button class="plain">Sign out</button></form>`
-}`;
+<form class="out" method="post" action="/sign-out"><input type="hidden" name="form" value="${formToken}"><button class="plain" title="${name}, ${mayChange ? 'operator' : 'viewer'}">Sign out</button></form>`;
 
 const FOOTER = html`<footer><div class="bar">
 <p id="freshness" role="status">This page shows what was known when it was loaded.</p>

@@ -3,22 +3,22 @@
 import type { Counted } from '../census.ts';
 import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
-import { empty, live, type Page, scrolled } from './layout.ts';
+import { empty, live, type Page, scrolled, type Viewer } from './layout.ts';
 import { ago, badge, machineLink, plural } from './wording.ts';
 
 export type LocksData = Readonly<{ locks: readonly ShownLock[]; next?: string; census: Counted }>;
 
-export function locksPage({ locks, next, census }: LocksData, now: Date): Page {
+export function locksPage({ locks, next, census }: LocksData, { mayChange }: Viewer, now: Date): Page {
   const body = html`<h1>Locks on rebooting</h1>
 <p class="lead">A machine holds the lock of its group from before its reboot until it has proved itself. Nobody frees it but the machine and an operator.</p>
-${live('locks', locks.length === 0 ? html`<section class="sheet">${empty('No lock is held. A group appears here when its first machine asks.')}</section>` : locks.map((lock) => section(lock, now)))}
+${live('locks', locks.length === 0 ? html`<section class="sheet">${empty('No lock is held. A group appears here when its first machine asks.')}</section>` : locks.map((lock) => section(lock, mayChange, now)))}
 ${next !== undefined && html`<p><a class="button second" href="/locks?after=${next}">Next groups</a></p>`}
 <section class="sheet"><h2>Ready and waiting</h2>${live('waiting', waiting(census, now))}
 <p class="note">Nobody stands in line: machines ask again until there is a place.</p></section>`;
   return { title: 'Locks on rebooting', here: 'locks', body };
 }
 
-function section({ group, max, maxFailures, free, holders, failures }: ShownLock, now: Date): Html {
+function section({ group, max, maxFailures, free, holders, failures }: ShownLock, mayChange: boolean, now: Date): Html {
   const late = holders.filter((one) => one.late).length;
   const isShut = late + failures.length > maxFailures;
   const head = isShut
@@ -32,14 +32,17 @@ ${
     ? empty('Nobody holds it.')
     : scrolled(
         `Holders in ${group}`,
-        html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Since</th><th scope="col">Why</th><th scope="col" class="roomy">Due back</th><th scope="col"><span class="hidden">What to do</span></th></tr></thead><tbody>${holders.map(
+        html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Since</th><th scope="col">Why</th><th scope="col" class="roomy">Due back</th>${mayChange && html`<th scope="col"><span class="hidden">What to do</span></th>`}</tr></thead><tbody>${holders.map(
           (holder) =>
-            html`<tr><th scope="row">${machineLink(holder.id)}</th><td>${ago(holder.since, now)}${holder.late && html` ${badge('bad', 'late')}`}</td><td>${holder.why}</td><td class="roomy">${ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td><td><a id="free-${group}-${holder.id}" class="keep" href="/locks/${group}/${holder.id}">Free…<span class="hidden"> what ${holder.name.slice(0, 12)} holds</span></a></td></tr>`,
+            html`<tr><th scope="row">${machineLink(holder.id)}</th><td>${ago(holder.since, now)}${holder.late && html` ${badge('bad', 'late')}`}</td><td>${holder.why}</td><td class="roomy">${ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td>${mayChange && freeing(group, holder)}</tr>`,
         )}</tbody></table>`,
       )
 }
 ${late > 0 && html`<p class="note">${plural(late, 'machine is', 'machines are')} late; ${maxFailures} ${maxFailures === 1 ? 'is' : 'are'} put up with.</p>`}</section>`;
 }
+
+const freeing = (group: string, { id, name }: ShownLock['holders'][number]): Html =>
+  html`<td><a id="free-${group}-${id}" class="keep" href="/locks/${group}/${id}">Free…<span class="hidden"> what ${name.slice(0, 12)} holds</span></a></td>`;
 
 function waiting({ waiting: rows, at }: Counted, now: Date): Html {
   if (rows.length === 0) return empty('No machine has a release ready and waits to reboot.');

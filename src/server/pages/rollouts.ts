@@ -3,7 +3,7 @@
 import type { Point } from '../census-history.ts';
 import { planChart } from './chart.ts';
 import { type Html, html } from './html.ts';
-import { empty, live, type Page, scrolled } from './layout.ts';
+import { empty, live, type Page, scrolled, type Viewer } from './layout.ts';
 import { rolloutCard, stageOf, standstill } from './rollout-card.ts';
 import { curvesOf, progressOf, type Shown } from './rollout-progress.ts';
 import { ago, badge, count, machineLink, moment, percent, plural, span } from './wording.ts';
@@ -28,14 +28,14 @@ export function rolloutsPage(rollouts: readonly Shown[], now: Date): Page {
   };
 }
 
-export function rolloutPage(shown: Shown, history: readonly Point[], now: Date): Page {
+export function rolloutPage(shown: Shown, history: readonly Point[], { mayChange }: Viewer, now: Date): Page {
   const { channel, state, ledger } = shown;
   const failed = [...ledger.failed].map(([id, reason]) => [id, reason] as const);
   const underWay = [...ledger.inFlight].map(([id, due]) => [id, html`by ${moment(iso(due))}`] as const);
   const body = html`<h1>Rollout of ${state.version} in ${channel}</h1>
 ${live('alarms', standstill(shown, now))}
 <div class="pair">
-<div><section class="sheet">${live('card', rolloutCard(shown, now))}${live('acts', acts(shown))}</section>
+<div><section class="sheet">${live('card', rolloutCard(shown, now))}${live('acts', mayChange && acts(shown))}</section>
 <section class="sheet"><h2>Machines against the plan</h2>${live('curve', curve(shown, history, now))}</section></div>
 <div><section class="sheet"><h2>The plan</h2>${live('terms', terms(shown, now))}</section>
 <section class="sheet"><h2>Failed</h2>${live('failed', named(failed, 'No machine has failed in it.', 'Said'))}</section>

@@ -7,7 +7,7 @@ export function signInPage(wrong: boolean): Page {
   const body = html`<section class="sheet narrow"><h1>Sign in</h1>
 <p>The server showed the operator’s token when it was first started. It makes another with <code class="keep">--new-operator-token</code>.</p>
 ${wrong && html`<p role="alert" class="badge bad" id="wrong">■ That is not the token.</p>`}
-<form method="post" action="/sign-in"><label for="token">Token of an operator</label>
+<form method="post" action="/sign-in"><label for="token">Token of an operator or viewer</label>
 <input class="wide" id="token" name="token" type="password" required maxlength="256" autocomplete="current-password"${wrong && html` aria-invalid="true" aria-describedby="wrong"`}>
 <div class="acts"><button>Sign in</button></div></form></section>`;
   return { title: 'Sign in', body };

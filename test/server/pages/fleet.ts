@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { limitsOf, policyOf, readRollout } from '../../../src/rollout/document.ts';
+import type { Access } from '../../../src/server/access.ts';
 import { type Census, createCensus } from '../../../src/server/census.ts';
 import { type ChannelState, createFleet, type Fleet } from '../../../src/server/fleet.ts';
 import { createApp } from '../../../src/server/http/app.ts';
@@ -17,8 +18,10 @@ import { digestOf } from '../../../src/server/tokens.ts';
 import { silentLog } from '../../../src/system/log.ts';
 import { serveFile } from '../../../src/system/served-file.ts';
 import { openDatabase } from '../../../src/system/sqlite.ts';
+import { accessWith } from '../../support/fleet-tokens.ts';
 
 export const TOKEN = 'of-an-operator';
+export const VIEWER = 'of-a-viewer';
 export const NOW = new Date('2030-01-02T03:04:05Z');
 const HOUR = 3_600_000;
 
@@ -36,16 +39,18 @@ export class TestFleet implements AsyncDisposable {
   readonly fleet: Fleet = createFleet(this.store, async (name) => this.channels.get(name));
   readonly locks: RebootLocks = createRebootLocks(this.store, { max: 2, maxFailures: 0, deadlineSeconds: 3600 });
   readonly census: Census = createCensus(this.store, { now: () => this.now, pause });
+  access!: Access;
   app!: FastifyInstance;
   url = '';
 
   async start(): Promise<this> {
+    this.access = await accessWith(this.store, { operator: digestOf(TOKEN), viewer: digestOf(VIEWER) }, () => this.now);
     this.app = await createApp({
       fleet: this.fleet,
       locks: this.locks,
       repository: this.top,
       serve: serveFile,
-      tokens: { operator: digestOf(TOKEN) },
+      access: this.access,
       channels: async () => this.channels,
       now: () => this.now,
       log: silentLog,

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { html } from '../../../src/server/pages/html.ts';
 import { cookieOf, formTokenOf, isSameSite, tokenOf } from '../../../src/server/sessions.ts';
-import { idOf, NOW, someMachine, TestFleet, TOKEN } from './fleet.ts';
+import { idOf, NOW, someMachine, TestFleet, TOKEN, VIEWER } from './fleet.ts';
 
 const COOKIE = cookieOf(TOKEN, false).split(';')[0] ?? '';
 const FORM = formTokenOf(TOKEN);
@@ -35,6 +35,33 @@ test('every page and every deed asks for the token of an operator', async () => 
   const { headers } = await post('/rollouts/stable/pause', { form: FORM, reason: 'x' }, { cookie: '' });
   assert.equal(headers.location, '/sign-in');
   assert.equal((await site.fleet.ledger('stable', NOW)).braked, undefined);
+});
+
+test('a viewer sees every page without what changes something, and no form of his does anything', async () => {
+  const cookie = cookieOf(VIEWER, false).split(';')[0] ?? '';
+  const forms = { form: formTokenOf(VIEWER), reason: 'x' };
+  for (const path of [
+    '/',
+    '/rollouts',
+    '/rollouts/stable',
+    '/locks',
+    '/failures',
+    '/machines',
+    `/machines/${idOf(1)}`,
+  ]) {
+    const { statusCode, body } = await get(path, { cookie });
+    assert.equal(statusCode, 200, path);
+    assert.doesNotMatch(body, /\/(pause|resume|abort)"|Free…/, path);
+  }
+  assert.match((await get('/rollouts/stable')).body, /\/pause"/);
+  for (const path of ['/rollouts/stable/pause', '/rollouts/stable/resume', `/locks/web/${idOf(1)}`]) {
+    assert.equal((await get(path, { cookie })).statusCode, 403, path);
+    assert.equal((await post(path, forms, { cookie })).statusCode, 403, path);
+  }
+  assert.equal((await site.fleet.ledger('stable', NOW)).braked, undefined);
+  assert.equal((await site.locks.show('web', NOW)).holders.length, 2);
+  assert.equal((await post('/sign-in', { token: VIEWER })).statusCode, 303);
+  assert.equal((await post('/sign-out', forms, { cookie })).headers.location, '/sign-in');
 });
 
 test('a form that is not from a page of ours changes nothing', async () => {
