@@ -1,5 +1,6 @@
 /** The fleet's lock of this host, as its configuration names it. */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { noLock, type RebootLock } from '../reboot/gates/lock.ts';
@@ -12,7 +13,7 @@ import type { Clock } from '../system/clock.ts';
 import { createEtcd, type Etcd } from '../system/etcd.ts';
 import type { Files } from '../system/files.ts';
 import { readHardwareId } from '../system/hardware-id.ts';
-import { createHttp, type Http } from '../system/http.ts';
+import { createHttp, type Http, type HttpOptions } from '../system/http.ts';
 import { readMachineId } from '../system/machine-id.ts';
 import type { Random } from '../system/random.ts';
 
@@ -118,24 +119,38 @@ async function memberOf(files: Files): Promise<Member> {
   return { id, name: /^[\x21-\x7e]{1,255}$/.test(hostname) ? hostname : id, hardware: await readHardwareId(files) };
 }
 
-/** Its own trust and its own patience: what serves images has nothing to do with what grants reboots. */
-async function httpOf(
-  { caFile, certFile, keyFile }: Config['lock'],
-  { files, clock, version }: LockWorld,
-): Promise<Http> {
+type Credentials = Pick<HttpOptions, 'ca' | 'identity'>;
+
+/**
+ * Its own trust and its own patience: what serves images has nothing to do with what grants reboots. Certificates are renewed while an agent
+ * runs, so they are looked at before each request; what cannot be read changes nothing.
+ */
+async function httpOf(lock: Config['lock'], { files, clock, version }: LockWorld): Promise<Pick<Http, 'post'>> {
+  const timing = {
+    connectTimeoutMs: 5_000,
+    idleTimeoutMs: FLEETLOCK_TIMEOUT_MS,
+    userAgent: `tandem/${version}`,
+    clock,
+  };
+  let known = await credentialsOf(lock, files);
+  let http = createHttp({ ...timing, ...known });
+  return {
+    post: async (url, request) => {
+      const found = await credentialsOf(lock, files).catch(() => known);
+      if (!isDeepStrictEqual(found, known)) http = createHttp({ ...timing, ...found });
+      known = found;
+      return http.post(url, request);
+    },
+  };
+}
+
+async function credentialsOf({ caFile, certFile, keyFile }: Config['lock'], files: Files): Promise<Credentials> {
   const ca = caFile === undefined ? undefined : await readNamed(files, 'lock.ca_file', caFile);
   const certificate = certFile === undefined ? undefined : await readNamed(files, 'lock.cert_file', certFile);
   const key = keyFile === undefined ? undefined : await readNamed(files, 'lock.key_file', keyFile);
   if ((certificate === undefined) !== (key === undefined))
     throw missing('lock.cert_file and lock.key_file', 'both or neither');
-  return createHttp({
-    connectTimeoutMs: 5_000,
-    idleTimeoutMs: FLEETLOCK_TIMEOUT_MS,
-    userAgent: `tandem/${version}`,
-    clock,
-    ...(ca ? { ca } : {}),
-    ...(certificate && key ? { identity: { certificate, key } } : {}),
-  });
+  return { ...(ca ? { ca } : {}), ...(certificate && key ? { identity: { certificate, key } } : {}) };
 }
 
 async function readNamed(files: Files, key: string, path: string): Promise<Uint8Array> {

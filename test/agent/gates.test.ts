@@ -7,6 +7,7 @@ import { type HookGate, noHooks } from '../../src/agent/hook-gate.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { combine } from '../../src/reboot/gates/combine.ts';
 import { closed, OPEN } from '../../src/reboot/gates/gate.ts';
+import type { RebootLock } from '../../src/reboot/gates/lock.ts';
 import type { Exec } from '../../src/system/exec.ts';
 import type { Files } from '../../src/system/files.ts';
 import { freshStorage, liveUntilRest, makeUpdate } from '../support/simulated-host.ts';
@@ -94,6 +95,35 @@ test('a closed gate keeps a staged release waiting, unarmed, and an open one let
   const updated = await liveUntilRest(storage, update, undefined, gates);
   assert.equal(updated.running?.version, '2');
   assert.equal(updated.confirmed, true);
+});
+
+test('a gate that closes while the lock is held gives it back, and the slot is not armed', async () => {
+  const verbs: string[] = [];
+  let isHeld = false;
+  const place = { place: 'etcd', group: 'web' };
+  const lock: RebootLock = {
+    take: async () => {
+      verbs.push('take');
+      isHeld = true;
+      return OPEN;
+    },
+    begin: async () => void verbs.push('begin'),
+    giveBack: async () => {
+      if (isHeld) verbs.push('give back');
+      isHeld = false;
+    },
+    status: () => ({ ...place, held: isHeld }),
+  };
+  const inhibited = closed('inhibited', 'hard', 'backup inhibits the shutdown: nightly copy');
+  const gates = { ...openGates, ask: async () => combine(verbs.includes('take') ? [inhibited] : []) };
+  const later = { ...noHooks, verdict: async () => closed('hook-later', 'soft', 'web-1 is not drained yet') };
+  const update = await makeUpdate('good');
+  const storage = freshStorage();
+  const drained = await liveUntilRest(storage, update, undefined, gates, later, lock);
+  assert.deepEqual([drained.state.kind, verbs], ['staged', ['take']]);
+  const waiting = await liveUntilRest(storage, update, undefined, gates, noHooks, lock);
+  assert.deepEqual([waiting.state.kind, verbs], ['staged', ['take', 'give back']]);
+  assert.equal(waiting.slots?.b.bootable, false);
 });
 
 test('a gate that closes on an armed slot disarms it, and keeps the day from which its deadline counts', async () => {

@@ -1,7 +1,7 @@
 /** What an operator sees of the lock and may change, on the command line, and how a host's configuration becomes its lock. */
 
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openLock } from '../../src/agent/lock.ts';
@@ -17,6 +17,7 @@ import { refusalOf, runCommand } from '../support/command-line.ts';
 import { EtcdCluster } from '../support/etcd-cluster.ts';
 import { FleetLockServer } from '../support/fleetlock-server.ts';
 import { lockOf } from '../support/lock-hosts.ts';
+import { makeTlsFiles, type TlsFiles } from '../support/tls-files.ts';
 
 let cluster: EtcdCluster;
 before(async () => {
@@ -113,6 +114,40 @@ test('a host that is configured for FleetLock asks there, in the group of the lo
   const lock = await open(`[host]\ngroup = "web"\n[lock]\nkind = "fleetlock"\nurl = "${server.url}"\ngroup = "racks"`);
   assert.deepEqual(await lock.take(), { open: true });
   assert.equal(server.holders.get('racks')?.size, 1);
+});
+
+test('a certificate that etcd does not take keeps the lock owed; renewed on disk, the same agent gives it back', async () => {
+  await using folder = await temporaryFolder();
+  await using other = await temporaryFolder();
+  const [files, strange] = [makeTlsFiles(folder.path, 'host'), makeTlsFiles(other.path, 'host')];
+  const { ca, serverCert, serverKey, clientCert, clientKey } = files;
+  await using secured = await EtcdCluster.start({
+    members: 1,
+    scheme: 'https',
+    args: ['--cert-file', serverCert, '--key-file', serverKey, '--trusted-ca-file', ca, '--client-cert-auth'],
+    flags: ['--cacert', ca, '--cert', clientCert, '--key', clientKey],
+  });
+  const [cert, key] = [join(folder.path, 'host.pem'), join(folder.path, 'host.key')];
+  const renew = async (from: TlsFiles): Promise<void> => {
+    await copyFile(from.clientCert, cert);
+    await copyFile(from.clientKey, key);
+  };
+  await renew(files);
+  const lock = await open(
+    `[lock]\nkind = "etcd"\nendpoints = ["${secured.endpoints[0]}"]\nca_file = "${ca}"\ncert_file = "${cert}"\nkey_file = "${key}"`,
+  );
+  assert.deepEqual(await lock.take(), { open: true });
+  await lock.begin();
+  await renew(strange);
+  assert.equal(await refusalOf(lock.giveBack({})), 'etcd-unavailable');
+  const isHeld = async (): Promise<boolean> => {
+    const { out } = await secured.ctl(['get', '--prefix', 'tandem/lock/', '--print-value-only']);
+    return out.includes('an update of shop');
+  };
+  assert.equal(await isHeld(), true);
+  await renew(files);
+  await lock.giveBack({});
+  assert.equal(await isHeld(), false);
 });
 
 test('without a lock every host may reboot', async () => {

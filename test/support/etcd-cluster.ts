@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Network } from './network.ts';
 
 const run = promisify(execFile);
 
@@ -22,6 +23,8 @@ export type ClusterOptions = Readonly<{
   /** More arguments for every member. */
   args?: readonly string[];
   scheme?: 'http' | 'https';
+  /** Where each member has a namespace of its own; the loopback device without it. */
+  network?: Network;
   /** More arguments for etcdctl. */
   flags?: readonly string[];
 }>;
@@ -53,20 +56,21 @@ export class EtcdCluster implements AsyncDisposable {
   }
 
   get endpoints(): string[] {
-    return this.nodes.map(({ client }) => `${this.options.scheme ?? 'http'}://127.0.0.1:${client}`);
+    return this.nodes.map(({ client }, index) => `${this.options.scheme ?? 'http'}://${this.host(index)}:${client}`);
   }
 
   launch(index: number, state: 'new' | 'existing' = 'new'): void {
     const member = this.at(index);
-    const peers = this.nodes.map(({ name, peer }) => `${name}=http://127.0.0.1:${peer}`).join(',');
-    const url = `${this.options.scheme ?? 'http'}://127.0.0.1:${member.client}`;
+    const peers = this.nodes.map(({ name, peer }, at) => `${name}=http://${this.host(at)}:${peer}`).join(',');
+    const url = this.endpoints[index] ?? '';
+    const own = `http://${this.host(index)}:${member.peer}`;
     const args = [
       ['--name', member.name],
       ['--data-dir', join(this.dir, member.name)],
       ['--listen-client-urls', url],
       ['--advertise-client-urls', url],
-      ['--listen-peer-urls', `http://127.0.0.1:${member.peer}`],
-      ['--initial-advertise-peer-urls', `http://127.0.0.1:${member.peer}`],
+      ['--listen-peer-urls', own],
+      ['--initial-advertise-peer-urls', own],
       ['--initial-cluster', peers],
       ['--initial-cluster-state', state],
       ['--heartbeat-interval', '50'],
@@ -75,7 +79,8 @@ export class EtcdCluster implements AsyncDisposable {
       ['--unsafe-no-fsync'],
       ...(this.options.args ? [this.options.args] : []),
     ].flat();
-    const process = spawn('etcd', args, { stdio: 'ignore' });
+    const [program = '', ...rest] = [...(this.options.network?.within(index) ?? []), 'etcd', ...args];
+    const process = spawn(program, rest, { stdio: 'ignore' });
     process.once('error', (error) => {
       throw new Error(`etcd cannot be started; it comes with the Debian package etcd-server: ${error.message}`);
     });
@@ -131,6 +136,10 @@ export class EtcdCluster implements AsyncDisposable {
 
   thaw(index: number): void {
     this.at(index).process?.kill('SIGCONT');
+  }
+
+  private host(index: number): string {
+    return this.options.network?.address(index) ?? '127.0.0.1';
   }
 
   private at(index: number): Member {

@@ -24,7 +24,7 @@ import { counted, formatEntryName, parseEntryName } from '../../src/reboot/bootl
 import { entriesDir, readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';
-import { noLock } from '../../src/reboot/gates/lock.ts';
+import { noLock, type RebootLock } from '../../src/reboot/gates/lock.ts';
 import type { Clock } from '../../src/system/clock.ts';
 import { fetchRanges } from '../../src/system/http-ranges.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -133,8 +133,9 @@ export async function liveUntilRest(
   ask?: (view: AgentView) => Promise<unknown>,
   gates: Gates = openGates,
   hooks: HookGate = noHooks,
+  lock: RebootLock = noLock,
 ) {
-  const held = { gates, hooks };
+  const held = { gates, hooks, lock };
   for (let boots = 1; boots < 30; boots++) {
     const booted = await firmware(storage, update);
     try {
@@ -168,7 +169,7 @@ async function agentUntilRest(
   booted: SlotName,
   bootId: string,
   ask: ((view: AgentView) => Promise<unknown>) | undefined,
-  held: Readonly<{ gates: Gates; hooks: HookGate }>,
+  held: Readonly<{ gates: Gates; hooks: HookGate; lock: RebootLock }>,
 ) {
   const { files } = storage;
   const esp = { ...(await espOf(storage)), log: silentLog };
@@ -207,7 +208,6 @@ async function agentUntilRest(
       ...held,
       journal,
       boot,
-      lock: noLock,
       deadMan: deadMan(files, STATE, kernels.rootHash),
       releases: {
         find: async () => ({ trusted, allowDowngrade: false }),
