@@ -81,6 +81,8 @@ const spoken = (bytes: string): Promise<string> =>
 test('what is not HTTP, and headers without end, are refused in the same words', async () => {
   for (const [bytes, status, code] of [
     ['\u0016\u0003\u0001 hello', 400, 'request-invalid'],
+    ['GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'request-invalid'],
+    ['GET /healthz HTTP/1.1\r\nhost: a\r\nexpect: more\r\nconnection: close\r\n\r\n', 417, 'request-invalid'],
     [`GET / HTTP/1.1\r\nhost: a\r\nx: ${'a'.repeat(40_000)}\r\n\r\n`, 431, 'request-too-large'],
   ] as const) {
     const [head = '', body = ''] = (await spoken(bytes)).split('\r\n\r\n');
@@ -98,4 +100,12 @@ test('a request that does not arrive in time is told so', () => {
   const [head = '', body = ''] = String(socket.read()).split('\r\n\r\n');
   assert.match(head, /^HTTP\/1.1 408 /);
   assert.equal((JSON.parse(body) as Record<string, string>)['code'], 'request-slow');
+});
+
+test('who asks for another protocol is answered in this one, and the connection does not stay behind deaf', async () => {
+  const head =
+    'POST /v1/check-in HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 2\r\n';
+  const said = await spoken(`${head}content-type: application/json\r\n\r\n{}`);
+  assert.match(said, /^HTTP\/1.1 400 /);
+  assert.match(said, /\r\nconnection: close\r\n/i);
 });

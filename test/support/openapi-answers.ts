@@ -41,14 +41,14 @@ export async function readDescription(app: FastifyInstance): Promise<Description
     operations,
     operationAt: (method, url) =>
       operations.find((one) => one.method === method && addressPattern(one.path).test(url.replace(/\?.*/s, ''))),
-    faultOf: ({ responses }, { status, type, body }) => {
+    faultOf: ({ method, responses }, { status, type, body }) => {
       const described = responses[status] ?? responses['default'];
       if (!described) return `${status} is not described`;
       const kind = type.replace(/;.*/s, '');
       const content = described.content?.[kind];
       if (!content)
         return body === '' || described.content === undefined ? undefined : `${status} is ${kind || 'bare'}`;
-      if (kind !== 'application/json') return undefined;
+      if (kind !== 'application/json' || method === 'HEAD') return undefined;
       return isLike(content.schema, JSON.parse(body), true) ? undefined : `${status} says ${body.slice(0, 300)}`;
     },
     isLike,
@@ -60,7 +60,7 @@ const addressPattern = (path: string): RegExp =>
     `^${path
       .replace(/[.]/g, '\\.')
       .replace('{path}', '.*')
-      .replace(/\{\w+\}/g, '[^/]+')}$`,
+      .replace(/\{\w+\}/g, '[^/]*')}$`,
   );
 
 /** Without references: each is what it leads to. */

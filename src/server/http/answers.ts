@@ -33,14 +33,11 @@ export const withHeaders = (answer: Answer, headers: Readonly<Record<string, str
 /** Every answer that is not what was asked for. */
 export const REFUSAL: Shape = named(
   'Refusal',
-  object(
-    {
-      code: saying('a word for programs', sentence),
-      message: saying('a sentence for people', sentence),
-      next: saying('what to do about it', sentence),
-    },
-    ['code', 'message'],
-  ),
+  object({
+    code: saying('a word for programs', sentence),
+    message: saying('a sentence for people', sentence),
+    next: saying('what to do about it', sentence),
+  }),
 );
 
 export const refused = (description: string): Answer => json(description, REFUSAL);

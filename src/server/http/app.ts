@@ -6,6 +6,7 @@ import type { Access } from '../access.ts';
 import type { Channels } from '../channels.ts';
 import type { Fleet } from '../fleet.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
+import { readNumbers } from './address-numbers.ts';
 import { json } from './answers.ts';
 import { fleetRoutes } from './fleet-routes.ts';
 import { guard } from './guard.ts';
@@ -13,9 +14,9 @@ import { lockRoutes } from './lock-routes.ts';
 import { type Counts, metricsRoute } from './metrics-route.ts';
 import { describeRoutes } from './openapi.ts';
 import { pageRoutes } from './page-routes.ts';
-import { answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
+import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
 import { repositoryRoutes, type Serve } from './repository-routes.ts';
-import { always, object, type Shape, whole } from './shapes.ts';
+import { always, object, whole } from './shapes.ts';
 import { tokenRoutes } from './token-routes.ts';
 import type { ViewWorld } from './view-routes.ts';
 
@@ -39,21 +40,22 @@ export type AppWorld = Readonly<{
 export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   const { tls, log } = world;
   const options = {
+    ...BEFORE_ROUTES,
     bodyLimit: 64 * 1024,
     requestTimeout: 30_000,
     exposeHeadRoutes: false,
     keepAliveTimeout: 60_000,
     logger: false as const,
-    ...BEFORE_ROUTES,
     // A number in JSON is a number: `null` is none, and "1" neither.
     ajv: { customOptions: { coerceTypes: false as const } },
   };
   const app = (tls
-    ? Fastify({ ...options, https: { key: Buffer.from(tls.key), cert: Buffer.from(tls.cert) } })
+    ? Fastify({ ...options, https: { ...options.http, key: Buffer.from(tls.key), cert: Buffer.from(tls.cert) } })
     : Fastify(options)) as unknown as FastifyInstance;
   // The schemas of answers describe them: a slip in one must not cost an answer. Tests hold the answers to them.
   app.setSerializerCompiler(() => JSON.stringify);
   const { methodsAt } = describeRoutes(app);
+  answerBeforeNode(app);
   answerFailures(app, log, plain);
   answerMissing(app, methodsAt);
   readNumbers(app);
@@ -86,13 +88,3 @@ const HEALTH = {
   tags: ['server'],
   response: { 200: json('It does.', object({ ok: always(true), machines: whole(0) })) },
 };
-
-/** In an address there are only letters: what should be a number is read as one. */
-function readNumbers(app: FastifyInstance): void {
-  app.addHook('preValidation', async ({ query, routeOptions }) => {
-    const { properties = {} } = (routeOptions.schema?.querystring ?? {}) as { properties?: Record<string, Shape> };
-    const given = query as Record<string, unknown>;
-    for (const [name, { type }] of Object.entries(properties))
-      if (type === 'integer' && /^\d{1,15}$/.test(String(given[name]))) given[name] = Number(given[name]);
-  });
-}

@@ -45,7 +45,7 @@ const OWN = {
 };
 
 const isAt = (url: string, path: string): boolean =>
-  new RegExp(`^${url.replace(/[.]/g, '\\.').replace(/:\w+/g, '[^/]+').replace('*', '.*')}$`).test(path);
+  new RegExp(`^${url.replace(/[.]/g, '\\.').replace(/:\w+/g, '[^/]*').replace('*', '.*')}$`).test(path);
 
 const methodsOf = ({ method }: RouteOptions): readonly string[] => [method].flat();
 
@@ -69,7 +69,8 @@ function documentOf(routes: readonly RouteOptions[]): Shape {
 function operationOf({ schema = {}, url }: RouteOptions, method: string): Shape {
   const { summary, description, tags, security = [], params, querystring, body } = schema;
   const type = schema.consumes ?? 'application/json';
-  const refused = (text: string) => (schema.refusedAs ? page(text) : json(text, schema.refusal ?? REFUSAL));
+  const refused = (text: string) =>
+    schema.refusedAs ? alsoJson(page(text), REFUSAL) : json(text, schema.refusal ?? REFUSAL);
   const isRead = params !== undefined || querystring !== undefined || body !== undefined;
   return {
     summary,
@@ -81,15 +82,26 @@ function operationOf({ schema = {}, url }: RouteOptions, method: string): Shape 
     ...(body === undefined ? {} : { requestBody: { required: true, content: { [type]: { schema: body } } } }),
     responses: {
       ...(isRead ? { 400: refused('It is not understood; the sentence says what is wrong.') } : {}),
-      ...(security.length > 0 && !schema.refusedAs ? { 401: refused('It needs another token.') } : {}),
+      ...(security.length > 0 && !schema.refusedAs
+        ? { 401: refused('It needs a token.'), 403: refused('It needs the token of another role.') }
+        : {}),
       ...(body === undefined
         ? {}
         : { 413: refused('The body is too large.'), 415: refused('The body is not of a type that is read.') }),
       ...(schema.response as Record<string, Answer>),
-      default: refused('It could not be answered; 503 says to ask again.'),
+      default: alsoJson(
+        refused('It could not be answered; 503 says to ask again.'),
+        schema.refusal ? { oneOf: [schema.refusal, REFUSAL] } : REFUSAL,
+      ),
     },
   };
 }
+
+/** Before a request has found its route, nobody knows how the route would refuse it. */
+const alsoJson = (answer: Answer, schema: Shape): Answer => ({
+  ...answer,
+  content: { ...answer.content, 'application/json': { schema } },
+});
 
 function parametersOf(shape: Shape | undefined, place: 'path' | 'query'): readonly Shape[] {
   const { properties = {}, required = [] } = (shape ?? {}) as Readonly<{

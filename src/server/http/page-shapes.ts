@@ -18,7 +18,6 @@ const SEARCH = loose({
 
 const toThere = { location: 'where to go on' };
 const elsewhere = withHeaders(bare('To the page to sign in, or to the one that shows what has been done'), toThere);
-const refusedPage = page('What is wrong');
 const dashboard = (summary: string, response: Readonly<Record<number, Answer>>, rest: object = {}) => ({
   summary,
   tags: ['dashboard'],
@@ -39,7 +38,11 @@ const NONE = { 404: page('There is none') };
 const form = (fields: Readonly<Record<string, Shape>>): Shape =>
   loose({ form: saying('hidden in the page', sentence), ...fields });
 const done = (summary: string, fields: Readonly<Record<string, Shape>>, rest: object = {}) =>
-  dashboard(summary, { 303: elsewhere, 400: refusedPage, 403: refusedPage, ...NONE }, { body: form(fields), ...rest });
+  dashboard(
+    summary,
+    { 303: elsewhere, 403: page('The form is not one of ours, or the token is wrong'), ...NONE },
+    { body: form(fields), ...rest },
+  );
 
 export const PAGES = {
   overview: shown('The fleet at a glance'),

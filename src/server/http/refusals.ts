@@ -48,7 +48,8 @@ export function answerMissing(app: FastifyInstance, methodsAt: (path: string) =>
   });
 }
 
-type Refusals = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>>;
+type Refusals = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>> &
+  Readonly<{ http: Readonly<{ requireHostHeader: false }> }>;
 
 /** What never gets as far as a route: an address that is none, and bytes that are not HTTP. */
 export const BEFORE_ROUTES: Refusals = {
@@ -61,7 +62,24 @@ export const BEFORE_ROUTES: Refusals = {
     if (socket.writable && error.code !== 'ECONNRESET') socket.write(answerTo(error.code));
     socket.destroy(error);
   },
+  // It is required all the same, by `answerBeforeNode`.
+  http: { requireHostHeader: false },
 };
+
+/** What Node.js would answer by itself, without a word. */
+export function answerBeforeNode(app: FastifyInstance): void {
+  const without = JSON.stringify(plain('request-invalid', 'What is expected here (`Expect`) is not known.'));
+  app.server.on('checkExpectation', (_request, response) => {
+    const type = { 'content-type': 'application/json; charset=utf-8' };
+    response.writeHead(417, { ...type, 'content-length': Buffer.byteLength(without) }).end(without);
+  });
+  app.addHook('onRequest', ({ headers, raw }, reply, go) => {
+    // Nobody is given another protocol; but Node.js hears nothing more on a connection that has asked for one with a body.
+    if (headers.upgrade !== undefined) reply.header('connection', 'close');
+    const isNamed = headers.host !== undefined || raw.httpVersion === '1.0';
+    go(isNamed ? undefined : Object.assign(new Error('The header `Host` is missing.'), { statusCode: 400 }));
+  });
+}
 
 function answerTo(failure: string | undefined): string {
   const status = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[failure ?? ''] ?? 400;

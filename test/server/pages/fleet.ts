@@ -18,7 +18,7 @@ import { digestOf } from '../../../src/server/tokens.ts';
 import { silentLog } from '../../../src/system/log.ts';
 import { serveFile } from '../../../src/system/served-file.ts';
 import { openDatabase } from '../../../src/system/sqlite.ts';
-import { accessWith } from '../../support/fleet-tokens.ts';
+import { accessWith, type GivenTokens } from '../../support/fleet-tokens.ts';
 
 export const TOKEN = 'of-an-operator';
 export const VIEWER = 'of-a-viewer';
@@ -32,6 +32,8 @@ export class TestFleet implements AsyncDisposable {
   readonly top = mkdtempSync(join(tmpdir(), 'tandem-pages-'));
   readonly store: Store = sqliteStore(openDatabase(join(this.top, 'fleet.db'), { durable: false }));
   now = NOW;
+  /** Digests by role; without one of machines, hosts need none. */
+  tokens: GivenTokens = { operator: digestOf(TOKEN), viewer: digestOf(VIEWER) };
   channels = new Map<string, ChannelState>([
     ['edge', edge()],
     ['stable', stable()],
@@ -44,7 +46,7 @@ export class TestFleet implements AsyncDisposable {
   url = '';
 
   async start(): Promise<this> {
-    this.access = await accessWith(this.store, { operator: digestOf(TOKEN), viewer: digestOf(VIEWER) }, () => this.now);
+    this.access = await accessWith(this.store, this.tokens, () => this.now);
     this.app = await createApp({
       fleet: this.fleet,
       locks: this.locks,

@@ -1,0 +1,16 @@
+/** In an address there are only letters: what a route wants as a number is read as one before it is checked. */
+
+import type { FastifyInstance } from 'fastify';
+import type { Shape } from './shapes.ts';
+
+export function readNumbers(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    const { properties = {} } = (route.schema?.querystring ?? {}) as { properties?: Readonly<Record<string, Shape>> };
+    const names = Object.keys(properties).filter((name) => properties[name]?.['type'] === 'integer');
+    if (names.length === 0) return;
+    route.preValidation = async ({ query }) => {
+      const given = query as Record<string, unknown>;
+      for (const name of names) if (/^\d{1,15}$/.test(String(given[name]))) given[name] = Number(given[name]);
+    };
+  });
+}
