@@ -4,7 +4,8 @@ import { UpdateError } from '../errors.ts';
 import { MOST_HOLDERS } from '../reboot/gates/locks/semaphore-document.ts';
 import { type Access, type AccessOptions, createAccess } from '../server/access.ts';
 import { type Census, createCensus } from '../server/census.ts';
-import { createChannels } from '../server/channels.ts';
+import { createPublished } from '../server/channels.ts';
+import { createFigures, measuredStore } from '../server/figures.ts';
 import { createFleet } from '../server/fleet.ts';
 import { createApp } from '../server/http/app.ts';
 import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts';
@@ -50,9 +51,11 @@ export const server: Command = {
     const repository = repositoryFolder(context, input);
     const { host, port } = addressFrom(input.given('listen'));
     const tls = await tlsFrom(context, input);
-    const channels = createChannels(context.files, repository);
+    const published = createPublished(context.files, repository);
+    const channels = async () => (await published()).channels;
+    const figures = createFigures();
     const { store: opened, place } = await openStore(context, input);
-    await using store = opened;
+    await using store = measuredStore(opened, figures, () => context.clock.monotonicMs());
     const now = () => context.clock.now();
     const pause = () => context.clock.sleep(0);
     const census = createCensus(store, { now, pause });
@@ -63,6 +66,8 @@ export const server: Command = {
       serve: serveFile,
       access: await accessTo(context, input, store),
       channels,
+      expires: async () => (await published()).expires,
+      figures,
       now,
       log: context.log,
       pages: { census, pause },

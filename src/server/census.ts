@@ -11,6 +11,8 @@ export type Counted = Tally & Readonly<{ schema: 1; at: string; tookMs: number }
 export type Census = Readonly<{
   /** The last count. One that has become old is made anew behind the back of who asks; the first is waited for. */
   latest(): Promise<Counted>;
+  /** The last count, however old; undefined when there was none yet. */
+  last(): Promise<Counted | undefined>;
   history(): Promise<readonly Point[]>;
   /** Counts when the last count is older than a history should know, whoever made it. */
   keep(): Promise<void>;
@@ -36,6 +38,7 @@ export function createCensus(store: Store, world: CensusWorld): Census {
       if (isOld(last, world.now())) take().catch(() => undefined);
       return last;
     },
+    last: known,
     history: async () => ((await store.read(HISTORY)) as History | undefined)?.points ?? [],
     keep: async () => {
       const last = await known();

@@ -5,33 +5,48 @@ import { basename, join } from 'node:path';
 import { limitsOf, policyOf, readRollout } from '../rollout/document.ts';
 import type { Files } from '../system/files.ts';
 import type { ChannelDocument } from '../verify/documents.ts';
+import { ROLE_NAMES } from '../verify/names.ts';
 import { channelDocument, readRepository } from '../verify/repository.ts';
 import type { ChannelState } from './fleet.ts';
 
 export type Channels = ReadonlyMap<string, ChannelState>;
 
-/** All channels by name; the repository in `dir` is checked as a publisher checks it. */
+/** What is published: all channels by name, and when the metadata of each role expires. */
+export type Published = Readonly<{ channels: Channels; expires: ReadonlyMap<string, Date> }>;
+
+/** The channels alone. */
 export function createChannels(files: Files, dir: string): () => Promise<Channels> {
-  let known: Readonly<{ stamp: string; channels: Promise<Channels> }> | undefined;
+  const published = createPublished(files, dir);
+  return async () => (await published()).channels;
+}
+
+/** The repository in `dir` is checked as a publisher checks it. */
+export function createPublished(files: Files, dir: string): () => Promise<Published> {
+  let known: Readonly<{ stamp: string; published: Promise<Published> }> | undefined;
   return async () => {
     // Whatever is published, the timestamp comes last, and it is never the same twice.
     const timestamp = (await files.read(join(dir, 'metadata/timestamp.json'))) ?? new Uint8Array();
     const stamp = createHash('sha256').update(timestamp).digest('hex');
-    if (known?.stamp !== stamp) known = { stamp, channels: readChannels(files, dir) };
-    const { channels } = known;
+    if (known?.stamp !== stamp) known = { stamp, published: readPublished(files, dir) };
+    const { published } = known;
     // A repository that could not be read is read again by the next who asks.
-    channels.catch(() => {
+    published.catch(() => {
       known = undefined;
     });
-    return channels;
+    return published;
   };
 }
 
-async function readChannels(files: Files, dir: string): Promise<Channels> {
+async function readPublished(files: Files, dir: string): Promise<Published> {
   const repository = await readRepository(files, dir);
   const names = [...repository.channels.document.signed.targets.keys()].map((path) => basename(path, '.json'));
   const documents = await Promise.all(names.map((name) => channelDocument({ files, dir }, repository, name)));
-  return new Map(documents.flatMap((document) => (document ? [[document.channel, stateOf(document)] as const] : [])));
+  return {
+    channels: new Map(
+      documents.flatMap((document) => (document ? [[document.channel, stateOf(document)] as const] : [])),
+    ),
+    expires: new Map(ROLE_NAMES.map((role) => [role, new Date(repository[role].document.signed.expires)])),
+  };
 }
 
 /** A rollout that is started again, or goes back, keeps no score of the one before. */

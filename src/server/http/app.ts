@@ -4,6 +4,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { Log } from '../../system/log.ts';
 import type { Access } from '../access.ts';
 import type { Channels } from '../channels.ts';
+import { createFigures, type Figures } from '../figures.ts';
 import type { Fleet } from '../fleet.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
 import { readNumbers } from './address-numbers.ts';
@@ -11,7 +12,7 @@ import { json } from './answers.ts';
 import { fleetRoutes } from './fleet-routes.ts';
 import { guard } from './guard.ts';
 import { lockRoutes } from './lock-routes.ts';
-import { type Counts, metricsRoute } from './metrics-route.ts';
+import { countRequests, metricsRoute } from './metrics-route.ts';
 import { describeRoutes } from './openapi.ts';
 import { pageRoutes } from './page-routes.ts';
 import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
@@ -28,10 +29,14 @@ export type AppWorld = Readonly<{
   serve: Serve;
   access: Access;
   channels(): Promise<Channels>;
+  /** When the metadata of the repository expires, by role. */
+  expires?(): Promise<ReadonlyMap<string, Date>>;
   now(): Date;
   log: Log;
   /** What the pages need besides; without it there are none. */
   pages?: Pick<ViewWorld, 'census' | 'pause'>;
+  /** Counted elsewhere as well; without it, the server begins its own. */
+  figures?: Figures;
   /** Without it, HTTP is spoken in the clear. */
   tls?: Readonly<{ key: Uint8Array; cert: Uint8Array }>;
 }>;
@@ -59,7 +64,8 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   answerFailures(app, log, plain);
   answerMissing(app, methodsAt);
   readNumbers(app);
-  const counts: Counts = { go: 0, hold: 0 };
+  const counts = world.figures ?? createFigures();
+  countRequests(app, counts);
   repositoryRoutes(app, world.repository, world.serve);
   app.get('/healthz', { schema: HEALTH }, async () => ({ ok: true, machines: await world.fleet.count() }));
   await app.register(async (scope) => {

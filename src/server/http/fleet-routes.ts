@@ -2,20 +2,20 @@
 
 import type { FastifyInstance } from 'fastify';
 import type { CheckIn } from '../../protocol.ts';
+import { countCheckIn, type Figures } from '../figures.ts';
 import type { Fleet } from '../fleet.ts';
 import { json, refused } from './answers.ts';
 import { CHECK_IN, CHECK_IN_ANSWER, MACHINE, MACHINES, MACHINES_PAGE, machineId } from './fleet-shapes.ts';
-import type { Counts } from './metrics-route.ts';
 import { plain } from './refusals.ts';
 import { object } from './shapes.ts';
 
 export const fleetRoutes = { hosts, operators };
 
 /** What a host may ask. */
-function hosts(app: FastifyInstance, fleet: Fleet, now: () => Date, counts: Counts): void {
+function hosts(app: FastifyInstance, fleet: Fleet, now: () => Date, figures: Figures): void {
   app.post<{ Body: CheckIn }>('/v1/check-in', { schema: ASKS.checkIn, bodyLimit: 16 * 1024 }, async ({ body }) => {
     const answer = await fleet.checkIn(body, now());
-    counts[answer.go ? 'go' : 'hold'] += 1;
+    countCheckIn(figures, body, answer);
     return answer;
   });
 }

@@ -24,7 +24,7 @@ function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void 
   });
   app.post<Asked>('/v1/pre-reboot', { schema: ASKS.take }, async ({ body: { client_params: who } }, reply) => {
     const refusal = await locks.take(who.group, who.id, now());
-    return refusal ? reply.code(409).send({ kind: KINDS[refusal.code], value: refusal.reason }) : {};
+    return refusal ? reply.code(409).send({ kind: LOCK_KINDS[refusal.code], value: refusal.reason }) : {};
   });
   app.post<Asked>('/v1/steady-state', { schema: ASKS.giveBack }, async ({ body: { client_params: who } }) => {
     await locks.giveBack(who.group, who.id);
@@ -62,7 +62,8 @@ function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): v
   );
 }
 
-const KINDS: Readonly<Record<Refusal['code'], string>> = {
+/** How FleetLock calls a refusal. */
+export const LOCK_KINDS: Readonly<Record<Refusal['code'], string>> = {
   'lock-full': 'failed_lock_semaphore_full',
   'lock-failures': 'failed_lock_failures',
   'lock-turn': 'failed_lock_turn',

@@ -1,72 +1,108 @@
-/** Figures for Prometheus, in its text format. */
+/** Figures for Prometheus: what the server has counted, and the fleet as it is now. */
 
 import type { FastifyInstance } from 'fastify';
+import { gauge, METRICS_TYPE, type Metric, metricsText } from '../../system/metrics-text.ts';
+import { processMetrics } from '../../system/process-metrics.ts';
+import type { Census, Counted } from '../census.ts';
 import type { Channels } from '../channels.ts';
+import { type Figures, figuresMetrics } from '../figures.ts';
 import type { Fleet } from '../fleet.ts';
+import { expiryMetrics, lockMetrics, machineMetrics, rolloutMetrics } from '../fleet-metrics.ts';
+import type { RebootLocks } from '../reboot-locks.ts';
 import { raw } from './answers.ts';
+import { LOCK_KINDS } from './lock-routes.ts';
 
-/** Check-ins since the server started, by what they were told. */
-export type Counts = { go: number; hold: number };
+export type MetricsWorld = Readonly<{
+  fleet: Fleet;
+  locks: RebootLocks;
+  channels(): Promise<Channels>;
+  /** When the metadata of the repository expires, by role. */
+  expires?(): Promise<ReadonlyMap<string, Date>>;
+  now(): Date;
+  pages?: Readonly<{ census: Census }>;
+}>;
 
-export function metricsRoute(
-  app: FastifyInstance,
-  { fleet, channels, now }: Readonly<{ fleet: Fleet; channels(): Promise<Channels>; now(): Date }>,
-  counts: Counts,
-): void {
+/** A part that cannot be had is left out and named: half the figures in an outage are better than none. */
+export function metricsRoute(app: FastifyInstance, world: MetricsWorld, figures: Figures): void {
   app.get('/metrics', { schema: ASKS }, async (_request, reply) => {
-    const rollouts = await Promise.all(
-      [...(await channels()).keys()].map(async (channel) => ({ channel, ledger: await fleet.ledger(channel, now()) })),
+    const now = world.now();
+    const parts = {
+      repository: repository(world),
+      machines: machines(world),
+      rollouts: rollouts(world, now),
+      locks: locks(world, now),
+    };
+    const told = await Promise.all(
+      Object.entries(parts).map(async ([part, made]) => ({ part, metrics: await made.catch(() => undefined) })),
     );
-    const of = (value: (ledger: Awaited<ReturnType<Fleet['ledger']>>) => number) =>
-      rollouts.map(({ channel, ledger }) => ({ label: `channel="${channel}"`, value: value(ledger) }));
-    const lines = [
-      ...metric('tandem_machines', 'gauge', 'Machines that have ever checked in.', [{ value: await fleet.count() }]),
-      ...metric('tandem_check_ins_total', 'counter', 'Check-ins by what they were told.', [
-        { label: 'answer="go"', value: counts.go },
-        { label: 'answer="hold"', value: counts.hold },
-      ]),
-      ...metric(
-        'tandem_rollout_in_flight',
-        'gauge',
-        'Machines that are taking the release now.',
-        of((one) => one.inFlight.size),
+    const metrics = [
+      ...told.flatMap(({ metrics = [] }) => metrics),
+      gauge(
+        'tandem_server_part_up',
+        '0 when this part of the figures could not be had.',
+        told.map(({ part, metrics }) => ({ labels: { part }, value: metrics ? 1 : 0 })),
       ),
-      ...metric(
-        'tandem_rollout_failed',
-        'gauge',
-        'Machines on which it failed.',
-        of((one) => one.failed.size),
-      ),
-      ...metric(
-        'tandem_rollout_updated',
-        'gauge',
-        'Machines that have it, since it began.',
-        of((one) => one.updated),
-      ),
-      ...metric(
-        'tandem_rollout_braked',
-        'gauge',
-        '1 when the brake was pulled.',
-        of((one) => (one.braked ? 1 : 0)),
-      ),
+      ...figuresMetrics(figures),
+      ...processMetrics('process'),
     ];
-    return reply.type('text/plain; version=0.0.4').send(`${lines.join('\n')}\n`);
+    return reply.type(METRICS_TYPE).send(metricsText(metrics));
   });
 }
+
+/** Counts what is asked of `app` and of all that is registered after this. */
+export function countRequests(app: FastifyInstance, { requests, requestTimes, refusals }: Figures): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    requests.add({ method: request.method, route, status: String(reply.statusCode) });
+    requestTimes.took({ route }, reply.elapsedTime / 1000);
+  });
+  app.addHook('preSerialization', async (_request, reply, answer) => {
+    const code = refusalIn(answer, reply.statusCode);
+    if (code !== undefined) refusals.add({ code });
+    return answer;
+  });
+}
+
+/** Every refusal says its name: to hosts that are to wait as to those who may not ask. */
+function refusalIn(answer: unknown, status: number): string | undefined {
+  if (typeof answer !== 'object' || answer === null) return undefined;
+  const { go, code, kind } = answer as Readonly<Record<string, unknown>>;
+  if (status < 400 && go !== false) return undefined;
+  if (typeof code === 'string') return code;
+  return typeof kind === 'string' ? (CODES.get(kind) ?? kind) : undefined;
+}
+
+const CODES: ReadonlyMap<string, string> = new Map(Object.entries(LOCK_KINDS).map(([code, kind]) => [kind, code]));
+
+const repository = async ({ channels, expires }: MetricsWorld): Promise<readonly Metric[]> => {
+  await channels();
+  return expires ? expiryMetrics(await expires()) : [];
+};
+
+const machines = async ({ fleet, pages }: MetricsWorld): Promise<readonly Metric[]> => [
+  gauge('tandem_machines', 'Machines that have ever checked in.', await fleet.count()),
+  ...machineMetrics(await counted(pages)),
+];
+
+async function rollouts({ fleet, channels, pages }: MetricsWorld, now: Date): Promise<readonly Metric[]> {
+  const tallies = (await counted(pages))?.channels ?? {};
+  const shown = [...(await channels())].map(async ([channel, state]) => {
+    const tally = tallies[channel];
+    return { channel, state, ledger: await fleet.ledger(channel, now), ...(tally ? { tally } : {}) };
+  });
+  return rolloutMetrics(await Promise.all(shown), now);
+}
+
+const locks = async ({ locks }: MetricsWorld, now: Date): Promise<readonly Metric[]> =>
+  lockMetrics((await locks.all(MOST_LOCKS, now)).locks, now);
+
+const MOST_LOCKS = 1000;
+
+/** As it was last counted: a scrape makes nobody count. */
+const counted = async (pages: MetricsWorld['pages']): Promise<Counted | undefined> => pages?.census.last();
 
 const ASKS = {
   summary: 'Figures for Prometheus',
   tags: ['operators'],
   response: { 200: raw('Its text format', 'text/plain') },
 };
-
-const metric = (
-  name: string,
-  type: 'gauge' | 'counter',
-  help: string,
-  values: readonly Readonly<{ label?: string; value: number }>[],
-): string[] => [
-  `# HELP ${name} ${help}`,
-  `# TYPE ${name} ${type}`,
-  ...values.map(({ label, value }) => `${name}${label === undefined ? '' : `{${label}}`} ${value}`),
-];
