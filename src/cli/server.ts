@@ -65,6 +65,7 @@ export const server: Command = {
       repository,
       serve: serveFile,
       access: await accessTo(context, input, store),
+      store,
       channels,
       expires: async () => (await published()).expires,
       figures,

@@ -69,9 +69,9 @@ export function pull(ledger: Ledger, reason: string, now: number): void {
   ledger.braked ??= { at: now, reason, byHand: true };
 }
 
-/** An operator lets the rollout go on: what pulled the brake is forgiven, and counts from anew. A pause by hand forgives nothing. */
+/** An operator lets the rollout go on: what pulled the brake is forgiven, and counts from anew. A pause by hand forgives nothing, nor does asking twice. */
 export function release(ledger: Ledger): void {
-  if (!ledger.braked?.byHand) ledger.failed.clear();
+  if (ledger.braked && !ledger.braked.byHand) ledger.failed.clear();
   delete ledger.braked;
 }
 

@@ -1,5 +1,6 @@
 /** The tokens of the fleet: whose a token is, and what operators change of them. */
 
+import { audited, type Entry } from './audit.ts';
 import type { Json, Key, Store } from './store.ts';
 import {
   digestOf,
@@ -26,8 +27,8 @@ export type Access = Readonly<{
   holderOf(token: string | undefined): Promise<Holder | undefined>;
   all(): Promise<readonly ShownToken[]>;
   /** The new token, which is told this once. */
-  add(holder: Holder): Promise<Added>;
-  revoke(name: string): Promise<Unrevoked | undefined>;
+  add(holder: Holder, entry?: Entry): Promise<Added>;
+  revoke(name: string, entry?: Entry): Promise<Unrevoked | undefined>;
   /** The tokens that there must be before anybody can do anything, with those that had to be made. */
   begin(options: Readonly<{ renew: boolean }>): Promise<Readonly<Partial<Record<Role, string>>>>;
 }>;
@@ -56,8 +57,11 @@ export function createAccess({ store, now, secret, machines }: AccessOptions): A
     }
     return known.tokens;
   };
-  const change = async <T>(revise: (before: readonly Token[]) => Readonly<{ after?: readonly Token[]; result: T }>) => {
-    const result = await store.update([KEY], ([document]) => {
+  const change = async <T>(
+    entry: Entry | undefined,
+    revise: (before: readonly Token[]) => Readonly<{ after?: readonly Token[]; result: T }>,
+  ) => {
+    const result = await audited(store, entry, [KEY], ([document]) => {
       const { after, result } = revise(tokensFrom(document));
       return { write: [after && tokensJson(after)], result };
     });
@@ -71,23 +75,24 @@ export function createAccess({ store, now, secret, machines }: AccessOptions): A
     holderOf: async (token) =>
       token === undefined ? undefined : (holderOf(given, token) ?? holderOf(await tokens(), token)),
     all: async () => (await tokens()).map(({ name, role, added }) => ({ name, role, added })),
-    add: (holder) => {
+    add: (holder, entry) => {
       const token = secret();
-      return change<Added>((before) => {
+      return change<Added>(entry, (before) => {
         if (before.some(({ name }) => name === holder.name)) return { result: { refused: 'token-exists' } };
         if (before.length >= MOST_TOKENS) return { result: { refused: 'tokens-full' } };
         return { after: [...before, entryOf(holder, token, now())], result: { token } };
       });
     },
-    revoke: (name) =>
-      change<Unrevoked | undefined>((before) => {
+    revoke: (name, entry) =>
+      change<Unrevoked | undefined>(entry, (before) => {
         const after = before.filter((one) => one.name !== name);
         if (after.length === before.length) return { result: 'token-unknown' };
         return hasOperator(after) ? { after, result: undefined } : { result: 'token-last' };
       }),
     begin: async ({ renew }) => {
       const made = { operator: secret(), machine: secret() };
-      return change((before) => {
+      const by = { who: 'the server', from: 'its start', about: 'the first tokens' };
+      return change({ at: now().toISOString(), what: 'token-added', ...by }, (before) => {
         const needs = {
           operator: renew || !hasOperator(before),
           machine: machines === undefined && !before.some(({ role }) => role === 'machine'),

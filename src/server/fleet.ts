@@ -2,6 +2,7 @@
 
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
+import { audited, type Entry } from './audit.ts';
 import { answerCheckIn, concernsLedger, type Offered } from './check-in.ts';
 import { ledgerFrom, ledgerJson, type MachineRecord, recorded } from './machines.ts';
 import type { Json, Key, Page, Store } from './store.ts';
@@ -17,9 +18,9 @@ export type Fleet = Readonly<{
   /** Where the rollout of a channel stands; who is overdue is given up first. */
   ledger(channel: string, now: Date): Promise<Ledger>;
   /** Stops the rollout of a channel: nobody new begins. */
-  pullBrake(channel: string, reason: string, now: Date): Promise<Ledger>;
+  pullBrake(channel: string, reason: string, now: Date, entry?: Entry): Promise<Ledger>;
   /** Lets a rollout whose brake was pulled go on. */
-  releaseBrake(channel: string): Promise<Ledger>;
+  releaseBrake(channel: string, entry?: Entry): Promise<Ledger>;
 }>;
 
 /** `channel` tells what the repository's channel says at the moment; undefined for one that there is not. */
@@ -27,9 +28,10 @@ export function createFleet(store: Store, channel: (name: string) => Promise<Cha
   const ledgerOf = async (
     name: string,
     change: (ledger: Ledger, state: ChannelState | undefined) => void,
+    entry?: Entry,
   ): Promise<Ledger> => {
     const state = await channel(name);
-    return store.update([ledgerKey(name, state)], ([document]) => {
+    return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
       const ledger = ledgerFrom(document);
       change(ledger, state);
       const after = ledgerJson(ledger);
@@ -54,8 +56,8 @@ export function createFleet(store: Store, channel: (name: string) => Promise<Cha
       ledgerOf(name, (ledger, state) => {
         if (state?.offered) giveUpOverdue(ledger, state.offered.limits, now.getTime());
       }),
-    pullBrake: (name, reason, now) => ledgerOf(name, (ledger) => pull(ledger, reason, now.getTime())),
-    releaseBrake: (name) => ledgerOf(name, release),
+    pullBrake: (name, reason, now, entry) => ledgerOf(name, (ledger) => pull(ledger, reason, now.getTime()), entry),
+    releaseBrake: (name, entry) => ledgerOf(name, release, entry),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   take,
 } from '../reboot/gates/locks/semaphore.ts';
 import { readSemaphore } from '../reboot/gates/locks/semaphore-document.ts';
+import { audited, type Entry } from './audit.ts';
 import type { MachineRecord } from './machines.ts';
 import type { Json, Key, Store } from './store.ts';
 
@@ -40,8 +41,8 @@ export type RebootLocks = Readonly<{
   show(group: string, now: Date): Promise<ShownLock>;
   all(limit: number, now: Date, after?: string): Promise<Readonly<{ locks: readonly ShownLock[]; next?: string }>>;
   /** What an operator does for a host that will not come back; false when it does not hold the lock. */
-  release(group: string, id: string): Promise<boolean>;
-  setMax(group: string, max: number, maxFailures?: number): Promise<void>;
+  release(group: string, id: string, entry?: Entry): Promise<boolean>;
+  setMax(group: string, max: number, maxFailures?: number, entry?: Entry): Promise<void>;
 }>;
 
 /** The locks in `store`. Whoever asks is about to reboot: there is no second request that would say so. */
@@ -49,8 +50,8 @@ export function createRebootLocks(store: Store, defaults: LockDefaults): RebootL
   const none = emptySemaphore(defaults.max, defaults.maxFailures);
   const semaphoreOf = (group: string, document: Json | undefined): Semaphore =>
     document === undefined ? none : readSemaphore(bytesOf(document), `the lock of the group ${group}`);
-  const revise = (group: string, change: (before: Semaphore) => Semaphore): Promise<void> =>
-    store.update([keyOf(group)], ([document]) => {
+  const revise = (group: string, change: (before: Semaphore) => Semaphore, entry?: Entry): Promise<void> =>
+    audited(store, entry, [keyOf(group)], ([document]) => {
       const before = semaphoreOf(group, document);
       return { write: [written(before, change(before), none)], result: undefined };
     });
@@ -72,13 +73,13 @@ export function createRebootLocks(store: Store, defaults: LockDefaults): RebootL
       const locks = documents.map(({ id, document }) => shown(id, semaphoreOf(id, document), now));
       return { locks, ...(next === undefined ? {} : { next }) };
     },
-    release: (group, id) =>
-      store.update([keyOf(group)], ([document]) => {
+    release: (group, id, entry) =>
+      audited(store, entry, [keyOf(group)], ([document]) => {
         const before = semaphoreOf(group, document);
         const after = release(before, id);
         return { write: [after && written(before, after, none)], result: after !== undefined };
       }),
-    setMax: (group, max, maxFailures) => revise(group, (before) => setMax(before, max, maxFailures)),
+    setMax: (group, max, maxFailures, entry) => revise(group, (before) => setMax(before, max, maxFailures), entry),
   };
 }
 

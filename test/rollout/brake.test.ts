@@ -85,7 +85,7 @@ test('once an operator has released the brake the rollout goes on, and fails aga
   assert.equal(ledger.braked, undefined);
 });
 
-test('a pause by hand stops beginners, and forgives nothing when it ends', () => {
+test('a pause by hand stops beginners, and forgives nothing when it ends, however often it is ended', () => {
   const ledger = emptyLedger();
   for (const one of [1, 2, 3]) admit(ledger, LIMITS, m(one), 0, 100);
   report(ledger, LIMITS, m(1), 'unhealthy', 1);
@@ -94,6 +94,7 @@ test('a pause by hand stops beginners, and forgives nothing when it ends', () =>
   assert.equal(ledger.braked?.reason, 'lunch');
   assert.equal(admit(ledger, LIMITS, m(4), 4, 100).admitted, false);
   report(ledger, LIMITS, m(2), 'unhealthy', 5);
+  release(ledger);
   release(ledger);
   assert.equal(ledger.failed.size, 2);
   assert.equal(admit(ledger, LIMITS, m(4), 6, 100).admitted, true);

@@ -51,6 +51,7 @@ before(async () => {
     locks: createRebootLocks(store, { max: 1, maxFailures: 0, deadlineSeconds: 3600 }),
     repository: repository.dir,
     serve: serveFile,
+    store,
     access: await accessWith(store, { machine: digestOf('of-a-machine'), operator: digestOf('of-an-operator') }),
     channels,
     now: () => NOW,

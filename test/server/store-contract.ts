@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { audited, type Entry, lastEntries } from '../../src/server/audit.ts';
 import type { Json, Store } from '../../src/server/store.ts';
 
 /** `again` closes the store and opens what it has left behind. */
@@ -62,6 +63,22 @@ export function storeContract(name: string, makeBench: () => Promise<StoreBench>
     await assert.rejects(broken, TypeError);
     await move;
     assert.deepEqual([await store.read(key('a')), await store.read(key('b'))], [4, 6]);
+  });
+
+  holds('a deed and its entry in the audit log are one step: both are there, or neither', async (store, bench) => {
+    const entry: Entry = { at: '2030-01-01T00:00:00.000Z', what: 'lock-freed', who: 'somebody', from: '::1' };
+    const deeds = Array.from({ length: 40 }, (_, at) => audited(store, { ...entry, about: `${at}` }, [key('a')], add));
+    const broken = audited(store, { ...entry, about: 'broken' }, [key('a')], () => {
+      throw new TypeError('no');
+    });
+    const idle = audited(store, { ...entry, about: 'idle' }, [key('a')], () => ({ write: [undefined], result: 0 }));
+    await assert.rejects(broken, TypeError);
+    await Promise.all([...deeds, idle]);
+    await store[Symbol.asyncDispose]();
+    await using again = await bench.open();
+    const abouts = (await lastEntries(again, 100)).map(({ about }) => Number(about)).toSorted((a, b) => a - b);
+    assert.deepEqual(abouts, [...deeds.keys()]);
+    assert.equal(await again.read(key('a')), deeds.length);
   });
 
   holds('a removed document is gone, and one that is left alone stays', async (store) => {

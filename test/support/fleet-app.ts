@@ -28,6 +28,7 @@ export async function startFleetApp(options: FleetAppOptions): Promise<FleetApp>
     repository: '/nonexistent',
     serve: async () => undefined,
     access: await accessWith(store, tokens),
+    store,
     channels: async () => new Map(),
     now,
     log: silentLog,

@@ -1,10 +1,12 @@
 /** What operators do on the pages: first a question, then the deed, then the page on which it can be seen. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Entry } from '../audit.ts';
 import { ACTS, type Act, confirmFreeing, confirmRollout } from '../pages/confirm.ts';
 import type { Viewer } from '../pages/layout.ts';
 import { saidPage } from '../pages/sign-in.ts';
 import type { AppWorld } from './app.ts';
+import { entryOf } from './entries.ts';
 import { fieldOf } from './forms.ts';
 import type { Shows } from './page-routes.ts';
 import { PAGES } from './page-shapes.ts';
@@ -20,7 +22,7 @@ export function actRoutes(
   show: Shows,
   viewerOf: (request: FastifyRequest) => Viewer,
 ): void {
-  const { fleet, locks, now, log } = world;
+  const { fleet, locks, now } = world;
   for (const act of ACTS)
     app.get<ChannelOf>(`/rollouts/:channel/${act}`, { schema: PAGES.askAct }, async (request, reply) => {
       const { channel } = request.params;
@@ -28,18 +30,20 @@ export function actRoutes(
       if (!shown) return show(request, reply.code(404), noSuchChannel(channel));
       return show(request, reply, confirmRollout(act, shown, viewerOf(request)));
     });
-  const deeds: Record<Exclude<Act, 'abort'>, (channel: string, reason: string) => Promise<unknown>> = {
-    pause: (channel, reason) => fleet.pullBrake(channel, `paused by an operator: ${reason}`, now()),
-    resume: (channel) => fleet.releaseBrake(channel),
+  const deeds: Record<Exclude<Act, 'abort'>, (channel: string, reason: string, entry: Entry) => Promise<unknown>> = {
+    pause: (channel, reason, entry) => fleet.pullBrake(channel, `paused by an operator: ${reason}`, now(), entry),
+    resume: (channel, _reason, entry) => fleet.releaseBrake(channel, entry),
   };
   for (const [act, deed] of Object.entries(deeds))
     app.post<ChannelOf>(`/rollouts/:channel/${act}`, { schema: PAGES.act }, async (request, reply) => {
       const { channel } = request.params;
-      if (!(await world.channels()).has(channel)) return show(request, reply.code(404), noSuchChannel(channel));
+      const state = (await world.channels()).get(channel);
+      if (!state) return show(request, reply.code(404), noSuchChannel(channel));
       const reason = reasonOf(request);
       if (act === 'pause' && reason === '') return show(request, reply.code(400), noReason(channel));
-      await deed(channel, reason);
-      log.info({ channel, act, reason }, 'an operator did this on the dashboard');
+      const what = act === 'pause' ? 'rollout-paused' : 'rollout-resumed';
+      const about = `${state.version} in ${channel}`;
+      await deed(channel, reason, entryOf(request, now(), what, { about, ...(reason === '' ? {} : { reason }) }));
       return reply.redirect(`/rollouts/${channel}`, 303);
     });
   app.get<Held>('/locks/:group/:holder', { schema: PAGES.askFree }, async (request, reply) => {
@@ -48,8 +52,7 @@ export function actRoutes(
   });
   app.post<Held>('/locks/:group/:holder', { schema: PAGES.free }, async (request, reply) => {
     const { group, holder } = request.params;
-    await locks.release(group, holder);
-    log.info({ group, holder, act: 'free' }, 'an operator did this on the dashboard');
+    await locks.release(group, holder, entryOf(request, now(), 'lock-freed', { about: `${holder} in ${group}` }));
     return reply.redirect('/locks', 303);
   });
 }

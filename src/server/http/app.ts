@@ -7,8 +7,10 @@ import type { Channels } from '../channels.ts';
 import { createFigures, type Figures } from '../figures.ts';
 import type { Fleet } from '../fleet.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
+import type { Store } from '../store.ts';
 import { readNumbers } from './address-numbers.ts';
 import { json } from './answers.ts';
+import { auditRoute, logEntries } from './entries.ts';
 import { fleetRoutes } from './fleet-routes.ts';
 import { guard } from './guard.ts';
 import { lockRoutes } from './lock-routes.ts';
@@ -28,6 +30,8 @@ export type AppWorld = Readonly<{
   repository: string;
   serve: Serve;
   access: Access;
+  /** Where the audit log is. */
+  store: Store;
   channels(): Promise<Channels>;
   /** When the metadata of the repository expires, by role. */
   expires?(): Promise<ReadonlyMap<string, Date>>;
@@ -73,10 +77,12 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
     fleetRoutes.hosts(scope, world.fleet, world.now, counts);
   });
   await app.register(async (scope) => {
+    logEntries(scope, log);
     guard(scope, world.access, (method) => (method === 'GET' ? 'viewer' : 'operator'), plain);
     fleetRoutes.operators(scope, world.fleet);
     lockRoutes.operators(scope, world.locks, world.now);
-    tokenRoutes(scope, world.access);
+    tokenRoutes(scope, world.access, world.now);
+    auditRoute(scope, world.store);
     metricsRoute(scope, world, counts);
   });
   await app.register(async (scope) => {

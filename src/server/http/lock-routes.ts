@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Refusal } from '../../reboot/gates/locks/semaphore.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
 import { json, refused } from './answers.ts';
+import { entryOf } from './entries.ts';
 import { ASKED, FLEETLOCK_REFUSAL, GRANTED, HELD, LOCK, LOCKS, LOCKS_PAGE, NAMED, SIZE } from './lock-shapes.ts';
 import { plain } from './refusals.ts';
 
@@ -46,16 +47,21 @@ function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): v
   app.put<Named & { Body: { max: number; maxFailures?: number } }>(
     '/v1/locks/:group',
     { schema: ASKS.size },
-    async ({ params: { group }, body: { max, maxFailures } }) => {
-      await locks.setMax(group, max, maxFailures);
+    async (request) => {
+      const { group } = request.params;
+      const { max, maxFailures } = request.body;
+      const about = `${group}: ${max} at once${maxFailures === undefined ? '' : `, ${maxFailures} failures`}`;
+      await locks.setMax(group, max, maxFailures, entryOf(request, now(), 'lock-resized', { about }));
       return { schema: 1, ...(await locks.show(group, now())) };
     },
   );
   app.delete<{ Params: { group: string; holder: string } }>(
     '/v1/locks/:group/:holder',
     { schema: ASKS.free },
-    async ({ params: { group, holder } }, reply) => {
-      if (!(await locks.release(group, holder)))
+    async (request, reply) => {
+      const { group, holder } = request.params;
+      const entry = entryOf(request, now(), 'lock-freed', { about: `${holder} in ${group}` });
+      if (!(await locks.release(group, holder, entry)))
         return reply.code(404).send(plain('lock-not-held', `${holder} does not hold it.`));
       return { schema: 1, ...(await locks.show(group, now())) };
     },

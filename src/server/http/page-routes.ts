@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { noted } from '../audit.ts';
 import { document, type Page, type Viewer } from '../pages/layout.ts';
 import { SCRIPT } from '../pages/script.ts';
 import { saidPage, signInPage } from '../pages/sign-in.ts';
@@ -10,6 +11,7 @@ import { cookieOf, formTokenOf, isOurForm, isSameSite, tokenOf } from '../sessio
 import { mayAct } from '../tokens.ts';
 import { actRoutes } from './act-routes.ts';
 import type { AppWorld } from './app.ts';
+import { entryOf, logEntries } from './entries.ts';
 import { fieldOf, readForms } from './forms.ts';
 import { PAGES } from './page-shapes.ts';
 import { type ViewWorld, viewRoutes } from './view-routes.ts';
@@ -25,6 +27,7 @@ export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): v
   });
   const show: Shows = (request, reply, page) => sendPage(request, reply, document(page, viewerOf(request)));
   readForms(app);
+  logEntries(app, world.log);
   app.addHook('onSend', async (_request, reply) => {
     reply.headers(HEADERS);
   });
@@ -102,14 +105,17 @@ function assets(app: FastifyInstance): void {
     );
 }
 
-function signingIn(app: FastifyInstance, { access }: AppWorld): void {
+function signingIn(app: FastifyInstance, { access, store, now }: AppWorld): void {
   app.get('/sign-in', { schema: PAGES.askIn }, async (request, reply) =>
     sendPage(request, reply, document(signInPage(false), undefined)),
   );
   app.post<{ Body: unknown }>('/sign-in', { schema: PAGES.signIn }, async (request, reply) => {
     const token = fieldOf(request, 'token').trim();
-    if (!isSameSite(request.headers) || !mayAct(await access.holderOf(token), 'viewer'))
-      return sendPage(request, reply.code(403), document(signInPage(true), undefined));
+    const isOurs = isSameSite(request.headers);
+    request.holder = isOurs ? await access.holderOf(token) : undefined;
+    const isLetIn = mayAct(request.holder, 'viewer');
+    await noted(store, entryOf(request, now(), isLetIn ? 'signed-in' : 'sign-in-failed'));
+    if (!isLetIn) return sendPage(request, reply.code(403), document(signInPage(true), undefined));
     return reply.header('set-cookie', cookieOf(token, isSecure(request))).redirect('/', 303);
   });
 }

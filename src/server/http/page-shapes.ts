@@ -50,6 +50,7 @@ export const PAGES = {
   rollout: shown('One rollout beside its plan', { params: CHANNEL }),
   locks: shown('The locks on rebooting', { querystring: loose({ after: lockGroup }) }),
   failures: shown('Why updates failed'),
+  audit: shown('Who has changed what, when and from where'),
   machines: shown('Machines, and the search among them', { querystring: SEARCH }),
   machine: shown('One machine, its history, and what holds it back', { params: MACHINE }),
   askAct: shown('Asks before a rollout is paused, resumed or aborted', { params: CHANNEL }),

@@ -4,26 +4,28 @@ import type { FastifyInstance } from 'fastify';
 import type { Access } from '../access.ts';
 import { type Holder, LONGEST_NAME, NAME, ROLES } from '../tokens.ts';
 import { json, refused } from './answers.ts';
+import { entryOf } from './entries.ts';
 import { moment } from './fleet-shapes.ts';
 import { plain } from './refusals.ts';
 import { always, list, named, object, oneOf, saying, sentence, text } from './shapes.ts';
 
-export function tokenRoutes(app: FastifyInstance, access: Access): void {
+export function tokenRoutes(app: FastifyInstance, access: Access, now: () => Date): void {
   app.get('/v1/tokens', { schema: ASKS.all }, async () => ({ schema: 1, tokens: await access.all() }));
-  app.post<{ Body: Holder }>('/v1/tokens', { schema: ASKS.add }, async ({ body: { name, role } }, reply) => {
-    const added = await access.add({ name, role });
+  app.post<{ Body: Holder }>('/v1/tokens', { schema: ASKS.add }, async (request, reply) => {
+    const { name, role } = request.body;
+    const added = await access.add(
+      { name, role },
+      entryOf(request, now(), 'token-added', { about: `${name}, ${role}` }),
+    );
     if ('refused' in added) return reply.code(409).send(plain(added.refused));
     return reply.code(201).send({ schema: 1, name, role, token: added.token });
   });
-  app.delete<{ Params: { name: string } }>(
-    '/v1/tokens/:name',
-    { schema: ASKS.revoke },
-    async ({ params: { name } }, reply) => {
-      const refusal = await access.revoke(name);
-      if (refusal) return reply.code(refusal === 'token-unknown' ? 404 : 409).send(plain(refusal));
-      return { schema: 1, tokens: await access.all() };
-    },
-  );
+  app.delete<{ Params: { name: string } }>('/v1/tokens/:name', { schema: ASKS.revoke }, async (request, reply) => {
+    const { name } = request.params;
+    const refusal = await access.revoke(name, entryOf(request, now(), 'token-revoked', { about: name }));
+    if (refusal) return reply.code(refusal === 'token-unknown' ? 404 : 409).send(plain(refusal));
+    return { schema: 1, tokens: await access.all() };
+  });
 }
 
 const who = { name: saying('what it is called in the audit log', text(NAME, LONGEST_NAME)), role: oneOf(...ROLES) };

@@ -1,8 +1,10 @@
 /** The pages that only show something. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { lastEntries } from '../audit.ts';
 import type { Census } from '../census.ts';
 import { type Search, searchMachines } from '../machine-search.ts';
+import { auditPage, MOST_SHOWN } from '../pages/audit.ts';
 import { failuresPage } from '../pages/failures.ts';
 import type { Viewer } from '../pages/layout.ts';
 import { locksPage } from '../pages/locks.ts';
@@ -17,7 +19,7 @@ import type { Shows } from './page-routes.ts';
 import { PAGES } from './page-shapes.ts';
 
 /** `pause` lets others have their turn during a long search. */
-export type ViewWorld = Pick<AppWorld, 'fleet' | 'locks' | 'channels' | 'now'> &
+export type ViewWorld = Pick<AppWorld, 'fleet' | 'locks' | 'channels' | 'now' | 'store'> &
   Readonly<{ census: Census; pause(): Promise<void> }>;
 
 export function viewRoutes(
@@ -45,6 +47,9 @@ export function viewRoutes(
   });
   app.get('/failures', { schema: PAGES.failures }, async (request, reply) =>
     show(request, reply, failuresPage(await census.latest(), now())),
+  );
+  app.get('/audit', { schema: PAGES.audit }, async (request, reply) =>
+    show(request, reply, auditPage(await lastEntries(world.store, MOST_SHOWN), now())),
   );
   app.get<{ Querystring: Search }>('/machines', { schema: PAGES.machines }, async (request, reply) => {
     const search = given(request.query);

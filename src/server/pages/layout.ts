@@ -53,6 +53,7 @@ const ENTRIES = {
   locks: { path: '/locks', name: 'Locks' },
   failures: { path: '/failures', name: 'Failures' },
   machines: { path: '/machines', name: 'Machines' },
+  audit: { path: '/audit', name: 'Audit log' },
 } as const;
 
 const navigation = (

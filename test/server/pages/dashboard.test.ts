@@ -40,6 +40,7 @@ const PAGES: Readonly<Record<string, string>> = {
   locks: '/locks',
   free: `/locks/web/${idOf(1)}`,
   failures: '/failures',
+  audit: '/audit',
   machines: '/machines',
   'machines-found': '/machines?version=2.1.0&state=idle',
   machine: `/machines/${idOf(4)}`,

@@ -53,6 +53,7 @@ export class TestFleet implements AsyncDisposable {
       repository: this.top,
       serve: serveFile,
       access: this.access,
+      store: this.store,
       channels: async () => this.channels,
       now: () => this.now,
       log: silentLog,
@@ -100,6 +101,31 @@ export class TestFleet implements AsyncDisposable {
       failed: [4, 15, 26].map((one) => [idOf(one), 'the probe http-ready failed 3 times: connection refused']),
       updated: 300,
     };
+    await this.put('audit', [
+      [
+        'changes',
+        [
+          { at: before(30 * HOUR), what: 'token-added', who: 'operator', from: '192.0.2.7', about: 'grafana, viewer' },
+          {
+            at: before(5 * HOUR),
+            what: 'rollout-paused',
+            who: 'maria',
+            from: '2001:db8::17',
+            about: '2.1.0 in stable',
+            reason: 'two hosts of db report disk errors',
+          },
+          {
+            at: before(4 * HOUR),
+            what: 'rollout-resumed',
+            who: 'maria',
+            from: '2001:db8::17',
+            about: '2.1.0 in stable',
+          },
+          { at: before(HOUR), what: 'lock-freed', who: 'operator', from: '192.0.2.7', about: `${idOf(5)} in web` },
+        ],
+      ],
+      ['sign-ins', [{ at: before(600_000), what: 'sign-in-failed', who: 'nobody', from: '198.51.100.23', times: 17 }]],
+    ]);
     await this.put('ledger', [['stable/2.1.0 2030-01-01T12:00:00Z', ledger]]);
     await this.locks.take('web', idOf(1), new Date(before(7 * 60_000)));
     await this.locks.take('web', idOf(12), new Date(before(2 * 60_000)));
