@@ -3,8 +3,8 @@
 import type { Exec } from '../../system/exec.ts';
 import { closed, OPEN, type Verdict } from './gate.ts';
 
-/** Somebody at work, and where: `ana`, `tty1`. */
-export type Session = Readonly<{ user: string; where: string }>;
+/** Somebody who is logged in, and where: `ana`, `tty1`. `isIdle`: logind has seen nothing of them for a while. */
+export type Session = Readonly<{ user: string; where: string; isIdle: boolean }>;
 
 export interface SessionsGate {
   /** `isLast`: nobody else objects, so that the grace of those who are logged in begins now, if it has not. */
@@ -16,7 +16,9 @@ export function createSessionsGate(exec: Exec, graceMs: number): SessionsGate {
   let told: Date | undefined;
   return {
     verdict: async (now, isLast) => {
-      const sessions = graceMs > 0 ? await readSessions(exec) : [];
+      const found = graceMs > 0 ? await readSessions(exec) : [];
+      // Who was told how long they have may leave the keyboard alone meanwhile.
+      const sessions = told ? found : found.filter(({ isIdle }) => !isIdle);
       if (sessions.length === 0 || !isLast) told = undefined;
       if (sessions.length === 0) return OPEN;
       if (isLast && told === undefined) {
@@ -45,7 +47,7 @@ export function sessionsVerdict(
   return closed('users-logged-in', 'soft', reason, { ...times, command: 'updatectl apply' });
 }
 
-/** Asks logind for people at work; where it does not answer there are none. Not: greeters, service managers, jobs, ended sessions. */
+/** Asks logind for people; where it does not answer there are none. Not: greeters, lock screens, service managers, jobs, ended sessions. */
 export async function readSessions(exec: Exec): Promise<readonly Session[]> {
   const rows = rowsOf(await busctl(exec, ['call', LOGIND, MANAGER, `${LOGIND}.Manager`, 'ListSessions']));
   const found = await Promise.all(rows.slice(0, MOST).map((row) => readSession(exec, row)));
@@ -60,13 +62,17 @@ const MOST = 64;
 async function readSession(exec: Exec, [, , user, , path]: readonly unknown[]): Promise<Session | undefined> {
   if (typeof user !== 'string' || typeof path !== 'string' || !path.startsWith(`${MANAGER}/session/`)) return undefined;
   const answer = await busctl(exec, ['get-property', LOGIND, path, `${LOGIND}.Session`, ...PROPERTIES]);
-  const [kind, state, tty, display, host] = answer.split('\n').map(stringOf);
-  if (kind === undefined || !kind.startsWith('user') || state === 'closing') return undefined;
-  const where = [tty, display].find((one) => one) ?? 'no terminal';
-  return { user: plain(user), where: plain(host ? `${where} from ${host}` : where) };
+  const [kind, state, tty, display, host, isIdle] = answer.split('\n').map(parsed);
+  if (!PEOPLE.has(kind) || state === 'closing') return undefined;
+  const place = [tty, display].find(isName) ?? 'no terminal';
+  const where = isName(host) ? `${place} from ${host}` : place;
+  return { user: plain(user), where: plain(where), isIdle: isIdle === true };
 }
 
-const PROPERTIES: readonly string[] = ['Class', 'State', 'TTY', 'Display', 'RemoteHost'];
+const PROPERTIES: readonly string[] = ['Class', 'State', 'TTY', 'Display', 'RemoteHost', 'IdleHint'];
+
+/** The classes on which logind itself looks before it lets one user restart the machine of another: not a login that has not come through. */
+const PEOPLE: ReadonlySet<unknown> = new Set(['user', 'user-early', 'user-light', 'user-early-light']);
 
 /** Outside of the agent's sandbox, which has no terminals. Nobody's restart fails because somebody cannot be told. */
 async function broadcast(exec: Exec, graceMs: number): Promise<void> {
@@ -88,10 +94,7 @@ function rowsOf(answer: string): readonly (readonly unknown[])[] {
   return Array.isArray(rows) ? rows.filter((row) => Array.isArray(row)) : [];
 }
 
-const stringOf = (line: string): string | undefined => {
-  const data = parsed(line);
-  return typeof data === 'string' ? data : undefined;
-};
+const isName = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
 /** What busctl wraps in its type. */
 function parsed(text: string): unknown {

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { createSessionsGate, readSessions } from '../../../src/reboot/gates/sessions.ts';
 import type { Exec } from '../../../src/system/exec.ts';
 
-type Login = Readonly<{ user: string; kind?: string; state?: string; tty?: string; host?: string }>;
+type Login = Readonly<{ user: string; kind?: string; state?: string; tty?: string; host?: string; idle?: boolean }>;
 
 const at = (minute: number): Date => new Date(Date.UTC(2026, 2, 4, 12, minute));
 const GRACE = 10 * 60_000;
@@ -31,13 +31,13 @@ function logind(logins: readonly Login[]) {
       return said(JSON.stringify({ type: 'a(susso)', data: [rows] }));
     }
     const index = Number(/_3(\d+)$/.exec(args.find((arg) => arg.includes('/session/')) ?? '')?.[1]);
-    const { kind = 'user', state = 'active', tty = '', host = '' } = logins[index] ?? { user: '' };
-    return said([kind, state, tty, '', host].map((data) => JSON.stringify({ type: 's', data })).join('\n'));
+    const { kind = 'user', state = 'active', tty = '', host = '', idle = false } = logins[index] ?? { user: '' };
+    return said([kind, state, tty, '', host, idle].map((data) => JSON.stringify({ type: '?', data })).join('\n'));
   };
   return { exec, told };
 }
 
-test('people at work count; greeters, service managers, jobs and ended sessions do not', async () => {
+test('people count; greeters, lock screens, service managers, jobs, unfinished logins and ended sessions do not', async () => {
   const { exec } = logind([
     { user: 'ana', tty: 'tty1' },
     { user: 'ben', tty: 'pts/0', host: '192.0.2.7' },
@@ -45,11 +45,37 @@ test('people at work count; greeters, service managers, jobs and ended sessions 
     { user: 'ana', kind: 'manager' },
     { user: 'cron', kind: 'background' },
     { user: 'cid', tty: 'tty2', state: 'closing' },
+    { user: 'ana', kind: 'lock-screen', tty: 'tty3' },
+    { user: 'dan', kind: 'user-incomplete', tty: 'pts/1' },
+    { user: 'root', kind: 'user-early-light', tty: 'pts/2' },
   ]);
   assert.deepEqual(await readSessions(exec), [
-    { user: 'ana', where: 'tty1' },
-    { user: 'ben', where: 'pts/0 from 192.0.2.7' },
+    { user: 'ana', where: 'tty1', isIdle: false },
+    { user: 'ben', where: 'pts/0 from 192.0.2.7', isIdle: false },
+    { user: 'root', where: 'pts/2', isIdle: false },
   ]);
+});
+
+test('a shell that somebody has left behind holds nobody up, and is not told', async () => {
+  const { exec, told } = logind([{ user: 'ana', tty: 'pts/0', idle: true }]);
+  assert.equal((await createSessionsGate(exec, GRACE).verdict(at(0), true)).open, true);
+  assert.deepEqual(told, []);
+});
+
+test('who was told has the whole time, even without touching a key', async () => {
+  const logins = [{ user: 'ana', tty: 'pts/0', idle: false }];
+  const gate = createSessionsGate(logind(logins).exec, GRACE);
+  await gate.verdict(at(0), true);
+  logins[0] = { user: 'ana', tty: 'pts/0', idle: true };
+  const gone = createSessionsGate(logind(logins).exec, GRACE);
+  assert.deepEqual(
+    [
+      (await gate.verdict(at(9), true)).open,
+      (await gate.verdict(at(10), true)).open,
+      (await gone.verdict(at(9), true)).open,
+    ],
+    [false, true, true],
+  );
 });
 
 test('where logind does not answer nobody is waited for', async () => {
