@@ -6,6 +6,7 @@ import { type Event, transition } from '../src/agent/machine.ts';
 import type { Command } from '../src/cli/command.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { allKeys, CONFIG_DIRS } from '../src/config.ts';
+import { isHeardAtStart, localReason } from '../src/config-fleet-keys.ts';
 import { ERRORS } from '../src/errors.ts';
 import type { Product, Release, State, StateKind, Version } from '../src/model.ts';
 import { manualPage } from './manual-page.ts';
@@ -63,11 +64,12 @@ function config(): string {
       .filter(([path]) => path.startsWith(`${section}.`))
       .map(([path, { fallback, unit, sentence }]) => {
         const preset = fallback === undefined ? '' : `\`${JSON.stringify(fallback)}\`${unit ? ` ${unit}` : ''}`;
-        return `| \`${path.slice(section.length + 1)}\` | ${cell(preset)} | ${cell(sentence)} |`;
+        const fleet = localReason(path) === undefined ? (isHeardAtStart(path) ? 'at start' : 'at once') : '';
+        return `| \`${path.slice(section.length + 1)}\` | ${cell(preset)} | ${cell(sentence)} | ${fleet} |`;
       });
-    return ['', `## [${section}]`, '', '| key | default | means |', '|---|---|---|', ...rows];
+    return ['', `## [${section}]`, '', '| key | default | means | etcd |', '|---|---|---|---|', ...rows];
   });
-  const intro = `Drop-ins are read from ${CONFIG_DIRS.map((dir) => `\`${dir}/*.toml\``).join(', then ')}, in the order of their names; key by key the last one wins. An unknown key is refused. \`updatectl config show\` tells every value in force and where it came from.`;
+  const intro = `Drop-ins are read from ${CONFIG_DIRS.map((dir) => `\`${dir}/*.toml\``).join(', then ')}, in the order of their names; key by key the last one wins. An unknown key is refused. \`updatectl config show\` tells every value in force and where it came from. *etcd*: the key may be set [for the fleet in etcd](fleet-settings.md), and is heeded at once or when the agent starts.`;
   return lines(NOTICE, '# Configuration', '', intro, ...tables);
 }
 

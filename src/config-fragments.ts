@@ -20,8 +20,11 @@ export type Checked = Readonly<{
 /** Sections of keys, as they are written. */
 export type Table = Readonly<Record<string, Readonly<Record<string, Checked>>>>;
 
-/** A value that was given, and where: `file:line`. */
-export type Given = Readonly<{ path: string; value: unknown; origin: string }>;
+/** A value that was given, as it is used and as it was `written`, and where: `file:line`. */
+export type Given = Readonly<{ path: string; value: unknown; written: unknown; origin: string }>;
+
+/** A key, or a whole section, that is not accepted. */
+export type Wrong = Readonly<{ path: string; fault: UpdateError }>;
 
 /** One drop-in. */
 export type Fragment = Readonly<{ path: string; text: string }>;
@@ -40,34 +43,41 @@ export async function readFragments(files: Pick<Files, 'list' | 'read'>, dirs: r
 
 /** Every value of a drop-in; throws for a key that the table does not have, or a value that it does not accept. */
 export function readFragment(fragment: Fragment, table: Table): Given[] {
-  return Object.entries(parseToml(fragment)).flatMap(([section, content]) => {
-    const keys = Object.hasOwn(table, section) ? table[section] : undefined;
-    if (!keys)
-      throw fault(
-        fragment,
-        section,
-        undefined,
-        `there is no section “${section}”.${suggestion(section, Object.keys(table))}`,
-      );
-    if (!isTable(content)) throw fault(fragment, section, undefined, `“${section}” must be a section: [${section}].`);
-    return Object.entries(content).map(([name, value]) => readValue(fragment, section, name, value, keys));
+  return readEach(fragment, table).map((one) => {
+    if ('fault' in one) throw one.fault;
+    return one;
   });
 }
 
-function readValue(
-  from: Fragment,
+/** The same key by key, each a value or what is wrong with it; throws only for what is not TOML. */
+export function readEach(fragment: Fragment, table: Table): readonly (Given | Wrong)[] {
+  return Object.entries(parseToml(fragment)).flatMap(([section, content]): (Given | Wrong)[] => {
+    const wrong = (sentence: string) => [
+      { path: section, fault: fault(placeOf(fragment, section, undefined), sentence) },
+    ];
+    const keys = Object.hasOwn(table, section) ? table[section] : undefined;
+    if (!keys) return wrong(`there is no section “${section}”.${suggestion(section, Object.keys(table))}`);
+    if (!isTable(content)) return wrong(`“${section}” must be a section: [${section}].`);
+    return Object.entries(content).map(([name, value]) =>
+      checkValue(keys, section, name, value, placeOf(fragment, section, name)),
+    );
+  });
+}
+
+/** One value against the keys of its section. */
+export function checkValue(
+  keys: Readonly<Record<string, Checked>>,
   section: string,
   name: string,
-  value: unknown,
-  known: Readonly<Record<string, Checked>>,
-): Given {
+  written: unknown,
+  origin: string,
+): Given | Wrong {
   const path = `${section}.${name}`;
-  const found = Object.hasOwn(known, name) ? known[name] : undefined;
-  if (!found) throw fault(from, section, name, `there is no key “${path}”.${suggestion(name, Object.keys(known))}`);
-  const checked = found.type.safeParse(value);
-  if (!checked.success)
-    throw fault(from, section, name, `${path} ${checked.error.issues[0]?.message ?? 'is not allowed'}.`);
-  return { path, value: checked.data, origin: placeOf(from, section, name) };
+  const found = Object.hasOwn(keys, name) ? keys[name] : undefined;
+  if (!found) return { path, fault: fault(origin, `there is no key “${path}”.${suggestion(name, Object.keys(keys))}`) };
+  const checked = found.type.safeParse(written);
+  if (checked.success) return { path, value: checked.data, written, origin };
+  return { path, fault: fault(origin, `${path} ${checked.error.issues[0]?.message ?? 'is not allowed'}.`) };
 }
 
 function parseToml({ path, text }: Fragment): Record<string, unknown> {
@@ -80,8 +90,8 @@ function parseToml({ path, text }: Fragment): Record<string, unknown> {
   }
 }
 
-const fault = (from: Fragment, section: string, name: string | undefined, sentence: string): UpdateError =>
-  new UpdateError('config-invalid', `${placeOf(from, section, name)}: ${sentence}`);
+const fault = (place: string, sentence: string): UpdateError =>
+  new UpdateError('config-invalid', `${place}: ${sentence}`);
 
 /** `file:line` of a key or section; the file alone where it is written in an unusual way. */
 function placeOf({ path, text }: Fragment, section: string, name: string | undefined): string {

@@ -20,6 +20,7 @@ import { bootPartition, verity } from './config-words.ts';
 import { PRODUCT_PATTERN } from './model.ts';
 import { HEALTH_DIRS } from './reboot/health/programs.ts';
 import { GROUP_PATTERN } from './rollout/document.ts';
+import { isScheduleExpression } from './system/cron.ts';
 
 /** Sections and keys as they are written in TOML; in code the names are in camel case. */
 export const KEYS = {
@@ -53,10 +54,14 @@ export const KEYS = {
   fleet: {
     url: key(httpUrl, 'The fleet server that bounds rollouts; none when not set.'),
     token_file: key(path, 'Holds the token that the fleet server asks of hosts.'),
+    settings_prefix: key(
+      text.regex(/^[\x21-\x7e]{1,200}\/$/, 'must be printable text that ends in a slash'),
+      'Settings for the fleet lie below this key of the etcd at `lock.endpoints`; none when not set (docs/fleet-settings.md).',
+    ),
   },
   poll: {
     schedule: preset(
-      text.regex(/^(\S+ ){4,5}\S+$/, 'must be a cron expression: five or six fields'),
+      text.refine(isScheduleExpression, 'must be a cron expression: five or six fields'),
       '*/30 * * * *',
       'When to ask the repository, as a cron expression in UTC.',
     ),

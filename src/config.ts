@@ -1,5 +1,7 @@
 /** The configuration in force: drop-ins read in order, each key checked, with where its value came from. */
 
+import { checkFleet, type FleetSetting } from './config-fleet.ts';
+import { type CacheReading, readFleetCache } from './config-fleet-cache.ts';
 import { type Fragment, readFragment, readFragments } from './config-fragments.ts';
 import { KEYS } from './config-keys.ts';
 import type { AnyKey, Key, Preset } from './config-types.ts';
@@ -18,7 +20,7 @@ export type Config = {
   readonly [S in keyof Keys]: { readonly [K in keyof Keys[S] as Camel<K & string>]: ValueOf<Keys[S][K]> };
 };
 
-/** One value and where it came from: `file:line`, or `default`; undefined when it is not set at all. */
+/** One value and where it came from: `file:line`, `etcd:key:line` or `default`; undefined when it is not set at all. */
 export type Setting = Readonly<{
   path: string;
   value: unknown;
@@ -27,9 +29,9 @@ export type Setting = Readonly<{
   unit?: string;
 }>;
 
-/** Key by key the last fragment wins. */
-export function resolveConfig(fragments: readonly Fragment[]): Config {
-  const settings = new Map(explainConfig(fragments).map((setting) => [setting.path, setting.value]));
+/** Key by key the last fragment wins; what the fleet has set counts where no fragment says anything. */
+export function resolveConfig(fragments: readonly Fragment[], fleet: readonly FleetSetting[] = []): Config {
+  const settings = new Map(explainConfig(fragments, fleet).map((setting) => [setting.path, setting.value]));
   const sections = Object.entries(KEYS).map(([section, keys]) => [
     section,
     Object.fromEntries(Object.keys(keys).map((name) => [camelCase(name), settings.get(`${section}.${name}`)])),
@@ -39,10 +41,9 @@ export function resolveConfig(fragments: readonly Fragment[]): Config {
 }
 
 /** Every key with the value in force, in the order of the table. */
-export function explainConfig(fragments: readonly Fragment[]): readonly Setting[] {
-  const given = new Map(
-    fragments.flatMap((fragment) => readFragment(fragment, KEYS)).map((one) => [one.path, one] as const),
-  );
+export function explainConfig(fragments: readonly Fragment[], fleet: readonly FleetSetting[] = []): readonly Setting[] {
+  const local = fragments.flatMap((fragment) => readFragment(fragment, KEYS));
+  const given = new Map([...checkFleet(fleet).given, ...local].map((one) => [one.path, one] as const));
   return allKeys().map(([path, { fallback, sentence, unit }]) => {
     const one = given.get(path);
     const origin = one?.origin ?? (fallback === undefined ? undefined : 'default');
@@ -50,11 +51,28 @@ export function explainConfig(fragments: readonly Fragment[]): readonly Setting[
   });
 }
 
-/** The configuration of this host. */
-export const loadConfig = async (
+/** The drop-ins of this host, and below them what was last heard of its fleet. */
+export type Layers = Readonly<{ fragments: readonly Fragment[] }> & CacheReading;
+
+/** Reads both. */
+export async function readLayers(
   files: Pick<Files, 'list' | 'read'>,
   dirs: readonly string[] = CONFIG_DIRS,
-): Promise<Config> => resolveConfig(await readFragments(files, dirs));
+): Promise<Layers> {
+  const fragments = await readFragments(files, dirs);
+  const { agent, fleet } = resolveConfig(fragments);
+  if (fleet.settingsPrefix === undefined) return { fragments, faults: [] };
+  return { fragments, ...(await readFleetCache(files, agent.stateDir, fleet.settingsPrefix)) };
+}
+
+/** The configuration of this host, as its agent was last started with it. */
+export async function loadConfig(
+  files: Pick<Files, 'list' | 'read'>,
+  dirs: readonly string[] = CONFIG_DIRS,
+): Promise<Config> {
+  const { fragments, cache } = await readLayers(files, dirs);
+  return resolveConfig(fragments, cache?.started);
+}
 
 /** A value that has no default and must be set. */
 export function requireSetting(config: Config, path: 'host.product' | 'repository.url'): string {

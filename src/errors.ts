@@ -40,6 +40,24 @@ export const ERRORS = {
     'A configuration file has an error.',
     'Fix the named key; `updatectl config show` lists all keys.',
   ),
+  'setting-invalid': entry(
+    2,
+    'never',
+    'A setting for the fleet in etcd is wrong and not heeded.',
+    'Correct the named key with `etcdctl put`; hosts read it by themselves.',
+  ),
+  'setting-local-only': entry(
+    2,
+    'never',
+    'A setting in etcd is one that only files may make.',
+    'Take it out of the named key, and put it into a drop-in on the hosts or into their image.',
+  ),
+  'settings-cache-invalid': entry(
+    2,
+    'later',
+    'What was kept of the settings in etcd cannot be used.',
+    'Nothing: it is written anew when etcd answers. Until then the files alone count.',
+  ),
   'tool-missing': entry(2, 'never', 'A program that this step needs is not installed.', 'Install the named package.'),
   'tool-failed': entry(1, 'later', 'A program that this step runs failed.', 'Read its message, which is quoted.'),
   interrupted: entry(

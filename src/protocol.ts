@@ -65,6 +65,20 @@ export type GateStatus = Readonly<{
   overriddenBy?: 'apply' | 'deadline';
 }>;
 
+/** Settings that the fleet gives this host through etcd. */
+export type SettingsStatus = Readonly<{
+  /** The prefix of their keys. */
+  prefix: string;
+  /** When they were last read; not since the agent started, where it is missing: what was kept on disk counts. */
+  readAt?: string;
+  /** What is written there and not heeded. */
+  faults: readonly Readonly<{ code: string; message: string }>[];
+  /** Keys whose new value counts when the agent is started next, between two attempts. */
+  pending: readonly string[];
+  /** Why they cannot be read or watched now. */
+  error?: Failure;
+}>;
+
 /** What `updatectl status` prints. Times are ISO 8601 in UTC. */
 export type Status = Readonly<{
   schema: 1;
@@ -97,6 +111,7 @@ export type Status = Readonly<{
   lastGoodCheck?: string;
   nextCheck?: string;
   lastError?: Failure;
+  settings?: SettingsStatus;
   refused: readonly Refusal[];
   /** Said by the CLI when it read the state files itself. */
   offline?: true;

@@ -48,8 +48,6 @@ export type AgentWorld = Readonly<{
   /** What os-release says. */
   systemVersion: Version;
   tries: number;
-  /** Reboot without being asked. */
-  automatic: boolean;
   journal: Journal;
   boot: BootBackend;
   deadMan: DeadMan;

@@ -32,6 +32,8 @@ import { loadRate, saveRate } from './delta/rate.ts';
 import { createTransfer, type Transfer } from './delta/transfer.ts';
 import type { DeltaWorld } from './delta/world.ts';
 import { type FleetServer, withFleetServer } from './fleet-client.ts';
+import { liveGates, withFleetSettings } from './fleet-heeded.ts';
+import type { FleetSettings } from './fleet-settings.ts';
 import { createGates } from './gates.ts';
 import { hookGate } from './hook-gate.ts';
 import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
@@ -62,6 +64,8 @@ export type Surroundings = Readonly<{
   signal: AbortSignal;
   /** When this system was built: no clock may show an earlier time. */
   builtAt?: Date;
+  /** What the fleet says, of which some is heeded at once. */
+  settings?: FleetSettings;
   /** Other doors to the disk and another way to reboot, for a machine that is simulated. */
   doors?: DiskDoors;
   reboot?: () => Promise<void>;
@@ -120,7 +124,6 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     bootId,
     systemVersion: await systemVersion(files),
     tries: triesToArm(config, boot, log),
-    automatic: config.reboot.automatic,
     journal,
     boot,
     deadMan: deadMan(files, stateDir, kernels.rootHash),
@@ -135,7 +138,9 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     },
     transfer: () => transfer?.status(),
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
-    gates: createGates(config, { ...world, probe: () => probe(config, world, world.signal) }, member.machine),
+    gates: liveGates(world.settings?.current ?? (() => config), (now) =>
+      createGates(now, { ...world, probe: () => probe(config, world, world.signal) }, member.machine),
+    ),
     notice: rebootNotice(files, config.agent.runtimeDir, log),
     hooks: hookGate({ ...world, ...hookSettings(config) }),
     lock: await openLock(config, world, () => `an update of ${product}`),
@@ -158,7 +163,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     random: world.random,
     log,
   };
-  return createAgent(agentWorld, world.signal);
+  return withFleetSettings(await createAgent(agentWorld, world.signal), world.settings);
 }
 
 const MINUTE = 60_000;

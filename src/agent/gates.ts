@@ -15,6 +15,8 @@ import type { Exec } from '../system/exec.ts';
 import type { Files } from '../system/files.ts';
 
 export interface Gates {
+  /** The host reboots without being asked. */
+  isAutomatic(): boolean;
   /** Asks all of them. `since`: when the release was staged; `isApplied`: an operator has asked for the reboot. */
   ask(since: string, isApplied: boolean): Promise<Combined>;
   /** Whether soft objections are not heard now. */
@@ -27,6 +29,7 @@ export interface Gates {
 
 /** Where nobody objects. */
 export const openGates: Gates = {
+  isAutomatic: () => true,
   ask: async () => combine([]),
   overrides: (_since, isApplied) => (isApplied ? 'apply' : undefined),
   wakeMs: () => undefined,
@@ -63,6 +66,7 @@ export function createGates(
     isApplied ? 'apply' : isOverdue(deadline(since), clock.now()) ? 'deadline' : undefined;
   let last: Combined = combine([]);
   return {
+    isAutomatic: () => reboot.automatic,
     overrides,
     ask: async (since, isApplied) => {
       const now = clock.now();

@@ -125,7 +125,10 @@ type Credentials = Pick<HttpOptions, 'ca' | 'identity'>;
  * Its own trust and its own patience: what serves images has nothing to do with what grants reboots. Certificates are renewed while an agent
  * runs, so they are looked at before each request; what cannot be read changes nothing.
  */
-async function httpOf(lock: Config['lock'], { files, clock, version }: LockWorld): Promise<Pick<Http, 'post'>> {
+async function httpOf(
+  lock: Config['lock'],
+  { files, clock, version }: LockWorld,
+): Promise<Pick<Http, 'post' | 'postStream'>> {
   const timing = {
     connectTimeoutMs: 5_000,
     idleTimeoutMs: FLEETLOCK_TIMEOUT_MS,
@@ -134,12 +137,16 @@ async function httpOf(lock: Config['lock'], { files, clock, version }: LockWorld
   };
   let known = await credentialsOf(lock, files);
   let http = createHttp({ ...timing, ...known });
+  const current = async (): Promise<Http> => {
+    const found = await credentialsOf(lock, files).catch(() => known);
+    if (!isDeepStrictEqual(found, known)) http = createHttp({ ...timing, ...found });
+    known = found;
+    return http;
+  };
   return {
-    post: async (url, request) => {
-      const found = await credentialsOf(lock, files).catch(() => known);
-      if (!isDeepStrictEqual(found, known)) http = createHttp({ ...timing, ...found });
-      known = found;
-      return http.post(url, request);
+    post: async (url, request) => (await current()).post(url, request),
+    postStream: async function* (url, request) {
+      yield* (await current()).postStream(url, request);
     },
   };
 }

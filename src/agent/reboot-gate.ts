@@ -10,8 +10,6 @@ import type { LockGate } from './lock-gate.ts';
 import type { Facts } from './machine.ts';
 
 export type RebootGateWorld = Readonly<{
-  /** Reboot without being asked. */
-  automatic: boolean;
   gates: Gates;
   /** The fleet's, and as the loop uses it. */
   fleet: Pick<RebootLock, 'status'>;
@@ -30,10 +28,10 @@ export interface RebootGate {
   others(): Promise<readonly Closed[]>;
 }
 
-export function rebootGate({ automatic, gates, fleet, lock, hooks }: RebootGateWorld): RebootGate {
+export function rebootGate({ gates, fleet, lock, hooks }: RebootGateWorld): RebootGate {
   let applyAsked = false;
   let objections: Closing | undefined;
-  const isApplyAwaited = (): boolean => !automatic && !applyAsked;
+  const isApplyAwaited = (): boolean => !gates.isAutomatic() && !applyAsked;
 
   const ofHost = async (since: string): Promise<Closing | undefined> => {
     const all = await gates.ask(since, applyAsked);

@@ -1,30 +1,40 @@
 /** The daemon: runs the agent, its socket and its signs of life until it is told to stop. */
 
 import { join } from 'node:path';
-import type { Config } from '../config.ts';
+import { type Layers, resolveConfig } from '../config.ts';
 import { PROTOCOL, PROTOCOL_HEADER } from '../protocol.ts';
 import { serveControl } from '../system/control-socket.ts';
 import { createNotifier, type Notifier } from '../system/notify.ts';
 import { assembleAgent, type Surroundings } from './assemble.ts';
 import { answer } from './control.ts';
+import { untilOutdated } from './fleet-heeded.ts';
+import { fleetSettingsOf } from './fleet-settings-here.ts';
 import { runLoop } from './loop.ts';
 
-/** Runs until the signal is aborted. */
+/** Runs until the signal is aborted, or until it should be started anew. */
 export async function runAgent(
-  config: Config,
-  world: Surroundings,
+  layers: Layers,
+  surroundings: Surroundings,
   env: (name: string) => string | undefined,
 ): Promise<void> {
+  const over = new AbortController();
+  const world = { ...surroundings, signal: AbortSignal.any([surroundings.signal, over.signal]) };
   const notifier = createNotifier(world.exec, {
     NOTIFY_SOCKET: env('NOTIFY_SOCKET'),
     WATCHDOG_USEC: env('WATCHDOG_USEC'),
   });
-  const agent = await assembleAgent(config, world);
+  const settings = await fleetSettingsOf(layers, world);
+  const config = settings?.config ?? resolveConfig(layers.fragments);
+  const agent = await assembleAgent(config, { ...world, ...(settings ? { settings } : {}) });
   const path = join(config.agent.runtimeDir, 'control.sock');
   const headers = { [PROTOCOL_HEADER]: String(PROTOCOL) };
   await using _socket = await serveControl({ path, group: GROUP, headers }, (request) => answer(agent.view, request));
   await notifier.ready('watching for updates');
-  await Promise.all([runLoop(agent.loop, world.signal), staysAlive(notifier, world)]);
+  const heeds = settings && [
+    settings.follow(world.signal),
+    untilOutdated(settings, agent.loop, world).finally(() => over.abort()),
+  ];
+  await Promise.all([runLoop(agent.loop, world.signal), staysAlive(notifier, world), ...(heeds ?? [])]);
   await notifier.stopping();
 }
 

@@ -2,7 +2,7 @@
 
 import { architectureOf } from '../agent/host.ts';
 import { runAgent } from '../agent/run.ts';
-import { loadConfig } from '../config.ts';
+import { readLayers, resolveConfig } from '../config.ts';
 import { freeSpace, readPart, statOf, writePart } from '../system/files.ts';
 import { createLog } from '../system/log.ts';
 import { keepHeapSmall, processor } from '../system/process.ts';
@@ -15,7 +15,8 @@ export const agent: Command = {
   examples: ['systemctl start tandem-agent', 'updatectl agent'],
   run: async (context) => {
     keepHeapSmall();
-    const config = await loadConfig(context.files);
+    const layers = await readLayers(context.files);
+    const config = resolveConfig(layers.fragments);
     const log = createLog(config.agent.logLevel);
     const builtAt = (await statOf(config.trust.rootFile))?.mtime;
     const world = {
@@ -27,7 +28,7 @@ export const agent: Command = {
       architecture: architectureOf(processor()),
       ...(builtAt ? { builtAt } : {}),
     };
-    await runAgent(config, world, context.env);
+    await runAgent(layers, world, context.env);
     return undefined;
   },
 };

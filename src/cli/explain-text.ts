@@ -3,11 +3,12 @@
 import { ERRORS, type ErrorCode } from '../errors.ts';
 import type { Refusal, State } from '../model.ts';
 import type { GateStatus, Status } from '../protocol.ts';
+import { settingsObstacles } from './settings-text.ts';
 import { relative } from './units.ts';
 
 /** Something between this host and the release. Times are ISO 8601 in UTC. */
 export type Obstacle = Readonly<{
-  what: 'agent' | 'error' | 'gate' | 'operator' | 'refusal' | 'repository' | 'rollout' | 'trial';
+  what: 'agent' | 'error' | 'gate' | 'operator' | 'refusal' | 'repository' | 'rollout' | 'setting' | 'trial';
   code: string;
   reason: string;
   since?: string;
@@ -35,7 +36,7 @@ export function explain(status: Status): Explanation {
     schema: 1,
     verdict,
     headline: headlineOf(status, verdict),
-    obstacles,
+    obstacles: [...obstacles, ...settingsObstacles(status)],
     ...(next === undefined ? {} : { next }),
   };
 }

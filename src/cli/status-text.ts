@@ -3,6 +3,7 @@
 import { otherSlot, type SlotName, type State } from '../model.ts';
 import type { SlotStatus, Status } from '../protocol.ts';
 import { formatProgress } from './progress.ts';
+import { settingsLines } from './settings-text.ts';
 import { bytes, downtimeText, duration, relative } from './units.ts';
 
 /** The lines of `updatectl status`. */
@@ -19,6 +20,7 @@ export function statusText(status: Status, now: Date, width: number): readonly s
     ...checkLines(status, now),
     ...lastRestartLines(status, now),
     ...errorLines(status, now),
+    ...settingsLines(status, now),
     ...status.refused.map(
       (one) =>
         `  refused    ${one.version}: ${one.reason} [${one.code}] (lift it with \`updatectl forget ${one.version}\`)`,

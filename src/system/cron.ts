@@ -37,6 +37,10 @@ export function cronCalendar(expression: string): CronCalendar {
   return { minutes, namesDay: (wall) => task.match(new Date(Math.floor(wall / DAY) * DAY + first * 60_000)) };
 }
 
+/** Whether `startSchedule` takes it. */
+export const isScheduleExpression = (expression: string): boolean =>
+  /^(\S+ ){4,5}\S+$/.test(expression) && validate(expression);
+
 /** Whether this is a cron expression of five fields. */
 export const isCron = (expression: string): boolean =>
   expression.trim().split(/\s+/).length === 5 && validate(expression);

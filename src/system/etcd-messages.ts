@@ -51,6 +51,26 @@ export const leaseIdOf = (message: unknown): string => checked(LEASE, message, '
 export const timeToLiveOf = (message: unknown): number =>
   Number(checked(KEPT, message, 'the answer of a lease').result.TTL ?? 0);
 
+/** The first key behind all that begin with `prefix`, which ends in a slash. */
+export const keyAfter = (prefix: string): string => `${prefix.slice(0, -1)}0`;
+
+/** Asks for what is written to keys with a prefix after a revision. */
+export const watchRequestOf = (prefix: string, revision: string): object => ({
+  create_request: {
+    key: encoded(prefix),
+    range_end: encoded(keyAfter(prefix)),
+    start_revision: String(BigInt(revision) + 1n),
+  },
+});
+
+/** One message of a watch: something was written; what happened since was thrown away; etcd ends it and says why; or nothing. */
+export function heardOf(line: Uint8Array): 'changed' | 'compacted' | Readonly<{ ended: string }> | undefined {
+  const { result, error } = checked(HEARD, messageOf(line), 'the message of a watch');
+  if (error) return { ended: error.message ?? 'for no reason' };
+  if (result?.canceled !== true) return (result?.events?.length ?? 0) > 0 ? 'changed' : undefined;
+  return (result.compact_revision ?? '0') === '0' ? { ended: result.cancel_reason ?? 'for no reason' } : 'compacted';
+}
+
 /** The JSON of an answer, not yet checked; a stream of one message is that message. */
 export function messageOf(body: Uint8Array): unknown {
   try {
@@ -94,6 +114,24 @@ const TXN = object(
   'ignore',
 );
 const LEASE = object({ ID: number64, TTL: number64 }, 'ignore');
+const anything = (value: unknown): unknown => value;
+const HEARD = object(
+  {
+    result: optional(
+      object(
+        {
+          canceled: optional(literal(true, false)),
+          compact_revision: optional(number64),
+          cancel_reason: optional(text(/^/)),
+          events: optional(list(anything, 100_000)),
+        },
+        'ignore',
+      ),
+    ),
+    error: optional(object({ message: optional(text(/^/)) }, 'ignore')),
+  },
+  'ignore',
+);
 const KEPT = object({ result: object({ TTL: optional(number64) }, 'ignore') }, 'ignore');
 
 const pairOf = (kv: ReturnType<typeof KV>): Pair => ({
@@ -121,13 +159,10 @@ function opOf(op: Op): object {
   return {
     request_range: {
       key: encoded(op.range),
-      ...(op.prefix ? { range_end: encoded(after(op.range)), limit: String(op.prefix.limit), ...order } : {}),
+      ...(op.prefix ? { range_end: encoded(keyAfter(op.range)), limit: String(op.prefix.limit), ...order } : {}),
       keys_only: op.keysOnly ?? false,
     },
   };
 }
-
-/** The first key behind all that begin with `prefix`, which ends in a slash. */
-const after = (prefix: string): string => `${prefix.slice(0, -1)}0`;
 
 const encoded = (bytes: string | Uint8Array): string => Buffer.from(bytes).toString('base64');

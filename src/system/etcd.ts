@@ -9,8 +9,10 @@ import {
   type Transaction,
   timeToLiveOf,
   txnAnswerOf,
+  watchRequestOf,
 } from './etcd-messages.ts';
 import { EtcdRefusal, refusalOf } from './etcd-refusal.ts';
+import { type Heard, listen } from './etcd-watch.ts';
 import type { Http } from './http.ts';
 
 export interface Etcd {
@@ -20,12 +22,14 @@ export interface Etcd {
   /** False: the lease is gone. */
   keepAlive(lease: string): Promise<boolean>;
   revokeLease(lease: string): Promise<void>;
+  /** Waits until a key with the prefix, which ends in a slash, is written or deleted after that revision, or the signal is aborted. */
+  watch(prefix: string, revision: string, signal: AbortSignal): Promise<Heard>;
   /** What is wrong with each endpoint; undefined when it is well. */
   ailments(): Promise<readonly (string | undefined)[]>;
 }
 
 export type EtcdOptions = Readonly<{
-  http: Pick<Http, 'post'>;
+  http: Pick<Http, 'post' | 'postStream'>;
   endpoints: readonly string[];
   login?: Readonly<{ user: string; password: string }>;
   /** How long one endpoint may take for one request. */
@@ -96,11 +100,23 @@ export function createEtcd(options: EtcdOptions): Etcd {
     revokeLease: async (lease) => {
       await askAny('lease/revoke', { ID: lease }).catch(unlessNotFound);
     },
+    watch: (prefix, revision, signal) =>
+      listen(
+        options.http.postStream(new URL('/v3/watch', endpoints[preferred]).href, {
+          body: JSON.stringify(watchRequestOf(prefix, revision)),
+          // A member that is cut off ends the watch instead of being silent.
+          headers: { 'grpc-metadata-hasleader': 'true', ...(token === undefined ? {} : { authorization: token }) },
+          idleTimeoutMs: LONGEST_SILENCE_MS,
+          signal: AbortSignal.any([options.signal, signal]),
+        }),
+      ),
     ailments: () =>
       Promise.all(endpoints.map((one) => askOne(one, 'maintenance/status', {}).then(ailmentOf, passedOver))),
   };
 }
 
+/** Who watches looks by itself more often. */
+const LONGEST_SILENCE_MS = 3_600_000;
 /** Sixty-four documents of talkative machines and a large ledger, in base64. */
 const MOST_BYTES = 8 * 1024 * 1024;
 

@@ -49,6 +49,16 @@ export interface Http {
       signal: AbortSignal;
     }>,
   ): Promise<Readonly<{ status: number; body: Uint8Array }>>;
+  /** Sends a small document and takes an answer without end, until somebody leaves or nothing comes for `idleTimeoutMs`. */
+  postStream(
+    url: string,
+    options: Readonly<{
+      body: string;
+      headers?: Readonly<Record<string, string>>;
+      idleTimeoutMs: number;
+      signal: AbortSignal;
+    }>,
+  ): AsyncIterable<Uint8Array>;
   /**
    * The bytes of a large file from `offset` up to `end`; `expectedTotal` is the file's signed size. With `partsOnly` a server that
    * sends the whole file instead of a part is refused.
@@ -71,6 +81,7 @@ export function createHttp(options: HttpOptions): Http {
   return {
     fetchBytes: (url, request) => fetchBytes(client, options, url, request),
     post: (url, request) => post(client, options, url, request),
+    postStream: (url, request) => postStream(client, options, url, request),
     openBytes: (url, request) => openBytes(client, options, url, request),
   };
 }
@@ -121,8 +132,7 @@ function fetchBytes(client: Got, options: HttpOptions, url: string, request: Fet
 
 async function post(client: Got, options: HttpOptions, url: string, request: PostRequest): ReturnType<Http['post']> {
   const name = redactUrl(url);
-  const { body, headers = {} } = request;
-  const message = { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } } as const;
+  const message = messageOf(request);
   let status = 0;
   const answer = await wholeOf(client, options, url, message, request, (head) => {
     status = head.statusCode;
@@ -132,6 +142,24 @@ async function post(client: Got, options: HttpOptions, url: string, request: Pos
   });
   return { status, body: answer };
 }
+
+function postStream(
+  client: Got,
+  options: HttpOptions,
+  url: string,
+  request: Parameters<Http['postStream']>[1],
+): AsyncIterable<Uint8Array> {
+  const patience = { idleMs: request.idleTimeoutMs };
+  return exchange(client, options, url, messageOf(request), patience, request.signal, (answer) =>
+    checkHead(answer, redactUrl(url), options.clock.now()),
+  );
+}
+
+const messageOf = ({ body, headers = {} }: Pick<PostRequest, 'body' | 'headers'>): Message => ({
+  method: 'POST',
+  body,
+  headers: { 'content-type': 'application/json', ...headers },
+});
 
 async function wholeOf(
   client: Got,

@@ -27,6 +27,7 @@ function busyEtcd(): Readonly<{ etcd: Etcd; asked: Transaction[] }> {
     grantLease: async () => '7',
     keepAlive: async () => true,
     revokeLease: async () => {},
+    watch: async () => 'changed',
     ailments: async () => [],
   };
   return { etcd, asked };

@@ -30,7 +30,7 @@ export type HostOptions = Readonly<{
 
 export const etcdOf = (options: Pick<HostOptions, 'endpoints' | 'http' | 'login' | 'timeoutMs' | 'start'>): Etcd =>
   createEtcd({
-    http: options.http ?? testHttp(),
+    http: { ...testHttp(), ...options.http },
     endpoints: options.endpoints,
     timeoutMs: options.timeoutMs ?? 1_000,
     start: options.start ?? 0,

@@ -204,7 +204,6 @@ async function agentUntilRest(
       bootId,
       systemVersion: '1' as Version,
       tries: 3,
-      automatic: true,
       ...held,
       journal,
       boot,

@@ -74,3 +74,64 @@ test('a lease that is gone is told from one that lives, and may be revoked', asy
   assert.equal(await etcdAt(gone.url('')).keepAlive('5'), false);
   await etcdAt(unknown.url('')).revokeLease('5');
 });
+
+const CREATED = '{"result":{"header":{"revision":"7"},"created":true}}\n';
+const watch = (etcd: Etcd, signal = noSignal): Promise<unknown> => etcd.watch('k/', '6', signal);
+/** Written in pieces, as a stream comes. */
+const streaming =
+  (...pieces: readonly string[]): Script =>
+  (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n');
+    for (const piece of pieces) socket.write(piece);
+    socket.end();
+  };
+
+const watches: Readonly<Record<string, readonly [Script, string]>> = {
+  'nothing but its beginning': [streaming(CREATED), 'etcd-unavailable'],
+  'something that is not JSON': [streaming('<html>\n'), 'etcd-protocol'],
+  'JSON of another shape': [streaming('[]\n'), 'etcd-protocol'],
+  'an end, because the host may not look': [
+    streaming(CREATED, '{"result":{"canceled":true,"cancel_reason":"etcdserver: permission denied"}}\n'),
+    'etcd-refused',
+  ],
+  'an error in the stream': [
+    streaming('{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}\n'),
+    'etcd-refused',
+  ],
+  'a line without end': [
+    (socket) => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      socket.write(Buffer.alloc(9 * 1024 * 1024, 'x'));
+    },
+    'server-too-much',
+  ],
+};
+
+for (const [what, [script, code]] of Object.entries(watches))
+  test(`a watch that brings ${what}: ${code}`, async () => {
+    await using server = await HostileServer.start(script);
+    assert.equal(await refusalOf(watch(etcdAt(server.url('')))), code);
+    await server.allClosed();
+  });
+
+test('a watch tells of a change, in however many pieces it comes, and of a compaction; then it is closed', async () => {
+  await using changes = await HostileServer.start(
+    streaming(CREATED.slice(0, 20), `${CREATED.slice(20)}{"result":{"eve`, 'nts":[{"kv":{"key":"aw=="}}]}}\n'),
+  );
+  await using compacted = await HostileServer.start(
+    streaming(`${CREATED}{"result":{"canceled":true,"compact_revision":"50"}}\n`),
+  );
+  assert.equal(await watch(etcdAt(changes.url(''))), 'changed');
+  assert.equal(await watch(etcdAt(compacted.url(''))), 'compacted');
+  await changes.allClosed();
+});
+
+test('a watch asks for what comes after what was read, of a member that has a leader, and ends when it is told to', async () => {
+  const ending = new AbortController();
+  await using server = await HostileServer.start((socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\n\r\n${CREATED}`, () => ending.abort(new Error('enough')));
+  });
+  await assert.rejects(watch(etcdAt(server.url('')), ending.signal), /enough/);
+  await server.allClosed();
+  assert.match(server.requests[0] ?? '', /^POST \/v3\/watch HTTP.*grpc-metadata-hasleader: true/is);
+});
