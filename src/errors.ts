@@ -206,6 +206,12 @@ export const ERRORS = {
     'Send it as `Authorization: Bearer TOKEN`; the server’s operator has it.',
   ),
   forbidden: entry(2, 'never', 'The token is known, but not good for this.', 'Use the token of an operator.'),
+  'too-many-requests': entry(
+    4,
+    'later',
+    'Requests come faster than the server takes them from one asker.',
+    'Wait as long as the header `Retry-After` says; behind a proxy the server needs `--trust-proxy`.',
+  ),
   'token-exists': entry(
     2,
     'never',

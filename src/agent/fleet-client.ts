@@ -58,7 +58,7 @@ function outcomeOf({ at, result, version, code, reason }: HistoryEntry): NonNull
 }
 
 async function ask({ http, url, token }: FleetServer, request: CheckIn, signal: AbortSignal): Promise<CheckInAnswer> {
-  const { status, body } = await http.post(`${url.replace(/\/+$/, '')}/v1/check-in`, {
+  const { status, body, retryAfterMs } = await http.post(`${url.replace(/\/+$/, '')}/v1/check-in`, {
     body: JSON.stringify(request),
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
     maxBytes: MOST_BYTES,
@@ -68,8 +68,17 @@ async function ask({ http, url, token }: FleetServer, request: CheckIn, signal: 
   const place = new URL(url).host;
   if (status === 401 || status === 403)
     throw new UpdateError('server-denied', `The fleet server ${place} does not accept this host's token.`);
+  if (status === 429 || status === 503) throw busy(place, status, retryAfterMs);
   if (status !== 200) throw new UpdateError('server-failed', `The fleet server ${place} answers ${status}.`);
   return parseDocument(body, MOST_BYTES, 'server-protocol', `The answer of ${place}`, answerShape);
+}
+
+/** The next check comes no earlier than the server asks for. */
+function busy(place: string, status: number, retryAfterMs: number | undefined): UpdateError {
+  const when = retryAfterMs === undefined ? '' : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
+  return new UpdateError('server-busy', `The fleet server ${place} answers ${status}${when}.`, {
+    details: { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+  });
 }
 
 const line = text(/^[^\p{Cc}]{0,500}$/u, 'one line of text');

@@ -8,6 +8,7 @@ import { createPublished } from '../server/channels.ts';
 import { createFigures, measuredStore } from '../server/figures.ts';
 import { createFleet } from '../server/fleet.ts';
 import { createApp } from '../server/http/app.ts';
+import { createLimits } from '../server/rate-limits.ts';
 import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts';
 import type { Store } from '../server/store.ts';
 import { digestOf } from '../server/tokens.ts';
@@ -43,6 +44,16 @@ export const server: Command = {
       flags: '--new-operator-token',
       summary: 'make the first operator’s token anew: the one before is good no longer',
     },
+    {
+      flags: '--host-rate <n>',
+      summary: 'how many requests a second the hosts of one address may send; 0 is no limit',
+      default: '200',
+    },
+    {
+      flags: '--trust-proxy <address>',
+      summary: 'a proxy before the server, whose X-Forwarded-For is believed; repeat for each',
+      repeat: true,
+    },
     { flags: '--lock-max <n>', summary: 'how many hosts of a group may reboot at once (FleetLock)', default: '1' },
     { flags: '--lock-max-failures <n>', summary: 'how many overdue hosts a group puts up with', default: '0' },
     { flags: '--lock-deadline <time>', summary: 'when a host that reboots is overdue', default: '1h' },
@@ -71,6 +82,8 @@ export const server: Command = {
       figures,
       now,
       log: context.log,
+      limits: createLimits(input.whole('host-rate') ?? 0, () => context.clock.monotonicMs()),
+      proxies: input.list('trust-proxy').map(checkedProxy),
       pages: { census, pause },
       ...(tls ? { tls } : {}),
     });
@@ -87,6 +100,15 @@ function addressFrom(text: string): Readonly<{ host: string; port: number }> {
   if (host === undefined || Number(digits) > 65_535)
     throw new UpdateError('usage', `--listen takes an address and a port, like 0.0.0.0:8443, not “${text}”.`);
   return { host, port: Number(digits) };
+}
+
+/** An address, or a network of them. */
+function checkedProxy(text: string): string {
+  const [, address = '', bits = '0'] = /^([\da-fA-F:.]{2,45})(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const isSix = address.includes(':');
+  const isAddress = isSix ? URL.canParse(`http://[${address}]`) : URL.parse(`http://${address}`)?.hostname === address;
+  if (address !== '' && isAddress && Number(bits) <= (isSix ? 128 : 32)) return text;
+  throw new UpdateError('usage', `--trust-proxy takes an address or a network, like 192.0.2.1, not “${text}”.`);
 }
 
 const lockDefaults = (input: Input): LockDefaults => ({
@@ -133,8 +155,8 @@ async function machinesFrom(context: Context, input: Input): Promise<AccessOptio
   if (file === undefined) return isOpen ? 'anybody' : undefined;
   if (isOpen) throw new UpdateError('usage', 'Give either --machine-token or --machines-without-token.');
   const token = new TextDecoder().decode(await readGiven(context, file)).trim();
-  if (!/^[\x21-\x7e]{1,256}$/.test(token))
-    throw new UpdateError('usage', `${file} does not hold a token: one line of at most 256 letters, digits and signs.`);
+  if (!/^[\x21-\x7e]{16,256}$/.test(token))
+    throw new UpdateError('usage', `${file} holds no token: one line of 16 to 256 letters, digits and signs.`);
   return { digest: digestOf(token) };
 }
 

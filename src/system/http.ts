@@ -5,7 +5,7 @@ import https from 'node:https';
 import got, { type Got, type Request, type Response } from 'got';
 import { UpdateError } from '../errors.ts';
 import type { Clock } from './clock.ts';
-import { announcedLength, bytesToSkip, checkHead, checkPart, redactUrl } from './http-answer.ts';
+import { announcedLength, bytesToSkip, checkHead, checkPart, redactUrl, retryAfterMs } from './http-answer.ts';
 import { connectionFailure } from './http-failure.ts';
 import { type Patience, watchOver } from './http-patience.ts';
 import type { RateLimit } from './rate-limit.ts';
@@ -38,7 +38,7 @@ export interface Http {
     url: string,
     options: Readonly<{ maxBytes: number; totalTimeoutMs: number; signal: AbortSignal }>,
   ): Promise<Uint8Array>;
-  /** Sends a small document and takes a small answer, whatever its status. */
+  /** Sends a small document and takes a small answer, whatever its status; `retryAfterMs` is what a busy server asks for. */
   post(
     url: string,
     options: Readonly<{
@@ -48,7 +48,7 @@ export interface Http {
       totalTimeoutMs: number;
       signal: AbortSignal;
     }>,
-  ): Promise<Readonly<{ status: number; body: Uint8Array }>>;
+  ): Promise<Readonly<{ status: number; body: Uint8Array; retryAfterMs?: number }>>;
   /** Sends a small document and takes an answer without end, until somebody leaves or nothing comes for `idleTimeoutMs`. */
   postStream(
     url: string,
@@ -134,13 +134,15 @@ async function post(client: Got, options: HttpOptions, url: string, request: Pos
   const name = redactUrl(url);
   const message = messageOf(request);
   let status = 0;
+  let wait: number | undefined;
   const answer = await wholeOf(client, options, url, message, request, (head) => {
     status = head.statusCode;
+    if (status === 429 || status === 503) wait = retryAfterMs(head.headers['retry-after'], options.clock.now());
     // Of other statuses the caller knows what they mean, but not of these, and not of encodings.
     if (status < 200 || (status >= 300 && status < 400)) checkHead(head, name, options.clock.now());
     checkHead({ headers: head.headers, statusCode: 200 }, name, options.clock.now());
   });
-  return { status, body: answer };
+  return { status, body: answer, ...(wait === undefined ? {} : { retryAfterMs: wait }) };
 }
 
 function postStream(

@@ -1,6 +1,9 @@
 /** A host asks the real server before it begins a rollout, over real HTTP. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type FleetServer, withFleetServer } from '../../src/agent/fleet-client.ts';
@@ -113,6 +116,20 @@ test('what an operator names by hand is not asked for', async () => {
 test('a server that does not know the host, or cannot be reached, is a failed check with a name', async () => {
   await assert.rejects(found(hostIn('lab', 'f', { token: 'wrong' })), { code: 'server-denied' });
   await assert.rejects(found(hostIn('lab', 'f', { url: 'http://127.0.0.1:1' })), { code: 'server-unreachable' });
+});
+
+test('a server that is busy says when to ask again, and the host waits for so long', async () => {
+  const busy = createServer((_request, answer) => answer.writeHead(429, { 'retry-after': '120' }).end('{}'));
+  await once(busy.listen(0, '127.0.0.1'), 'listening');
+  try {
+    const url = `http://127.0.0.1:${(busy.address() as AddressInfo).port}`;
+    await assert.rejects(found(hostIn('lab', 'f', { url })), {
+      code: 'server-busy',
+      details: { status: 429, retryAfterMs: 120_000 },
+    });
+  } finally {
+    busy.close();
+  }
 });
 
 test('an answer that is not one is refused', async () => {

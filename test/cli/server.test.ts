@@ -24,6 +24,8 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
   'a prefix that leaves its place': ['--etcd', 'http://127.0.0.1:1', '--etcd-prefix', 'tandem//x'],
   'an address without a port': ['--state', 'state', '--listen', '127.0.0.1'],
   'more at once than a lock can have': ['--state', 'state', '--lock-max', '1001'],
+  'a proxy that is no address': ['--state', 'state', '--trust-proxy', 'proxy.example'],
+  'a network of proxies that is none': ['--state', 'state', '--trust-proxy', '192.0.2.0/33'],
   'a deadline in another year': ['--state', 'state', '--lock-deadline', '60w'],
   'a deadline of no time at all': ['--state', 'state', '--lock-deadline', '0m'],
   'a deadline that is no time': ['--state', 'state', '--lock-deadline', 'soon'],

@@ -18,7 +18,8 @@ export class ServerProcess implements AsyncDisposable {
   private constructor(port: number, args: readonly string[]) {
     this.url = `http://127.0.0.1:${port}`;
     const open = args.includes('--machine-token') ? [] : ['--machines-without-token'];
-    this.args = ['server', '--listen', `127.0.0.1:${port}`, ...open, ...args];
+    const fast = args.includes('--host-rate') ? [] : ['--host-rate', '0'];
+    this.args = ['server', '--listen', `127.0.0.1:${port}`, ...open, ...fast, ...args];
   }
 
   /** Running, with these options beside its address; hosts need no token unless the options name one. */

@@ -6,13 +6,14 @@ import type { Access } from '../access.ts';
 import type { Channels } from '../channels.ts';
 import { createFigures, type Figures } from '../figures.ts';
 import type { Fleet } from '../fleet.ts';
+import type { Limits } from '../rate-limits.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
 import type { Store } from '../store.ts';
 import { readNumbers } from './address-numbers.ts';
 import { json } from './answers.ts';
 import { auditRoute, logEntries } from './entries.ts';
 import { fleetRoutes } from './fleet-routes.ts';
-import { guard } from './guard.ts';
+import { guard, inTime } from './guard.ts';
 import { lockRoutes } from './lock-routes.ts';
 import { countRequests, metricsRoute } from './metrics-route.ts';
 import { describeRoutes } from './openapi.ts';
@@ -37,6 +38,10 @@ export type AppWorld = Readonly<{
   expires?(): Promise<ReadonlyMap<string, Date>>;
   now(): Date;
   log: Log;
+  /** How often somebody may ask; without them, as often as he likes. */
+  limits?: Limits;
+  /** Proxies before this server, which say for whom they ask. */
+  proxies?: readonly string[];
   /** What the pages need besides; without it there are none. */
   pages?: Pick<ViewWorld, 'census' | 'pause'>;
   /** Counted elsewhere as well; without it, the server begins its own. */
@@ -55,6 +60,7 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
     exposeHeadRoutes: false,
     keepAliveTimeout: 60_000,
     logger: false as const,
+    trustProxy: [...(world.proxies ?? [])],
     // A number in JSON is a number: `null` is none, and "1" neither.
     ajv: { customOptions: { coerceTypes: false as const } },
   };
@@ -71,14 +77,17 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   const counts = world.figures ?? createFigures();
   countRequests(app, counts);
   repositoryRoutes(app, world.repository, world.serve);
-  app.get('/healthz', { schema: HEALTH }, async () => ({ ok: true, machines: await world.fleet.count() }));
+  app.get('/healthz', { schema: HEALTH }, async ({ ip }) => {
+    inTime(world.limits?.host(ip) ?? 0);
+    return { ok: true, machines: await world.fleet.count() };
+  });
   await app.register(async (scope) => {
-    guard(scope, world.access, () => 'machine', plain);
+    guard(scope, world, () => 'machine', plain);
     fleetRoutes.hosts(scope, world.fleet, world.now, counts);
   });
   await app.register(async (scope) => {
     logEntries(scope, log);
-    guard(scope, world.access, (method) => (method === 'GET' ? 'viewer' : 'operator'), plain);
+    guard(scope, world, (method) => (method === 'GET' ? 'viewer' : 'operator'), plain);
     fleetRoutes.operators(scope, world.fleet);
     lockRoutes.operators(scope, world.locks, world.now);
     tokenRoutes(scope, world.access, world.now);
@@ -87,7 +96,7 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   });
   await app.register(async (scope) => {
     answerFailures(scope, log, fleetLock);
-    guard(scope, world.access, () => 'machine', fleetLock);
+    guard(scope, world, () => 'machine', fleetLock);
     lockRoutes.hosts(scope, world.locks, world.now);
   });
   const { pages } = world;

@@ -1,7 +1,9 @@
 /** Lets only those ask who have a token that is good for it, and remembers who asks. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { UpdateError } from '../../errors.ts';
 import type { Access } from '../access.ts';
+import { type Limits, NO_LIMITS } from '../rate-limits.ts';
 import { type Holder, mayAct, type Role, tokenIn } from '../tokens.ts';
 import type { Wording } from './refusals.ts';
 
@@ -12,10 +14,13 @@ declare module 'fastify' {
   }
 }
 
+/** What a guard needs to know. */
+export type Guarded = Readonly<{ access: Access; limits?: Limits }>;
+
 /** Every route of `scope` needs the role that `roleFor` its method. */
 export function guard(
   scope: FastifyInstance,
-  access: Access,
+  { access, limits = NO_LIMITS }: Guarded,
   roleFor: (method: string) => Role,
   worded: Wording,
 ): void {
@@ -24,9 +29,26 @@ export function guard(
   });
   scope.addHook('onRequest', async (request, reply) => {
     const role = roleFor(request.method);
+    if (role === 'machine') inTime(limits.host(request.ip));
     if (role === 'machine' && access.isOpenToHosts) return;
     request.holder = await access.holderOf(tokenIn(request.headers.authorization));
+    countHolder(request, limits);
     if (!mayAct(request.holder, role)) await refuse(request, reply, role, worded);
+  });
+}
+
+/** Whoever has a good token is held to his own limit, and never kept out by others of his address that try wrong ones. */
+export function countHolder({ holder, ip }: FastifyRequest, limits: Limits): void {
+  if (holder === undefined) inTime(limits.stranger(ip));
+  else if (holder.role !== 'machine') inTime(limits.holder(holder.name));
+}
+
+/** Throws for who has to wait. */
+export function inTime(waitMs: number): void {
+  if (waitMs === 0) return;
+  const seconds = Math.ceil(waitMs / 1000);
+  throw new UpdateError('too-many-requests', `Too many requests: the next one is answered in ${seconds} s.`, {
+    details: { retryAfterMs: waitMs },
   });
 }
 

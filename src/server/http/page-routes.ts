@@ -2,24 +2,28 @@
 
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { asUpdateError } from '../../errors.ts';
 import { noted } from '../audit.ts';
 import { document, type Page, type Viewer } from '../pages/layout.ts';
 import { SCRIPT } from '../pages/script.ts';
 import { saidPage, signInPage } from '../pages/sign-in.ts';
 import { ICON, STYLE } from '../pages/style.ts';
+import { NO_LIMITS } from '../rate-limits.ts';
 import { cookieOf, formTokenOf, isOurForm, isSameSite, tokenOf } from '../sessions.ts';
 import { mayAct } from '../tokens.ts';
 import { actRoutes } from './act-routes.ts';
 import type { AppWorld } from './app.ts';
 import { entryOf, logEntries } from './entries.ts';
 import { fieldOf, readForms } from './forms.ts';
+import { countHolder } from './guard.ts';
 import { PAGES } from './page-shapes.ts';
+import { sayWhen, statusOf } from './refusals.ts';
 import { type ViewWorld, viewRoutes } from './view-routes.ts';
 
 export type Shows = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;
 
 export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): void {
-  const { access } = world;
+  const { access, limits = NO_LIMITS } = world;
   const viewerOf = (request: FastifyRequest): Viewer => ({
     formToken: formTokenOf(tokenOf(request.headers.cookie)),
     name: request.holder?.name ?? '',
@@ -39,7 +43,9 @@ export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): v
       route.schema = { ...route.schema, security: [{ session: [] }] };
     });
     scope.addHook('onRequest', async (request, reply) => {
-      request.holder = await access.holderOf(tokenOf(request.headers.cookie));
+      const token = tokenOf(request.headers.cookie);
+      request.holder = await access.holderOf(token);
+      if (token !== undefined) countHolder(request, limits);
       if (!mayAct(request.holder, 'viewer')) await reply.redirect('/sign-in', 303);
     });
     scope.addHook('preHandler', async (request, reply) => {
@@ -88,14 +94,20 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, text: string): F
 
 function answerFailures(app: FastifyInstance, { log }: AppWorld): void {
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
-    const status = error.statusCode ?? 500;
-    if (status >= 500) log.error({ url: request.url }, error.message);
-    const sentence =
-      status < 500 ? 'What was asked for is not understood.' : 'The server could not do this; its log says why.';
+    const { code, message, details } = asUpdateError(error);
+    const status = error.statusCode ?? statusOf(code);
+    if (status >= 500) log.error({ code, url: request.url }, message);
+    sayWhen(reply, details);
+    const sentence = status === 429 ? message : SENTENCES[status < 500 ? 'asker' : 'server'];
     const page = saidPage('That did not work', sentence, { path: '/', name: 'To the overview' });
     return reply.code(status).type('text/html; charset=utf-8').send(document(page, undefined));
   });
 }
+
+const SENTENCES = {
+  asker: 'What was asked for is not understood.',
+  server: 'The server could not do this; its log says why.',
+};
 
 function assets(app: FastifyInstance): void {
   const files = { css: [STYLE, 'text/css'], js: [SCRIPT, 'text/javascript'], svg: [ICON, 'image/svg+xml'] } as const;
@@ -105,7 +117,7 @@ function assets(app: FastifyInstance): void {
     );
 }
 
-function signingIn(app: FastifyInstance, { access, store, now }: AppWorld): void {
+function signingIn(app: FastifyInstance, { access, store, now, limits = NO_LIMITS }: AppWorld): void {
   app.get('/sign-in', { schema: PAGES.askIn }, async (request, reply) =>
     sendPage(request, reply, document(signInPage(false), undefined)),
   );
@@ -113,6 +125,7 @@ function signingIn(app: FastifyInstance, { access, store, now }: AppWorld): void
     const token = fieldOf(request, 'token').trim();
     const isOurs = isSameSite(request.headers);
     request.holder = isOurs ? await access.holderOf(token) : undefined;
+    countHolder(request, limits);
     const isLetIn = mayAct(request.holder, 'viewer');
     await noted(store, entryOf(request, now(), isLetIn ? 'signed-in' : 'sign-in-failed'));
     if (!isLetIn) return sendPage(request, reply.code(403), document(signInPage(true), undefined));

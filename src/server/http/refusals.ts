@@ -1,7 +1,7 @@
 /** What a caller is told that does not get what it asked for: a code, a sentence, and what to do about it. */
 
 import type { FastifyInstance, FastifyReply, FastifyServerOptions } from 'fastify';
-import { asUpdateError, ERRORS, type ErrorCode } from '../../errors.ts';
+import { asUpdateError, ERRORS, type ErrorCode, type UpdateError } from '../../errors.ts';
 import type { Log } from '../../system/log.ts';
 
 /** How a refusal is worded for those who ask. */
@@ -13,18 +13,25 @@ export const fleetLock: Wording = (kind, value = ERRORS[kind].sentence) => ({ ki
 /** Whatever is thrown in `scope` becomes a refusal; what is no fault of the caller's is logged, and not told. */
 export function answerFailures(scope: FastifyInstance, log: Log, worded: Wording): void {
   scope.setErrorHandler((error: Failure, request, reply) => {
-    const { code, message } = asUpdateError(error);
+    const { code, message, details } = asUpdateError(error);
     const status = error.statusCode ?? statusOf(code);
+    sayWhen(reply, details);
     if (status < 500) return reply.code(status).send(worded(codeOf(status), message));
     log.error({ code, url: request.url }, message);
     return reply.code(status).send(worded(code, 'The server could not do this; its log says why.'));
   });
 }
 
+/** When to ask again, where that is known. */
+export function sayWhen(reply: FastifyReply, { retryAfterMs }: UpdateError['details']): void {
+  if (retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(Number(retryAfterMs) / 1000));
+}
+
 type Failure = Error & Readonly<{ statusCode?: number }>;
 
 /** What is out of reach for a while is asked for again; the rest is a fault of ours. */
-const statusOf = (code: string): number => (/^(etcd|store)-/.test(code) ? 503 : 500);
+export const statusOf = (code: string): number =>
+  code === 'too-many-requests' ? 429 : /^(etcd|store)-/.test(code) ? 503 : 500;
 
 const codeOf = (status: number): ErrorCode => CODES[status] ?? 'request-invalid';
 
@@ -34,6 +41,7 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   413: 'request-too-large',
   414: 'request-too-large',
   415: 'request-type',
+  429: 'too-many-requests',
   431: 'request-too-large',
 };
 

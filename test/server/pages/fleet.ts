@@ -11,6 +11,7 @@ import { type Census, createCensus } from '../../../src/server/census.ts';
 import { type ChannelState, createFleet, type Fleet } from '../../../src/server/fleet.ts';
 import { createApp } from '../../../src/server/http/app.ts';
 import type { MachineRecord } from '../../../src/server/machines.ts';
+import { NO_LIMITS } from '../../../src/server/rate-limits.ts';
 import { createRebootLocks, type RebootLocks } from '../../../src/server/reboot-locks.ts';
 import { sqliteStore } from '../../../src/server/sqlite-store.ts';
 import type { Json, Store } from '../../../src/server/store.ts';
@@ -41,6 +42,8 @@ export class TestFleet implements AsyncDisposable {
   readonly fleet: Fleet = createFleet(this.store, async (name) => this.channels.get(name));
   readonly locks: RebootLocks = createRebootLocks(this.store, { max: 2, maxFailures: 0, deadlineSeconds: 3600 });
   readonly census: Census = createCensus(this.store, { now: () => this.now, pause });
+  limits = NO_LIMITS;
+  proxies: readonly string[] = [];
   access!: Access;
   app!: FastifyInstance;
   url = '';
@@ -57,6 +60,8 @@ export class TestFleet implements AsyncDisposable {
       channels: async () => this.channels,
       now: () => this.now,
       log: silentLog,
+      limits: this.limits,
+      proxies: this.proxies,
       pages: { census: this.census, pause },
     });
     this.url = await this.app.listen({ host: '127.0.0.1', port: 0 });

@@ -27,26 +27,29 @@ export function fleetLock(options: FleetLockOptions): LockClient {
     take: async () => {
       const refusal = await ask(options, 'pre-reboot');
       if (!refusal) return { held: true };
-      return { held: false, code: 'lock-refused', reason: refusal, askAgainMs: pauseOf(options) };
+      const { reason, retryAfterMs = 0 } = refusal;
+      return { held: false, code: 'lock-refused', reason, askAgainMs: retryAfterMs + pauseOf(options) };
     },
     begin: async () => {
       // Asking again for what one holds is granted: anything else means that it was lost.
       const refusal = await ask(options, 'pre-reboot');
       if (refusal)
-        throw new UpdateError('lock-lost', `The FleetLock server does not grant the lock any more: ${refusal}.`);
+        throw new UpdateError('lock-lost', `The FleetLock server does not grant the lock any more: ${refusal.reason}.`);
     },
     giveBack: async () => {
       const refusal = await ask(options, 'steady-state');
       if (refusal)
-        throw new UpdateError('lock-refused', `The FleetLock server does not take the lock back: ${refusal}.`);
+        throw new UpdateError('lock-refused', `The FleetLock server does not take the lock back: ${refusal.reason}.`);
     },
   };
 }
 
-/** Undefined when the server agrees, else its reason. */
-async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state'): Promise<string | undefined> {
+type Refusal = Readonly<{ reason: string; retryAfterMs?: number }>;
+
+/** Undefined when the server agrees, else its reason, and how long it wants to be left alone. */
+async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state'): Promise<Refusal | undefined> {
   const { http, url, login, id, group, timeoutMs, signal } = options;
-  const { status, body } = await http.post(`${url.replace(/\/+$/, '')}/v1/${verb}`, {
+  const { status, body, retryAfterMs } = await http.post(`${url.replace(/\/+$/, '')}/v1/${verb}`, {
     body: JSON.stringify({ client_params: { id, group } }),
     headers: { 'fleet-lock-protocol': 'true', ...(login ? { authorization: basic(login) } : {}) },
     maxBytes: MOST_BYTES,
@@ -56,7 +59,7 @@ async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state
   if (status === 200) return undefined;
   if (status >= 500 && !isJson(body))
     throw new UpdateError('server-failed', `${new URL(url).host}: the server answers ${status}.`);
-  return reasonOf(status, body);
+  return { reason: reasonOf(status, body), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
 const MOST_BYTES = 64 * 1024;
