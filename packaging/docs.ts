@@ -10,11 +10,12 @@ import { isHeardAtStart, localReason } from '../src/config-fleet-keys.ts';
 import { ERRORS } from '../src/errors.ts';
 import type { Product, Release, State, StateKind, Version } from '../src/model.ts';
 import { manualPage } from './manual-page.ts';
+import { dashboard } from './monitoring/dashboard.ts';
 import { openApi } from './openapi.ts';
 
 export const DOCS = join(import.meta.dirname, '..', 'docs');
 
-/** Every generated document by its name. */
+/** Every generated document by its name, as seen from docs/. */
 export async function renderDocs(): Promise<ReadonlyMap<string, string>> {
   const commands: readonly Command[] = await Promise.all(COMMANDS.map(({ load }) => load()));
   return new Map([
@@ -23,6 +24,7 @@ export async function renderDocs(): Promise<ReadonlyMap<string, string>> {
     ['state-diagram.md', stateDiagram()],
     ['updatectl.8', manualPage(commands, allKeys())],
     ['openapi.json', await openApi()],
+    ['../packaging/monitoring/grafana.json', `${JSON.stringify(dashboard(), undefined, 1)}\n`],
   ]);
 }
 

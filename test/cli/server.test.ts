@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { server } from '../../src/cli/server.ts';
 import { refusalOf, runCommand } from '../support/command-line.ts';
+import { checkMetrics, seriesOf } from '../support/promtool.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { TestRepository } from '../support/tuf-repository.ts';
 
@@ -55,4 +56,27 @@ test('the operator’s token is shown at the first start only, and is good until
   await one.kill();
   await one.start(['--new-operator-token']);
   assert.deepEqual([await statusWith(first), await statusWith(one.operatorToken)], [401, 200]);
+});
+
+test('a server tells when its repository expires, and how long its store takes', async () => {
+  using repository = await new TestRepository().init();
+  await using one = await ServerProcess.start([
+    '--repository',
+    repository.dir,
+    '--state',
+    join(repository.top, 'state'),
+  ]);
+  const scrape = async () => {
+    const headers = { authorization: `Bearer ${one.operatorToken}` };
+    return (await fetch(`${one.url}/metrics`, { headers })).text();
+  };
+  const page = await scrape();
+  checkMetrics(page);
+  const told = seriesOf(page);
+  const expires = (role: string) => told.get(`tandem_repository_expires_timestamp_seconds{role="${role}"}`) ?? 0;
+  assert.equal(expires('timestamp'), Date.parse(String(repository.read('timestamp').signed['expires'])) / 1000);
+  assert.ok(expires('root') > expires('timestamp'));
+  for (const part of ['repository', 'machines', 'rollouts', 'locks'])
+    assert.equal(told.get(`tandem_server_part_up{part="${part}"}`), 1, part);
+  assert.ok((told.get('tandem_store_seconds_count{operation="update"}') ?? 0) > 0);
 });
