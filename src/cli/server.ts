@@ -1,6 +1,6 @@
 /** `server`: serves a repository and keeps count of the hosts that follow it. */
 
-import { UpdateError } from '../errors.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
 import { MOST_HOLDERS } from '../reboot/gates/locks/semaphore-document.ts';
 import { type Access, type AccessOptions, createAccess } from '../server/access.ts';
 import { type Census, createCensus } from '../server/census.ts';
@@ -12,6 +12,7 @@ import { createLimits } from '../server/rate-limits.ts';
 import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts';
 import type { Store } from '../server/store.ts';
 import { digestOf } from '../server/tokens.ts';
+import { isOutage, watchedStore } from '../server/watched-store.ts';
 import { serveFile } from '../system/served-file.ts';
 import type { Command, Context, Input } from './command.ts';
 import { minutesFrom } from './duration.ts';
@@ -66,7 +67,8 @@ export const server: Command = {
     const channels = async () => (await published()).channels;
     const figures = createFigures();
     const { store: opened, place } = await openStore(context, input);
-    await using store = measuredStore(opened, figures, () => context.clock.monotonicMs());
+    const watched = watchedStore(opened, context.log, () => context.clock.now());
+    await using store = measuredStore(watched, figures, () => context.clock.monotonicMs());
     const now = () => context.clock.now();
     const pause = () => context.clock.sleep(0);
     const census = createCensus(store, { now, pause });
@@ -163,7 +165,10 @@ async function machinesFrom(context: Context, input: Input): Promise<AccessOptio
 /** The fleet is counted now and then, so that its curve has no holes while nobody looks at it. */
 async function countUntilStopped({ clock, signal, log }: Context, census: Census): Promise<void> {
   while (!signal.aborted) {
-    await census.keep().catch((error: unknown) => log.warn({ error: String(error) }, 'the fleet could not be counted'));
+    await census.keep().catch((error: unknown) => {
+      const { code, message } = asUpdateError(error);
+      if (!isOutage(code)) log.warn({ code }, `the fleet could not be counted: ${message}`);
+    });
     await clock.sleep(COUNT_MS, signal).catch(() => undefined);
   }
 }

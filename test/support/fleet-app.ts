@@ -5,7 +5,7 @@ import { type ChannelState, createFleet } from '../../src/server/fleet.ts';
 import { createApp } from '../../src/server/http/app.ts';
 import { createRebootLocks, type LockDefaults } from '../../src/server/reboot-locks.ts';
 import type { Store } from '../../src/server/store.ts';
-import { silentLog } from '../../src/system/log.ts';
+import { type Log, silentLog } from '../../src/system/log.ts';
 import { accessWith, type GivenTokens } from './fleet-tokens.ts';
 
 export type FleetAppOptions = Readonly<{
@@ -15,13 +15,14 @@ export type FleetAppOptions = Readonly<{
   tokens?: GivenTokens;
   channel?: ChannelState;
   now?(): Date;
+  log?: Log;
 }>;
 
 export type FleetApp = AsyncDisposable & Readonly<{ url: string; app: FastifyInstance }>;
 
 /** Without a repository: every channel is `channel`. */
 export async function startFleetApp(options: FleetAppOptions): Promise<FleetApp> {
-  const { store, tokens = {}, channel, now = () => new Date() } = options;
+  const { store, tokens = {}, channel, now = () => new Date(), log = silentLog } = options;
   const app = await createApp({
     fleet: createFleet(store, async () => channel),
     locks: createRebootLocks(store, { max: 1, maxFailures: 0, deadlineSeconds: 3600, ...options.locks }),
@@ -31,7 +32,7 @@ export async function startFleetApp(options: FleetAppOptions): Promise<FleetApp>
     store,
     channels: async () => new Map(),
     now,
-    log: silentLog,
+    log,
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return { url, app, [Symbol.asyncDispose]: () => app.close() };

@@ -17,7 +17,7 @@ import { entryOf, logEntries } from './entries.ts';
 import { fieldOf, readForms } from './forms.ts';
 import { countHolder } from './guard.ts';
 import { PAGES } from './page-shapes.ts';
-import { sayWhen, statusOf } from './refusals.ts';
+import { logFailure, sayWhen, statusOf } from './refusals.ts';
 import { type ViewWorld, viewRoutes } from './view-routes.ts';
 
 export type Shows = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;
@@ -96,7 +96,7 @@ function answerFailures(app: FastifyInstance, { log }: AppWorld): void {
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const { code, message, details } = asUpdateError(error);
     const status = error.statusCode ?? statusOf(code);
-    if (status >= 500) log.error({ code, url: request.url }, message);
+    if (status >= 500) logFailure(log, code, message, request.url);
     sayWhen(reply, details);
     const sentence = status === 429 ? message : SENTENCES[status < 500 ? 'asker' : 'server'];
     const page = saidPage('That did not work', sentence, { path: '/', name: 'To the overview' });

@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyServerOptions } from 'fastify';
 import { asUpdateError, ERRORS, type ErrorCode, type UpdateError } from '../../errors.ts';
 import type { Log } from '../../system/log.ts';
+import { isOutage } from '../watched-store.ts';
 
 /** How a refusal is worded for those who ask. */
 export type Wording = (code: ErrorCode, message?: string) => object;
@@ -17,9 +18,15 @@ export function answerFailures(scope: FastifyInstance, log: Log, worded: Wording
     const status = error.statusCode ?? statusOf(code);
     sayWhen(reply, details);
     if (status < 500) return reply.code(status).send(worded(codeOf(status), message));
-    log.error({ code, url: request.url }, message);
+    logFailure(log, code, message, request.url);
     return reply.code(status).send(worded(code, 'The server could not do this; its log says why.'));
   });
+}
+
+/** An outage of the store is logged where it begins and ends, not with every request that it meets. */
+export function logFailure(log: Log, code: ErrorCode, message: string, url: string): void {
+  if (isOutage(code)) log.debug({ code, url }, message);
+  else log.error({ code, url }, message);
 }
 
 /** When to ask again, where that is known. */

@@ -1,0 +1,64 @@
+/** An outage of the store is two lines in the log, and an answer with a name for everybody who asks meanwhile. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { UpdateError } from '../../src/errors.ts';
+import { sqliteStore } from '../../src/server/sqlite-store.ts';
+import type { Store } from '../../src/server/store.ts';
+import { watchedStore } from '../../src/server/watched-store.ts';
+import { type Log, silentLog } from '../../src/system/log.ts';
+import { openDatabase } from '../../src/system/sqlite.ts';
+import { startFleetApp } from '../support/fleet-app.ts';
+
+const CHECK_IN = {
+  schema: 1,
+  machine: '0123456789abcdef0123456789abcdef',
+  group: 'default',
+  product: 'acme',
+  channel: 'stable',
+  agent: '0.1.0',
+  running: { version: '1.0' },
+  confirmed: true,
+  state: 'idle',
+  since: '2029-12-31T00:00:00Z',
+};
+
+test('however many ask while the store is away, the log says once that it went and once that it is back', async () => {
+  const lines: unknown[][] = [];
+  const written = (level: string) => (fields: object, message: string) => void lines.push([level, fields, message]);
+  const log = { ...silentLog, debug: () => {}, info: written('info'), error: written('error') } as unknown as Log;
+  await using real = sqliteStore(openDatabase(':memory:', { durable: false }));
+  let fault: UpdateError | undefined;
+  const failing: Store = {
+    ...real,
+    read: (key) => (fault ? Promise.reject(fault) : real.read(key)),
+    update: (keys, change) => (fault ? Promise.reject(fault) : real.update(keys, change)),
+    count: (kind) => (fault ? Promise.reject(fault) : real.count(kind)),
+  };
+  let now = Date.parse('2030-01-01T00:00:00Z');
+  const store = watchedStore(failing, log, () => new Date(now));
+  await using server = await startFleetApp({ store, log });
+  const ask = async () => {
+    const answer = await server.app.inject({ method: 'POST', url: '/v1/check-in', payload: CHECK_IN });
+    return [answer.statusCode, answer.json().code];
+  };
+  assert.deepEqual(await ask(), [200, undefined]);
+  fault = new UpdateError('etcd-unavailable');
+  for (let one = 0; one < 30; one += 1) assert.deepEqual(await ask(), [503, 'etcd-unavailable']);
+  fault = new UpdateError('etcd-full');
+  assert.deepEqual(await ask(), [503, 'etcd-full']);
+  now += 61_000;
+  fault = undefined;
+  for (let one = 0; one < 3; one += 1) await ask();
+  assert.deepEqual(
+    lines.map(([level, fields]) => [level, fields]),
+    [
+      ['error', { code: 'etcd-unavailable' }],
+      ['error', { code: 'etcd-full' }],
+      ['info', { code: 'etcd-full', refused: 31, seconds: 61 }],
+    ],
+  );
+  fault = new UpdateError('store-document-invalid', 'one document');
+  for (let one = 0; one < 2; one += 1) assert.deepEqual(await ask(), [503, 'store-document-invalid']);
+  assert.equal(lines.length, 5, 'what is wrong with one document is no outage, and is told with its request');
+});
