@@ -83,10 +83,13 @@ export type State =
 
 export type StateKind = State['kind'];
 
-/** One ended attempt, as the history keeps it. Times are ISO 8601 in UTC. */
+/** When and why a release that was armed is only staged again. */
+export type Disarmed = Readonly<{ at: string; reason: string }>;
+
+/** One ended attempt, as the history keeps it, or one that was `disarmed` and goes on later. Times are ISO 8601 in UTC. */
 export type HistoryEntry = Readonly<{
   at: string;
-  result: Exclude<Outcome['result'], 'none'>;
+  result: Exclude<Outcome['result'], 'none'> | 'disarmed';
   version: Version;
   code?: string;
   reason?: string;
@@ -103,4 +106,4 @@ export type Refusal = Readonly<{ at: string; version: Version; manifest?: Sha256
 export type SlotRecord = Readonly<Partial<Record<SlotName, Release>>>;
 
 /** state.json: what the loop must find again after a power cut. */
-export type Saved = Readonly<{ state: State; since: string; slots: SlotRecord }>;
+export type Saved = Readonly<{ state: State; since: string; slots: SlotRecord; disarmed?: Disarmed }>;

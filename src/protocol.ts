@@ -1,6 +1,7 @@
 /** The documents that the agent and the CLI exchange over the control socket. Every one carries its schema. */
 
 import type {
+  Disarmed,
   HistoryEntry,
   MachineId,
   Method,
@@ -98,6 +99,8 @@ export type Status = Readonly<{
   waitingFor?: string;
   /** Who objects to the reboot into what is staged. */
   gates?: readonly GateStatus[];
+  /** What is staged had been armed, and a gate closed before the restart. */
+  disarmed?: Disarmed;
   /** When soft gates are no longer heard. */
   rebootBy?: string;
   progress?: ProgressStatus;
@@ -149,7 +152,13 @@ export type CheckIn = Readonly<{
   /** What the host waits for, in words. */
   waitingFor?: string;
   /** The last ended attempt; `at` tells one from another. */
-  outcome?: Readonly<{ at: string; result: HistoryEntry['result']; version: Version; code?: string; reason?: string }>;
+  outcome?: Readonly<{
+    at: string;
+    result: Exclude<HistoryEntry['result'], 'disarmed'>;
+    version: Version;
+    code?: string;
+    reason?: string;
+  }>;
 }>;
 
 /** `go: false` says why not, and when to ask again at the earliest. A server never names what to install. */

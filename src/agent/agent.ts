@@ -160,6 +160,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       const departure = outcome.result === 'none' ? undefined : outcome.departure;
       await journal.report(saved, outcome, departure && (await world.journey?.(departure)));
     },
+    reportDisarmed: () => journal.reportDisarmed(saved),
     save: async (_state, event) => {
       saved = await journal.advance(saved, event, clock.now());
       log.info({ event: event.type, state: saved.state.kind, ...whyOf(event) }, 'state');
@@ -187,6 +188,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(view ? { slots: view.slots } : {}),
       ...(waitingFor === undefined ? {} : { waitingFor }),
       ...(saved.state.kind === 'staged' ? world.gates.status(saved.since, await gate.others()) : {}),
+      ...(saved.disarmed ? { disarmed: saved.disarmed } : {}),
       ...(progress ? { progress } : {}),
       ...(transfer ? { transfer } : {}),
       ...(await restartStatus(world.restart, journal, saved.state)),

@@ -98,7 +98,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   const situation = async () => ({
     saved: await journal.load(),
     confirmed: (await boot.read()).slots[host.booted].confirmed,
-    last: (await journal.history(1))[0],
+    last: await journal.lastEnded(),
   });
   const fleet = await fleetServer(config, world, http, situation);
   const releases = fleet ? withFleetServer(inRepository, fleet) : inRepository;

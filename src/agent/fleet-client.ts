@@ -1,10 +1,11 @@
 /** Asks the fleet server whether this host may begin what its channel offers, and tells it how the last attempt ended. */
 
 import { UpdateError } from '../errors.ts';
-import type { HistoryEntry, MachineId, Product, Release, Saved } from '../model.ts';
+import type { MachineId, Product, Release, Saved } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import type { Http } from '../system/http.ts';
 import { type Check, literal, object, optional, parseDocument, text } from '../system/shape.ts';
+import type { EndedEntry } from './journal.ts';
 import type { Hold, Releases } from './releases.ts';
 
 export type FleetServer = Readonly<{
@@ -15,7 +16,7 @@ export type FleetServer = Readonly<{
   host: Readonly<{ group: string; product: Product; channel: string; agent: string }>;
   machine(): Promise<MachineId>;
   /** What the host is doing, and how its last attempt ended. */
-  situation(): Promise<Readonly<{ saved: Saved; confirmed: boolean; last: HistoryEntry | undefined }>>;
+  situation(): Promise<Readonly<{ saved: Saved; confirmed: boolean; last: EndedEntry | undefined }>>;
 }>;
 
 /**
@@ -52,7 +53,7 @@ async function checkInOf(server: FleetServer, running: Release, wants: Release):
   };
 }
 
-function outcomeOf({ at, result, version, code, reason }: HistoryEntry): NonNullable<CheckIn['outcome']> {
+function outcomeOf({ at, result, version, code, reason }: EndedEntry): NonNullable<CheckIn['outcome']> {
   const said = reason === undefined ? {} : { reason: reason.slice(0, LONGEST) };
   return { at, result, version, ...(code === undefined ? {} : { code }), ...said };
 }

@@ -2,6 +2,7 @@
 
 import {
   type Departure,
+  type Disarmed,
   type Downtime,
   type HistoryEntry,
   METHODS,
@@ -27,8 +28,8 @@ export const serializeSaved = (saved: Saved): string =>
   `${JSON.stringify({ schema: SCHEMA, ...saved }, undefined, 2)}\n`;
 
 export const parseSaved = (bytes: Uint8Array): Saved => {
-  const { state, since, slots } = parseDocument(bytes, LIMIT, 'state-unreadable', 'state.json', savedShape);
-  return { state, since, slots };
+  const { schema: _, ...saved } = parseDocument(bytes, LIMIT, 'state-unreadable', 'state.json', savedShape);
+  return saved;
 };
 
 export const serializeRefusals = (refused: readonly Refusal[]): string =>
@@ -74,6 +75,8 @@ const departure: Check<Departure> = object(
 );
 
 const downtime: Check<Downtime> = object({ ms: integer(0), clock: literal('exact', 'wall', 'at-least') }, 'ignore');
+
+const disarmed: Check<Disarmed> = object({ at: moment, reason: words }, 'ignore');
 
 const unsuccessful = object(
   {
@@ -125,6 +128,7 @@ const savedShape = object(
     state,
     since: moment,
     slots: object({ a: optional(release), b: optional(release) }, 'ignore'),
+    disarmed: optional(disarmed),
   },
   'ignore',
 );
@@ -140,7 +144,7 @@ const refusedShape = object(
 const historyShape: Check<HistoryEntry> = object(
   {
     at: moment,
-    result: literal('updated', 'rolled-back', 'failed', 'withdrawn'),
+    result: literal('updated', 'rolled-back', 'failed', 'withdrawn', 'disarmed'),
     version,
     code: optional(code),
     reason: optional(words),

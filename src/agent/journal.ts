@@ -14,13 +14,19 @@ export interface Journal {
   advance(saved: Saved, event: Event, now: Date): Promise<Saved>;
   /** Writes an ended attempt down and remembers a refusal. Repeating it adds nothing. */
   report(saved: Saved, outcome: Outcome, journey?: Journey): Promise<void>;
+  /** Writes down why what is staged is not armed any more, if it was. Repeating it adds nothing. */
+  reportDisarmed(saved: Saved): Promise<void>;
   refusals(): Promise<readonly Refusal[]>;
   refuse(refusal: Refusal): Promise<void>;
   /** Forgets the refusals of one version, or all; returns how many there were. */
   forget(version: string | undefined): Promise<number>;
-  /** The latest ended attempts, newest first. */
+  /** The latest attempts, newest first. */
   history(limit: number): Promise<readonly HistoryEntry[]>;
+  /** The latest that has ended. */
+  lastEnded(): Promise<EndedEntry | undefined>;
 }
+
+export type EndedEntry = HistoryEntry & Readonly<{ result: Exclude<HistoryEntry['result'], 'disarmed'> }>;
 
 /** How the machine got from one system to the next. */
 export type Journey = Pick<HistoryEntry, 'method' | 'methodReason' | 'downtime'>;
@@ -39,6 +45,14 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
 
   const refusals = async () => (await read(files, at.refused, log, parseRefusals)) ?? [];
   const history = async () => (await read(files, at.history, log, parseHistory)) ?? [];
+  const add = async (entry: HistoryEntry) => {
+    const known = await history();
+    const isKnown = known.some(
+      (one) => one.at === entry.at && one.version === entry.version && one.result === entry.result,
+    );
+    const kept = isSameDisarming(known.at(-1), entry) ? known.slice(0, -1) : known;
+    if (!isKnown) await put(at.history, lines([...kept, entry].slice(-HISTORY_LIMIT)));
+  };
   const refuse = async (refusal: Refusal) => {
     const known = await refusals();
     if (known.some((one) => one.version === refusal.version && one.manifest === refusal.manifest)) return;
@@ -59,19 +73,19 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
     advance: async (saved, event, now) => {
       const state = transition(saved.state, event);
       const since = isSameWait(event) ? saved.since : now.toISOString();
-      const next: Saved = { state, since, slots: recordSlots(saved, event, state) };
+      const slots = recordSlots(saved, event, state);
+      const next: Saved = { state, since, slots, ...(disarmedBy(event, now) ?? {}) };
       await put(at.state, serializeSaved(next));
       return next;
     },
     report: async (saved, outcome, journey = {}) => {
       if (outcome.result === 'none') return;
-      const entry = { ...historyEntry(outcome, saved.since), ...journey };
-      const known = await history();
-      const isKnown = known.some(
-        (one) => one.at === entry.at && one.version === entry.version && one.result === entry.result,
-      );
-      if (!isKnown) await put(at.history, lines([...known, entry].slice(-HISTORY_LIMIT)));
+      await add({ ...historyEntry(outcome, saved.since), ...journey });
       if (outcome.result !== 'updated' && outcome.refuse) await refuse(refusal(outcome, saved.since));
+    },
+    reportDisarmed: async ({ state, disarmed }) => {
+      if (state.kind === 'staged' && disarmed)
+        await add({ ...disarmed, result: 'disarmed', version: state.release.version });
     },
     refusals,
     refuse,
@@ -82,6 +96,7 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
       return known.length - kept.length;
     },
     history: async (limit) => (await history()).slice(-limit).reverse(),
+    lastEnded: async () => (await history()).findLast(isEnded),
   };
 }
 
@@ -95,6 +110,22 @@ export const isRefused = (refusals: readonly Refusal[], release: Release): Refus
 
 /** A release that is armed, and perhaps disarmed again, has waited since it was staged: its deadline does not move. */
 const isSameWait = ({ type }: Event): boolean => type === 'armed' || type === 'left' || type === 'disarmed';
+
+const disarmedBy = (event: Event, now: Date): Pick<Saved, 'disarmed'> | undefined =>
+  event.type === 'disarmed'
+    ? { disarmed: { at: now.toISOString(), reason: event.reason.slice(0, LONGEST_REASON) } }
+    : undefined;
+
+const LONGEST_REASON = 1000;
+
+/** A gate that opens and closes all day takes one line, not the place of everything else. */
+const isSameDisarming = (last: HistoryEntry | undefined, entry: HistoryEntry): boolean =>
+  last?.result === 'disarmed' &&
+  entry.result === 'disarmed' &&
+  last.version === entry.version &&
+  last.reason === entry.reason;
+
+const isEnded = (entry: HistoryEntry): entry is EndedEntry => entry.result !== 'disarmed';
 
 /** What the slots hold after `event`: nothing known while one is written, its release once it has been read back. */
 function recordSlots(saved: Saved, event: Event, next: State): Saved['slots'] {

@@ -3,7 +3,7 @@
 import type { State } from '../model.ts';
 import type { Status } from '../protocol.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Journal } from './journal.ts';
+import { HISTORY_LIMIT, type Journal } from './journal.ts';
 import type { Restart } from './parts.ts';
 
 export interface Leaving {
@@ -31,7 +31,7 @@ export async function restartStatus(
   state: State,
 ): Promise<Pick<Status, 'restart' | 'lastRestart'>> {
   const ahead = await wayAhead(restart, state);
-  const [last] = await journal.history(1);
+  const last = (await journal.history(HISTORY_LIMIT)).find(({ method }) => method);
   return {
     ...(ahead ? { restart: ahead } : {}),
     ...(last?.method ? { lastRestart: { ...last, method: last.method } } : {}),

@@ -16,13 +16,14 @@ export async function offlineStatus(files: Files, stateDir: string, version: str
     at: now.toISOString(),
     state: saved?.state ?? { kind: 'idle' },
     since: saved?.since ?? now.toISOString(),
+    ...(saved?.disarmed ? { disarmed: saved.disarmed } : {}),
     waitingFor: 'the agent, which is not running',
     refused: refused ?? [],
     offline: true,
   };
 }
 
-/** The latest ended attempts, newest first. */
+/** The latest attempts, newest first. */
 export async function offlineHistory(files: Files, stateDir: string, limit: number): Promise<readonly HistoryEntry[]> {
   const all = await peek<readonly HistoryEntry[]>(files, join(stateDir, 'history.jsonl'), parseHistory);
   return (all ?? []).slice(-limit).reverse();

@@ -53,6 +53,8 @@ export interface Parts {
   readonly deadMan: Readonly<{ set(target: SlotName): Promise<void>; clear(): Promise<void> }>;
   /** Writes the outcome to the history and remembers a refusal; repeating it adds nothing. */
   report(outcome: Outcome): Promise<void>;
+  /** Writes to the history why what is staged is not armed any more, if it was; repeating it adds nothing. */
+  reportDisarmed(): Promise<void>;
   /** Saves the state that `event` leads to; returns it. */
   save(state: State, event: Event): Promise<State>;
 }

@@ -88,6 +88,7 @@ async function disarm(parts: Parts, state: State, { booted }: Of<'disarm'>): Pro
     throw new UpdateError('boot-confirm-failed', `The boot loader still takes slot ${next ?? '?'} next.`);
   await parts.restart.undo();
   await parts.lock.giveBack();
+  await parts.reportDisarmed();
   await parts.deadMan.clear();
   return state;
 }

@@ -1,7 +1,7 @@
 /** Why a host does not run the newest release: what stands in the way, since when, until when, and what would change it. Pure. */
 
 import { ERRORS, type ErrorCode } from '../errors.ts';
-import type { Refusal, State } from '../model.ts';
+import type { Disarmed, Refusal, State } from '../model.ts';
 import type { GateStatus, Status } from '../protocol.ts';
 import { settingsObstacles } from './settings-text.ts';
 import { relative } from './units.ts';
@@ -23,6 +23,8 @@ export type Explanation = Readonly<{
   verdict: 'up-to-date' | 'working' | 'held' | 'unknown';
   headline: string;
   obstacles: readonly Obstacle[];
+  /** A gate has closed once already, when the next start was to be into the release. */
+  disarmed?: Disarmed;
   /** When something may change by itself. */
   next?: string;
 }>;
@@ -37,14 +39,18 @@ export function explain(status: Status): Explanation {
     verdict,
     headline: headlineOf(status, verdict),
     obstacles: [...obstacles, ...settingsObstacles(status)],
+    ...(status.disarmed ? { disarmed: status.disarmed } : {}),
     ...(next === undefined ? {} : { next }),
   };
 }
 
 /** The same for people. */
-export function explanationText({ headline, obstacles, next }: Explanation, now: Date): readonly string[] {
+export function explanationText({ headline, obstacles, disarmed, next }: Explanation, now: Date): readonly string[] {
   return [
     headline,
+    ...(disarmed
+      ? [`Its restart was called off ${relative(disarmed.at, now)}: disarmed, since ${disarmed.reason}.`]
+      : []),
     ...obstacles.flatMap(({ code, reason, since, next: then, command }) => [
       `  ${reason}. [${code}]`,
       ...(since === undefined ? [] : [`      since      ${relative(since, now)}`]),

@@ -9,7 +9,7 @@ import { downtimeText } from './units.ts';
 
 export const history: Command = {
   name: 'history',
-  summary: 'how every attempt ended',
+  summary: 'how every attempt ended, or was disarmed',
   description:
     'Works without a running agent, too. DOWNTIME is how long nothing ran; “about” when only the wall clock could tell, “at least” when not even that.',
   examples: ['updatectl history', 'updatectl history --limit 5 --json'],

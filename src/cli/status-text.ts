@@ -15,6 +15,7 @@ export function statusText(status: Status, now: Date, width: number): readonly s
     ...transferLines(status),
     ...restartLines(status),
     ...gateLines(status, now),
+    ...disarmedLines(status, now),
     '',
     ...slotLines(status),
     ...checkLines(status, now),
@@ -109,6 +110,9 @@ function gateLines({ gates = [], rebootBy }: Status, now: Date): string[] {
 }
 
 const OVERRIDES = { apply: 'an operator applies it', deadline: 'its deadline has passed' } as const;
+
+const disarmedLines = ({ disarmed }: Status, now: Date): string[] =>
+  disarmed ? [`  disarmed   ${relative(disarmed.at, now)}: ${disarmed.reason}`] : [];
 
 function lastRestartLines({ lastRestart }: Status, now: Date): string[] {
   if (!lastRestart) return [];

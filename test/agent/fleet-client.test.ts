@@ -7,8 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type FleetServer, withFleetServer } from '../../src/agent/fleet-client.ts';
+import type { EndedEntry } from '../../src/agent/journal.ts';
 import type { Offered, Releases } from '../../src/agent/releases.ts';
-import type { HistoryEntry, MachineId, Product, Release, Version } from '../../src/model.ts';
+import type { MachineId, Product, Release, Version } from '../../src/model.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
 import { createFleet, type Fleet } from '../../src/server/fleet.ts';
 import { sqliteStore } from '../../src/server/sqlite-store.ts';
@@ -38,7 +39,7 @@ const policy: Rollout = {
   allowDowngrade: false,
 };
 const limits = { maxInFlight: 1, maxFailures: 0, patienceMs: 86_400_000 };
-const failure: HistoryEntry = {
+const failure: EndedEntry = {
   at: '2030-01-01T11:00:00.000Z',
   result: 'rolled-back',
   version: '2.0' as Version,
@@ -66,7 +67,7 @@ after(async () => {
 
 const http = createHttp({ connectTimeoutMs: 2000, idleTimeoutMs: 2000, userAgent: 'test', clock: realClock });
 
-function hostIn(group: string, machine: string, change: Partial<FleetServer> = {}, last?: HistoryEntry): Releases {
+function hostIn(group: string, machine: string, change: Partial<FleetServer> = {}, last?: EndedEntry): Releases {
   const offered: Offered = { trusted: { release: release(2) } as never, allowDowngrade: false };
   const channel: Releases = { find: async () => offered, open: () => assert.fail('not asked') };
   return withFleetServer(channel, {

@@ -37,6 +37,12 @@ test('what a state says of the restart survives being written and read', async (
   });
 });
 
+test('why a staged release was disarmed survives being written and read', async () => {
+  const saved = parseSaved(await golden('state-3.json'));
+  assert.deepEqual(saved.disarmed, { at: '2026-03-01T13:00:00.000Z', reason: 'no maintenance window is open' });
+  assert.deepEqual(parseSaved(Buffer.from(serializeSaved(saved))), saved);
+});
+
 test('the departure is kept through trial and condemnation into the outcome', async () => {
   const { state } = parseSaved(await golden('state-2.json'));
   assert.ok(state.kind === 'armed');
@@ -60,6 +66,7 @@ test('history entries with and without a method are read', async () => {
       ['1.0', undefined, undefined],
       ['1.1', undefined, undefined],
       ['2.0', 'soft', 620],
+      ['2.1', undefined, undefined],
     ],
   );
 });

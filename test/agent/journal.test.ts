@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { isRefused, type Journal, openJournal } from '../../src/agent/journal.ts';
 import { INITIAL } from '../../src/agent/machine.ts';
-import type { Outcome, Product, Release, Sha256, Version } from '../../src/model.ts';
+import type { Outcome, Product, Release, Saved, Sha256, Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 
@@ -85,6 +85,47 @@ test('reporting twice writes one history entry and one refusal', () =>
     assert.ok(isRefused(await journal.refusals(), release('2')));
     assert.equal(await journal.forget('2'), 1);
     assert.deepEqual(await journal.refusals(), []);
+  }));
+
+test('a disarmed release is in the history once, however often one gate opens and closes, and ends no attempt', () =>
+  inDir(async (journal) => {
+    const day = (date: number): Date => new Date(Date.UTC(2026, 0, date));
+    await journal.report(await journal.load(), rolledBack);
+    let saved: Saved = {
+      state: { kind: 'staged', release: release('3'), target: 'b' },
+      since: day(2).toISOString(),
+      slots: {},
+    };
+    for (const [date, reason] of [
+      [3, 'no window is open'],
+      [4, 'no window is open'],
+      [5, 'ana is logged in'],
+    ] as const) {
+      saved = await journal.advance(saved, { type: 'armed', bootId: 'x' }, day(date));
+      assert.equal(saved.disarmed, undefined);
+      saved = await journal.advance(saved, { type: 'disarmed', reason }, day(date));
+      await journal.reportDisarmed(saved);
+      await journal.reportDisarmed(await journal.load());
+    }
+    assert.equal(saved.since, day(2).toISOString());
+    assert.deepEqual(
+      (await journal.history(10)).map(({ at, result, reason }) => [at, result, reason]),
+      [
+        [day(5).toISOString(), 'disarmed', 'ana is logged in'],
+        [day(4).toISOString(), 'disarmed', 'no window is open'],
+        [new Date(0).toISOString(), 'rolled-back', 'no'],
+      ],
+    );
+    assert.equal((await journal.lastEnded())?.result, 'rolled-back');
+  }));
+
+test('a staged release that was never armed leaves no line in the history', () =>
+  inDir(async (journal) => {
+    const saved = await journal.advance(await journal.load(), { type: 'settled' }, now);
+    await journal.reportDisarmed(
+      await journal.advance(saved, { type: 'chosen', release: release('3'), target: 'b' }, now),
+    );
+    assert.deepEqual(await journal.history(10), []);
   }));
 
 test('a refusal is by digest: another build of the same version is not refused', () =>

@@ -38,6 +38,19 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
       next: '2026-03-02T01:13:00.000Z',
     }),
   ],
+  'the window closed while the restart was being made ready': [
+    'held',
+    {
+      ...behind({
+        code: 'window-closed',
+        strength: 'soft',
+        reason: 'the maintenance window “nights” is not open',
+        since: '2026-03-01T12:01:00.000Z',
+        next: '2026-03-02T01:13:00.000Z',
+      }),
+      disarmed: { at, reason: 'the maintenance window “nights” is not open' },
+    },
+  ],
   'users are logged in': [
     'held',
     behind({

@@ -48,6 +48,12 @@ const CASES: Readonly<Record<string, Status>> = {
     },
   },
   staged: { ...base, state: { kind: 'staged', ...ON }, waitingFor: '`updatectl apply`' },
+  'staged again, after a gate closed on the armed slot': {
+    ...base,
+    state: { kind: 'staged', ...ON },
+    waitingFor: 'the maintenance window “nights” is not open',
+    disarmed: { at, reason: 'the maintenance window “nights” is not open' },
+  },
   'staged, and two gates are closed': {
     ...base,
     state: { kind: 'staged', ...ON },

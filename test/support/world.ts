@@ -269,6 +269,7 @@ export class World {
       lock: { take: async () => this.setLock(true), giveBack: async () => this.setLock(false) },
       deadMan: { set: async (target) => this.setMarker(target), clear: async () => this.setMarker(undefined) },
       report: async (outcome) => this.report(outcome),
+      reportDisarmed: async () => this.point(),
       save: async (state, event) => this.save(brain, state, event),
     };
   }
