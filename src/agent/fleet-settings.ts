@@ -52,10 +52,15 @@ export async function openFleetSettings(layers: Layers, world: FleetSettingsWorl
   let error: Failure | undefined;
   for (const one of faults) log.warn({ code: one.code }, one.message);
 
+  let isKept = true;
   const keep = async (): Promise<void> => {
     const cache = { prefix, savedAt: clock.now().toISOString(), latest, started };
-    await writeFleetCache(world.files, world.stateDir, cache).catch((failure: unknown) =>
-      log.warn({ code: asUpdateError(failure).code }, 'the settings of the fleet cannot be kept on disk'),
+    isKept = await writeFleetCache(world.files, world.stateDir, cache).then(
+      () => true,
+      (failure: unknown) => {
+        log.warn({ code: asUpdateError(failure).code }, 'the settings of the fleet cannot be kept on disk');
+        return false;
+      },
     );
   };
 
@@ -64,7 +69,7 @@ export async function openFleetSettings(layers: Layers, world: FleetSettingsWorl
     for (const { code, message } of found)
       if (!faults.some((one) => one.message === message)) log.warn({ code }, message);
     faults = found;
-    if (isSame(settings, latest)) return;
+    if (isSame(settings, latest)) return isKept ? undefined : keep();
     latest = settings;
     current = resolveConfig(layers.fragments, latest);
     log.info({ settings: settings.length }, 'the fleet has other settings');

@@ -85,7 +85,7 @@ function standing({ state, confirmed, slots, refused }: Status): Metric[] {
 }
 
 function moments(status: Status): Metric[] {
-  const { state, since, lastCheck, lastGoodCheck, nextCheck, rebootBy, lastError } = status;
+  const { state, since, lastCheck, lastGoodCheck, nextCheck, rebootBy, lastError, settings } = status;
   return [
     moment('tandem_agent_state_since', 'Since when the host is in its state.', since),
     moment(
@@ -102,12 +102,13 @@ function moments(status: Status): Metric[] {
     ),
     moment('tandem_agent_next_check', 'When the repository is asked next.', nextCheck),
     moment('tandem_agent_last_error', 'When the last error happened.', lastError?.at),
+    moment('tandem_agent_settings_read', 'When the settings of the fleet were last read from etcd.', settings?.readAt),
   ];
 }
 
 /** One of each kind and name; an objection that is overridden stands in nobody's way. */
 function refusalsOf(status: Status): ReadonlyMap<string, Readonly<{ labels: Labels; value: 1 }>> {
-  const { state, gates = [], lastCheck, refused, transfer, offline } = status;
+  const { state, gates = [], lastCheck, refused, transfer, settings, offline } = status;
   const named: readonly (readonly [string, string | undefined])[] = [
     ['agent', offline ? 'agent-not-running' : undefined],
     ['trial', state.kind === 'condemned' ? state.code : undefined],
@@ -116,6 +117,8 @@ function refusalsOf(status: Status): ReadonlyMap<string, Readonly<{ labels: Labe
     ['error', isOver(status) ? undefined : status.lastError?.code],
     ...refused.map(({ code }) => ['release', code] as const),
     ...(transfer?.fallen ?? []).map(({ code }) => ['tier', code] as const),
+    ...(settings?.faults ?? []).map(({ code }) => ['setting', code] as const),
+    ['setting', settings?.error?.code],
   ];
   return new Map(
     named.flatMap(([what, given]) => {

@@ -198,12 +198,19 @@ test('a watch that is silent for minutes is not believed: it reads again', async
   assert.deepEqual([etcd.reads, settings.status().error], [reads + 1, undefined]);
 });
 
-test('a state folder that cannot be written does not keep settings from counting', async (t) => {
-  const files = { ...realFiles, write: () => Promise.reject(new UpdateError('unexpected')) };
-  const { etcd, start, kept } = await host(t, { files });
+test('a state folder that cannot be written does not keep settings from counting, and is caught up with', async (t) => {
+  let isFull = true;
+  const write: typeof realFiles.write = (...all) =>
+    isFull ? Promise.reject(new UpdateError('unexpected')) : realFiles.write(...all);
+  const { etcd, start, follow, kept } = await host(t, { files: { ...realFiles, write } });
   etcd.put(ALL, 'reboot.deadline_days = 5');
-  assert.equal((await start()).config.reboot.deadlineDays, 5);
+  const settings = await start();
+  assert.equal(settings.config.reboot.deadlineDays, 5);
   assert.equal((await kept()).cache, undefined);
+  isFull = false;
+  follow(settings);
+  await until(() => etcd.listened.length === 1);
+  assert.equal(resolveConfig([], (await kept()).cache?.started).reboot.deadlineDays, 5);
 });
 
 test('what is kept tells the key and the line of each value', async (t) => {

@@ -178,3 +178,10 @@ test('without an agent the figures say so, and that is a refusal as well', () =>
   assert.equal(told.get('tandem_agent_up'), 0);
   assert.deepEqual(refusals({ offline: true }), ['agent-not-running']);
 });
+
+test('what is wrong with the settings of the fleet is a refusal by its name, and when they were read is told', () => {
+  const faults = ['setting-invalid', 'setting-invalid', 'setting-local-only'].map((code) => ({ code, message: 'm' }));
+  const settings = { prefix: 'p/', readAt: at, pending: [], faults, error: failure('etcd-unavailable') };
+  assert.deepEqual(refusals({ settings }), ['setting-invalid', 'setting-local-only', 'etcd-unavailable']);
+  assert.equal(figures({ settings }).get('tandem_agent_settings_read_timestamp_seconds'), seconds);
+});
