@@ -158,14 +158,13 @@ test('what is asked as described is understood, and a body that is not is refuse
   await fc.assert(
     fc.asyncProperty(anyCall, async (asked) => {
       const { operation, given, isAsDescribed } = asked;
-      if (!isAsDescribed && given === undefined) return;
+      if ((!isAsDescribed && given === undefined) || (asked.body?.length ?? 0) > 4096) return;
       const { status, body } = await ask({ ...asked, headers: { ...asked.headers, ...keyTo(operation) } });
       const [content] = Object.values(operation.requestBody?.content ?? {});
-      if (isAsDescribed) {
+      if (isAsDescribed || (content && description.isLike(content.schema, given))) {
         assert.ok(!NOT_UNDERSTOOD.includes(status), `${status} ${body}: ${asked.body}`);
         understood.add(operation);
-      } else if (content && !description.isLike(content.schema, given))
-        assert.ok(status >= 400 && status < 500, `${status} for ${asked.body}`);
+      } else if (content) assert.ok(status >= 400 && status < 500, `${status} for ${asked.body}`);
     }),
     asks(1500),
   );

@@ -27,14 +27,22 @@ const CASES: readonly Case[] = [
   { code: 'not-found', status: 404, path: '/nothing/here' },
   { code: 'not-found', status: 404, method: 'DELETE', path: '/nothing/here' },
   { code: 'method-not-allowed', status: 405, method: 'DELETE', path: '/v1/check-in' },
-  { code: 'method-not-allowed', status: 405, method: 'POST', path: '/targets/a/b?c=/' },
+  { code: 'method-not-allowed', status: 405, method: 'POST', path: '/targets/a/b?c=/', init: post('{') },
+  { code: 'method-not-allowed', status: 405, method: 'QUERY', path: '/healthz' },
   { code: 'request-invalid', status: 400, method: 'POST', path: '/v1/check-in', init: post('{"schema":2}') },
   { code: 'request-invalid', status: 400, method: 'POST', path: '/v1/check-in', init: post('{') },
   { code: 'request-invalid', status: 400, path: '/v1/machines?limit=1e3', init: { headers: OPERATOR } },
   { code: 'request-invalid', status: 400, path: '/v1/machines?limit=1&limit=2', init: { headers: OPERATOR } },
   { code: 'request-invalid', status: 400, path: '/v1/machines/%ff' },
-  { code: 'request-too-large', status: 414, path: `/v1/machines/${'a'.repeat(200)}` },
-  { code: 'request-too-large', status: 413, method: 'POST', path: '/v1/check-in', init: post(' '.repeat(20_000)) },
+  { code: 'request-invalid', status: 400, path: `/v1/machines/${'a'.repeat(200)}`, init: { headers: OPERATOR } },
+  { code: 'request-too-large', status: 413, method: 'POST', path: '/v1/check-in', init: post(' '.repeat(16_385)) },
+  {
+    code: 'request-too-large',
+    status: 413,
+    method: 'PUT',
+    path: '/v1/locks/a',
+    init: { ...post(' '.repeat(65_537)), headers: { ...JSON_TYPE, ...OPERATOR } },
+  },
   {
     code: 'request-type',
     status: 415,
@@ -108,4 +116,14 @@ test('who asks for another protocol is answered in this one, and the connection 
   const said = await spoken(`${head}content-type: application/json\r\n\r\n{}`);
   assert.match(said, /^HTTP\/1.1 400 /);
   assert.match(said, /\r\nconnection: close\r\n/i);
+});
+
+test('the body of a form and of FleetLock has a limit, too', async () => {
+  const body = 'x'.repeat(4097);
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  for (const [path, headers] of [
+    ['/sign-in', form],
+    ['/v1/pre-reboot', JSON_TYPE],
+  ] as const)
+    assert.equal((await fetch(site.url + path, { method: 'POST', body, headers })).status, 413, path);
 });

@@ -60,7 +60,7 @@ const anyValue = fc.oneof(
   ),
   fc.integer({ min: 1, max: 60 }).map((depth) => JSON.parse('['.repeat(depth) + ']'.repeat(depth)) as unknown),
 );
-const anyName = fc.constantFrom('other', 'schema', 'hasOwnProperty', 'toString', '');
+const anyName = fc.constantFrom('other', 'schema', '__proto__', 'constructor', 'hasOwnProperty', 'toString', '');
 const anyChange: fc.Arbitrary<ChangeOf> = fc.record({
   what: fc.constantFrom('remove', 'add', 'replace'),
   name: anyName,

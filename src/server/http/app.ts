@@ -16,7 +16,7 @@ import { fleetRoutes } from './fleet-routes.ts';
 import { guard, inTime } from './guard.ts';
 import { lockRoutes } from './lock-routes.ts';
 import { countRequests, metricsRoute } from './metrics-route.ts';
-import { describeRoutes } from './openapi.ts';
+import { describeRoutes, MOST_BYTES } from './openapi.ts';
 import { pageRoutes } from './page-routes.ts';
 import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
 import { repositoryRoutes, type Serve } from './repository-routes.ts';
@@ -55,12 +55,17 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   const { tls, log } = world;
   const options = {
     ...BEFORE_ROUTES,
-    bodyLimit: 64 * 1024,
+    bodyLimit: MOST_BYTES,
     requestTimeout: 30_000,
     exposeHeadRoutes: false,
     keepAliveTimeout: 60_000,
     logger: false as const,
     trustProxy: [...(world.proxies ?? [])],
+    // How long what may be, the routes say.
+    routerOptions: { maxParamLength: 16 * 1024 },
+    // Fields that nobody knows are left out, whatever their names.
+    onProtoPoisoning: 'remove' as const,
+    onConstructorPoisoning: 'remove' as const,
     // A number in JSON is a number: `null` is none, and "1" neither.
     ajv: { customOptions: { coerceTypes: false as const } },
   };

@@ -4,12 +4,16 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 /** From here on forms are read, and nothing else. */
 export function readForms(app: FastifyInstance): void {
-  const options = { parseAs: 'string' as const, bodyLimit: 4096 };
+  app.addHook('onRoute', (route) => {
+    if (route.schema?.body !== undefined) route.bodyLimit = MOST_BYTES;
+  });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/x-www-form-urlencoded', options, (_request, text, done) => {
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, text, done) => {
     done(null, Object.fromEntries(new URLSearchParams(String(text))));
   });
 }
+
+const MOST_BYTES = 4096;
 
 /** A field of the form that was sent, empty when it is not there. */
 export function fieldOf({ body }: FastifyRequest, name: string): string {

@@ -16,21 +16,29 @@ type Asked = { Body: { client_params: { id: string; group: string } } };
 function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void {
   // Zincati sends JSON and does not say so.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'string', bodyLimit: 4096 }, app.getDefaultJsonParser('error', 'error'));
+  app.addContentTypeParser('*', { parseAs: 'string' }, app.getDefaultJsonParser('remove', 'remove'));
   app.addHook('preValidation', async (request, reply) => {
     if (request.headers['fleet-lock-protocol'] === 'true') return;
     await reply
       .code(400)
       .send({ kind: 'missing_header', value: 'The header fleet-lock-protocol must be there and be “true”.' });
   });
-  app.post<Asked>('/v1/pre-reboot', { schema: ASKS.take }, async ({ body: { client_params: who } }, reply) => {
-    const refusal = await locks.take(who.group, who.id, now());
-    return refusal ? reply.code(409).send({ kind: LOCK_KINDS[refusal.code], value: refusal.reason }) : {};
-  });
-  app.post<Asked>('/v1/steady-state', { schema: ASKS.giveBack }, async ({ body: { client_params: who } }) => {
-    await locks.giveBack(who.group, who.id);
-    return {};
-  });
+  app.post<Asked>(
+    '/v1/pre-reboot',
+    { schema: ASKS.take, bodyLimit: MOST_BYTES },
+    async ({ body: { client_params: who } }, reply) => {
+      const refusal = await locks.take(who.group, who.id, now());
+      return refusal ? reply.code(409).send({ kind: LOCK_KINDS[refusal.code], value: refusal.reason }) : {};
+    },
+  );
+  app.post<Asked>(
+    '/v1/steady-state',
+    { schema: ASKS.giveBack, bodyLimit: MOST_BYTES },
+    async ({ body: { client_params: who } }) => {
+      await locks.giveBack(who.group, who.id);
+      return {};
+    },
+  );
 }
 
 /** A page of the locks, one lock, its size, and freeing what a host holds. */
@@ -74,6 +82,9 @@ export const LOCK_KINDS: Readonly<Record<Refusal['code'], string>> = {
   'lock-failures': 'failed_lock_failures',
   'lock-turn': 'failed_lock_turn',
 };
+
+/** Of a request of FleetLock. */
+const MOST_BYTES = 4096;
 
 type Named = { Params: { group: string } };
 

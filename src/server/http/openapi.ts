@@ -18,6 +18,9 @@ declare module 'fastify' {
   }
 }
 
+/** The largest body that a route reads which does not say otherwise. */
+export const MOST_BYTES = 64 * 1024;
+
 export type Interface = Readonly<{
   document(): Shape;
   /** The methods that a path is asked with; empty where there is nothing. */
@@ -66,7 +69,7 @@ function documentOf(routes: readonly RouteOptions[]): Shape {
   };
 }
 
-function operationOf({ schema = {}, url }: RouteOptions, method: string): Shape {
+function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions, method: string): Shape {
   const { summary, description, tags, security = [], params, querystring, body } = schema;
   const type = schema.consumes ?? 'application/json';
   const refused = (text: string) =>
@@ -87,7 +90,10 @@ function operationOf({ schema = {}, url }: RouteOptions, method: string): Shape 
         : {}),
       ...(body === undefined
         ? {}
-        : { 413: refused('The body is too large.'), 415: refused('The body is not of a type that is read.') }),
+        : {
+            413: refused(`The body is larger than ${bodyLimit} bytes.`),
+            415: refused('The body is not of a type that is read.'),
+          }),
       ...(schema.response as Record<string, Answer>),
       default: alsoJson(
         refused('It could not be answered; 503 says to ask again.'),

@@ -46,20 +46,20 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   404: 'not-found',
   408: 'request-slow',
   413: 'request-too-large',
-  414: 'request-too-large',
   415: 'request-type',
   429: 'too-many-requests',
   431: 'request-too-large',
 };
 
-/** An address of which there is nothing, or not with this method. */
+/** An address of which there is nothing, or not with this method; whatever its body is, it is not read. */
 export function answerMissing(app: FastifyInstance, methodsAt: (path: string) => readonly string[]): void {
-  app.setNotFoundHandler((request, reply) => {
+  app.addHook('onRequest', (request, reply, go) => {
+    if (!request.is404) return go();
     const methods = methodsAt(request.url.replace(/[?#].*/s, ''));
     if (methods.length === 0) return reply.code(404).send(plain('not-found'));
     const allow = [...new Set(methods)].toSorted().join(', ');
     const message = `This is asked with ${allow}, not with ${request.method}.`;
-    return reply.code(405).header('allow', allow).send(plain('method-not-allowed', message));
+    reply.code(405).header('allow', allow).send(plain('method-not-allowed', message));
   });
 }
 
@@ -71,7 +71,7 @@ export const BEFORE_ROUTES: Refusals = {
   frameworkErrors: (error, _request, reply) => {
     const status = error.statusCode ?? 400;
     const answer = reply as unknown as FastifyReply;
-    answer.code(status).send(plain(codeOf(status), 'The address is too long, or holds what is not UTF-8.'));
+    answer.code(status).send(plain(codeOf(status), 'The address holds what is not UTF-8.'));
   },
   clientErrorHandler: (error, socket) => {
     if (socket.writable && error.code !== 'ECONNRESET') socket.write(answerTo(error.code));
