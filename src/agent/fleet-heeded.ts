@@ -1,6 +1,7 @@
 /** What an agent heeds of the settings of its fleet while it runs, and what it shows of them. */
 
 import type { Config } from '../config.ts';
+import type { State } from '../model.ts';
 import type { AgentEvent, Status } from '../protocol.ts';
 import type { Agent } from './agent.ts';
 import type { Surroundings } from './assemble.ts';
@@ -33,21 +34,35 @@ export function withFleetSettings(agent: Agent, settings: FleetSettings | undefi
   const { loop, view } = agent;
   const told = (status: Status): Status => ({ ...status, settings: settings.status() });
   return {
-    loop: { ...loop, pause: (reason, stop) => loop.pause(reason, AbortSignal.any([stop, settings.changed()])) },
+    loop: { ...loop, pause: pauseUnlessChanged(loop, settings) },
     view: { ...view, status: async () => told(await view.status()), events: (stop) => toldIn(view.events(stop), told) },
+  };
+}
+
+/** A loop that says when it does nothing. */
+export function restingLoop(loop: Loop): Loop & Readonly<{ isResting(): boolean }> {
+  let resting = false;
+  return {
+    ...loop,
+    isResting: () => resting,
+    pause: async (reason, stop) => {
+      resting = true;
+      await loop.pause(reason, stop);
+      resting = false;
+    },
   };
 }
 
 /** Until settings wait that count only at the start, and the host has nothing under way: then its agent may be started anew. */
 export async function untilOutdated(
   settings: Pick<FleetSettings, 'status'>,
-  loop: Pick<Loop, 'state'>,
+  loop: Readonly<{ state(): State; isResting(): boolean }>,
   { clock, random, log, signal }: Pick<Surroundings, 'clock' | 'random' | 'log' | 'signal'>,
 ): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep((RENEWAL_MS * (1 + random.fraction())) / 2, signal).catch(() => {});
     const { pending } = settings.status();
-    if (signal.aborted || pending.length === 0 || loop.state().kind !== 'idle') continue;
+    if (signal.aborted || pending.length === 0 || loop.state().kind !== 'idle' || !loop.isResting()) continue;
     log.info({ pending }, 'settings of the fleet count from the next start: the agent ends, to be started again');
     return;
   }
@@ -55,6 +70,15 @@ export async function untilOutdated(
 
 /** Whatever etcd says, an agent runs for half of this at least. */
 const RENEWAL_MS = 10 * 60_000;
+
+/** What changed while the loop was at work, it has perhaps not seen. */
+function pauseUnlessChanged(loop: Loop, settings: Pick<FleetSettings, 'changed'>): Loop['pause'] {
+  let seen = settings.changed();
+  return async (reason, stop) => {
+    await loop.pause(reason, AbortSignal.any([stop, seen]));
+    seen = settings.changed();
+  };
+}
 
 async function* toldIn(
   events: AsyncIterable<AgentEvent>,

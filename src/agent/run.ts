@@ -7,7 +7,7 @@ import { serveControl } from '../system/control-socket.ts';
 import { createNotifier, type Notifier } from '../system/notify.ts';
 import { assembleAgent, type Surroundings } from './assemble.ts';
 import { answer } from './control.ts';
-import { untilOutdated } from './fleet-heeded.ts';
+import { restingLoop, untilOutdated } from './fleet-heeded.ts';
 import { fleetSettingsOf } from './fleet-settings-here.ts';
 import { runLoop } from './loop.ts';
 
@@ -30,11 +30,12 @@ export async function runAgent(
   const headers = { [PROTOCOL_HEADER]: String(PROTOCOL) };
   await using _socket = await serveControl({ path, group: GROUP, headers }, (request) => answer(agent.view, request));
   await notifier.ready('watching for updates');
+  const loop = restingLoop(agent.loop);
   const heeds = settings && [
     settings.follow(world.signal),
-    untilOutdated(settings, agent.loop, world).finally(() => over.abort()),
+    untilOutdated(settings, loop, world).finally(() => over.abort()),
   ];
-  await Promise.all([runLoop(agent.loop, world.signal), staysAlive(notifier, world), ...(heeds ?? [])]);
+  await Promise.all([runLoop(loop, world.signal), staysAlive(notifier, world), ...(heeds ?? [])]);
   await notifier.stopping();
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Agent } from '../../src/agent/agent.ts';
-import { liveGates, withFleetSettings } from '../../src/agent/fleet-heeded.ts';
+import { liveGates, restingLoop, withFleetSettings } from '../../src/agent/fleet-heeded.ts';
 import { createGates } from '../../src/agent/gates.ts';
 import { explain } from '../../src/cli/explain-text.ts';
 import { settingsLines } from '../../src/cli/settings-text.ts';
@@ -66,11 +66,14 @@ const SETTINGS = {
 };
 
 test('a change ends the pause of the loop, and status and events tell of the settings', async () => {
-  const changing = new AbortController();
+  let changing = new AbortController();
   const agent = {
     loop: {
       pause: (_reason: string, stop: AbortSignal) =>
-        new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve())),
+        new Promise<void>((resolve) => {
+          if (stop.aborted) resolve();
+          stop.addEventListener('abort', () => resolve());
+        }),
     },
     view: {
       status: async () => STATUS,
@@ -89,9 +92,20 @@ test('a change ends the pause of the loop, and status and events tell of the set
   };
   assert.equal(withFleetSettings(agent, undefined), agent);
   const { loop, view } = withFleetSettings(agent, settings);
-  const pause = loop.pause('nothing', new AbortController().signal);
-  changing.abort();
+  const resting = restingLoop(loop);
+  const change = (): void => {
+    const told = changing;
+    changing = new AbortController();
+    told.abort();
+  };
+  const pause = resting.pause('nothing', new AbortController().signal);
+  assert.equal(resting.isResting(), true);
+  change();
   await pause;
+  assert.equal(resting.isResting(), false);
+  // Between two pauses.
+  change();
+  await resting.pause('nothing', new AbortController().signal);
   assert.deepEqual((await view.status()).settings, SETTINGS);
   const events: AgentEvent[] = [];
   for await (const one of view.events(new AbortController().signal)) events.push(one);

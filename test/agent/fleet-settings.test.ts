@@ -227,10 +227,11 @@ test('an agent ends, to be started anew, only for settings that need it, and onl
   const { clock, signal } = await host(t);
   let pending: string[] = [];
   let state = { kind: 'idle' } as State;
+  let isResting = true;
   let isOver = false;
   const settings = { status: () => ({ prefix: PREFIX, faults: [], pending }) };
   const world = { clock, random, log: silentLog, signal };
-  void untilOutdated(settings, { state: () => state }, world).then(() => {
+  void untilOutdated(settings, { state: () => state, isResting: () => isResting }, world).then(() => {
     isOver = true;
   });
   const half = async (): Promise<void> => {
@@ -242,7 +243,10 @@ test('an agent ends, to be started anew, only for settings that need it, and onl
   [pending, state] = [['host.group'], { kind: 'staged' } as State];
   await half();
   assert.equal(isOver, false);
-  state = { kind: 'idle' };
+  [state, isResting] = [{ kind: 'idle' }, false];
+  await half();
+  assert.equal(isOver, false);
+  isResting = true;
   await half();
   assert.equal(isOver, true);
 });
