@@ -5,9 +5,13 @@ import type { Distribution, Labels, Sample } from '../system/metrics-text.ts';
 export type Counter = Readonly<{ add(labels: Labels): void; samples(): readonly Sample[] }>;
 export type Timer = Readonly<{ took(labels: Labels, seconds: number): void; samples(): readonly Distribution[] }>;
 
-/** At most `most` kinds of labels are told apart; what comes later is counted together, as `others`. */
-export function createCounter(most: number): Counter {
+/**
+ * At most `most` kinds of labels are told apart; what comes later is counted together, as `others`. `known` ones begin at 0, so that their first
+ * time is seen as growth.
+ */
+export function createCounter(most: number, known: readonly Labels[] = []): Counter {
   const kinds = createKinds(most, () => ({ value: 0 }));
+  for (const labels of known) kinds.of(labels);
   return {
     add: (labels) => {
       kinds.of(labels).value += 1;

@@ -18,13 +18,16 @@ export type Figures = Readonly<{
 }>;
 
 export const createFigures = (): Figures => ({
-  checkIns: createCounter(FEW),
-  offers: createCounter(FEW),
+  checkIns: createCounter(FEW, [{ answer: 'go' }, { answer: 'hold' }]),
+  offers: createCounter(FEW, [{}]),
   refusals: createCounter(MANY),
   requests: createCounter(MOST),
   requestTimes: createTimer(MANY),
   storeTimes: createTimer(FEW),
-  storeFailures: createCounter(FEW),
+  storeFailures: createCounter(
+    FEW,
+    ['read', 'list', 'count', 'update'].map((operation) => ({ operation })),
+  ),
 });
 
 const FEW = 24;

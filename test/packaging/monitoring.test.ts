@@ -219,6 +219,21 @@ test('every figure that an alert or the dashboard names is one that the server o
   assert.deepEqual(namesIn('rate(tandem_x_total{code="tandem_y"}[5m]) > up'), ['tandem_x_total', 'up']);
 });
 
+test('the how-to names figures and alerts that there are, and all alerts', () => {
+  const text = readFileSync(join(FOLDER, '../../docs/monitoring.md'), 'utf8');
+  const known = exported();
+  const named = [...text.matchAll(/\btandem_[a-z_]+\b/g)].map(([name]) => name);
+  assert.ok(named.length > 30);
+  assert.deepEqual(
+    named.filter((name) => !known.has(name)),
+    [],
+  );
+  assert.deepEqual(
+    [...new Set([...text.matchAll(/`(Tandem\w+)`/g)].map(([, name]) => name))].toSorted(),
+    alerts.toSorted(),
+  );
+});
+
 /** Of each alert, in one line or several. */
 const alertExpressions = (): readonly string[] =>
   [...rules.matchAll(/expr: (?:\|\n((?: {10,}.*\n)+)|(.*)\n)/g)].map(([, lines, line]) => lines ?? line ?? '');

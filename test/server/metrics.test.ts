@@ -120,6 +120,13 @@ test('a host that is told to begin is an offer, one that only says that it is th
   assert.equal(await grown('tandem_check_ins_total{answer="go"}'), 2);
 });
 
+test('what may happen is told before it has, so that its first time is seen', () => {
+  const told = seriesOf(metricsText(figuresMetrics(createFigures())));
+  assert.equal(told.get('tandem_check_ins_total{answer="hold"}'), 0);
+  assert.equal(told.get('tandem_offers_total'), 0);
+  assert.equal(told.get('tandem_store_failures_total{operation="update"}'), 0);
+});
+
 test('addresses that nobody has are one series, not one each', async () => {
   for (let at = 0; at < 50; at += 1) await ask(`/nothing/${at}`);
   const routes = [...(await figures()).keys()].filter((name) => name.includes('status="404"'));

@@ -8,6 +8,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 const UNITS = join(import.meta.dirname, '..', '..', 'systemd');
+/** Units that only those install who want them. */
+const MONITORING = join(import.meta.dirname, '..', '..', 'packaging', 'monitoring');
+const FIGURES = ['tandem-metrics.service', 'tandem-metrics.timer'];
 const SYSTEM_UNITS = '/usr/lib/systemd/system';
 const MOST_EXPOSURE = 2.5;
 
@@ -46,7 +49,8 @@ test('systemd finds no fault in any unit', async () => {
     const names = (await readdir(UNITS)).filter((name) => /\.(service|timer)$/.test(name));
     assert.equal(names.length, 5);
     for (const name of names) await cp(join(UNITS, name), join(root, SYSTEM_UNITS, name));
-    const paths = names.map((name) => join(SYSTEM_UNITS, name.replace('@.', '@soft-b.')));
+    for (const name of FIGURES) await cp(join(MONITORING, name), join(root, SYSTEM_UNITS, name));
+    const paths = [...names, ...FIGURES].map((name) => join(SYSTEM_UNITS, name.replace('@.', '@soft-b.')));
     const said = tool('systemd-analyze', ['verify', '--man=no', `--root=${root}`, ...paths]);
     assert.deepEqual(
       said.split('\n').filter((line) => line.includes('tandem')),
