@@ -6,6 +6,7 @@ import { appLocksDir, appLocksGate } from '../reboot/gates/app-locks.ts';
 import { type Combined, combine, earliest, type Override } from '../reboot/gates/combine.ts';
 import { isOverdue, rebootBy } from '../reboot/gates/deadline.ts';
 import { type Closed, closed, OPEN } from '../reboot/gates/gate.ts';
+import { keptGrace } from '../reboot/gates/grace.ts';
 import { createHealthGate, type Judgement } from '../reboot/gates/health.ts';
 import { inhibitorsGate } from '../reboot/gates/inhibitors.ts';
 import { createSessionsGate } from '../reboot/gates/sessions.ts';
@@ -47,7 +48,7 @@ export const APPLY_AWAITED = closed(
 export type GatesWorld = Readonly<{
   clock: Pick<Clock, 'now'>;
   exec: Exec;
-  files: Pick<Files, 'list' | 'read'>;
+  files: Files;
   /** Judges the running system. */
   probe(): Promise<Judgement>;
 }>;
@@ -60,16 +61,22 @@ export function createGates(
 ): Gates {
   const calendar = createCalendar(reboot.window, reboot.blackOut, machine);
   const deadline = (since: string): Date | undefined => rebootBy(new Date(since), reboot.deadlineDays);
-  const sessions = createSessionsGate(exec, reboot.sessionGraceMinutes * MINUTE);
+  const graceMs = reboot.sessionGraceMinutes * MINUTE;
+  const grace = keptGrace(files, agent.runtimeDir, graceMs);
+  const sessions = createSessionsGate(exec, graceMs, grace);
   const health = createHealthGate(probe);
   const overrides: Gates['overrides'] = (since, isApplied) =>
     isApplied ? 'apply' : isOverdue(deadline(since), clock.now()) ? 'deadline' : undefined;
   let last: Combined = combine([]);
+  let lastSince: string | undefined;
   return {
     isAutomatic: () => reboot.automatic,
     overrides,
     ask: async (since, isApplied) => {
       const now = clock.now();
+      // What was said of one release is not meant for the next.
+      if (lastSince !== undefined && lastSince !== since) await grace.end();
+      lastSince = since;
       const override = overrides(since, isApplied);
       const first = [
         calendar.verdict(now),

@@ -10,13 +10,14 @@ import { settingsLines } from '../../src/cli/settings-text.ts';
 import { type Config, resolveConfig } from '../../src/config.ts';
 import { readFleet } from '../../src/config-fleet.ts';
 import type { AgentEvent, Status } from '../../src/protocol.ts';
+import { noFiles } from '../support/no-files.ts';
 
 const NOW = new Date('2026-11-23T12:00:00Z');
 const STAGED = '2026-11-20T00:00:00.000Z';
 const world = {
   clock: { now: () => NOW },
   exec: async () => ({ exitCode: 0, stdout: '{"data":[[]]}', stderr: '', timedOut: false }),
-  files: { list: async () => [], read: async () => undefined },
+  files: noFiles,
   probe: async () => ({ healthy: true }) as const,
 };
 

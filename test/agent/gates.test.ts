@@ -11,6 +11,7 @@ import { closed, OPEN } from '../../src/reboot/gates/gate.ts';
 import type { RebootLock } from '../../src/reboot/gates/lock.ts';
 import type { Exec } from '../../src/system/exec.ts';
 import type { Files } from '../../src/system/files.ts';
+import { noFiles } from '../support/no-files.ts';
 import { freshStorage, liveUntilRest, makeUpdate } from '../support/simulated-host.ts';
 
 const SUNDAYS =
@@ -19,10 +20,7 @@ const XMAS = '[[reboot.black_out]]\nname = "xmas"\ndates = ["12-24"]\nduration =
 const STAGED = '2026-03-02T00:00:00.000Z';
 const MARKER = '/state/trial';
 
-type Opened = Pick<Files, 'list' | 'read'>;
-const NO_FILES = { list: async () => [], read: async () => undefined };
-
-function gatesAt(now: string, text: string, inhibitors: readonly unknown[][] = [], files: Opened = NO_FILES) {
+function gatesAt(now: string, text: string, inhibitors: readonly unknown[][] = [], files: Files = noFiles) {
   const exec: Exec = async () => ({
     exitCode: 0,
     stdout: JSON.stringify({ data: [inhibitors] }),
@@ -174,7 +172,8 @@ for (const [text, message] of Object.entries(FAULTS))
 
 test('an application’s lock holds a host up until it ends, but not one that an operator reboots', async () => {
   const lock = { owner: 'backup', reason: 'a dump', since: '2026-03-04T11:00:00Z', until: '2026-03-04T13:00:00Z' };
-  const files: Opened = {
+  const files: Files = {
+    ...noFiles,
     list: async (dir) => (dir === '/run/tandem/inhibit.d' ? ['backup.1.json'] : []),
     read: async () => new TextEncoder().encode(JSON.stringify(lock)),
   };
@@ -201,7 +200,7 @@ test('people are asked for last: told when nothing else objects, overridden by a
   const text = `[reboot]\nsession_grace_minutes = 5\n${SUNDAYS}`;
   const config = resolveConfig([{ path: '/etc/tandem/config.d/50.toml', text }]);
   const clock = { now: () => new Date(now) };
-  const gates = createGates(config, { clock, exec, files: NO_FILES, probe: async () => ({ healthy: true }) }, 'm');
+  const gates = createGates(config, { clock, exec, files: noFiles, probe: async () => ({ healthy: true }) }, 'm');
   const codes = async (isApplied: boolean): Promise<unknown> =>
     (await gates.ask(STAGED, isApplied)).closed.map((one) => one.code);
   assert.deepEqual(await codes(false), ['window-closed', 'users-logged-in']);
@@ -213,6 +212,8 @@ test('people are asked for last: told when nothing else objects, overridden by a
   assert.equal(told.length, 1);
   now = '2026-03-08T02:05:00Z';
   assert.deepEqual(await codes(false), []);
+  assert.equal((await gates.ask('2026-03-08T02:04:00.000Z', false)).open, false, 'the next release is told of anew');
+  assert.equal(told.length, 2);
 });
 
 test('the running system is judged only where that is asked for', async () => {
@@ -221,7 +222,7 @@ test('the running system is judged only where that is asked for', async () => {
   const clock = { now: () => new Date('2026-03-04T12:00:00Z') };
   const asked = async (text: string) => {
     const config = resolveConfig([{ path: '/etc/tandem/config.d/50.toml', text }]);
-    return createGates(config, { clock, exec, files: NO_FILES, probe: ill }, 'm').ask(STAGED, false);
+    return createGates(config, { clock, exec, files: noFiles, probe: ill }, 'm').ask(STAGED, false);
   };
   assert.equal((await asked('')).open, true);
   assert.deepEqual(

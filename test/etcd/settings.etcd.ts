@@ -18,6 +18,7 @@ import { realRandom } from '../../src/system/random.ts';
 import { noSignal } from '../support/bundles.ts';
 import { EtcdCluster } from '../support/etcd-cluster.ts';
 import { etcdOf } from '../support/lock-hosts.ts';
+import { noFiles } from '../support/no-files.ts';
 
 const STAGED = '2026-11-20T00:00:00.000Z';
 const CLOSED = '[[reboot.black_out]]\nname = "sale"\ndates = ["01-01"]\nduration = "366d"\n';
@@ -70,7 +71,7 @@ async function host(t: TestContext, local = '', endpoints = cluster.endpoints) {
           {
             clock,
             exec: async () => ({ exitCode: 0, stdout: '{"data":[[]]}', stderr: '', timedOut: false }),
-            files: { list: async () => [], read: async () => undefined },
+            files: noFiles,
             probe: async () => ({ healthy: true }),
           },
           'machine',

@@ -2,6 +2,7 @@
 
 import type { Exec } from '../../system/exec.ts';
 import { closed, OPEN, type Verdict } from './gate.ts';
+import type { Grace } from './grace.ts';
 
 /** Somebody who is logged in, and where: `ana`, `tty1`. `isIdle`: logind has seen nothing of them for a while. */
 export type Session = Readonly<{ user: string; where: string; isIdle: boolean }>;
@@ -12,20 +13,22 @@ export interface SessionsGate {
 }
 
 /** The grace is counted once: who logs in later finds it running. It begins anew when something else has objected meanwhile. */
-export function createSessionsGate(exec: Exec, graceMs: number): SessionsGate {
-  let told: Date | undefined;
+export function createSessionsGate(exec: Exec, graceMs: number, grace: Grace): SessionsGate {
   return {
     verdict: async (now, isLast) => {
+      const told = await grace.told(now);
       const found = graceMs > 0 ? await readSessions(exec) : [];
       // Who was told how long they have may leave the keyboard alone meanwhile.
       const sessions = told ? found : found.filter(({ isIdle }) => !isIdle);
-      if (sessions.length === 0 || !isLast) told = undefined;
-      if (sessions.length === 0) return OPEN;
-      if (isLast && told === undefined) {
-        told = now;
-        await broadcast(exec, graceMs);
+      if (sessions.length === 0 || !isLast) {
+        await grace.end();
+        return sessionsVerdict(sessions, undefined, graceMs, now);
       }
-      return sessionsVerdict(sessions, told, graceMs, now);
+      if (told === undefined) {
+        await broadcast(exec, graceMs);
+        await grace.begin(now);
+      }
+      return sessionsVerdict(sessions, told ?? now, graceMs, now);
     },
   };
 }

@@ -1,15 +1,24 @@
 /** Who is logged in is told of the restart once, has the grace, and then no longer holds the machine up. */
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { createSessionsGate, readSessions } from '../../../src/reboot/gates/sessions.ts';
+import { keptGrace } from '../../../src/reboot/gates/grace.ts';
+import { createSessionsGate, readSessions, type SessionsGate } from '../../../src/reboot/gates/sessions.ts';
 import type { Exec } from '../../../src/system/exec.ts';
+import { type Files, realFiles } from '../../../src/system/files.ts';
+import { noFiles } from '../../support/no-files.ts';
 
 type Login = Readonly<{ user: string; kind?: string; state?: string; tty?: string; host?: string; idle?: boolean }>;
 
 const at = (minute: number): Date => new Date(Date.UTC(2026, 2, 4, 12, minute));
 const GRACE = 10 * 60_000;
+
+const gateOf = (exec: Exec, graceMs: number, files = noFiles) =>
+  createSessionsGate(exec, graceMs, keptGrace(files, '/run/tandem', graceMs));
 
 /** A logind with these sessions, and what was broadcast. */
 function logind(logins: readonly Login[]) {
@@ -58,16 +67,16 @@ test('people count; greeters, lock screens, service managers, jobs, unfinished l
 
 test('a shell that somebody has left behind holds nobody up, and is not told', async () => {
   const { exec, told } = logind([{ user: 'ana', tty: 'pts/0', idle: true }]);
-  assert.equal((await createSessionsGate(exec, GRACE).verdict(at(0), true)).open, true);
+  assert.equal((await gateOf(exec, GRACE).verdict(at(0), true)).open, true);
   assert.deepEqual(told, []);
 });
 
 test('who was told has the whole time, even without touching a key', async () => {
   const logins = [{ user: 'ana', tty: 'pts/0', idle: false }];
-  const gate = createSessionsGate(logind(logins).exec, GRACE);
+  const gate = gateOf(logind(logins).exec, GRACE);
   await gate.verdict(at(0), true);
   logins[0] = { user: 'ana', tty: 'pts/0', idle: true };
-  const gone = createSessionsGate(logind(logins).exec, GRACE);
+  const gone = gateOf(logind(logins).exec, GRACE);
   assert.deepEqual(
     [
       (await gate.verdict(at(9), true)).open,
@@ -82,12 +91,12 @@ test('where logind does not answer nobody is waited for', async () => {
   const missing: Exec = async () => {
     throw new Error('no busctl');
   };
-  assert.equal((await createSessionsGate(missing, GRACE).verdict(at(0), true)).open, true);
+  assert.equal((await gateOf(missing, GRACE).verdict(at(0), true)).open, true);
 });
 
 test('users are told once, the gate says until when they have, and then it opens', async () => {
   const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }, { user: 'ben' }]);
-  const gate = createSessionsGate(exec, GRACE);
+  const gate = gateOf(exec, GRACE);
   assert.deepEqual(await gate.verdict(at(0), true), {
     open: false,
     code: 'users-logged-in',
@@ -105,7 +114,7 @@ test('users are told once, the gate says until when they have, and then it opens
 
 test('nobody is told while something else objects, and the grace begins anew after it', async () => {
   const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }]);
-  const gate = createSessionsGate(exec, GRACE);
+  const gate = gateOf(exec, GRACE);
   await gate.verdict(at(0), false);
   assert.equal(told.length, 0);
   await gate.verdict(at(1), true);
@@ -115,9 +124,68 @@ test('nobody is told while something else objects, and the grace begins anew aft
   assert.equal(told.length, 2);
 });
 
+/** A runtime folder of its own, in which agents follow one another. */
+async function inFolder(work: (start: (exec: Exec) => SessionsGate, path: string) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-grace-'));
+  const start = (exec: Exec) => createSessionsGate(exec, GRACE, keptGrace(realFiles, dir, GRACE));
+  await work(start, join(dir, 'users-told')).finally(() => rm(dir, { recursive: true }));
+}
+
+test('an agent that is started anew goes on counting, and tells nobody again', () =>
+  inFolder(async (start) => {
+    const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }]);
+    await start(exec).verdict(at(0), true);
+    const late = await start(exec).verdict(at(9), true);
+    assert.ok(!late.open && late.next?.getTime() === at(10).getTime());
+    assert.equal((await start(exec).verdict(at(10), true)).open, true);
+    assert.equal(told.length, 1);
+  }));
+
+test('one that comes long after the time, or before it by its clock, tells people anew', () =>
+  inFolder(async (start) => {
+    const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }]);
+    await start(exec).verdict(at(20), true);
+    assert.equal((await start(exec).verdict(at(19), true)).open, false);
+    assert.equal((await start(exec).verdict(at(35), true)).open, false);
+    assert.equal(told.length, 3);
+  }));
+
+test('what was told is forgotten with the last of those who were told', () =>
+  inFolder(async (start, path) => {
+    await start(logind([{ user: 'ana' }]).exec).verdict(at(0), true);
+    assert.ok(await realFiles.read(path));
+    await start(logind([]).exec).verdict(at(1), true);
+    assert.equal(await realFiles.read(path), undefined);
+  }));
+
+test('whatever lies in the place of the file, people have their time', () =>
+  fc.assert(
+    fc.asyncProperty(
+      fc.oneof(
+        fc.uint8Array(),
+        fc.string().map((text) => Buffer.from(text)),
+      ),
+      (bytes) =>
+        inFolder(async (start, path) => {
+          await writeFile(path, bytes);
+          assert.equal((await start(logind([{ user: 'ana' }]).exec).verdict(at(1), true)).open, false);
+        }),
+    ),
+    { numRuns: 50 },
+  ));
+
+test('where the file cannot be written the time runs all the same', async () => {
+  const full: Files = { ...noFiles, write: () => Promise.reject(new Error('ENOSPC')) };
+  const { exec, told } = logind([{ user: 'ana' }]);
+  const gate = gateOf(exec, GRACE, full);
+  await gate.verdict(at(0), true);
+  assert.equal((await gate.verdict(at(10), true)).open, true);
+  assert.equal(told.length, 1);
+});
+
 test('a grace of nothing asks nobody', async () => {
   const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }]);
-  assert.equal((await createSessionsGate(exec, 0).verdict(at(0), true)).open, true);
+  assert.equal((await gateOf(exec, 0).verdict(at(0), true)).open, true);
   assert.equal(told.length, 0);
 });
 
@@ -145,7 +213,7 @@ test('whatever busctl prints, the gate gives an answer without control character
         stderr: '',
         timedOut: false,
       });
-      const verdict = await createSessionsGate(exec, GRACE).verdict(at(0), true);
+      const verdict = await gateOf(exec, GRACE).verdict(at(0), true);
       assert.ok(verdict.open || !/\p{Cc}/u.test(verdict.reason));
     }),
   );
