@@ -1,6 +1,7 @@
 /** `updatectl config show`. */
 
-import { CONFIG_DIRS, explainConfig, readLayers, type Setting } from '../config.ts';
+import { CONFIG_DIRS, explainConfig, type Layers, readLayers, type Setting } from '../config.ts';
+import { isHeardAtStart } from '../config-fleet-keys.ts';
 import type { Command } from './command.ts';
 
 export const configShow: Command = {
@@ -12,20 +13,34 @@ export const configShow: Command = {
   options: [{ flags: '--dir <folder>', summary: 'read this folder instead; may be repeated', repeat: true }],
   run: async ({ files, out }, input) => {
     const dirs = input.list('dir');
-    const { fragments, cache, faults } = await readLayers(files, dirs.length > 0 ? dirs : CONFIG_DIRS);
-    const settings = explainConfig(fragments, cache?.latest).map(withoutLogin);
+    const layers = await readLayers(files, dirs.length > 0 ? dirs : CONFIG_DIRS);
+    const settings = settingsOf(layers).map(withoutLogin);
+    const { faults } = layers;
     out.document({ schema: 1, settings, ...(faults.length > 0 ? { faults } : {}) });
-    out.table([['SETTING', 'VALUE', 'FROM'], ...settings.map((one) => [one.path, shown(one), one.origin ?? ''])]);
+    out.table([['SETTING', 'VALUE', 'FROM'], ...settings.map((one) => [one.path, shown(one), whence(one)])]);
     for (const { code, message } of faults) out.warn(`${message} [${code}]`);
     return undefined;
   },
 };
 
+/** `waits`: the agent was started before this came from etcd, and goes by another value until it is started anew. */
+type Shown = Setting & Readonly<{ waits?: true }>;
+
+function settingsOf({ fragments, cache }: Layers): readonly Shown[] {
+  const inForce = new Map(explainConfig(fragments, cache?.started).map(({ path, value }) => [path, value]));
+  return explainConfig(fragments, cache?.latest).map((one) => {
+    const isOther = JSON.stringify(one.value) !== JSON.stringify(inForce.get(one.path));
+    return isOther && isHeardAtStart(one.path) ? { ...one, waits: true } : one;
+  });
+}
+
 const shown = ({ value, unit }: Setting): string =>
   value === undefined ? '(not set)' : `${JSON.stringify(value)}${unit === undefined ? '' : ` ${unit}`}`;
 
+const whence = ({ origin = '', waits }: Shown): string => (waits ? `${origin}, when the agent starts` : origin);
+
 /** The output of this command ends up in tickets. */
-function withoutLogin(setting: Setting): Setting {
+function withoutLogin(setting: Shown): Shown {
   if (typeof setting.value !== 'string' || !/^https?:/i.test(setting.value)) return setting;
   const url = new URL(setting.value);
   if (url.username === '' && url.password === '') return setting;
