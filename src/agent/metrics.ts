@@ -4,6 +4,7 @@ import { ERRORS } from '../errors.ts';
 import { type HistoryEntry, METHODS, SLOT_NAMES } from '../model.ts';
 import type { Status } from '../protocol.ts';
 import { gauge, type Labels, type Metric } from '../system/metrics-text.ts';
+import { standingError } from './standing-error.ts';
 
 /** `history`: the ended attempts that are remembered. */
 export function agentMetrics(status: Status, history: readonly HistoryEntry[]): readonly Metric[] {
@@ -20,7 +21,7 @@ export function agentMetrics(status: Status, history: readonly HistoryEntry[]): 
 }
 
 const STATES = ['settling', 'idle', 'staging', 'staged', 'armed', 'trial', 'condemned'] as const;
-const RESULTS = ['updated', 'rolled-back', 'failed', 'withdrawn'] as const;
+const RESULTS = ['updated', 'rolled-back', 'failed', 'withdrawn', 'disarmed'] as const;
 const TIMES = '_timestamp_seconds';
 
 function identity({ agent, machine, group, booted, running, state, offline }: Status): Metric[] {
@@ -109,12 +110,13 @@ function moments(status: Status): Metric[] {
 /** One of each kind and name; an objection that is overridden stands in nobody's way. */
 function refusalsOf(status: Status): ReadonlyMap<string, Readonly<{ labels: Labels; value: 1 }>> {
   const { state, gates = [], lastCheck, refused, transfer, settings, offline } = status;
+  const error = standingError(status);
   const named: readonly (readonly [string, string | undefined])[] = [
     ['agent', offline ? 'agent-not-running' : undefined],
     ['trial', state.kind === 'condemned' ? state.code : undefined],
     ...gates.filter(({ overriddenBy }) => overriddenBy === undefined).map(({ code }) => ['gate', code] as const),
-    ['check', GOOD_NEWS.has(lastCheck?.code ?? '') ? undefined : lastCheck?.code],
-    ['error', isOver(status) ? undefined : status.lastError?.code],
+    ['check', isBadNews(lastCheck?.code) && lastCheck?.code !== error?.code ? lastCheck?.code : undefined],
+    ['error', error?.code],
     ...refused.map(({ code }) => ['release', code] as const),
     ...(transfer?.fallen ?? []).map(({ code }) => ['tier', code] as const),
     ...(settings?.faults ?? []).map(({ code }) => ['setting', code] as const),
@@ -129,12 +131,9 @@ function refusalsOf(status: Status): ReadonlyMap<string, Readonly<{ labels: Labe
   );
 }
 
-/** Who has been found to run what is on offer since is not in the way of anything. */
-const isOver = ({ lastError, lastCheck, lastGoodCheck }: Status): boolean =>
-  lastCheck?.code === 'up-to-date' && (lastGoodCheck ?? '') > (lastError?.at ?? '');
-
 /** What a check says when all is well. */
 const GOOD_NEWS: ReadonlySet<string> = new Set(['up-to-date', 'staged', 'offer', 'present']);
+const isBadNews = (code = ''): boolean => !GOOD_NEWS.has(code);
 /** Names come from a server, too: whatever is none is not passed on. */
 const CODE = /^[a-z0-9-]{1,64}$/;
 

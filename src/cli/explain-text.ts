@@ -1,5 +1,6 @@
 /** Why a host does not run the newest release: what stands in the way, since when, until when, and what would change it. Pure. */
 
+import { standingError } from '../agent/standing-error.ts';
 import { ERRORS, type ErrorCode } from '../errors.ts';
 import type { Disarmed, Refusal, State } from '../model.ts';
 import type { GateStatus, Status } from '../protocol.ts';
@@ -121,9 +122,10 @@ const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERRORS, c
 const refusalOf = (refusal: Refusal | undefined): Partial<Obstacle> =>
   refusal ? { code: refusal.code, since: refusal.at, command: `updatectl forget ${refusal.version}` } : {};
 
-function errorOf({ lastError }: Status): Obstacle[] {
-  if (!lastError) return [];
-  const { code, message, next, at } = lastError;
+function errorOf(status: Status): Obstacle[] {
+  const error = standingError(status);
+  if (!error) return [];
+  const { code, message, next, at } = error;
   return [{ what: 'error', code, reason: sentence(message), since: at, command: next }];
 }
 

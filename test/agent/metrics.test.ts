@@ -8,6 +8,8 @@ import { ERRORS } from '../../src/errors.ts';
 import type { HistoryEntry, Release, Version } from '../../src/model.ts';
 import type { GateStatus, Status } from '../../src/protocol.ts';
 import { GATE_CODES } from '../../src/reboot/gates/gate.ts';
+import { ADMISSION_CODES } from '../../src/rollout/brake.ts';
+import { HOLD_CODES } from '../../src/rollout/rollout.ts';
 import { metricsText } from '../../src/system/metrics-text.ts';
 import { checkMetrics, seriesOf } from '../support/promtool.ts';
 import { IDLE } from '../support/scripted-agent.ts';
@@ -114,7 +116,13 @@ function namesInSources(): readonly string[] {
 const GOOD_NEWS = ['up-to-date', 'staged', 'offer', 'present'];
 
 test('every refusal of the project appears in the figures by its own name', () => {
-  const names = new Set([...Object.keys(ERRORS), ...GATE_CODES, ...namesInSources()]);
+  const names = new Set([
+    ...Object.keys(ERRORS),
+    ...GATE_CODES,
+    ...HOLD_CODES,
+    ...ADMISSION_CODES,
+    ...namesInSources(),
+  ]);
   for (const known of ['downgrade', 'not-your-turn', 'braked', 'not-on-offer', 'window-closed', 'hook-later'])
     assert.ok(names.has(known), `${known} is looked for in the wrong places`);
   for (const code of names) {

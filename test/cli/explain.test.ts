@@ -4,14 +4,16 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { agentMetrics } from '../../src/agent/metrics.ts';
 import { type Explanation, explain, explanationText } from '../../src/cli/explain-text.ts';
 import { statusText } from '../../src/cli/status-text.ts';
-import { ERRORS } from '../../src/errors.ts';
+import { ERRORS, type ErrorCode } from '../../src/errors.ts';
 import type { Product, Release, Version } from '../../src/model.ts';
 import type { GateStatus, Status } from '../../src/protocol.ts';
 import { GATE_CODES } from '../../src/reboot/gates/gate.ts';
 import { ADMISSION_CODES } from '../../src/rollout/brake.ts';
 import { HOLD_CODES } from '../../src/rollout/rollout.ts';
+import { metricsText } from '../../src/system/metrics-text.ts';
 import { IDLE } from '../support/scripted-agent.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden', 'explain.txt');
@@ -180,6 +182,48 @@ for (const code of GATE_CODES)
     );
     assert.match(statusText(status, NOW, 80).join('\n'), new RegExp(`\\[${code}\\]`));
   });
+
+const codesIn = (status: Status): readonly string[] =>
+  metricsText(agentMetrics(status, []))
+    .split('\n')
+    .flatMap((line) => /^tandem_agent_refusal\{.*code="([^"]*)"/.exec(line)?.[1] ?? []);
+
+/** Names of what is going well. */
+const AT_WORK = ['on-trial', 'waiting'];
+
+for (const [name, [, status]] of Object.entries(CASES))
+  test(`whatever explain names is in the figures by the same name: ${name}`, () => {
+    const told = codesIn(status);
+    for (const { code } of explain(status).obstacles) assert.ok(AT_WORK.includes(code) || told.includes(code), code);
+  });
+
+const failedBefore = (code: ErrorCode, then: string): Status => ({
+  ...found(then, 'there is a reason'),
+  lastGoodCheck: at,
+  lastError: { at: '2026-03-01T11:00:00.000Z', code, message: 'it failed', next: ERRORS[code].next },
+});
+
+test('an error is over once a check has shown so: the host is up to date, or the repository has answered', () => {
+  const over = [
+    failedBefore('disk-read-error', 'up-to-date'),
+    failedBefore('server-unreachable', 'up-to-date'),
+    failedBefore('server-unreachable', 'not-your-turn'),
+  ];
+  for (const status of over) {
+    assert.ok(!explain(status).obstacles.some(({ what }) => what === 'error'));
+    assert.ok(!codesIn(status).some((code) => code === status.lastError?.code));
+  }
+  assert.equal(explain(failedBefore('disk-read-error', 'up-to-date')).verdict, 'up-to-date');
+});
+
+test('an error that no check can have ended stands, and so does one that came after the last good check', () => {
+  const later = failedBefore('server-unreachable', 'up-to-date');
+  const since = { ...later, lastGoodCheck: '2026-03-01T10:00:00.000Z' };
+  for (const status of [failedBefore('disk-read-error', 'offer'), since]) {
+    assert.equal(explain(status).verdict, 'held');
+    assert.deepEqual(codesIn(status), [status.lastError?.code]);
+  }
+});
 
 test('an error that a check has met is told once, with its next step', () => {
   const code = 'server-unreachable';
