@@ -212,6 +212,12 @@ export const ERRORS = {
     'Requests come faster than the server takes them from one asker.',
     'Wait as long as the header `Retry-After` says; behind a proxy the server needs `--trust-proxy`.',
   ),
+  'tls-invalid': entry(
+    2,
+    'never',
+    'A certificate and its key do not belong together, or are none.',
+    'Name a certificate and its key in PEM; what --tls-own has made is restored from a copy, or removed to be made anew, and hosts then need the new ca.pem.',
+  ),
   'token-exists': entry(
     2,
     'never',

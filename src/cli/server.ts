@@ -7,7 +7,7 @@ import { type Census, createCensus } from '../server/census.ts';
 import { createPublished } from '../server/channels.ts';
 import { createFigures, measuredStore } from '../server/figures.ts';
 import { createFleet } from '../server/fleet.ts';
-import { createApp } from '../server/http/app.ts';
+import { createApp, type Shows, showIdentity } from '../server/http/app.ts';
 import { createLimits } from '../server/rate-limits.ts';
 import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts';
 import type { Store } from '../server/store.ts';
@@ -19,6 +19,7 @@ import { minutesFrom } from './duration.ts';
 import { readGiven } from './given-file.ts';
 import { REPOSITORY_OPTION, repositoryFolder } from './publishing.ts';
 import { openStore, STORE_OPTIONS } from './server-store.ts';
+import { TLS_OPTIONS, type Tls, tlsFrom } from './server-tls.ts';
 
 export const server: Command = {
   name: 'server',
@@ -34,8 +35,7 @@ export const server: Command = {
     REPOSITORY_OPTION,
     ...STORE_OPTIONS,
     { flags: '--listen <address:port>', summary: 'where it can be reached', default: '127.0.0.1:8080' },
-    { flags: '--tls-cert <file>', summary: 'its certificate, and the chain above it (PEM)' },
-    { flags: '--tls-key <file>', summary: 'the key of the certificate (PEM)' },
+    ...TLS_OPTIONS,
     {
       flags: '--machine-token <file>',
       summary: 'holds the token that hosts must have; without it the first start makes one',
@@ -62,7 +62,7 @@ export const server: Command = {
   run: async (context, input) => {
     const repository = repositoryFolder(context, input);
     const { host, port } = addressFrom(input.given('listen'));
-    const tls = await tlsFrom(context, input);
+    const tls = await tlsFrom(context, input, host);
     const published = createPublished(context.files, repository);
     const channels = async () => (await published()).channels;
     const figures = createFigures();
@@ -87,11 +87,14 @@ export const server: Command = {
       limits: createLimits(input.whole('host-rate') ?? 0, () => context.clock.monotonicMs()),
       proxies: input.list('trust-proxy').map(checkedProxy),
       pages: { census, pause },
-      ...(tls ? { tls } : {}),
+      ...(tls ? { tls: await tls.identity() } : {}),
     });
     const address = await app.listen({ host, port, signal: context.signal });
+    if (tls?.hint !== undefined) context.out.line(tls.hint);
+    if (!tls && !isLoopback(host))
+      context.log.warn({ host }, 'tokens travel in the clear: give a certificate, or --tls-own');
     context.out.line(`Serving ${repository} at ${address}; the fleet is in ${place}.`);
-    await countUntilStopped(context, census);
+    await Promise.all([countUntilStopped(context, census), ...(tls ? [showUntilStopped(context, tls, app)] : [])]);
     await app.close();
     return 0;
   },
@@ -103,6 +106,8 @@ function addressFrom(text: string): Readonly<{ host: string; port: number }> {
     throw new UpdateError('usage', `--listen takes an address and a port, like 0.0.0.0:8443, not “${text}”.`);
   return { host, port: Number(digits) };
 }
+
+const isLoopback = (host: string): boolean => /^(localhost|127\..*|::1)$/.test(host);
 
 /** An address, or a network of them. */
 function checkedProxy(text: string): string {
@@ -126,17 +131,6 @@ const YEAR = 365 * 24 * 60;
 function within(least: number, most: number, option: string, value: number): number {
   if (value >= least && value <= most) return value;
   throw new UpdateError('usage', `${option} goes from ${least} to ${most}, not ${value}.`);
-}
-
-async function tlsFrom(
-  context: Context,
-  input: Input,
-): Promise<Readonly<{ key: Uint8Array; cert: Uint8Array }> | undefined> {
-  const [cert, key] = [input.text('tls-cert'), input.text('tls-key')];
-  if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined || key === undefined)
-    throw new UpdateError('usage', '--tls-cert and --tls-key are given together.');
-  return { cert: await readGiven(context, cert), key: await readGiven(context, key) };
 }
 
 /** The first tokens are made by the first server that starts, and shown this once: only their digests are kept. */
@@ -174,3 +168,16 @@ async function countUntilStopped({ clock, signal, log }: Context, census: Census
 }
 
 const COUNT_MS = 60_000;
+
+/** What hosts are shown is looked at every hour; one that cannot be read is not shown, and the last one is. */
+async function showUntilStopped({ clock, signal, log }: Context, tls: Tls, app: Shows): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(SHOW_MS, signal).catch(() => undefined);
+    await tls.identity().then(
+      (identity) => showIdentity(app, identity),
+      (error: unknown) => log.error({ code: asUpdateError(error).code }, asUpdateError(error).message),
+    );
+  }
+}
+
+const SHOW_MS = 3_600_000;

@@ -109,6 +109,15 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   return app;
 }
 
+/** A server as far as its certificate is concerned. */
+export type Shows = Readonly<{ server: object }>;
+
+/** Connections from now on are shown another certificate; those that are there go on. */
+export function showIdentity({ server }: Shows, { key, cert }: NonNullable<AppWorld['tls']>): void {
+  const shown = { key: Buffer.from(key), cert: Buffer.from(cert) };
+  if ('setSecureContext' in server) (server.setSecureContext as (options: object) => void).call(server, shown);
+}
+
 const HEALTH = {
   summary: 'Whether it works',
   tags: ['server'],
