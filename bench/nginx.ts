@@ -12,6 +12,8 @@ export type Traffic = Readonly<{ bytes: number; requests: number }>;
 
 export interface Served extends Disposable {
   readonly url: string;
+  /** The master and its workers. */
+  readonly pids: readonly number[];
   /** What was asked for and sent since the last call. */
   traffic(): Promise<Traffic>;
 }
@@ -29,8 +31,10 @@ export async function serveDirectory(dir: string): Promise<Served> {
   });
   const log = accessLog(join(home, 'access.log'));
   await log.since();
+  const workers = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
   return {
     url,
+    pids: [child.pid ?? 0, ...workers.map(Number)],
     traffic: log.since,
     [Symbol.dispose]: () => {
       child.kill('SIGTERM');

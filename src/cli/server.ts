@@ -13,7 +13,7 @@ import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts'
 import type { Store } from '../server/store.ts';
 import { digestOf } from '../server/tokens.ts';
 import { isOutage, watchedStore } from '../server/watched-store.ts';
-import { serveFile } from '../system/served-file.ts';
+import { serveFiles } from '../system/served-file.ts';
 import type { Command, Context, Input } from './command.ts';
 import { minutesFrom } from './duration.ts';
 import { readGiven } from './given-file.ts';
@@ -76,7 +76,7 @@ export const server: Command = {
       fleet: createFleet(store, async (name) => (await channels()).get(name)),
       locks: createRebootLocks(store, lockDefaults(input)),
       repository,
-      serve: serveFile,
+      serve: serveFiles(),
       access: await accessTo(context, input, store),
       store,
       channels,

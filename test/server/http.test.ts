@@ -15,7 +15,7 @@ import type { Store } from '../../src/server/store.ts';
 import { digestOf } from '../../src/server/tokens.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
-import { serveFile } from '../../src/system/served-file.ts';
+import { serveFiles } from '../../src/system/served-file.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
 import { accessWith } from '../support/fleet-tokens.ts';
 import { NOW, TestRepository } from '../support/tuf-repository.ts';
@@ -50,7 +50,7 @@ before(async () => {
     fleet: createFleet(store, async (name) => (await channels()).get(name)),
     locks: createRebootLocks(store, { max: 1, maxFailures: 0, deadlineSeconds: 3600 }),
     repository: repository.dir,
-    serve: serveFile,
+    serve: serveFiles(),
     store,
     access: await accessWith(store, { machine: digestOf('of-a-machine'), operator: digestOf('of-an-operator') }),
     channels,

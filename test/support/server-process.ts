@@ -45,6 +45,10 @@ export class ServerProcess implements AsyncDisposable {
     throw new Error(`the server does not come up: ${said}`);
   }
 
+  get pid(): number {
+    return this.process?.pid ?? 0;
+  }
+
   /** As the kernel ends what takes too much memory: at once, in the middle of whatever it does. */
   async kill(): Promise<void> {
     const child = this.process;

@@ -2,6 +2,7 @@
 
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Log } from '../../system/log.ts';
+import type { Serve } from '../../system/served-file.ts';
 import type { Access } from '../access.ts';
 import type { Channels } from '../channels.ts';
 import { createFigures, type Figures } from '../figures.ts';
@@ -19,7 +20,7 @@ import { countRequests, metricsRoute } from './metrics-route.ts';
 import { describeRoutes, MOST_BYTES } from './openapi.ts';
 import { pageRoutes } from './page-routes.ts';
 import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
-import { repositoryRoutes, type Serve } from './repository-routes.ts';
+import { repositoryRoutes } from './repository-routes.ts';
 import { always, object, whole } from './shapes.ts';
 import { tokenRoutes } from './token-routes.ts';
 import type { ViewWorld } from './view-routes.ts';

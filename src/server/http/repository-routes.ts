@@ -2,12 +2,10 @@
 
 import { join } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ServedFile } from '../../system/served-file.ts';
+import type { Serve, ServedFile } from '../../system/served-file.ts';
 import { spanOf } from '../byte-range.ts';
 import { plain } from './refusals.ts';
 import { REPOSITORY } from './repository-shapes.ts';
-
-export type Serve = (path: string) => Promise<ServedFile | undefined>;
 
 /** `dir` is the folder with `metadata` and `targets`. */
 export function repositoryRoutes(app: FastifyInstance, dir: string, serve: Serve): void {
@@ -42,7 +40,7 @@ async function give(
     .headers({ etag: tag, 'last-modified': file.modified.toUTCString(), 'accept-ranges': 'bytes' })
     .header('cache-control', cacheControl(path))
     .type(path.endsWith('.json') ? 'application/json' : 'application/octet-stream');
-  if (headers['if-none-match'] === tag) return closed(reply.code(304), file);
+  if (headers['if-none-match'] === tag) return bodiless(reply.code(304), file);
   const isSameFile = headers['if-range'] === undefined || headers['if-range'] === tag;
   return giveSpan(reply, file, isSameFile ? headers.range : undefined, method === 'HEAD');
 }
@@ -59,17 +57,20 @@ async function giveSpan(
 ): Promise<FastifyReply> {
   const span = spanOf(range, file.size);
   if (span === 'beyond') {
-    await file.close();
+    file.close();
     reply.code(416).header('content-range', `bytes */${file.size}`).header('cache-control', 'no-store');
     return reply.type('application/json').send(plain('range-beyond-end'));
   }
   const { start, end } = span === 'whole' ? { start: 0, end: file.size - 1 } : span;
   if (span !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
   reply.header('content-length', end - start + 1);
-  return headOnly || file.size === 0 ? closed(reply, file) : reply.send(file.stream(start, end));
+  if (headOnly || file.size === 0) return bodiless(reply, file);
+  const { body, release } = await file.span(start, end);
+  reply.raw.once('close', release);
+  return reply.send(body);
 }
 
-async function closed(reply: FastifyReply, file: ServedFile): Promise<FastifyReply> {
-  await file.close();
+function bodiless(reply: FastifyReply, file: ServedFile): FastifyReply {
+  file.close();
   return reply.send();
 }

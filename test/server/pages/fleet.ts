@@ -17,7 +17,7 @@ import { sqliteStore } from '../../../src/server/sqlite-store.ts';
 import type { Json, Store } from '../../../src/server/store.ts';
 import { digestOf } from '../../../src/server/tokens.ts';
 import { silentLog } from '../../../src/system/log.ts';
-import { serveFile } from '../../../src/system/served-file.ts';
+import { serveFiles } from '../../../src/system/served-file.ts';
 import { openDatabase } from '../../../src/system/sqlite.ts';
 import { accessWith, type GivenTokens } from '../../support/fleet-tokens.ts';
 
@@ -54,7 +54,7 @@ export class TestFleet implements AsyncDisposable {
       fleet: this.fleet,
       locks: this.locks,
       repository: this.top,
-      serve: serveFile,
+      serve: serveFiles(),
       access: this.access,
       store: this.store,
       channels: async () => this.channels,
