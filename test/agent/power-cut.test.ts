@@ -77,6 +77,15 @@ for (const [name, offer] of Object.entries(IMAGES))
         }
     });
 
+for (const jump of ['lands', 'brings back', 'is refused'] as const)
+  for (const method of ['soft', 'kexec'] as const)
+    test(`one or two power cuts are survived when a gate closes on the armed slot three times and ${method} ${jump}`, async () => {
+      for (const loader of LOADERS)
+        for (const blessed of [false, true])
+          for (const offer of [must('good'), must('without a working agent')])
+            await everyCut({ offer, loader, blessed, method, jump, shuts: 'three times' }, 2);
+    });
+
 test('an armed slot whose gate closes is disarmed and stays staged, and starts when the gate opens again', async () => {
   const staying = new World({ offer: must('good'), loader: 'newest-first', shuts: 'for good' });
   await staying.life();
@@ -84,6 +93,9 @@ test('an armed slot whose gate closes is disarmed and stays staged, and starts w
   const going = new World({ offer: must('good'), loader: 'newest-first', shuts: 'for a while' });
   await going.life();
   assert.deepEqual([going.version, going.data.outcomes, going.data.boots], ['2', ['updated'], 2]);
+  const wavering = new World({ ...going.scene, method: 'kexec', jump: 'is refused', shuts: 'three times' });
+  await wavering.life();
+  assert.deepEqual([wavering.version, wavering.data.shutBefore, wavering.data.boots], ['2', 3, 2]);
 });
 
 test('a release whose writing takes the machine down each time is given up, and not blamed on the release', async () => {

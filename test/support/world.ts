@@ -34,8 +34,8 @@ export type Scene = Readonly<{
   /** Somebody picks the other slot in the boot menu at the first start after a power cut. */
   menu?: boolean;
   gateClosed?: boolean;
-  /** A gate closes as soon as a slot has been armed for the first time. */
-  shuts?: 'for a while' | 'for good';
+  /** A gate closes as soon as a slot has been armed for the first time; where three times, then twice when the restart has begun. */
+  shuts?: 'for a while' | 'for good' | 'three times';
   /** Writing this release takes the machine down each time. */
   poison?: boolean;
   /** How the machine is restarted. */
@@ -76,6 +76,7 @@ export type WorldData = {
   polls: number;
   menuUsed: boolean;
   shut: 'not yet' | 'now' | 'over';
+  shutBefore: number;
 };
 
 export const newWorldData = (): WorldData => ({
@@ -94,6 +95,7 @@ export const newWorldData = (): WorldData => ({
   polls: 0,
   menuUsed: false,
   shut: 'not yet',
+  shutBefore: 0,
 });
 
 /** The machine; `life` runs it until it rests. */
@@ -149,8 +151,9 @@ export class World {
   }
 
   private reopens(): boolean {
-    if (this.data.shut !== 'now' || this.scene.shuts !== 'for a while') return false;
-    this.data.shut = 'over';
+    if (this.data.shut !== 'now' || this.scene.shuts === 'for good') return false;
+    const isOver = this.scene.shuts === 'for a while' || ++this.data.shutBefore === 3;
+    this.data.shut = isOver ? 'over' : 'not yet';
     return true;
   }
 
@@ -334,7 +337,8 @@ export class World {
   private save(brain: Brain, state: State, event: Event): State {
     this.point();
     this.data.saved = brain.transition(state, event);
-    if (event.type === 'armed' && this.scene.shuts && this.data.shut === 'not yet') this.data.shut = 'now';
+    const closesAt = this.data.shutBefore === 0 ? 'armed' : 'left';
+    if (event.type === closesAt && this.scene.shuts && this.data.shut === 'not yet') this.data.shut = 'now';
     this.point();
     return this.data.saved;
   }
