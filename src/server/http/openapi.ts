@@ -48,7 +48,7 @@ const OWN = {
 };
 
 const isAt = (url: string, path: string): boolean =>
-  new RegExp(`^${url.replace(/[.]/g, '\\.').replace(/:\w+/g, '[^/]*').replace('*', '.*')}$`).test(path);
+  new RegExp(`^${url.replace(/[.]/g, '\\.').replace('*', '.*').replace(/:\w+/g, '[^/]*')}$`).test(path);
 
 const methodsOf = ({ method }: RouteOptions): readonly string[] => [method].flat();
 
