@@ -5,6 +5,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { UpdateError } from '../../src/errors.ts';
 import { cookieOf, formTokenOf } from '../../src/server/sessions.ts';
 import { digestOf } from '../../src/server/tokens.ts';
 import { type FuzzedRequest, requestTo } from '../support/fuzzed-requests.ts';
@@ -88,9 +89,12 @@ function keyTo({ security, path }: Operation): Record<string, string> {
   return { ...lock, ...(scheme === 'session' ? SESSION : scheme === 'machine' ? MACHINE : scheme ? OPERATOR : {}) };
 }
 
-function ask({ method, path, headers, body }: Omit<FuzzedRequest, 'operation' | 'isAsDescribed'>): Promise<Answered> {
+function ask(
+  { method, path, headers, body }: Omit<FuzzedRequest, 'operation' | 'isAsDescribed'>,
+  url = site.url,
+): Promise<Answered> {
   return new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(site.url);
+    const { hostname, port } = new URL(url);
     const length = body === undefined ? {} : { 'content-length': String(body.length) };
     const options = { hostname, port, method, path, headers: { ...headers, ...length }, timeout: LONGEST_MS };
     const asked = request(options, (answer) => {
@@ -272,4 +276,26 @@ test('a form with the token of its page is a deed, at random, too', async () => 
     }),
     asks(60),
   );
+});
+
+test('while the store is away, or does what nobody expects, every address says so as described, and tells nothing of it', async () => {
+  await using broken = await (await new TestFleet().fill(3)).start();
+  await fetch(`${broken.url}/v1/machines`, { headers: OPERATOR });
+  for (const [fault, expected] of [
+    [new UpdateError('etcd-unavailable', 'secret'), 503],
+    [new Error('secret'), 500],
+  ] as const) {
+    const fail = () => Promise.reject(fault);
+    Object.assign(broken.store, { read: fail, list: fail, count: fail, update: fail });
+    const met = new Set<Operation>();
+    for (const asked of fc.sample(anyRequest, { numRuns: 600, seed: 1 }).filter((one) => one.isAsDescribed)) {
+      const answer = await ask({ ...asked, headers: { ...asked.headers, ...keyTo(asked.operation) } }, broken.url);
+      assert.ok(answer.status < 500 || answer.status === expected, `${answer.status} ${asked.path}`);
+      assert.equal(description.faultOf(asked.operation, answer), undefined, asked.path);
+      assert.equal(wordingFault(answer), undefined, asked.path);
+      assert.doesNotMatch(answer.body, /secret/);
+      if (answer.status >= 500) met.add(asked.operation);
+    }
+    assert.ok(met.size > 15, `only ${met.size} addresses need the store`);
+  }
 });
