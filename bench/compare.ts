@@ -30,6 +30,10 @@ const { values } = parseArgs({
 const only = values.only?.split(',');
 const chosen = PEERS.filter(({ id }) => only === undefined || only.includes(id) || id === YARDSTICK);
 
+// What is under way comes to its end, and gives its devices and folders back.
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(new Error(signal)));
+
 const programs = mkdtempSync(join(tmpdir(), 'tandem-programs-'));
 try {
   for (const name of ['tandem-once', 'delta-once'])
@@ -38,6 +42,10 @@ try {
     const [from, to] = text.split('-') as [Release, Release];
     await compare({ from, to });
   }
+} catch (error) {
+  if (error !== stop.signal.reason) throw error;
+  console.log('stopped');
+  process.exitCode = 130;
 } finally {
   rmSync(programs, { recursive: true, force: true });
 }
@@ -52,12 +60,16 @@ type Contender = Readonly<{
 async function compare(pair: Pair): Promise<void> {
   const contenders: Contender[] = [];
   for (const peer of chosen) {
+    stop.signal.throwIfAborted();
     const ready = await prepare(peer, pair);
     if (ready) contenders.push(ready);
   }
   if (values['publish-only']) return;
   for (let round = 1; round <= Number(values.rounds); round++)
-    for (const contender of contenders) await take(contender, pair, round);
+    for (const contender of contenders) {
+      stop.signal.throwIfAborted();
+      await take(contender, pair, round);
+    }
   const measuredOnes = contenders.filter(({ rounds }) => rounds.length > 0);
   const yardstick = median(
     measuredOnes.find(({ peer }) => peer.id === YARDSTICK)?.rounds.map(({ seconds }) => seconds) ?? [],
