@@ -31,7 +31,6 @@ const DATASOURCE = {
   refresh: 1,
   includeAll: false,
   multi: false,
-  current: {},
 };
 const CHANNELS = 'label_values(tandem_rollout_info, channel)';
 const CHANNEL = {
@@ -40,7 +39,6 @@ const CHANNEL = {
   label: 'Channel',
   type: 'query',
   datasource: { type: 'prometheus', uid: '$datasource' },
-  definition: CHANNELS,
   query: { query: CHANNELS, refId: 'channels' },
   refresh: 2,
   sort: 1,

@@ -38,6 +38,9 @@ export function stat(
     justifyMode: 'auto',
     orientation: 'auto',
     textMode: 'auto',
+    wideLayout: true,
+    showPercentChange: false,
+    percentChangeColorMode: 'standard',
   };
   return panel('stat', { title, description, defaults, options, targets: [target({ query, instant: true })] }, 4, 4);
 }
@@ -80,7 +83,7 @@ export function table(
   { unit = 'short' }: SeriesOptions = {},
 ): Panel {
   const defaults = { unit, custom: { align: 'auto', filterable: true } };
-  const options = { showHeader: true, cellHeight: 'sm', sortBy: [{ displayName: 'Value', desc: true }] };
+  const options = { frameIndex: 0, showHeader: true, cellHeight: 'sm', sortBy: [{ displayName: 'Value', desc: true }] };
   const excludeByName = { Time: true, __name__: true, job: true };
   const transformations = [{ id: 'organize', options: { excludeByName, indexByName: {}, renameByName: {} } }];
   const targets = [{ ...target({ query, instant: true }), format: 'table' }];
