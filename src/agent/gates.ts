@@ -18,8 +18,11 @@ import type { Files } from '../system/files.ts';
 export interface Gates {
   /** The host reboots without being asked. */
   isAutomatic(): boolean;
-  /** Asks all of them. `since`: when the release was staged; `isApplied`: an operator has asked for the reboot. */
-  ask(since: string, isApplied: boolean): Promise<Combined>;
+  /**
+   * Asks all of them. `since`: when the release was staged; `isApplied`: an operator has asked for the reboot; `isUnderWay`: they were open,
+   * and the host is being made ready, so that who logs in now is not waited for.
+   */
+  ask(since: string, isApplied: boolean, isUnderWay?: boolean): Promise<Combined>;
   /** Whether soft objections are not heard now. */
   overrides(since: string, isApplied: boolean): Override | undefined;
   /** In how long one of them may say something else. */
@@ -72,7 +75,7 @@ export function createGates(
   return {
     isAutomatic: () => reboot.automatic,
     overrides,
-    ask: async (since, isApplied) => {
+    ask: async (since, isApplied, isUnderWay = false) => {
       const now = clock.now();
       // What was said of one release is not meant for the next.
       if (lastSince !== undefined && lastSince !== since) await grace.end();
@@ -85,7 +88,8 @@ export function createGates(
         reboot.requireHealth ? await health.verdict(now) : OPEN,
       ];
       // People are told only when it depends on them.
-      const people = await sessions.verdict(now, override === undefined && combine(first).open);
+      const isLast = override === undefined && combine(first).open;
+      const people = isUnderWay ? OPEN : await sessions.verdict(now, isLast);
       last = combine([...first, people], override);
       return last;
     },

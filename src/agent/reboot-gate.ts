@@ -31,16 +31,19 @@ export interface RebootGate {
 export function rebootGate({ gates, fleet, lock, hooks }: RebootGateWorld): RebootGate {
   let applyAsked = false;
   let objections: Closing | undefined;
+  /** The host has begun to leave: its programs are at work, or were. A lock that is waited for is no beginning. */
+  let isUnderWay = false;
   const isApplyAwaited = (): boolean => !gates.isAutomatic() && !applyAsked;
 
-  const ofHost = async (since: string): Promise<Closing | undefined> => {
-    const all = await gates.ask(since, applyAsked);
+  const ofHost = async ({ since, state }: Saved): Promise<Closing | undefined> => {
+    const all = await gates.ask(since, applyAsked, isUnderWay || state.kind === 'armed');
     objections = all.open ? undefined : { open: false, reason: reasonOf(all) };
+    isUnderWay &&= all.open;
     return objections;
   };
   /** Nobody holds what others wait for, or is drained, while something else keeps it here; but first the flag goes. */
-  const ofStaying = async ({ since }: Saved, isFlagged: boolean): Promise<Closing | undefined> => {
-    const closed = await ofHost(since);
+  const ofStaying = async (saved: Saved, isFlagged: boolean): Promise<Closing | undefined> => {
+    const closed = await ofHost(saved);
     if (closed && !isFlagged && (fleet.status()?.held || (await hooks.isOwed()))) await lock.giveBack();
     return closed;
   };
@@ -48,6 +51,7 @@ export function rebootGate({ gates, fleet, lock, hooks }: RebootGateWorld): Rebo
     const early = await ofStaying(saved, isFlagged);
     if (early) return early;
     const said = await lock.verdict(true, gates.overrides(saved.since, applyAsked) !== undefined);
+    isUnderWay = said.open || said.code === 'hook-later';
     // Making ready may have taken long.
     const late = said.open && (await hooks.isOwed()) ? await ofStaying(saved, isFlagged) : undefined;
     return late ?? said;
@@ -56,9 +60,10 @@ export function rebootGate({ gates, fleet, lock, hooks }: RebootGateWorld): Rebo
   return {
     verdict: async (saved, { asks, isFlagged }) => {
       const { kind } = saved.state;
+      isUnderWay &&= kind === 'staged';
       if (asks && (kind === 'idle' || kind === 'staging') && (await hooks.isOwed())) await lock.giveBack();
       // The lock was taken before the slot was armed, and is held until the attempt has ended.
-      if (kind === 'armed') return (asks ? await ofHost(saved.since) : objections) ?? { open: true };
+      if (kind === 'armed') return (asks ? await ofHost(saved) : objections) ?? { open: true };
       if (isApplyAwaited()) return { open: false, reason: '`updatectl apply`' };
       if (kind !== 'staged') return { open: true };
       return asks ? ofStaged(saved, isFlagged) : (objections ?? lock.verdict(false));

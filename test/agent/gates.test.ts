@@ -207,6 +207,12 @@ test('people are asked for last: told when nothing else objects, overridden by a
   assert.deepEqual(await codes(true), []);
   assert.equal(told.length, 0);
   now = '2026-03-08T02:00:00Z';
+  assert.equal(
+    (await gates.ask(STAGED, false, true)).open,
+    true,
+    'who logs in while the host leaves is not waited for',
+  );
+  assert.equal(told.length, 0);
   assert.deepEqual(await codes(false), ['users-logged-in']);
   assert.equal(gates.wakeMs(), 5 * 60_000);
   assert.equal(told.length, 1);
