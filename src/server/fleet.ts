@@ -4,7 +4,7 @@ import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
 import { audited, type Entry } from './audit.ts';
 import { answerCheckIn, concernsLedger, type Offered } from './check-in.ts';
-import { ledgerFrom, ledgerJson, type MachineRecord, recorded } from './machines.ts';
+import { isKept, ledgerFrom, ledgerJson, type MachineRecord, recorded } from './machines.ts';
 import type { Json, Key, Page, Store } from './store.ts';
 
 /** What a channel says now. `id` changes when its rollout is another one. */
@@ -34,9 +34,7 @@ export function createFleet(store: Store, channel: (name: string) => Promise<Cha
     return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
       const ledger = ledgerFrom(document);
       change(ledger, state);
-      const after = ledgerJson(ledger);
-      const isSame = JSON.stringify(after) === JSON.stringify(document ?? ledgerJson(ledgerFrom(undefined)));
-      return { write: [isSame ? undefined : after], result: ledger };
+      return { write: [newsOf(ledger, document)], result: ledger };
     });
   };
   return {
@@ -78,5 +76,9 @@ function decide(
   const ledger = ledgerFrom(ledgers[0]);
   const answer = answerCheckIn(request, before, ledgers.length > 0 ? state?.offered : undefined, ledger, now.getTime());
   const record = recorded(request, before, answer, now) as unknown as Json;
-  return { write: [record, ...ledgers.map(() => ledgerJson(ledger))], result: answer };
+  return { write: [record, ...ledgers.map((kept) => newsOf(ledger, kept))], result: answer };
 }
+
+/** What has to be written of a ledger: nothing when it says what was kept. */
+const newsOf = (ledger: Ledger, kept: Json | undefined): Json | undefined =>
+  isKept(ledger, kept) ? undefined : ledgerJson(ledger);

@@ -79,3 +79,30 @@ export const ledgerJson = ({ inFlight, failed, updated, braked }: Ledger): Json 
   updated,
   ...(braked ? { braked: { ...braked } } : {}),
 });
+
+/** Whether a ledger says what was kept. Most check-ins change nothing, and to compare costs far less than to write. */
+export function isKept(ledger: Ledger, document: Json | undefined): boolean {
+  const kept = (document ?? NOTHING) as LedgerJson;
+  return (
+    kept.updated === ledger.updated &&
+    isBrakeOf(ledger, kept.braked) &&
+    areEntriesOf(ledger.inFlight, kept.inFlight) &&
+    areEntriesOf(ledger.failed, kept.failed)
+  );
+}
+
+const NOTHING: LedgerJson = { inFlight: [], failed: [], updated: 0 };
+
+const isBrakeOf = ({ braked }: Ledger, kept: Ledger['braked']): boolean =>
+  braked?.at === kept?.at && braked?.reason === kept?.reason && braked?.byHand === kept?.byHand;
+
+/** In the same order: it tells who is due first. */
+function areEntriesOf<T>(map: ReadonlyMap<string, T>, kept: readonly (readonly [string, T])[]): boolean {
+  if (map.size !== kept.length) return false;
+  let at = 0;
+  for (const [key, value] of map) {
+    const before = kept[at++];
+    if (before?.[0] !== key || before[1] !== value) return false;
+  }
+  return true;
+}

@@ -10,9 +10,10 @@ export function sqliteStore(database: Database): Store {
     'CREATE TABLE IF NOT EXISTS documents (kind TEXT, id TEXT, json TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID',
   );
   const commit = groupCommits(database);
+  const parse = createParser();
   const read = ({ kind, id }: Key): Json | undefined => {
     const [row] = database.rows('SELECT json FROM documents WHERE kind = ? AND id = ?', kind, id);
-    return row && (JSON.parse(String(row['json'])) as Json);
+    return row && parse(`${kind}/${id}`, String(row['json']));
   };
   return {
     read: async (key) => read(key),
@@ -43,6 +44,25 @@ export function sqliteStore(database: Database): Store {
     [Symbol.asyncDispose]: async () => database[Symbol.dispose](),
   };
 }
+
+/** Parses a large document again only when it has changed: every host that asks reads the ledger of its rollout. */
+function createParser(): (name: string, text: string) => Json {
+  const known = new Map<string, Readonly<{ text: string; document: Json }>>();
+  return (name, text) => {
+    const last = known.get(name);
+    if (last?.text === text) return last.document;
+    const document = JSON.parse(text) as Json;
+    known.delete(name);
+    if (text.length > LARGE) known.set(name, { text, document });
+    const [oldest] = known.size > MOST_KNOWN ? known.keys() : [];
+    if (oldest !== undefined) known.delete(oldest);
+    return document;
+  };
+}
+
+/** In characters. */
+const LARGE = 4096;
+const MOST_KNOWN = 16;
 
 function keep(database: Database, { kind, id }: Key, document: Json | undefined): void {
   if (document === undefined) return;

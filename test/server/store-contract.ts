@@ -32,6 +32,16 @@ export function storeContract(name: string, makeBench: () => Promise<StoreBench>
     assert.equal(await store.read({ kind: 'other', id: 'a' }), undefined);
   });
 
+  holds('a large document is read as it is now, however often it changes', async (store) => {
+    const large = (text: string): Json => ({ text: text.repeat(10_000) });
+    for (const text of ['a', 'b', 'a', 'c']) {
+      await store.update([key('a')], () => ({ write: [large(text)], result: undefined }));
+      assert.deepEqual(await store.read(key('a')), large(text));
+      const seen = await store.update([key('a')], ([document]) => ({ write: [undefined], result: document }));
+      assert.deepEqual(seen, large(text));
+    }
+  });
+
   holds('a hundred updates of one document at the same time are a hundred updates', async (store) => {
     const results = await Promise.all(Array.from({ length: 100 }, () => store.update([key('a')], add)));
     assert.deepEqual(
