@@ -86,6 +86,10 @@ function groupNamed(parent: Commander, word: string): Commander {
     parent
       .command(word)
       .summary(GROUPS[word] ?? word)
+      // Below a command that reads its own help there is none to inherit.
+      .helpOption('-h, --help', 'display help for command')
+      .allowUnknownOption(false)
+      .allowExcessArguments(false)
       .helpCommand(false)
       .exitOverride()
   );

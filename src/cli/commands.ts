@@ -35,6 +35,21 @@ export const COMMANDS: readonly Entry[] = [
     async () => (await import('./server.ts')).server,
   ),
   entry(
+    'server token add',
+    'make a token for a viewer, an operator or hosts',
+    async () => (await import('./server-token.ts')).serverTokenAdd,
+  ),
+  entry(
+    'server token list',
+    'who has a token, and what for',
+    async () => (await import('./server-token.ts')).serverTokenList,
+  ),
+  entry(
+    'server token revoke',
+    'make a token good no longer',
+    async () => (await import('./server-token.ts')).serverTokenRevoke,
+  ),
+  entry(
     'wait-confirmed',
     'wait until the running system is proven',
     async () => (await import('./wait-confirmed.ts')).waitConfirmed,
@@ -142,4 +157,5 @@ export const GROUPS: Readonly<Record<string, string>> = {
   key: 'keys that sign',
   repo: 'publish releases',
   lock: 'the fleet’s lock on rebooting',
+  token: 'who may do what on a fleet server',
 };

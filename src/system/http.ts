@@ -32,17 +32,20 @@ export type HttpOptions = Readonly<{
   counted?(more: Readonly<{ requests: number; bytes: number }>): void;
 }>;
 
+export type Method = 'GET' | 'POST' | 'DELETE';
+
 export interface Http {
   /** A small document, whole. */
   fetchBytes(
     url: string,
     options: Readonly<{ maxBytes: number; totalTimeoutMs: number; signal: AbortSignal }>,
   ): Promise<Uint8Array>;
-  /** Sends a small document and takes a small answer, whatever its status; `retryAfterMs` is what a busy server asks for. */
+  /** Sends a small document, with POST unless told otherwise, and takes a small answer, whatever its status; `retryAfterMs` is what a busy server asks for. */
   post(
     url: string,
     options: Readonly<{
-      body: string;
+      method?: Method;
+      body?: string;
       headers?: Readonly<Record<string, string>>;
       maxBytes: number;
       totalTimeoutMs: number;
@@ -91,7 +94,7 @@ type PostRequest = Parameters<Http['post']>[1];
 type OpenRequest = Parameters<Http['openBytes']>[1];
 
 /** What a request says besides its address. */
-type Message = Readonly<{ method?: 'POST'; body?: string; headers?: Readonly<Record<string, string>> }>;
+type Message = Readonly<{ method?: Method; body?: string; headers?: Readonly<Record<string, string>> }>;
 
 const DEFAULT_RATE = { bytesPerSecond: 1024, windowMs: 60_000 };
 const DEFAULT_MAX_SKIP = 1024 ** 3;
@@ -157,10 +160,11 @@ function postStream(
   );
 }
 
-const messageOf = ({ body, headers = {} }: Pick<PostRequest, 'body' | 'headers'>): Message => ({
-  method: 'POST',
-  body,
-  headers: { 'content-type': 'application/json', ...headers },
+const messageOf = ({ method = 'POST', body, headers }: Pick<PostRequest, 'method' | 'body' | 'headers'>): Message => ({
+  method,
+  // A body that is not there would be waited for.
+  ...(method === 'GET' ? {} : { body: body ?? '' }),
+  headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
 });
 
 async function wholeOf(

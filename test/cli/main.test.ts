@@ -40,6 +40,17 @@ for (const { name, load } of COMMANDS)
     for (const { flags } of command.options ?? []) assert.ok(help.join('').includes(flags), flags);
   });
 
+test('a group below a command has help of its own, and the command keeps its options', async () => {
+  const [group, command, wrong] = await Promise.all([
+    updatectl('server', 'token', '--help'),
+    updatectl('server', '--help'),
+    updatectl('server', 'token', 'bogus'),
+  ]);
+  assert.match(group.stdout, /^ {2}revoke /m);
+  assert.match(command.stdout, /--listen/);
+  assert.match(wrong.stderr, /unknown command 'bogus'/);
+});
+
 test('help for a group names its commands; help before a command is help after it', async () => {
   const [group, before, after] = await Promise.all([
     updatectl('bundle', '--help'),

@@ -1,9 +1,12 @@
 /** What `updatectl server` makes of its options, and the token that it shows once. */
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Command } from '../../src/cli/command.ts';
 import { server } from '../../src/cli/server.ts';
+import { serverTokenAdd, serverTokenList, serverTokenRevoke } from '../../src/cli/server-token.ts';
 import { refusalOf, runCommand } from '../support/command-line.ts';
 import { checkMetrics, seriesOf } from '../support/promtool.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -79,4 +82,32 @@ test('a server tells when its repository expires, and how long its store takes',
   for (const part of ['repository', 'machines', 'rollouts', 'locks'])
     assert.equal(told.get(`tandem_server_part_up{part="${part}"}`), 1, part);
   assert.ok((told.get('tandem_store_seconds_count{operation="update"}') ?? 0) > 0);
+});
+
+test('tokens are made, listed and revoked from the command line, and refusals keep their names', async () => {
+  using repository = await new TestRepository().init();
+  const cert = ['--tls-own', join(repository.top, 'tls')];
+  await using one = await ServerProcess.start([
+    ...['--repository', repository.dir, '--state', join(repository.top, 'state'), ...cert],
+  ]);
+  const where = ['--server', one.url.replace('http:', 'https:'), '--ca', 'tls/ca.pem', '--token-file'];
+  const asking = (command: Command, args: readonly string[], token: string) => {
+    writeFileSync(join(repository.top, 'token'), `${token}\n`);
+    return runCommand(command, repository.top, [...args, ...where, 'token']);
+  };
+  const operator = one.operatorToken ?? '';
+  const said = await asking(serverTokenAdd, ['grafana', '--role', 'viewer'], operator);
+  const viewer = /^The token of grafana, shown this once: (\S{32})\n$/.exec(said)?.[1] ?? '';
+  assert.match(await asking(serverTokenList, [], viewer), /^grafana +viewer +2\d{3}-/m);
+  const refused = async (command: Command, args: readonly string[], token = operator) =>
+    refusalOf(asking(command, args, token));
+  assert.equal(await refused(serverTokenAdd, ['grafana', '--role', 'viewer']), 'token-exists');
+  assert.equal(await refused(serverTokenRevoke, ['grafana'], viewer), 'forbidden');
+  assert.equal(await asking(serverTokenRevoke, ['grafana'], operator), 'The token of grafana is good no longer.\n');
+  assert.equal(await refused(serverTokenList, [], viewer), 'denied');
+  assert.equal(await refused(serverTokenRevoke, ['grafana']), 'token-unknown');
+  assert.equal(await refused(serverTokenRevoke, ['operator']), 'token-last');
+  assert.equal(await refused(serverTokenAdd, ['Grafana', '--role', 'viewer']), 'usage');
+  assert.equal(await refused(serverTokenAdd, ['x', '--role', 'root']), 'usage');
+  assert.equal(await refused(serverTokenRevoke, ['../x']), 'usage');
 });

@@ -346,7 +346,7 @@ test('one free place and five hundred waiters: one write takes it, the others on
   const http = testHttp();
   const counting = {
     post: (...[url, request]: Parameters<typeof http.post>) => {
-      if (url.endsWith('/txn') && request.body.includes('request_put')) writes++;
+      if (url.endsWith('/txn') && (request.body ?? '').includes('request_put')) writes++;
       return http.post(url, request);
     },
   };
