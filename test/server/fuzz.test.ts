@@ -292,7 +292,7 @@ test('while the store is away, or does what nobody expects, every address says s
       const answer = await ask({ ...asked, headers: { ...asked.headers, ...keyTo(asked.operation) } }, broken.url);
       assert.ok(answer.status < 500 || answer.status === expected, `${answer.status} ${asked.path}`);
       assert.equal(description.faultOf(asked.operation, answer), undefined, asked.path);
-      assert.equal(wordingFault(answer), undefined, asked.path);
+      if (asked.method !== 'HEAD') assert.equal(wordingFault(answer), undefined, asked.path);
       assert.doesNotMatch(answer.body, /secret/);
       if (answer.status >= 500) met.add(asked.operation);
     }
