@@ -4,9 +4,16 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import Fastify from 'fastify';
+import { ERRORS, type ErrorCode } from '../../src/errors.ts';
+import { ADMISSION_CODES } from '../../src/rollout/brake.ts';
+import { HOLD_CODES } from '../../src/rollout/rollout.ts';
 import { createCounter, createTimer } from '../../src/server/counters.ts';
 import { createFigures, figuresMetrics, measuredStore } from '../../src/server/figures.ts';
 import { lockMetrics } from '../../src/server/fleet-metrics.ts';
+import { LOCK_KINDS } from '../../src/server/http/lock-routes.ts';
+import { countRequests } from '../../src/server/http/metrics-route.ts';
+import { fleetLock, plain } from '../../src/server/http/refusals.ts';
 import type { ShownLock } from '../../src/server/reboot-locks.ts';
 import { sqliteStore } from '../../src/server/sqlite-store.ts';
 import type { Store } from '../../src/server/store.ts';
@@ -108,6 +115,36 @@ test('refusals are counted by the name that the host was told: holds, locks, and
   assert.equal(await refusals('denied'), 1);
   assert.equal(await grown('tandem_check_ins_total{answer="hold"}'), 2);
   assert.equal(await grown('tandem_http_requests_total{method="POST",route="/v1/pre-reboot",status="409"}'), 2);
+});
+
+test('every name by which a server may refuse is counted as such, however it is worded', async () => {
+  const worded = [
+    ...[...HOLD_CODES, ...ADMISSION_CODES].map((code) => ({
+      code,
+      status: 200,
+      answer: { schema: 1, go: false, code },
+    })),
+    ...Object.keys(ERRORS).map((code) => ({ code, status: 409, answer: plain(code as ErrorCode) })),
+    ...Object.keys(ERRORS).map((code) => ({ code, status: 401, answer: fleetLock(code as ErrorCode) })),
+    ...Object.entries(LOCK_KINDS).map(([code, kind]) => ({ code, status: 409, answer: { kind, value: 'r' } })),
+  ];
+  for (const { code, status, answer } of worded) {
+    const figures = createFigures();
+    await using app = Fastify();
+    countRequests(app, figures);
+    app.get('/', async (_request, reply) => reply.code(status).send(answer));
+    await app.inject({ url: '/' });
+    assert.deepEqual(figures.refusals.samples(), [{ labels: { code }, value: 1 }]);
+  }
+});
+
+test('an answer that is none is no refusal', async () => {
+  const figures = createFigures();
+  await using app = Fastify();
+  countRequests(app, figures);
+  app.get('/', async () => ({ schema: 1, go: true, code: 'not-one', kind: 'neither' }));
+  await app.inject({ url: '/' });
+  assert.deepEqual(figures.refusals.samples(), []);
 });
 
 test('a host that is told to begin is an offer, one that only says that it is there is none', async () => {

@@ -94,6 +94,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
     quiet: [
       refusal('error', 'disk-read-error', 'later'),
       refusal('release', 'unhealthy', 'never'),
+      refusal('gate', 'window-closed', 'later'),
       refusal('check', 'not-your-turn', 'later'),
     ],
   },
@@ -174,6 +175,11 @@ export const ALERT_CASES: readonly AlertCase[] = [
     alert: 'TandemLockOverdue',
     fires: { [`tandem_lock_late{group="web",${SERVER}}`]: 1 },
     quiet: [{ [`tandem_lock_late{group="web",${SERVER}}`]: 0 }],
+  },
+  {
+    alert: 'TandemLockNeedsOperator',
+    fires: refusal('gate', 'lock-failures', 'later'),
+    quiet: [refusal('gate', 'lock-full', 'later')],
   },
   { alert: 'TandemMetadataExpires', fires: expires('timestamp', 10 * HOUR), quiet: [expires('timestamp', 20 * HOUR)] },
   { alert: 'TandemMetadataExpires', fires: expires('snapshot', 2 * DAY), quiet: [expires('snapshot', 4 * DAY)] },
