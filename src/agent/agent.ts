@@ -165,7 +165,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       saved = await journal.advance(saved, event, clock.now());
       log.info({ event: event.type, state: saved.state.kind, ...whyOf(event) }, 'state');
       if (saved.state.kind === 'settling' && saved.state.outcome.result !== 'none') lastError = failureOf(saved);
-      if (saved.state.kind === 'idle') gate.apply(false);
+      if (saved.state.kind === 'idle') await gate.forgetApply();
       progress = undefined;
       await tellStatus();
       return saved.state;
@@ -251,14 +251,15 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       if ((await boot.read()).slots[otherSlot(world.booted)].version === undefined)
         throw new UpdateError('no-way-back');
       const reply = await ask({ kind: 'rollback' }, 'Checking the other slot, then rebooting into it.');
-      gate.apply(true);
+      await gate.apply();
       return reply;
     },
     apply: async () => {
-      if (saved.state.kind !== 'staged') throw new UpdateError('nothing-staged');
-      gate.apply(true);
+      const { state, since } = saved;
+      if (state.kind !== 'staged') throw new UpdateError('nothing-staged');
+      await gate.apply(since);
       polls.wake();
-      return { schema: 1, result: 'accepted', message: `Rebooting into ${saved.state.release.version}.` };
+      return { schema: 1, result: 'accepted', message: `Rebooting into ${state.release.version}.` };
     },
     forget: async ({ version }) => {
       const count = await journal.forget(version);

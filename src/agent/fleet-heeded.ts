@@ -20,6 +20,7 @@ export function liveGates(current: () => Config, make: (config: Config) => Gates
     return gates;
   };
   return {
+    applied: gates.applied,
     isAutomatic: () => now().isAutomatic(),
     ask: (...about) => now().ask(...about),
     overrides: (...about) => now().overrides(...about),

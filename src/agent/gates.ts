@@ -14,8 +14,11 @@ import { createCalendar } from '../reboot/gates/windows.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
 import type { Files } from '../system/files.ts';
+import { type Applied, keptApplied, unkeptApplied } from './applied.ts';
 
 export interface Gates {
+  /** Whether an operator has asked for the reboot, beyond the life of an agent. */
+  readonly applied: Applied;
   /** The host reboots without being asked. */
   isAutomatic(): boolean;
   /**
@@ -33,6 +36,7 @@ export interface Gates {
 
 /** Where nobody objects. */
 export const openGates: Gates = {
+  applied: unkeptApplied,
   isAutomatic: () => true,
   ask: async () => combine([]),
   overrides: (_since, isApplied) => (isApplied ? 'apply' : undefined),
@@ -73,6 +77,7 @@ export function createGates(
   let last: Combined = combine([]);
   let lastSince: string | undefined;
   return {
+    applied: keptApplied(files, agent.runtimeDir),
     isAutomatic: () => reboot.automatic,
     overrides,
     ask: async (since, isApplied, isUnderWay = false) => {

@@ -20,8 +20,10 @@ export type RebootGateWorld = Readonly<{
 export interface RebootGate {
   /** What they say now. Only with `asks` is the lock taken and are programs run; `isFlagged`: something leads to the free slot already. */
   verdict(saved: Saved, about: Readonly<{ asks: boolean; isFlagged: boolean }>): Promise<Facts['gate']>;
-  /** An operator has asked for the reboot, or what was asked for has ended. */
-  apply(isAsked: boolean): void;
+  /** An operator has asked for the reboot: into what is staged `since`, or into what will be staged next. */
+  apply(since?: string): Promise<void>;
+  /** What was asked for has ended. */
+  forgetApply(): Promise<void>;
   /** Nobody has asked for the reboot, and somebody has to. */
   isApplyAwaited(): boolean;
   /** Who objects beside the gates of this host. */
@@ -30,6 +32,7 @@ export interface RebootGate {
 
 export function rebootGate({ gates, fleet, lock, hooks }: RebootGateWorld): RebootGate {
   let applyAsked = false;
+  let isApplyRead = false;
   let objections: Closing | undefined;
   /** The host has begun to leave: its programs are at work, or were. A lock that is waited for is no beginning. */
   let isUnderWay = false;
@@ -61,6 +64,8 @@ export function rebootGate({ gates, fleet, lock, hooks }: RebootGateWorld): Rebo
     verdict: async (saved, { asks, isFlagged }) => {
       const { kind } = saved.state;
       isUnderWay &&= kind === 'staged';
+      if (!isApplyRead) applyAsked ||= await gates.applied.isFor(saved.since);
+      isApplyRead = true;
       if (asks && (kind === 'idle' || kind === 'staging') && (await hooks.isOwed())) await lock.giveBack();
       // The lock was taken before the slot was armed, and is held until the attempt has ended.
       if (kind === 'armed') return (asks ? await ofHost(saved) : objections) ?? { open: true };
@@ -68,8 +73,13 @@ export function rebootGate({ gates, fleet, lock, hooks }: RebootGateWorld): Rebo
       if (kind !== 'staged') return { open: true };
       return asks ? ofStaged(saved, isFlagged) : (objections ?? lock.verdict(false));
     },
-    apply: (isAsked) => {
-      applyAsked = isAsked;
+    apply: async (since) => {
+      applyAsked = true;
+      if (since !== undefined) await gates.applied.keep(since);
+    },
+    forgetApply: async () => {
+      applyAsked = false;
+      await gates.applied.forget();
     },
     isApplyAwaited,
     others: async () => (isApplyAwaited() ? [APPLY_AWAITED] : [await lock.verdict(false)].filter((one) => !one.open)),

@@ -1,13 +1,19 @@
 /** All gates as the loop asks them: when a host counts as leaving, and when it does not any more. */
 
 import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { type Applied, keptApplied } from '../../src/agent/applied.ts';
 import { openGates } from '../../src/agent/gates.ts';
 import type { LockGate } from '../../src/agent/lock-gate.ts';
 import { rebootGate } from '../../src/agent/reboot-gate.ts';
 import type { Product, Saved, State, Version } from '../../src/model.ts';
 import { combine } from '../../src/reboot/gates/combine.ts';
 import { closed, OPEN, type Verdict } from '../../src/reboot/gates/gate.ts';
+import { realFiles } from '../../src/system/files.ts';
+import { noFiles } from '../support/no-files.ts';
 
 const FULL = closed('lock-full', 'hard', 'web-3 holds the only place');
 const LATER = closed('hook-later', 'soft', 'web-1 is not drained yet');
@@ -16,17 +22,19 @@ const RELEASE = { release: { product: 'demo' as Product, version: '2.0' as Versi
 const STAGED: State = { kind: 'staged', ...RELEASE };
 const ARMED: State = { kind: 'armed', ...RELEASE, bootId: 'x' };
 
+const OPEN_LOCK: LockGate = {
+  verdict: async () => OPEN,
+  take: async () => {},
+  giveBack: async () => {},
+  lookAfter: async () => {},
+  wakeMs: () => undefined,
+};
+
 /** What the gates are told of the way out while the lock and the programs say this, turn by turn. */
 async function toldOf(turns: readonly Readonly<{ state?: State; host?: Verdict; says?: Verdict }>[]): Promise<unknown> {
   const told: unknown[] = [];
   let turn: (typeof turns)[number] = {};
-  const lock: LockGate = {
-    verdict: async () => turn.says ?? OPEN,
-    take: async () => {},
-    giveBack: async () => {},
-    lookAfter: async () => {},
-    wakeMs: () => undefined,
-  };
+  const lock: LockGate = { ...OPEN_LOCK, verdict: async () => turn.says ?? OPEN };
   const ask = async (_since: string, _isApplied: boolean, isUnderWay?: boolean) => {
     told.push(isUnderWay);
     return combine(turn.host ? [turn.host] : []);
@@ -61,3 +69,56 @@ test('the next release begins anew', async () => {
 test('an armed host leaves, also when its agent has just been started', async () => {
   assert.deepEqual(await toldOf([{ state: ARMED }, { state: ARMED }]), [true, true]);
 });
+
+const SINCE = '2026-03-01T00:00:00.000Z';
+const NEXT = '2026-03-02T00:00:00.000Z';
+
+/** The gate of an agent that has just been started, on a host that reboots only when it is told to. */
+function started(applied: Applied) {
+  const gates = { ...openGates, applied, isAutomatic: () => false };
+  const fleet = { status: () => undefined };
+  return rebootGate({ gates, lock: OPEN_LOCK, fleet, hooks: { isOwed: async () => false } });
+}
+const isOpen = async (gate: ReturnType<typeof started>, since: string, state = STAGED): Promise<boolean> =>
+  (await gate.verdict({ state, since, slots: {} }, { asks: true, isFlagged: false })).open;
+
+async function inFolder(work: (applied: Applied, dir: string) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-applied-'));
+  await work(keptApplied(realFiles, dir), dir).finally(() => rm(dir, { recursive: true }));
+}
+
+test('an agent that is started anew knows that an operator has asked for the reboot, and for which', () =>
+  inFolder(async (applied) => {
+    assert.equal(await isOpen(started(applied), SINCE), false);
+    await started(applied).apply(SINCE);
+    assert.equal(await isOpen(started(applied), SINCE), true);
+    assert.equal(await isOpen(started(applied), NEXT), false);
+  }));
+
+test('what was asked for and has ended is not asked for any more', () =>
+  inFolder(async (applied, dir) => {
+    const gate = started(applied);
+    await gate.apply(SINCE);
+    await gate.forgetApply();
+    assert.deepEqual([await isOpen(gate, SINCE), await isOpen(started(applied), SINCE)], [false, false]);
+    assert.deepEqual(await readdir(dir), []);
+  }));
+
+test('going back is asked for before anything is staged, and only by this agent', () =>
+  inFolder(async (applied, dir) => {
+    const gate = started(applied);
+    await gate.apply();
+    assert.equal(await isOpen(gate, SINCE), true);
+    assert.deepEqual(await readdir(dir), []);
+  }));
+
+test('a file that says something else asks for nothing, and one that cannot be written stops nobody', () =>
+  inFolder(async (applied, dir) => {
+    for (const text of ['', SINCE, `${SINCE}\n${SINCE}\n`, `${' '.repeat(1e5)}${SINCE}\n`]) {
+      await writeFile(join(dir, 'applied'), text);
+      assert.equal(await isOpen(started(applied), SINCE), false);
+    }
+    const gate = started(keptApplied({ ...noFiles, write: () => Promise.reject(new Error('ENOSPC')) }, dir));
+    await gate.apply(SINCE);
+    assert.equal(await isOpen(gate, SINCE), true);
+  }));
