@@ -7,15 +7,11 @@ import type { Answer, Op } from '../system/etcd-messages.ts';
 import { type Memory, seenIn } from './etcd-documents.ts';
 import type { Mark } from './etcd-mark.ts';
 import { PATIENCE_MS, type Patience } from './etcd-patience.ts';
-import type { Change, Json } from './store.ts';
+import { type Outcome, type Played, play } from './play.ts';
+import type { Json } from './store.ts';
 
 /** One update that waits for its batch. */
-export type Job = Readonly<{
-  keys: readonly string[];
-  change(documents: readonly (Json | undefined)[]): Change<unknown>;
-  resolve(result: unknown): void;
-  reject(error: unknown): void;
-}>;
+export type Job = Played & Readonly<{ resolve(result: unknown): void; reject(error: unknown): void }>;
 
 export type CommitWorld = Readonly<{ etcd: Etcd; clock: Clock; memory: Memory; mark: Mark; patience: Patience }>;
 
@@ -38,8 +34,6 @@ export async function commitBatch(world: CommitWorld, jobs: readonly Job[]): Pro
 
 const OUT_OF_REACH = new Set<string>(['etcd-unavailable', 'etcd-denied', 'etcd-full', 'store-contended']);
 
-type Outcome = Readonly<{ result: unknown }> | Readonly<{ error: unknown }>;
-
 /** Guesses what lies there, writes only if that was right, and learns from every guess that was wrong. */
 async function commit(world: CommitWorld, jobs: readonly Job[]): Promise<readonly Outcome[]> {
   const { clock, mark, memory, patience } = world;
@@ -47,7 +41,7 @@ async function commit(world: CommitWorld, jobs: readonly Job[]): Promise<readonl
   const tried = new Map<Json | undefined, readonly Outcome[]>();
   const until = clock.monotonicMs() + PATIENCE_MS;
   for (let tries = 0; ; tries++) {
-    const { after, outcomes } = play(jobs, memory);
+    const { after, outcomes } = play(jobs, (key) => memory.get(key).document);
     const name = mark.next();
     tried.set(name, outcomes);
     const isDone = await swap(world, keys, after, name).catch((error: unknown) =>
@@ -61,22 +55,6 @@ async function commit(world: CommitWorld, jobs: readonly Job[]): Promise<readonl
     if (clock.monotonicMs() > until) throw new UpdateError('store-contended');
     await patience.pause(tries);
   }
-}
-
-/** What the jobs make of it, one after the other; one that throws changes nothing. */
-function play(jobs: readonly Job[], memory: Memory) {
-  const after = new Map<string, Json | undefined>();
-  const now = (key: string): Json | undefined => (after.has(key) ? after.get(key) : memory.get(key).document);
-  const outcomes = jobs.map(({ keys, change }): Outcome => {
-    try {
-      const { write, result } = change(keys.map(now));
-      for (const [at, key] of keys.entries()) if (write[at] !== undefined) after.set(key, write[at] ?? undefined);
-      return { result };
-    } catch (error) {
-      return { error };
-    }
-  });
-  return { after, outcomes };
 }
 
 /** False when something else lay there, which is now known. */

@@ -2,6 +2,7 @@
 
 import type { Database } from '../system/sqlite.ts';
 import { groupCommits } from '../system/sqlite-commits.ts';
+import { type Outcome, type Played, play } from './play.ts';
 import type { Change, Json, Key, Store } from './store.ts';
 
 /** The store in `database`. Updates that come in the same turn of the event loop share one transaction, and so one sync of the disk. */
@@ -9,14 +10,18 @@ export function sqliteStore(database: Database): Store {
   database.run(
     'CREATE TABLE IF NOT EXISTS documents (kind TEXT, id TEXT, json TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID',
   );
-  const commit = groupCommits(database);
   const parse = createParser();
-  const read = ({ kind, id }: Key): Json | undefined => {
-    const [row] = database.rows('SELECT json FROM documents WHERE kind = ? AND id = ?', kind, id);
-    return row && parse(`${kind}/${id}`, String(row['json']));
+  const read = (name: string): Json | undefined => {
+    const [row] = database.rows('SELECT json FROM documents WHERE kind = ? AND id = ?', ...partsOf(name));
+    return row && parse(name, String(row['json']));
   };
+  const commit = groupCommits<Played, Outcome>(database, (jobs) => {
+    const { after, outcomes } = play(jobs, once(read));
+    for (const [name, document] of after) keep(database, name, document);
+    return outcomes;
+  });
   return {
-    read: async (key) => read(key),
+    read: async (key) => read(nameOf(key)),
     count: async (kind) => Number(database.rows('SELECT count(*) AS n FROM documents WHERE kind = ?', kind)[0]?.['n']),
     list: async (kind, limit, after = '') => {
       const rows = database.rows(
@@ -33,13 +38,9 @@ export function sqliteStore(database: Database): Store {
       return { documents, ...(last && documents.length === limit ? { next: last.id } : {}) };
     },
     update: async <T>(keys: readonly Key[], change: (documents: readonly (Json | undefined)[]) => Change<T>) => {
-      const made: { result?: T } = {};
-      await commit(() => {
-        const { write, result } = change(keys.map(read));
-        for (const [at, key] of keys.entries()) keep(database, key, write[at]);
-        made.result = result;
-      });
-      return made.result as T;
+      const outcome = await commit({ keys: keys.map(nameOf), change });
+      if ('error' in outcome) throw outcome.error;
+      return outcome.result as T;
     },
     [Symbol.asyncDispose]: async () => database[Symbol.dispose](),
   };
@@ -64,9 +65,26 @@ function createParser(): (name: string, text: string) => Json {
 const LARGE = 4096;
 const MOST_KNOWN = 16;
 
-function keep(database: Database, { kind, id }: Key, document: Json | undefined): void {
-  if (document === undefined) return;
-  if (document === null) database.run('DELETE FROM documents WHERE kind = ? AND id = ?', kind, id);
+/** Asks for the same name only once. */
+function once(read: (name: string) => Json | undefined): (name: string) => Json | undefined {
+  const known = new Map<string, Json | undefined>();
+  return (name) => {
+    if (!known.has(name)) known.set(name, read(name));
+    return known.get(name);
+  };
+}
+
+const nameOf = ({ kind, id }: Key): string => `${kind}/${id}`;
+
+/** A kind is a word. */
+function partsOf(name: string): [kind: string, id: string] {
+  const slash = name.indexOf('/');
+  return [name.slice(0, slash), name.slice(slash + 1)];
+}
+
+function keep(database: Database, name: string, document: Json | undefined): void {
+  const [kind, id] = partsOf(name);
+  if (document === undefined) database.run('DELETE FROM documents WHERE kind = ? AND id = ?', kind, id);
   else
     database.run(
       'INSERT INTO documents VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET json = excluded.json',

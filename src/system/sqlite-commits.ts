@@ -1,43 +1,39 @@
-/** Group commit: many small changes, one sync of the disk. */
+/** Group commit: many small changes, one transaction and one sync of the disk. */
 
 import type { Database } from './sqlite.ts';
 
-/** Runs work in transactions that all share which ask in the same turn of the event loop. Work that throws is undone by itself; the rest goes on. */
-export function groupCommits(database: Database): (run: () => void) => Promise<void> {
-  let waiting: Job[] = [];
+/**
+ * Jobs that come in the same turn of the event loop share one transaction. `run` makes one outcome of each; if it throws, they are run one by
+ * one, so that one which cannot be kept does not keep the others from it.
+ */
+export function groupCommits<Job, Outcome>(
+  database: Database,
+  run: (jobs: readonly Job[]) => readonly Outcome[],
+): (job: Job) => Promise<Outcome> {
+  let waiting: Waiting<Job, Outcome>[] = [];
   const flush = (): void => {
-    const jobs = waiting;
+    const all = waiting;
     waiting = [];
-    const outcomes = commitAll(database, jobs);
-    for (const [at, { done }] of jobs.entries()) done(outcomes[at]);
+    commit(database, run, all);
   };
-  return (run) =>
+  return (job) =>
     new Promise((resolve, reject) => {
-      const done = (error?: unknown): void => (error === undefined ? resolve() : reject(error));
-      if (waiting.push({ run, done }) === 1) setImmediate(flush);
+      if (waiting.push({ job, resolve, reject }) === 1) setImmediate(flush);
     });
 }
 
-type Job = Readonly<{ run: () => void; done: (error?: unknown) => void }>;
+type Waiting<Job, Outcome> = Readonly<{ job: Job; resolve(outcome: Outcome): void; reject(error: unknown): void }>;
 
-/** The error of each job; all have the same one when the disk did not take the transaction. */
-function commitAll(database: Database, jobs: readonly Job[]): unknown[] {
+function commit<Job, Outcome>(
+  database: Database,
+  run: (jobs: readonly Job[]) => readonly Outcome[],
+  all: readonly Waiting<Job, Outcome>[],
+): void {
   try {
-    return database.transaction(() => jobs.map(({ run }) => savedPoint(database, run)));
+    const outcomes = database.transaction(() => run(all.map(({ job }) => job)));
+    for (const [at, { resolve }] of all.entries()) resolve(outcomes[at] as Outcome);
   } catch (error) {
-    return jobs.map(() => error);
-  }
-}
-
-function savedPoint(database: Database, run: () => void): unknown {
-  database.run('SAVEPOINT one');
-  try {
-    run();
-    database.run('RELEASE one');
-    return undefined;
-  } catch (error) {
-    database.run('ROLLBACK TO one');
-    database.run('RELEASE one');
-    return error ?? new Error('unknown');
+    if (all.length > 1) for (const one of all) commit(database, run, [one]);
+    else for (const { reject } of all) reject(error);
   }
 }
