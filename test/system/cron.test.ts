@@ -5,6 +5,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { isCron, isScheduleExpression, startSchedule } from '../../src/system/cron.ts';
+import { noSignal } from '../support/bundles.ts';
 
 const CRON = new URL('../../src/system/cron.ts', import.meta.url).href;
 const PATIENCE_MS = 30_000;
@@ -31,4 +33,14 @@ test('a schedule names its next moment and ends with its signal, so that the pro
 
 test('a schedule that is over at once keeps nothing alive either', async () => {
   await inProcess('stop.abort();');
+});
+
+test('an expression that names more than a calendar has is refused without being written out', () => {
+  for (const range of ['0-9999999999', '1/100000000000', '*/1000', '0,'.repeat(120)]) {
+    assert.equal(isScheduleExpression(`${range} * * * *`), false, range);
+    assert.equal(isCron(`${range} * * * *`), false, range);
+    assert.throws(() => startSchedule(`${range} * * * *`, () => {}, noSignal), { code: 'config-invalid' });
+  }
+  for (const good of ['*/30 * * * *', '0 2,14 1-7 jan-mar mon', '59 23 31 12 *']) assert.ok(isCron(good), good);
+  assert.ok(isScheduleExpression('30 */5 * * * *'));
 });

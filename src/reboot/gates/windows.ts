@@ -38,8 +38,10 @@ const MINUTE = 60_000;
 const DAY = 1440 * MINUTE;
 /** 29 February may be eight years away. */
 const HORIZON_DAYS = 9 * 366;
-/** So many windows and black-outs in a row are looked through before nobody can say. */
+/** So many windows and black-outs in a row are looked through before nobody can say; fewer where there are many of them. */
 const MOST_STEPS = 500;
+const LEAST_STEPS = 16;
+const MOST_QUESTIONS = 2_000;
 
 /** `machine` gives each host its own moment within a window. */
 export function createCalendar(
@@ -76,7 +78,7 @@ function verdict(
 /** Windows that touch are one. */
 function endOfAll(open: readonly Recurrence[], from: number): number {
   let at = from;
-  for (let step = 0; step < MOST_STEPS; step++) {
+  for (let step = 0; step < stepsFor(open.length); step++) {
     const ends = open.map((one) => one.endOf(at)).filter((end) => end !== undefined);
     if (ends.length === 0) return at;
     at = Math.max(...ends);
@@ -89,7 +91,7 @@ const windowText = (open: readonly Recurrence[]): string =>
 
 function firstOpen(open: readonly Recurrence[], shut: readonly Recurrence[], from: number): Date | undefined {
   let at = from;
-  for (let step = 0; step < MOST_STEPS; step++) {
+  for (let step = 0; step < stepsFor(open.length + shut.length); step++) {
     const black = shut.map((one) => one.endOf(at)).filter((end) => end !== undefined);
     if (black.length > 0) {
       at = Math.max(...black);
@@ -102,6 +104,9 @@ function firstOpen(open: readonly Recurrence[], shut: readonly Recurrence[], fro
   }
   return undefined;
 }
+
+const stepsFor = (spans: number): number =>
+  Math.min(MOST_STEPS, Math.max(LEAST_STEPS, Math.floor(MOST_QUESTIONS / Math.max(1, spans))));
 
 interface Recurrence {
   readonly name: string;
@@ -116,23 +121,37 @@ function recurrence(span: Span, machine: string | undefined): Recurrence {
   const calendar = daysOf(span);
   const delay = Math.floor(fraction(span, machine) * span.spreadMinutes) * MINUTE;
   const length = span.minutes * MINUTE;
-  const startsOn = (day: number): number[] =>
-    calendar.names(day) ? calendar.minutes.map((minute) => zone.momentOf(day + minute * MINUTE)) : [];
+  const { minutes } = calendar;
+  const startOn = (day: number, index: number): number | undefined => {
+    const minute = minutes[index];
+    return minute === undefined ? undefined : zone.momentOf(day + minute * MINUTE) + delay;
+  };
+  /** How many starts of a day are not after `at`: a day may have one each minute, and they are in order. */
+  const startsUntil = (day: number, at: number): number => {
+    let [low, high] = [0, minutes.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((startOn(day, middle) ?? Infinity) <= at) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
   return {
     name: span.name,
     endOf: (at) => {
       const today = dayOf(zone, at);
       for (let day = today + 2 * DAY; day >= today - length - 2 * DAY; day -= DAY) {
-        const start = startsOn(day).findLast((one) => one + delay <= at);
-        if (start !== undefined) return at < start + length ? start + length : undefined;
+        if (!calendar.names(day)) continue;
+        const started = startOn(day, startsUntil(day, at) - 1);
+        if (started !== undefined) return at < started - delay + length ? started - delay + length : undefined;
       }
       return undefined;
     },
     nextStart: (at) => {
       const first = dayOf(zone, at - delay) - 2 * DAY;
       for (let day = first; day < first + HORIZON_DAYS * DAY; day += DAY) {
-        const start = startsOn(day).find((one) => one + delay > at);
-        if (start !== undefined) return start + delay;
+        const start = calendar.names(day) ? startOn(day, startsUntil(day, at)) : undefined;
+        if (start !== undefined) return start;
       }
       return undefined;
     },
@@ -148,14 +167,16 @@ function daysOf({ days, dates, cron, start }: Span): Days {
   }
   const [hour = 0, minute = 0] = start.split(':').map(Number);
   const minutes = [hour * 60 + minute];
-  if (dates)
+  if (dates) {
+    const named = new Set(dates);
     return {
       minutes,
       names: (day) => {
         const date = new Date(day).toISOString().slice(0, 10);
-        return dates.includes(date) || dates.includes(date.slice(5));
+        return named.has(date) || named.has(date.slice(5));
       },
     };
+  }
   if (days) return { minutes, names: (day) => days.some((one) => WEEKDAYS[new Date(day).getUTCDay()] === one) };
   return { minutes, names: () => true };
 }

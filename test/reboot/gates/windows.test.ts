@@ -215,3 +215,20 @@ test('what the clocks show and when they first show it agree in every zone', () 
     { numRuns: 300 },
   );
 });
+
+test('a window at every minute of a day that hardly ever comes opens when that day does, and not after it', () => {
+  const leap = span({ cron: '* * 29 2 *', zone: 'Pacific/Apia', minutes: 1 });
+  const calendar = createCalendar([leap], [], undefined);
+  const opensAfter = (from: string): string | undefined => calendar.nextOpening(new Date(from))?.toISOString();
+  assert.equal(opensAfter('2026-11-23T12:00:00Z'), '2028-02-28T11:00:00.000Z');
+  assert.equal(opensAfter('2028-02-29T10:59:30Z'), '2028-02-29T10:59:30.000Z');
+  assert.equal(opensAfter('2028-02-29T11:00:00Z'), '2032-02-28T11:00:00.000Z');
+});
+
+test('as many windows and black-outs as can be written are answered, however unlucky they are', () => {
+  const many = (one: Partial<Span>) =>
+    Array.from({ length: 64 }, () => span({ zone: 'Europe/Berlin', minutes: 1, ...one }));
+  const calendar = createCalendar(many({}), many({ cron: '* * * * *' }), undefined);
+  const verdict = calendar.verdict(new Date('2026-11-23T12:00:00Z'));
+  assert.deepEqual([verdict.open, !verdict.open && verdict.next], [false, undefined]);
+});
