@@ -1,8 +1,7 @@
 /** `lock release`: frees what a host holds that will not come back. */
 
-import { releaseHolder } from '../reboot/gates/locks/etcd-operator.ts';
 import type { Command } from './command.ts';
-import { LOCK_OPTIONS, lockOf } from './lock-command.ts';
+import { LOCK_OPTIONS, lockDesk } from './lock-desk.ts';
 
 export const lockRelease: Command = {
   name: 'lock release',
@@ -13,9 +12,9 @@ export const lockRelease: Command = {
   arguments: [{ name: '<host>', summary: 'its name or its id, as `lock status` shows them' }],
   options: LOCK_OPTIONS,
   run: async (context, input) => {
-    const { etcd, group } = await lockOf(context, input);
+    const { group, release } = await lockDesk(context, input);
     const host = input.argument(0);
-    await releaseHolder(etcd, group, host);
+    await release(host);
     context.out.line(`${host} does not hold the lock of the group ${group} any more.`);
     context.out.document({ schema: 1, group, released: host });
     return undefined;

@@ -1,10 +1,9 @@
 /** `lock set-max`: how many hosts may reboot at once. */
 
 import { UpdateError } from '../errors.ts';
-import { setLockMax } from '../reboot/gates/locks/etcd-operator.ts';
 import { MOST_HOLDERS } from '../reboot/gates/locks/semaphore-document.ts';
 import type { Command } from './command.ts';
-import { LOCK_OPTIONS, lockOf } from './lock-command.ts';
+import { LOCK_OPTIONS, lockDesk } from './lock-desk.ts';
 
 export const lockSetMax: Command = {
   name: 'lock set-max',
@@ -17,8 +16,8 @@ export const lockSetMax: Command = {
   run: async (context, input) => {
     const max = count(input.argument(0));
     const failures = input.whole('max-failures');
-    const { etcd, group } = await lockOf(context, input);
-    await setLockMax(etcd, group, max, failures === undefined ? undefined : count(String(failures)));
+    const { group, setMax } = await lockDesk(context, input);
+    await setMax(max, failures === undefined ? undefined : count(String(failures)));
     context.out.line(`${max} hosts of the group ${group} may reboot at once.`);
     context.out.document({ schema: 1, group, max });
     return undefined;

@@ -1,18 +1,23 @@
 /** `lock status`: who holds the lock on rebooting, since when and why, and who waits. */
 
-import { type LockView, lockView } from '../reboot/gates/locks/etcd-operator.ts';
+import type { LockView } from '../reboot/gates/locks/etcd-operator.ts';
 import type { Command } from './command.ts';
-import { LOCK_OPTIONS, lockOf } from './lock-command.ts';
+import { LOCK_OPTIONS, lockDesk } from './lock-desk.ts';
 
 export const lockStatus: Command = {
   name: 'lock status',
   summary: 'who holds the lock on rebooting, and who waits for it',
-  description: 'Asks etcd itself, with the access of this host or with that of the command line.',
-  examples: ['updatectl lock status', 'updatectl lock status --endpoint https://etcd1:2379 --group web --json'],
+  description: 'Asks etcd itself, with the access of this host or with that of the command line, or a fleet server.',
+  examples: [
+    'updatectl lock status',
+    'updatectl lock status --endpoint https://etcd1:2379 --group web --json',
+    'updatectl lock status --server https://updates.example --token-file viewer.token --group web',
+  ],
   options: LOCK_OPTIONS,
   run: async (context, input) => {
-    const { etcd, group } = await lockOf(context, input);
-    const view = await lockView(etcd, group);
+    const desk = await lockDesk(context, input);
+    const { group } = desk;
+    const view = await desk.view();
     context.out.document(view ?? { schema: 1, group, max: null });
     if (!view) context.out.line(`Nobody has asked for the lock of the group ${group} yet.`);
     else

@@ -15,7 +15,7 @@ export const SERVER_OPTIONS: readonly OptionSpec[] = [
 export async function askServer(
   context: Context,
   input: Input,
-  method: 'GET' | 'POST' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
   path: string,
   body?: object,
 ): Promise<unknown> {
@@ -42,6 +42,15 @@ export async function askServer(
   const known = typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : undefined;
   if (known !== undefined && typeof message === 'string') throw new UpdateError(known, message.slice(0, 300));
   throw new UpdateError('server-failed', `The fleet server answers ${status}.`);
+}
+
+/** What the server said, as far as `check` knows it. */
+export function readAnswer<T>(check: (value: unknown, path: string) => T, answer: unknown): T {
+  try {
+    return check(answer, 'the answer');
+  } catch (error) {
+    throw new UpdateError('server-protocol', error instanceof Error ? error.message : undefined, { cause: error });
+  }
 }
 
 const TIMEOUT_MS = 30_000;

@@ -4,7 +4,7 @@ import { UpdateError } from '../errors.ts';
 import { LONGEST_NAME, NAME, ROLES } from '../server/tokens.ts';
 import { list, literal, object, text } from '../system/shape.ts';
 import type { Command, Input } from './command.ts';
-import { askServer, SERVER_OPTIONS } from './server-client.ts';
+import { askServer, readAnswer, SERVER_OPTIONS } from './server-client.ts';
 
 const WHERE = '--server https://updates.example --token-file operator.token';
 
@@ -60,14 +60,6 @@ function nameFrom(input: Input): string {
     'usage',
     `“${name}” cannot be the name of a token: lower-case letters, digits, dots and dashes.`,
   );
-}
-
-function readAnswer<T>(check: (value: unknown, path: string) => T, answer: unknown): T {
-  try {
-    return check(answer, 'the answer');
-  } catch (error) {
-    throw new UpdateError('server-protocol', error instanceof Error ? error.message : undefined, { cause: error });
-  }
 }
 
 const line = text(/^[^\p{Cc}]{1,300}$/u, 'one line of text');

@@ -32,7 +32,7 @@ export type HttpOptions = Readonly<{
   counted?(more: Readonly<{ requests: number; bytes: number }>): void;
 }>;
 
-export type Method = 'GET' | 'POST' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 export interface Http {
   /** A small document, whole. */
