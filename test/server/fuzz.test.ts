@@ -149,7 +149,7 @@ test('whatever is asked, with whatever token, the answer is one that is describe
       const answer = await ask({ ...asked, headers });
       assert.equal(faultOf(asked, answer), undefined, `${asked.method} ${asked.path}: ${JSON.stringify(answer)}`);
     }),
-    asks(1500),
+    asks(1000),
   );
 });
 
@@ -170,7 +170,7 @@ test('what is asked as described is understood, and a body that is not is refuse
         understood.add(operation);
       } else if (content) assert.ok(status >= 400 && status < 500, `${status} for ${asked.body}`);
     }),
-    asks(1500),
+    asks(1000),
   );
   assert.deepEqual(
     calls().filter((operation) => !understood.has(operation)),

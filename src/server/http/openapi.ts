@@ -1,7 +1,7 @@
 /** The description of the server's interface (OpenAPI 3.1), collected from the routes themselves: what is not described cannot be there. */
 
 import type { FastifyInstance, RouteOptions } from 'fastify';
-import { type Answer, json, page, REFUSAL } from './answers.ts';
+import { type Answer, json, page, REFUSAL, withHeaders } from './answers.ts';
 import type { Shape } from './shapes.ts';
 
 declare module 'fastify' {
@@ -96,12 +96,14 @@ function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions,
           }),
       ...(schema.response as Record<string, Answer>),
       default: alsoJson(
-        refused('It could not be answered; 503 says to ask again.'),
+        withHeaders(refused('It could not be answered; 429 and 503 say to ask again.'), LATER),
         schema.refusal ? { oneOf: [schema.refusal, REFUSAL] } : REFUSAL,
       ),
     },
   };
 }
+
+const LATER = { 'retry-after': 'in how many seconds, where that is known' };
 
 /** Before a request has found its route, nobody knows how the route would refuse it. */
 const alsoJson = (answer: Answer, schema: Shape): Answer => ({
