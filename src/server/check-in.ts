@@ -51,10 +51,16 @@ function count(
   const isNew = outcome !== undefined && outcome.at !== before?.outcome?.at;
   if (!isNew || !isStep(outcome.version)) return;
   if (outcome.result === 'rolled-back' || outcome.result === 'failed')
-    report(ledger, limits, machine, outcome.reason ?? outcome.code ?? outcome.result, now);
+    report(ledger, limits, machine, shortened(outcome.reason ?? outcome.code ?? outcome.result), now);
   // Given up before anything was tried: the place is free again, and nobody is hurt.
   else if (outcome.result === 'withdrawn') ledger.inFlight.delete(machine);
 }
+
+/** All failed hosts of a rollout are in one document; the machine's own has what it said in full. */
+const shortened = (reason: string): string =>
+  reason.length > LONGEST ? `${reason.slice(0, LONGEST - 1).toWellFormed()}…` : reason;
+
+const LONGEST = 80;
 
 function mayGo(request: CheckIn, { policy, limits }: Offered, ledger: Ledger, now: number): CheckInAnswer {
   const verdict = judgeHost(policy, request, now);

@@ -3,9 +3,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { MachineId } from '../../src/model.ts';
+import type { MachineId, Version } from '../../src/model.ts';
+import { answerCheckIn } from '../../src/server/check-in.ts';
 import { isKept, ledgerFrom, ledgerJson } from '../../src/server/machines.ts';
 import type { Json } from '../../src/server/store.ts';
+import { checkInOf } from '../support/check-in-line.ts';
+import { START, virtualChannel } from '../support/virtual-channel.ts';
 
 const host = fc.constantFrom('a', 'b', 'c') as fc.Arbitrary<MachineId>;
 const brake = fc.record({ at: fc.nat(2), reason: fc.constantFrom('x', 'y') });
@@ -42,4 +45,33 @@ test('where nothing was kept, only an empty ledger says nothing new', () => {
       assert.equal(isKept(one, undefined), text(ledgerJson(one)) === text(ledgerJson(ledgerFrom(undefined))));
     }),
   );
+});
+
+test('five thousand hosts that fail with the longest reasons fit into what etcd takes at once', () => {
+  const hosts = 5000;
+  const limits = { maxInFlight: hosts, maxFailures: hosts, patienceMs: 1 };
+  const { offered } = virtualChannel(limits);
+  const known = ledgerFrom(undefined);
+  for (let host = 0; host < hosts; host++) {
+    const outcome = { at: '2030-01-01T00:00:00Z', result: 'rolled-back', version: '2.0' as Version } as const;
+    const failed = checkInOf(host, { outcome: { ...outcome, reason: '€'.repeat(400) } });
+    answerCheckIn(failed, undefined, offered, known, START);
+  }
+  assert.equal(known.failed.size, hosts);
+  assert.ok(Buffer.byteLength(text(ledgerJson(known))) < 1.5 * 1024 * 1024 - 64 * 1024);
+});
+
+test('the ledger keeps the beginning of what a failed host said, without half a letter', () => {
+  const { offered } = virtualChannel({ maxInFlight: 1, maxFailures: 1, patienceMs: 1 });
+  for (const [reason, kept] of [
+    ['short', 'short'],
+    ['x'.repeat(80), 'x'.repeat(80)],
+    ['x'.repeat(81), `${'x'.repeat(79)}…`],
+    [`${'x'.repeat(78)}😀😀`, `${'x'.repeat(78)}\u{fffd}…`],
+  ] as const) {
+    const known = ledgerFrom(undefined);
+    const outcome = { at: '2030-01-01T00:00:00Z', result: 'failed', version: '2.0' as Version, reason } as const;
+    answerCheckIn(checkInOf(0, { outcome }), undefined, offered, known, START);
+    assert.deepEqual([...known.failed.values()], [kept]);
+  }
 });
