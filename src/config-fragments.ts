@@ -51,15 +51,15 @@ export function readFragment(fragment: Fragment, table: Table): Given[] {
 
 /** The same key by key, each a value or what is wrong with it; throws only for what is not TOML. */
 export function readEach(fragment: Fragment, table: Table): readonly (Given | Wrong)[] {
-  return Object.entries(parseToml(fragment)).flatMap(([section, content]): (Given | Wrong)[] => {
-    const wrong = (sentence: string) => [
-      { path: section, fault: fault(placeOf(fragment, section, undefined), sentence) },
-    ];
+  const sections = Object.entries(parseToml(fragment));
+  const placeOf = placesIn(fragment);
+  return sections.flatMap(([section, content]): (Given | Wrong)[] => {
+    const wrong = (sentence: string) => [{ path: section, fault: fault(placeOf(section), sentence) }];
     const keys = Object.hasOwn(table, section) ? table[section] : undefined;
     if (!keys) return wrong(`there is no section “${section}”.${suggestion(section, Object.keys(table))}`);
     if (!isTable(content)) return wrong(`“${section}” must be a section: [${section}].`);
     return Object.entries(content).map(([name, value]) =>
-      checkValue(keys, section, name, value, placeOf(fragment, section, name)),
+      checkValue(keys, section, name, value, placeOf(section, name)),
     );
   });
 }
@@ -93,19 +93,27 @@ function parseToml({ path, text }: Fragment): Record<string, unknown> {
 const fault = (place: string, sentence: string): UpdateError =>
   new UpdateError('config-invalid', `${place}: ${sentence}`);
 
-/** `file:line` of a key or section; the file alone where it is written in an unusual way. */
-function placeOf({ path, text }: Fragment, section: string, name: string | undefined): string {
+type Places = (section: string, name?: string) => string;
+
+/** `file:line` of each key or section; the file alone where it is written in an unusual way. Lines may be long, and anybody's. */
+function placesIn({ path, text }: Fragment): Places {
+  const keys = new Map<string, number>();
+  const sections = new Map<string, number>();
   let current = '';
   for (const [index, line] of text.split('\n').entries()) {
-    const header = /^\s*\[{1,2}\s*"?([^\]"]+?)"?\s*\]/.exec(line)?.[1];
+    const header = /^\s*\[\[?([^\]]*)\]/.exec(line)?.[1]?.trim().replace(/^"|"$/g, '');
     const written = /^\s*"?([\w-]+(?:\s*\.\s*[\w-]+)*)"?\s*=/.exec(line)?.[1]?.replace(/\s/g, '');
-    if (header !== undefined) current = header;
+    if (header === undefined && written === undefined) continue;
+    current = header ?? current;
     const full = [current, written].filter(Boolean).join('.');
-    const isHere =
-      name === undefined ? full === section || full.startsWith(`${section}.`) : full === `${section}.${name}`;
-    if (isHere && (header !== undefined || written !== undefined)) return `${path}:${index + 1}`;
+    const [section = ''] = full.split('.', 1);
+    if (!keys.has(full)) keys.set(full, index + 1);
+    if (!sections.has(section)) sections.set(section, index + 1);
   }
-  return path;
+  return (section, name) => {
+    const line = name === undefined ? sections.get(section) : keys.get(`${section}.${name}`);
+    return line === undefined ? path : `${path}:${line}`;
+  };
 }
 
 function decode(path: string, bytes: Uint8Array): string {

@@ -139,6 +139,22 @@ test('what is shown of etcd has no control characters', () => {
   assert.deepEqual([odd.settings.length, odd.faults.length], [0, 1]);
 });
 
+test('no document keeps an agent busy: neither long lines, nor many wrong keys, nor what is nested deep', () => {
+  const lines = ['[', 'a', '"', 'a .', 'a = '].map((start) => start + ' '.repeat(15_000));
+  const documents = [
+    ...lines.map((line) => `[reboot]\ny = """\n${line}\n"""\nxyzzy = 1`),
+    Array.from({ length: 1_500 }, (_, index) => `key${index} = 1`).join('\n'),
+    `reboot.window = ${'['.repeat(8_000)}${']'.repeat(8_000)}`,
+    'poll.schedule = "0-9999999999 * * * *"',
+  ];
+  for (const text of documents) {
+    const { settings, faults } = readFleet([document(text)], []);
+    assert.deepEqual(settings, []);
+    assert.ok(faults.length > 0);
+  }
+  assert.match(readFleet([document(documents[0] ?? '')], []).faults[1]?.message ?? '', /10\.toml:5: there is no key/);
+});
+
 test('any bytes in any key give settings that are accepted again, and named faults', () => {
   const word = fc.constantFrom(
     ...allKeys().map(([path]) => path),
