@@ -4,7 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { emptyServer } from '../../packaging/openapi.ts';
 
-type Operation = Readonly<{ summary?: string; tags?: readonly string[]; responses: Readonly<Record<string, object>> }>;
+type Operation = Readonly<{
+  summary?: string;
+  tags?: readonly string[];
+  responses: Readonly<Record<string, object>>;
+  parameters: readonly Readonly<{ name: string; in: string; schema: object }>[];
+  requestBody?: object;
+}>;
 type Described = Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 
 const app = await emptyServer();
@@ -60,8 +66,29 @@ test('every operation says what it does, to whom, and how it answers', () => {
     operations.filter(({ operation }) => vague(operation)).map(({ at }) => at),
     [],
   );
-  assert.ok(vague({ summary: 'Says much', tags: ['nobody'], responses: { 200: {}, default: {} } }));
-  assert.ok(vague({ tags: ['hosts'], responses: { 200: {}, default: {} } }));
+  assert.ok(vague({ summary: 'Says much', tags: ['nobody'], parameters: [], responses: { 200: {}, default: {} } }));
+  assert.ok(vague({ tags: ['hosts'], parameters: [], responses: { 200: {}, default: {} } }));
+});
+
+const namesIn = (path: string): string[] => [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);
+
+/** What an address or a body holds, and nobody has said how it looks. */
+const unsaid = (at: string, { parameters, requestBody, responses }: Operation): boolean =>
+  namesIn(at).some((name) => !parameters.some((one) => one.name === name && one.in === 'path')) ||
+  parameters.some(({ schema }) => Object.keys(schema).length === 0) ||
+  (/^(POST|PUT)/.test(at) && requestBody === undefined) ||
+  !Object.entries(responses).every(([status, answer]) => 'content' in answer || /^30[34]$/.test(status));
+
+test('every name in an address, every body and every answer has a schema', () => {
+  assert.deepEqual(
+    operations.filter(({ at, operation }) => unsaid(at, operation)).map(({ at }) => at),
+    [],
+  );
+  const fine = { parameters: [{ name: 'id', in: 'path', schema: { type: 'string' } }], responses: {} };
+  assert.equal(unsaid('GET /a/{id}', fine), false);
+  assert.ok(unsaid('GET /a/{other}', fine));
+  assert.ok(unsaid('PUT /a/{id}', fine));
+  assert.ok(unsaid('GET /a/{id}', { ...fine, responses: { 200: {} } }));
 });
 
 test('every name of an operation is its own, and every reference leads somewhere', async () => {
