@@ -18,6 +18,7 @@ import type { Command, Context, Input } from './command.ts';
 import { minutesFrom } from './duration.ts';
 import { readGiven } from './given-file.ts';
 import { REPOSITORY_OPTION, repositoryFolder } from './publishing.ts';
+import { BRAKE_OPTIONS, brakeSigners, signUntilStopped } from './server-brake.ts';
 import { openStore, STORE_OPTIONS } from './server-store.ts';
 import { TLS_OPTIONS, type Tls, tlsFrom } from './server-tls.ts';
 
@@ -55,6 +56,7 @@ export const server: Command = {
       summary: 'a proxy before the server, whose X-Forwarded-For is believed; repeat for each',
       repeat: true,
     },
+    ...BRAKE_OPTIONS,
     { flags: '--lock-max <n>', summary: 'how many hosts of a group may reboot at once (FleetLock)', default: '1' },
     { flags: '--lock-max-failures <n>', summary: 'how many overdue hosts a group puts up with', default: '0' },
     { flags: '--lock-deadline <time>', summary: 'when a host that reboots is overdue', default: '1h' },
@@ -65,6 +67,7 @@ export const server: Command = {
     const tls = await tlsFrom(context, input, host);
     const published = createPublished(context.files, repository);
     const channels = async () => (await published()).channels;
+    const signers = await brakeSigners(context, input, repository);
     const figures = createFigures();
     const { store: opened, place } = await openStore(context, input);
     const watched = watchedStore(opened, context.log, () => context.clock.now());
@@ -72,8 +75,9 @@ export const server: Command = {
     const now = () => context.clock.now();
     const pause = () => context.clock.sleep(0);
     const census = createCensus(store, { now, pause });
+    const fleet = createFleet(store, async (name) => (await channels()).get(name));
     const app = await createApp({
-      fleet: createFleet(store, async (name) => (await channels()).get(name)),
+      fleet,
       locks: createRebootLocks(store, lockDefaults(input)),
       repository,
       serve: serveFiles(),
@@ -94,7 +98,11 @@ export const server: Command = {
     if (!tls && !isLoopback(host))
       context.log.warn({ host }, 'tokens travel in the clear: give a certificate, or --tls-own');
     context.out.line(`Serving ${repository} at ${address}; the fleet is in ${place}.`);
-    await Promise.all([countUntilStopped(context, census), ...(tls ? [showUntilStopped(context, tls, app)] : [])]);
+    await Promise.all([
+      countUntilStopped(context, census),
+      ...(tls ? [showUntilStopped(context, tls, app)] : []),
+      ...(signers.length > 0 ? [signUntilStopped(context, { fleet, channels, dir: repository, signers })] : []),
+    ]);
     await app.close();
     return 0;
   },
