@@ -5,7 +5,7 @@ import { sqliteStore } from '../src/server/sqlite-store.ts';
 import { openDatabase } from '../src/system/sqlite.ts';
 import { startFleetApp } from '../test/support/fleet-app.ts';
 import { START, virtualChannel } from '../test/support/virtual-channel.ts';
-import type { Kept } from '../test/support/whole-rollout.ts';
+import { type Kept, keptOf } from '../test/support/whole-rollout.ts';
 
 /** What the process is told, and answers with: its port, nothing, what it has kept. */
 export type Told = Readonly<{ clock: number }> | 'kept';
@@ -30,8 +30,5 @@ process.send?.(Number(new URL(app.url).port));
 await new Promise((resolve) => process.once('disconnect', resolve));
 
 async function kept(): Promise<Kept> {
-  const { inFlight, failed, updated, braked } = ledgerFrom(
-    await store.read({ kind: 'ledger', id: `stable/${channel.id}` }),
-  );
-  return { inFlight: inFlight.size, failed: failed.size, updated, isBraked: braked !== undefined };
+  return keptOf(ledgerFrom(await store.read({ kind: 'ledger', id: `stable/${channel.id}` })));
 }

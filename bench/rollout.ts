@@ -2,7 +2,7 @@
  * A whole rollout to a fleet of simulated hosts of which some fail, against the server in a process of its own: every check-in and report goes
  * over HTTP into a durable SQLite file, only the clock is set from minute to minute. Once with a budget that does not last, once with one that does.
  * In every minute what the server has kept is held against the limit and against what the hosts were told.
- * usage: node bench/rollout.ts [--hosts N] [--in-flight N] [--budget N] [--poll MINUTES] [--install MINUTES] [--failure-rate SHARE]
+ * usage: node bench/rollout.ts [--hosts N] [--in-flight N] [--budgets N,N] [--poll MINUTES] [--install MINUTES] [--failure-rate SHARE]
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
@@ -22,7 +22,7 @@ const { values } = parseArgs({
   options: {
     hosts: { type: 'string', default: '100000' },
     'in-flight': { type: 'string', default: '1000' },
-    budget: { type: 'string', default: '500' },
+    budgets: { type: 'string', default: '500,100000' },
     poll: { type: 'string', default: '240' },
     install: { type: 'string', default: '10' },
     'failure-rate': { type: 'string', default: '0.02' },
@@ -40,7 +40,7 @@ const CONNECTIONS = 32;
 console.log(
   `${fleet.hosts} hosts, ${100 * fleet.failureRate} % fail, at most ${fleet.inFlight} under way, polls every ${fleet.poll} min, ${fleet.install} min to install; load ${loadavg()[0]?.toFixed(2)}`,
 );
-for (const budget of [Number(values.budget), fleet.hosts]) await run(budget);
+for (const budget of values.budgets.split(',').map(Number)) await run(budget);
 
 async function run(budget: number): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'tandem-rollout-'));
@@ -80,7 +80,7 @@ function tell(budget: number, played: WholeRollout, seconds: number, cpu: number
   console.log(`\nbudget of ${budget} failures:`);
   console.log(
     braked
-      ? `  brake pulled in minute ${braked.minute}, with ${braked.failed} failed; ${begunAfterBrake} have begun since`
+      ? `  brake pulled in minute ${braked.minute}: “${braked.reason}”; ${begunAfterBrake} have begun since`
       : '  brake not pulled',
   );
   console.log(

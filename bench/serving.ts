@@ -27,7 +27,8 @@ const MIB = 1024 * 1024;
 const bytes = Number(values.size) * MIB;
 const LOADS = ['whole', 'ranges'] as const;
 type Load = (typeof LOADS)[number];
-type Rate = Readonly<{ mbPerSecond: number; requestsPerSecond: number; cpuSecondsPerGb: number }>;
+/** `busy`: which share of one processor the server took. Far below 1, something else was the limit, like the client. */
+type Rate = Readonly<{ mbPerSecond: number; requestsPerSecond: number; cpuSecondsPerGb: number; busy: number }>;
 
 const dir = mkdtempSync(join(tmpdir(), 'tandem-serving-'));
 try {
@@ -99,6 +100,7 @@ function measure(load: Load, { url, pids }: Readonly<{ url: string; pids: readon
     mbPerSecond: perSecond / 1e6,
     requestsPerSecond,
     cpuSecondsPerGb: cpu / ((perSecond * Number(values.seconds)) / 1e9),
+    busy: cpu / Number(values.seconds),
   };
 }
 
@@ -116,14 +118,14 @@ function pin(pid: number): void {
   execFileSync('taskset', ['-a', '-p', '-c', '0', String(pid)], { stdio: 'ignore' });
 }
 
-function told({ mbPerSecond, requestsPerSecond, cpuSecondsPerGb }: Rate): string {
+function told({ mbPerSecond, requestsPerSecond, cpuSecondsPerGb, busy }: Rate): string {
   const rate = `${mbPerSecond.toFixed(0).padStart(5)} MB/s, ${requestsPerSecond.toFixed(0).padStart(6)} requests/s`;
-  return `${rate}, ${cpuSecondsPerGb.toFixed(2)} s of its processor per GB`;
+  return `${rate}, ${cpuSecondsPerGb.toFixed(2)} s of its processor per GB, ${(100 * busy).toFixed(0)} % busy`;
 }
 
 function summary(rates: readonly Rate[]): string {
   const { least, middle, most } = range(rates.map(({ mbPerSecond }) => mbPerSecond));
-  return `${middle.toFixed(0)} MB/s (${least.toFixed(0)} to ${most.toFixed(0)}), ${median(rates.map((rate) => rate.cpuSecondsPerGb)).toFixed(2)} s per GB`;
+  return `${middle.toFixed(0)} MB/s (${least.toFixed(0)} to ${most.toFixed(0)}), ${median(rates.map((rate) => rate.cpuSecondsPerGb)).toFixed(2)} s per GB, ${(100 * median(rates.map(({ busy }) => busy))).toFixed(0)} % busy`;
 }
 
 /** For wrk: another place each time. */

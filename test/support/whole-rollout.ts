@@ -2,6 +2,7 @@
 
 import type { Version } from '../../src/model.ts';
 import type { CheckIn, CheckInAnswer } from '../../src/protocol.ts';
+import type { Ledger } from '../../src/rollout/brake.ts';
 import { checkInOf } from './check-in-line.ts';
 
 /** Times in minutes. */
@@ -18,7 +19,15 @@ export type WholeFleet = Readonly<{
 }>;
 
 /** What the server has kept. */
-export type Kept = Readonly<{ inFlight: number; failed: number; updated: number; isBraked: boolean }>;
+export type Kept = Readonly<{ inFlight: number; failed: number; updated: number; braked?: string }>;
+
+/** The counts of a ledger, and why its brake was pulled. */
+export const keptOf = ({ inFlight, failed, updated, braked }: Ledger): Kept => ({
+  inFlight: inFlight.size,
+  failed: failed.size,
+  updated,
+  ...(braked ? { braked: braked.reason } : {}),
+});
 
 export type WholeServer = Readonly<{
   /** Each asks one thing at a time. */
@@ -34,8 +43,8 @@ export type WholeRollout = {
   /** As the server kept it at the end of any minute, and as the hosts saw it after any answer. */
   mostKept: number;
   mostUnderWay: number;
-  /** The minute at whose end the brake was seen pulled, and how many had failed. */
-  braked?: Readonly<{ minute: number; failed: number }>;
+  /** The minute at whose end the brake was seen pulled, how many had failed by then, and what pulled it. */
+  braked?: Readonly<{ minute: number; failed: number; reason: string }>;
   begunAfterBrake: number;
   last: Kept;
 };
@@ -67,7 +76,7 @@ const NOTHING: WholeRollout = {
   mostKept: 0,
   mostUnderWay: 0,
   begunAfterBrake: 0,
-  last: { inFlight: 0, failed: 0, updated: 0, isBraked: false },
+  last: { inFlight: 0, failed: 0, updated: 0 },
 };
 
 type Verdict = 'updated' | 'failed';
@@ -135,7 +144,7 @@ function sample({ fleet, underWay }: Game, played: WholeRollout, kept: Kept, min
   played.minutes = minute;
   played.last = kept;
   played.mostKept = Math.max(played.mostKept, kept.inFlight);
-  if (kept.isBraked) played.braked ??= { minute, failed: kept.failed };
+  if (kept.braked !== undefined) played.braked ??= { minute, failed: kept.failed, reason: kept.braked };
   if (kept.inFlight > fleet.inFlight) throw new Error(`${kept.inFlight} are under way, ${fleet.inFlight} may be`);
   if (kept.inFlight !== underWay.size)
     throw new Error(`the server knows of ${kept.inFlight} under way, and ${underWay.size} are`);
