@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { UpdateError } from '../../src/errors.ts';
-import type { Clock } from '../../src/system/clock.ts';
+import { type Clock, realClock } from '../../src/system/clock.ts';
 import type { Etcd } from '../../src/system/etcd.ts';
 import type { Heard } from '../../src/system/etcd-watch.ts';
 
@@ -91,9 +91,12 @@ export class StoppedClock implements Clock {
   }
 }
 
-/** Until that is so; everything that waits for nothing but its turn has it meanwhile. */
+const PATIENCE_MS = 60_000;
+
+/** Until that is so; everything that waits for its turn or for the disk has it meanwhile. */
 export async function until(isSo: () => boolean): Promise<void> {
-  for (let turns = 0; turns < 10_000; turns++) {
+  const since = realClock.monotonicMs();
+  while (realClock.monotonicMs() - since < PATIENCE_MS) {
     if (isSo()) return;
     await setImmediate();
   }
