@@ -1,7 +1,9 @@
 /** The keys with which a fleet server signs its brake, and the loop that does. */
 
-import { asUpdateError } from '../errors.ts';
-import { writeRollout } from '../rollout/document.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import { type RolloutDocument, writeRollout } from '../rollout/document.ts';
+import { aborted, type Offer } from '../rollout/operate.ts';
+import type { Step } from '../rollout/rollout.ts';
 import { createSignedBrake, type SignedBrakeWorld } from '../server/signed-brake.ts';
 import { isOutage } from '../server/watched-store.ts';
 import { reviseRollout } from '../verify/channels.ts';
@@ -29,25 +31,43 @@ export async function brakeSigners(context: Context, input: Input, dir: string):
   return signers;
 }
 
+/** Signs what a channel says of its rollout, given what it says now. */
+export type Revise = (channel: string, change: (offer: Offer) => Revised) => Promise<unknown>;
+type Revised = Readonly<{ step?: Step; rollout: RolloutDocument }>;
+
+export const signingIn =
+  (context: Context, dir: string, signers: readonly Signer[]): Revise =>
+  (channel, change) =>
+    locked(context, dir, () =>
+      reviseRollout(
+        { files: context.files, dir, now: context.clock.now(), signers, lifetimeDays: {} },
+        channel,
+        (before) => {
+          const { step, rollout } = change(offerOf(before));
+          return { ...step, rollout: writeRollout(rollout) };
+        },
+      ),
+    );
+
+/** Only what the operator has seen is aborted. */
+export const aborting =
+  (revise: Revise, now: () => Date) =>
+  (channel: string, version: string, reason: string): Promise<unknown> =>
+    revise(channel, (offer) => {
+      if (offer.step.version === version) return aborted(offer, reason, false, now());
+      throw new UpdateError('rollout-state', `The channel ${channel} offers ${offer.step.version} by now.`);
+    });
+
 /** Until the server stops. */
 export async function signUntilStopped(
-  context: Context,
-  world: Pick<SignedBrakeWorld, 'fleet' | 'channels'> & Readonly<{ dir: string; signers: readonly Signer[] }>,
+  { clock, log, signal }: Context,
+  { revise, ...world }: Pick<SignedBrakeWorld, 'fleet' | 'channels'> & Readonly<{ revise: Revise }>,
 ): Promise<void> {
-  const { clock, files, log, signal } = context;
-  const { dir, signers, fleet, channels } = world;
-  const now = () => clock.now();
   const settle = createSignedBrake({
-    fleet,
-    channels,
-    now,
+    ...world,
+    now: () => clock.now(),
     log,
-    revise: (channel, change) =>
-      locked(context, dir, () =>
-        reviseRollout({ files, dir, now: now(), signers: [...signers], lifetimeDays: {} }, channel, (before) => ({
-          rollout: writeRollout(change(offerOf(before))),
-        })),
-      ),
+    revise: (channel, change) => revise(channel, (offer) => ({ rollout: change(offer) })),
   });
   while (!signal.aborted) {
     await settle().catch((error: unknown) => {

@@ -18,7 +18,7 @@ import type { Command, Context, Input } from './command.ts';
 import { minutesFrom } from './duration.ts';
 import { readGiven } from './given-file.ts';
 import { REPOSITORY_OPTION, repositoryFolder } from './publishing.ts';
-import { BRAKE_OPTIONS, brakeSigners, signUntilStopped } from './server-brake.ts';
+import { aborting, BRAKE_OPTIONS, brakeSigners, signingIn, signUntilStopped } from './server-brake.ts';
 import { openStore, STORE_OPTIONS } from './server-store.ts';
 import { TLS_OPTIONS, type Tls, tlsFrom } from './server-tls.ts';
 
@@ -68,6 +68,7 @@ export const server: Command = {
     const published = createPublished(context.files, repository);
     const channels = async () => (await published()).channels;
     const signers = await brakeSigners(context, input, repository);
+    const revise = signingIn(context, repository, signers);
     const figures = createFigures();
     const { store: opened, place } = await openStore(context, input);
     const watched = watchedStore(opened, context.log, () => context.clock.now());
@@ -91,6 +92,7 @@ export const server: Command = {
       limits: createLimits(input.whole('host-rate') ?? 0, () => context.clock.monotonicMs()),
       proxies: input.list('trust-proxy').map(checkedProxy),
       pages: { census, pause },
+      ...(signers.length > 0 ? { abort: aborting(revise, now) } : {}),
       ...(tls ? { tls: await tls.identity() } : {}),
     });
     const address = await app.listen({ host, port, signal: context.signal });
@@ -101,7 +103,7 @@ export const server: Command = {
     await Promise.all([
       countUntilStopped(context, census),
       ...(tls ? [showUntilStopped(context, tls, app)] : []),
-      ...(signers.length > 0 ? [signUntilStopped(context, { fleet, channels, dir: repository, signers })] : []),
+      ...(signers.length > 0 ? [signUntilStopped(context, { fleet, channels, revise })] : []),
     ]);
     await app.close();
     return 0;

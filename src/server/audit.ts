@@ -6,6 +6,7 @@ import type { Change, Json, Key, Store } from './store.ts';
 export const DEEDS = [
   'rollout-paused',
   'rollout-resumed',
+  'rollout-aborted',
   'lock-freed',
   'lock-resized',
   'token-added',

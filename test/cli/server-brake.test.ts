@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Context } from '../../src/cli/command.ts';
 import { makeKey } from '../../src/cli/key-files.ts';
 import { server } from '../../src/cli/server.ts';
+import { aborting, signingIn } from '../../src/cli/server-brake.ts';
 import type { Version } from '../../src/model.ts';
 import { createChannels } from '../../src/server/channels.ts';
 import { realFiles } from '../../src/system/files.ts';
@@ -13,7 +15,7 @@ import { rollOut } from '../../src/verify/channels.ts';
 import { keyFileSigner } from '../../src/verify/key-file.ts';
 import { refusalOf, runCommand } from '../support/command-line.ts';
 import { ServerProcess } from '../support/server-process.ts';
-import { TestRepository } from '../support/tuf-repository.ts';
+import { NOW, TestRepository } from '../support/tuf-repository.ts';
 
 /** A repository that rolls 2.0 out and puts up with no failure; `keys` holds what the brake needs. */
 async function rollingOut(): Promise<TestRepository & { keyFolder: string }> {
@@ -32,6 +34,7 @@ async function rollingOut(): Promise<TestRepository & { keyFolder: string }> {
     schema: 1,
     start: '2020-01-01T00:00:00Z',
     limits,
+    before: { version: '1.0', counter: 1 },
   }));
   return Object.assign(repository, { keyFolder });
 }
@@ -69,6 +72,20 @@ test('failures over the budget pause the channel itself', async () => {
   await checkIn({ outcome: { at: '2030-01-01T00:00:00Z', result: 'rolled-back', version: '2.0', reason: 'ill' } });
   await signed.promise;
   assert.equal(await pauseNow(), 'the fleet server: 1 host failed, and 0 may fail');
+});
+
+test('a rollout is aborted as the operator has seen it, and only once', async () => {
+  using repository = await rollingOut();
+  const channels = createChannels(realFiles, repository.dir);
+  const context = { cwd: repository.top, files: realFiles, clock: { now: () => NOW } } as unknown as Context;
+  const abort = aborting(signingIn(context, repository.dir, repository.publisher().signers), () => NOW);
+  const offered = async () => (await channels()).get('stable')?.version;
+  assert.equal(await refusalOf(abort('stable', '1.0', 'x')), 'rollout-state');
+  assert.equal(await refusalOf(abort('nightly', '2.0', 'x')), 'channel-unknown');
+  assert.equal(await offered(), '2.0');
+  await abort('stable', '2.0', 'it breaks');
+  assert.equal(await offered(), '1.0');
+  assert.equal(await refusalOf(abort('stable', '2.0', 'it breaks')), 'rollout-state');
 });
 
 test('keys that cannot sign a channel are refused when the server starts, not when the brake is pulled', async () => {

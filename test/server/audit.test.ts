@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { UpdateError } from '../../src/errors.ts';
 import { type Entry, lastEntries, noted } from '../../src/server/audit.ts';
 import { cookieOf, formTokenOf } from '../../src/server/sessions.ts';
 import { readDescription } from '../support/openapi-answers.ts';
@@ -12,7 +13,13 @@ const COOKIE = { cookie: cookieOf(TOKEN, false).split(';')[0] ?? '' };
 let site: TestFleet;
 
 before(async () => {
-  site = await (await (await new TestFleet().fill(30)).disturb()).start();
+  site = await (await new TestFleet().fill(30)).disturb();
+  const aborted = new Set<string>();
+  site.abort = async (_channel, version) => {
+    if (aborted.has(version)) throw new UpdateError('rollout-state', 'The channel offers 2.0.3 by now.');
+    aborted.add(version);
+  };
+  await site.start();
 });
 after(() => site[Symbol.asyncDispose]());
 
@@ -51,6 +58,10 @@ const DEEDS: Readonly<Record<string, readonly [() => Promise<{ statusCode: numbe
   'POST /rollouts/{channel}/resume': [
     () => post('/rollouts/stable/resume', {}),
     { what: 'rollout-resumed', about: '2.1.0 in stable' },
+  ],
+  'POST /rollouts/{channel}/abort': [
+    () => post('/rollouts/stable/abort', { version: '2.1.0', reason: 'it breaks' }),
+    { what: 'rollout-aborted', about: '2.1.0 in stable', reason: 'it breaks' },
   ],
   'POST /locks/{group}/{holder}': [
     () => post(`/locks/web/${idOf(12)}`, {}),

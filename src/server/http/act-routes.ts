@@ -1,7 +1,8 @@
 /** What operators do on the pages: first a question, then the deed, then the page on which it can be seen. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Entry } from '../audit.ts';
+import { asUpdateError } from '../../errors.ts';
+import { type Entry, noted } from '../audit.ts';
 import { ACTS, type Act, confirmFreeing, confirmRollout } from '../pages/confirm.ts';
 import type { Viewer } from '../pages/layout.ts';
 import { saidPage } from '../pages/sign-in.ts';
@@ -28,7 +29,7 @@ export function actRoutes(
       const { channel } = request.params;
       const shown = await shownOf(world, channel);
       if (!shown) return show(request, reply.code(404), noSuchChannel(channel));
-      return show(request, reply, confirmRollout(act, shown, viewerOf(request)));
+      return show(request, reply, confirmRollout(act, shown, viewerOf(request), world.abort !== undefined));
     });
   const deeds: Record<Exclude<Act, 'abort'>, (channel: string, reason: string, entry: Entry) => Promise<unknown>> = {
     pause: (channel, reason, entry) => fleet.pullBrake(channel, `paused by an operator: ${reason}`, now(), entry),
@@ -40,12 +41,28 @@ export function actRoutes(
       const state = (await world.channels()).get(channel);
       if (!state) return show(request, reply.code(404), noSuchChannel(channel));
       const reason = reasonOf(request);
-      if (act === 'pause' && reason === '') return show(request, reply.code(400), noReason(channel));
+      if (act === 'pause' && reason === '') return show(request, reply.code(400), noReason(channel, act));
       const what = act === 'pause' ? 'rollout-paused' : 'rollout-resumed';
       const about = `${state.version} in ${channel}`;
       await deed(channel, reason, entryOf(request, now(), what, { about, ...(reason === '' ? {} : { reason }) }));
       return reply.redirect(`/rollouts/${channel}`, 303);
     });
+  app.post<ChannelOf>('/rollouts/:channel/abort', { schema: PAGES.abort }, async (request, reply) => {
+    const { channel } = request.params;
+    const [version, reason] = [fieldOf(request, 'version'), reasonOf(request)];
+    if (!world.abort) return show(request, reply.code(409), noKeys(channel));
+    if (reason === '') return show(request, reply.code(400), noReason(channel, 'abort'));
+    try {
+      await world.abort(channel, version, reason);
+    } catch (error) {
+      const { code, message } = asUpdateError(error);
+      if (code !== 'rollout-state' && code !== 'channel-unknown') throw error;
+      return show(request, reply.code(409), notDone(channel, message));
+    }
+    // What has happened is in the channel's own history, whatever becomes of this entry.
+    await noted(world.store, entryOf(request, now(), 'rollout-aborted', { about: `${version} in ${channel}`, reason }));
+    return reply.redirect(`/rollouts/${channel}`, 303);
+  });
   app.get<Held>('/locks/:group/:holder', { schema: PAGES.askFree }, async (request, reply) => {
     const { group, holder } = request.params;
     return show(request, reply, confirmFreeing(group, holder, viewerOf(request)));
@@ -64,8 +81,13 @@ const reasonOf = (request: FastifyRequest): string =>
     .trim()
     .slice(0, 200);
 
-const noReason = (channel: string) =>
-  saidPage('Nothing was done', 'A pause needs a reason: machines and other operators are told it.', {
-    path: `/rollouts/${channel}/pause`,
+const noReason = (channel: string, act: Act) =>
+  saidPage('Nothing was done', 'This needs a reason: machines and other operators are told it.', {
+    path: `/rollouts/${channel}/${act}`,
     name: 'Give one',
   });
+
+const notDone = (channel: string, sentence: string) =>
+  saidPage('Nothing was done', sentence, { path: `/rollouts/${channel}`, name: 'To the rollout' });
+
+const noKeys = (channel: string) => notDone(channel, 'An abort must be signed, and this server has no keys.');

@@ -43,6 +43,8 @@ export type AppWorld = Readonly<{
   limits?: Limits;
   /** Proxies before this server, which say for whom they ask. */
   proxies?: readonly string[];
+  /** Signs that a channel offers again what it offered before this version; only where the server has the keys. */
+  abort?(channel: string, version: string, reason: string): Promise<unknown>;
   /** What the pages need besides; without it there are none. */
   pages?: Pick<ViewWorld, 'census' | 'pause'>;
   /** Counted elsewhere as well; without it, the server begins its own. */

@@ -55,6 +55,11 @@ export const PAGES = {
   machine: shown('One machine, its history, and what holds it back', { params: MACHINE }),
   askAct: shown('Asks before a rollout is paused, resumed or aborted', { params: CHANNEL }),
   act: done('Pauses or resumes a rollout', { reason: sentence }, { params: CHANNEL }),
+  abort: done(
+    'Aborts a rollout, where the server has the keys to sign that',
+    { reason: sentence, version: sentence },
+    { params: CHANNEL },
+  ),
   askFree: shown('Asks before a lock is freed', { params: HELD }),
   free: done('Frees what a host holds that will not come back', {}, { params: HELD }),
   askIn: shown('Asks for the token of an operator'),

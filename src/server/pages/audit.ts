@@ -25,6 +25,7 @@ const row = ({ at, who, what, from, about, reason, times }: Entry, now: Date): H
 const WORDS: Readonly<Record<Deed, readonly ['good' | 'busy' | 'warn' | 'bad' | 'quiet', string]>> = {
   'rollout-paused': ['warn', 'rollout paused'],
   'rollout-resumed': ['good', 'rollout resumed'],
+  'rollout-aborted': ['bad', 'rollout aborted'],
   'lock-freed': ['warn', 'lock freed'],
   'lock-resized': ['busy', 'lock resized'],
   'token-added': ['busy', 'token added'],

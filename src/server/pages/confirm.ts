@@ -8,7 +8,8 @@ import { count, plural } from './wording.ts';
 export const ACTS = ['pause', 'resume', 'abort'] as const;
 export type Act = (typeof ACTS)[number];
 
-export function confirmRollout(act: Act, { channel, state, ledger }: Shown, viewer: Viewer): Page {
+/** `canSign`: the server has the keys that an abort needs. */
+export function confirmRollout(act: Act, { channel, state, ledger }: Shown, viewer: Viewer, canSign: boolean): Page {
   const back = `/rollouts/${channel}`;
   const name = `${state.version} in ${channel}`;
   const underWay = plural(ledger.inFlight.size, 'machine');
@@ -18,7 +19,7 @@ export function confirmRollout(act: Act, { channel, state, ledger }: Shown, view
         path: `${back}/pause`,
         button: html`<button class="stop">Pause it</button>`,
         body: html`<p>From now on no machine begins. ${underWay} under way ${ledger.inFlight.size === 1 ? 'goes' : 'go'} on; machines that have only made the release ready give it up.</p>
-<label for="reason">Why (operators and machines are told)</label><input class="wide" id="reason" name="reason" required maxlength="200" autocomplete="off">`,
+${REASON}`,
       }),
     resume: () =>
       question(`Resume the rollout of ${name}?`, 'rollouts', viewer, back, {
@@ -27,10 +28,20 @@ export function confirmRollout(act: Act, { channel, state, ledger }: Shown, view
         body: html`<p>It stands still: ${ledger.braked?.reason ?? 'nothing stops it'}.</p>
 <p>Machines begin again as the plan has it by now. ${whatIsForgiven(ledger, state.offered?.limits.maxFailures)}</p>`,
       }),
-    abort: () => abortPage(channel, name, back, ledger.braked === undefined),
+    abort: () =>
+      canSign
+        ? question(`Abort the rollout of ${name}?`, 'rollouts', viewer, back, {
+            path: `${back}/abort`,
+            button: html`<button class="stop">Abort it</button>`,
+            body: html`<p>The channel offers again what it offered before, and that is signed at once. Machines that run ${state.version} keep it.</p>
+<input type="hidden" name="version" value="${state.version}">${REASON}`,
+          })
+        : abortPage(channel, name, back, ledger.braked === undefined),
   };
   return questions[act]();
 }
+
+const REASON = html`<label for="reason">Why (operators and machines are told)</label><input class="wide" id="reason" name="reason" required maxlength="200" autocomplete="off">`;
 
 export const confirmFreeing = (group: string, holder: string, viewer: Viewer): Page =>
   question(`Free the lock of ${group}?`, 'locks', viewer, '/locks', {

@@ -9,7 +9,7 @@ import { limitsOf, policyOf, readRollout } from '../../../src/rollout/document.t
 import type { Access } from '../../../src/server/access.ts';
 import { type Census, createCensus } from '../../../src/server/census.ts';
 import { type ChannelState, createFleet, type Fleet } from '../../../src/server/fleet.ts';
-import { createApp } from '../../../src/server/http/app.ts';
+import { type AppWorld, createApp } from '../../../src/server/http/app.ts';
 import type { MachineRecord } from '../../../src/server/machines.ts';
 import { NO_LIMITS } from '../../../src/server/rate-limits.ts';
 import { createRebootLocks, type RebootLocks } from '../../../src/server/reboot-locks.ts';
@@ -43,6 +43,8 @@ export class TestFleet implements AsyncDisposable {
   readonly locks: RebootLocks = createRebootLocks(this.store, { max: 2, maxFailures: 0, deadlineSeconds: 3600 });
   readonly census: Census = createCensus(this.store, { now: () => this.now, pause });
   limits = NO_LIMITS;
+  /** What signs an abort; undefined where the server has no keys. */
+  abort: AppWorld['abort'];
   proxies: readonly string[] = [];
   access!: Access;
   app!: FastifyInstance;
@@ -63,6 +65,7 @@ export class TestFleet implements AsyncDisposable {
       limits: this.limits,
       proxies: this.proxies,
       pages: { census: this.census, pause },
+      ...(this.abort ? { abort: this.abort } : {}),
     });
     this.url = await this.app.listen({ host: '127.0.0.1', port: 0 });
     return this;

@@ -91,6 +91,29 @@ test('a pause needs a reason of one line, and the same deed twice is one', async
   assert.equal((await post('/rollouts/none/pause', { form: FORM, reason: 'x' })).statusCode, 404);
 });
 
+test('an abort is a question where the server can sign it, and a command where it cannot', async () => {
+  assert.match((await get('/rollouts/stable/abort')).body, /updatectl rollout abort/);
+  const refused = await post('/rollouts/stable/abort', { form: FORM, version: '2.1.0', reason: 'x' });
+  assert.deepEqual([refused.statusCode, /has no keys/.test(refused.body)], [409, true]);
+  const asked: string[][] = [];
+  await using other = await new TestFleet().fill(3);
+  other.abort = async (...all) => void asked.push(all);
+  await other.start();
+  const headers = { cookie: COOKIE, 'content-type': 'application/x-www-form-urlencoded' };
+  const page = await other.app.inject({ url: '/rollouts/stable/abort', headers: { cookie: COOKIE } });
+  assert.match(page.body, /name="version" value="2.1.0"/);
+  const send = (fields: Record<string, string>) =>
+    other.app.inject({
+      method: 'POST',
+      url: '/rollouts/stable/abort',
+      headers,
+      payload: new URLSearchParams({ form: FORM, version: '2.1.0', ...fields }).toString(),
+    });
+  assert.equal((await send({ reason: ' ' })).statusCode, 400);
+  assert.equal((await send({ reason: 'it breaks' })).headers.location, '/rollouts/stable');
+  assert.deepEqual(asked, [['stable', '2.1.0', 'it breaks']]);
+});
+
 test('nothing is loaded from elsewhere or run from within a page, and nobody may frame it', async () => {
   for (const path of ['/', '/sign-in', '/assets/dashboard.js', '/machines?state=unheard-of']) {
     const policy = String((await get(path)).headers['content-security-policy']);
