@@ -37,10 +37,15 @@ const NONE = { 404: page('There is none') };
 /** Forms are read field by field, and a field that is missing is an empty one: the schema only names them. */
 const form = (fields: Readonly<Record<string, Shape>>): Shape =>
   loose({ form: saying('hidden in the page', sentence), ...fields });
-const done = (summary: string, fields: Readonly<Record<string, Shape>>, rest: object = {}) =>
+const done = (
+  summary: string,
+  fields: Readonly<Record<string, Shape>>,
+  rest: object = {},
+  more: Readonly<Record<number, Answer>> = {},
+) =>
   dashboard(
     summary,
-    { 303: elsewhere, 403: page('The form is not one of ours, or the token is wrong'), ...NONE },
+    { 303: elsewhere, 403: page('The form is not one of ours, or the token is wrong'), ...NONE, ...more },
     { body: form(fields), ...rest },
   );
 
@@ -59,6 +64,7 @@ export const PAGES = {
     'Aborts a rollout, where the server has the keys to sign that',
     { reason: sentence, version: sentence },
     { params: CHANNEL },
+    { 409: page('There are no keys, or nothing to abort') },
   ),
   askFree: shown('Asks before a lock is freed', { params: HELD }),
   free: done('Frees what a host holds that will not come back', {}, { params: HELD }),
