@@ -48,7 +48,7 @@ shell: node_modules/.installed
 	node test/vm/prepare.ts
 	node test/vm/shell.ts
 
-# Beside other updaters on real releases, as root: about two hours, and docs/benchmarks.md is written anew.
+# Beside other updaters on real releases, as root: about three hours, and docs/benchmarks.md is written anew.
 # BENCH=quick takes small releases, one round, a few minutes, and writes nothing down.
 bench: node_modules/.installed
 	packaging/install-tools bench
@@ -65,6 +65,12 @@ else
 	node bench/soft-reboot.ts
 	packaging/install-tools vm
 	node bench/outage.ts
+	packaging/install-tools etcd
+	node bench/serving.ts
+	node bench/lock-latency.ts
+	node bench/load.ts --store sqlite
+	node bench/load.ts --store etcd
+	node bench/rollout.ts
 endif
 
 build: node_modules/.installed
