@@ -9,39 +9,62 @@ export type Stripes = Readonly<{
 }>;
 
 type Flight = Readonly<{ offset: number; end: number; done: Promise<void> }>;
+/** A piece of memory. Several writes may be under way from it, each from its own bytes; it is used anew when all of them have ended. */
+type Area = { readonly buffer: Uint8Array; used: number; flights: number };
+type Stage = { readonly area: Area; readonly offset: number; readonly bytes: Uint8Array; length: number };
 
-/** `send` gets memory that O_DIRECT accepts. After a failure nothing more is sent. */
+/** `count` areas of `size` bytes. `send` gets memory that O_DIRECT accepts. After a failure nothing more is sent. */
 export function createStripes(
   count: number,
   size: number,
   send: (offset: number, bytes: Uint8Array) => Promise<void>,
 ): Stripes {
-  let free: Uint8Array[] | undefined;
-  let stage: { buffer: Uint8Array; offset: number; length: number; room: number } | undefined;
+  let free: Area[] | undefined;
+  let area: Area | undefined;
+  let stage: Stage | undefined;
   let failure: { error: unknown } | undefined;
   const flights = new Set<Flight>();
 
   const check = (): void => {
     if (failure) throw failure.error;
   };
-  const take = async (): Promise<Uint8Array> => {
-    free ??= alignedBuffers(count, size);
+  const release = (one: Area): void => {
+    if (one.flights > 0 || one === area) return;
+    one.used = 0;
+    free?.push(one);
+  };
+  /** What is left of the area in hand, where that is enough. */
+  const areaFor = async (length: number): Promise<Area> => {
+    if (area && size - area.used >= length) return area;
+    const full = area;
+    area = undefined;
+    if (full) release(full);
+    free ??= alignedBuffers(count, size).map((buffer) => ({ buffer, used: 0, flights: 0 }));
     while (free.length === 0) await Promise.race([...flights].map((flight) => flight.done));
     check();
-    return free.pop() as Uint8Array;
+    area = free.pop() as Area;
+    return area;
+  };
+  const open = async (offset: number, length: number): Promise<Stage> => {
+    const room = size - (offset % size);
+    const taken = await areaFor(Math.min(length, room));
+    return { area: taken, offset, bytes: taken.buffer.subarray(taken.used, taken.used + room), length: 0 };
   };
   const submit = async (): Promise<void> => {
     if (!stage) return;
-    const { buffer, offset, length } = stage;
+    const { area: from, offset, bytes, length } = stage;
     stage = undefined;
+    from.used += Math.ceil(length / ALIGNED) * ALIGNED;
+    from.flights += 1;
     // Two writes of the same bytes must not overtake one another.
     for (const other of [...flights]) if (offset < other.end && other.offset < offset + length) await other.done;
-    const done = (failure ? Promise.resolve() : send(offset, buffer.subarray(0, length)))
+    const done = (failure ? Promise.resolve() : send(offset, bytes.subarray(0, length)))
       .catch((error: unknown) => {
         failure ??= { error };
       })
       .then(() => {
-        free?.push(buffer);
+        from.flights -= 1;
+        release(from);
         flights.delete(flight);
       });
     const flight: Flight = { offset, end: offset + length, done };
@@ -49,11 +72,11 @@ export function createStripes(
   };
   const gather = async (offset: number, bytes: Uint8Array): Promise<number> => {
     if (stage && stage.offset + stage.length !== offset) await submit();
-    stage ??= { buffer: await take(), offset, length: 0, room: size - (offset % size) };
-    const part = bytes.subarray(0, stage.room - stage.length);
-    stage.buffer.set(part, stage.length);
+    stage ??= await open(offset, bytes.length);
+    const part = bytes.subarray(0, stage.bytes.length - stage.length);
+    stage.bytes.set(part, stage.length);
     stage.length += part.length;
-    if (stage.length === stage.room) await submit();
+    if (stage.length === stage.bytes.length) await submit();
     return part.length;
   };
   return {
@@ -68,3 +91,6 @@ export function createStripes(
     },
   };
 }
+
+/** What O_DIRECT wants the memory of a write to begin at. */
+const ALIGNED = 4096;

@@ -75,8 +75,45 @@ describe('blocks of the running system that are damaged', () => {
           },
         }),
       });
-      assert.deepEqual(warnings[0], { wrong: 0, unreadable: 1, first: 50 });
+      assert.deepEqual(warnings[0], { unreadable: 1, first: 50 });
     }
+  });
+
+  test('are told of once, and do not count as copied', async () => {
+    const host = deltaHost(OLD, NEW, [BY_BLOCKS]);
+    const sound = await endsRight(deltaHost(OLD, NEW, [BY_BLOCKS]));
+    for (const block of [41, 42, 50]) await host.storage.disk.write(block * BLOCK, new Uint8Array(BLOCK));
+    const { log, warnings } = listener();
+    const counts = await endsRight(host, { log });
+    assert.deepEqual(warnings, [{ wrong: 3, first: 41 }]);
+    assert.equal(counts.copied, sound.copied - 3 * BLOCK);
+    assert.deepEqual(counts.fallen, []);
+  });
+
+  test('and a free slot that loses what is written there are told apart: it is not tried for ever', async () => {
+    const host = deltaHost(OLD, NEW, [BY_BLOCKS]);
+    const lost = 2 * host.partition + 12 * BLOCK;
+    const forgetful = async (offset: number): Promise<void> => {
+      if (offset <= lost) await host.storage.disk.write(lost, new Uint8Array(BLOCK));
+    };
+    const { log, warnings } = listener();
+    await assert.rejects(
+      attempt(host, {
+        log,
+        free: (root) => ({
+          ...root,
+          read: async (offset, length) => {
+            await forgetful(offset);
+            return root.read(offset, length);
+          },
+        }),
+      }),
+      { code: 'read-back-mismatch' },
+    );
+    assert.deepEqual(
+      warnings.map(({ code }) => code),
+      [undefined, 'delta-root-mismatch'],
+    );
   });
 
   test('in its tree or its kernel image are found out, too', async () => {

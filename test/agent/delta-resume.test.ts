@@ -6,7 +6,7 @@ import { parseBlocksHead } from '../../src/bundle/delta/blocks-head.ts';
 import { parsePatchHead } from '../../src/bundle/delta/patch-head.ts';
 import { volumeOf } from '../../src/bundle/volume.ts';
 import { attempt, type DeltaHost, deltaHost, holds, RIGHT } from '../support/delta-host.ts';
-import { blocksFile, buildRelease, type DeltaFile, patchFile, rootImage } from '../support/delta-releases.ts';
+import { BLOCK, blocksFile, buildRelease, type DeltaFile, patchFile, rootImage } from '../support/delta-releases.ts';
 import { PowerCut } from '../support/recording-disk.ts';
 
 const BLOCKS = 460;
@@ -116,4 +116,23 @@ for (const kind of ['patch', 'blocks'] as const)
           assert.deepEqual(await holds(after), RIGHT, host.storage.describe(count));
         }
     });
+  });
+
+for (const deltas of [[DELTAS.blocks], [DELTAS.patch, DELTAS.blocks]])
+  test(`one that is killed while damaged copies are replaced is finished by the next attempt (${deltas.length})`, async () => {
+    const damaged = async (): Promise<ReturnType<typeof mortal>> => {
+      const mortals = mortal(deltas);
+      for (const block of [20, 21, 150])
+        await mortals.host.storage.disk.write(block * BLOCK + 50, Uint8Array.of(1, 2, 3));
+      return mortals;
+    };
+    const whole = await damaged();
+    assert.ok(await whole.live());
+    const adopted = whole.host.storage.log.findLastIndex((op) => op.op === 'rename');
+    for (let at = Math.floor(adopted / 2); at <= adopted; at += 1) {
+      const killed = await damaged();
+      assert.equal(await killed.live(at), false);
+      assert.ok(await killed.live());
+      assert.deepEqual(await holds(killed.host), RIGHT, killed.host.storage.describe(at));
+    }
   });

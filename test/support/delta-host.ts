@@ -56,6 +56,8 @@ export type Attempt = Readonly<{
   tamper?: Tamper;
   /** What the running system's partition gives. */
   running?: (root: BlockTarget) => BlockTarget;
+  /** The free slot's partition as it is written and read. */
+  free?: (root: BlockTarget) => BlockTarget;
   log?: Log;
   /** Each kind's bytes as they are fetched. */
   fetched?: (kind: string, bytes: number) => void;
@@ -91,7 +93,13 @@ function worldOf(
   transfer: Transfer,
   how: Attempt,
 ): InstallerWorld {
-  const { tamper = (source) => source, running = (root) => root, log = silentLog, fetched = () => {} } = how;
+  const {
+    tamper = (source) => source,
+    running = (root) => root,
+    free = (root) => root,
+    log = silentLog,
+    fetched = () => {},
+  } = how;
   const slotOfRootHash = async (hash: Sha256): Promise<SlotName | undefined> =>
     hash === old.rootHash ? 'a' : hash === fresh.rootHash ? 'b' : undefined;
   const esp = { files: storage.files, dir: ESP, product: PRODUCT, slotOfRootHash, log };
@@ -101,7 +109,7 @@ function worldOf(
     counted(tamper(memorySource(bytes, 5000, kind), kind), (count) => fetched(kind, count));
   const at = (index: number): BlockTarget => storage.partition(index * partition, partition);
   const slot: OpenSlot = {
-    root: at(2),
+    root: free(at(2)),
     verity: at(3),
     neutralise: async () => {},
     name: async () => {},

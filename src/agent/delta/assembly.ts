@@ -12,6 +12,8 @@ export interface Assembly {
   readonly present: BlockSet;
   /** Whole blocks, each once; the caller vouches for them. Several may be given at a time. */
   write(first: number, bytes: Uint8Array): Promise<void>;
+  /** Copied blocks, of which some are filler: it may lie where nothing is yet, and does not count as there. */
+  copy(first: number, bytes: Uint8Array, isFiller: (block: number) => boolean): Promise<void>;
   /** Makes durable what is there. */
   flush(): Promise<void>;
   /** All blocks are there: now the slot gets its superblock. */
@@ -46,20 +48,33 @@ export async function openAssembly({ volume, root, verity, uki, kept, progress }
     unflushed = 0;
   };
 
-  const write = async (first: number, bytes: Uint8Array): Promise<void> => {
+  const send = async (first: number, bytes: Uint8Array): Promise<void> => {
     const count = bytes.length / BLOCK;
     const ofRoot = Math.max(0, Math.min(rootPart.blocks - first, count));
     if (ofRoot > 0) await image.write(first * BLOCK, bytes.subarray(0, ofRoot * BLOCK));
     if (ofRoot < count) await file?.write((first + ofRoot - rootPart.blocks) * BLOCK, bytes.subarray(ofRoot * BLOCK));
-    kept.addRange(first, count);
+  };
+
+  const write = async (first: number, bytes: Uint8Array): Promise<void> => {
+    await send(first, bytes);
+    kept.addRange(first, bytes.length / BLOCK);
     unflushed += bytes.length;
     if (unflushed >= FLUSH_EVERY) await flush();
+    progress?.(kept.count * BLOCK);
+  };
+
+  const copy: Assembly['copy'] = async (first, bytes, isFiller) => {
+    const blocks = bytes.length / BLOCK;
+    for (const run of extentsWhere(blocks, (at) => !(isFiller(first + at) && kept.has(first + at))))
+      await send(first + run.first, bytes.subarray(run.first * BLOCK, (run.first + run.count) * BLOCK));
+    for (let block = first; block < first + blocks; block += 1) if (!isFiller(block)) kept.add(block);
     progress?.(kept.count * BLOCK);
   };
 
   return {
     present: kept,
     write: (first, bytes) => inTurn(() => write(first, bytes)),
+    copy: (first, bytes, isFiller) => inTurn(() => copy(first, bytes, isFiller)),
     flush: () => inTurn(flush),
     finish: async () => {
       if (kept.count !== volume.blocks)
@@ -149,5 +164,6 @@ function gathered(uki: UkiPart, volume: Volume): Pick<ImageWriter, 'write' | 'fl
   };
 }
 
+/** Of what was fetched: copies that a power cut takes away can be made again. */
 const FLUSH_EVERY = 64 * 1024 * 1024;
 const GATHER = 512 * 1024;

@@ -10,15 +10,15 @@ import { frameCount } from '../../bundle/frames.ts';
 import { BLOCK } from '../../bundle/verity.ts';
 import type { Extent } from '../../bundle/volume.ts';
 import { UpdateError } from '../../errors.ts';
-import { type Assembly, writeSame } from './assembly.ts';
+import { type Assembly, openAssembly, writeSame } from './assembly.ts';
 import { copyBlocks } from './copying.ts';
 import { bundleFrames, fetchFrames, framesHolding, placeMissing } from './frames.ts';
-import { begin, type DeltaJob, leavesName, readHead, standingOf } from './job.ts';
+import { type Assembled, begin, type DeltaJob, leavesName, readHead, standingOf } from './job.ts';
 import { giveBack } from './memory.ts';
 import { together } from './together.ts';
 
-/** Ends with every block of the release in its place. */
-export async function assembleFromBlocks(job: DeltaJob): Promise<void> {
+/** Ends with every block of the release in its place, the copied ones unproved. */
+export async function assembleFromBlocks(job: DeltaJob): Promise<Assembled> {
   const { volume, old, delta } = job;
   const found = await readHead(job);
   const head = parseBlocksHead(found.bytes, volume);
@@ -29,10 +29,11 @@ export async function assembleFromBlocks(job: DeltaJob): Promise<void> {
   const shorts = await allLeaves(job, head, standingShorts);
   const kept = await standing.prove(alike(standingShorts, shorts, volume.blocks));
   for (const each of [standing.leaves, standingShorts]) giveBack(each);
-  const input = { head, shorts, volume, manifest: job.bundle.manifest };
-  const assembly = await takeAll(job, input, planned(job, { ...input, old: lookup(old.shorts), kept }), kept);
+  const wanted = { head, shorts, volume, manifest: job.bundle.manifest };
+  const assembly = await takeAll(job, wanted, planned(job, { ...wanted, old: lookup(old.shorts), kept }), kept);
   if (assembly.present.count < volume.blocks) await fetchRest(job, assembly);
   await assembly.finish();
+  return { promised: shorts, mend: (wrong) => mend(job, wanted, wrong) };
 }
 
 /** On its own, so that the old system's index goes before the work begins. */
@@ -46,27 +47,39 @@ type Wanted = Omit<PlanInput, 'old' | 'kept'>;
 
 /** Begins, copies and fetches side by side: the one waits for the disk where the other waits for the network. */
 async function takeAll(job: DeltaJob, wanted: Wanted, plan: BlocksPlan, kept: BlockSet): Promise<Assembly> {
-  const { old, pool, log, tally } = job;
-  const { shorts, head } = wanted;
+  const { old, log, tally } = job;
   const assembly = await begin(job, kept);
-  let damaged = 0;
+  let unreadable = 0;
   await together(
     job.signal,
     async (signal) => {
       for (const extent of plan.zeros) await writeZeros(assembly, extent);
       const { copies } = plan;
-      const copying = { copies, reader: old.reader, shorts, by: 'to' as const, salt: old.salt };
-      const copied = await copyBlocks({ ...copying, assembly, pool, log, signal });
+      const copied = await copyBlocks({ copies, reader: old.reader, assembly, log, signal });
       tally.copied = copied * BLOCK;
-      damaged = blocksIn(copies) - copied;
+      unreadable = blocksIn(copies) - copied;
     },
-    (signal) => fetchPlanned({ ...job, signal }, head, plan, assembly),
+    (signal) => fetchPlanned({ ...job, signal }, wanted.head, plan, assembly),
   );
-  // Planned anew without the old system: what was damaged there is among what is missing now.
-  if (damaged > 0)
-    await fetchPlanned(job, head, planBlocks({ ...wanted, old: undefined, kept: assembly.present }), assembly);
+  if (unreadable > 0) await fetchAnew(job, wanted, assembly);
   return assembly;
 }
+
+/** Block 0 goes away while the slot is written, so that it has to come once more as well. */
+async function mend(job: DeltaJob, wanted: Wanted, wrong: BlockSet): Promise<void> {
+  const { volume, slot, uki, tally } = job;
+  const kept = blockSet(volume.blocks);
+  for (let block = 1; block < volume.blocks; block += 1) if (!wrong.has(block)) kept.add(block);
+  tally.copied = Math.max(0, tally.copied - wrong.count * BLOCK);
+  const assembly = await openAssembly({ volume, ...slot, kept, ...(uki ? { uki } : {}) });
+  await fetchAnew(job, wanted, assembly);
+  if (assembly.present.count < volume.blocks) await fetchRest(job, assembly);
+  await assembly.finish();
+}
+
+/** Planned without the old system: what was damaged there is among what is missing now. */
+const fetchAnew = (job: DeltaJob, wanted: Wanted, assembly: Assembly): Promise<void> =>
+  fetchPlanned(job, wanted.head, planBlocks({ ...wanted, old: undefined, kept: assembly.present }), assembly);
 
 /** The short leaves of the whole release: those that other slots have, from there; the others from the cache or the server. */
 async function allLeaves(job: DeltaJob, head: BlocksHead, standing: Uint8Array): Promise<Uint8Array> {

@@ -1,8 +1,6 @@
-/** Copies blocks of the running system into the free slot; none is believed before its digest. */
+/** Copies blocks of the running system into the free slot. Whether they are the right ones shows when the slot is read back. */
 
-import type { DecodePool } from '../../bundle/decode-pool.ts';
-import type { Copy } from '../../bundle/delta/copy.ts';
-import { SHORT, shorten } from '../../bundle/delta/short-leaves.ts';
+import { type BlockSet, blockSet, type Copy } from '../../bundle/delta/copy.ts';
 import { BLOCK } from '../../bundle/verity.ts';
 import { alignedBuffers } from '../../system/aligned-memory.ts';
 import type { Log } from '../../system/log.ts';
@@ -13,32 +11,43 @@ import type { SlotReader } from './slot-reader.ts';
 export type CopyJob = Readonly<{
   copies: Iterable<Copy>;
   reader: SlotReader;
-  /** What a block that goes `to` and comes `from` must have: its short leaf begins at this index of `shorts`. */
-  shorts: Uint8Array;
-  by: 'to' | 'from';
-  salt: string;
   assembly: Assembly;
-  pool: Pick<DecodePool, 'digests'>;
   log: Pick<Log, 'warn'>;
   signal: AbortSignal;
 }>;
 
-/** Returns how many blocks were copied. Those that are wrong or cannot be read are told and stay missing. */
+/** Returns how many blocks were copied. Those that cannot be read are told and stay missing. */
 export async function copyBlocks(job: CopyJob): Promise<number> {
-  const faults = { wrong: 0, unreadable: 0, first: -1 };
+  const { assembly, signal, log } = job;
+  const faults = { unreadable: 0, first: -1 };
+  const wanted = blockSet(assembly.present.size);
   const buffers = alignedBuffers(READING + 1, BATCH * BLOCK);
-  let copied = 0;
   const read = (pieces: readonly Piece[], turn: number): Promise<Batch> =>
-    readBatch(job, pieces, buffers[turn % buffers.length] as Uint8Array, faults);
-  for await (const batch of ahead(batches(job.copies), READING, read)) {
-    job.signal.throwIfAborted();
-    copied += await writeRight(job, batch, faults);
+    readBatch({ ...job, wanted, faults }, pieces, buffers[turn % buffers.length] as Uint8Array);
+  for await (const { bytes, pieces } of ahead(batches(bridged(job.copies, wanted)), READING, read)) {
+    signal.throwIfAborted();
+    for (const { to, count, at } of pieces)
+      await assembly.copy(to, bytes.subarray(at * BLOCK, (at + count) * BLOCK), (block) => !wanted.has(block));
   }
-  if (faults.first >= 0) job.log.warn(faults, 'blocks of the running system are damaged; they are fetched instead');
-  return copied;
+  if (faults.unreadable > 0) log.warn(faults, 'blocks of the running system cannot be read; they are fetched instead');
+  return wanted.count - faults.unreadable;
 }
 
-type Faults = { wrong: number; unreadable: number; first: number };
+/** Copies that are near one another in both volumes as one: what lies between them costs less than a read and a write of its own. */
+function* bridged(copies: Iterable<Copy>, wanted: BlockSet): Generator<Copy> {
+  let open: { to: number; from: number; count: number } | undefined;
+  for (const { to, from, count } of copies) {
+    const gap = open ? to - open.to - open.count : -1;
+    if (open && gap >= 0 && gap <= BRIDGE && to - from === open.to - open.from) open.count += gap + count;
+    else {
+      if (open) yield open;
+      open = { to, from, count };
+    }
+    wanted.addRange(to, count);
+  }
+  if (open) yield open;
+}
+
 /** Blocks of several copies, side by side in shared memory. */
 type Batch = Readonly<{ bytes: Uint8Array; pieces: readonly Piece[] }>;
 type Piece = Readonly<{ to: number; from: number; count: number; at: number }>;
@@ -62,66 +71,45 @@ function* batches(copies: Iterable<Copy>): Generator<readonly Piece[]> {
   if (used > 0) yield pieces;
 }
 
-async function readBatch(job: CopyJob, pieces: readonly Piece[], buffer: Uint8Array, faults: Faults): Promise<Batch> {
-  const read = await Promise.all(pieces.map((piece) => readPiece(job, piece, buffer, faults)));
+type Reading = CopyJob & Readonly<{ wanted: BlockSet; faults: { unreadable: number; first: number } }>;
+
+async function readBatch(job: Reading, pieces: readonly Piece[], buffer: Uint8Array): Promise<Batch> {
+  const read = await Promise.all(pieces.map((piece) => readPiece(job, piece, buffer)));
   const last = pieces.at(-1);
   return { bytes: buffer.subarray(0, last ? (last.at + last.count) * BLOCK : 0), pieces: read.flat() };
 }
 
 /** A piece that cannot be read is tried block by block. */
-async function readPiece(job: CopyJob, piece: Piece, buffer: Uint8Array, faults: Faults): Promise<readonly Piece[]> {
+async function readPiece(job: Reading, piece: Piece, buffer: Uint8Array): Promise<readonly Piece[]> {
   const { from, count, at } = piece;
   try {
     await job.reader.readInto(from, buffer.subarray(at * BLOCK, (at + count) * BLOCK));
     return [piece];
   } catch {
     job.signal.throwIfAborted();
-    if (count > 1) return readSingly(job, piece, buffer, faults);
-    faults.unreadable += 1;
-    note(faults, from);
+    if (count > 1) return readSingly(job, piece, buffer);
+    note(job.faults, from);
     return [];
   }
 }
 
-async function readSingly(job: CopyJob, piece: Piece, buffer: Uint8Array, faults: Faults): Promise<readonly Piece[]> {
+async function readSingly(job: Reading, piece: Piece, buffer: Uint8Array): Promise<readonly Piece[]> {
   const single: Piece[] = [];
   for (let block = 0; block < piece.count; block += 1) {
     const one = { to: piece.to + block, from: piece.from + block, at: piece.at + block, count: 1 };
-    single.push(...(await readPiece(job, one, buffer, faults)));
+    if (job.wanted.has(one.to)) single.push(...(await readPiece(job, one, buffer)));
   }
   return single;
 }
 
-async function writeRight(job: CopyJob, { bytes, pieces }: Batch, faults: Faults): Promise<number> {
-  const found = shorten(await job.pool.digests(job.salt, bytes));
-  let copied = 0;
-  for (const { to, from, count, at } of pieces) {
-    let run = 0;
-    for (let block = 0; block <= count; block += 1) {
-      const isRight = block < count && isSame(found, at + block, job.shorts, (job.by === 'to' ? to : from) + block);
-      if (isRight) continue;
-      if (block > run) await job.assembly.write(to + run, bytes.subarray((at + run) * BLOCK, (at + block) * BLOCK));
-      copied += block - run;
-      run = block + 1;
-      if (block === count) continue;
-      faults.wrong += 1;
-      note(faults, from + block);
-    }
-  }
-  return copied;
+function note(faults: Reading['faults'], block: number): void {
+  faults.unreadable += 1;
+  if (faults.first < 0 || block < faults.first) faults.first = block;
 }
 
-const isSame = (one: Uint8Array, at: number, other: Uint8Array, otherAt: number): boolean => {
-  for (let index = 0; index < SHORT; index += 1)
-    if (one[at * SHORT + index] !== other[otherAt * SHORT + index]) return false;
-  return true;
-};
-
-const note = (faults: Faults, block: number): void => {
-  if (faults.first < 0 || block < faults.first) faults.first = block;
-};
-
-/** Batches that are being read while one is hashed and written. */
+/** Batches that are being read while one is written. */
 const READING = 3;
 /** Blocks of a batch. */
 const BATCH = 128;
+/** The most blocks between two copies that are read and written along. */
+const BRIDGE = 16;

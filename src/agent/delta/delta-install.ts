@@ -1,6 +1,7 @@
 /** Puts a release together from what this host has: the cheapest tier first, and the next one where it fails. */
 
 import type { DecodePool } from '../../bundle/decode-pool.ts';
+import { type BlockSet, extentsWhere } from '../../bundle/delta/copy.ts';
 import { imageOf, rootOf } from '../../bundle/manifest.ts';
 import type { Bundle } from '../../bundle/reader.ts';
 import { volumeOf } from '../../bundle/volume.ts';
@@ -129,10 +130,23 @@ async function runTier(install: DeltaInstall, old: OldVolume, delta: TrustedDelt
     log,
     signal,
   };
-  await (delta.kind === 'patch' ? assembleFromPatch(job) : assembleFromBlocks(job));
+  const { promised, mend } = await (delta.kind === 'patch' ? assembleFromPatch(job) : assembleFromBlocks(job));
   const progress = (done: number): void => told('read-back', done, rootOf(manifest).size);
-  await proveSlot({ manifest, root, verity, pool, signal, progress });
+  const proof = { ...job.slot, manifest, volume: job.volume, promised, pool, signal, progress };
+  const prove = (): Promise<BlockSet> => proveSlot({ ...proof, ...(job.uki ? { uki: job.uki } : {}) });
+  const wrong = await prove();
+  if (wrong.count === 0) return;
+  log.warn(
+    { wrong: wrong.count, first: firstOf(wrong) },
+    'blocks that were copied are damaged; they are fetched instead',
+  );
+  await mend(wrong);
+  const left = await prove();
+  if (left.count > 0)
+    throw new UpdateError('delta-root-mismatch', `${root.name}: ${left.count} blocks are wrong though written twice.`);
 }
+
+const firstOf = (blocks: BlockSet): number | undefined => extentsWhere(blocks.size, blocks.has)[0]?.first;
 
 const counted = ({ source, mirrors }: RemoteFile, transfer: Transfer): RemoteFile => ({
   source: transfer.counted(source),

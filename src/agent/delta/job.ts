@@ -48,6 +48,14 @@ export type DeltaJob = Readonly<{
   signal: AbortSignal;
 }>;
 
+/** All blocks are there; whether they are the promised ones shows when they are read back. */
+export type Assembled = Readonly<{
+  /** The short leaf that each block of the release should have; zeros where there is no telling. */
+  promised: Uint8Array;
+  /** Gets these blocks from elsewhere; throws where this tier cannot. */
+  mend(wrong: BlockSet): Promise<void>;
+}>;
+
 /** A head that lies in the cache was there before: an attempt with it may have been interrupted. */
 export type Head = Readonly<{ bytes: Uint8Array; isKnown: boolean }>;
 

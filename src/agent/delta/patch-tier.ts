@@ -4,13 +4,13 @@ import { hash } from 'node:crypto';
 import { type Cursor, createCursor } from '../../bundle/cursor.ts';
 import { type BlockSet, blockSet, type Copy, extentsWhere } from '../../bundle/delta/copy.ts';
 import { blocksIn, type PatchHead, type PatchSegment, parsePatchHead } from '../../bundle/delta/patch-head.ts';
-import { sameShort, shorten } from '../../bundle/delta/short-leaves.ts';
+import { SHORT, sameShort, shorten } from '../../bundle/delta/short-leaves.ts';
 import { BLOCK, DIGEST } from '../../bundle/verity.ts';
 import { asUpdateError, UpdateError } from '../../errors.ts';
 import { alignedBuffers } from '../../system/aligned-memory.ts';
 import { type Assembly, writeMissing } from './assembly.ts';
 import { copyBlocks } from './copying.ts';
-import { begin, type DeltaJob, readHead, standingOf } from './job.ts';
+import { type Assembled, begin, type DeltaJob, readHead, standingOf } from './job.ts';
 import { giveBack } from './memory.ts';
 import { ahead } from './read-ahead.ts';
 import type { SlotReader } from './slot-reader.ts';
@@ -18,21 +18,20 @@ import type { Standing } from './target-volume.ts';
 import { together } from './together.ts';
 
 /** Ends with every block of the release in its place, or with `delta-mismatch` and all but the damaged ones there. */
-export async function assembleFromPatch(job: DeltaJob): Promise<void> {
-  const { volume, old, delta, pool, log } = job;
+export async function assembleFromPatch(job: DeltaJob): Promise<Assembled> {
+  const { volume, old, delta, log } = job;
   const head = await readHead(job);
   const patch = parsePatchHead(head.bytes, old.volume, volume, delta.size);
   const kept = await keptBlocks(job, patch, await standingOf(job, head));
   const needed = patch.segments.filter((segment) => isNeeded(segment, kept));
   job.planned(needed.reduce((sum, { packedSize }) => sum + packedSize, 0));
   const assembly = await begin(job, kept);
-  const copying = { reader: old.reader, shorts: old.shorts, by: 'from' as const, salt: old.salt };
   const copies = missingCopies(patch.copies, assembly.present);
   // Side by side: the one waits for the disk where the other computes.
   await together(
     job.signal,
     async (signal) => {
-      job.tally.copied = (await copyBlocks({ ...copying, copies, assembly, pool, log, signal })) * BLOCK;
+      job.tally.copied = (await copyBlocks({ copies, reader: old.reader, assembly, log, signal })) * BLOCK;
     },
     async (signal) => {
       for (const run of runsOf(needed)) await applyRun({ ...job, signal }, assembly, run);
@@ -42,6 +41,20 @@ export async function assembleFromPatch(job: DeltaJob): Promise<void> {
   const missing = volume.blocks - assembly.present.count;
   if (missing > 0) throw new UpdateError('delta-mismatch', `The patch has left ${missing} blocks out.`);
   await assembly.finish();
+  return { promised: promisedBy(patch.copies, old.shorts, volume.blocks), mend: giveUp };
+}
+
+/** What the old system's tree says of the blocks that are copied. */
+function promisedBy(copies: readonly Copy[], old: Uint8Array, blocks: number): Uint8Array {
+  const promised = new Uint8Array(blocks * SHORT);
+  for (const { to, from, count } of copies)
+    promised.set(old.subarray(from * SHORT, (from + count) * SHORT), to * SHORT);
+  return promised;
+}
+
+/** The patch has only what the old system lacks. */
+async function giveUp({ count }: BlockSet): Promise<never> {
+  throw new UpdateError('delta-mismatch', `${count} blocks of the running system are not what its tree says.`);
 }
 
 /** What an earlier attempt has written: whole segments, and copies block by block. */

@@ -30,6 +30,14 @@ export function sameShort(ones: Uint8Array, a: number, others: Uint8Array, b: nu
   return word(ones, one) === word(others, other) && word(ones, one + SHORT / 2) === word(others, other + SHORT / 2);
 }
 
+/** Whether a digest of 32 bytes begins with the short leaf that was promised for a block; zeros promise nothing. */
+export function keepsPromise(digests: Uint8Array, at: number, promised: Uint8Array, block: number): boolean {
+  const short = block * SHORT;
+  const [high, low] = [word(promised, short), word(promised, short + SHORT / 2)];
+  if (high === 0 && low === 0) return true;
+  return word(digests, at * DIGEST) === high && word(digests, at * DIGEST + SHORT / 2) === low;
+}
+
 /** Looks blocks up by `shorts`; of equal ones the first is found. With `among`, only those blocks of it can be found. */
 export function lookup(shorts: Uint8Array, among?: Uint32Array): ShortLookup {
   const blocks = shorts.length / SHORT;
