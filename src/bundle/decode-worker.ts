@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { asUpdateError } from '../errors.ts';
-import { decodeFrame, SPARE } from './decode.ts';
+import { decodeFrame } from './decode.ts';
 import {
   type DecodeRequest,
   type DecoderData,
@@ -15,6 +15,7 @@ import {
 } from './decode-messages.ts';
 import { unpackSegment } from './delta/patch-decode.ts';
 import { blocksIn } from './delta/patch-head.ts';
+import { giveBack } from './memory.ts';
 import { BLOCK, blockDigests, DIGEST } from './verity.ts';
 
 function answer(memory: SharedArrayBuffer, id: number, request: ThreadRequest): ThreadReply {
@@ -49,12 +50,6 @@ function decodeInto(slot: Slot, frame: RequestFrame, place: number, salt: Uint8A
   const plain = decodeFrame({ ...frame, sha256, unchecked }, salt && { salt, leaves });
   slot.plain.set(plain, frame.plainAt);
   giveBack(plain);
-}
-
-/** Frees the memory now: waiting for the garbage collector would cost a hundred megabytes. Small buffers share theirs with others. */
-function giveBack({ buffer, byteLength }: Uint8Array): void {
-  const isItsOwn = buffer.byteLength - byteLength <= SPARE;
-  if (isItsOwn && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 const leavesBefore = (plain: number): number => (plain / BLOCK) * DIGEST;

@@ -3,6 +3,7 @@
 import { hash } from 'node:crypto';
 import { constants, zstdDecompressSync } from 'node:zlib';
 import { UpdateError } from '../errors.ts';
+import { SPARE } from './memory.ts';
 import { BLOCK, DIGEST, digestOf, saltedBlock } from './verity.ts';
 import { checkZstdFrame } from './zstd-frame.ts';
 
@@ -22,9 +23,6 @@ export type LeafCheck = Readonly<{ salt: Uint8Array; leaves: Uint8Array }>;
 
 /** The largest plain frame: no decoder gives or takes more memory than this. */
 export const FRAME_LIMIT = 1024 * 1024;
-
-/** Bytes that the memory of a decoded frame has beyond the frame. */
-export const SPARE = 64;
 
 /** The plain bytes of a frame that is what the frame table, and the tree where given, promise. */
 export function decodeFrame(frame: CompressedFrame, check?: LeafCheck): Uint8Array {

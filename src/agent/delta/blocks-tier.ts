@@ -7,6 +7,7 @@ import { type BlockSet, blockSet } from '../../bundle/delta/copy.ts';
 import { blocksIn } from '../../bundle/delta/patch-head.ts';
 import { lookup, SHORT, sameShort, shorten } from '../../bundle/delta/short-leaves.ts';
 import { frameCount } from '../../bundle/frames.ts';
+import { giveBack } from '../../bundle/memory.ts';
 import { BLOCK } from '../../bundle/verity.ts';
 import type { Extent } from '../../bundle/volume.ts';
 import { UpdateError } from '../../errors.ts';
@@ -14,7 +15,6 @@ import { type Assembly, openAssembly, writeSame } from './assembly.ts';
 import { copyBlocks } from './copying.ts';
 import { bundleFrames, fetchFrames, framesHolding, placeMissing } from './frames.ts';
 import { type Assembled, begin, type DeltaJob, leavesName, readHead, standingOf } from './job.ts';
-import { giveBack } from './memory.ts';
 import { together } from './together.ts';
 
 /** Ends with every block of the release in its place, the copied ones unproved. */

@@ -5,6 +5,7 @@ import type { DecodeJob } from '../../bundle/decode-batch.ts';
 import type { DecodePool, PlainRun } from '../../bundle/decode-pool.ts';
 import { plainSizeOf } from '../../bundle/frames.ts';
 import { entryOf } from '../../bundle/layout.ts';
+import { giveBack } from '../../bundle/memory.ts';
 import type { Bundle } from '../../bundle/reader.ts';
 import { BLOCK } from '../../bundle/verity.ts';
 import type { Extent, Volume } from '../../bundle/volume.ts';
@@ -13,7 +14,6 @@ import type { Role } from '../../model.ts';
 import type { Log } from '../../system/log.ts';
 import type { ByteRange } from '../../system/range-plan.ts';
 import { type Assembly, wholeBlocks, writeMissing } from './assembly.ts';
-import { giveBack } from './memory.ts';
 import type { FetchRanges, RemoteFile } from './world.ts';
 
 /** A frame of a file: where its bytes are, their digest, and where its plain bytes belong in the row that `place` knows. */

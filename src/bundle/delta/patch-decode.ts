@@ -3,6 +3,7 @@
 import { hash } from 'node:crypto';
 import { constants, zstdDecompressSync } from 'node:zlib';
 import { UpdateError } from '../../errors.ts';
+import { giveBack, SPARE } from '../memory.ts';
 import { BLOCK } from '../verity.ts';
 import { checkZstdFrame } from '../zstd-frame.ts';
 import { addOld } from './difference.ts';
@@ -50,8 +51,10 @@ function inflateAdded(packed: Uint8Array, size: number, index: number, old: Uint
   const layoutSize = new DataView(packed.buffer, packed.byteOffset).getUint32(1, true);
   if (layoutSize > LAYOUT_LIMIT) throw new RangeError(`A layout of ${layoutSize} bytes is too large.`);
   const both = inflate(packed.subarray(ADDED_PREFIX), size + layoutSize, index, NOTHING);
-  const plain = both.subarray(0, size);
+  // Its own memory, so that the rest need not wait for the collector.
+  const plain = new Uint8Array(both.subarray(0, size));
   addOld(plain, both.subarray(size), old, (what) => new RangeError(`In the layout, ${what}.`));
+  giveBack(both);
   return plain;
 }
 
@@ -67,8 +70,6 @@ function inflate(frame: Uint8Array, size: number, index: number, dictionary: Uin
   if (plain.length !== size) throw new RangeError(`${plain.length} bytes came out instead of ${size}.`);
   return plain;
 }
-
-const SPARE = 64;
 
 const isDigest = (bytes: Uint8Array, sha256: Uint8Array): boolean =>
   Buffer.compare(hash('sha256', bytes, 'buffer'), sha256) === 0;

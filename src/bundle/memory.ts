@@ -5,4 +5,5 @@ export function giveBack({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength - byteLength <= SPARE) buffer.transfer(0);
 }
 
-const SPARE = 64;
+/** Bytes that a decoder is given beyond those that are expected, so that all comes as one piece. */
+export const SPARE = 64;
