@@ -76,7 +76,8 @@ export const server: Command = {
     const now = () => context.clock.now();
     const pause = () => context.clock.sleep(0);
     const census = createCensus(store, { now, pause });
-    const fleet = createFleet(store, async (name) => (await channels()).get(name));
+    const told = (entry: object): void => context.log.warn(entry, 'audit');
+    const fleet = createFleet(store, async (name) => (await channels()).get(name), told);
     const app = await createApp({
       fleet,
       locks: createRebootLocks(store, lockDefaults(input)),

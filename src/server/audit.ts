@@ -7,6 +7,7 @@ export const DEEDS = [
   'rollout-paused',
   'rollout-resumed',
   'rollout-aborted',
+  'brake-pulled',
   'lock-freed',
   'lock-resized',
   'token-added',
@@ -40,6 +41,26 @@ export function audited<T>(
     const isChange = write.some((one) => one !== undefined);
     return { write: [...write, isChange ? withEntry(documents.at(-1), entry) : undefined], result };
   });
+}
+
+/** An update that may turn out to be worth an entry, of which `told` hears. Most are not, and those that are not do not read the log. */
+export async function auditedIfDue<T>(
+  store: Store,
+  told: (entry: Entry) => void,
+  keys: readonly Key[],
+  change: (documents: readonly (Json | undefined)[]) => Change<T> & Readonly<{ entry?: Entry | undefined }>,
+): Promise<T> {
+  const done = await store.update(keys, (documents): Change<readonly [T] | undefined> => {
+    const { write, result, entry } = change(documents);
+    return entry === undefined ? { write, result: [result] } : { write: keys.map(() => undefined), result: undefined };
+  });
+  if (done) return done[0];
+  const { result, entry } = await store.update([...keys, CHANGES], (documents) => {
+    const { write, ...rest } = change(documents.slice(0, -1));
+    return { write: [...write, rest.entry && withEntry(documents.at(-1), rest.entry)], result: rest };
+  });
+  if (entry) told(entry);
+  return result;
 }
 
 /** Leaves an entry of what changes nothing else. The same again within an hour is counted, so that nobody can push others out by trying. */

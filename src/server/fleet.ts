@@ -2,7 +2,7 @@
 
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
-import { audited, type Entry } from './audit.ts';
+import { audited, auditedIfDue, type Entry } from './audit.ts';
 import { answerCheckIn, concernsLedger, type Offered } from './check-in.ts';
 import { isKept, ledgerFrom, ledgerJson, type MachineRecord, recorded } from './machines.ts';
 import type { Json, Key, Page, Store } from './store.ts';
@@ -23,18 +23,26 @@ export type Fleet = Readonly<{
   releaseBrake(channel: string, entry?: Entry): Promise<Ledger>;
 }>;
 
-/** `channel` tells what the repository's channel says at the moment; undefined for one that there is not. */
-export function createFleet(store: Store, channel: (name: string) => Promise<ChannelState | undefined>): Fleet {
-  const ledgerOf = async (
-    name: string,
-    change: (ledger: Ledger, state: ChannelState | undefined) => void,
-    entry?: Entry,
-  ): Promise<Ledger> => {
+/** `channel` tells what the repository's channel says at the moment; undefined for one that there is not. `told` hears of a brake that was pulled. */
+export function createFleet(
+  store: Store,
+  channel: (name: string) => Promise<ChannelState | undefined>,
+  told: (entry: Entry) => void = () => {},
+): Fleet {
+  const ledgerOf = async (name: string, change: (ledger: Ledger) => void, entry?: Entry): Promise<Ledger> => {
     const state = await channel(name);
     return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
       const ledger = ledgerFrom(document);
-      change(ledger, state);
+      change(ledger);
       return { write: [newsOf(ledger, document)], result: ledger };
+    });
+  };
+  const giveUp = async (name: string, now: Date): Promise<Ledger> => {
+    const state = await channel(name);
+    return auditedIfDue(store, told, [ledgerKey(name, state)], ([document]) => {
+      const ledger = ledgerFrom(document);
+      if (state?.offered) giveUpOverdue(ledger, state.offered.limits, now.getTime());
+      return { write: [newsOf(ledger, document)], result: ledger, entry: pulled(name, state, ledger, document) };
     });
   };
   return {
@@ -43,17 +51,14 @@ export function createFleet(store: Store, channel: (name: string) => Promise<Cha
       const machine: Key = { kind: 'machine', id: request.machine };
       const known = (await store.read(machine)) as MachineRecord | undefined;
       const keys = [machine, ...(concernsLedger(request, known) ? [ledgerKey(request.channel, state)] : [])];
-      return store.update(keys, ([document, ledger]) =>
+      return auditedIfDue(store, told, keys, ([document, ledger]) =>
         decide(request, state, document, keys.length > 1 ? [ledger] : [], now),
       );
     },
     machine: async (id) => (await store.read({ kind: 'machine', id })) as MachineRecord | undefined,
     machines: (limit, after) => store.list('machine', limit, after),
     count: () => store.count('machine'),
-    ledger: (name, now) =>
-      ledgerOf(name, (ledger, state) => {
-        if (state?.offered) giveUpOverdue(ledger, state.offered.limits, now.getTime());
-      }),
+    ledger: giveUp,
     pullBrake: (name, reason, now, entry) => ledgerOf(name, (ledger) => pull(ledger, reason, now.getTime()), entry),
     releaseBrake: (name, entry) => ledgerOf(name, release, entry),
   };
@@ -76,7 +81,21 @@ function decide(
   const ledger = ledgerFrom(ledgers[0]);
   const answer = answerCheckIn(request, before, ledgers.length > 0 ? state?.offered : undefined, ledger, now.getTime());
   const record = recorded(request, before, answer, now) as unknown as Json;
-  return { write: [record, ...ledgers.map((kept) => newsOf(ledger, kept))], result: answer };
+  const write = [record, ...ledgers.map((kept) => newsOf(ledger, kept))];
+  return { write, result: answer, entry: pulled(request.channel, state, ledger, ledgers[0]) };
+}
+
+/** The brake that this update pulls, as the audit log keeps it. */
+function pulled(
+  name: string,
+  state: ChannelState | undefined,
+  { braked }: Ledger,
+  kept: Json | undefined,
+): Entry | undefined {
+  if (!braked || braked.byHand || ledgerFrom(kept).braked) return undefined;
+  const at = new Date(braked.at).toISOString();
+  const about = `${state?.version ?? 'a release'} in ${name}`;
+  return { at, what: 'brake-pulled', who: 'the brake', from: 'this server', about, reason: braked.reason };
 }
 
 /** What has to be written of a ledger: nothing when it says what was kept. */

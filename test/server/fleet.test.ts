@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import type { MachineId, Product, Version } from '../../src/model.ts';
 import type { CheckIn } from '../../src/protocol.ts';
 import type { Rollout } from '../../src/rollout/rollout.ts';
+import { type Entry, lastEntries } from '../../src/server/audit.ts';
 import { type ChannelState, createFleet } from '../../src/server/fleet.ts';
 import { sqliteStore } from '../../src/server/sqlite-store.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
@@ -50,7 +51,12 @@ const proven = (machine: number) => checkIn(machine, { running: step(2) });
 async function site(state: ChannelState | undefined = { id: '2.0', version: '2.0', offered: { policy, limits } }) {
   const folder = await temporaryFolder();
   const store = sqliteStore(openDatabase(join(folder.path, 'fleet.db'), { durable: false }));
-  const fleet = createFleet(store, async () => state);
+  const told: Entry[] = [];
+  const fleet = createFleet(
+    store,
+    async () => state,
+    (entry) => void told.push(entry),
+  );
   const ask = async (request: CheckIn, minutes = 100): Promise<string> => {
     const answer = await fleet.checkIn(request, later(minutes));
     return answer.go ? 'go' : answer.code;
@@ -59,7 +65,7 @@ async function site(state: ChannelState | undefined = { id: '2.0', version: '2.0
     await store[Symbol.asyncDispose]();
     await folder[Symbol.asyncDispose]();
   };
-  return { fleet, ask, [Symbol.asyncDispose]: dispose };
+  return { fleet, store, told, ask, [Symbol.asyncDispose]: dispose };
 }
 
 test('of fifty hosts that ask at the same time, as many go as the limit lets, and each success lets another go', async () => {
@@ -95,6 +101,36 @@ test('hosts that are not heard of again count as failures', async () => {
   await using at = await site();
   for (const machine of [1, 2, 3]) await at.ask(wants(machine));
   assert.ok((await at.fleet.ledger('stable', later(100 + 120))).braked);
+  assert.deepEqual(
+    at.told.map(({ reason }) => reason),
+    ['3 hosts failed, and 2 may fail'],
+  );
+});
+
+test('a brake that failures pull leaves one entry in the audit log each time, however many fail at that moment', async () => {
+  await using at = await site();
+  const failThree = async (first: number, minutes: number): Promise<void> => {
+    const machines = [first, first + 1, first + 2];
+    for (const machine of machines) await at.ask(wants(machine), minutes);
+    await Promise.all(machines.map((machine) => at.ask(failed(machine), minutes)));
+  };
+  await failThree(1, 100);
+  await at.fleet.releaseBrake('stable');
+  await failThree(11, 101);
+  const entry = (minutes: number): Entry => ({
+    at: later(minutes).toISOString(),
+    what: 'brake-pulled',
+    who: 'the brake',
+    from: 'this server',
+    about: '2.0 in stable',
+    reason: '3 hosts failed, and 2 may fail',
+  });
+  assert.deepEqual(await lastEntries(at.store, 10), [entry(101), entry(100)]);
+  assert.deepEqual(at.told, [entry(100), entry(101)]);
+  await at.fleet.releaseBrake('stable');
+  await at.fleet.pullBrake('stable', 'lunch', later(102));
+  await at.ask(wants(20), 103);
+  assert.equal(at.told.length, 2, 'an operator is no brake');
 });
 
 test('a host whose turn has not come is told when, and takes no place', async () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { audited, type Entry, lastEntries } from '../../src/server/audit.ts';
+import { audited, auditedIfDue, type Entry, lastEntries } from '../../src/server/audit.ts';
 import type { Json, Store } from '../../src/server/store.ts';
 
 /** `again` closes the store and opens what it has left behind. */
@@ -89,6 +89,19 @@ export function storeContract(name: string, makeBench: () => Promise<StoreBench>
     const abouts = (await lastEntries(again, 100)).map(({ about }) => Number(about)).toSorted((a, b) => a - b);
     assert.deepEqual(abouts, [...deeds.keys()]);
     assert.equal(await again.read(key('a')), deeds.length);
+  });
+
+  holds('of a hundred updates at the same time the one that is worth an entry leaves it, once', async (store) => {
+    const entry: Entry = { at: '2030-01-01T00:00:00.000Z', what: 'brake-pulled', who: 'the brake', from: 'here' };
+    const heard: Entry[] = [];
+    const change = (documents: readonly (Json | undefined)[]) => {
+      const { write, result } = add(documents);
+      return { write, result, ...(result === 42 ? { entry } : {}) };
+    };
+    const told = (one: Entry): void => void heard.push(one);
+    await Promise.all(Array.from({ length: 100 }, () => auditedIfDue(store, told, [key('a')], change)));
+    assert.equal(await store.read(key('a')), 100);
+    assert.deepEqual([await lastEntries(store, 10), heard], [[entry], [entry]]);
   });
 
   holds('a removed document is gone, and one that is left alone stays', async (store) => {

@@ -13,7 +13,7 @@ export function auditPage(entries: readonly Entry[], now: Date): Page {
     html`<table><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col" class="roomy">From</th><th scope="col">About</th></tr></thead><tbody>${entries.map((one) => row(one, now))}</tbody></table>`,
   );
   const body = html`<h1>Audit log</h1>
-<p class="lead">What was changed on this server, and who has signed in. Who is the name of the token that was used.</p>
+<p class="lead">What was changed on this server, by whom (the name of a token, or the brake), and who has signed in.</p>
 <section class="sheet" aria-label="Entries">${live('audit', entries.length === 0 ? empty('Nothing has been changed yet.') : table)}
 <p class="note">The newest first; ${plural(MOST_SHOWN, 'entry', 'entries')} at most.</p></section>`;
   return { title: 'Audit log', here: 'audit', body };
@@ -26,6 +26,7 @@ const WORDS: Readonly<Record<Deed, readonly ['good' | 'busy' | 'warn' | 'bad' | 
   'rollout-paused': ['warn', 'rollout paused'],
   'rollout-resumed': ['good', 'rollout resumed'],
   'rollout-aborted': ['bad', 'rollout aborted'],
+  'brake-pulled': ['bad', 'brake pulled'],
   'lock-freed': ['warn', 'lock freed'],
   'lock-resized': ['busy', 'lock resized'],
   'token-added': ['busy', 'token added'],
