@@ -113,5 +113,5 @@ async function fill(area: Area, io: RawIo, buffer: Uint8Array, from: number, nee
 }
 
 const STRIPE = 512 * 1024;
-const STRIPES = 4;
+const STRIPES = 3;
 const READ = STRIPE + 2 * 4096;

@@ -108,7 +108,7 @@ function note(faults: Reading['faults'], block: number): void {
 }
 
 /** Batches that are being read while one is written. */
-const READING = 3;
+const READING = 2;
 /** Blocks of a batch. */
 const BATCH = 128;
 /** The most blocks between two copies that are read and written along. */
