@@ -40,6 +40,12 @@ export async function* compressAll(plains: AsyncIterable<Uint8Array>, level: num
   }
 }
 
+/**
+ * More bytes than a frame of these can take, to be the compressor's chunk: where a frame ends with its chunk, Node.js appends another frame,
+ * an empty one. zstd itself promises `plain + plain / 256` and some (ZSTD_COMPRESSBOUND).
+ */
+export const roomFor = ({ length }: Uint8Array): number => length + Math.ceil(length / 256) + 1024;
+
 /** Enough to keep every thread of the pool busy while one frame is being written. Each takes memory many times its size. */
 const inFlight = (plainSize: number): number => Math.min(MOST, Math.max(LEAST, Math.floor(BYTES / plainSize)));
 
@@ -57,5 +63,5 @@ async function compress(plain: Uint8Array, level: number): Promise<PackedFrame> 
     // Low levels would take a smaller window than a large frame, which is then no single segment.
     [constants.ZSTD_c_windowLog]: Math.max(MIN_WINDOW_LOG, Math.ceil(Math.log2(plain.length))),
   };
-  return { plain, packed: await zstd(plain, { params, pledgedSrcSize: plain.length }) };
+  return { plain, packed: await zstd(plain, { params, pledgedSrcSize: plain.length, chunkSize: roomFor(plain) }) };
 }

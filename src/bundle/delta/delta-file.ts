@@ -6,6 +6,7 @@ import { UpdateError } from '../../errors.ts';
 import type { Sha256 } from '../../model.ts';
 import { type Files, moveFile } from '../../system/files.ts';
 import type { Scratch } from '../../system/scratch.ts';
+import { roomFor } from '../compress.ts';
 import { checkZstdFrame } from '../zstd-frame.ts';
 
 /** What is signed of a delta: its first bytes. */
@@ -55,6 +56,7 @@ export async function writeDelta(
 export function packHead(magic: string, plain: Uint8Array): Uint8Array {
   const frame = zstdCompressSync(plain, {
     pledgedSrcSize: plain.length,
+    chunkSize: roomFor(plain),
     params: {
       [constants.ZSTD_c_compressionLevel]: 19,
       [constants.ZSTD_c_contentSizeFlag]: 1,

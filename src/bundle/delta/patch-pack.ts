@@ -2,6 +2,7 @@
 
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
+import { roomFor } from '../compress.ts';
 import type { Aligner } from './alignment.ts';
 import { type Difference, differenceOf } from './difference.ts';
 import { ADDED, ADDED_PREFIX, REFERRED } from './patch-decode.ts';
@@ -39,7 +40,6 @@ const ALIKE = 0.6;
 /** Bytes of layout for each plain byte, above which it says too much. */
 const SIMPLE = 0.25;
 const TRAINED = [0x37, 0xa4, 0x30, 0xec];
-const SPARE = 1024;
 
 const zstd = promisify(zstdCompress);
 
@@ -47,7 +47,7 @@ const packed = (plain: Uint8Array, dictionary: Uint8Array, level: number): Promi
   zstd(plain, {
     ...(dictionary.length > 0 && { dictionary }),
     pledgedSrcSize: plain.length,
-    chunkSize: plain.length + SPARE,
+    chunkSize: roomFor(plain),
     params: {
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_contentSizeFlag]: 1,
