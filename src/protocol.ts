@@ -18,6 +18,9 @@ import type {
 export const PROTOCOL = 1;
 export const PROTOCOL_HEADER = 'tandem-protocol';
 
+/** What the last check says when nothing stands in the way. */
+export const WELL_CODES: ReadonlySet<string> = new Set(['up-to-date', 'staged', 'offer', 'present']);
+
 /** A failure as it is shown to people and programs. */
 export type Failure = Readonly<{ code: string; message: string; next: string; at: string }>;
 

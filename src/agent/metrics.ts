@@ -2,7 +2,7 @@
 
 import { ERRORS } from '../errors.ts';
 import { type HistoryEntry, METHODS, SLOT_NAMES } from '../model.ts';
-import type { Status } from '../protocol.ts';
+import { type Status, WELL_CODES } from '../protocol.ts';
 import { gauge, type Labels, type Metric } from '../system/metrics-text.ts';
 import { standingError } from './standing-error.ts';
 
@@ -131,9 +131,7 @@ function refusalsOf(status: Status): ReadonlyMap<string, Readonly<{ labels: Labe
   );
 }
 
-/** What a check says when all is well. */
-const GOOD_NEWS: ReadonlySet<string> = new Set(['up-to-date', 'staged', 'offer', 'present']);
-const isBadNews = (code = ''): boolean => !GOOD_NEWS.has(code);
+const isBadNews = (code = ''): boolean => !WELL_CODES.has(code);
 /** Names come from a server, too: whatever is none is not passed on. */
 const CODE = /^[a-z0-9-]{1,64}$/;
 

@@ -36,7 +36,6 @@ export async function runAgent(
     untilOutdated(settings, loop, world).finally(() => over.abort()),
   ];
   await Promise.all([runLoop(loop, world.signal), staysAlive(notifier, world), ...(heeds ?? [])]);
-  await notifier.stopping();
 }
 
 const GROUP = 'tandem';

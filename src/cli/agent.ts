@@ -5,7 +5,7 @@ import { runAgent } from '../agent/run.ts';
 import { readLayers, resolveConfig } from '../config.ts';
 import { freeSpace, readPart, statOf, writePart } from '../system/files.ts';
 import { createLog } from '../system/log.ts';
-import { keepHeapSmall, processor } from '../system/process.ts';
+import { endNow, keepHeapSmall, processor } from '../system/process.ts';
 import type { Command } from './command.ts';
 
 export const agent: Command = {
@@ -29,6 +29,6 @@ export const agent: Command = {
       ...(builtAt ? { builtAt } : {}),
     };
     await runAgent(layers, world, context.env);
-    return undefined;
+    return endNow();
   },
 };

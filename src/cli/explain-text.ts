@@ -3,7 +3,7 @@
 import { standingError } from '../agent/standing-error.ts';
 import { ERRORS, type ErrorCode } from '../errors.ts';
 import type { Disarmed, Refusal, State } from '../model.ts';
-import type { GateStatus, Status } from '../protocol.ts';
+import { type GateStatus, type Status, WELL_CODES } from '../protocol.ts';
 import { settingsObstacles } from './settings-text.ts';
 import { relative } from './units.ts';
 
@@ -62,7 +62,6 @@ export function explanationText({ headline, obstacles, disarmed, next }: Explana
   ];
 }
 
-const RUNNING_CODES: ReadonlySet<string> = new Set(['up-to-date', 'staged', 'offer', 'present']);
 function obstaclesOf(status: Status): Obstacle[] {
   const { state } = status;
   if (status.offline)
@@ -106,7 +105,7 @@ const ofGate = ({ code, reason, strength, since, next, command }: GateStatus): O
 
 /** What the last check said, when it was not that all is well: every name is shown, also one that a newer server has made up. */
 function checkOf({ lastCheck, lastError, refused, state }: Status): Obstacle[] {
-  if (!lastCheck?.code || RUNNING_CODES.has(lastCheck.code) || state.kind === 'trial') return [];
+  if (!lastCheck?.code || WELL_CODES.has(lastCheck.code) || state.kind === 'trial') return [];
   const { at, code, result, until } = lastCheck;
   // Its sentence and the next step stand there.
   if (code === lastError?.code) return [];

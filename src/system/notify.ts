@@ -1,4 +1,4 @@
-/** Tells the service manager how we are: ready, alive, stopping. */
+/** Tells the service manager how we are: ready, alive. */
 
 import { UpdateError } from '../errors.ts';
 import type { Exec } from './exec.ts';
@@ -11,7 +11,6 @@ export interface Notifier {
   /** One line for `systemctl status`. */
   status(status: string): Promise<void>;
   alive(): Promise<void>;
-  stopping(): Promise<void>;
 }
 
 /**
@@ -30,7 +29,6 @@ export function createNotifier(
     ready: (status) => send(['--ready', `--status=${oneLine(status)}`]),
     status: (status) => send([`--status=${oneLine(status)}`]),
     alive: () => send(['WATCHDOG=1']),
-    stopping: () => send(['STOPPING=1']),
   };
 }
 
