@@ -6,6 +6,7 @@ import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { resolveConfig } from '../../src/config.ts';
 
 const UNITS = join(import.meta.dirname, '..', '..', 'systemd');
 /** Units that only those install who want them. */
@@ -116,6 +117,11 @@ test('what the jump unit mounts is seen by systemd: no setting gives it a mount 
     settings.filter((line) => apart.test(line) && !line.startsWith('ExecStart=')),
     [],
   );
+});
+
+test('whoever else confirms boot entries leaves that to an agent that runs', async () => {
+  const socket = join(resolveConfig([]).agent.runtimeDir, 'control.sock');
+  assert.match(await unit('systemd-bless-boot.conf'), new RegExp(`^ConditionPathExists=!${socket}$`, 'm'));
 });
 
 test('every unit that is to be enabled is in the preset', async () => {

@@ -26,6 +26,7 @@ test('a soft reboot keeps the kernel and what is below /var, lets go of the old 
     assert.equal(after.var, before.var, 'the same file system below /var');
     assert.equal(await machine.run('cat /var/lib/carried'), 'carried');
     assert.deepEqual(await wentBy(machine), { result: 'updated', method: 'soft', clock: 'exact' });
+    assert.equal(await machine.run('systemctl list-units --failed --plain --no-legend'), '', 'no unit has failed');
 
     // Slot a is written again, from which the kernel was started: its device must be gone by then.
     const trial = await update(lab, '6');
