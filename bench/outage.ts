@@ -24,7 +24,7 @@ const BARS: Readonly<Partial<Record<Method, number>>> = { kexec: 0.8, soft: 0.4 
 const PATIENCE_MS = 300_000;
 
 const taken = new Map<Method, number[]>(METHODS.map((method) => [method, []]));
-await inLab('outage', { patient: true, keepsEmulator: true }, async (lab) => {
+await inLab('outage', { patient: true, keepsEmulator: true, processors: 2 }, async (lab) => {
   const { machine } = lab;
   await using heart = await listen();
   await machine.run(`mkdir -p /var/lib/reference && echo ${heart.port} >/var/lib/reference/beat`);

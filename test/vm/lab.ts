@@ -43,6 +43,8 @@ export type LabOptions = Readonly<{
   reboot?: string;
   /** More configuration, as TOML tables. */
   config?: string;
+  /** How many processors the machine has; implies `cold`. */
+  processors?: number;
   /** For measurements: a restart by the firmware has no fresh emulator in its favour. */
   keepsEmulator?: boolean;
 }>;
@@ -61,6 +63,7 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     config: configuration(web.port, options),
     keepsEmulator: options.keepsEmulator ?? false,
     ...(options.kernelOptions === undefined ? {} : { kernelOptions: options.kernelOptions }),
+    ...(options.processors === undefined ? {} : { processors: options.processors }),
     ...(options.machineId === undefined ? {} : { machineId: options.machineId }),
     ...(await machineDisk(fixture, dir, options)),
   });
@@ -90,7 +93,7 @@ async function adopt(machine: Machine): Promise<void> {
 async function machineDisk(
   fixture: Fixture,
   dir: string,
-  { cold, blockLog, loader, machineId, kernelOptions }: LabOptions,
+  { cold, blockLog, loader, machineId, kernelOptions, processors }: LabOptions,
 ): Promise<Pick<MachineOptions, 'dir' | 'disk' | 'variables' | 'blockLog' | 'snapshot'>> {
   const home = join(dir, 'machine');
   const image = join(fixture.tools, 'bin/qemu-img');
@@ -105,7 +108,7 @@ async function machineDisk(
     return { dir: home, disk: raw, variables, blockLog: join(home, 'block.log') };
   }
   const disk = { path: join(home, 'disk.qcow2'), format: 'qcow2' } as const;
-  if (cold || loader || machineId !== undefined || kernelOptions !== undefined) {
+  if (cold || loader || machineId !== undefined || kernelOptions !== undefined || processors !== undefined) {
     await run(image, ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', installed, disk.path]);
     await cp(join(fixture.tools, 'ovmf/vars.qcow2'), variables);
     return { dir: home, disk, variables };

@@ -28,6 +28,8 @@ export type MachineOptions = Readonly<{
   blockLog?: string;
   /** A reset of the guest keeps the emulator that it has run in so far, as it does every other restart; slower. */
   keepsEmulator?: boolean;
+  /** How many processors it has; 1 unless told. */
+  processors?: number;
   /** Continues from this snapshot in `disk` and `variables` instead of booting. */
   snapshot?: string;
 }>;
@@ -228,9 +230,18 @@ export class Machine {
   }
 
   #arguments(snapshot: string | undefined): string[] {
-    const { tools, accelerator, variables, name, keepsEmulator, machineId, kernelOptions } = this.options;
+    const {
+      tools,
+      accelerator,
+      variables,
+      name,
+      keepsEmulator,
+      machineId,
+      kernelOptions,
+      processors = 1,
+    } = this.options;
     return [
-      ...['-name', name, '-M', 'q35', '-smp', '1', '-m', '512', ...acceleratorArguments(accelerator)],
+      ...['-name', name, '-M', 'q35', '-smp', String(processors), '-m', '512', ...acceleratorArguments(accelerator)],
       // Under emulation a fresh QEMU boots faster than one that has run before: a guest's reset ends the process.
       ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio'],
       ...(keepsEmulator ? [] : ['-no-reboot']),
