@@ -10,6 +10,8 @@ export interface Bench extends AsyncDisposable {
   readonly backend: BootBackend;
   /** Fills a disabled slot, and leaves what `arm` needs. */
   install(slot: SlotName, version: Version): Promise<void>;
+  /** The slot's kernel is lost. */
+  remove(slot: SlotName): Promise<void>;
   /** Starts the machine: the slot that the boot loader takes, which it counts as it does. */
   start(): Promise<SlotName | undefined>;
   /** Something else than we confirms the slot. */
@@ -187,6 +189,24 @@ export function conformance(name: string, makeBench: () => Promise<Bench>): void
     await assert.rejects(bench.backend.disable('a'), { code: 'boot-no-fallback' });
     await assert.rejects(bench.backend.arm('a', Math.min(3, bench.backend.mostTries)), { code: 'boot-no-fallback' });
     assert.deepEqual(await bench.backend.read(), before);
+  });
+
+  holds('a slot without a kernel is neither armed nor confirmed', async (bench) => {
+    await bench.backend.disable('b');
+    const before = await bench.backend.read();
+    await assert.rejects(bench.backend.arm('b', 1), { code: 'boot-entry-missing' });
+    await assert.rejects(bench.backend.confirm('b'), { code: 'boot-entry-missing' });
+    assert.deepEqual(await bench.backend.read(), before);
+    await stays(bench, 'a');
+  });
+
+  holds('a slot that loses its kernel on trial is not confirmed', async (bench) => {
+    await armed(bench, 'b', '3', 1);
+    assert.equal(await bench.start(), 'b');
+    await bench.remove('b');
+    await assert.rejects(bench.backend.confirm('b'), { code: 'boot-entry-missing' });
+    assert.equal((await bench.backend.read()).slots.b.confirmed, false);
+    assert.equal(await bench.start(), 'a');
   });
 
   holds('every verb may be repeated', async (bench) => {

@@ -4,6 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SlotName, Version } from '../../src/model.ts';
+import { readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
+import { removeEntries } from '../../src/reboot/bootloaders/esp-writing.ts';
 import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import { nextSlot, type SlotFlags, tried } from '../../src/reboot/bootloaders/slot-flags.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
@@ -17,6 +19,7 @@ conformance('memory', async (): Promise<Bench> => {
   return {
     backend: loader.backend,
     install: async (slot, version) => loader.install(slot, version),
+    remove: async (slot) => loader.remove(slot),
     start: async () => loader.start(),
     bless: async (slot) => loader.bless(slot),
     [Symbol.asyncDispose]: async () => {},
@@ -35,6 +38,9 @@ conformance('flags', async (): Promise<Bench> => {
     backend: flagsBackend(store, async (slot) => versions[slot]),
     install: async (slot, version) => {
       versions[slot] = version;
+    },
+    remove: async (slot) => {
+      delete versions[slot];
     },
     start: async () => {
       const slot = nextSlot(flags);
@@ -57,6 +63,13 @@ conformance('systemd-boot', async (): Promise<Bench> => {
     install: async (slot: SlotName, version: Version) => {
       esp.holds[slot] = version;
       await putVersion(esp, version);
+    },
+    remove: async (slot) => {
+      const { entries } = await readEsp(esp);
+      await removeEntries(
+        esp,
+        entries.filter((one) => one.slot === slot),
+      );
     },
     start: () => start(esp),
     bless: (slot) => bless(esp, slot),

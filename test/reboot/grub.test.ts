@@ -1,6 +1,6 @@
 /** GRUB keeps what every boot backend promises, run by the real GRUB on the grub.cfg that we ship. */
 
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import { grubStore } from '../../src/reboot/bootloaders/grub.ts';
 import { slotKernels } from '../../src/reboot/bootloaders/slot-kernels.ts';
@@ -22,6 +22,7 @@ conformance('GRUB', async (): Promise<Bench> => {
   return {
     backend: flagsBackend(grubStore({ ...files, path: machine.environment }), kernels.versionOf),
     install: (slot, version) => kernels.put(slot, incoming(version), whole(version)),
+    remove: (slot) => rm(`${machine.dir}/${slot}.efi`),
     start: machine.start,
     bless: (slot) => machine.set(`${slot}_OK=1`),
     [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),

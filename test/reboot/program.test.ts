@@ -38,6 +38,9 @@ conformance('program', async (): Promise<Bench> => {
     install: async (slot, version) => {
       versions[slot] = version;
     },
+    remove: async (slot) => {
+      delete versions[slot];
+    },
     start: async () => start(own.flags),
     bless: async (slot) => {
       const [first, ...words] = wordsOf(own.flags);

@@ -28,6 +28,9 @@ conformance('U-Boot', async (): Promise<Bench> => {
     install: async (slot, version) => {
       versions[slot] = version;
     },
+    remove: async (slot) => {
+      delete versions[slot];
+    },
     start: async () => {
       const flags = await store.load();
       const slot = nextSlot(flags);

@@ -62,6 +62,9 @@ export async function efiBench(): Promise<Bench> {
     install: async (slot, version) => {
       versions[slot] = version;
     },
+    remove: async (slot) => {
+      delete versions[slot];
+    },
     start: () => startFirmware(folder, (slot) => versions[slot] !== undefined),
     bless: async (slot) => {
       const order = /^BootOrder: ([\w,]+)/m.exec(await efibootmgr(folder))?.[1];

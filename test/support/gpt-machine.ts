@@ -8,6 +8,7 @@ import { openBootLoader } from '../../src/agent/boot-loader.ts';
 import { findHost, realDoors, slotLabels } from '../../src/agent/host.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { SLOT_NAMES, type SlotName } from '../../src/model.ts';
+import { kernelName } from '../../src/reboot/bootloaders/slot-kernels.ts';
 import { realExec } from '../../src/system/exec.ts';
 import { readPart, realFiles, writePart } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -38,6 +39,7 @@ export async function gptMachine(): Promise<GptMachine> {
     disk,
     backend,
     install,
+    remove: (slot) => rm(join(dir, kernelName(slot))),
     start: async () => startSlot(disk),
     bless: async (slot) => setFlags(disk, slot, { tries: 0, successful: true }),
     [Symbol.asyncDispose]: () => rm(dir, { recursive: true }),

@@ -4,11 +4,13 @@ import { UpdateError } from '../../src/errors.ts';
 import { otherSlot, type SlotName, type Version } from '../../src/model.ts';
 import type { BootBackend, SlotBoot } from '../../src/reboot/bootloaders/bootloader.ts';
 
-type Slot = { priority: number; tries: number; successful: boolean; version: Version };
+type Slot = { priority: number; tries: number; successful: boolean; version: Version | undefined };
 
 export type MemoryLoader = Readonly<{
   backend: BootBackend;
   install(slot: SlotName, version: Version): void;
+  /** The slot's kernel is lost. */
+  remove(slot: SlotName): void;
   /** A start of the machine: which slot the boot loader takes. */
   start(): SlotName | undefined;
   /** Something else than we confirms the slot. */
@@ -19,7 +21,7 @@ export type MemoryLoader = Readonly<{
 export function memoryLoader(version: Version): MemoryLoader {
   const slots: Record<SlotName, Slot> = {
     a: { priority: 1, tries: 0, successful: true, version },
-    b: { priority: 0, tries: 0, successful: false, version },
+    b: { priority: 0, tries: 0, successful: false, version: undefined },
   };
   const starts = (slot: SlotName): boolean =>
     slots[slot].priority > 0 && (slots[slot].successful || slots[slot].tries > 0);
@@ -34,6 +36,9 @@ export function memoryLoader(version: Version): MemoryLoader {
   const needFallback = (slot: SlotName): void => {
     if (!starts(otherSlot(slot))) throw new UpdateError('boot-no-fallback');
   };
+  const needKernel = (slot: SlotName): void => {
+    if (!slots[slot].version) throw new UpdateError('boot-entry-missing');
+  };
   const backend: BootBackend = {
     name: 'memory',
     mostTries: 15,
@@ -45,9 +50,13 @@ export function memoryLoader(version: Version): MemoryLoader {
     arm: async (slot, tries) => {
       if (tries < 1 || tries > 15) throw new RangeError('tries');
       needFallback(slot);
+      needKernel(slot);
       lead(slot, { tries, successful: false });
     },
-    confirm: async (slot) => lead(slot, { tries: 0, successful: true }),
+    confirm: async (slot) => {
+      needKernel(slot);
+      lead(slot, { tries: 0, successful: true });
+    },
     countTry: async (slot) => {
       if (next() !== slot || slots[slot].successful) throw new UpdateError('boot-not-armed');
       slots[slot].tries--;
@@ -56,6 +65,7 @@ export function memoryLoader(version: Version): MemoryLoader {
   return {
     backend,
     install: (slot, installed) => Object.assign(slots[slot], { version: installed }),
+    remove: (slot) => Object.assign(slots[slot], { version: undefined }),
     start: () => {
       const slot = next();
       if (slot && !slots[slot].successful) slots[slot].tries--;
@@ -68,4 +78,9 @@ export function memoryLoader(version: Version): MemoryLoader {
 const slotBoot = ({ priority, tries, successful, version }: Slot): SlotBoot =>
   priority === 0
     ? { bootable: false, confirmed: false }
-    : { bootable: true, confirmed: successful, version, ...(successful ? {} : { triesLeft: tries }) };
+    : {
+        bootable: true,
+        confirmed: successful,
+        ...(version && { version }),
+        ...(successful ? {} : { triesLeft: tries }),
+      };

@@ -9,6 +9,7 @@ import { openBootLoader } from '../../src/agent/boot-loader.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { SLOT_NAMES, type SlotName } from '../../src/model.ts';
 import type { Kernels } from '../../src/reboot/bootloaders/kernels.ts';
+import { UKI_NAME } from '../../src/reboot/bootloaders/tryboot-kernels.ts';
 import { realExec } from '../../src/system/exec.ts';
 import { type Files, type ReadPart, readPart, realFiles, type WritePart, writePart } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -44,6 +45,7 @@ export async function trybootMachine(): Promise<TrybootMachine> {
     fat,
     dirs,
     install,
+    remove: (slot) => rm(join(dirs[slot], UKI_NAME)),
     // The agent restarts right after it has armed, with what the backend wants the firmware to be told.
     backend: {
       ...backend,

@@ -111,6 +111,9 @@ conformance('U-Boot on its board', async (): Promise<Bench> => {
     install: async (slot, version) => {
       versions[slot] = version;
     },
+    remove: async (slot) => {
+      delete versions[slot];
+    },
     start: async () => {
       const outcome = await board.start();
       return outcome === 'reset' ? undefined : outcome;

@@ -21,7 +21,7 @@ export interface BootBackend {
   disable(slot: SlotName): Promise<void>;
   /** The next boot tries this slot, at most `tries` times, and then falls back by itself. */
   arm(slot: SlotName, tries: number): Promise<void>;
-  /** From now on this slot is the default, uncounted. */
+  /** From now on this slot is the default, uncounted. Refuses, as `arm` does, when it has no kernel that could start. */
   confirm(slot: SlotName): Promise<void>;
   /**
    * Before a start of the armed slot that skips the boot loader: counts the try as the boot loader would, durably, so that a power cut
@@ -29,6 +29,9 @@ export interface BootBackend {
    */
   countTry(slot: SlotName): Promise<void>;
 }
+
+export const noKernel = (slot: SlotName): UpdateError =>
+  new UpdateError('boot-entry-missing', `Slot ${slot} has no kernel image to start.`);
 
 /** Only a slot that is armed has a try to count. */
 export const notArmed = (slot: SlotName): UpdateError =>

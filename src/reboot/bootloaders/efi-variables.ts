@@ -4,7 +4,7 @@ import { UpdateError } from '../../errors.ts';
 import { otherSlot, SLOT_NAMES, type SlotName } from '../../model.ts';
 import type { EfiVariables } from '../../system/efi-variable-files.ts';
 import { activated, type BootOption, formatBootOption, isSameFile, parseBootOption } from './boot-option.ts';
-import { type BootBackend, type BootView, notArmed, type SlotBoot } from './bootloader.ts';
+import { type BootBackend, type BootView, noKernel, notArmed, type SlotBoot } from './bootloader.ts';
 import type { SlotVersion } from './flags-backend.ts';
 import { kernelName } from './slot-kernels.ts';
 
@@ -15,7 +15,7 @@ export const efiVariablesBackend = (variables: EfiVariables, versionOf: SlotVers
   read: async () => view(await look(variables), versionOf),
   disable: (slot) => disable(variables, slot),
   arm: (slot, tries) => arm(variables, slot, tries, versionOf),
-  confirm: (slot) => confirm(variables, slot),
+  confirm: (slot) => confirm(variables, slot, versionOf),
   countTry: (slot) => countTry(variables, slot),
 });
 
@@ -79,7 +79,7 @@ async function arm(variables: EfiVariables, slot: SlotName, tries: number, versi
   if (tries !== 1) throw new RangeError('tries must be 1');
   const firmware = await look(variables);
   if (!isInOrder(firmware, otherSlot(slot))) throw noFallback(slot);
-  if ((await versionOf(slot)) === undefined) throw noEntry(`Slot ${slot} has no kernel image to start.`);
+  if ((await versionOf(slot)) === undefined) throw noKernel(slot);
   await variables.write('BootOrder', listOf(orderWithout(firmware, slot)));
   const number = await ensureOption(variables, firmware, slot);
   await variables.write('BootNext', listOf([number]));
@@ -87,7 +87,8 @@ async function arm(variables: EfiVariables, slot: SlotName, tries: number, versi
 }
 
 /** The order first: until then a power cut leads to what was proven before. A try that is left over would lead elsewhere, so it goes. */
-async function confirm(variables: EfiVariables, slot: SlotName): Promise<void> {
+async function confirm(variables: EfiVariables, slot: SlotName, versionOf: SlotVersion): Promise<void> {
+  if ((await versionOf(slot)) === undefined) throw noKernel(slot);
   const firmware = await look(variables);
   const number = await ensureOption(variables, firmware, slot);
   await variables.write('BootOrder', listOf([number, ...orderWithout(firmware, slot)]));

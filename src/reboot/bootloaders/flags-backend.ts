@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { UpdateError } from '../../errors.ts';
 import type { SlotName, Version } from '../../model.ts';
-import type { BootBackend, BootView, SlotBoot } from './bootloader.ts';
+import { type BootBackend, type BootView, noKernel, type SlotBoot } from './bootloader.ts';
 import { armed, confirmed, disabled, nextSlot, type SlotFlags, tried } from './slot-flags.ts';
 
 /** Where the flags are kept. */
@@ -44,12 +44,14 @@ export function flagsBackend(store: FlagStore | ToldStore, versionOf: SlotVersio
     arm: async (slot, tries) => {
       if (!Number.isInteger(tries) || tries < 1 || tries > mostTries)
         throw new RangeError(`tries must be from 1 to ${mostTries}`);
-      const flags = await store.load();
-      armed(flags, slot, tries);
+      armed(await store.load(), slot, tries);
       if ((await versionOf(slot)) === undefined) throw noKernel(slot);
       await change({ verb: 'arm', slot, tries }, (now) => armed(now, slot, tries));
     },
-    confirm: (slot) => change({ verb: 'confirm', slot }, (flags) => confirmed(flags, slot)),
+    confirm: async (slot) => {
+      if ((await versionOf(slot)) === undefined) throw noKernel(slot);
+      await change({ verb: 'confirm', slot }, (flags) => confirmed(flags, slot));
+    },
     countTry: (slot) => change({ verb: 'count-try', slot }, (flags) => tried(flags, slot)),
   };
 }
@@ -66,6 +68,3 @@ async function view(flags: SlotFlags, versionOf: SlotVersion): Promise<BootView>
 }
 
 const told = ({ first, slots }: SlotFlags): string => `“${first} first, ${JSON.stringify(slots)}”`;
-
-const noKernel = (slot: SlotName): UpdateError =>
-  new UpdateError('boot-entry-missing', `Slot ${slot} has no kernel image to start.`);
