@@ -10,6 +10,7 @@ import { kernelName } from '../reboot/bootloaders/slot-kernels.ts';
 import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
 import type { Files } from '../system/files.ts';
 import { type BootFacts, fittingBackends } from './doctor-backend.ts';
+import { loaderVariable, printable } from './doctor-loader-variables.ts';
 import { type Finding, ok, unknown, warn } from './finding.ts';
 
 type Reading = Pick<Files, 'read' | 'list'>;
@@ -72,22 +73,12 @@ export const hasGrubFlags = (block: Uint8Array = new Uint8Array(0)): boolean =>
   readFlags(new Map(readVariables(block) ?? [])) !== undefined;
 
 const FIRMWARE = '/sys/firmware/efi';
-/** The namespace of the specification's own variables, and the one in which boot loaders leave word for the system. */
+/** The namespace of the specification's own variables. */
 const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
-const LOADER = '4a67b082-0a4c-41f4-b6c7-440b29bb8c4f';
 const ATTRIBUTES = 4;
 const MOST_BYTES = 1024;
 
-async function loaderVariable(files: Reading, name: string): Promise<string | undefined> {
-  const bytes = await files.read(join(FIRMWARE, 'efivars', `${name}-${LOADER}`));
-  const text = bytes && new TextDecoder('utf-16le').decode(bytes.subarray(ATTRIBUTES, MOST_BYTES));
-  return printable(text);
-}
-
 async function boardModel(files: Reading): Promise<string | undefined> {
   const bytes = await files.read('/proc/device-tree/model');
-  return printable(bytes && Buffer.from(bytes.subarray(0, MOST_BYTES)).toString('latin1'));
+  return bytes && printable(Buffer.from(bytes.subarray(0, MOST_BYTES)).toString('latin1'));
 }
-
-/** It goes onto somebody's terminal. */
-const printable = (text: string | undefined): string | undefined => text?.replaceAll(/[^\x20-\x7e]/g, '');

@@ -87,8 +87,12 @@ const EFIVARS = '/sys/firmware/efi/efivars';
 
 const GRUB = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "grub"') };
 const GRUBENV = '# GRUB Environment Block\nORDER=a\na_OK=1\na_LEFT=0\nb_OK=0\nb_LEFT=0\n####';
-const STARTED_BY = `${EFIVARS}/LoaderInfo-4a67b082-0a4c-41f4-b6c7-440b29bb8c4f`;
-const utf16 = (text: string): string => `\x07\0\0\0${Buffer.from(`${text}\0`, 'utf16le').toString('latin1')}`;
+const STARTED_BY = `${EFIVARS}/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f`;
+/** As systemd-boot leaves it: four bytes of attributes, UTF-16, a zero at the end. */
+const LOADER_INFO = Buffer.from(
+  '06000000730079007300740065006d0064002d0062006f006f00740020003200350037002e0034000000',
+  'hex',
+).toString('latin1');
 
 const PI = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "tryboot"') };
 const PI_FILES = { ...PI, '/boot/a/config.txt': '', '/boot/b/config.txt': '' };
@@ -119,7 +123,7 @@ const WRONG: readonly (readonly [string, Readonly<Record<string, string>>, Findi
   ['boot loader', PROGRAM, 'fail', /boot\.program is not set/],
   ['EFI partition', PI, 'fail', /Nothing is mounted on \/boot\/a/],
   ['boot backend', {}, 'unknown', /Nothing shows/],
-  ['boot backend', { ...GRUB, [STARTED_BY]: utf16('systemd-boot 257') }, 'warn', /systemd-boot 257 has started it/],
+  ['boot backend', { ...GRUB, [STARTED_BY]: LOADER_INFO }, 'warn', /systemd-boot 257\.4 has started it/],
   [
     'boot backend',
     { [`${EFIVARS}/Boot0000`]: '', '/efi/EFI/tandem/grubenv': GRUBENV },
@@ -176,9 +180,9 @@ test('GRUB with two whole copies of its environment is set up right, and fits', 
   assert.equal(found('boot backend').result, 'ok');
 });
 
-test('systemd-boot that says its name fits', async () => {
-  const found = await examine({ ...HEALTHY, [STARTED_BY]: utf16('systemd-boot 257') });
-  assert.equal(found('boot backend').sentence, 'systemd-boot fits: systemd-boot 257 has started it.');
+test('systemd-boot is known by what it has left in the firmware’s variables', async () => {
+  const found = await examine({ ...HEALTHY, [STARTED_BY]: LOADER_INFO });
+  assert.equal(found('boot backend').sentence, 'systemd-boot fits: systemd-boot 257.4 has started it.');
 });
 
 test('firmware that has started the kernel of a slot fits, and another kernel does not', async () => {

@@ -1,0 +1,18 @@
+/** What a boot loader and the system leave for one another in the firmware's variables, in the namespace that systemd's gave them. */
+
+import { join } from 'node:path';
+import type { Files } from '../system/files.ts';
+
+/** The text of one of them, fit to be shown; undefined where there is none. */
+export async function loaderVariable(files: Pick<Files, 'read'>, name: string): Promise<string | undefined> {
+  const bytes = await files.read(join(VARIABLES, `${name}-${LOADER}`));
+  return bytes && printable(new TextDecoder('utf-16le').decode(bytes.subarray(ATTRIBUTES, MOST_BYTES)));
+}
+
+/** It goes onto somebody's terminal. */
+export const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '');
+
+const VARIABLES = '/sys/firmware/efi/efivars';
+const LOADER = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
+const ATTRIBUTES = 4;
+const MOST_BYTES = 1024;
