@@ -274,7 +274,7 @@ async function probe(config: Config, world: Surroundings, signal: AbortSignal): 
   const { requiredUnits, ignoredUnits, startTimeoutSeconds, timeoutSeconds, directories } = config.health;
   const startTimeoutMs = startTimeoutSeconds * 1000;
   const timeoutMs = timeoutSeconds * 1000;
-  const units = unitsProbe({ exec, clock, required: requiredUnits, ignored: ignoredUnits, startTimeoutMs });
+  const units = unitsProbe({ exec, files, clock, required: requiredUnits, ignored: ignoredUnits, startTimeoutMs });
   const programs = await programProbes({ exec, files, dirs: directories, timeoutMs });
   const health = await runProbes([units, ...programs], { clock, timeoutMs: startTimeoutMs + timeoutMs, signal });
   for (const warning of health.warnings) world.log.warn({ warning }, 'a wanted probe failed');

@@ -145,6 +145,7 @@ async function withUnits(
   const ask = async (options: Readonly<{ clock?: Clock; ignored?: string[] }> = {}): Promise<string> => {
     const probe = unitsProbe({
       exec: systemctl.exec,
+      files: realFiles,
       clock: options.clock ?? fastClock(),
       required: ['shop.service', 'dbus.service'],
       ignored: options.ignored ?? [],

@@ -3,11 +3,14 @@
 import { matchesGlob } from 'node:path';
 import type { Clock } from '../../system/clock.ts';
 import { type Exec, run } from '../../system/exec.ts';
+import type { Files } from '../../system/files.ts';
 import { list, object, text } from '../../system/shape.ts';
+import { leftOver } from './left-over.ts';
 import type { Probe, ProbeResult } from './probe.ts';
 
 export type UnitsProbe = Readonly<{
   exec: Exec;
+  files: Pick<Files, 'read'>;
   clock: Clock;
   /** Units that must be active. */
   required: readonly string[];
@@ -24,7 +27,13 @@ export const unitsProbe = (options: UnitsProbe): Probe => ({
   run: async (signal) => {
     const unfinished = await waitForStart(options, signal);
     if (unfinished.length > 0) return failed(`the system is still starting: ${unfinished.join(', ')}`);
-    return judge(await inactive(options, signal), await failedUnits(options, signal));
+    const missing = await inactive(options, signal);
+    const broken = await failedUnits(options, signal);
+    const earlier = await leftOver(options, broken, signal);
+    return judge(
+      missing,
+      broken.filter((unit) => !earlier.includes(unit)),
+    );
   },
 });
 
