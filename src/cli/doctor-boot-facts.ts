@@ -8,12 +8,10 @@ import { readVariables } from '../reboot/bootloaders/grub-environment.ts';
 import { readFlags } from '../reboot/bootloaders/grub-flags.ts';
 import { kernelName } from '../reboot/bootloaders/slot-kernels.ts';
 import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
-import type { Files } from '../system/files.ts';
 import { type BootFacts, fittingBackends } from './doctor-backend.ts';
 import { loaderVariable, printable } from './doctor-loader-variables.ts';
+import { type Reading, readText } from './doctor-reading.ts';
 import { type Finding, ok, unknown, warn } from './finding.ts';
-
-type Reading = Pick<Files, 'read' | 'list'>;
 
 /**
  * The backend that is configured is one that this machine shows signs of. `priorities` tells whether the slots' root partitions carry
@@ -48,8 +46,8 @@ async function bootFacts(files: Reading, boot: Config['boot']): Promise<Omit<Boo
     autoboot: (await files.list(boot.trybootDir)).includes('autoboot.txt'),
     uefi: await startedByUefi(files),
     ...(loaderInfo === undefined ? {} : { loaderInfo }),
-    grubFlags: hasGrubFlags(await files.read(boot.grubEnvironment)),
-    ubootCopies: environmentCopies(new TextDecoder().decode(await files.read(boot.ubootEnvironment))),
+    grubFlags: await hasGrubFlags(files, boot.grubEnvironment),
+    ubootCopies: environmentCopies((await readText(files, boot.ubootEnvironment)) ?? ''),
     firmwareStartsSlots: await firmwareStartsSlots(files, boot.efiVariables),
   };
 }
@@ -57,7 +55,7 @@ async function bootFacts(files: Reading, boot: Config['boot']): Promise<Omit<Boo
 /** Whether the option that this machine was started by names the kernel of a slot. */
 async function firmwareStartsSlots(files: Reading, dir: string): Promise<boolean> {
   const variable = async (name: string): Promise<Uint8Array> =>
-    (await files.read(join(dir, `${name}-${GLOBAL}`)))?.subarray(ATTRIBUTES) ?? new Uint8Array(0);
+    (await files.readHead(join(dir, `${name}-${GLOBAL}`), MOST_BYTES))?.subarray(ATTRIBUTES) ?? new Uint8Array(0);
   const [low, high] = await variable('BootCurrent');
   if (low === undefined || high === undefined) return false;
   const number = (low | (high << 8)).toString(16).toUpperCase().padStart(4, '0');
@@ -68,17 +66,20 @@ async function firmwareStartsSlots(files: Reading, dir: string): Promise<boolean
 /** Whether firmware of the kind that starts UKIs has started this machine. */
 export const startedByUefi = async (files: Reading): Promise<boolean> => (await files.list(FIRMWARE)).length > 0;
 
-/** Whether GRUB finds our flags in this block. */
-export const hasGrubFlags = (block: Uint8Array = new Uint8Array(0)): boolean =>
-  readFlags(new Map(readVariables(block) ?? [])) !== undefined;
+/** Whether GRUB finds our flags in this environment. */
+export async function hasGrubFlags({ readHead }: Reading, path: string): Promise<boolean> {
+  const block = (await readHead(path, MOST_BYTES)) ?? new Uint8Array(0);
+  return readFlags(new Map(readVariables(block) ?? [])) !== undefined;
+}
 
 const FIRMWARE = '/sys/firmware/efi';
 /** The namespace of the specification's own variables. */
 const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
 const ATTRIBUTES = 4;
-const MOST_BYTES = 1024;
+const MOST_BYTES = 64 * 1024;
+const LONGEST_NAME = 1024;
 
-async function boardModel(files: Reading): Promise<string | undefined> {
-  const bytes = await files.read('/proc/device-tree/model');
-  return bytes && printable(Buffer.from(bytes.subarray(0, MOST_BYTES)).toString('latin1'));
+async function boardModel({ readHead }: Reading): Promise<string | undefined> {
+  const bytes = await readHead('/proc/device-tree/model', LONGEST_NAME);
+  return bytes && printable(Buffer.from(bytes).toString('latin1'));
 }

@@ -10,12 +10,13 @@ import { flagsOf } from '../reboot/bootloaders/gpt-attributes.ts';
 import { freeSpace, readPart, writePart } from '../system/files.ts';
 import type { Context } from './command.ts';
 import { tooManyTries } from './doctor-backend.ts';
+import type { Reading } from './doctor-reading.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOfDevice } from './mount-table.ts';
 import { bytes } from './units.ts';
 
 /** Both slots on one disk, one of them running, the other used by nobody. */
-export async function partitions({ files }: Context, config: Config): Promise<Finding> {
+export async function partitions({ files }: Readonly<{ files: Reading }>, config: Config): Promise<Finding> {
   const facts = await readDiskFacts(diskOf(config));
   const slots = resolveSlots(slotLabels(config), facts);
   const booted = bootedSlot(slots, facts);

@@ -2,19 +2,21 @@
 
 import { type Config, loadConfig, requireSetting } from '../config.ts';
 import { asUpdateError } from '../errors.ts';
-import { freeSpace, statOf } from '../system/files.ts';
+import { freeSpace, type ReadHead, readHead, statOf } from '../system/files.ts';
 import { readFloors } from '../verify/floors.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
 import type { Context } from './command.ts';
 import { bootEntries, hasPriorities, partitions } from './doctor-boot.ts';
 import { backendFits } from './doctor-boot-facts.ts';
 import { loaderSettings } from './doctor-loaders.ts';
+import type { Reading } from './doctor-reading.ts';
 import { restartMethods } from './doctor-restart.ts';
 import { type Finding, fail, ok, unknown, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
 import { bytes, duration } from './units.ts';
 
-export type Check = Readonly<{ name: string; run(context: Context, config: Config): Promise<Finding> }>;
+type World = Context & Readonly<{ files: Reading }>;
+export type Check = Readonly<{ name: string; run(world: World, config: Config): Promise<Finding> }>;
 
 export const CHECKS: readonly Check[] = [
   { name: 'configuration', run: (context) => configuration(context) },
@@ -34,10 +36,15 @@ export const CHECKS: readonly Check[] = [
 ];
 
 /** Runs every check; one that throws has been told by what it threw. */
-export async function runChecks(context: Context, config: Config): Promise<readonly (Finding & { name: string })[]> {
+export async function runChecks(
+  context: Context,
+  config: Config,
+  head: ReadHead = readHead,
+): Promise<readonly (Finding & { name: string })[]> {
+  const world: World = { ...context, files: { ...context.files, readHead: head } };
   const findings: (Finding & { name: string })[] = [];
   for (const { name, run } of CHECKS) {
-    findings.push({ name, ...(await run(context, config).catch(findingOf)) });
+    findings.push({ name, ...(await run(world, config).catch(findingOf)) });
     context.signal.throwIfAborted();
   }
   return findings;
@@ -45,6 +52,7 @@ export async function runChecks(context: Context, config: Config): Promise<reado
 
 /** Two kernels that must lie on the ESP at once, as large as they usually are. */
 const ESP_ROOM = 128e6;
+const MOST_BYTES = 1024 * 1024;
 const SOON_MS = 30 * 86_400_000;
 const UNITS = ['tandem-agent.service', 'tandem-confirm.service', 'tandem-dead-man.timer'] as const;
 
@@ -69,14 +77,14 @@ async function configuration({ files }: Context): Promise<Finding> {
   }
 }
 
-async function rootFileSystem({ files }: Context): Promise<Finding> {
+async function rootFileSystem({ files }: World): Promise<Finding> {
   const mount = await mountOf(files, '/');
   if (!mount) return unknown('The table of mounts names no root.', 'Look at /proc/self/mountinfo.');
   if (mount.readOnly) return ok(`Read-only ${mount.type}.`);
   return fail('The running root is mounted writable.', 'Put `ro` on the kernel command line; state belongs to /var.');
 }
 
-async function stateDirectory({ files }: Context, { agent }: Config): Promise<Finding> {
+async function stateDirectory({ files }: World, { agent }: Config): Promise<Finding> {
   if (!(await statOf(agent.stateDir))?.isDirectory())
     return fail(`${agent.stateDir} does not exist.`, 'Run `systemd-tmpfiles --create`.');
   const mount = await mountOf(files, agent.stateDir);
@@ -85,14 +93,14 @@ async function stateDirectory({ files }: Context, { agent }: Config): Promise<Fi
   return ok(`${bytes(await freeSpace(agent.stateDir))} free in ${agent.stateDir}.`);
 }
 
-async function esp(context: Context, { boot }: Config): Promise<Finding> {
+async function esp(context: World, { boot }: Config): Promise<Finding> {
   if (boot.backend !== 'tryboot') return kernelPartition(context, boot.esp, 'boot.esp');
   // A Raspberry Pi has no ESP: each slot has a boot partition.
   const a = await kernelPartition(context, boot.trybootADir, 'boot.tryboot_a_dir');
   return a.result === 'ok' ? kernelPartition(context, boot.trybootBDir, 'boot.tryboot_b_dir') : a;
 }
 
-async function kernelPartition({ files }: Context, dir: string, key: string): Promise<Finding> {
+async function kernelPartition({ files }: World, dir: string, key: string): Promise<Finding> {
   const mount = await mountOf(files, dir);
   if (mount?.path !== dir)
     return fail(`Nothing is mounted on ${dir}.`, `Mount the partition for kernels there, or set ${key}.`);
@@ -103,8 +111,8 @@ async function kernelPartition({ files }: Context, dir: string, key: string): Pr
   return ok(`${bytes(free)} free on ${dir}.`);
 }
 
-async function trustRoot({ files, clock: { now } }: Context, { trust }: Config): Promise<Finding> {
-  const content = await files.read(trust.rootFile);
+async function trustRoot({ files, clock: { now } }: World, { trust }: Config): Promise<Finding> {
+  const content = await files.readHead(trust.rootFile, MOST_BYTES);
   if (!content) return fail(`${trust.rootFile} is missing.`, 'Put the repository’s root.json into the image.');
   const expires = expiryOf(content);
   if (!expires) return fail(`${trust.rootFile} is no trust root.`, 'Take metadata/1.root.json of the repository.');
@@ -115,8 +123,8 @@ async function trustRoot({ files, clock: { now } }: Context, { trust }: Config):
   return ok(`Good for another ${duration(left)}.`);
 }
 
-async function metadata({ files, clock: { now } }: Context, { agent }: Config): Promise<Finding> {
-  const content = await files.read(`${agent.stateDir}/metadata/timestamp.json`);
+async function metadata({ files, clock: { now } }: World, { agent }: Config): Promise<Finding> {
+  const content = await files.readHead(`${agent.stateDir}/metadata/timestamp.json`, MOST_BYTES);
   if (!content) return warn('The repository was never asked.', 'Ask it: `updatectl check`.');
   const expires = expiryOf(content);
   if (!expires) return warn('What was kept of the repository is damaged.', 'Fetch it anew: `updatectl check`.');
@@ -126,13 +134,13 @@ async function metadata({ files, clock: { now } }: Context, { agent }: Config): 
 }
 
 function expiryOf(content: Uint8Array): Date | undefined {
-  const expires = /"expires"\s*:\s*"([0-9TZ:.-]{10,40})"/.exec(new TextDecoder().decode(content.subarray(0, 1 << 20)));
+  const expires = /"expires"\s*:\s*"([0-9TZ:.-]{10,40})"/.exec(new TextDecoder().decode(content));
   const date = new Date(expires?.[1] ?? '');
   return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
-async function clock({ files, exec, clock: { now } }: Context, { agent }: Config): Promise<Finding> {
-  const seen = lastPoll(await files.read(`${agent.stateDir}/floors.json`));
+async function clock({ files, exec, clock: { now } }: World, { agent }: Config): Promise<Finding> {
+  const seen = lastPoll(await files.readHead(`${agent.stateDir}/floors.json`, MOST_BYTES));
   if (seen !== undefined && now() < seen)
     return fail(
       `It shows a time before the last poll, ${seen.toISOString()}.`,

@@ -1,12 +1,12 @@
 /** What a boot loader and the system leave for one another in the firmware's variables, in the namespace that systemd's gave them. */
 
 import { join } from 'node:path';
-import type { Files } from '../system/files.ts';
+import type { Reading } from './doctor-reading.ts';
 
 /** The text of one of them, fit to be shown; undefined where there is none. */
-export async function loaderVariable(files: Pick<Files, 'read'>, name: string): Promise<string | undefined> {
-  const bytes = await files.read(join(VARIABLES, `${name}-${LOADER}`));
-  return bytes && printable(new TextDecoder('utf-16le').decode(bytes.subarray(ATTRIBUTES, MOST_BYTES)));
+export async function loaderVariable({ readHead }: Reading, name: string): Promise<string | undefined> {
+  const bytes = await readHead(join(VARIABLES, `${name}-${LOADER}`), MOST_BYTES);
+  return bytes && printable(new TextDecoder('utf-16le').decode(bytes.subarray(ATTRIBUTES)));
 }
 
 /** It goes onto somebody's terminal. */

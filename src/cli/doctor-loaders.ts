@@ -5,12 +5,10 @@ import type { Product } from '../model.ts';
 import { copyOf } from '../reboot/bootloaders/grub.ts';
 import { loaderConfFaults } from '../reboot/bootloaders/loader-conf.ts';
 import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
-import type { Files } from '../system/files.ts';
 import { hasGrubFlags, startedByUefi } from './doctor-boot-facts.ts';
+import { type Reading, readText } from './doctor-reading.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
-
-type Reading = Pick<Files, 'read' | 'list'>;
 
 export async function loaderSettings(files: Reading, config: Config): Promise<Finding> {
   const product = requireSetting(config, 'host.product') as Product;
@@ -21,7 +19,7 @@ export async function loaderSettings(files: Reading, config: Config): Promise<Fi
   if (boot.backend === 'gpt') return ok('The flags are in the partition table; both its copies are kept.');
   if (boot.backend === 'program') return programSettings(boot.program);
   if (boot.backend === 'tryboot') return trybootSettings(files, boot);
-  const [fault] = await loaderConfFaults(files, boot.esp, product);
+  const [fault] = await loaderConfFaults(files.readHead, boot.esp, product);
   return fault === undefined ? ok(`Starts the newest release of ${product}.`) : fail(fault, 'Correct loader.conf.');
 }
 
@@ -32,16 +30,17 @@ async function grubSettings(files: Reading, path: string): Promise<Finding> {
       'This machine was started by a BIOS, and GRUB cannot start a UKI there.',
       'Start it by UEFI, or use a boot loader that needs none.',
     );
-  const whole = await Promise.all([path, copyOf(path)].map(async (one) => hasGrubFlags(await files.read(one))));
+  const whole = await Promise.all([path, copyOf(path)].map((one) => hasGrubFlags(files, one)));
   if (whole.every(Boolean)) return ok('GRUB’s environment and its copy are whole.');
   if (!whole.some(Boolean)) return fail(`${path} is damaged or missing.`, 'Make it anew: docs/boot-loaders.md.');
   return warn('Of GRUB’s environment and its copy only one is whole.', 'The next update writes both anew.');
 }
 
 async function ubootSettings(files: Reading, path: string): Promise<Finding> {
-  const config = await files.read(path);
-  if (!config) return fail(`${path} is missing.`, 'Say there where U-Boot’s environment lies, or set boot.backend.');
-  const copies = environmentCopies(new TextDecoder().decode(config));
+  const config = await readText(files, path);
+  if (config === undefined)
+    return fail(`${path} is missing.`, 'Say there where U-Boot’s environment lies, or set boot.backend.');
+  const copies = environmentCopies(config);
   if (copies === 2) return ok('The environment is kept twice, so a power cut leaves the old or the new one.');
   if (copies === 0) return fail(`${path} names no environment.`, 'Give device, offset and size of both copies.');
   return warn(

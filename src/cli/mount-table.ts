@@ -1,19 +1,17 @@
 /** Which mount a path lies on, as the kernel lists them. */
 
-import type { Files } from '../system/files.ts';
+import type { Reading } from './doctor-reading.ts';
 
 export type Mount = Readonly<{ path: string; device: string; type: string; readOnly: boolean }>;
 
 /** The mount that covers `path`; undefined where the kernel lists none. */
-export async function mountOf(files: Pick<Files, 'read'>, path: string): Promise<Mount | undefined> {
-  const bytes = await files.read('/proc/self/mountinfo');
-  return bytes && findMount(new TextDecoder().decode(bytes), path);
+export async function mountOf(files: Reading, path: string): Promise<Mount | undefined> {
+  return findMount(await mountInfo(files), path);
 }
 
 /** A mount of the device `major:minor`, if there is one. */
-export async function mountOfDevice(files: Pick<Files, 'read'>, device: string): Promise<Mount | undefined> {
-  const text = new TextDecoder().decode(await files.read('/proc/self/mountinfo'));
-  return text
+export async function mountOfDevice(files: Reading, device: string): Promise<Mount | undefined> {
+  return (await mountInfo(files))
     .split('\n')
     .flatMap(parseLine)
     .find((mount) => mount.device === device);
@@ -30,6 +28,11 @@ export function findMount(mountinfo: string, path: string): Mount | undefined {
     undefined,
   );
 }
+
+const MOST_BYTES = 1024 * 1024;
+
+const mountInfo = async ({ readHead }: Reading): Promise<string> =>
+  new TextDecoder().decode(await readHead('/proc/self/mountinfo', MOST_BYTES));
 
 /** `id parent dev root MOUNTPOINT OPTIONS … - TYPE source SUPEROPTIONS`, blanks as `\040`. */
 function parseLine(line: string): Mount[] {

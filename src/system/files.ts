@@ -92,6 +92,21 @@ export const readPart: ReadPart = async (path, offset, length) => {
   return { bytes: buffer.subarray(0, bytesRead), size };
 };
 
+/** The beginning of a file, `most` bytes at most; undefined where there is no file. */
+export type ReadHead = (path: string, most: number) => Promise<Uint8Array | undefined>;
+
+/** Of real files: behind links too, and those of the kernel, which do not say how long they are. */
+export const readHead: ReadHead = async (path, most) => {
+  // Not blocking, since a pipe in its place would keep us waiting.
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(absent);
+  if (!file) return undefined;
+  const buffer = new Uint8Array(most);
+  let total = 0;
+  for (let count = -1; count !== 0; total += count)
+    count = (await file.read(buffer, total, most - total, null)).bytesRead;
+  return buffer.subarray(0, total);
+};
+
 /** Parts of whatever `files` holds: reads the whole file each time. */
 export const readPartOf =
   (files: Pick<Files, 'read'>): ReadPart =>

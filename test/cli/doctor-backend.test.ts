@@ -37,7 +37,7 @@ for (const [facts, fits] of FITS)
 const ask = (backend: string, files: Readonly<Record<string, Uint8Array>>, priorities = false) =>
   backendFits(
     {
-      read: async (path) => files[path],
+      readHead: async (path, most) => files[path]?.subarray(0, most),
       list: async (dir) =>
         Object.keys(files).flatMap((path) => (path.startsWith(`${dir}/`) ? [path.slice(dir.length + 1)] : [])),
     },

@@ -6,7 +6,7 @@ import { loaderConfFaults } from '../../src/reboot/bootloaders/loader-conf.ts';
 import { PRODUCT } from '../support/esp.ts';
 
 const faults = (text: string | undefined): Promise<string[]> =>
-  loaderConfFaults({ read: async () => (text === undefined ? undefined : Buffer.from(text)) }, '/efi', PRODUCT);
+  loaderConfFaults(async () => (text === undefined ? undefined : Buffer.from(text)), '/efi', PRODUCT);
 
 for (const text of [
   'timeout 0\ndefault shop_*\n',

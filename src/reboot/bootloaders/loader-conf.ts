@@ -2,15 +2,15 @@
 
 import { join, matchesGlob } from 'node:path';
 import type { Product, Version } from '../../model.ts';
-import type { Files } from '../../system/files.ts';
+import type { ReadHead } from '../../system/files.ts';
 import { formatEntryName } from './entry-name.ts';
 
 /** What is wrong with the boot loader's configuration, one sentence each; none when nothing is. */
-export async function loaderConfFaults(files: Pick<Files, 'read'>, dir: string, product: Product): Promise<string[]> {
+export async function loaderConfFaults(readHead: ReadHead, dir: string, product: Product): Promise<string[]> {
   const path = join(dir, 'loader', 'loader.conf');
-  const bytes = await files.read(path);
+  const bytes = await readHead(path, MOST_BYTES);
   if (!bytes) return [`${path} does not exist; it needs the line "default ${product}_*".`];
-  const settings = parse(new TextDecoder().decode(bytes.subarray(0, MOST_BYTES)));
+  const settings = parse(new TextDecoder().decode(bytes));
   return [...defaultFaults(path, product, settings.get('default')), ...menuFaults(path, settings.get('timeout'))];
 }
 
