@@ -191,6 +191,26 @@ export function conformance(name: string, makeBench: () => Promise<Bench>): void
     assert.deepEqual(await bench.backend.read(), before);
   });
 
+  holds('a proven slot is not disabled while the other is on trial', async (bench) => {
+    await armed(bench, 'b', '3', 2);
+    await assert.rejects(bench.backend.disable('a'), { code: 'boot-no-fallback' });
+    assert.equal(await bench.start(), 'b');
+    await assert.rejects(bench.backend.disable('a'), { code: 'boot-no-fallback' });
+    assert.equal((await bench.backend.read()).slots.a.confirmed, true);
+    await bench.backend.confirm('b');
+    await bench.backend.disable('a');
+    await stays(bench, 'b');
+  });
+
+  holds('no slot is disabled or armed when the other has lost its kernel', async (bench) => {
+    await staged(bench, 'b', '3');
+    await bench.remove('a');
+    const before = await bench.backend.read();
+    await assert.rejects(bench.backend.disable('b'), { code: 'boot-no-fallback' });
+    await assert.rejects(bench.backend.arm('b', 1), { code: 'boot-no-fallback' });
+    assert.deepEqual(await bench.backend.read(), before);
+  });
+
   holds('a slot without a kernel is neither armed nor confirmed', async (bench) => {
     await bench.backend.disable('b');
     const before = await bench.backend.read();

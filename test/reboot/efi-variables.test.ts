@@ -158,13 +158,6 @@ test('without an option of ours nothing is made up', async () => {
   await assert.rejects(backendOf(folder).arm('b', 1), { code: 'boot-no-fallback' });
 });
 
-test('a slot without a kernel is not armed', async () => {
-  await using folder = await efiFolder();
-  const backend = efiVariablesBackend(folder.variables, async () => undefined);
-  await assert.rejects(backend.arm('b', 1), { code: 'boot-entry-missing' });
-  assert.equal((await backend.read()).next, 'a');
-});
-
 test('firmware that does not keep what it was told is found out', async () => {
   await using folder = await efiFolder();
   const forgetful = { ...folder.variables, write: async () => {} };

@@ -34,7 +34,8 @@ export function memoryLoader(version: Version): MemoryLoader {
     Object.assign(slots[slot], { priority: 2, ...change });
   };
   const needFallback = (slot: SlotName): void => {
-    if (!starts(otherSlot(slot))) throw new UpdateError('boot-no-fallback');
+    if (!slots[otherSlot(slot)].successful || !slots[otherSlot(slot)].version)
+      throw new UpdateError('boot-no-fallback');
   };
   const needKernel = (slot: SlotName): void => {
     if (!slots[slot].version) throw new UpdateError('boot-entry-missing');

@@ -1,7 +1,7 @@
 /** The four verbs behind which every boot loader hides. */
 
 import { UpdateError } from '../../errors.ts';
-import type { SlotName, Version } from '../../model.ts';
+import { otherSlot, type SlotName, type Version } from '../../model.ts';
 
 /** What the boot loader thinks of a slot. `confirmed`: its default without counting. `triesLeft` is absent when nothing counts. */
 export type SlotBoot = Readonly<{ bootable: boolean; confirmed: boolean; triesLeft?: number; version?: Version }>;
@@ -17,7 +17,7 @@ export interface BootBackend {
   /** What the firmware must be told with the restart that is to try an armed slot; harmless with any other restart. */
   readonly rebootArgument?: string;
   read(): Promise<BootView>;
-  /** Before writing: the boot loader must never choose this slot again. */
+  /** Before writing: the boot loader must never choose this slot again. Refuses unless the other one is proven and has a kernel. */
   disable(slot: SlotName): Promise<void>;
   /** The next boot tries this slot, at most `tries` times, and then falls back by itself. */
   arm(slot: SlotName, tries: number): Promise<void>;
@@ -29,6 +29,10 @@ export interface BootBackend {
    */
   countTry(slot: SlotName): Promise<void>;
 }
+
+/** What would be left to start is not known to be good. */
+export const noFallback = (slot: SlotName, why: string): UpdateError =>
+  new UpdateError('boot-no-fallback', `Slot ${otherSlot(slot)} ${why}, so slot ${slot} stays as it is.`);
 
 export const noKernel = (slot: SlotName): UpdateError =>
   new UpdateError('boot-entry-missing', `Slot ${slot} has no kernel image to start.`);

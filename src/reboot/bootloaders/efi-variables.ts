@@ -4,7 +4,7 @@ import { UpdateError } from '../../errors.ts';
 import { otherSlot, SLOT_NAMES, type SlotName } from '../../model.ts';
 import type { EfiVariables } from '../../system/efi-variable-files.ts';
 import { activated, type BootOption, formatBootOption, isSameFile, parseBootOption } from './boot-option.ts';
-import { type BootBackend, type BootView, noKernel, notArmed, type SlotBoot } from './bootloader.ts';
+import { type BootBackend, type BootView, noFallback, noKernel, notArmed, type SlotBoot } from './bootloader.ts';
 import type { SlotVersion } from './flags-backend.ts';
 import { kernelName } from './slot-kernels.ts';
 
@@ -13,7 +13,7 @@ export const efiVariablesBackend = (variables: EfiVariables, versionOf: SlotVers
   name: 'efi-variables',
   mostTries: 1,
   read: async () => view(await look(variables), versionOf),
-  disable: (slot) => disable(variables, slot),
+  disable: (slot) => disable(variables, slot, versionOf),
   arm: (slot, tries) => arm(variables, slot, tries, versionOf),
   confirm: (slot) => confirm(variables, slot, versionOf),
   countTry: (slot) => countTry(variables, slot),
@@ -66,19 +66,24 @@ async function view({ order, next, own }: Firmware, versionOf: SlotVersion): Pro
   return { next: slotOf(next) ?? first, slots: { a: await of('a'), b: await of('b') } };
 }
 
-async function disable(variables: EfiVariables, slot: SlotName): Promise<void> {
+async function disable(variables: EfiVariables, slot: SlotName, versionOf: SlotVersion): Promise<void> {
   const firmware = await look(variables);
-  if (!isInOrder(firmware, otherSlot(slot))) throw noFallback(slot);
+  await needFallback(firmware, slot, versionOf);
   if (isNext(firmware, slot)) await variables.remove('BootNext');
   await variables.write('BootOrder', listOf(orderWithout(firmware, slot)));
   await verify(variables, (now) => !isInOrder(now, slot) && !isNext(now, slot));
+}
+
+async function needFallback(firmware: Firmware, slot: SlotName, versionOf: SlotVersion): Promise<void> {
+  if (!isInOrder(firmware, otherSlot(slot))) throw noFallback(slot, 'is not in BootOrder');
+  if ((await versionOf(otherSlot(slot))) === undefined) throw noFallback(slot, 'has no kernel image');
 }
 
 /** First the slot leaves the order, so that what follows a failed try is the proven one; `BootNext` comes last. */
 async function arm(variables: EfiVariables, slot: SlotName, tries: number, versionOf: SlotVersion): Promise<void> {
   if (tries !== 1) throw new RangeError('tries must be 1');
   const firmware = await look(variables);
-  if (!isInOrder(firmware, otherSlot(slot))) throw noFallback(slot);
+  await needFallback(firmware, slot, versionOf);
   if ((await versionOf(slot)) === undefined) throw noKernel(slot);
   await variables.write('BootOrder', listOf(orderWithout(firmware, slot)));
   const number = await ensureOption(variables, firmware, slot);
@@ -161,8 +166,5 @@ function firstFree(taken: ReadonlySet<number>): number {
   for (let number = 0; number < 0x10000; number++) if (!taken.has(number)) return number;
   throw noEntry('The firmware has no number left for a boot option.');
 }
-
-const noFallback = (slot: SlotName): UpdateError =>
-  new UpdateError('boot-no-fallback', `Slot ${otherSlot(slot)} is not in BootOrder, so slot ${slot} stays as it is.`);
 
 const noEntry = (sentence: string): UpdateError => new UpdateError('boot-entry-missing', sentence);

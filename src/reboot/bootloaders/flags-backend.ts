@@ -2,8 +2,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { UpdateError } from '../../errors.ts';
-import type { SlotName, Version } from '../../model.ts';
-import { type BootBackend, type BootView, noKernel, type SlotBoot } from './bootloader.ts';
+import { otherSlot, type SlotName, type Version } from '../../model.ts';
+import { type BootBackend, type BootView, noFallback, noKernel, type SlotBoot } from './bootloader.ts';
 import { armed, confirmed, disabled, nextSlot, type SlotFlags, tried } from './slot-flags.ts';
 
 /** Where the flags are kept. */
@@ -35,21 +35,29 @@ export function flagsBackend(store: FlagStore | ToldStore, versionOf: SlotVersio
     if (isDeepStrictEqual(kept, wanted)) return;
     throw new UpdateError('boot-confirm-failed', `${name} was told ${told(wanted)}, and now says ${told(kept)}.`);
   };
+  const hasKernel = async (slot: SlotName): Promise<boolean> => (await versionOf(slot)) !== undefined;
+  const needFallback = async (slot: SlotName): Promise<void> => {
+    if (!(await hasKernel(otherSlot(slot)))) throw noFallback(slot, 'has no kernel image');
+  };
   return {
     name,
     mostTries,
     ...(rebootArgument === undefined ? {} : { rebootArgument }),
     read: async () => view(await store.load(), versionOf),
-    disable: (slot) => change({ verb: 'disable', slot }, (flags) => disabled(flags, slot)),
+    disable: async (slot) => {
+      await needFallback(slot);
+      await change({ verb: 'disable', slot }, (flags) => disabled(flags, slot));
+    },
     arm: async (slot, tries) => {
       if (!Number.isInteger(tries) || tries < 1 || tries > mostTries)
         throw new RangeError(`tries must be from 1 to ${mostTries}`);
       armed(await store.load(), slot, tries);
-      if ((await versionOf(slot)) === undefined) throw noKernel(slot);
+      await needFallback(slot);
+      if (!(await hasKernel(slot))) throw noKernel(slot);
       await change({ verb: 'arm', slot, tries }, (now) => armed(now, slot, tries));
     },
     confirm: async (slot) => {
-      if ((await versionOf(slot)) === undefined) throw noKernel(slot);
+      if (!(await hasKernel(slot))) throw noKernel(slot);
       await change({ verb: 'confirm', slot }, (flags) => confirmed(flags, slot));
     },
     countTry: (slot) => change({ verb: 'count-try', slot }, (flags) => tried(flags, slot)),

@@ -1,8 +1,7 @@
 /** The model that GRUB's, U-Boot's and the GPT's flags share: an order, and for each slot tries and success. Pure. */
 
-import { UpdateError } from '../../errors.ts';
 import { otherSlot, type SlotName } from '../../model.ts';
-import { notArmed } from './bootloader.ts';
+import { noFallback, notArmed } from './bootloader.ts';
 
 /** `successful`: taken without counting. Without it, the boot loader takes the slot while it has tries left. */
 export type SlotFlag = Readonly<{ bootable: boolean; successful: boolean; tries: number }>;
@@ -14,15 +13,15 @@ export type SlotFlags = Readonly<{ first: SlotName; slots: Readonly<Record<SlotN
 export const nextSlot = (flags: SlotFlags): SlotName | undefined =>
   [flags.first, otherSlot(flags.first)].find((slot) => starts(flags.slots[slot]));
 
-/** The boot loader never takes `slot` again. Refuses when nothing that starts would remain. */
+/** The boot loader never takes `slot` again, but the other, which must be proven. */
 export function disabled(flags: SlotFlags, slot: SlotName): SlotFlags {
-  if (!starts(flags.slots[otherSlot(slot)])) throw noFallback(slot, 'cannot start');
+  needFallback(flags, slot);
   return withSlot(flags, slot, NEVER, otherSlot(slot));
 }
 
 /** The next boot takes `slot`, `tries` times at most, and then the other, which must be proven. */
 export function armed(flags: SlotFlags, slot: SlotName, tries: number): SlotFlags {
-  if (!flags.slots[otherSlot(slot)].successful) throw noFallback(slot, 'is unproven');
+  needFallback(flags, slot);
   return withSlot(flags, slot, { bootable: true, successful: false, tries }, slot);
 }
 
@@ -42,10 +41,11 @@ const NEVER: SlotFlag = { bootable: false, successful: false, tries: 0 };
 
 const starts = ({ bootable, successful, tries }: SlotFlag): boolean => bootable && (successful || tries > 0);
 
+function needFallback({ slots }: SlotFlags, slot: SlotName): void {
+  if (!slots[otherSlot(slot)].successful) throw noFallback(slot, 'is unproven');
+}
+
 const withSlot = ({ slots }: SlotFlags, slot: SlotName, flag: SlotFlag, first: SlotName): SlotFlags => ({
   first,
   slots: { ...slots, [slot]: flag },
 });
-
-const noFallback = (slot: SlotName, why: string): UpdateError =>
-  new UpdateError('boot-no-fallback', `Slot ${otherSlot(slot)} ${why}, so slot ${slot} stays as it is.`);

@@ -4,7 +4,7 @@ import { UpdateError } from '../../errors.ts';
 import { otherSlot, type SlotName, type Version } from '../../model.ts';
 import type { Log } from '../../system/log.ts';
 import { compareRank } from './boot-order.ts';
-import { type BootBackend, type BootView, notArmed, type SlotBoot } from './bootloader.ts';
+import { type BootBackend, type BootView, noFallback, notArmed, type SlotBoot } from './bootloader.ts';
 import { type Counter, counted, formatEntryName } from './entry-name.ts';
 import { type Esp, type EspEntry, type EspView, entriesDir, readEsp } from './esp-entries.ts';
 import { moveEntry, removeEntries } from './esp-writing.ts';
@@ -36,13 +36,13 @@ function slotBoot(entries: readonly EspEntry[], slot: SlotName): SlotBoot {
 }
 
 /**
- * Removes whatever does not belong to the other slot: entries of this one, and all that belongs to none, since the boot loader
- * might take it. Refuses when nothing that starts would remain.
+ * Removes whatever does not belong to the other slot: entries of this one, and all that belongs to none, since the boot loader might
+ * take it.
  */
 async function disable(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
   const { entries, waiting, orphans } = await readEsp(esp);
   const kept = otherSlot(slot);
-  if (!entryOf(entries, kept)) throw noFallback(esp, slot, 'has no boot entry');
+  needFallback(esp, entries, slot);
   const doomed = [...entries.filter((one) => one.slot !== kept), ...waiting, ...orphans];
   await removeEntries(esp, doomed);
 }
@@ -55,8 +55,7 @@ async function arm(esp: Esp & { log: Log }, slot: SlotName, tries: number): Prom
   if (!Number.isInteger(tries) || tries < 1 || tries > MOST_TRIES)
     throw new RangeError(`tries must be from 1 to ${MOST_TRIES}`);
   const found = await readEsp(esp);
-  const fallback = entryOf(found.entries, otherSlot(slot));
-  if (!fallback || !isProven(fallback)) throw noFallback(esp, slot, fallback ? 'is unproven' : 'has no boot entry');
+  const fallback = needFallback(esp, found.entries, slot);
   const entry = found.waiting.find((one) => one.slot === slot) ?? entryOf(found.entries, slot);
   if (!entry) throw noEntry(esp, slot);
   refuseClash(entry, fallback);
@@ -69,6 +68,13 @@ async function arm(esp: Esp & { log: Log }, slot: SlotName, tries: number): Prom
   // at zero and the newer, which is proven, is taken again.
   if (!isNewer) await keep(esp, found, fallback, RESERVE);
   if (found.orphans.length > 0) await removeEntries(esp, found.orphans);
+}
+
+/** The entry of the other slot, which must be known to start. */
+function needFallback({ dir }: Esp, entries: readonly EspEntry[], slot: SlotName): EspEntry {
+  const fallback = entryOf(entries, otherSlot(slot));
+  if (fallback && isProven(fallback)) return fallback;
+  throw noFallback(slot, fallback ? `is unproven on ${dir}` : `has no boot entry on ${dir}`);
 }
 
 /** Gives the slot's entry its uncounted name and the first place; whoever has done so before us is welcome. */
@@ -139,9 +145,6 @@ function refuseClash(entry: EspEntry, other: EspEntry): void {
     `Version ${entry.version} is to be tried from slot ${entry.slot}, but slot ${other.slot} holds ${other.version} already.`,
   );
 }
-
-const noFallback = ({ dir }: Esp, slot: SlotName, why: string): UpdateError =>
-  new UpdateError('boot-no-fallback', `Slot ${otherSlot(slot)} ${why} on ${dir}, so slot ${slot} stays as it is.`);
 
 const noEntry = (esp: Esp, slot: SlotName): UpdateError =>
   new UpdateError('boot-entry-missing', `${entriesDir(esp)} holds no UKI of ${esp.product} for slot ${slot}.`);
