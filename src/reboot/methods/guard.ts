@@ -9,13 +9,11 @@ export const GUARD = 'tandem-jump-guard.service';
 export async function startGuard(exec: Exec): Promise<string> {
   await stopGuard(exec);
   const properties = PROPERTIES.flatMap((one) => ['--property', one]);
-  const command = ['/bin/sh', '-c', WAIT_THEN_RESET];
-  const result = await exec(
-    'systemd-run',
-    ['--quiet', '--collect', `--unit=${GUARD}`, ...properties, ...command],
-    TOOL,
-  );
-  if (result.exitCode === 0) return `a guard resets the machine when nothing runs in ${GUARD_S} s`;
+  const options = ['--quiet', '--collect', '--expand-environment=no', `--unit=${GUARD}`, ...properties];
+  const arguments_ = [String(NEXT_SYSTEM_S), String(MOST_S), '/proc/sysrq-trigger'];
+  const result = await exec('systemd-run', [...options, '/bin/sh', '-c', WAIT_THEN_RESET, GUARD, ...arguments_], TOOL);
+  if (result.exitCode === 0)
+    return `a guard resets the machine when no agent runs ${NEXT_SYSTEM_S} s after this system has stopped`;
   return `no guard could be started: ${result.stderr.trim().slice(-200)}`;
 }
 
@@ -25,7 +23,10 @@ export async function stopGuard(exec: Exec): Promise<void> {
 }
 
 const TOOL = { timeoutMs: 20_000, package: 'systemd' };
-const GUARD_S = 240;
+/** What a system has between the stop of the one before and its agent. */
+const NEXT_SYSTEM_S = 240;
+/** systemd itself gives the stop half an hour (soft-reboot.target). */
+const MOST_S = 35 * 60;
 
 /** It is neither stopped with the old system nor killed between the two; the next one's own dead man's timer takes its place. */
 const PROPERTIES = [
@@ -37,5 +38,16 @@ const PROPERTIES = [
   'Type=exec',
 ];
 
-/** Where that timer is of an older kind, or the host never left, the agent's own life is what counts. */
-const WAIT_THEN_RESET = `sleep ${GUARD_S}; timeout -k 5 20 systemctl is-active --quiet tandem-agent.service || echo b >/proc/sysrq-trigger`;
+/**
+ * Nobody is cut off who still says that he is on his way: a database may take its time to stop, and the agent is the first to go. Where
+ * the timer of the next system is of an older kind, or the host never left, the agent's own life is what counts. The kernel's clock, so
+ * that a tool that is missing between two systems shortens nothing. $1: NEXT_SYSTEM_S, $2: MOST_S, $3: what resets.
+ */
+export const WAIT_THEN_RESET = [
+  'seconds() { IFS=. read -r whole _ </proc/uptime; echo "$whole"; };',
+  'begun=$(seconds); heard=$begun;',
+  'while now=$(seconds); [ $((now - heard)) -lt "$1" ] && [ $((now - begun)) -lt "$2" ]; do sleep 10;',
+  'case $(timeout -k 5 20 systemctl is-system-running) in stopping | starting | initializing) heard=$(seconds) ;; esac;',
+  'done;',
+  'timeout -k 5 20 systemctl is-active --quiet tandem-agent.service || echo b >"$3"',
+].join(' ');
