@@ -3,16 +3,17 @@
 import { join } from 'node:path';
 import { type Config, requireSetting } from '../config.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
-import type { Product, SlotName } from '../model.ts';
+import type { Product, Sha256, SlotName } from '../model.ts';
 import type { Slot } from '../partitions/slots.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
+import type { FileReader } from '../reboot/bootloaders/uki-file.ts';
 import { startGuard, stopGuard } from '../reboot/methods/guard.ts';
 import { kexecsOf } from '../reboot/methods/host-facts.ts';
 import { loadKernel, unloadKernel } from '../reboot/methods/kexec.ts';
 import { dropNextRoot, mountNextRoot, NEXT_ROOT } from '../reboot/methods/soft.ts';
 import type { SlotDevices } from '../reboot/methods/verity-device.ts';
 import { warmUp } from '../reboot/methods/warm-up.ts';
-import { armWatchdog } from '../reboot/methods/watchdog.ts';
+import { armWatchdog, disarmWatchdog } from '../reboot/methods/watchdog.ts';
 import { realClock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
 import { readThrough, statOf } from '../system/files.ts';
@@ -52,19 +53,37 @@ async function prepareJump(config: Config, world: World, what: string): Promise<
   const kexec = { exec, files, dir: join(config.agent.runtimeDir, 'kexec') };
   if (verb === 'free') {
     await stopGuard(exec);
-    await dropNextRoot(root, devicesOf(slot));
+    await disarmWatchdog(exec);
     await unloadKernel(kexec);
+    await dropNextRoot(root, devicesOf(slot));
     return;
   }
-  if (verb === 'soft') await mountNextRoot(root, devicesOf(slot), await rootHashOf(kernels, target));
-  else await loadKernel(kexec, await ukiOf(kernels, target), 1 + (await kexecsSoFar(world)));
-  const watchdog = await armWatchdog(world, verb === 'soft' ? 'soft' : 'kexec');
-  const soft =
-    verb === 'soft' ? { guard: await startGuard(exec), warmBytes: await warmUp(realPages(files), NEXT_ROOT) } : {};
-  log.info({ verb, target, watchdog, ...soft }, 'ready to jump');
+  const ready =
+    verb === 'soft'
+      ? await readySoft(root, devicesOf(slot), await rootHashOf(kernels, target))
+      : await readyKexec(kexec, await ukiOf(kernels, target), 1 + (await kexecsSoFar(world)));
+  log.info({ verb, target, ...ready }, 'ready to jump');
 }
 
-const realPages = (files: World['files']) => ({ files, readThrough, monotonicMs: realClock.monotonicMs });
+async function readySoft(root: Parameters<typeof mountNextRoot>[0], devices: SlotDevices, rootHash: Sha256) {
+  await mountNextRoot(root, devices, rootHash);
+  return { guard: await startGuard(root.exec), warmBytes: await warmUp(realPages(root.files), NEXT_ROOT) };
+}
+
+async function readyKexec(
+  kexec: Parameters<typeof loadKernel>[0] & { files: World['files'] },
+  uki: FileReader,
+  kexecs: number,
+) {
+  await loadKernel(kexec, uki, kexecs);
+  return { watchdog: await armWatchdog(kexec) };
+}
+
+const realPages = (files: Parameters<typeof warmUp>[0]['files']) => ({
+  files,
+  readThrough,
+  monotonicMs: realClock.monotonicMs,
+});
 
 const devicesOf = ({ root, verity }: Slot): SlotDevices => ({
   root: root.path,
