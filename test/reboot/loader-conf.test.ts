@@ -13,6 +13,9 @@ for (const text of [
   '  default   shop_*  ',
   'default *',
   'timeout 5\ndefault SHOP_?*.efi\n',
+  'default "shop_*"\r\ntimeout "0"',
+  'default shop\\_*',
+  'default shop_*\npreferred shop_*.efi',
 ])
   test(`${JSON.stringify(text)} is in order`, async () => assert.deepEqual(await faults(text), []));
 
@@ -24,6 +27,12 @@ const WRONG: Record<string, RegExp> = {
   'default shop_*\ndefault shop_0.efi': /does not take every version/,
   'default @saved': /leaves the choice to the variable/,
   'default shop_*\ntimeout menu-force': /somebody at the keyboard/,
+  'default shop_*\ntimeout 4294967295': /somebody at the keyboard/,
+  'default "shop_1.efi"': /has the default "shop_1\.efi"/,
+  "default 'shop_*'": /does not take every version/,
+  'default shop_{0,9}*': /does not take every version/,
+  'default shop_[0-9]*': /does not take every version/,
+  'default shop_*\npreferred shop_1*': /has the line "preferred shop_1\*", which does not take every version/,
 };
 
 for (const [text, what] of Object.entries(WRONG))
@@ -32,5 +41,10 @@ for (const [text, what] of Object.entries(WRONG))
     assert.equal(found.length, 1);
     assert.match(found[0] ?? '', what);
   });
+
+test('a pattern of many stars is judged at once', async () => {
+  const [found] = await faults(`default ${'*'.repeat(20_000)}${'*s'.repeat(20_000)}`);
+  assert.match(found ?? '', /does not take every version/);
+});
 
 test('a missing file is faulted', async () => assert.match((await faults(undefined)).join(), /does not exist/));
