@@ -6,7 +6,8 @@ import type { Reading } from './doctor-reading.ts';
 /** The text of one of them, fit to be shown; undefined where there is none. */
 export async function loaderVariable({ readHead }: Reading, name: string): Promise<string | undefined> {
   const bytes = await readHead(join(VARIABLES, `${name}-${LOADER}`), MOST_BYTES);
-  return bytes && printable(new TextDecoder('utf-16le').decode(bytes.subarray(ATTRIBUTES)));
+  const [text] = new TextDecoder('utf-16le').decode(bytes?.subarray(ATTRIBUTES)).split('\0', 1);
+  return bytes && printable(text ?? '');
 }
 
 /** It goes onto somebody's terminal. */

@@ -3,10 +3,10 @@
 import { type Config, requireSetting } from '../config.ts';
 import type { Product } from '../model.ts';
 import { copyOf } from '../reboot/bootloaders/grub.ts';
-import { loaderConfFaults } from '../reboot/bootloaders/loader-conf.ts';
 import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
 import { hasGrubFlags, startedByUefi } from './doctor-boot-facts.ts';
 import { type Reading, readText } from './doctor-reading.ts';
+import { systemdBootSettings } from './doctor-systemd-boot.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
 
@@ -19,8 +19,7 @@ export async function loaderSettings(files: Reading, config: Config): Promise<Fi
   if (boot.backend === 'gpt') return ok('The flags are in the partition table; both its copies are kept.');
   if (boot.backend === 'program') return programSettings(boot.program);
   if (boot.backend === 'tryboot') return trybootSettings(files, boot);
-  const [fault] = await loaderConfFaults(files.readHead, boot.esp, product);
-  return fault === undefined ? ok(`Starts the newest release of ${product}.`) : fail(fault, 'Correct loader.conf.');
+  return systemdBootSettings(files, boot.esp, product);
 }
 
 /** What GRUB itself reads is told by the check of the boot entries; here, whether a power cut could take it away. */
