@@ -64,7 +64,7 @@ for (const [variables, result, sentence, command] of WRONG)
     const found = await judge(variables);
     assert.equal(found.result, result, found.sentence);
     assert.match(found.sentence, sentence);
-    assert.ok(found.next?.includes(`\`${command}\``), found.next);
+    assert.ok(found.next?.includes(`\`${command}\``));
   });
 
 test('a loader.conf that is wrong is told first', async () => {
