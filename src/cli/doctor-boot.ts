@@ -9,7 +9,7 @@ import { bootedSlot, partitionsOf, resolveSlots } from '../partitions/slots.ts';
 import { flagsOf } from '../reboot/bootloaders/gpt-attributes.ts';
 import { freeSpace, readPart, writePart } from '../system/files.ts';
 import type { Context } from './command.ts';
-import { tooManyTries } from './doctor-backend.ts';
+import { judgeEntries } from './doctor-boot-entries.ts';
 import type { Reading } from './doctor-reading.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOfDevice } from './mount-table.ts';
@@ -39,18 +39,7 @@ export async function bootEntries({ files, log, exec }: Context, config: Config)
     realDoors(diskOf(config), () => {}),
   );
   const world = { files, readPart, writePart, freeSpace, exec, log };
-  const { backend } = openBootLoader(config, world, { ...host, product });
-  const { next, slots } = await backend.read();
-  const { booted } = host;
-  const [here, there] = [slots[booted], slots[otherSlot(booted)]];
-  if (!here.bootable) return fail(`The running slot ${booted} has no boot entry.`, 'Install a release, then reboot.');
-  if (!here.confirmed)
-    return warn(`The running slot ${booted} is not proven yet.`, 'Wait: `updatectl wait-confirmed`.');
-  if (next !== booted) return warn(`The next boot takes slot ${next}.`, 'See why: `updatectl status`.');
-  const tries = tooManyTries(config.boot.tries, backend);
-  if (tries) return tries;
-  if (there.bootable) return ok(`Slot ${booted} is proven; slot ${otherSlot(booted)} is the way back.`);
-  return warn(`Slot ${otherSlot(booted)} holds nothing that starts.`, 'There is no way back until the next update.');
+  return judgeEntries(host.booted, openBootLoader(config, world, { ...host, product }), config.boot.tries);
 }
 
 /** Whether a boot loader could choose by priorities in the partition table; false where there are no slots to look at. */
