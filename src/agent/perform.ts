@@ -1,7 +1,8 @@
 /** Does one action, in an order in which power may fail after every line. */
 
 import { EXIT, UpdateError } from '../errors.ts';
-import { otherSlot, type State } from '../model.ts';
+import { otherSlot, type SlotName, type State } from '../model.ts';
+import type { Jump } from '../reboot/methods/choose.ts';
 import type { Action, Event } from './machine.ts';
 import type { Parts } from './parts.ts';
 
@@ -86,9 +87,10 @@ async function disarm(parts: Parts, state: State, { booted }: Of<'disarm'>): Pro
   const { next } = await parts.boot.read();
   if (next !== booted)
     throw new UpdateError('boot-confirm-failed', `The boot loader still takes slot ${next ?? '?'} next.`);
-  await parts.restart.undo();
   await parts.lock.giveBack();
   await parts.reportDisarmed();
+  // May fail for as long as something keeps the slot busy; nobody else should wait for that.
+  await parts.restart.undo();
   await parts.deadMan.clear();
   return state;
 }
@@ -97,26 +99,38 @@ async function reboot(parts: Parts, state: State, { target, tried }: Of<'reboot'
   const { restart } = parts;
   // While all services still run: what fails here costs nothing but the speed.
   const choice = await restart.prepare(await restart.choose(target, tried), target);
-  // A method is used up before it is used, so that one which leads nowhere is not taken twice.
-  const left = await parts.save(state, { type: 'left', departure: restart.departure(choice) });
-  if (choice.method === 'firmware') {
-    await parts.reboot();
-    return left;
-  }
   try {
-    // The last thing on disk before the jump: from here on a hang or a power cut ends as after a cold boot.
-    await parts.boot.countTry(target);
-    await restart.jump(choice.method);
+    // A method is used up before it is used, so that one which leads nowhere is not taken twice.
+    const left = await parts.save(state, { type: 'left', departure: restart.departure(choice) });
+    if (choice.method === 'firmware') await parts.reboot();
+    else await jump(parts, choice.method, target);
+    return left;
   } catch (error) {
-    await restart.undo();
+    // The first failure is the one to tell. What cannot be taken back now is on record, and is taken back later.
+    await restart.undo().catch(() => undefined);
     throw error;
   }
-  return left;
+}
+
+async function jump(parts: Parts, method: Jump, target: SlotName): Promise<void> {
+  // The last thing on disk before the jump: from here on a hang or a power cut ends as after a cold boot.
+  await parts.boot.countTry(target);
+  try {
+    await parts.restart.jump(method);
+  } catch (error) {
+    // The machine stays, so nothing was tried; where the boot loader knows only one try, it would be gone.
+    if (isRefusal(error)) await parts.boot.arm(target, parts.tries);
+    throw error;
+  }
 }
 
 async function probe(parts: Parts, state: State, action: Of<'probe'>): Promise<State> {
   const verdict = await parts.probe();
-  if (!verdict.healthy) return parts.save(state, { type: 'unhealthy', code: 'unhealthy', reason: verdict.reason });
+  if (!verdict.healthy) {
+    // Without a way back it stays on trial, and may recover.
+    await requireWayBack(parts, action.target, verdict.reason);
+    return parts.save(state, { type: 'unhealthy', code: 'unhealthy', reason: verdict.reason });
+  }
   await parts.boot.confirm(action.target);
   // The switch names a slot on trial even to those who have lost the state file: cleared only after the slot is confirmed.
   await parts.deadMan.clear();
@@ -124,6 +138,7 @@ async function probe(parts: Parts, state: State, action: Of<'probe'>): Promise<S
 }
 
 async function fallBack(parts: Parts, state: State, action: Of<'fall-back'>): Promise<State> {
+  await requireWayBack(parts, action.from, 'it is condemned');
   // The old slot becomes the default before this one is taken away: some slot boots at every moment.
   await parts.boot.confirm(otherSlot(action.from));
   await parts.boot.disable(action.from);
@@ -131,6 +146,20 @@ async function fallBack(parts: Parts, state: State, action: Of<'fall-back'>): Pr
   await parts.reboot();
   return state;
 }
+
+/** A boot loader that has lost its flags knows no proven slot: to confirm one that never was would leave nothing that starts. */
+async function requireWayBack({ boot }: Parts, from: SlotName, reason: string): Promise<void> {
+  const { slots } = await boot.read();
+  if (slots[otherSlot(from)].confirmed) return;
+  throw new UpdateError(
+    'boot-no-fallback',
+    `Slot ${from} should not stay (${reason}), but slot ${otherSlot(from)} is not known to start.`,
+  );
+}
+
+/** The service manager has said no; after anything else it may still be leaving. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof UpdateError && (error.code === 'reboot-inhibited' || error.code === 'reboot-failed');
 
 /** Who is to blame decides whether the release is refused: faults of network, disk and host are not the release's. */
 function failure(error: unknown): Event {

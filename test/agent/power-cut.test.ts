@@ -52,6 +52,16 @@ test('a soft reboot that brings the old system back is no fault of the release: 
   assert.deepEqual([world.version, world.data.boots, world.data.outcomes], ['2', 2, ['updated']]);
 });
 
+for (const method of ['soft', 'kexec'] as const)
+  test(`where the boot loader knows one try only, a ${method} that is refused does not use it up`, async () => {
+    const scene: Scene = { offer: must('good'), loader: 'priority', method, jump: 'is refused', tries: 1 };
+    const world = new World(scene);
+    await world.life();
+    assert.deepEqual([world.version, world.data.outcomes], ['2', ['updated']]);
+    // A cut in the middle may cost the release its try, and never more.
+    await everyCut(scene, 2, () => {});
+  });
+
 test('what fails its trial after a soft reboot falls back through the boot loader', async () => {
   const world = new World({ offer: must('unhealthy'), loader: 'priority', method: 'soft' });
   await world.life();

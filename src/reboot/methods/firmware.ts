@@ -21,6 +21,8 @@ export async function askToLeave(
   const args = [verb, '--no-wall', ...options];
   const result = await exec('systemctl', args, { env, timeoutMs: 60_000, package: 'systemd' });
   if (result.exitCode === 0) return;
+  // That is no refusal: the system may be leaving all the same.
+  if (result.timedOut) throw new UpdateError('tool-failed', `systemctl ${verb} ran out of time.`);
   const said = result.stderr.trim().slice(-1024);
   if (/inhibit/i.test(said)) throw new UpdateError('reboot-inhibited', `systemctl ${verb} was refused: ${said}`);
   throw new UpdateError('reboot-failed', `systemctl ${verb} ended with status ${result.exitCode}: ${said}`);

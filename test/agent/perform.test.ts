@@ -1,0 +1,122 @@
+/** One action at a time: what is left when something in the middle of it fails. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Event, transition } from '../../src/agent/machine.ts';
+import type { Parts, Verdict } from '../../src/agent/parts.ts';
+import { perform } from '../../src/agent/perform.ts';
+import { UpdateError } from '../../src/errors.ts';
+import type { Product, Release, SlotName, State, Version } from '../../src/model.ts';
+import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
+import type { SlotFlag, SlotFlags } from '../../src/reboot/bootloaders/slot-flags.ts';
+
+const NEVER: SlotFlag = { bootable: false, successful: false, tries: 0 };
+const PROVEN: SlotFlag = { bootable: true, successful: true, tries: 0 };
+const tries = (left: number): SlotFlag => ({ bootable: true, successful: false, tries: left });
+
+const release: Release = { product: 'shop' as Product, version: '2' as Version };
+const onTrial = (target: SlotName): State => ({ kind: 'trial', release, target });
+const armed: State = { kind: 'armed', release, target: 'b', bootId: 'x' };
+
+type Wishes = Readonly<{ verdict?: Verdict; jump?: Error; undo?: Error; save?: (event: Event) => void }>;
+
+/** A machine with flags in memory; `deeds` are what was done to everything else. */
+function machine(flags: SlotFlags, { verdict = { healthy: true }, jump, undo, save }: Wishes = {}) {
+  const now = { flags };
+  const deeds: string[] = [];
+  const deed = (name: string, error?: Error) => async (): Promise<void> => {
+    deeds.push(name);
+    if (error) throw error;
+  };
+  const store = {
+    name: 'flags',
+    mostTries: 9,
+    load: async () => now.flags,
+    save: async (wanted: SlotFlags) => {
+      now.flags = wanted;
+    },
+  };
+  const parts = {
+    boot: flagsBackend(store, async () => '1' as Version),
+    tries: 1,
+    probe: async () => verdict,
+    reboot: deed('reboot'),
+    restart: {
+      choose: async () => ({ method: 'soft', reason: '', ruledOut: [] }),
+      prepare: async (choice: unknown) => choice,
+      departure: () => ({ method: 'soft', reason: '', at: '', uptimeMs: 0, bootId: 'x' }),
+      jump: deed('jump', jump),
+      undo: deed('undo', undo),
+    },
+    lock: { take: deed('take'), giveBack: deed('give back') },
+    deadMan: { set: deed('set'), clear: deed('clear') },
+    reportDisarmed: deed('report'),
+    save: async (state: State, event: Event) => {
+      save?.(event);
+      return transition(state, event);
+    },
+  } as unknown as Parts;
+  return { now, deeds, parts };
+}
+
+const LOST: SlotFlags = { first: 'a', slots: { a: tries(2), b: NEVER } };
+const ARMED: SlotFlags = { first: 'b', slots: { a: PROVEN, b: tries(1) } };
+
+test('a system that fails its trial stays on trial while no other slot is known to start', async () => {
+  const { parts, now, deeds } = machine(LOST, { verdict: { healthy: false, reason: 'the database is away' } });
+  await assert.rejects(perform(parts, onTrial('a'), { do: 'probe', target: 'a' }), {
+    code: 'boot-no-fallback',
+    message: /the database is away.*slot b is not known to start/,
+  });
+  assert.deepEqual([now.flags, deeds], [LOST, []]);
+});
+
+test('a condemned system is not left for a slot that was never proven', async () => {
+  const { parts, now, deeds } = machine(LOST);
+  const condemned: State = { kind: 'condemned', release, target: 'a', code: 'unhealthy', reason: 'x' };
+  await assert.rejects(perform(parts, condemned, { do: 'fall-back', from: 'a' }), { code: 'boot-no-fallback' });
+  assert.deepEqual([now.flags, deeds], [LOST, []]);
+});
+
+test('a system that fails its trial is condemned where the other slot is proven', async () => {
+  const { parts } = machine(ARMED, { verdict: { healthy: false, reason: 'x' } });
+  assert.equal((await perform(parts, onTrial('b'), { do: 'probe', target: 'b' })).kind, 'condemned');
+});
+
+const leave = { do: 'reboot', target: 'b', tried: [] } as const;
+
+test('a jump that is refused gives the slot its tries again, and what was prepared is taken back', async () => {
+  for (const code of ['reboot-inhibited', 'reboot-failed'] as const) {
+    const { parts, now, deeds } = machine(ARMED, { jump: new UpdateError(code) });
+    await assert.rejects(perform(parts, armed, leave), { code });
+    assert.deepEqual([now.flags, deeds], [ARMED, ['jump', 'undo']]);
+  }
+});
+
+test('a jump of which nobody knows whether it was refused stays counted', async () => {
+  const { parts, now } = machine(ARMED, { jump: new UpdateError('tool-failed') });
+  await assert.rejects(perform(parts, armed, leave), { code: 'tool-failed' });
+  assert.equal(now.flags.slots.b.tries, 0);
+});
+
+test('what was prepared is taken back when the departure cannot be written down', async () => {
+  const save = (): void => {
+    throw new UpdateError('state-unwritable');
+  };
+  const { parts, deeds, now } = machine(ARMED, { save });
+  await assert.rejects(perform(parts, armed, leave), { code: 'state-unwritable' });
+  assert.deepEqual([now.flags, deeds], [ARMED, ['undo']]);
+});
+
+test('the failure that is told is the first, not that of taking back', async () => {
+  const { parts } = machine(ARMED, { jump: new UpdateError('reboot-inhibited'), undo: new UpdateError('tool-failed') });
+  await assert.rejects(perform(parts, armed, leave), { code: 'reboot-inhibited' });
+});
+
+test('a disarmed slot gives the lock back even where the preparation cannot be taken back yet', async () => {
+  const { parts, deeds, now } = machine(ARMED, { undo: new UpdateError('tool-failed') });
+  const staged: State = { kind: 'staged', release, target: 'b' };
+  await assert.rejects(perform(parts, staged, { do: 'disarm', booted: 'a' }), { code: 'tool-failed' });
+  assert.equal(now.flags.first, 'a');
+  assert.deepEqual(deeds, ['give back', 'report', 'undo'], 'the switch stays on, so that it is gone on with');
+});
