@@ -7,13 +7,12 @@ import {
   otherSlot,
   type Product,
   type Release,
-  type Saved,
   type SlotName,
   type State,
   type Version,
 } from '../model.ts';
 import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } from '../protocol.ts';
-import type { BootBackend, BootView } from '../reboot/bootloaders/bootloader.ts';
+import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
 import type { RebootLock } from '../reboot/gates/lock.ts';
 import type { Clock } from '../system/clock.ts';
@@ -35,6 +34,7 @@ import type { Found, Parts, Prepared, Restart, Verdict } from './parts.ts';
 import { createPolls, type PollLimits, soonest } from './polls.ts';
 import { rebootGate } from './reboot-gate.ts';
 import type { Releases } from './releases.ts';
+import { runningRelease } from './running-release.ts';
 
 /** What the agent is made of; put together in `run.ts`. */
 export type AgentWorld = Readonly<{
@@ -120,7 +120,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     const isFlagged = view.next === free || marker?.slot === free;
     return {
       booted: world.booted,
-      running: running(world, saved, view),
+      running: runningRelease(world, saved, view),
       confirmed: view.slots[world.booted].confirmed && marker?.slot !== world.booted,
       bootId: world.bootId,
       leaving: leaving.isAgreed(),
@@ -269,15 +269,6 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
   };
   return { loop, view };
-}
-
-/** The record counts only while the boot entry still tells the same. */
-function running(world: AgentWorld, saved: Saved, view: BootView): Release {
-  const record = saved.slots[world.booted];
-  const version = view.slots[world.booted].version ?? record?.version;
-  if (version === undefined)
-    throw new UpdateError('boot-entry-missing', 'The running system has no boot entry of ours.');
-  return record?.version === version ? record : { product: world.product, version };
 }
 
 function mustRest(state: State): void {
