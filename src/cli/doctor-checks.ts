@@ -8,6 +8,8 @@ import { agentClient, isAbsent } from './agent-client.ts';
 import type { Context } from './command.ts';
 import { bootEntries, hasPriorities, partitions } from './doctor-boot.ts';
 import { backendFits } from './doctor-boot-facts.ts';
+import { kernelPartitions } from './doctor-esp.ts';
+import { fileSystemCheck } from './doctor-fsck.ts';
 import { loaderSettings } from './doctor-loaders.ts';
 import type { Reading } from './doctor-reading.ts';
 import { restartMethods } from './doctor-restart.ts';
@@ -23,7 +25,8 @@ export const CHECKS: readonly Check[] = [
   { name: 'partitions', run: partitions },
   { name: 'root file system', run: (context) => rootFileSystem(context) },
   { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
-  { name: 'EFI partition', run: (context, config) => esp(context, config) },
+  { name: 'EFI partition', run: kernelPartitions },
+  { name: 'file system check', run: fileSystemCheck },
   { name: 'boot backend', run: ({ files }, config) => backendFits(files, config, () => hasPriorities(config)) },
   { name: 'boot loader', run: ({ files }, config) => loaderSettings(files, config) },
   { name: 'boot entries', run: bootEntries },
@@ -50,8 +53,6 @@ export async function runChecks(
   return findings;
 }
 
-/** Two kernels that must lie on the ESP at once, as large as they usually are. */
-const ESP_ROOM = 128e6;
 const MOST_BYTES = 1024 * 1024;
 const SOON_MS = 30 * 86_400_000;
 const UNITS = ['tandem-agent.service', 'tandem-confirm.service', 'tandem-dead-man.timer'] as const;
@@ -91,24 +92,6 @@ async function stateDirectory({ files }: World, { agent }: Config): Promise<Find
   if (mount?.readOnly) return fail(`${agent.stateDir} is on a read-only mount.`, `Mount ${mount.path} writable.`);
   if (mount?.type === 'tmpfs') return fail(`${agent.stateDir} is in memory.`, 'Put it on a partition of its own.');
   return ok(`${bytes(await freeSpace(agent.stateDir))} free in ${agent.stateDir}.`);
-}
-
-async function esp(context: World, { boot }: Config): Promise<Finding> {
-  if (boot.backend !== 'tryboot') return kernelPartition(context, boot.esp, 'boot.esp');
-  // A Raspberry Pi has no ESP: each slot has a boot partition.
-  const a = await kernelPartition(context, boot.trybootADir, 'boot.tryboot_a_dir');
-  return a.result === 'ok' ? kernelPartition(context, boot.trybootBDir, 'boot.tryboot_b_dir') : a;
-}
-
-async function kernelPartition({ files }: World, dir: string, key: string): Promise<Finding> {
-  const mount = await mountOf(files, dir);
-  if (mount?.path !== dir)
-    return fail(`Nothing is mounted on ${dir}.`, `Mount the partition for kernels there, or set ${key}.`);
-  if (mount.type !== 'vfat') return fail(`${dir} holds ${mount.type}, not vfat.`, 'The firmware reads only FAT.');
-  if (mount.readOnly) return fail(`${dir} is mounted read-only.`, 'Mount it writable.');
-  const free = await freeSpace(dir);
-  if (free < ESP_ROOM) return warn(`Only ${bytes(free)} free on ${dir}.`, 'A second kernel image must fit.');
-  return ok(`${bytes(free)} free on ${dir}.`);
 }
 
 async function trustRoot({ files, clock: { now } }: World, { trust }: Config): Promise<Finding> {

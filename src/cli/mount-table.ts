@@ -2,7 +2,14 @@
 
 import type { Reading } from './doctor-reading.ts';
 
-export type Mount = Readonly<{ path: string; device: string; type: string; readOnly: boolean }>;
+/** `options` are those of the mount and those of its file system. */
+export type Mount = Readonly<{
+  path: string;
+  device: string;
+  type: string;
+  readOnly: boolean;
+  options: readonly string[];
+}>;
 
 /** The mount that covers `path`; undefined where the kernel lists none. */
 export async function mountOf(files: Reading, path: string): Promise<Mount | undefined> {
@@ -37,10 +44,10 @@ const mountInfo = async ({ readHead }: Reading): Promise<string> =>
 /** `id parent dev root MOUNTPOINT OPTIONS … - TYPE source SUPEROPTIONS`, blanks as `\040`. */
 function parseLine(line: string): Mount[] {
   const [before = '', after = ''] = line.split(' - ');
-  const [, , device, , escaped, options] = before.split(' ');
-  const [type, , superOptions] = after.split(' ');
+  const [, , device, , escaped, ofMount = ''] = before.split(' ');
+  const [type, , ofFileSystem = ''] = after.split(' ');
   if (device === undefined || escaped === undefined || type === undefined) return [];
   const path = escaped.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
-  const readOnly = [options, superOptions].some((list) => list?.split(',').includes('ro'));
-  return [{ path, device, type, readOnly }];
+  const options = [ofMount, ofFileSystem].flatMap((list) => list.split(','));
+  return [{ path, device, type, readOnly: options.includes('ro'), options }];
 }

@@ -14,7 +14,7 @@ import { silentLog } from '../../src/system/log.ts';
 const NOW = new Date('2026-06-01T00:00:00Z');
 const MOUNTS = `22 1 254:2 / / ro,relatime - erofs /dev/dm-0 ro
 30 22 254:5 / /var rw,relatime - ext4 /dev/vda5 rw
-31 22 254:1 / /efi rw,relatime - vfat /dev/vda1 rw
+31 22 254:1 / /efi rw,relatime - vfat /dev/vda1 rw,dirsync,fmask=0077
 32 30 254:6 / /var/my\\040disk rw - ext4 /dev/vda6 rw
 `;
 const HEALTHY: Readonly<Record<string, string>> = {
@@ -23,12 +23,14 @@ const HEALTHY: Readonly<Record<string, string>> = {
   '/var/lib/tandem/metadata/timestamp.json': '{"signed":{"expires":"2026-06-03T00:00:00Z"}}',
   '/etc/tandem/config.d/site.toml': 'host.product = "shop"\nrepository.url = "https://updates.example/"\n',
   '/efi/loader/loader.conf': 'timeout 0\ndefault shop_*\n',
+  '/etc/fstab': '# what\twhere\nPARTLABEL=esp /efi vfat umask=0077,dirsync 0 2\n',
+  '/usr/sbin/fsck.vfat': '',
 };
 const TOOLS: Readonly<Record<string, string>> = { timedatectl: 'yes\n', systemctl: 'enabled\nenabled\nenabled\n' };
 
 /** What the checks say on a host with these files and tools; only what they read is there. */
 async function examine(
-  files: Readonly<Record<string, string>> = HEALTHY,
+  files: Readonly<Record<string, string | undefined>> = HEALTHY,
   tools: Readonly<Record<string, string>> = TOOLS,
 ): Promise<(name: string) => Finding> {
   const read = async (path: string) => (files[path] === undefined ? undefined : Buffer.from(files[path], 'latin1'));
@@ -37,7 +39,9 @@ async function examine(
       read: async (path: string) =>
         OF_OTHERS.test(path) ? assert.fail(`${path} is read without a bound`) : read(path),
       list: async (dir: string) =>
-        Object.keys(files).flatMap((path) => (path.startsWith(`${dir}/`) ? [path.slice(dir.length + 1)] : [])),
+        Object.entries(files).flatMap(([path, text]) =>
+          path.startsWith(`${dir}/`) && text !== undefined ? [path.slice(dir.length + 1)] : [],
+        ),
     },
     exec: async (program: string) => {
       const stdout = tools[program];
@@ -59,7 +63,8 @@ const OF_OTHERS = /^\/(efi|boot)\/|^\/etc\/[^/]+$|\/Loader|device-tree|\.json$/;
 
 test('a host that is set up right is told so', async () => {
   const found = await examine();
-  for (const name of ['configuration', 'root file system', 'boot loader', 'trust root', 'metadata', 'clock', 'units'])
+  const names = ['configuration', 'root file system', 'boot loader', 'trust root', 'metadata', 'clock', 'units'];
+  for (const name of [...names, 'file system check'])
     assert.equal(found(name).result, 'ok', `${name}: ${found(name).sentence}`);
 });
 
@@ -102,10 +107,11 @@ const LOADER_INFO = Buffer.from(
 const PI = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "tryboot"') };
 const PI_FILES = { ...PI, '/boot/a/config.txt': '', '/boot/b/config.txt': '' };
 const FAT_OVER = (dir: string, how = 'rw'): string =>
-  `${MOUNTS}40 22 179:1 / ${dir} ${how} - vfat /dev/mmcblk0p1 ${how}\n`;
+  `${MOUNTS}40 22 179:1 / ${dir} ${how} - vfat /dev/mmcblk0p1 ${how},sync\n`;
 const PROGRAM = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "program"') };
 
-const WRONG: readonly (readonly [string, Readonly<Record<string, string>>, Finding['result'], RegExp])[] = [
+type Files = Readonly<Record<string, string | undefined>>;
+const WRONG: readonly (readonly [string, Files, Finding['result'], RegExp])[] = [
   ['configuration', { '/etc/tandem/config.d/site.toml': 'boot.trise = 1' }, 'fail', /Did you mean “tries”/],
   ['configuration', { '/etc/tandem/config.d/site.toml': '' }, 'fail', /host\.product is not set/],
   ['boot loader', { '/etc/tandem/config.d/site.toml': '' }, 'unknown', /host\.product is not set/],
@@ -148,6 +154,16 @@ const WRONG: readonly (readonly [string, Readonly<Record<string, string>>, Findi
   ['root file system', { '/proc/self/mountinfo': MOUNTS.replaceAll(/ro,relatime|ro$/gm, 'rw') }, 'fail', /writable/],
   ['EFI partition', { '/proc/self/mountinfo': MOUNTS.replace('vfat', 'ext4') }, 'fail', /holds ext4, not vfat/],
   ['EFI partition', { '/proc/self/mountinfo': MOUNTS.replace('/efi', '/boot') }, 'fail', /Nothing is mounted/],
+  [
+    'EFI partition',
+    { '/proc/self/mountinfo': MOUNTS.replace(',dirsync', '') },
+    'warn',
+    /\/efi is mounted without dirsync/,
+  ],
+  ['file system check', { '/etc/fstab': 'LABEL=ESP /efi/ vfat dirsync 0 0\n' }, 'warn', /without a check/],
+  ['file system check', { '/etc/fstab': 'LABEL=ESP /efi vfat dirsync\n' }, 'warn', /without a check/],
+  ['file system check', { '/etc/fstab': '#LABEL=ESP /efi vfat dirsync 0 2\n' }, 'unknown', /does not name \/efi/],
+  ['file system check', { '/usr/sbin/fsck.vfat': undefined }, 'warn', /fsck\.vfat is not installed/],
   ['trust root', { '/usr/share/tandem/root.json': '{}' }, 'fail', /no trust root/],
   ['trust root', { '/usr/share/tandem/root.json': '{"expires":"2026-06-11T00:00:00Z"}' }, 'warn', /expires in/],
   ['metadata', { '/var/lib/tandem/metadata/timestamp.json': '{"expires":"2026-05-30T00:00:00Z"}' }, 'warn', /expired/],
@@ -171,6 +187,18 @@ for (const [name, changed, result, sentence] of WRONG)
 test('a Raspberry Pi with its three partitions is set up right', async () => {
   const found = await examine({ ...HEALTHY, ...PI_FILES, '/proc/self/mountinfo': FAT_OVER('/boot/autoboot') });
   assert.equal(found('boot loader').result, 'ok', found('boot loader').sentence);
+});
+
+test('every FAT partition that holds kernels or flags must be mounted with dirsync', async () => {
+  const mounts = ['autoboot', 'a', 'b'].map((name, index) => ({ dir: `/boot/${name}`, line: 40 + index }));
+  const mounted = (without?: string): string =>
+    mounts
+      .map(({ dir, line }) => `${line} 22 179:1 / ${dir} rw - vfat /dev/sd rw${dir === without ? '' : ',dirsync'}\n`)
+      .join('');
+  for (const { dir } of mounts) {
+    const found = await examine({ ...HEALTHY, ...PI_FILES, '/proc/self/mountinfo': `${MOUNTS}${mounted(dir)}` });
+    assert.match(found('EFI partition').sentence, new RegExp(`^${dir} is mounted without dirsync`));
+  }
 });
 
 test('GRUB with two whole copies of its environment is set up right, and fits', async () => {
@@ -221,6 +249,7 @@ test('units that are switched off are named', async () => {
 test('the mount of a path is the longest above it, and the last of those', () => {
   assert.equal(findMount(MOUNTS, '/var/lib/tandem')?.type, 'ext4');
   assert.equal(findMount(MOUNTS, '/variable')?.path, '/');
+  assert.deepEqual(findMount(MOUNTS, '/efi/EFI')?.options, ['rw', 'relatime', 'rw', 'dirsync', 'fmask=0077']);
   assert.equal(findMount(MOUNTS, '/var/my disk/x')?.device, '254:6');
   assert.equal(findMount(`${MOUNTS}33 31 0:9 / /efi rw - tmpfs none rw\n`, '/efi')?.type, 'tmpfs');
   assert.equal(findMount('', '/'), undefined);
