@@ -17,17 +17,19 @@ export type DeadMan = Readonly<{
   read(): Promise<Marker | undefined>;
 }>;
 
-/** The marker in the state directory. `rootHash` tells which root hash the slot's boot entry names. */
+/** The marker in the state directory. `rootHash` tells which root hash the slot's boot entry names, `backend` who starts it. */
 export const deadMan = (
   files: Files,
   stateDir: string,
+  backend: string,
   rootHash: (slot: SlotName) => Promise<Sha256 | undefined>,
 ): DeadMan => ({
   set: async (slot) => {
     const hash = await rootHash(slot);
     if (!hash) throw new UpdateError('boot-entry-missing', `Slot ${slot} has no UKI, so there is nothing to watch.`);
     await files.makeDir(stateDir);
-    await replaceFile(files, markerPath(stateDir), new TextEncoder().encode(`slot=${slot}\nroothash=${hash}\n`));
+    const text = `slot=${slot}\nroothash=${hash}\nbackend=${backend}\n`;
+    await replaceFile(files, markerPath(stateDir), new TextEncoder().encode(text));
   },
   clear: async () => {
     if (await files.read(markerPath(stateDir))) await removeFile(files, markerPath(stateDir));

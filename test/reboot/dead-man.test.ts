@@ -23,6 +23,8 @@ type Host = Readonly<{
   entries: Record<string, string>;
   esp?: string;
   softFrom?: string;
+  /** What starts the machine. */
+  backend?: string;
 }>;
 
 /** Runs the script in a host with these boot entries (file name to version). */
@@ -40,7 +42,9 @@ async function run(host: Host, times = 1) {
       `40 1 254:5 / / ro,relatime shared:1 - erofs /dev/mapper/${device} ro,user_xattr\n41 40 254:6 / /var rw - ext4 /dev/mapper/tandem-0 rw\n`,
     );
     for (const [file, version] of Object.entries(host.entries)) await writeFile(join(esp, file), uki(version));
-    const marker = deadMan(realFiles, state, async () => rootHashOfVersion(host.trial ?? ''));
+    const marker = deadMan(realFiles, state, host.backend ?? 'systemd-boot', async () =>
+      rootHashOfVersion(host.trial ?? ''),
+    );
     if (host.trial) await marker.set('b');
     const env = { ...process.env, ...systemctl.env, TANDEM_ROOT: root };
     const runs = Array.from({ length: times }, () => spawnSync('sh', [SCRIPT], { env, encoding: 'utf8' }));
@@ -110,6 +114,21 @@ test('the script does not restart when that could not change what is started', a
   assert.match(found.said, /no boot entry/);
 });
 
+for (const backend of ['grub', 'uboot', 'efi-variables', 'gpt', 'tryboot', 'program'])
+  test(`with ${backend}, which counts by itself, the script restarts a system on trial, twenty times at most`, async () => {
+    const found = await run({ trial: '2', booted: '2', entries: {}, backend });
+    assert.deepEqual([found.status, found.calls], [0, ['--no-wall --force reboot']], found.said);
+    assert.equal(found.marker?.expired, true);
+    const back = await run({ trial: '2', booted: '1', entries: {}, backend });
+    assert.deepEqual([back.status, back.calls], [0, []], 'not in the system that was fallen back to');
+    assert.equal((await run({ trial: '2', booted: '2', entries: {}, backend }, 22)).calls.length, 20);
+  });
+
+test('a marker that does not name the boot loader is one of systemd-boot', async () => {
+  const found = await run({ trial: '2', booted: '2', entries: { 'shop_2.efi': '2' }, backend: '' });
+  assert.deepEqual([found.status, found.entries], [0, ['shop_2+0-1.efi']], found.said);
+});
+
 test('the script gives up after 20 restarts in vain', async () => {
   const found = await run({ trial: '2', booted: '2', entries: { 'shop_2+0-1.efi': '2' } }, 22);
   assert.deepEqual([found.status, found.calls.length], [1, 20]);
@@ -118,13 +137,13 @@ test('the script gives up after 20 restarts in vain', async () => {
 test('the script is clean in the eyes of shellcheck, and short', async () => {
   const found = spawnSync('shellcheck', [SCRIPT], { encoding: 'utf8' });
   assert.equal(found.status, 0, found.error?.message ?? found.stdout);
-  assert.ok((await readFile(SCRIPT, 'utf8')).split('\n').length <= 61);
+  assert.ok((await readFile(SCRIPT, 'utf8')).split('\n').length <= 64);
 });
 
 test('the marker is written, read and cleared, and clearing it twice is fine', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'tandem-marker-'));
   try {
-    const marker = deadMan(realFiles, join(dir, 'state'), async () => rootHashOfVersion('2'));
+    const marker = deadMan(realFiles, join(dir, 'state'), 'grub', async () => rootHashOfVersion('2'));
     assert.equal(await marker.read(), undefined);
     await marker.set('b');
     assert.deepEqual(await marker.read(), { slot: 'b', rootHash: rootHashOfVersion('2'), expired: false });
@@ -139,7 +158,7 @@ test('the marker is written, read and cleared, and clearing it twice is fine', a
 test('a marker that cannot be read is no marker', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'tandem-marker-'));
   try {
-    const marker = deadMan(realFiles, dir, async () => undefined);
+    const marker = deadMan(realFiles, dir, 'grub', async () => undefined);
     for (const text of ['', 'b', 'slot=c\n', 'slot=b\nroothash=12\n', 'x'.repeat(10_000)]) {
       await writeFile(join(dir, 'trial'), text);
       assert.equal(await marker.read(), undefined);

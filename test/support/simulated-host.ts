@@ -207,7 +207,7 @@ async function agentUntilRest(
       ...held,
       journal,
       boot,
-      deadMan: deadMan(files, STATE, kernels.rootHash),
+      deadMan: deadMan(files, STATE, boot.name, kernels.rootHash),
       releases: {
         find: async () => ({ trusted, allowDowngrade: false }),
         open: () => assert.fail('not asked'),
@@ -288,7 +288,11 @@ async function agentUntilRest(
     }
     // In `staged` a gate is what it waits for.
     if (reason !== undefined && (reason === 'the next check' || agent.loop.state().kind === 'staged'))
-      return { booted, ...(await agent.view.status()), marker: await deadMan(files, STATE, kernels.rootHash).read() };
+      return {
+        booted,
+        ...(await agent.view.status()),
+        marker: await deadMan(files, STATE, boot.name, kernels.rootHash).read(),
+      };
   }
   return assert.fail('the agent never rested');
 }
