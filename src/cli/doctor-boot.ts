@@ -10,6 +10,7 @@ import { flagsOf } from '../reboot/bootloaders/gpt-attributes.ts';
 import { freeSpace, readPart, writePart } from '../system/files.ts';
 import type { Context } from './command.ts';
 import { judgeEntries } from './doctor-boot-entries.ts';
+import { diskOf } from './doctor-gpt.ts';
 import type { Reading } from './doctor-reading.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOfDevice } from './mount-table.ts';
@@ -52,5 +53,3 @@ export async function hasPriorities(config: Config): Promise<boolean> {
     return false;
   }
 }
-
-const diskOf = ({ slots: { disk } }: Config): string | undefined => (disk === 'auto' ? undefined : disk);

@@ -5,6 +5,7 @@ import type { Product } from '../model.ts';
 import { copyOf } from '../reboot/bootloaders/grub.ts';
 import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
 import { hasGrubFlags, startedByUefi } from './doctor-boot-facts.ts';
+import { tableSettings } from './doctor-gpt.ts';
 import { type Reading, readText } from './doctor-reading.ts';
 import { systemdBootSettings } from './doctor-systemd-boot.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -16,7 +17,7 @@ export async function loaderSettings(files: Reading, config: Config): Promise<Fi
   if (boot.backend === 'grub') return grubSettings(files, boot.grubEnvironment);
   if (boot.backend === 'uboot') return ubootSettings(files, boot.ubootEnvironment);
   if (boot.backend === 'efi-variables') return efiSettings(files, boot.efiVariables);
-  if (boot.backend === 'gpt') return ok('The flags are in the partition table; both its copies are kept.');
+  if (boot.backend === 'gpt') return tableSettings(config);
   if (boot.backend === 'program') return programSettings(boot.program);
   if (boot.backend === 'tryboot') return trybootSettings(files, boot);
   return systemdBootSettings(files, boot.esp, product);

@@ -20,11 +20,16 @@ export const openPartitionForReading = (partition: Partition, options: Warn = {}
   openBlockTarget(partition.path, { ...options, writable: false, exclusive: false, ...placeOf(partition) });
 
 /** The whole disk, for a change of its table only (see `changeTable`): its partitions are mounted, so it is not taken alone. */
-export const openDiskForTable = (disk: Disk): Promise<DiskTarget> =>
-  openBlockTarget(disk.path, {
-    writable: true,
+export const openDiskForTable = (disk: Disk): Promise<DiskTarget> => openDisk(disk, true);
+
+/** The whole disk, to look at its table. */
+export const openDiskForReading = (disk: Disk): Promise<DiskTarget> => openDisk(disk, false);
+
+const openDisk = ({ path, rdev }: Disk, writable: boolean): Promise<DiskTarget> =>
+  openBlockTarget(path, {
+    writable,
     exclusive: false,
-    ...(disk.rdev === undefined ? { range: { offset: 0 } } : { expect: { rdev: disk.rdev } }),
+    ...(rdev === undefined ? { range: { offset: 0 } } : { expect: { rdev } }),
   });
 
 const placeOf = ({ rdev, offset, size }: Partition): Pick<OpenBlock, 'range' | 'expect'> =>

@@ -29,6 +29,17 @@ export async function changeTable(
   return wanted;
 }
 
+/** Which copy is not as it should be; or that both are whole, but do not say the same. */
+export type TableFault = 'primary' | 'backup' | 'different';
+
+/** What is wrong with the table, if anything is; the next change of it makes both copies anew. */
+export async function tableFault(disk: BlockTarget, sectorSizes: readonly number[]): Promise<TableFault | undefined> {
+  const { primary, backup } = await readCopies(disk, sectorSizes);
+  if (!primary) return 'primary';
+  if (!backup) return 'backup';
+  return isSame(primary, backup) ? undefined : 'different';
+}
+
 type Copies = Readonly<{ table: Gpt; primary: Gpt | undefined; backup: Gpt | undefined }>;
 type Door = Readonly<{ write(sector: number, bytes: Uint8Array): Promise<void>; flush(): Promise<void> }>;
 
