@@ -59,6 +59,7 @@ async function arm(esp: Esp & { log: Log }, slot: SlotName, tries: number): Prom
   const entry = found.waiting.find((one) => one.slot === slot) ?? entryOf(found.entries, slot);
   if (!entry) throw noEntry(esp, slot);
   refuseClash(entry, fallback);
+  await removeOrphans(esp, found);
   const armed = { ...entry, counter: { left: tries, done: 0 } };
   const isNewer = compareRank(armed, uncounted(fallback)) < 0;
   // With both at zero tries the newer would be taken for ever: what we fall back to must not be counted.
@@ -67,7 +68,6 @@ async function arm(esp: Esp & { log: Log }, slot: SlotName, tries: number): Prom
   // An older version comes first only when the newer one has no tries left. Should the older one use its own up as well, both are
   // at zero and the newer, which is proven, is taken again.
   if (!isNewer) await keep(esp, found, fallback, RESERVE);
-  if (found.orphans.length > 0) await removeEntries(esp, found.orphans);
 }
 
 /** The entry of the other slot, which must be known to start. */
@@ -82,11 +82,16 @@ async function confirm(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
   const found = await readEsp(esp);
   const entry = entryOf(found.entries, slot);
   if (!entry) throw noEntry(esp, slot);
+  await removeOrphans(esp, found);
   await keep(esp, found, entry, undefined);
   const other = entryOf(found.entries, otherSlot(slot));
   if (other && compareRank(other, uncounted(entry)) <= 0) await keep(esp, found, other, demoted(other));
-  if (found.orphans.length > 0) await removeEntries(esp, found.orphans);
   await verify(esp, slot, entry.version);
+}
+
+/** Before any entry gets another name: an orphan may have that name, and it would be the entry that is removed then. */
+async function removeOrphans(esp: Esp & { log: Log }, { orphans }: EspView): Promise<void> {
+  if (orphans.length > 0) await removeEntries(esp, orphans);
 }
 
 /** Leaves exactly one file of the entry's slot, under the name with this counter. A crash on FAT may have left it under two. */
