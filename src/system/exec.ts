@@ -48,6 +48,16 @@ export const realExec: Exec = async (program, args, options = {}) => {
   };
 };
 
+/** As `exec`; a program that is missing has failed as well, with its absence as what it says. */
+export const attempt = (exec: Exec, ...call: Parameters<Exec>): Promise<ExecResult> =>
+  exec(...call).catch((error: unknown) => {
+    if (!(error instanceof UpdateError && error.code === 'tool-missing')) throw error;
+    return { exitCode: NOT_FOUND, stdout: '', stderr: error.message, timedOut: false };
+  });
+
+/** What a shell says of it. */
+const NOT_FOUND = 127;
+
 /** Runs a program that must succeed; returns its standard output. */
 export async function run(
   exec: Exec,

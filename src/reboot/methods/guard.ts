@@ -1,6 +1,6 @@
 /** Who notices a soft reboot that does not lead to a new system: a process that lives through it and then pulls the plug. */
 
-import type { Exec } from '../../system/exec.ts';
+import { attempt, type Exec } from '../../system/exec.ts';
 
 /** systemd itself disarms the hardware watchdog when it hands over to the next system, so nothing else would. */
 export const GUARD = 'tandem-jump-guard.service';
@@ -11,7 +11,12 @@ export async function startGuard(exec: Exec): Promise<string> {
   const properties = PROPERTIES.flatMap((one) => ['--property', one]);
   const options = ['--quiet', '--collect', '--expand-environment=no', `--unit=${GUARD}`, ...properties];
   const arguments_ = [String(NEXT_SYSTEM_S), String(MOST_S), '/proc/sysrq-trigger'];
-  const result = await exec('systemd-run', [...options, '/bin/sh', '-c', WAIT_THEN_RESET, GUARD, ...arguments_], TOOL);
+  const result = await attempt(
+    exec,
+    'systemd-run',
+    [...options, '/bin/sh', '-c', WAIT_THEN_RESET, GUARD, ...arguments_],
+    TOOL,
+  );
   if (result.exitCode === 0)
     return `a guard resets the machine when no agent runs ${NEXT_SYSTEM_S} s after this system has stopped`;
   return `no guard could be started: ${result.stderr.trim().slice(-200)}`;
@@ -19,7 +24,7 @@ export async function startGuard(exec: Exec): Promise<string> {
 
 /** The host stays after all. */
 export async function stopGuard(exec: Exec): Promise<void> {
-  await exec('systemctl', ['stop', GUARD], TOOL);
+  await attempt(exec, 'systemctl', ['stop', GUARD], TOOL);
 }
 
 const TOOL = { timeoutMs: 20_000, package: 'systemd' };

@@ -1,6 +1,6 @@
 /** Has the hardware watchdog run on while one kernel starts the next, where there is one that the next system takes over. */
 
-import type { Exec } from '../../system/exec.ts';
+import { attempt, type Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
 
 type World = Readonly<{ exec: Exec; files: Pick<Files, 'list'> }>;
@@ -26,10 +26,10 @@ export async function disarmWatchdog(exec: Exec): Promise<void> {
 const isInUse = (time: string): boolean => /[1-9]|infinity/.test(time);
 
 const show = async (exec: Exec, property: string): Promise<string> =>
-  (await exec('systemctl', ['show', `--property=${property}`, '--value'], TOOL)).stdout.trim();
+  (await attempt(exec, 'systemctl', ['show', `--property=${property}`, '--value'], TOOL)).stdout.trim();
 
 const setOverTheJump = (exec: Exec, us: bigint) =>
-  exec('busctl', ['set-property', ...MANAGER, PROPERTY, 't', String(us)], TOOL);
+  attempt(exec, 'busctl', ['set-property', ...MANAGER, PROPERTY, 't', String(us)], TOOL);
 
 const MANAGER = ['org.freedesktop.systemd1', '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager'];
 const PROPERTY = 'KExecWatchdogUSec';

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { UpdateError } from '../../../src/errors.ts';
 import { GUARD, startGuard, stopGuard, WAIT_THEN_RESET } from '../../../src/reboot/methods/guard.ts';
 import { type Exec, realExec } from '../../../src/system/exec.ts';
 
@@ -83,6 +84,13 @@ test('the guard’s text is plain shell', async () => {
 test('a service manager that knows no such property is no reason to stay', async () => {
   const { exec } = recording(1, 'Unknown assignment: SurviveFinalKillSignal=yes');
   assert.match(await startGuard(exec), /no guard could be started: Unknown assignment/);
+});
+
+test('an image without systemd-run has no guard, says so, and goes on', async () => {
+  const exec: Exec = async (program) => {
+    throw new UpdateError('tool-missing', `${program} is not installed.`);
+  };
+  assert.match(await startGuard(exec), /no guard could be started: systemd-run is not installed/);
 });
 
 test('a host that stays lets go of the guard', async () => {

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { UpdateError } from '../../../src/errors.ts';
 import { armWatchdog, disarmWatchdog } from '../../../src/reboot/methods/watchdog.ts';
+import type { Exec } from '../../../src/system/exec.ts';
 import { type FakeMachine, fakeMachine } from '../../support/fake-machine.ts';
 
 const SET =
@@ -50,4 +52,13 @@ test('a watchdog that cannot be armed stops nothing', async () => {
   await using machine = await watched('1min');
   await machine.failAt(2);
   assert.match(await armWatchdog(machine), /could not be armed: busctl was told to fail/);
+});
+
+test('neither does an image without busctl', async () => {
+  await using machine = await watched('1min');
+  const exec: Exec = (program, ...more) =>
+    program === 'busctl'
+      ? Promise.reject(new UpdateError('tool-missing', 'busctl is not installed.'))
+      : machine.exec(program, ...more);
+  assert.match(await armWatchdog({ ...machine, exec }), /could not be armed: busctl is not installed/);
 });
