@@ -7,10 +7,10 @@ import { isSameFile, parseBootOption } from '../reboot/bootloaders/boot-option.t
 import { readVariables } from '../reboot/bootloaders/grub-environment.ts';
 import { readFlags } from '../reboot/bootloaders/grub-flags.ts';
 import { kernelName } from '../reboot/bootloaders/slot-kernels.ts';
-import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
 import { type BootFacts, fittingBackends } from './doctor-backend.ts';
 import { loaderVariable, printable } from './doctor-loader-variables.ts';
-import { type Reading, readText } from './doctor-reading.ts';
+import type { Reading } from './doctor-reading.ts';
+import { ubootCopies } from './doctor-uboot.ts';
 import { type Finding, ok, unknown, warn } from './finding.ts';
 
 /**
@@ -47,7 +47,7 @@ async function bootFacts(files: Reading, boot: Config['boot']): Promise<Omit<Boo
     uefi: await startedByUefi(files),
     ...(loaderInfo === undefined ? {} : { loaderInfo }),
     grubFlags: await hasGrubFlags(files, boot.grubEnvironment),
-    ubootCopies: environmentCopies((await readText(files, boot.ubootEnvironment)) ?? ''),
+    ubootCopies: (await ubootCopies(files, boot.ubootEnvironment)) ?? 0,
     firmwareStartsSlots: await firmwareStartsSlots(files, boot.efiVariables),
   };
 }

@@ -12,7 +12,7 @@ export async function tableSettings(config: Config): Promise<Finding> {
   const { disk, a, b } = resolveSlots(slotLabels(config), await readDiskFacts(diskOf(config)));
   await using table = await openDiskForReading(disk);
   const fault = await tableFault(table, [disk.sectorSize]);
-  if (fault) return warn(FAULTS[fault](disk.path), 'The next update makes it anew.');
+  if (fault) return warn(FAULTS[fault](disk.path), 'The next update writes both copies anew.');
   if (a.root.type === b.root.type)
     return ok(
       `Both copies of the partition table on ${disk.path} are whole; the root partitions have the type ${a.root.type}.`,

@@ -1,20 +1,21 @@
 /** Whether the boot loader that the configuration names is set up so that it can count and fall back. */
 
+import { join } from 'node:path';
 import { type Config, requireSetting } from '../config.ts';
 import type { Product } from '../model.ts';
 import { copyOf } from '../reboot/bootloaders/grub.ts';
-import { environmentCopies } from '../reboot/bootloaders/uboot.ts';
 import { hasGrubFlags, startedByUefi } from './doctor-boot-facts.ts';
 import { tableSettings } from './doctor-gpt.ts';
-import { type Reading, readText } from './doctor-reading.ts';
+import type { Reading } from './doctor-reading.ts';
 import { systemdBootSettings } from './doctor-systemd-boot.ts';
+import { ubootSettings } from './doctor-uboot.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
 
 export async function loaderSettings(files: Reading, config: Config): Promise<Finding> {
   const product = requireSetting(config, 'host.product') as Product;
   const { boot } = config;
-  if (boot.backend === 'grub') return grubSettings(files, boot.grubEnvironment);
+  if (boot.backend === 'grub') return grubSettings(files, boot);
   if (boot.backend === 'uboot') return ubootSettings(files, boot.ubootEnvironment);
   if (boot.backend === 'efi-variables') return efiSettings(files, boot.efiVariables);
   if (boot.backend === 'gpt') return tableSettings(config);
@@ -24,29 +25,22 @@ export async function loaderSettings(files: Reading, config: Config): Promise<Fi
 }
 
 /** What GRUB itself reads is told by the check of the boot entries; here, whether a power cut could take it away. */
-async function grubSettings(files: Reading, path: string): Promise<Finding> {
+async function grubSettings(files: Reading, { grubEnvironment: path, esp }: Config['boot']): Promise<Finding> {
   if (!(await startedByUefi(files)))
     return fail(
       'This machine was started by a BIOS, and GRUB cannot start a UKI there.',
       'Start it by UEFI, or use a boot loader that needs none.',
     );
   const whole = await Promise.all([path, copyOf(path)].map((one) => hasGrubFlags(files, one)));
-  if (whole.every(Boolean)) return ok('GRUB’s environment and its copy are whole.');
   if (!whole.some(Boolean)) return fail(`${path} is damaged or missing.`, 'Make it anew: docs/boot-loaders.md.');
+  const seen = join(esp, 'EFI/tandem/grubenv');
+  if (path !== seen)
+    return warn(
+      `The flags are in ${path}, and the grub.cfg that comes with Tandem looks in ${seen} only.`,
+      `Unless yours looks elsewhere: boot.grub_environment = "${seen}".`,
+    );
+  if (whole.every(Boolean)) return ok('GRUB’s environment and its copy are whole.');
   return warn('Of GRUB’s environment and its copy only one is whole.', 'The next update writes both anew.');
-}
-
-async function ubootSettings(files: Reading, path: string): Promise<Finding> {
-  const config = await readText(files, path);
-  if (config === undefined)
-    return fail(`${path} is missing.`, 'Say there where U-Boot’s environment lies, or set boot.backend.');
-  const copies = environmentCopies(config);
-  if (copies === 2) return ok('The environment is kept twice, so a power cut leaves the old or the new one.');
-  if (copies === 0) return fail(`${path} names no environment.`, 'Give device, offset and size of both copies.');
-  return warn(
-    'The environment is kept once only: a power cut while it is written loses all of it, and what starts then is chance.',
-    'Build U-Boot with a redundant environment, and name both copies.',
-  );
 }
 
 async function efiSettings(files: Reading, dir: string): Promise<Finding> {

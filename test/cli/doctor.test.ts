@@ -95,7 +95,21 @@ const EFI = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "efi-va
 const ONE_COPY = '/dev/mmcblk0 0x100000 0x4000\n';
 const EFIVARS = '/sys/firmware/efi/efivars';
 
+/** As libubootenv reads it, too: twice on one device. */
+const yaml = (...places: readonly string[]): string =>
+  [
+    'uboot:',
+    '  size: 0x4000',
+    '  devices:',
+    ...places.map((place) => `    - path: /dev/mmcblk0\n      ${place}`),
+    '',
+  ].join('\n');
+
 const GRUB = { '/etc/tandem/config.d/site.toml': siteWith('boot.backend = "grub"') };
+const GRUB_ELSEWHERE = {
+  '/etc/tandem/config.d/site.toml': siteWith('boot = { backend = "grub", grub_environment = "/boot/grub/grubenv" }'),
+  '/boot/grub/grubenv': '# GRUB Environment Block\nORDER=a\na_OK=1\na_LEFT=0\nb_OK=0\nb_LEFT=0\n####',
+};
 const GRUBENV = '# GRUB Environment Block\nORDER=a\na_OK=1\na_LEFT=0\nb_OK=0\nb_LEFT=0\n####';
 const STARTED_BY = `${EFIVARS}/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f`;
 /** As systemd-boot leaves it: four bytes of attributes, UTF-16, a zero at the end. */
@@ -123,6 +137,20 @@ const WRONG: readonly (readonly [string, Files, Finding['result'], RegExp])[] = 
   ['boot loader', { ...GRUB, '/efi/EFI/tandem/grubenv': GRUBENV }, 'fail', /started by a BIOS/],
   ['boot loader', { ...GRUB, [STARTED_BY]: '' }, 'fail', /damaged or missing/],
   ['boot loader', { ...GRUB, [STARTED_BY]: '', '/efi/EFI/tandem/grubenv': GRUBENV }, 'warn', /only one is whole/],
+  [
+    'boot loader',
+    { ...GRUB_ELSEWHERE, [STARTED_BY]: '' },
+    'warn',
+    /in \/boot\/grub\/grubenv, and the grub\.cfg .* looks in \/efi\/EFI\/tandem\/grubenv only/,
+  ],
+  ['boot loader', { ...UBOOT, '/etc/fw_env.config': ONE_COPY.repeat(2) }, 'warn', /kept once only/],
+  [
+    'boot loader',
+    { ...UBOOT, '/etc/fw_env.config': `${ONE_COPY}/dev/mmcblk0\t1048576\t0x4000 # again\n` },
+    'warn',
+    /kept once only/,
+  ],
+  ['boot loader', { ...UBOOT, '/etc/fw_env.config': yaml('offset: 0x1000', 'offset: 4096') }, 'warn', /kept once only/],
   ['boot loader', PI, 'fail', /\/boot\/a has no config\.txt/],
   ['boot loader', PI_FILES, 'fail', /is not the FAT partition of autoboot\.txt/],
   [
@@ -230,8 +258,13 @@ test('firmware that has started the kernel of a slot fits, and another kernel do
 });
 
 test('U-Boot with two copies of its environment is set up right', async () => {
-  const found = await examine({ ...HEALTHY, ...UBOOT, '/etc/fw_env.config': ONE_COPY.repeat(2) });
-  assert.equal(found('boot loader').result, 'ok');
+  const flat = `${ONE_COPY}# the other\n/dev/mmcblk0 0x104000 0x4000\n`;
+  const negative = '/dev/mmcblk0 -0x8000 0x4000\n/dev/mmcblk0 -0x4000 0x4000\n';
+  for (const config of [flat, negative, yaml('offset: 0x0', 'offset: 0x4000')]) {
+    const found = await examine({ ...HEALTHY, ...UBOOT, '/etc/fw_env.config': config });
+    assert.equal(found('boot loader').result, 'ok', config);
+  }
+  const found = await examine({ ...HEALTHY, ...UBOOT, '/etc/fw_env.config': flat });
   assert.match(found('boot backend').sentence, /^uboot fits: it is known where/);
 });
 
