@@ -43,8 +43,9 @@ import { journeyFrom } from './journey.ts';
 import { openLock } from './lock.ts';
 import { rebootNotice } from './notice.ts';
 import type { Verdict } from './parts.ts';
+import { freeSlot } from './preparation.ts';
 import { createReleases } from './releases.ts';
-import { configuredRestart, freeSlot, onlyFirmware } from './restart.ts';
+import { configuredRestart, onlyFirmware } from './restart.ts';
 import { scrubSlot } from './scrub.ts';
 
 /** The outside world of the agent. */

@@ -19,7 +19,7 @@ import type { Exec } from '../system/exec.ts';
 import { readThrough, statOf } from '../system/files.ts';
 import { openBootLoader } from './boot-loader.ts';
 import { findHost, mappedOverSlot, realDoors, slotLabels } from './host.ts';
-import { failurePath } from './restart.ts';
+import { failurePath } from './preparation.ts';
 
 type World = Parameters<typeof openBootLoader>[1] & Readonly<{ exec: Exec }>;
 

@@ -1,8 +1,7 @@
 /** The ways into an armed slot, put together: what is safe now, what is prepared by the unit that may, and the jump. */
 
-import { join } from 'node:path';
 import type { Config } from '../config.ts';
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { asUpdateError } from '../errors.ts';
 import type { Method, SlotName } from '../model.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { type Choice, chooseMethod, insteadOf, type Jump, type Known } from '../reboot/methods/choose.ts';
@@ -14,8 +13,9 @@ import { type Clock, kernelUptimeMs } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
 import type { Files } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
-import type { Host } from './host.ts';
+import type { Loop } from './loop.ts';
 import type { Restart } from './parts.ts';
+import { createPreparation } from './preparation.ts';
 
 export type RestartWorld = Readonly<{
   /** What the configuration says. */
@@ -35,31 +35,31 @@ export type RestartWorld = Readonly<{
   log: Log;
 }>;
 
-/** What the agent's unit may not do is done by tandem-jump@.service, which is told what by its name. */
+/** What the agent's unit may not do is done by tandem-jump@.service. */
 export function createRestart(world: RestartWorld): Restart {
   const { exec, clock, log } = world;
   const failed: Partial<Record<Jump, string>> = {};
   const kernelIn = kernelReader(world.kernels);
-  let prepared: string | undefined;
-  const undo = async (): Promise<void> => {
-    if (prepared === undefined) return;
-    await jumpUnit(world, prepared);
-    prepared = undefined;
-  };
+  const preparation = createPreparation(world);
+  const tryToUndo = (): Promise<void> =>
+    preparation
+      .undo()
+      .catch((cause: unknown) => log.warn({ err: String(cause) }, 'not everything could be taken back'));
   return {
     choose: (target, tried) => choose(world, target, tried, failed, kernelIn),
     prepare: async (choice, target) => {
+      // An agent before us may have been killed before its jump.
+      await tryToUndo();
       const { method } = choice;
       if (method === 'firmware') return choice;
-      prepared = `free-${target}`;
       try {
-        await jumpUnit(world, `${method}-${target}`);
+        await preparation.make(method, target);
         return choice;
       } catch (error) {
         const why = asUpdateError(error).message;
         failed[method] = why;
         log.warn({ method, err: why }, 'this restart goes through the firmware instead');
-        await undo().catch((cause: unknown) => log.warn({ err: String(cause) }, 'not everything could be taken back'));
+        await tryToUndo();
         return insteadOf({ ...choice, method }, why);
       }
     },
@@ -68,8 +68,16 @@ export function createRestart(world: RestartWorld): Restart {
       return { method, reason, at: clock.now().toISOString(), uptimeMs, bootId: world.bootId };
     },
     jump: (method) => (method === 'soft' ? rebootBySoft(exec) : rebootByKexec(exec)),
-    undo,
+    undo: preparation.undo,
   };
+}
+
+/** What an agent before us made ready and did not use. While one is armed the next step does it, or uses it anew. */
+export async function undoLeftOver({ state, parts }: Pick<Loop, 'state' | 'parts'>, log: Log): Promise<void> {
+  if (state().kind === 'armed') return;
+  await parts.restart
+    .undo()
+    .catch((cause: unknown) => log.warn({ err: String(cause) }, 'what was made ready for a restart is still there'));
 }
 
 /** As the configuration of this host says. */
@@ -97,30 +105,6 @@ export const onlyFirmware = (bootId: string, { now }: Pick<Clock, 'now'>): Resta
   jump: async () => {},
   undo: async () => {},
 });
-
-/** Where tandem-jump@.service leaves the sentence that says why it failed. */
-export const failurePath = (runtimeDir: string): string => join(runtimeDir, 'jump-failed');
-
-/** After a soft reboot the device of the old root may still lie over its slot; only a unit with more rights can close it. */
-export async function freeSlot({ agent }: Config, world: JumpWorld, host: Host, target: SlotName): Promise<void> {
-  if (await host.isMapped(target)) await jumpUnit({ ...world, runtimeDir: agent.runtimeDir }, `free-${target}`);
-}
-
-type JumpWorld = Pick<RestartWorld, 'exec' | 'files'>;
-
-/** Lets tandem-jump@.service work; its failure is told in its own words. */
-async function jumpUnit(
-  { exec, files, runtimeDir }: JumpWorld & Pick<RestartWorld, 'runtimeDir'>,
-  what: string,
-): Promise<void> {
-  await files.remove(failurePath(runtimeDir));
-  const unit = `tandem-jump@${what}.service`;
-  const result = await exec('systemctl', ['start', unit], { timeoutMs: 240_000, package: 'systemd' });
-  if (result.exitCode === 0) return;
-  const said = await files.read(failurePath(runtimeDir)).catch(() => undefined);
-  const sentence = said ? new TextDecoder().decode(said.subarray(0, 2000)) : result.stderr.trim().slice(-1000);
-  throw new UpdateError('method-unsafe', `${unit} failed: ${sentence}`);
-}
 
 async function choose(
   world: RestartWorld,

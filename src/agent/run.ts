@@ -10,6 +10,7 @@ import { answer } from './control.ts';
 import { restingLoop, untilOutdated } from './fleet-heeded.ts';
 import { fleetSettingsOf } from './fleet-settings-here.ts';
 import { runLoop } from './loop.ts';
+import { undoLeftOver } from './restart.ts';
 
 /** Runs until the signal is aborted, or until it should be started anew. */
 export async function runAgent(
@@ -35,7 +36,9 @@ export async function runAgent(
     settings.follow(world.signal),
     untilOutdated(settings, loop, world).finally(() => over.abort()),
   ];
-  await Promise.all([runLoop(loop, world.signal), staysAlive(notifier, world), ...(heeds ?? [])]);
+  // Not before we are ready: the unit that takes it back is ordered after ours.
+  const looping = undoLeftOver(loop, world.log).then(() => runLoop(loop, world.signal));
+  await Promise.all([looping, staysAlive(notifier, world), ...(heeds ?? [])]);
 }
 
 const GROUP = 'tandem';

@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { runJump } from '../../src/agent/jump.ts';
 import { createLeaving } from '../../src/agent/leaving.ts';
+import type { Loop } from '../../src/agent/loop.ts';
 import type { Parts } from '../../src/agent/parts.ts';
 import { perform } from '../../src/agent/perform.ts';
-import { createRestart, type RestartWorld } from '../../src/agent/restart.ts';
+import { freeSlot } from '../../src/agent/preparation.ts';
+import { createRestart, type RestartWorld, undoLeftOver } from '../../src/agent/restart.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Method, Product, SlotName, State, Version } from '../../src/model.ts';
@@ -53,13 +55,16 @@ async function host({ wanted = 'auto', kernels = { a: 'k', b: 'k' }, said }: Giv
     // The unit, which does not run here, leaves its reason after the old one was removed.
     files: {
       ...machine.files,
-      remove: async () => (said === undefined ? undefined : machine.put('jump-failed', said)),
+      remove: async (path) => {
+        if (!path.endsWith('jump-failed')) await machine.files.remove(path);
+        else if (said !== undefined) await machine.put('jump-failed', said);
+      },
     },
     clock: { now: () => new Date(0), monotonicMs: () => 0, sleep: async () => {} },
     uptimeMs: () => 12_345.6,
     log: silentLog,
   };
-  return { machine, restart: createRestart(world), [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose]() };
+  return { machine, world, restart: createRestart(world), [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose]() };
 }
 
 const started = async (machine: FakeMachine): Promise<string[]> =>
@@ -109,6 +114,80 @@ test('what the unit left to be read is the reason', async () => {
   const choice = await one.restart.choose('b', []);
   await one.machine.failAt((await one.machine.calls()).length + 1);
   assert.match((await one.restart.prepare(choice, 'b')).reason, /the tree is damaged/);
+});
+
+test('what an agent has made ready the next one takes back: by name, once, and only where there is something', async () => {
+  await using one = await host();
+  const { machine, world } = one;
+  await createRestart(world).undo();
+  assert.deepEqual(await started(machine), [], 'nothing was made ready');
+  await createRestart(world).prepare(await createRestart(world).choose('b', []), 'b');
+  const next = createRestart(world);
+  await next.undo();
+  await next.undo();
+  assert.deepEqual(await started(machine), ['tandem-jump@soft-b.service', 'tandem-jump@free-b.service']);
+});
+
+test('it is on record before it begins, and until it was taken back', async () => {
+  await using one = await host();
+  const { machine, world } = one;
+  const choice = await one.restart.choose('b', []);
+  const failing: RestartWorld = {
+    ...world,
+    exec: async (program, args, options) => {
+      if (String(args[1]).includes('soft-b'))
+        assert.equal(await readFile(join(machine.dir, 'prepared'), 'utf8'), 'b\n');
+      const result = await machine.exec(program, args, options);
+      return String(args[1]).startsWith('tandem-jump@') ? { ...result, exitCode: 1 } : result;
+    },
+  };
+  assert.equal((await createRestart(failing).prepare(choice, 'b')).method, 'firmware');
+  await assert.rejects(createRestart(failing).undo(), { code: 'method-unsafe' });
+  await createRestart(world).undo();
+  assert.deepEqual((await started(machine)).slice(-3), Array(3).fill('tandem-jump@free-b.service'));
+  await createRestart(world).undo();
+  assert.equal((await started(machine)).length, 4);
+});
+
+test('who has arrived by a soft reboot finds the record of his own slot, and nothing to take back', async () => {
+  await using one = await host();
+  await one.machine.put('prepared', 'b\n');
+  await createRestart({ ...one.world, booted: 'b' }).undo();
+  assert.deepEqual(await started(one.machine), []);
+});
+
+test('a restart through the firmware leaves nothing ready behind', async () => {
+  await using one = await host({ wanted: 'firmware' });
+  await one.machine.put('prepared', 'b\n');
+  await one.restart.prepare(await one.restart.choose('b', []), 'b');
+  assert.deepEqual(await started(one.machine), ['tandem-jump@free-b.service']);
+});
+
+test('an agent that starts takes back what is left over, unless a release is armed', async () => {
+  await using one = await host();
+  const { machine, restart } = one;
+  await machine.put('prepared', 'b\n');
+  const loop = (kind: string) => ({ state: () => ({ kind }), parts: { restart } }) as unknown as Loop;
+  await undoLeftOver(loop('armed'), silentLog);
+  assert.deepEqual(await started(machine), []);
+  await machine.failAt(1);
+  await undoLeftOver(loop('staged'), silentLog);
+  await undoLeftOver(loop('staged'), silentLog);
+  assert.deepEqual(await started(machine), Array(2).fill('tandem-jump@free-b.service'), 'a failure only warns');
+});
+
+test('a slot is let go of before it is written when something lies over it, or it was made ready', async () => {
+  await using one = await host();
+  const { machine, world } = one;
+  const config = resolveConfig([{ path: 'x.toml', text: `[agent]\nruntime_dir = "${machine.dir}"\n` }]);
+  const free = (isMapped: boolean) => freeSlot(config, world, { booted: 'a', isMapped: async () => isMapped }, 'b');
+  await free(false);
+  assert.deepEqual(await started(machine), []);
+  await machine.put('prepared', 'b\n');
+  await free(false);
+  await free(false);
+  await free(true);
+  assert.deepEqual(await started(machine), Array(2).fill('tandem-jump@free-b.service'));
 });
 
 const ARMED: State = {
