@@ -28,10 +28,10 @@ export async function mountNextRoot(world: World, devices: SlotDevices, rootHash
   try {
     const device = await openVerity(exec, devices, rootHash);
     await run(exec, 'mkdir', ['-p', NEXT_ROOT], TOOL);
-    await run(exec, 'mount', ['-o', 'ro', device, NEXT_ROOT], TOOL);
+    await run(exec, 'mount', [...PRIVATE, '-o', 'ro', device, NEXT_ROOT], TOOL);
     await mustSoftReboot(world);
     for (const point of await mountsToCarry(world))
-      await run(exec, 'mount', ['--bind', point, join(NEXT_ROOT, point)], TOOL);
+      await run(exec, 'mount', ['--bind', ...PRIVATE, point, join(NEXT_ROOT, point)], TOOL);
   } catch (error) {
     await dropNextRoot(world, devices).catch(() => {});
     throw error;
@@ -55,6 +55,8 @@ export async function rebootBySoft(exec: Exec): Promise<void> {
 }
 
 const TOOL = { timeoutMs: 60_000, package: 'mount' };
+/** Else what is mounted below /var from now on would appear in both, and taking down the next root would take it from the running system. */
+const PRIVATE = ['--make-private'];
 const SOFT_REBOOT = 254;
 
 /** The next service manager reads what this one hands over, so it must know soft reboots itself. */

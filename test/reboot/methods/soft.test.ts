@@ -25,7 +25,7 @@ async function nextSystem(machine: FakeMachine, systemd = 257): Promise<void> {
 function appearing(machine: FakeMachine, systemd?: number): FakeMachine {
   const exec: FakeMachine['exec'] = async (program, args, options) => {
     const result = await machine.exec(program, args, options);
-    if (program === 'mount' && args[0] === '-o' && result.exitCode === 0) await nextSystem(machine, systemd);
+    if (program === 'mount' && args.includes('-o') && result.exitCode === 0) await nextSystem(machine, systemd);
     if (program === 'umount' && result.exitCode === 0) await vanish(machine);
     return result;
   };
@@ -36,14 +36,14 @@ async function vanish(machine: FakeMachine): Promise<void> {
   for (const name of ['usr', 'var']) await rm(`${machine.dir}/run/nextroot/${name}`, { recursive: true, force: true });
 }
 
-test('the slot is opened by its root hash, mounted read-only, and the disks are carried below it', async () => {
+test('the slot is opened by its root hash, mounted read-only, and the disks are carried below it, each for itself', async () => {
   await using machine = await fakeMachine();
   await mountNextRoot(world(appearing(machine)), DEVICES, HASH);
   assert.deepEqual(await machine.calls(), [
     `veritysetup open --restart-on-corruption /dev/vda4 tandem-${HASH} /dev/vda5 ${HASH}`,
     'mkdir -p /run/nextroot',
-    `mount -o ro /dev/mapper/tandem-${HASH} /run/nextroot`,
-    'mount --bind /var /run/nextroot/var',
+    `mount --make-private -o ro /dev/mapper/tandem-${HASH} /run/nextroot`,
+    'mount --bind --make-private /var /run/nextroot/var',
   ]);
   assert.deepEqual((await machine.left()).devices, [`tandem-${HASH}`]);
   await dropNextRoot(world(appearing(machine)), DEVICES);
