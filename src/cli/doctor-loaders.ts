@@ -67,4 +67,4 @@ async function trybootSettings(files: Reading, boot: Config['boot']): Promise<Fi
 const programSettings = (path: string | undefined): Finding =>
   path === undefined
     ? fail('boot.program is not set.', 'Name the program: docs/boot-program.md has its contract.')
-    : ok(`${path} stands for the boot loader.`);
+    : ok(`${path} stands for the boot loader; doctor runs it outside of the agent’s sandbox (docs/boot-program.md).`);

@@ -217,6 +217,16 @@ test('a Raspberry Pi with its three partitions is set up right', async () => {
   assert.equal(found('boot loader').result, 'ok', found('boot loader').sentence);
 });
 
+test('a program of the user’s is said to be run where the agent does not run it', async () => {
+  const site = siteWith('boot = { backend = "program", program = "/usr/lib/shop/boot" }');
+  const { result, sentence } = (await examine({ ...HEALTHY, '/etc/tandem/config.d/site.toml': site }))('boot loader');
+  assert.equal(result, 'ok');
+  assert.match(
+    sentence,
+    /^\/usr\/lib\/shop\/boot stands .* outside of the agent’s sandbox \(docs\/boot-program\.md\)\.$/,
+  );
+});
+
 test('every FAT partition that holds kernels or flags must be mounted with dirsync', async () => {
   const mounts = ['autoboot', 'a', 'b'].map((name, index) => ({ dir: `/boot/${name}`, line: 40 + index }));
   const mounted = (without?: string): string =>
