@@ -23,6 +23,8 @@ export type RestartWorld = Readonly<{
   mostKexecs: number;
   firmwareFlags: readonly string[];
   esp: string;
+  /** The backend arms a slot by the firmware's `BootNext`. */
+  isBootNextOurs: boolean;
   runtimeDir: string;
   kernels: Pick<Kernels, 'open'>;
   booted: SlotName;
@@ -93,6 +95,7 @@ export const configuredRestart = (
     mostKexecs: reboot.kexecMostInARow,
     firmwareFlags: reboot.firmwareFlags,
     esp: boot.esp,
+    isBootNextOurs: boot.backend === 'efi-variables',
     runtimeDir: agent.runtimeDir,
     uptimeMs: kernelUptimeMs,
   });
@@ -113,12 +116,12 @@ async function choose(
   failed: Readonly<Partial<Record<Jump, string>>>,
   kernelIn: KernelReader,
 ): Promise<Choice> {
-  const { wanted, mostKexecs, booted, firmwareFlags, esp } = world;
+  const { wanted, mostKexecs, booted, firmwareFlags, esp, isBootNextOurs } = world;
   const unknown: Known<Kernel> = { unknown: 'nobody asked' };
   const known = { wanted, tried, failed, mostKexecs, kexecs: 0, barred: {}, running: unknown, target: unknown };
   if (wanted === 'firmware') return chooseMethod(known);
   try {
-    const host = await readHostFacts(world, firmwareFlags, esp);
+    const host = await readHostFacts(world, firmwareFlags, esp, isBootNextOurs);
     const here = await kernelIn(booted);
     const running = 'unknown' in here ? here : runningKernel(here, host);
     return chooseMethod({ ...known, ...host, running, target: await kernelIn(target) });

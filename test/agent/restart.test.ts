@@ -42,6 +42,7 @@ async function host({ wanted = 'auto', kernels = { a: 'k', b: 'k' }, said }: Giv
     mostKexecs: 5,
     firmwareFlags: [],
     esp: '/efi',
+    isBootNextOurs: false,
     runtimeDir: machine.dir,
     kernels: {
       open: async (slot) => {

@@ -24,7 +24,7 @@ export type MethodFacts = Readonly<{
   tried: readonly Method[];
   /** What failed since the agent was started, and how. */
   failed: Readonly<Partial<Record<Jump, string>>>;
-  /** The file that asks for the firmware, if one does. */
+  /** The file or variable that asks for the firmware, if one does. */
   firmwareFlag?: string;
   /** Kernels that were started by kexec since the last start by the firmware. */
   kexecs: number;

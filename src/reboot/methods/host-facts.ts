@@ -6,6 +6,7 @@ import { type Exec, run } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
 import { commandLineValues } from '../../system/pe.ts';
 import type { Jump, Known } from './choose.ts';
+import { againstSecureBoot, firmwareIsAwaited } from './firmware-variables.ts';
 import { KEXECS, type Kernel, withoutRootHash } from './kernel.ts';
 import { rootHashOfDevice } from './verity-device.ts';
 
@@ -17,19 +18,28 @@ export type HostFacts = Readonly<{
   softRootHash?: Sha256;
   kexecs: number;
   barred: Readonly<Partial<Record<Jump, string>>>;
-  /** The first of the files that ask for the firmware. */
+  /** What asks for the firmware: the first of the files, or a variable. */
   firmwareFlag?: string;
 }>;
 
 type World = Readonly<{ files: Pick<Files, 'read' | 'list'>; exec: Exec }>;
 
-/** `flags` are the files whose presence asks for the firmware, `esp` is where the EFI system partition is mounted. */
-export async function readHostFacts(world: World, flags: readonly string[], esp: string): Promise<HostFacts> {
+/**
+ * `flags` are the files whose presence asks for the firmware, `esp` is where the EFI system partition is mounted. `isBootNextOurs`: the
+ * backend arms a slot by that variable, so that it is no wish of somebody else's.
+ */
+export async function readHostFacts(
+  world: World,
+  flags: readonly string[],
+  esp: string,
+  isBootNextOurs = false,
+): Promise<HostFacts> {
   const commandLine = (await readText(world, '/proc/cmdline')) ?? '';
   const softRootHash = rootHashOfDevice(rootSource((await readText(world, '/proc/self/mountinfo')) ?? ''));
-  const kexec = await againstKexec(world, esp);
-  const soft = await againstSoft(world);
-  const firmwareFlag = await firstPresent(world, flags);
+  const both = await againstSecureBoot(world);
+  const kexec = both ?? (await againstKexec(world, esp));
+  const soft = both ?? (await againstSoft(world));
+  const firmwareFlag = (await firstPresent(world, flags)) ?? (await firmwareIsAwaited(world, isBootNextOurs));
   return {
     commandLine,
     release: (await readText(world, '/proc/sys/kernel/osrelease')) ?? '',
@@ -67,7 +77,6 @@ export function rootSource(mountinfo: string): string {
   return fields[fields.indexOf('-', 6) + 2] ?? '';
 }
 
-const SECURE_BOOT = '/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c';
 /** The first systemd that can soft-reboot. */
 const SOFT_REBOOT = 254;
 
@@ -77,7 +86,6 @@ async function againstKexec(world: World, esp: string): Promise<string | undefin
     return 'kernel.kexec_load_disabled is set';
   const lockdown = await readText(world, '/sys/kernel/security/lockdown');
   if (lockdown !== undefined && !lockdown.includes('[none]')) return `the kernel is locked down: ${lockdown}`;
-  if (lockdown === undefined && (await isSecureBoot(world)) !== false) return 'Secure Boot is on, or cannot be asked';
   return againstExtras(world, esp);
 }
 
@@ -95,13 +103,6 @@ async function againstSoft({ exec }: World): Promise<string | undefined> {
   const said = (await run(exec, 'systemctl', ['show', '--property=Version', '--value'], options)).trim();
   const version = Number.parseInt(said, 10);
   return version >= SOFT_REBOOT ? undefined : `systemd ${said || '(unknown)'} is older than ${SOFT_REBOOT}`;
-}
-
-/** The byte after four of attributes; undefined where there is firmware that does not tell. */
-async function isSecureBoot({ files }: World): Promise<boolean | undefined> {
-  const value = await files.read(SECURE_BOOT).catch(() => undefined);
-  if (value) return value[4] !== 0;
-  return (await files.list('/sys/firmware/efi').catch(() => ['?'])).length === 0 ? false : undefined;
 }
 
 async function firstPresent({ files }: World, paths: readonly string[]): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 /** What the host says about restarting it; where it does not say, nothing is assumed. */
 
 import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { kexecsOf, readHostFacts, rootSource, runningKernel } from '../../../src/reboot/methods/host-facts.ts';
 import { type Kernel, withoutRootHash } from '../../../src/reboot/methods/kernel.ts';
@@ -9,7 +10,6 @@ import { type FakeMachine, fakeMachine } from '../../support/fake-machine.ts';
 
 const HASH = rootHashOfVersion('1');
 const CMDLINE = `quiet roothash=${HASH} ro`;
-const SECURE_BOOT = 'sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c';
 const booted: Kernel = {
   linux: sha256('k'),
   initrd: sha256('i'),
@@ -38,7 +38,7 @@ test('a host that says so has nothing against either method', async () => {
   assert.equal(runningKernel(booted, host), booted);
 });
 
-test('kexec is barred by the kernel, by lockdown, by Secure Boot, and by what only the boot loader hands on', async () => {
+test('kexec is barred by the kernel, by lockdown, and by what only the boot loader hands on', async () => {
   for (const [path, text, said] of [
     ['proc/sys/kernel/kexec_load_disabled', '1\n', /kexec_load_disabled/],
     ['sys/kernel/security/lockdown', 'none [integrity] confidentiality\n', /locked down/],
@@ -55,16 +55,46 @@ test('kexec is barred by the kernel, by lockdown, by Secure Boot, and by what on
   assert.match((await read(machine)).barred.kexec ?? '', /cannot start another/);
 });
 
-test('where the kernel does not tell of lockdown, Secure Boot decides, and firmware that does not tell is not trusted', async () => {
+const variable = (name: string): string => `sys/firmware/efi/efivars/${name}-8be4df61-93ca-11d2-aa0d-00e098032b8c`;
+
+test('both are barred while Secure Boot is on or cannot be asked, since only the firmware checks a signature', async () => {
   await using machine = await willing();
-  await machine.files.remove(`${machine.dir}/sys/kernel/security/lockdown`);
-  assert.equal((await read(machine)).barred.kexec, undefined, 'no EFI at all');
-  await machine.put(SECURE_BOOT, '\x06\0\0\0\x01');
-  assert.match((await read(machine)).barred.kexec ?? '', /Secure Boot/);
-  await machine.put(SECURE_BOOT, '\x06\0\0\0\0');
-  assert.equal((await read(machine)).barred.kexec, undefined);
-  await machine.files.remove(`${machine.dir}/${SECURE_BOOT}`);
-  assert.match((await read(machine)).barred.kexec ?? '', /Secure Boot/);
+  const bars = async (): Promise<unknown> => {
+    const { soft, kexec } = (await read(machine)).barred;
+    assert.equal(soft, kexec);
+    return soft;
+  };
+  assert.equal(await bars(), undefined, 'no EFI at all');
+  await machine.put('sys/firmware/efi/fw_platform_size', '64\n');
+  assert.match(String(await bars()), /cannot be found out/, 'variables that are not mounted');
+  await machine.put(variable('BootOrder'), '\x07\0\0\0\0\0');
+  assert.equal(await bars(), undefined, 'firmware that knows no Secure Boot');
+  for (const [value, said] of [
+    ['\x01', /Secure Boot is on/],
+    ['', /cannot be found out/],
+  ] as const) {
+    await machine.put(variable('SecureBoot'), `\x06\0\0\0${value}`);
+    assert.match(String(await bars()), said);
+  }
+  await machine.put(variable('SecureBoot'), '\x06\0\0\0\0');
+  assert.equal(await bars(), undefined);
+  await machine.files.remove(`${machine.dir}/${variable('SecureBoot')}`);
+  await mkdir(`${machine.dir}/${variable('SecureBoot')}`);
+  assert.match(String(await bars()), /cannot be found out/, 'one that cannot be read');
+});
+
+test('what waits for the firmware goes through it: its update, its setup, an entry that somebody wants next', async () => {
+  await using machine = await willing();
+  const flag = async (isBootNextOurs = false) =>
+    (await readHostFacts(machine, [], '/efi', isBootNextOurs)).firmwareFlag;
+  await machine.put(variable('OsIndications'), `\x07\0\0\0${'\0'.repeat(8)}`);
+  assert.equal(await flag(), undefined);
+  await machine.put(variable('OsIndications'), `\x07\0\0\0\x04${'\0'.repeat(7)}`);
+  assert.match((await flag()) ?? '', /OsIndications/);
+  await machine.files.remove(`${machine.dir}/${variable('OsIndications')}`);
+  await machine.put(variable('BootNext'), '\x07\0\0\0\x02\0');
+  assert.match((await flag()) ?? '', /BootNext/);
+  assert.equal(await flag(true), undefined, 'ours');
 });
 
 test('soft is barred by a service manager that is too old or says nothing', async () => {
