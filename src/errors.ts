@@ -685,6 +685,12 @@ export const ERRORS = {
     'The boot loader’s environment is missing or cannot be used.',
     'Check that its partition is mounted; docs/boot-loaders.md says how to make it anew.',
   ),
+  'boot-file-shared': entry(
+    8,
+    'later',
+    'A power cut has left a kernel under two names of a FAT file system, and nothing has checked it since.',
+    'Unmount it and run fsck.vfat -a on its device, at every start from now on (docs/boot-loaders.md). If both names remain, remove one.',
+  ),
   'method-unsafe': entry(
     8,
     'later',

@@ -13,6 +13,7 @@ import { RecordingDisk } from '../support/recording-disk.ts';
 
 const DIR = '/esp/EFI/tandem';
 const LOSSES = 20;
+const EMPTY = new Uint8Array(0);
 const PART = `.${PRODUCT}_3.efi.tandem-part`;
 const v = (text: string): Version => text as Version;
 
@@ -75,7 +76,7 @@ const storage = ({ files }: Pick<Scene, 'files'>, options: Readonly<{ dropSync?:
 async function picture({ files }: RecordingDisk): Promise<Record<SlotName, string | undefined>> {
   const version = async (slot: SlotName): Promise<string | undefined> => {
     const bytes = await files.read(join('/esp', kernelName(slot)));
-    if (!bytes) return undefined;
+    if (!bytes?.length) return undefined;
     return ['0', '1', '2', '3'].find((one) => sha256(uki(one)) === sha256(bytes)) ?? 'torn';
   };
   return { a: await version('a'), b: await version('b') };
@@ -133,6 +134,52 @@ for (const scene of SCENES) {
   });
 }
 
+/** FAT gives a file its new name, empty at first and then with the same clusters, before it takes the old one away. */
+async function* halfRenames(): AsyncGenerator<Readonly<{ files: Map<string, Uint8Array>; from: string; to: string }>> {
+  for (const scene of SCENES) {
+    const run = storage(scene);
+    await scene.act(kernelsOn(run.files));
+    for (const [count, op] of run.log.entries()) {
+      if (op.op !== 'rename') continue;
+      const { files } = run.crashAt(count);
+      const names = (await files.list(DIR)).map((name) => join(DIR, name));
+      const contents = await Promise.all(names.map(async (name) => [name, (await files.read(name)) ?? EMPTY] as const));
+      yield { files: new Map(contents), from: op.from, to: op.to };
+    }
+  }
+}
+
+test('a rename that power has cut, and a check has undone or completed, is repeated', async () => {
+  for await (const { files, from, to } of halfRenames())
+    for (const [whole, empty] of [
+      [from, to],
+      [to, from],
+    ] as const) {
+      const disk = new RecordingDisk({ files: new Map([...files, [whole, uki('3')], [empty, EMPTY]]), dirs: [DIR] });
+      await put(kernelsOn(disk.files), 'b', '3');
+      await kernelsOn(disk.files).removeParts();
+      assert.deepEqual(await disk.files.list(DIR), ['a.efi', 'b.efi']);
+      assert.deepEqual(await picture(disk), { a: '2', b: '3' });
+    }
+});
+
+test('where nothing has checked the file system, no name is removed while another leads to the same file', async () => {
+  for await (const { files, from, to } of halfRenames()) {
+    const disk = new RecordingDisk({ files: new Map([...files, [from, uki('3')], [to, uki('3')]]), dirs: [DIR] });
+    const kernels = kernelsOn(disk.files);
+    await assert.rejects(put(kernels, 'b', '3'), { code: 'boot-file-shared' });
+    await assert.rejects(kernels.openPart('b', v('3'), uki('3').length), { code: 'boot-file-shared' });
+    await assert.rejects(kernels.adoptPart('b', incoming('3')), { code: 'boot-file-shared' });
+    assert.deepEqual(disk.log, []);
+  }
+});
+
+test('both slots may have the same kernel', async () => {
+  const disk = storage({ files: { 'a.efi': uki('2'), 'b.efi': uki('2') } });
+  await put(kernelsOn(disk.files), 'b', '3');
+  assert.deepEqual(await picture(disk), { a: '2', b: '3' });
+});
+
 test('the kernel of a slot is told by its root hash, its version and its bytes', async () => {
   const disk = storage({ files: { 'a.efi': uki('2') } });
   const kernels = kernelsOn(disk.files);
@@ -186,7 +233,7 @@ test('a part that is not the promised kernel is not adopted, and the slot keeps 
 });
 
 test('what an earlier attempt has put together is continued, and what is of no use removed', async () => {
-  const files = { ...OLD, [PART]: uki('3').subarray(0, 800), [PART.replace('3', '4')]: uki('1') };
+  const files = { ...OLD, [PART]: uki('3').subarray(0, 800), [PART.replace('3', '4')]: uki('9') };
   const disk = storage({ files });
   const kernels = kernelsOn(disk.files);
   const part = await kernels.openPart('b', v('3'), uki('3').length);

@@ -238,6 +238,24 @@ for (const scene of SCENES) {
   });
 }
 
+test('where nothing has checked the file system, no verb touches a name while another leads to the same file', async (t) => {
+  let count = 0;
+  for (const scene of SCENES) {
+    const run = storage(scene);
+    await act(scene, run);
+    for (const { from, to, names } of halves(scene, run)) {
+      const shared = names.get(from) ?? assert.fail();
+      const disk = new RecordingDisk({ files: new Map([...names, [to, shared]]), dirs: [DIR] });
+      await starts(scene, disk.crashAt(0), `with ${from} and ${to}`, true);
+      await assert.rejects(act(scene, disk), { code: 'boot-file-shared' });
+      assert.deepEqual(disk.log, []);
+      count++;
+    }
+  }
+  t.diagnostic(`${count} half renames`);
+  assert.ok(count >= 10);
+});
+
 test('a UKI that waits is whole: its bytes survive the power cut after it was put', async () => {
   const scene = SCENES[1];
   assert.ok(scene);

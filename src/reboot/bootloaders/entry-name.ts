@@ -34,6 +34,12 @@ export function parseWaitingName(product: Product, file: string): Version | unde
 /** The name under which a UKI is put together, block by block: neither an entry nor waiting, so it outlives a `disable`. */
 export const formatPartName = (product: Product, version: Version): string => `.${product}_${version}.efi${PART}`;
 
+/** The version in any of these names: those that one file may have in turn have it in common. */
+export function versionIn(product: Product, file: string): Version | undefined {
+  if (isPart(product, file)) return parseWaitingName(product, `${file.slice(0, -PART.length)}${WAITING}`);
+  return parseWaitingName(product, file) ?? parseEntryName(product, file)?.version;
+}
+
 /** Whether a file is a UKI that is or was being put together. */
 export const isPart = (product: Product, file: string): boolean =>
   file.startsWith(`.${product}_`) && file.endsWith(PART);

@@ -5,8 +5,9 @@ import { UpdateError } from '../../errors.ts';
 import type { SlotName, Version } from '../../model.ts';
 import { moveFile } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
-import { formatEntryName, formatWaitingName } from './entry-name.ts';
+import { formatEntryName, formatWaitingName, versionIn } from './entry-name.ts';
 import { type Esp, entriesDir, readEsp } from './esp-entries.ts';
+import { refuseTwins } from './twin-names.ts';
 import type { IncomingUki } from './uki-file.ts';
 import { listParts, type UkiFolder } from './uki-part.ts';
 import { refuseFull, writeUki } from './uki-writing.ts';
@@ -42,6 +43,13 @@ export async function putUki(
   await writeUki(esp, join(dir, name), uki, chunks);
   await esp.files.syncDir(dir);
   esp.log.info({ file: name }, 'kernel image put on the ESP');
+}
+
+/** Before anything gets another name or is removed. Kernels that are being put together count: they get their name by renaming, too. */
+export async function refuseTwinEntries(esp: Esp): Promise<void> {
+  const dir = entriesDir(esp);
+  const names = Map.groupBy(await esp.files.list(dir), (file) => versionIn(esp.product, file));
+  for (const [version, files] of names) if (version !== undefined) await refuseTwins(esp, dir, files);
 }
 
 /** Renames durably; a file that has the name already is left alone. */

@@ -1,11 +1,12 @@
 /** The kernels of slots whose boot loader starts a fixed name for each: `EFI/tandem/a.efi` and `EFI/tandem/b.efi` on the ESP. */
 
 import { join } from 'node:path';
-import type { Product, SlotName, Version } from '../../model.ts';
+import { otherSlot, type Product, type SlotName, type Version } from '../../model.ts';
 import { moveFile, removeFile, removeTemporaries } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import type { SlotVersion } from './flags-backend.ts';
 import type { Kernels } from './kernels.ts';
+import { refuseTwins } from './twin-names.ts';
 import { fileReader, type IncomingUki, readUki, sizeOf, type UkiContent, type UkiFiles } from './uki-file.ts';
 import { adoptUkiPart, listParts, openUkiPart, removeUkiParts, type UkiFolder } from './uki-part.ts';
 import { refuseFull, writeUki } from './uki-writing.ts';
@@ -33,7 +34,10 @@ export function slotKernels(
       await clear(at, target);
       return openUkiPart(at, version, size);
     },
-    adoptPart: (target, uki) => adoptUkiPart(at, uki, fileOf(target), () => clear(at, target)),
+    adoptPart: async (target, uki) => {
+      await refuseShared(at, target);
+      return adoptUkiPart(at, uki, fileOf(target), () => clear(at, target));
+    },
     removeParts: () => removeUkiParts(at),
     rootHash: async (slot) => (await contentOf(at, slot))?.rootHash,
     versionOf: async (slot) => {
@@ -65,9 +69,22 @@ async function put(at: Place, target: SlotName, uki: IncomingUki, chunks: AsyncI
 
 /** Leaves the folder there, and nothing in it that has or was to have the slot's name. */
 async function clear(at: Place, target: SlotName): Promise<void> {
+  await refuseShared(at, target);
   await at.files.makeDir(at.folder);
   await removeTemporaries(at.files, at.folder);
   await removeFile(at.files, pathOf(at, target));
+}
+
+/** The other slot may well have the same kernel, as a file of its own. */
+async function refuseShared(at: Place, target: SlotName): Promise<void> {
+  const other = fileOf(otherSlot(target));
+  const names = await at.files.list(at.folder);
+  const isFree = (name: string): boolean => name === other && !names.includes(`${other}${TEMPORARY}`);
+  await refuseTwins(
+    at,
+    at.folder,
+    names.filter((name) => !isFree(name)),
+  );
 }
 
 /** What will be gone before the slot's new kernel is written. */

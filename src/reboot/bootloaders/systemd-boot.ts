@@ -7,18 +7,23 @@ import { compareRank } from './boot-order.ts';
 import { type BootBackend, type BootView, noFallback, notArmed, type SlotBoot } from './bootloader.ts';
 import { type Counter, counted, formatEntryName } from './entry-name.ts';
 import { type Esp, type EspEntry, type EspView, entriesDir, readEsp } from './esp-entries.ts';
-import { moveEntry, removeEntries } from './esp-writing.ts';
+import { moveEntry, refuseTwinEntries, removeEntries } from './esp-writing.ts';
 
 /** The backend for entries in `esp`. */
 export const systemdBoot = (esp: Esp & Readonly<{ log: Log }>): BootBackend => ({
   name: 'systemd-boot',
   mostTries: MOST_TRIES,
   read: async () => view(await readEsp(esp)),
-  disable: (slot) => disable(esp, slot),
-  arm: (slot, tries) => arm(esp, slot, tries),
-  confirm: (slot) => confirm(esp, slot),
-  countTry: (slot) => countTry(esp, slot),
+  disable: (slot) => change(esp, () => disable(esp, slot)),
+  arm: (slot, tries) => change(esp, () => arm(esp, slot, tries)),
+  confirm: (slot) => change(esp, () => confirm(esp, slot)),
+  countTry: (slot) => change(esp, () => countTry(esp, slot)),
 });
+
+async function change(esp: Esp, verb: () => Promise<void>): Promise<void> {
+  await refuseTwinEntries(esp);
+  await verb();
+}
 
 // A proven entry that must come last keeps its good name in the counter: no trial ever counts this far.
 const RESERVE: Counter = { left: 0, done: 100 };
@@ -94,7 +99,7 @@ async function removeOrphans(esp: Esp & { log: Log }, { orphans }: EspView): Pro
   if (orphans.length > 0) await removeEntries(esp, orphans);
 }
 
-/** Leaves exactly one file of the entry's slot, under the name with this counter. A crash on FAT may have left it under two. */
+/** Leaves exactly one file of the entry's slot, under the name with this counter. */
 async function keep(
   esp: Esp & { log: Log },
   found: EspView,

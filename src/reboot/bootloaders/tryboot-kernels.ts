@@ -10,6 +10,7 @@ import { onlySection, type PeSection, peSections, sectionText } from '../../syst
 import { formatPartName } from './entry-name.ts';
 import type { SlotVersion } from './flags-backend.ts';
 import type { Kernels } from './kernels.ts';
+import { refuseTwins } from './twin-names.ts';
 import { type FileReader, fileReader, type IncomingUki, readUki, sizeOf, type UkiFiles } from './uki-file.ts';
 import { adoptUkiPart, listParts, openUkiPart, removeUkiParts, type UkiFolder } from './uki-part.ts';
 import { isFull, refuseFull, writeUki } from './uki-writing.ts';
@@ -42,7 +43,8 @@ export function trybootKernels(
       await clear(at, target);
       return openUkiPart(folderOf(at, target), version, size);
     },
-    adoptPart: (target, uki) => {
+    adoptPart: async (target, uki) => {
+      await refuseShared(at, target);
       const part = join(at.dirs[target], formatPartName(at.product, uki.version));
       return adoptUkiPart(folderOf(at, target), uki, UKI_NAME, () => unpack(at, target, part, uki.size));
     },
@@ -96,11 +98,19 @@ async function put(
 }
 
 /** The UKI first: without it the slot cannot be armed, whatever else is still there. */
-async function clear({ files, dirs }: TrybootDirs, target: SlotName): Promise<void> {
+async function clear(at: TrybootDirs, target: SlotName): Promise<void> {
+  const { files, dirs } = at;
   const dir = dirs[target];
+  await refuseShared(at, target);
   await removeFile(files, join(dir, UKI_NAME));
   await removeTemporaries(files, dir);
   for (const name of [...FILES.map(([, file]) => file), COMMAND_LINE]) await removeFile(files, join(dir, name));
+}
+
+/** Of the names that a UKI has in turn. */
+async function refuseShared(at: TrybootDirs, target: SlotName): Promise<void> {
+  const parts = (await listParts(folderOf(at, target))).map(({ file }) => file);
+  await refuseTwins(at, at.dirs[target], [UKI_NAME, `${UKI_NAME}${TEMPORARY}`, ...parts]);
 }
 
 /** Takes the three files out of a verified UKI, durably, and reads them back. */
