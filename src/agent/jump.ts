@@ -16,7 +16,7 @@ import { warmUp } from '../reboot/methods/warm-up.ts';
 import { armWatchdog, disarmWatchdog } from '../reboot/methods/watchdog.ts';
 import { realClock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
-import { readThrough, statOf } from '../system/files.ts';
+import { isFolder, readThrough } from '../system/files.ts';
 import { openBootLoader } from './boot-loader.ts';
 import { findHost, mappedOverSlot, realDoors, slotLabels } from './host.ts';
 import { failurePath } from './preparation.ts';
@@ -49,7 +49,7 @@ async function prepareJump(config: Config, world: World, what: string): Promise<
   if (host.booted === target) throw new UpdateError('slot-booted', `Slot ${target} is the running one already.`);
   const { kernels } = openBootLoader(config, world, { ...host, product });
   const slot = await host.partitions(target);
-  const root = { exec, files, isDir, holders: () => mappedOverSlot(slot) };
+  const root = { exec, files, isDir: isFolder, holders: () => mappedOverSlot(slot) };
   const kexec = { exec, files, dir: join(config.agent.runtimeDir, 'kexec') };
   if (verb === 'free') {
     await stopGuard(exec);
@@ -89,8 +89,6 @@ const devicesOf = ({ root, verity }: Slot): SlotDevices => ({
   root: root.path,
   ...(verity ? { verity: verity.path } : {}),
 });
-
-const isDir = async (path: string): Promise<boolean> => (await statOf(path))?.isDirectory() === true;
 
 const kexecsSoFar = async ({ files }: World): Promise<number> =>
   kexecsOf(new TextDecoder().decode((await files.read('/proc/cmdline')) ?? new Uint8Array()));

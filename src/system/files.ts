@@ -1,7 +1,7 @@
 /** The primitives of durable file writing, and the one way to replace a file so that a power cut leaves the old or the new one. */
 
 import { constants, type Stats } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, realpath, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /**
@@ -150,6 +150,10 @@ export async function readThrough(path: string, most: number): Promise<number> {
 
 /** What `stat` says, or undefined where there is nothing. */
 export const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(absent);
+
+/** A folder at this very path: a link in the path of another root would lead out of it. */
+export const isFolder = async (path: string): Promise<boolean> =>
+  (await realpath(path).catch(() => undefined)) === path && (await statOf(path))?.isDirectory() === true;
 
 /** Bytes that a program without privileges can still write in the file system of `dir`. */
 export async function freeSpace(dir: string): Promise<number> {

@@ -1,12 +1,12 @@
-/** Reading the beginning of files, whatever they are. */
+/** Reading the beginning of files, whatever they are, and telling folders from links. */
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readHead } from '../../src/system/files.ts';
+import { isFolder, readHead } from '../../src/system/files.ts';
 
 const text = async (path: string, most: number): Promise<string | undefined> => {
   const bytes = await readHead(path, most);
@@ -28,4 +28,13 @@ test('no more of a file is read than was asked for, and a link is followed', asy
 
 test('a file of the kernel, which says that it is empty, is read', async () => {
   assert.match((await text('/proc/self/mountinfo', 100_000)) ?? '', / \/ /);
+});
+
+test('a folder behind a link is not one at that path', async () => {
+  const dir = await realpath(await mkdtemp(join(tmpdir(), 'tandem-folder-')));
+  await symlink('/', join(dir, 'link'));
+  await writeFile(join(dir, 'file'), '');
+  const looked = [dir, join(dir, 'link'), join(dir, 'link/etc'), join(dir, 'file'), join(dir, 'absent')].map(isFolder);
+  assert.deepEqual(await Promise.all(looked), [true, false, false, false, false]);
+  await rm(dir, { recursive: true });
 });

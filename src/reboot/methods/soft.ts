@@ -5,14 +5,15 @@ import { UpdateError } from '../../errors.ts';
 import type { Sha256 } from '../../model.ts';
 import { type Exec, run } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
-import { carriedMounts } from './carried-mounts.ts';
+import { carriedMounts, lostMounts, mountPoints } from './carried-mounts.ts';
 import { askToLeave } from './firmware.ts';
+import { mountDefinitions } from './mount-definitions.ts';
 import { closeDevices, openVerity, type SlotDevices } from './verity-device.ts';
 
 type World = Readonly<{
   exec: Exec;
   files: Pick<Files, 'read' | 'list'>;
-  /** Whether that is a folder. */
+  /** Whether that is a folder, and not by way of a link. */
   isDir(path: string): Promise<boolean>;
   /** Names of the devices that device-mapper has over these partitions. */
   holders(devices: SlotDevices): Promise<readonly string[]>;
@@ -30,8 +31,7 @@ export async function mountNextRoot(world: World, devices: SlotDevices, rootHash
     await run(exec, 'mkdir', ['-p', NEXT_ROOT], TOOL);
     await run(exec, 'mount', [...PRIVATE, '-o', 'ro', device, NEXT_ROOT], TOOL);
     await mustSoftReboot(world);
-    for (const point of await mountsToCarry(world))
-      await run(exec, 'mount', ['--bind', ...PRIVATE, point, join(NEXT_ROOT, point)], TOOL);
+    await carryMounts(world);
   } catch (error) {
     await dropNextRoot(world, devices).catch(() => {});
     throw error;
@@ -73,19 +73,27 @@ async function mustSoftReboot({ files }: World): Promise<void> {
       .match(/^libsystemd-shared-(\d+)/m) ?? [];
   if (version !== undefined && Number(version) >= SOFT_REBOOT) return;
   const found = version === undefined ? 'no systemd was found in it' : `it has systemd ${version}`;
-  throw new UpdateError('method-unsafe', `The next system cannot be started by a soft reboot: ${found}.`);
+  throw unsafe(found);
 }
 
-async function mountsToCarry({ files, isDir }: World): Promise<string[]> {
-  const facts = {
-    mountinfo: await readText(files, '/proc/self/mountinfo'),
-    runningFstab: await readText(files, '/etc/fstab'),
-    nextFstab: await readText(files, join(NEXT_ROOT, 'etc/fstab')),
-  };
-  const all = carriedMounts({ ...facts, exists: () => true });
-  const there = new Set<string>();
-  for (const point of all) if (await isDir(join(NEXT_ROOT, point))) there.add(point);
-  return carriedMounts({ ...facts, exists: (point) => there.has(point) });
+const unsafe = (why: string): UpdateError =>
+  new UpdateError('method-unsafe', `The next system cannot be started by a soft reboot: ${why}.`);
+
+/** A disk below another has its folder there only once that is mounted, so each is looked for when its parents are done. */
+async function carryMounts(world: World): Promise<void> {
+  const mountinfo = await readText(world.files, '/proc/self/mountinfo');
+  const points = mountPoints(mountinfo);
+  const running = await mountDefinitions(world, '/', points);
+  const facts = { mountinfo, running, next: await mountDefinitions(world, NEXT_ROOT, points) };
+  const carried: string[] = [];
+  for (const point of carriedMounts(facts)) {
+    const place = join(NEXT_ROOT, point);
+    if (!(await world.isDir(place))) continue;
+    await run(world.exec, 'mount', ['--bind', ...PRIVATE, point, place], TOOL);
+    carried.push(point);
+  }
+  const lost = lostMounts(facts, carried);
+  if (lost.length > 0) throw unsafe(`nothing in it mounts ${lost.slice(0, 3).join(', ')}`);
 }
 
 const isMounted = (mountinfo: string): boolean =>

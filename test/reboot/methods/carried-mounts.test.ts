@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { carriedMounts } from '../../../src/reboot/methods/carried-mounts.ts';
+import { carriedMounts, lostMounts, type MountFacts, mountPoints } from '../../../src/reboot/methods/carried-mounts.ts';
 
 const line = (point: string, source: string, root = '/'): string =>
   `30 20 254:6 ${root} ${point} rw,relatime shared:2 master:1 - ext4 ${source} rw`;
@@ -20,31 +20,62 @@ const MOUNTS = [
   line('/opt/part', '/dev/vda6', '/opt'),
 ].join('\n');
 
-const carried = (given: Partial<Parameters<typeof carriedMounts>[0]> = {}): string[] =>
-  carriedMounts({ mountinfo: MOUNTS, runningFstab: '', nextFstab: '', exists: () => true, ...given });
+const defined = (said: Record<string, string>): ReadonlyMap<string, string> => new Map(Object.entries(said));
+const facts = (given: Partial<MountFacts> = {}): MountFacts => ({
+  mountinfo: MOUNTS,
+  running: new Map(),
+  next: new Map(),
+  ...given,
+});
 
 test('whole file systems on disks are carried, parents first; the kernel’s own, memory, network and images are not', () => {
-  assert.deepEqual(carried(), ['/efi', '/srv/with blank', '/var', '/var/lib/data']);
+  assert.deepEqual(carriedMounts(facts()), ['/efi', '/srv/with blank', '/var', '/var/lib/data']);
 });
 
 test('what the next system mounts in another way is left to it, and so is everything below', () => {
-  const fstab = 'PARTLABEL=var /var ext4 noatime 0 0\nPARTLABEL=esp  /efi vfat umask=0077 0 0 # same\n';
-  assert.deepEqual(carried({ runningFstab: fstab, nextFstab: fstab.replaceAll(/ +/g, '\t') }), carried());
-  assert.deepEqual(carried({ runningFstab: fstab, nextFstab: fstab.replace('noatime', 'nodev') }), [
-    '/efi',
-    '/srv/with blank',
-  ]);
-  assert.deepEqual(carried({ nextFstab: '# /dev/x /var\n/dev/x /srv/with\\040blank ext4\n' }), [
-    '/efi',
-    '/var',
-    '/var/lib/data',
-  ]);
-});
-
-test('what has no place in the next root is left', () => {
-  assert.deepEqual(carried({ exists: (point) => point !== '/var' && point !== '/efi' }), ['/srv/with blank']);
+  const running = defined({ '/var': 'ext4 noatime', '/efi': 'vfat' });
+  assert.deepEqual(carriedMounts(facts({ running, next: running })), carriedMounts(facts()));
+  const next = defined({ '/var': 'ext4 nodev', '/efi': 'vfat' });
+  assert.deepEqual(carriedMounts(facts({ running, next })), ['/efi', '/srv/with blank']);
+  const added = defined({ '/srv/with blank': 'ext4' });
+  assert.deepEqual(carriedMounts(facts({ next: added })), ['/efi', '/var', '/var/lib/data']);
 });
 
 test('nothing is made of an empty table', () => {
-  assert.deepEqual(carried({ mountinfo: '' }), []);
+  assert.deepEqual(carriedMounts(facts({ mountinfo: '' })), []);
+  assert.deepEqual(mountPoints(''), []);
+});
+
+const lost = (lines: readonly string[], next: Record<string, string> = {}): string[] => {
+  const given = facts({ mountinfo: lines.join('\n'), next: defined(next) });
+  return lostMounts(given, carriedMounts({ ...given, running: given.next }));
+};
+const of = (point: string, type: string, source: string, root = '/'): string =>
+  `30 20 0:30 ${root} ${point} rw shared:2 - ${type} ${source} rw`;
+
+test('what the initrd has mounted on the root is lost unless the next system says how it is mounted', () => {
+  const initrd = [
+    of('/etc', 'overlay', 'overlay'),
+    of('/home', 'ext4', '/dev/vda6', '/home'),
+    of('/srv', 'btrfs', '/dev/vdb', '/@srv'),
+  ];
+  assert.deepEqual(lost(initrd), ['/etc', '/home', '/srv']);
+  assert.deepEqual(lost(initrd, { '/etc': 'overlay', '/home': 'bind', '/srv': 'btrfs' }), []);
+});
+
+test('what containers and programs have mounted on a disk is their affair, but a disk that is left behind is not', () => {
+  const docker = of('/var/lib/docker/overlay2/c0ffee/merged', 'overlay', 'overlay');
+  const volume = of('/var/lib/kubelet/pods/1/volume', 'ext4', '/dev/vda6', '/volume');
+  assert.deepEqual(lost([line('/var', '/dev/vda6'), docker, volume]), []);
+  const disk = line('/data/more', '/dev/vdc');
+  assert.deepEqual(lost([of('/data', 'nfs4', 'server:/data'), disk], { '/data': 'nfs4' }), ['/data/more']);
+});
+
+test('what every service manager makes anew is not lost', () => {
+  const anew = [
+    of('/etc/machine-id', 'tmpfs', 'tmpfs', '/machine-id'),
+    of('/boot', 'autofs', 'systemd-1'),
+    of('/usr', 'overlay', 'sysext'),
+  ];
+  assert.deepEqual(lost(anew), []);
 });

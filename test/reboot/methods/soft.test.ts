@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { dropNextRoot, mountNextRoot, rebootBySoft } from '../../../src/reboot/methods/soft.ts';
 import { rootHashOfDevice } from '../../../src/reboot/methods/verity-device.ts';
 import { rootHashOfVersion } from '../../support/esp.ts';
-import { type FakeMachine, fakeMachine } from '../../support/fake-machine.ts';
+import { type FakeMachine, fakeMachine, ROOT_LINE, VAR_LINE } from '../../support/fake-machine.ts';
 
 const HASH = rootHashOfVersion('2');
 const DEVICES = { root: '/dev/vda4', verity: '/dev/vda5' };
@@ -94,6 +94,38 @@ test('a next system whose service manager is too old or unknown is not soft-rebo
   }
   await using machine = await fakeMachine();
   await assert.rejects(mountNextRoot(world(machine), DEVICES, HASH), { message: /no systemd was found/ });
+  assert.deepEqual(await machine.left(), NOTHING);
+});
+
+test('a disk below another is carried, since its folder appears with its parent; one without a folder is left', async () => {
+  await using machine = await fakeMachine();
+  const disk = (point: string): string => `22 21 254:7 / ${point} rw shared:3 - ext4 /dev/vdb rw`;
+  const fstab = '/dev/vdc /mnt/later ext4 ro\n';
+  await machine.put('proc/self/mountinfo', [ROOT_LINE, VAR_LINE, disk('/var/lib/data'), disk('/mnt/later')].join('\n'));
+  await machine.put('etc/fstab', fstab);
+  const next = appearing(machine);
+  const exec: FakeMachine['exec'] = async (program, args, options) => {
+    const result = await next.exec(program, args, options);
+    if (program === 'mount' && args.includes('-o')) await machine.put('run/nextroot/etc/fstab', fstab);
+    if (program === 'mount' && args.at(-1) === '/run/nextroot/var')
+      await machine.put('run/nextroot/var/lib/data/it', '');
+    return result;
+  };
+  await mountNextRoot(world({ ...next, exec }), DEVICES, HASH);
+  assert.deepEqual((await machine.calls()).slice(-2), [
+    'mount --bind --make-private /var /run/nextroot/var',
+    'mount --bind --make-private /var/lib/data /run/nextroot/var/lib/data',
+  ]);
+});
+
+test('a next system that would be without what the initrd has mounted is not soft-rebooted into', async () => {
+  await using machine = await fakeMachine();
+  const overlay = '22 20 0:40 / /etc rw shared:3 - overlay overlay rw,lowerdir=/etc';
+  await machine.put('proc/self/mountinfo', [ROOT_LINE, VAR_LINE, overlay, ''].join('\n'));
+  await assert.rejects(mountNextRoot(world(appearing(machine)), DEVICES, HASH), {
+    code: 'method-unsafe',
+    message: /nothing in it mounts \/etc\./,
+  });
   assert.deepEqual(await machine.left(), NOTHING);
 });
 
