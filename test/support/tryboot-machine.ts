@@ -1,21 +1,20 @@
 /** A Raspberry Pi as far as its firmware's files go: `autoboot.txt` on a real FAT file system, two boot partitions, and who reads them. */
 
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { openBootLoader } from '../../src/agent/boot-loader.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { SLOT_NAMES, type SlotName } from '../../src/model.ts';
 import type { Kernels } from '../../src/reboot/bootloaders/kernels.ts';
 import { UKI_NAME } from '../../src/reboot/bootloaders/tryboot-kernels.ts';
 import { realExec } from '../../src/system/exec.ts';
-import { type Files, type ReadPart, readPart, realFiles, type WritePart, writePart } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import type { Bench } from '../reboot/backend-conformance.ts';
 import { incoming, PRODUCT, rootHashOfVersion } from './esp.ts';
-import { MIB, sh } from './loop-disk.ts';
+import { type FatImage, fatImage, filesOn } from './fat-image.ts';
+import { MIB } from './loop-disk.ts';
 import { peFile } from './pe.ts';
 
 export type TrybootMachine = Bench & Readonly<{ kernels: Kernels; fat: FatImage; dirs: Record<SlotName, string> }>;
@@ -34,7 +33,7 @@ export async function trybootMachine(): Promise<TrybootMachine> {
   const fat = fatImage(join(dir, 'autoboot.img'));
   fat.put('autoboot.txt', Buffer.from(FIRST_AUTOBOOT));
   const text = `[boot]\nbackend = "tryboot"\ntryboot_dir = "${FAT}"\ntryboot_a_dir = "${dirs.a}"\ntryboot_b_dir = "${dirs.b}"\n`;
-  const world = { ...filesOn(fat), freeSpace: async () => MIB, exec: realExec, log: silentLog };
+  const world = { ...filesOn(fat, FAT), freeSpace: async () => MIB, exec: realExec, log: silentLog };
   const host = { product: PRODUCT, slotOfRootHash: async () => undefined, attributes: undefined as never };
   const { backend, kernels } = openBootLoader(resolveConfig([{ path: 'test', text }]), world, host);
   let asked = false;
@@ -111,75 +110,3 @@ const startsFrom = (dir: string): boolean =>
 
 /** Where the files on the FAT file system are said to be. */
 const FAT = '/fat';
-
-export type FatImage = Readonly<{
-  path: string;
-  get(name: string): Uint8Array | undefined;
-  put(name: string, bytes: Uint8Array): void;
-  move(from: string, to: string): void;
-  list(): string[];
-  /** As Linux writes a file that keeps its length: the bytes of its first cluster, and nothing else. */
-  overwrite(name: string, bytes: Uint8Array): void;
-}>;
-
-/** Made by mkfs.vfat, read and written by mtools. */
-function fatImage(path: string): FatImage {
-  sh('mkfs.vfat', '-C', path, '1024');
-  const at = (name: string): string => `::/${name}`;
-  const list = (): string[] =>
-    sh('mdir', '-b', '-i', path, '::/')
-      .split('\n')
-      .filter(Boolean)
-      .map((one) => basename(one).toLowerCase());
-  const get = (name: string): Uint8Array | undefined =>
-    list().includes(name) ? execFileSync('mtype', ['-i', path, at(name)]) : undefined;
-  return {
-    path,
-    list,
-    get,
-    put: (name, bytes) => void execFileSync('mcopy', ['-o', '-i', path, '-', at(name)], { input: bytes }),
-    move: (from, to) => {
-      if (list().includes(to)) sh('mdel', '-i', path, at(to));
-      sh('mren', '-i', path, at(from), at(to));
-    },
-    overwrite: (name, bytes) => {
-      const image = readFileSync(path);
-      const cluster = Number(/<(\d+)/.exec(sh('mshowfat', '-i', path, at(name)))?.[1]);
-      const start = Number(/Data area starts at byte (\d+)/.exec(sh('fsck.vfat', '-nv', path))?.[1]);
-      const size = Number(/(\d+) bytes per cluster/.exec(sh('fsck.vfat', '-nv', path))?.[1]);
-      image.set(bytes, start + (cluster - 2) * size);
-      writeFileSync(path, image);
-    },
-  };
-}
-
-/** Real files, but for the folder that is the FAT file system. */
-function filesOn(fat: FatImage): { files: Files; readPart: ReadPart; writePart: WritePart } {
-  const isFat = (path: string): boolean => path.startsWith(`${FAT}/`) || path === FAT;
-  const files: Files = {
-    ...realFiles,
-    read: async (path) => (isFat(path) ? fat.get(basename(path)) : realFiles.read(path)),
-    list: async (dir) => (isFat(dir) ? fat.list() : realFiles.list(dir)),
-    write: async (path, chunks) => {
-      if (!isFat(path)) return realFiles.write(path, chunks);
-      const pieces: Uint8Array[] = [];
-      for await (const chunk of chunks) pieces.push(chunk);
-      fat.put(basename(path), Buffer.concat(pieces));
-    },
-    rename: async (from, to) => (isFat(from) ? fat.move(basename(from), basename(to)) : realFiles.rename(from, to)),
-    syncFile: async (path) => (isFat(path) ? undefined : realFiles.syncFile(path)),
-    syncDir: async (path) => (isFat(path) ? undefined : realFiles.syncDir(path)),
-  };
-  return {
-    files,
-    readPart: async (path, offset, length) => {
-      if (!isFat(path)) return readPart(path, offset, length);
-      const bytes = fat.get(basename(path));
-      return bytes && { bytes: bytes.subarray(offset, offset + length), size: bytes.length };
-    },
-    writePart: async (path, offset, bytes) => {
-      if (!isFat(path)) return writePart(path, offset, bytes);
-      fat.overwrite(basename(path), bytes);
-    },
-  };
-}
