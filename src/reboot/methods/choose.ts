@@ -78,6 +78,7 @@ function against(jump: Jump, facts: MethodFacts): string | undefined {
 function difference(running: Kernel, target: Kernel): string | undefined {
   if (running.linux !== target.linux) return 'the kernel is another';
   if (running.initrd !== target.initrd) return 'the initrd is another';
+  if (running.others !== target.others) return 'the device tree, or something else beside the kernel, is another';
   return running.commandLine === target.commandLine ? undefined : 'the command line is another';
 }
 

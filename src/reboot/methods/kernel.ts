@@ -10,6 +10,8 @@ export type Kernel = Readonly<{
   linux: Sha256;
   /** Of microcode and initrd. */
   initrd: Sha256;
+  /** Of what else the boot loader starts or hands on with the kernel. */
+  others: Sha256;
   /** Without the root hash, single spaces between words. */
   commandLine: string;
   rootHash: Sha256;
@@ -37,6 +39,10 @@ export async function readKernel(uki: FileReader): Promise<Kernel> {
   return {
     linux: await digest(uki, parts.linux),
     initrd: await digest(uki, parts.initrd),
+    others: await digest(
+      uki,
+      sections.filter(({ name }) => OTHERS.some((one) => one === name)),
+    ),
     commandLine: withoutRootHash(parts.commandLine),
     rootHash: rootHash as Sha256,
     ...(release === undefined ? {} : { release }),
@@ -69,8 +75,10 @@ export const KEXECS = 'tandem.kexecs';
 
 const HEAD = 64 * 1024;
 const PIECE = 1024 * 1024;
-/** What the UKI specification has beyond kernel, initrd and texts: device trees, firmware, signed measurements, profiles. */
-const BEYOND_KEXEC = ['.dtb', '.dtbauto', '.hwids', '.efifw', '.pcrsig', '.pcrpkey', '.profile'] as const;
+/** What the UKI specification has beyond kernel, initrd and texts: device trees, firmware, a key for measurements, profiles. */
+const OTHERS = ['.dtb', '.dtbauto', '.hwids', '.efifw', '.pcrpkey', '.profile'] as const;
+/** The signed measurements name the root, too, so that they are others with every release. */
+const BEYOND_KEXEC = [...OTHERS, '.pcrsig'] as const;
 
 const sectionsOf = async (uki: FileReader): Promise<PeSection[]> =>
   peSections(await uki.read(0, Math.min(HEAD, uki.size)), uki.size);

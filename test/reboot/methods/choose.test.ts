@@ -11,6 +11,7 @@ import { rootHashOfVersion, sha256 } from '../../support/esp.ts';
 const kernel = (linux = 'k', initrd = 'i', commandLine = 'quiet'): Kernel => ({
   linux: sha256(linux),
   initrd: sha256(initrd),
+  others: sha256(''),
   commandLine,
   rootHash: rootHashOfVersion('2'),
 });
@@ -30,6 +31,13 @@ test('soft while kernel, initrd and command line stay the same, kexec when one c
   assert.equal(methodOf({}), 'soft');
   for (const target of [kernel('k2'), kernel('k', 'i2'), kernel('k', 'i', 'quiet debug')])
     assert.equal(methodOf({ target }), 'kexec');
+});
+
+test('another device tree is not left out by staying with the running kernel', () => {
+  const target = { ...kernel(), others: sha256('tree'), beyondKexec: '.dtb' };
+  const choice = chooseMethod({ ...safe, target });
+  assert.equal(choice.method, 'firmware');
+  assert.match(choice.reason, /^no soft: the device tree, or something else beside the kernel, is another/);
 });
 
 test('a method that is named and not safe becomes the firmware, with the reason', () => {

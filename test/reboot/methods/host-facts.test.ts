@@ -13,6 +13,7 @@ const CMDLINE = `quiet roothash=${HASH} ro`;
 const booted: Kernel = {
   linux: sha256('k'),
   initrd: sha256('i'),
+  others: sha256(''),
   commandLine: withoutRootHash(CMDLINE),
   rootHash: HASH,
   release: '6.12',

@@ -29,10 +29,23 @@ test('another kernel, initrd, microcode or command line is seen', async () => {
     // Where one section ends and the next begins counts, too.
     { '.ucode': 'i', '.initrd': 'nitrd' },
     { '.cmdline': `${base['.cmdline']} debug` },
+    { '.dtb': 'tree' },
+    { '.efifw': 'firmware' },
+    { '.pcrpkey': 'key' },
   ]) {
     const { rootHash: __, ...other } = await read({ ...base, ...change });
     assert.notDeepEqual(other, one, JSON.stringify(change));
   }
+});
+
+test('device trees and whatever else starts with the kernel are compared, signed measurements, which name the root, are not', async () => {
+  const of = async (...more: [string, string][]) =>
+    (await readKernel(readerOf(peFile([...Object.entries(base), ...more])))).others;
+  assert.equal(await of(['.pcrsig', 'one']), await of(['.pcrsig', 'other']));
+  assert.notEqual(await of(['.dtb', 'one']), await of(['.dtb', 'other']));
+  const several = await of(['.dtbauto', 'x'], ['.dtbauto', 'y']);
+  assert.notEqual(several, await of(['.dtbauto', 'x'], ['.dtbauto', 'z']));
+  assert.equal(several, await of(['.dtbauto', 'x'], ['.dtbauto', 'y']));
 });
 
 test('sections that only the boot loader can use, and the release of the kernel, are told', async () => {
