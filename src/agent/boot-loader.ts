@@ -84,7 +84,7 @@ function backendOf(
     case 'uboot':
       return flagsBackend(ubootFlags(world.exec, boot.ubootEnvironment), versionOf);
     case 'efi-variables':
-      return efiVariablesBackend(efiVariableFiles(world, boot.efiVariables), versionOf);
+      return efiVariablesBackend(efiVariableFiles(world.files, boot.efiVariables), versionOf);
     case 'program':
       return flagsBackend(programStore({ ...world, path: programOf(boot), mostTries: boot.programTries }), versionOf);
     default:

@@ -2,8 +2,7 @@
 
 import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
-import { type Exec, run } from './exec.ts';
-import type { Files, ReadPart } from './files.ts';
+import { type Files, readHead } from './files.ts';
 
 /** Variables of the UEFI specification's own namespace. Each change is one call of the firmware: done or not done, and durable. */
 export type EfiVariables = Readonly<{
@@ -15,47 +14,52 @@ export type EfiVariables = Readonly<{
   remove(name: string): Promise<void>;
 }>;
 
-type World = Readonly<{ files: Pick<Files, 'list' | 'write' | 'remove'>; readPart: ReadPart; exec: Exec }>;
-
-export function efiVariableFiles({ files, readPart, exec }: World, dir: string): EfiVariables {
-  const fileOf = (name: string): string => join(dir, `${name}${GLOBAL}`);
-  const readFile = async (name: string): Promise<Uint8Array | undefined> => {
-    const { bytes, size } = (await readPart(fileOf(name), 0, MOST_BYTES)) ?? {};
-    if (!bytes) return undefined;
-    if (size !== bytes.length || size < ATTRIBUTES)
-      throw new UpdateError('boot-environment', `${fileOf(name)} has ${size} bytes, which no variable has.`);
-    return bytes;
-  };
-  /** Some variables are protected from accidents by a flag of their file; it is taken away only where it is in the way. */
-  const freely = async (name: string, deed: (path: string) => Promise<void>): Promise<void> => {
-    try {
-      await deed(fileOf(name));
-    } catch (error) {
-      if (!isForbidden(error)) throw error;
-      await run(exec, 'chattr', ['-i', fileOf(name)], { package: 'e2fsprogs', timeoutMs: 10_000 });
-      await deed(fileOf(name));
-    }
-  };
+export function efiVariableFiles(files: Pick<Files, 'list' | 'write' | 'remove'>, dir: string): EfiVariables {
+  const fileOf = (name: string): string => join(dir, variableFile(name));
+  const suffix = variableFile('');
   return {
     names: async () =>
-      (await files.list(dir)).filter((one) => one.endsWith(GLOBAL)).map((one) => one.slice(0, -GLOBAL.length)),
-    read: async (name) => (await readFile(name))?.subarray(ATTRIBUTES),
+      (await files.list(dir)).filter((one) => one.endsWith(suffix)).map((one) => one.slice(0, -suffix.length)),
+    read: async (name) => (await readFile(fileOf(name)))?.subarray(VARIABLE_ATTRIBUTES),
     write: async (name, value) => {
-      const before = await readFile(name);
+      const before = await readFile(fileOf(name));
       // The firmware refuses other attributes than the variable has. What is written is kept at once, so nothing is written twice.
-      const bytes = Buffer.concat([before?.subarray(0, ATTRIBUTES) ?? NEW, value]);
+      const bytes = Buffer.concat([before?.subarray(0, VARIABLE_ATTRIBUTES) ?? NEW, value]);
       if (before && bytes.equals(before)) return;
       // In one piece: each write to such a file is a change of the variable.
-      await freely(name, (path) => files.write(path, [bytes]));
+      await files.write(fileOf(name), [bytes]).catch(forbidden(fileOf(name)));
     },
-    remove: (name) => freely(name, (path) => files.remove(path)),
+    remove: (name) => files.remove(fileOf(name)).catch(forbidden(fileOf(name))),
   };
 }
 
-const GLOBAL = '-8be4df61-93ca-11d2-aa0d-00e098032b8c';
+/** How the file of a variable is called; without a namespace in the specification's own. */
+export const variableFile = (name: string, namespace = '8be4df61-93ca-11d2-aa0d-00e098032b8c'): string =>
+  `${name}-${namespace}`;
+
+/** So many bytes of attributes come before the value. */
+export const VARIABLE_ATTRIBUTES = 4;
+
 const MOST_BYTES = 64 * 1024;
-const ATTRIBUTES = 4;
 // Kept without power, and seen by the firmware as well as by the running system.
 const NEW = Buffer.from([7, 0, 0, 0]);
 
-const isForbidden = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'EPERM';
+/**
+ * With the attributes. The kernel may tell another size than there are bytes; a file without any is none of the firmware's variables:
+ * a write that failed has left it.
+ */
+async function readFile(path: string): Promise<Uint8Array | undefined> {
+  const bytes = await readHead(path, MOST_BYTES + 1);
+  if (!bytes?.length) return undefined;
+  if (bytes.length >= VARIABLE_ATTRIBUTES && bytes.length <= MOST_BYTES) return bytes;
+  const size = bytes.length > MOST_BYTES ? `more than ${MOST_BYTES}` : bytes.length;
+  throw new UpdateError('boot-environment', `${path} has ${size} bytes, which no variable has.`);
+}
+
+/** Linux protects unknown variables from accidents, and never those that are written here; somebody has. */
+const forbidden =
+  (path: string) =>
+  (error: unknown): never => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) throw error;
+    throw new UpdateError('boot-environment', `${path} is protected; “chattr -i” on it ends that.`, { cause: error });
+  };

@@ -1,7 +1,7 @@
 /** EFI boot variables in the format of efivarfs, read and changed by efibootmgr as well. */
 
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -9,8 +9,8 @@ import type { SlotName, Version } from '../../src/model.ts';
 import { formatBootOption, isSameFile, parseBootOption } from '../../src/reboot/bootloaders/boot-option.ts';
 import type { BootBackend } from '../../src/reboot/bootloaders/bootloader.ts';
 import { efiVariablesBackend } from '../../src/reboot/bootloaders/efi-variables.ts';
-import { type EfiVariables, efiVariableFiles } from '../../src/system/efi-variable-files.ts';
-import { readPart, realFiles } from '../../src/system/files.ts';
+import { type EfiVariables, efiVariableFiles, variableFile } from '../../src/system/efi-variable-files.ts';
+import { realFiles } from '../../src/system/files.ts';
 import {
   type EfiFolder,
   efiBench,
@@ -173,37 +173,41 @@ test('a list that is no list is an error, and stays as it is', async () => {
 
 test('a file that is too short for a variable, or too long, is an error', async () => {
   await using folder = await efiFolder();
-  const file = join(folder.dir, 'BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c');
+  const file = join(folder.dir, variableFile('BootOrder'));
   for (const bytes of [Buffer.alloc(3), Buffer.alloc(70_000)]) {
     await writeFile(file, bytes);
     await assert.rejects(backendOf(folder).read(), { code: 'boot-environment' });
   }
 });
 
-test('a protected variable loses its protection once, and only where it is in the way', async () => {
+test('a variable that somebody has protected is named, and nothing takes the protection away', async () => {
   await using folder = await efiFolder();
-  const calls: string[][] = [];
-  const guarded = new Set(['BootOrder']);
-  const forbid = async (path: string, deed: () => Promise<void>): Promise<void> => {
-    if ([...guarded].some((name) => path.includes(name))) throw Object.assign(new Error(path), { code: 'EPERM' });
-    await deed();
-  };
-  const files = {
-    ...realFiles,
-    write: (path: string, chunks: Parameters<typeof realFiles.write>[1]) =>
-      forbid(path, () => realFiles.write(path, chunks)),
-    remove: (path: string) => forbid(path, () => realFiles.remove(path)),
-  };
-  const exec = async (program: string, args: readonly string[]) => {
-    calls.push([program, ...args]);
-    guarded.clear();
-    return { exitCode: 0, stdout: '', stderr: '', timedOut: false };
-  };
-  const variables = efiVariableFiles({ files, readPart, exec }, folder.dir);
-  await efiVariablesBackend(variables, versionOf).arm('b', 1);
-  assert.equal(calls.length, 0, 'the order was right already, so nothing of it was written');
-  await efiVariablesBackend(variables, versionOf).confirm('b');
-  assert.deepEqual(calls, [['chattr', '-i', join(folder.dir, 'BootOrder-8be4df61-93ca-11d2-aa0d-00e098032b8c')]]);
+  const forbidden = async (path: string) => Promise.reject(Object.assign(new Error(path), { code: 'EPERM' }));
+  const files = { ...realFiles, write: forbidden, remove: forbidden };
+  const backend = efiVariablesBackend(efiVariableFiles(files, folder.dir), versionOf);
+  await assert.rejects(backend.arm('b', 1), { code: 'boot-environment', message: /Boot0004-.*chattr -i/ });
+});
+
+test('a file without a byte, as a write that failed leaves it, is no variable', async () => {
+  await using folder = await efiFolder();
+  for (const name of ['BootNext', 'Boot0009']) await writeFile(join(folder.dir, variableFile(name)), '');
+  const backend = backendOf(folder);
+  assert.equal((await backend.read()).next, 'a');
+  await backend.disable('b');
+  await backend.arm('b', 1);
+  assert.equal((await backend.read()).next, 'b');
+  await backend.confirm('a');
+  assert.equal((await backend.read()).next, 'a');
+});
+
+test('an option of somebody else that cannot be read is passed over, and its number not taken', async () => {
+  await using folder = await efiFolder();
+  await writeFile(join(folder.dir, variableFile('Boot0004')), Buffer.alloc(3));
+  await mkdir(join(folder.dir, variableFile('Boot0005')));
+  const backend = backendOf(folder);
+  assert.equal((await backend.read()).next, 'a');
+  await backend.arm('b', 1);
+  assert.deepEqual([...((await folder.variables.read('BootNext')) ?? [])], [6, 0]);
 });
 
 test('an option is read as it was written', () => {

@@ -10,7 +10,7 @@ import type { SlotName, Version } from '../../src/model.ts';
 import { efiVariablesBackend } from '../../src/reboot/bootloaders/efi-variables.ts';
 import { type EfiVariables, efiVariableFiles } from '../../src/system/efi-variable-files.ts';
 import { realExec, run } from '../../src/system/exec.ts';
-import { readPart, realFiles } from '../../src/system/files.ts';
+import { realFiles } from '../../src/system/files.ts';
 import type { Bench } from '../reboot/backend-conformance.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden', 'efi-variables');
@@ -20,7 +20,7 @@ export type EfiFolder = AsyncDisposable & Readonly<{ dir: string; variables: Efi
 export async function efiFolder(): Promise<EfiFolder> {
   const dir = await mkdtemp(join(tmpdir(), 'tandem-efivars-'));
   await cp(GOLDEN, dir, { recursive: true });
-  const variables = efiVariableFiles({ files: realFiles, readPart, exec: realExec }, dir);
+  const variables = efiVariableFiles(realFiles, dir);
   return { dir, variables, [Symbol.asyncDispose]: () => rm(dir, { recursive: true }) };
 }
 

@@ -39,7 +39,8 @@ async function look(variables: EfiVariables): Promise<Firmware> {
   const [current] = numbersIn('BootCurrent', (await variables.read('BootCurrent')) ?? new Uint8Array());
   const found: Own[] = [];
   for (const number of numbers) {
-    const bytes = await variables.read(nameOf(number));
+    // Of an option that cannot be read nobody knows whose it is; all the others must not wait for it.
+    const bytes = await variables.read(nameOf(number)).catch(() => undefined);
     const option = bytes && parseBootOption(bytes);
     const slot = SLOT_NAMES.find((one) => option?.file !== undefined && isSameFile(option.file, kernelName(one)));
     if (bytes && option && slot) found.push({ ...option, number, slot, bytes });
