@@ -80,7 +80,12 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
     },
     report: async (saved, outcome, journey = {}) => {
       if (outcome.result === 'none') return;
-      await add({ ...historyEntry(outcome, saved.since), ...journey });
+      const { downtime, ...way } = journey;
+      await add({
+        ...historyEntry(outcome, saved.since),
+        ...way,
+        ...(downtime && isUnbroken(outcome) ? { downtime } : {}),
+      });
       if (outcome.result !== 'updated' && outcome.refuse) await refuse(refusal(outcome, saved.since));
     },
     reportDisarmed: async ({ state, disarmed }) => {
@@ -107,6 +112,10 @@ export const isRefused = (refusals: readonly Refusal[], release: Release): Refus
       ? one.version === release.version
       : one.manifest === release.manifest,
   );
+
+/** Nothing ran from the departure to the arrival: no trial came between, whose services did. */
+const isUnbroken = ({ result, ...why }: Exclude<Outcome, { result: 'none' }>): boolean =>
+  result === 'updated' || ('code' in why && why.code === 'boot-failed');
 
 /** A release that is armed, and perhaps disarmed again, has waited since it was staged: its deadline does not move. */
 const isSameWait = ({ type }: Event): boolean => type === 'armed' || type === 'left' || type === 'disarmed';

@@ -27,10 +27,10 @@ export async function journeyFrom(
   const byKexec = kexecsOf(commandLine) > 0;
   const started = await awaitStarted(exec, clock, signal);
   const arrival = { bootId, byKexec, now: clock.now(), uptimeMs: uptimeMs() };
+  const method = arrivedBy(departure, arrival);
+  // It hung, or led into a trial that ended: between then and now something may have run, so nobody knows for how long nothing did.
+  if (method !== departure.method)
+    return { method, methodReason: `${departure.method} was taken, but did not end here` };
   const known = started && downtime(departure, { ...arrival, ...started });
-  return {
-    method: arrivedBy(departure, arrival),
-    methodReason: departure.reason,
-    ...(known ? { downtime: known } : {}),
-  };
+  return { method, methodReason: departure.reason, ...(known ? { downtime: known } : {}) };
 }

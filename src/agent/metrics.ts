@@ -167,8 +167,11 @@ function past({ lastRestart }: Status, history: readonly HistoryEntry[]): Metric
     ),
     gauge(
       'tandem_agent_restarts',
-      'Restarts into a release that the history remembers, by their method.',
-      METHODS.map((method) => ({ labels: { method }, value: many((one) => one.method === method) })),
+      'Updates that the history remembers, by the method of the restart that led to them.',
+      METHODS.map((method) => ({
+        labels: { method },
+        value: many((one) => one.result === 'updated' && one.method === method),
+      })),
     ),
     moment('tandem_agent_last_restart', 'The end of the last attempt that restarted the machine.', lastRestart?.at),
     gauge(

@@ -47,6 +47,22 @@ test('the history keeps how the machine got from one system to the next, once', 
     ]);
   }));
 
+test('a downtime with a trial in between, in which something ran, is not kept', () =>
+  inDir(async (journal) => {
+    const saved = { ...(await journal.load()), since: now.toISOString() };
+    const journey = { method: 'firmware', methodReason: 'r', downtime: { ms: 9e5, clock: 'wall' } } as const;
+    for (const code of ['boot-failed', 'unhealthy', 'trial-lost'] as const) {
+      const why = { code, reason: code, refuse: false };
+      await journal.report(saved, { result: 'rolled-back', release: release(code), ...why }, journey);
+    }
+    const kept = (await journal.history(10)).map(({ code, downtime }) => [code, downtime?.ms]);
+    assert.deepEqual(kept.toReversed(), [
+      ['boot-failed', 9e5],
+      ['unhealthy', undefined],
+      ['trial-lost', undefined],
+    ]);
+  }));
+
 test('what was saved is found again', () =>
   inDir(async (journal) => {
     let saved = await journal.load();

@@ -92,7 +92,7 @@ test('versions, moments, bytes, tries and the deadline are told as they are', ()
     'tandem_agent_transfer_bytes{how="copied"}': 2,
     'tandem_agent_transfer_bytes{how="kept"}': 3,
     tandem_agent_last_downtime_seconds: 1.5,
-    'tandem_agent_restarts{method="soft"}': 2,
+    'tandem_agent_restarts{method="soft"}': 1,
     'tandem_agent_restarts{method="kexec"}': 0,
     'tandem_agent_attempts{result="updated"}': 2,
     'tandem_agent_refusal{what="gate",code="window-closed",retry="later"}': 1,
