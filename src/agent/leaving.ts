@@ -24,13 +24,14 @@ export function createLeaving(clock: Pick<Clock, 'monotonicMs'>): Leaving {
   };
 }
 
-/** The way that would be taken now, while there is one to take, and how the last one went. */
+/** The way that would be taken now, while there is one to take, and how the last one went. `isLeaving`: systemd has agreed to a restart. */
 export async function restartStatus(
-  restart: Restart,
+  restart: Pick<Restart, 'choose'>,
   journal: Pick<Journal, 'history'>,
   state: State,
+  isLeaving = true,
 ): Promise<Pick<Status, 'restart' | 'lastRestart'>> {
-  const ahead = await wayAhead(restart, state);
+  const ahead = await wayAhead(restart, state, isLeaving);
   const last = (await journal.history(HISTORY_LIMIT)).find(({ method }) => method);
   return {
     ...(ahead ? { restart: ahead } : {}),
@@ -38,11 +39,16 @@ export async function restartStatus(
   };
 }
 
-/** Once it has been chosen it is not looked for again: that could keep a machine that is stopping from it. */
-async function wayAhead(restart: Restart, state: State): Promise<Status['restart']> {
-  if (state.kind === 'armed' && state.departure)
+/** While the machine leaves it is not looked for again: that could keep it from stopping. One that has stayed has used up the way it chose. */
+async function wayAhead(
+  restart: Pick<Restart, 'choose'>,
+  state: State,
+  isLeaving: boolean,
+): Promise<Status['restart']> {
+  if (state.kind === 'armed' && state.departure && isLeaving)
     return { method: state.departure.method, reason: state.departure.reason, ruledOut: [] };
-  return state.kind === 'staged' || state.kind === 'armed' ? restart.choose(state.target, []) : undefined;
+  if (state.kind === 'armed') return restart.choose(state.target, state.tried ?? []);
+  return state.kind === 'staged' ? restart.choose(state.target, []) : undefined;
 }
 
 const LEAVING_MS = 5 * 60_000;

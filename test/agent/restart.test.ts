@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runJump } from '../../src/agent/jump.ts';
-import { createLeaving } from '../../src/agent/leaving.ts';
+import { createLeaving, restartStatus } from '../../src/agent/leaving.ts';
 import type { Loop } from '../../src/agent/loop.ts';
 import type { Parts } from '../../src/agent/parts.ts';
 import { perform } from '../../src/agent/perform.ts';
@@ -262,6 +262,18 @@ test('an agreed restart is waited for, but not for ever', async () => {
   assert.equal(leaving.isAgreed(), false);
   await assert.rejects(leaving.agreed(Promise.reject(new Error('refused'))));
   assert.equal(leaving.isAgreed(), false);
+});
+
+test('a host that leaves shows the way it has chosen; one that has stayed shows the way that is left', async () => {
+  await using one = await host();
+  const journal = { history: async () => [] };
+  const departure = { method: 'soft', reason: 'r', at: '', uptimeMs: 0, bootId: 'boot' } as const;
+  const stayed: State = { ...ARMED, departure, tried: ['soft'] } as State;
+  const shown = async (isLeaving: boolean) => (await restartStatus(one.restart, journal, stayed, isLeaving)).restart;
+  assert.deepEqual(await shown(true), { method: 'soft', reason: 'r', ruledOut: [] });
+  const { method, reason } = (await shown(false)) ?? {};
+  assert.equal(method, 'firmware');
+  assert.match(reason ?? '', /soft was tried already/);
 });
 
 test('the jump unit leaves the reason of its failure where the agent looks for it', async () => {
