@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Release } from '../model.ts';
 import { type Files, replaceFile } from '../system/files.ts';
 
-/** In the runtime folder, so that it is gone after a restart. */
+/** In the runtime folder, so that it is gone after a restart; after a soft one by tandem.tmpfiles. */
 export const noticePath = (runtimeDir: string): string => join(runtimeDir, 'reboot-required');
 
 /** Writes or removes it; where that fails the update goes on, since it is only told. */

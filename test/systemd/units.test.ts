@@ -129,3 +129,20 @@ test('every unit that is to be enabled is in the preset', async () => {
   for (const name of await readdir(UNITS))
     assert.equal((await unit(name)).includes('[Install]'), preset.includes(`enable ${name}\n`), name);
 });
+
+test('a system that starts softly forgets the locks, the notice and the grace of the one before, and an update of the package does not', () =>
+  inDir(async (root) => {
+    const run = join(root, 'run/tandem');
+    await mkdir(join(run, 'inhibit.d'), { recursive: true });
+    await mkdir(join(root, 'etc'));
+    tool('systemd-sysusers', [`--root=${root}`, join(UNITS, 'tandem.sysusers')]);
+    const gone = ['inhibit.d/backup.1.json', 'reboot-required', 'users-told'];
+    const kept = ['prepared', 'firmware-refresh'];
+    for (const name of [...gone, ...kept]) await writeFile(join(run, name), '');
+    const apply = (...how: string[]): string =>
+      tool('systemd-tmpfiles', ['--remove', ...how, `--root=${root}`, join(UNITS, 'tandem.tmpfiles')]);
+    apply();
+    assert.equal((await readdir(run)).length, 5, 'an update of the package');
+    apply('--boot');
+    assert.deepEqual((await readdir(run)).toSorted(), kept.toSorted());
+  }));

@@ -8,7 +8,7 @@ import { closed, OPEN, type Verdict } from './gate.ts';
 /** What a file holds, as JSON; times are ISO 8601. */
 export type AppLock = Readonly<{ owner: string; reason: string; since: string; until: string }>;
 
-/** In the runtime folder: after a restart nobody is interrupted any more. */
+/** In the runtime folder: after a restart nobody is interrupted any more. (A soft one keeps that folder; tandem.tmpfiles empties it.) */
 export const appLocksDir = (runtimeDir: string): string => join(runtimeDir, 'inhibit.d');
 
 /** Who objects, the one that lasts longest first. A file that cannot be understood objects, too: its owner meant something by it. */

@@ -10,7 +10,7 @@ export interface Grace {
   end(): Promise<void>;
 }
 
-/** In the runtime folder. Where that cannot be written, an agent that is started anew tells them once more. */
+/** In the runtime folder, from which tandem.tmpfiles takes it after a soft reboot. Where that cannot be written, an agent that is started anew tells them once more. */
 export function keptGrace(files: Files, runtimeDir: string, graceMs: number): Grace {
   const path = join(runtimeDir, 'users-told');
   let known: Date | undefined;
