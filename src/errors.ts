@@ -697,6 +697,12 @@ export const ERRORS = {
     'This way of restarting is not safe here.',
     'Nothing to do: the restart goes through the firmware.',
   ),
+  'slot-held': entry(
+    8,
+    'later',
+    'Something still holds the slot that was left by a soft restart: a program that outlived it, perhaps.',
+    'End the program, or restart the machine in full (systemctl reboot): nothing holds the slot then.',
+  ),
   'boot-program-failed': entry(
     8,
     'later',

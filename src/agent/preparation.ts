@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
-import { UpdateError } from '../errors.ts';
+import { type ErrorCode, UpdateError } from '../errors.ts';
 import { otherSlot, type SlotName } from '../model.ts';
 import type { Jump } from '../reboot/methods/choose.ts';
 import type { Exec } from '../system/exec.ts';
@@ -31,13 +31,13 @@ export function createPreparation(world: World): Preparation {
     return slot !== undefined && new TextDecoder().decode(slot).trim() !== booted;
   };
   const free = async (target: SlotName): Promise<void> => {
-    await jumpUnit(world, `free-${target}`);
+    await jumpUnit(world, `free-${target}`, 'slot-held');
     await files.remove(path);
   };
   return {
     make: async (method, target) => {
       await replaceFile(files, path, new TextEncoder().encode(`${target}\n`));
-      await jumpUnit(world, `${method}-${target}`);
+      await jumpUnit(world, `${method}-${target}`, 'method-unsafe');
     },
     isMade,
     undo: async () => {
@@ -65,12 +65,12 @@ export async function freeSlot(
 export const failurePath = (runtimeDir: string): string => join(runtimeDir, 'jump-failed');
 
 /** Lets tandem-jump@.service work, which is told what by its name; its failure is told in its own words. */
-async function jumpUnit({ exec, files, runtimeDir }: World, what: string): Promise<void> {
+async function jumpUnit({ exec, files, runtimeDir }: World, what: string, code: ErrorCode): Promise<void> {
   await files.remove(failurePath(runtimeDir));
   const unit = `tandem-jump@${what}.service`;
   const result = await exec('systemctl', ['start', unit], { timeoutMs: 240_000, package: 'systemd' });
   if (result.exitCode === 0) return;
   const said = await files.read(failurePath(runtimeDir)).catch(() => undefined);
   const sentence = said ? new TextDecoder().decode(said.subarray(0, 2000)) : result.stderr.trim().slice(-1000);
-  throw new UpdateError('method-unsafe', `${unit} failed: ${sentence}`);
+  throw new UpdateError(code, `${unit} failed: ${sentence}`);
 }

@@ -143,7 +143,7 @@ test('it is on record before it begins, and until it was taken back', async () =
     },
   };
   assert.equal((await createRestart(failing).prepare(choice, 'b')).method, 'firmware');
-  await assert.rejects(createRestart(failing).undo(), { code: 'method-unsafe' });
+  await assert.rejects(createRestart(failing).undo(), { code: 'slot-held' });
   await createRestart(world).undo();
   assert.deepEqual((await started(machine)).slice(-3), Array(3).fill('tandem-jump@free-b.service'));
   await createRestart(world).undo();
@@ -189,6 +189,19 @@ test('a slot is let go of before it is written when something lies over it, or i
   await free(false);
   await free(true);
   assert.deepEqual(await started(machine), Array(2).fill('tandem-jump@free-b.service'));
+});
+
+test('a slot that cannot be let go of says that a full restart frees it', async () => {
+  await using one = await host({ said: 'Device tandem-1 is still in use.' });
+  const config = resolveConfig([{ path: 'x.toml', text: `[agent]\nruntime_dir = "${one.machine.dir}"\n` }]);
+  await one.machine.failAt(1);
+  await assert.rejects(freeSlot(config, one.world, { booted: 'a', isMapped: async () => true }, 'b'), (error) => {
+    assert.ok(error instanceof UpdateError);
+    assert.equal(error.code, 'slot-held');
+    assert.match(error.message, /still in use/);
+    assert.match(error.entry.next, /systemctl reboot/);
+    return true;
+  });
 });
 
 const ARMED: State = {
