@@ -21,7 +21,7 @@ import {
 } from '../support/efi-variables.ts';
 import { conformance } from './backend-conformance.ts';
 
-conformance('EFI variables', efiBench);
+conformance('EFI variables', efiBench, 1);
 
 const versionOf = async (): Promise<Version> => '2' as Version;
 const backendOf = ({ variables }: EfiFolder): BootBackend => efiVariablesBackend(variables, versionOf);

@@ -115,9 +115,24 @@ const DEEDS: readonly Deed[] = [
     after: { first: 'b', slots: { a: PROVEN, b: TRYING } },
   },
   {
+    name: 'counting a try',
+    before: { first: 'b', slots: { a: PROVEN, b: TRYING } },
+    after: { first: 'b', slots: { a: PROVEN, b: { ...TRYING, tries: 2 } } },
+  },
+  {
     name: 'confirming',
     before: { first: 'b', slots: { a: PROVEN, b: TRYING } },
     after: { first: 'b', slots: { a: PROVEN, b: PROVEN } },
+  },
+  {
+    name: 'going back from a slot that was proven',
+    before: { first: 'b', slots: { a: PROVEN, b: PROVEN } },
+    after: { first: 'a', slots: { a: PROVEN, b: PROVEN } },
+  },
+  {
+    name: 'arming the slot that was left',
+    before: { first: 'b', slots: { a: PROVEN, b: PROVEN } },
+    after: { first: 'a', slots: { a: { ...TRYING, tries: 15 }, b: PROVEN } },
   },
 ];
 const DAMAGES = {

@@ -22,7 +22,7 @@ import { tornFiles } from '../support/torn-files.ts';
 import { FIRST_AUTOBOOT, firmwareStarts, trybootMachine } from '../support/tryboot-machine.ts';
 import { conformance } from './backend-conformance.ts';
 
-conformance('tryboot', trybootMachine);
+conformance('tryboot', trybootMachine, 1);
 
 const PARTITIONS = { a: 2, b: 3 };
 const PROVEN: SlotFlag = { bootable: true, successful: true, tries: 0 };
