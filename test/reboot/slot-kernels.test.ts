@@ -174,8 +174,9 @@ test('where nothing has checked the file system, no name is removed while anothe
   }
 });
 
-test('both slots may have the same kernel', async () => {
-  const disk = storage({ files: { 'a.efi': uki('2'), 'b.efi': uki('2') } });
+test('both slots may have the same kernel, and what is no kernel may be there twice', async () => {
+  const others = { grubenv: Buffer.from('of GRUB'), grubenv2: Buffer.from('of GRUB') };
+  const disk = storage({ files: { 'a.efi': uki('2'), 'b.efi': uki('2'), ...others } });
   await put(kernelsOn(disk.files), 'b', '3');
   assert.deepEqual(await picture(disk), { a: '2', b: '3' });
 });

@@ -75,16 +75,13 @@ async function clear(at: Place, target: SlotName): Promise<void> {
   await removeFile(at.files, pathOf(at, target));
 }
 
-/** The other slot may well have the same kernel, as a file of its own. */
+/** Of the names that kernels have in turn. The other slot may well have the same kernel, as a file of its own. */
 async function refuseShared(at: Place, target: SlotName): Promise<void> {
+  const temporaries = (await at.files.list(at.folder)).filter((name) => name.endsWith(TEMPORARY));
+  const parts = (await listParts(at)).map(({ file }) => file);
   const other = fileOf(otherSlot(target));
-  const names = await at.files.list(at.folder);
-  const isFree = (name: string): boolean => name === other && !names.includes(`${other}${TEMPORARY}`);
-  await refuseTwins(
-    at,
-    at.folder,
-    names.filter((name) => !isFree(name)),
-  );
+  const others = temporaries.includes(`${other}${TEMPORARY}`) ? [other] : [];
+  await refuseTwins(at, at.folder, [fileOf(target), ...temporaries, ...parts, ...others]);
 }
 
 /** What will be gone before the slot's new kernel is written. */
