@@ -15,7 +15,7 @@ import { rebootByFirmware } from '../reboot/methods/firmware.ts';
 import type { Clock } from '../system/clock.ts';
 import { startSchedule } from '../system/cron.ts';
 import type { Exec } from '../system/exec.ts';
-import type { Files, ReadPart, WritePart } from '../system/files.ts';
+import { type Files, type ReadPart, readText, type WritePart } from '../system/files.ts';
 import { createHttp, type Http } from '../system/http.ts';
 import { fetchRanges } from '../system/http-ranges.ts';
 import type { Log } from '../system/log.ts';
@@ -286,10 +286,6 @@ async function probe(config: Config, world: Surroundings, signal: AbortSignal): 
 async function memberOf({ host: { group } }: Config, files: Files): Promise<AgentWorld['member']> {
   const machine = await readMachineId(files).catch(() => undefined);
   return { group, ...(machine === undefined ? {} : { machine }) };
-}
-
-async function readText(files: Files, path: string): Promise<string> {
-  return new TextDecoder().decode((await files.read(path)) ?? new Uint8Array()).trim();
 }
 
 async function systemVersion(files: Files): Promise<Version> {

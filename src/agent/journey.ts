@@ -6,7 +6,7 @@ import { arrivedBy, downtime } from '../reboot/downtime.ts';
 import { kexecsOf } from '../reboot/methods/host-facts.ts';
 import { type Clock, kernelUptimeMs } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
-import type { Files } from '../system/files.ts';
+import { type Files, readText } from '../system/files.ts';
 import type { Journey } from './journal.ts';
 
 type World = Readonly<{
@@ -23,8 +23,7 @@ export async function journeyFrom(
   { exec, files, clock, signal }: World,
   uptimeMs: () => number = kernelUptimeMs,
 ): Promise<Journey> {
-  const commandLine = new TextDecoder().decode((await files.read('/proc/cmdline')) ?? new Uint8Array());
-  const byKexec = kexecsOf(commandLine) > 0;
+  const byKexec = kexecsOf(await readText(files, '/proc/cmdline')) > 0;
   const started = await awaitStarted(exec, clock, signal);
   const arrival = { bootId, byKexec, now: clock.now(), uptimeMs: uptimeMs() };
   const method = arrivedBy(departure, arrival);

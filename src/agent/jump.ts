@@ -16,7 +16,7 @@ import { warmUp } from '../reboot/methods/warm-up.ts';
 import { armWatchdog, disarmWatchdog } from '../reboot/methods/watchdog.ts';
 import { realClock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
-import { isFolder, readThrough } from '../system/files.ts';
+import { isFolder, readText, readThrough } from '../system/files.ts';
 import { openBootLoader } from './boot-loader.ts';
 import { findHost, mappedOverSlot, realDoors, slotLabels } from './host.ts';
 import { failurePath } from './preparation.ts';
@@ -90,8 +90,7 @@ const devicesOf = ({ root, verity }: Slot): SlotDevices => ({
   ...(verity ? { verity: verity.path } : {}),
 });
 
-const kexecsSoFar = async ({ files }: World): Promise<number> =>
-  kexecsOf(new TextDecoder().decode((await files.read('/proc/cmdline')) ?? new Uint8Array()));
+const kexecsSoFar = async ({ files }: World): Promise<number> => kexecsOf(await readText(files, '/proc/cmdline'));
 
 async function rootHashOf(kernels: Kernels, slot: SlotName) {
   const rootHash = await kernels.rootHash(slot);

@@ -151,6 +151,17 @@ export async function readThrough(path: string, most: number): Promise<number> {
 /** What `stat` says, or undefined where there is nothing. */
 export const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(absent);
 
+/** What a file says, without blanks around it; nothing where there is none. */
+export const readText = async (files: Pick<Files, 'read'>, path: string): Promise<string> =>
+  new TextDecoder().decode(await files.read(path)).trim();
+
+/** The same of a file that may be kept from us; undefined where it is, or there is none. */
+export const readTextIfAny = (files: Pick<Files, 'read'>, path: string): Promise<string | undefined> =>
+  files.read(path).then(
+    (bytes) => bytes && new TextDecoder().decode(bytes).trim(),
+    () => undefined,
+  );
+
 /** A folder at this very path: a link in the path of another root would lead out of it. */
 export const isFolder = async (path: string): Promise<boolean> =>
   (await realpath(path).catch(() => undefined)) === path && (await statOf(path))?.isDirectory() === true;

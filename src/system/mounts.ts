@@ -22,16 +22,17 @@ export type KernelDevice = Readonly<{
 
 /** The devices that the file system at `/` lies on, seen through dm-verity and other layers; empty if it is on none. */
 export async function rootDevices(root = '/'): Promise<KernelDevice[]> {
-  const rdev = rootDeviceNumber(await readFile(join(root, 'proc/self/mountinfo'), 'utf8'));
+  const rdev = rootMount(await readFile(join(root, 'proc/self/mountinfo'), 'utf8'))?.rdev;
   const leaves = rdev === undefined ? [] : await leavesOf(root, rdev);
   const devices = await Promise.all(leaves.map((leaf) => kernelDevice(root, leaf)));
   return devices.filter((device) => device !== undefined);
 }
 
-/** `major:minor` of what is mounted at `/`, the topmost one. */
-export function rootDeviceNumber(mountinfo: string): string | undefined {
+/** What is mounted at `/`, the topmost one: its device as `major:minor`, and its name. */
+export function rootMount(mountinfo: string): Readonly<{ rdev: string; source: string }> | undefined {
   const mounts = mountinfo.split('\n').map((line) => line.split(' '));
-  return mounts.findLast((fields) => fields[4] === '/')?.[2];
+  const fields = mounts.findLast((one) => one[4] === '/');
+  return fields && { rdev: fields[2] ?? '', source: fields[fields.indexOf('-', 6) + 2] ?? '' };
 }
 
 /** One device; undefined where the kernel knows none of that number. */

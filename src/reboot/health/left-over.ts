@@ -2,8 +2,7 @@
 
 import { type Exec, run } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
-import { rootSource } from '../methods/host-facts.ts';
-import { rootHashOfDevice } from '../methods/verity-device.ts';
+import { softRootHash } from '../methods/host-facts.ts';
 
 export type LeftOverWorld = Readonly<{ exec: Exec; files: Pick<Files, 'read'> }>;
 
@@ -13,7 +12,9 @@ export async function leftOver(
   units: readonly string[],
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  if (units.length === 0 || !(await cameSoftly(files))) return [];
+  if (units.length === 0) return [];
+  // A kernel's first system answers for everything since the kernel started, so for its initrd as well.
+  if ((await softRootHash(files)) === undefined) return [];
   const options = { signal, timeoutMs: 20_000, package: 'systemd' };
   const show = (...args: string[]): Promise<string> => run(exec, 'systemctl', ['show', ...args], options);
   const [timer = '', ...states] = (await show(`--property=${CHANGED},${STARTED}`, '--', TIMER, ...units)).split(
@@ -25,10 +26,6 @@ export async function leftOver(
     return changed > 0 && changed < began;
   });
 }
-
-/** A kernel's first system answers for everything since the kernel started, so for its initrd as well. */
-const cameSoftly = async (files: Pick<Files, 'read'>): Promise<boolean> =>
-  rootHashOfDevice(rootSource(new TextDecoder().decode(await files.read('/proc/self/mountinfo')))) !== undefined;
 
 /**
  * What parts two systems under one kernel: each starts this unit of ours among its first, since it waits for nothing. The manager's own

@@ -72,7 +72,7 @@ function against(jump: Jump, facts: MethodFacts): string | undefined {
   if (facts.barred[jump] !== undefined) return facts.barred[jump];
   if ('unknown' in running) return running.unknown;
   if ('unknown' in target) return target.unknown;
-  return jump === 'soft' ? difference(running, target) : againstKexec(facts, target);
+  return jump === 'soft' ? difference(running, target) : obstacle(facts, target);
 }
 
 function difference(running: Kernel, target: Kernel): string | undefined {
@@ -82,7 +82,7 @@ function difference(running: Kernel, target: Kernel): string | undefined {
   return running.commandLine === target.commandLine ? undefined : 'the command line is another';
 }
 
-function againstKexec({ kexecs, mostKexecs }: MethodFacts, { beyondKexec }: Kernel): string | undefined {
+function obstacle({ kexecs, mostKexecs }: MethodFacts, { beyondKexec }: Kernel): string | undefined {
   if (kexecs >= mostKexecs) return `${kexecs} in a row; at most ${mostKexecs} are allowed`;
   return beyondKexec && `the boot image has a section ${beyondKexec}, which only the boot loader can use`;
 }

@@ -3,11 +3,13 @@
 import { join } from 'node:path';
 import type { Sha256 } from '../../model.ts';
 import { type Exec, run } from '../../system/exec.ts';
-import type { Files } from '../../system/files.ts';
+import { type Files, readText, readTextIfAny } from '../../system/files.ts';
+import { rootMount } from '../../system/mounts.ts';
 import { commandLineValues } from '../../system/pe.ts';
 import type { Jump, Known } from './choose.ts';
 import { againstSecureBoot, firmwareIsAwaited } from './firmware-variables.ts';
 import { KEXECS, type Kernel, withoutRootHash } from './kernel.ts';
+import { OLDEST_SYSTEMD } from './soft.ts';
 import { rootHashOfDevice } from './verity-device.ts';
 
 export type HostFacts = Readonly<{
@@ -34,16 +36,16 @@ export async function readHostFacts(
   esp: string,
   isBootNextOurs = false,
 ): Promise<HostFacts> {
-  const commandLine = (await readText(world, '/proc/cmdline')) ?? '';
-  const softRootHash = rootHashOfDevice(rootSource((await readText(world, '/proc/self/mountinfo')) ?? ''));
+  const commandLine = await readText(world.files, '/proc/cmdline');
+  const rootHash = await softRootHash(world.files);
   const both = await againstSecureBoot(world);
   const kexec = both ?? (await againstKexec(world, esp));
   const soft = both ?? (await againstSoft(world));
   const firmwareFlag = (await firstPresent(world, flags)) ?? (await firmwareIsAwaited(world, isBootNextOurs));
   return {
     commandLine,
-    release: (await readText(world, '/proc/sys/kernel/osrelease')) ?? '',
-    ...(softRootHash === undefined ? {} : { softRootHash }),
+    release: await readText(world.files, '/proc/sys/kernel/osrelease'),
+    ...(rootHash === undefined ? {} : { softRootHash: rootHash }),
     kexecs: kexecsOf(commandLine),
     barred: { ...(kexec === undefined ? {} : { kexec }), ...(soft === undefined ? {} : { soft }) },
     ...(firmwareFlag === undefined ? {} : { firmwareFlag }),
@@ -55,6 +57,10 @@ export function kexecsOf(commandLine: string): number {
   const count = Number(commandLineValues(commandLine, KEXECS).at(-1) ?? 0);
   return Number.isSafeInteger(count) && count >= 0 ? count : Number.MAX_SAFE_INTEGER;
 }
+
+/** The root hash of the running system, if a soft reboot of ours has led to it. */
+export const softRootHash = async (files: Pick<Files, 'read'>): Promise<Sha256 | undefined> =>
+  rootHashOfDevice(rootMount(await readText(files, '/proc/self/mountinfo'))?.source ?? '');
 
 /** The kernel that runs, if it is that of the running slot's boot image beyond doubt. Pure. */
 export function runningKernel(booted: Kernel, host: HostFacts): Known<Kernel> {
@@ -70,21 +76,12 @@ export function runningKernel(booted: Kernel, host: HostFacts): Known<Kernel> {
   return booted;
 }
 
-/** What is mounted at `/`, as mountinfo names it; the topmost. */
-export function rootSource(mountinfo: string): string {
-  const lines = mountinfo.split('\n').map((line) => line.split(' '));
-  const fields = lines.findLast((line) => line[4] === '/') ?? [];
-  return fields[fields.indexOf('-', 6) + 2] ?? '';
-}
-
-/** The first systemd that can soft-reboot. */
-const SOFT_REBOOT = 254;
-
 async function againstKexec(world: World, esp: string): Promise<string | undefined> {
-  if ((await readText(world, '/sys/kernel/kexec_loaded')) === undefined) return 'this kernel cannot start another';
-  if ((await readText(world, '/proc/sys/kernel/kexec_load_disabled')) === '1')
+  const { files } = world;
+  if ((await readTextIfAny(files, '/sys/kernel/kexec_loaded')) === undefined) return 'this kernel cannot start another';
+  if ((await readTextIfAny(files, '/proc/sys/kernel/kexec_load_disabled')) === '1')
     return 'kernel.kexec_load_disabled is set';
-  const lockdown = await readText(world, '/sys/kernel/security/lockdown');
+  const lockdown = await readTextIfAny(files, '/sys/kernel/security/lockdown');
   if (lockdown !== undefined && !lockdown.includes('[none]')) return `the kernel is locked down: ${lockdown}`;
   return againstExtras(world, esp);
 }
@@ -102,7 +99,7 @@ async function againstSoft({ exec }: World): Promise<string | undefined> {
   const options = { timeoutMs: 20_000, package: 'systemd' };
   const said = (await run(exec, 'systemctl', ['show', '--property=Version', '--value'], options)).trim();
   const version = Number.parseInt(said, 10);
-  return version >= SOFT_REBOOT ? undefined : `systemd ${said || '(unknown)'} is older than ${SOFT_REBOOT}`;
+  return version >= OLDEST_SYSTEMD ? undefined : `systemd ${said || '(unknown)'} is older than ${OLDEST_SYSTEMD}`;
 }
 
 async function firstPresent({ files }: World, paths: readonly string[]): Promise<string | undefined> {
@@ -116,9 +113,3 @@ async function firstPresent({ files }: World, paths: readonly string[]): Promise
   }
   return undefined;
 }
-
-const readText = ({ files }: World, path: string): Promise<string | undefined> =>
-  files.read(path).then(
-    (bytes) => bytes && new TextDecoder().decode(bytes.subarray(0, 64 * 1024)).trim(),
-    () => undefined,
-  );

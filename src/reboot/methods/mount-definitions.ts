@@ -1,7 +1,7 @@
 /** How a system mounts at a point, in the words of its own files: the line in fstab and the mount unit. */
 
 import { join } from 'node:path';
-import type { Files } from '../../system/files.ts';
+import { type Files, readTextIfAny } from '../../system/files.ts';
 
 type World = Readonly<{ files: Pick<Files, 'read' | 'list'> }>;
 
@@ -11,7 +11,7 @@ export async function mountDefinitions(
   root: string,
   points: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
-  const lines = fstabLines((await textOf(world, join(root, 'etc/fstab'))) ?? '');
+  const lines = fstabLines((await readTextIfAny(world.files, join(root, 'etc/fstab'))) ?? '');
   const found = new Map<string, string>();
   for (const point of points) {
     const unit = await unitWords(world, root, mountUnit(point));
@@ -42,14 +42,14 @@ export const plainPath = (text: string): string =>
 const FOLDERS = ['etc/systemd/system', 'usr/lib/systemd/system'] as const;
 
 async function unitWords(world: World, root: string, unit: string): Promise<string | undefined> {
-  const files = await Promise.all(FOLDERS.map((dir) => textOf(world, join(root, dir, unit))));
+  const files = await Promise.all(FOLDERS.map((dir) => readTextIfAny(world.files, join(root, dir, unit))));
   const main = files.find((text) => text !== undefined);
   if (main === undefined) return undefined;
   const words = [main];
   for (const dir of FOLDERS) {
     const dropIns = join(root, dir, `${unit}.d`);
     for (const name of (await world.files.list(dropIns)).toSorted())
-      words.push((await textOf(world, join(dropIns, name))) ?? '');
+      words.push((await readTextIfAny(world.files, join(dropIns, name))) ?? '');
   }
   return words.join('\n').trim();
 }
@@ -62,10 +62,4 @@ const fstabLines = (text: string): Map<string, string> =>
       .map((line) => line.trim().split(/\s+/))
       .filter((words) => words.length > 1 && !words[0]?.startsWith('#'))
       .map((words) => [plainPath(words[1] ?? ''), words.join(' ')]),
-  );
-
-const textOf = ({ files }: World, path: string): Promise<string | undefined> =>
-  files.read(path).then(
-    (bytes) => bytes && new TextDecoder().decode(bytes),
-    () => undefined,
   );

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import type { Sha256 } from '../../model.ts';
 import { type Exec, run } from '../../system/exec.ts';
-import type { Files } from '../../system/files.ts';
+import { type Files, readText } from '../../system/files.ts';
 import { carriedMounts, lostMounts, mountPoints } from './carried-mounts.ts';
 import { askToLeave } from './firmware.ts';
 import { mountDefinitions } from './mount-definitions.ts';
@@ -19,6 +19,8 @@ type World = Readonly<{
   holders(devices: SlotDevices): Promise<readonly string[]>;
 }>;
 
+/** The first systemd that can soft-reboot. */
+export const OLDEST_SYSTEMD = 254;
 /** Where systemd looks for the next root. */
 export const NEXT_ROOT = '/run/nextroot';
 
@@ -57,7 +59,6 @@ export async function rebootBySoft(exec: Exec): Promise<void> {
 const TOOL = { timeoutMs: 60_000, package: 'mount' };
 /** Else what is mounted below /var from now on would appear in both, and taking down the next root would take it from the running system. */
 const PRIVATE = ['--make-private'];
-const SOFT_REBOOT = 254;
 
 /** The next service manager reads what this one hands over, so it must know soft reboots itself. */
 async function mustSoftReboot({ files }: World): Promise<void> {
@@ -71,7 +72,7 @@ async function mustSoftReboot({ files }: World): Promise<void> {
       .flat()
       .join('\n')
       .match(/^libsystemd-shared-(\d+)/m) ?? [];
-  if (version !== undefined && Number(version) >= SOFT_REBOOT) return;
+  if (version !== undefined && Number(version) >= OLDEST_SYSTEMD) return;
   const found = version === undefined ? 'no systemd was found in it' : `it has systemd ${version}`;
   throw unsafe(found);
 }
@@ -98,6 +99,3 @@ async function carryMounts(world: World): Promise<void> {
 
 const isMounted = (mountinfo: string): boolean =>
   mountinfo.split('\n').some((line) => line.split(' ')[4] === NEXT_ROOT);
-
-const readText = async (files: Pick<Files, 'read'>, path: string): Promise<string> =>
-  new TextDecoder().decode((await files.read(path)) ?? new Uint8Array());

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { test } from 'node:test';
-import { kexecsOf, readHostFacts, rootSource, runningKernel } from '../../../src/reboot/methods/host-facts.ts';
+import { kexecsOf, readHostFacts, runningKernel } from '../../../src/reboot/methods/host-facts.ts';
 import { type Kernel, withoutRootHash } from '../../../src/reboot/methods/kernel.ts';
+import { rootMount } from '../../../src/system/mounts.ts';
 import { rootHashOfVersion, sha256 } from '../../support/esp.ts';
 import { type FakeMachine, fakeMachine } from '../../support/fake-machine.ts';
 
@@ -147,6 +148,7 @@ test('starts by kexec are counted by the running kernel’s own command line; no
 });
 
 test('the topmost of what is mounted at / counts', () => {
-  assert.equal(rootSource('1 0 0:1 / / rw - tmpfs none rw\n2 1 254:0 / / ro shared:1 - erofs /dev/x ro'), '/dev/x');
-  assert.equal(rootSource(''), '');
+  const mountinfo = '1 0 0:1 / / rw - tmpfs none rw\n2 1 254:0 / / ro shared:1 - erofs /dev/x ro';
+  assert.deepEqual(rootMount(mountinfo), { rdev: '254:0', source: '/dev/x' });
+  assert.equal(rootMount(''), undefined);
 });
