@@ -158,8 +158,32 @@ test('what an image builder or another update service has written is understood'
     slots: { a: PROVEN, b: NEVER },
   });
   const text =
-    '# ours\r\n[ALL]\r\n tryboot_a_b=1\r\nboot_partition=2 # a\r\nboot_partition=3\r\n[none]\r\nboot_partition=9\r\n';
+    '# ours\r\n[all]\r\n tryboot_a_b=1\r\nboot_partition=2 # a\r\nboot_partition=3\r\n[none]\r\nboot_partition=9\r\n';
   assert.equal(parseAutoboot(Buffer.from(text), PARTITIONS).first, 'b');
+});
+
+for (const filter of [
+  'partition=1',
+  'board-type=0x14',
+  'gpio4=1',
+  'pi3+',
+  '0x12345678',
+  'EDID=VSC-TD2220',
+  'none',
+  'ALL',
+  'all',
+  '',
+])
+  test(`what stands below [${filter}] counts for ${filter === 'all' ? 'every start' : 'no start that we know of'}`, () => {
+    const text = `[all]\nboot_partition=2\n[tryboot]\nboot_partition=3\n[${filter}]\nboot_partition=2\n# tandem a=+ b=1\n`;
+    const { first, slots } = parseAutoboot(Buffer.from(text), PARTITIONS);
+    assert.deepEqual([first, slots.a, slots.b], [filter === 'all' ? 'a' : 'b', PROVEN, TRYING]);
+  });
+
+test('filters add up until [all] takes them back', () => {
+  const text = '[all]\nboot_partition=2\n[board-type=0x14]\n[tryboot]\nboot_partition=3\n# tandem a=+ b=1\n';
+  const read = (bytes: string) => parseAutoboot(Buffer.from(bytes), PARTITIONS).first;
+  assert.deepEqual([read(text), read(text.replace('[tryboot]', '[all]\n[tryboot]'))], ['a', 'b']);
 });
 
 const BAD: readonly (readonly [name: string, bytes: Uint8Array])[] = [

@@ -84,16 +84,25 @@ function markOf(lines: readonly string[], slot: SlotName): Mark {
 
 /** As the firmware reads: of several lines that apply, the last one counts. */
 function partitionsOf(lines: readonly string[]): Readonly<{ all?: number; tried?: number }> {
-  let filter = 'all';
+  let filter: Filter = 'all';
   const found: { all?: number; tried?: number } = {};
   for (const line of lines.map((one) => one.trim())) {
-    filter = /^\[(\w+)\]$/.exec(line)?.[1]?.toLowerCase() ?? filter;
+    if (line.startsWith('[')) filter = filterAfter(filter, line);
     const partition = /^boot_partition=(\d{1,3})\b/.exec(line)?.[1];
     if (partition === undefined) continue;
     if (filter === 'all') found.all = Number(partition);
-    if (filter === 'all' || filter === 'tryboot') found.tried = Number(partition);
+    if (filter !== 'other') found.tried = Number(partition);
   }
   return found;
+}
+
+/** Whether a line applies to every start, to one that is a try, or to some that we know nothing of. */
+type Filter = 'all' | 'tryboot' | 'other';
+
+/** Names are case-sensitive. Filters of different kinds add up; only `[all]` takes them back. */
+function filterAfter(before: Filter, line: string): Filter {
+  if (line.startsWith('[all]')) return 'all';
+  return line.startsWith('[tryboot]') && before !== 'other' ? 'tryboot' : 'other';
 }
 
 function unreadable(bytes: Uint8Array, all: number | undefined, { a, b }: BootPartitions): UpdateError {
