@@ -14,6 +14,8 @@ if test "x${tandem_save}" != x; then tandem_saves="${tandem_save}"; fi
 slots="${BOOT_ORDER}"
 if test "x${BOOT_ORDER}" = x; then slots="A B"; fi
 
+good=
+others=
 for slot in ${slots}; do
   proven=x
   left=x
@@ -31,8 +33,10 @@ for slot in ${slots}; do
 
   start=no
   if test "${proven}" = x1; then
+    good="${good} ${slot}"
     start=yes
   else
+    others="${others} ${slot}"
     # One less than is left; not every board can calculate.
     fewer=none
     previous=none
@@ -57,9 +61,10 @@ for slot in ${slots}; do
   fi
 done
 
-# Only now, with nothing left: an environment that is new or lost knows no proven slot. Slots that are out of the order stay out.
+# Only now, with nothing left: an environment that is new or lost knows no proven slot, and a proven one may fail once, after which it
+# is the first again. Slots that are out of the order stay out.
 echo "tandem: no slot is left, so that each gets three tries"
-setenv BOOT_ORDER "${slots}"
+setenv BOOT_ORDER ${good} ${others}
 for slot in ${slots}; do
   setenv BOOT_${slot}_LEFT 3
 done

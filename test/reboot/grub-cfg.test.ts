@@ -7,7 +7,13 @@ import fc from 'fast-check';
 import { readVariables } from '../../src/reboot/bootloaders/grub-environment.ts';
 import { readFlags, unknownFlags } from '../../src/reboot/bootloaders/grub-flags.ts';
 import { nextSlot, tried } from '../../src/reboot/bootloaders/slot-flags.ts';
-import { type GrubMachine, type GrubOptions, grubMachine, RETURNING_KERNEL } from '../support/grub-machine.ts';
+import {
+  type GrubMachine,
+  type GrubOptions,
+  grubMachine,
+  LATE_KERNEL,
+  RETURNING_KERNEL,
+} from '../support/grub-machine.ts';
 
 const ARMED = ['ORDER=b a', 'a_OK=1', 'a_LEFT=0', 'b_OK=0', 'b_LEFT=3'];
 const PROVEN = ['ORDER=a b', 'a_OK=1', 'a_LEFT=0', 'b_OK=1', 'b_LEFT=0'];
@@ -83,6 +89,18 @@ test('a kernel that gives control back is followed by the other slot', async () 
 test('a proven slot whose kernel is gone does not keep the other from starting', async () => {
   await using machine = await machineWith(['ORDER=a', 'a_OK=1', 'a_LEFT=0', 'b_OK=0', 'b_LEFT=0'], { a: undefined });
   assert.equal(await machine.start(), 'b');
+});
+
+test('a proven slot that fails to start once is started again before a release that was refused', async () => {
+  for (const [proven, refused] of [
+    ['a', 'b'],
+    ['b', 'a'],
+  ] as const) {
+    const flags = [`${proven}_OK=1`, `${proven}_LEFT=0`, `${refused}_OK=0`, `${refused}_LEFT=0`];
+    await using machine = await machineWith([`ORDER=${refused} ${proven}`, ...flags], { [proven]: LATE_KERNEL });
+    // The clock would choose the same for both.
+    assert.equal(await machine.start(), proven);
+  }
 });
 
 test('without any flags the kernel that is there is started', async () => {

@@ -62,6 +62,9 @@ export async function grubMachine(variables: readonly string[], options: GrubOpt
 /** A kernel that is found and loaded, and gives control back at once. */
 export const RETURNING_KERNEL = '# GRUB Environment Block\nreturns=1\n';
 
+/** A kernel that cannot be read the first time. */
+export const LATE_KERNEL = '# GRUB Environment Block\nlate=1\n';
+
 /**
  * What the firmware gives GRUB: the partition it was loaded from, and a command that starts a program. Instead of starting, the
  * program's name is written down and the emulator ends.
@@ -71,8 +74,9 @@ set ${variable}="(${device})/EFI/BOOT"
 set prefix=(host)/usr/lib/grub
 function chainloader {
   unset returns
-  if [ ! -s "$1" ]; then false; else
-    load_env -f "$1" returns
+  unset late
+  if [ -s "$1" ]; then load_env -f "$1" returns late; fi
+  if [ ! -s "$1" ]; then false; elif [ "$late" = 1 -a "$read" != 1 ]; then set read=1; false; else
     if [ "$returns" = 1 ]; then true; else
       set started="$1"
       save_env -f (${device})/started started

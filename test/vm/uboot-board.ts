@@ -47,6 +47,9 @@ const FLASH_USED = 0x40000;
 const BOOT_LIMIT_MS = 60_000;
 const ESP_MIB = 40;
 
+/** What lies on the ESP for a slot. */
+export const kernelOf = (slot: SlotName): Uint8Array => efiProgram(sayingOf(slot));
+
 const sayingOf = (slot: SlotName): string => `this is slot ${slot}`;
 
 async function makeBoard(
@@ -138,7 +141,7 @@ async function makeDisk(dir: string): Promise<string> {
   await mtools('mmd', disk, '::EFI', '::EFI/tandem');
   await putFile(dir, disk, '::boot.scr', await readFile(script));
   for (const slot of ['a', 'b'] as const)
-    await putFile(dir, disk, `::EFI/tandem/${slot}.efi`, efiProgram(sayingOf(slot)));
+    await putFile(dir, disk, `::EFI/tandem/${slot}.efi`, kernelOf(slot));
   return disk;
 }
 

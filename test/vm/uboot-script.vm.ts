@@ -8,7 +8,7 @@ import { nextSlot, type SlotFlag, type SlotFlags, tried } from '../../src/reboot
 import { formatUboot, ubootFlags } from '../../src/reboot/bootloaders/uboot.ts';
 import { realExec } from '../../src/system/exec.ts';
 import { type Bench, conformance } from '../reboot/backend-conformance.ts';
-import { type Board, boardFactory, type Outcome } from './uboot-board.ts';
+import { type Board, boardFactory, kernelOf, type Outcome } from './uboot-board.ts';
 
 let boards: Awaited<ReturnType<typeof boardFactory>>;
 before(async () => {
@@ -76,6 +76,16 @@ test('a kernel that is missing or damaged costs its try, and the other slot star
   await board.putKernel('b', Buffer.from('no program at all'));
   assert.equal(await board.start(), 'a');
   assert.deepEqual((await flagsOf(board)).slots, { a: PROVEN, b: tries(0) });
+});
+
+test('a proven slot that fails to start once comes before a release that was refused, also when tries are given anew', async () => {
+  await using board = await boards.make();
+  await board.set(variablesOf({ first: 'b', slots: { a: PROVEN, b: tries(0) } }));
+  await board.putKernel('a');
+  assert.equal(await board.start(), 'reset');
+  assert.deepEqual(await flagsOf(board), { first: 'a', slots: { a: PROVEN, b: tries(3) } });
+  await board.putKernel('a', kernelOf('a'));
+  for (let again = 0; again < 2; again++) assert.equal(await board.start(), 'a');
 });
 
 test('an environment that is lost gives each slot three tries, in turn and again', async () => {
