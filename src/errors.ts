@@ -712,7 +712,7 @@ export const ERRORS = {
   'boot-partition-missing': entry(
     8,
     'later',
-    'The boot partition of a slot is not mounted, or lacks what the firmware needs beside the kernel.',
+    'A boot partition is not mounted, or lacks what must be there beside the new kernel.',
     'Mount it where the configuration says; docs/boot-loaders.md lists what belongs on it.',
   ),
   'esp-full': entry(

@@ -207,7 +207,7 @@ const VERSIONS: readonly (readonly [osRelease: string, version: string])[] = [
 
 for (const [osRelease, version] of VERSIONS)
   test(`a kernel whose os-release is ${JSON.stringify(osRelease)} is version ${version}`, async () => {
-    const kernels = kernelsOn(new RecordingDisk().files);
+    const kernels = kernelsOn(storage({ files: OLD }).files);
     await put(kernels, 'b', '3', release(osRelease));
     assert.equal(await kernels.versionOf('b'), version);
   });
@@ -251,6 +251,18 @@ test('room on the ESP is counted with what will be gone', async () => {
   const need = 1_000_000 + 128 * 1024;
   await kernelsOn(disk.files, '/esp', need - gone).checkRoom('b', 1_000_000);
   await assert.rejects(kernelsOn(disk.files, '/esp', need - gone - 1).checkRoom('b', 1_000_000), { code: 'esp-full' });
+});
+
+test('where the ESP is not mounted, which lacks the kernel of the running slot, nothing is written and the place is named', async () => {
+  for (const disk of [new RecordingDisk(), storage({ files: { 'b.efi': uki('1') } })]) {
+    const kernels = kernelsOn(disk.files, '/esp', 10_000_000);
+    const missing = { code: 'boot-partition-missing', message: /\/esp\/EFI\/tandem\/a\.efi.*mounted on \/esp/ };
+    await assert.rejects(kernels.checkRoom('b', 1000), missing);
+    await assert.rejects(put(kernels, 'b', '3'), missing);
+    await assert.rejects(kernels.openPart('b', v('3'), 1000), missing);
+    await assert.rejects(kernels.adoptPart('b', incoming('3')), missing);
+    assert.deepEqual(disk.log, []);
+  }
 });
 
 test('an ESP that is full is named', async () => {

@@ -81,6 +81,7 @@ test('disabling a slot refuses while the other has nothing but a damaged entry',
 test('disabling a slot on an ESP that is not mounted refuses', async () => {
   await inEsp(BOTH, {}, async (esp) => {
     await assert.rejects(systemdBoot(esp).disable('b'), { code: 'boot-no-fallback' });
+    await assert.rejects(checkEspRoom(esp, 'b', 1000, 0), { code: 'boot-partition-missing', message: /mounted on/ });
   });
 });
 

@@ -1,7 +1,7 @@
 /** A machine whose boot loader keeps its flags in the partition table: a disk in a file, and cgpt as the one that reads and counts. */
 
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBootLoader } from '../../src/agent/boot-loader.ts';
@@ -33,7 +33,9 @@ export async function gptMachine(): Promise<GptMachine> {
   const world = { files: realFiles, readPart, writePart, freeSpace: async () => MIB, exec: realExec, log: silentLog };
   const { backend, kernels } = openBootLoader(config, world, { ...host, product: PRODUCT });
   const install = (slot: SlotName, version: string) => kernels.put(slot, incoming(version), [uki(version)] as never);
-  await install('a', '2');
+  // As the image builder does.
+  await mkdir(join(dir, 'EFI/tandem'), { recursive: true });
+  await writeFile(join(dir, kernelName('a')), uki('2'));
   setFlags(disk, 'a', { priority: 1, tries: 0, successful: true });
   return {
     disk,

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
-import type { SlotName, Version } from '../../model.ts';
+import { otherSlot, type SlotName, type Version } from '../../model.ts';
 import { moveFile } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import { formatEntryName, formatWaitingName, versionIn } from './entry-name.ts';
@@ -18,6 +18,7 @@ import { refuseFull, writeUki } from './uki-writing.ts';
  */
 export async function checkEspRoom(esp: Esp, target: SlotName, size: number, freeBytes: number): Promise<void> {
   const { entries, waiting, orphans } = await readEsp(esp);
+  if (!entries.some((one) => one.slot !== target)) throw unmounted(esp, target);
   const removable = [
     ...entries.filter((one) => one.slot === target),
     ...waiting,
@@ -71,6 +72,13 @@ export async function removeEntries(
   await esp.files.syncDir(dir);
   if (doomed.length > 0) esp.log.info({ files: doomed.map((one) => one.file) }, 'boot entries removed');
 }
+
+/** The running slot was started from an entry; a folder without it is not what the boot loader reads. */
+const unmounted = (esp: Esp, target: SlotName): UpdateError =>
+  new UpdateError(
+    'boot-partition-missing',
+    `${entriesDir(esp)} has no entry of slot ${otherSlot(target)}, which runs; is the ESP mounted on ${esp.dir}?`,
+  );
 
 /** The entries' folder as one in which UKIs are put together. */
 export const folderOf = (esp: Esp): UkiFolder => ({ ...esp, folder: entriesDir(esp) });

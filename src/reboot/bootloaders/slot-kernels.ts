@@ -1,6 +1,7 @@
 /** The kernels of slots whose boot loader starts a fixed name for each: `EFI/tandem/a.efi` and `EFI/tandem/b.efi` on the ESP. */
 
 import { join } from 'node:path';
+import { UpdateError } from '../../errors.ts';
 import { otherSlot, type Product, type SlotName, type Version } from '../../model.ts';
 import { moveFile, removeFile, removeTemporaries } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
@@ -24,7 +25,10 @@ export function slotKernels(
 ): Kernels & Readonly<{ versionOf: SlotVersion }> {
   const at: Place = { ...esp, folder: join(esp.dir, 'EFI', 'tandem') };
   return {
-    checkRoom: async (target, size) => refuseFull(esp.dir, size, await freeSpace(esp.dir), await removable(at, target)),
+    checkRoom: async (target, size) => {
+      await refuseUnmounted(at, target);
+      refuseFull(esp.dir, size, await freeSpace(esp.dir), await removable(at, target));
+    },
     put: (target, uki, chunks) => put(at, target, uki, chunks),
     open: async (slot) => {
       const size = await sizeOf(at, pathOf(at, slot));
@@ -35,7 +39,7 @@ export function slotKernels(
       return openUkiPart(at, version, size);
     },
     adoptPart: async (target, uki) => {
-      await refuseShared(at, target);
+      await refuseUnfit(at, target);
       return adoptUkiPart(at, uki, fileOf(target), () => clear(at, target));
     },
     removeParts: () => removeUkiParts(at),
@@ -47,7 +51,7 @@ export function slotKernels(
   };
 }
 
-type Place = UkiFolder & Readonly<{ log: Log }>;
+type Place = UkiFolder & Pick<KernelEsp, 'dir' | 'log'>;
 
 const UNNAMED = '0' as Version;
 const TEMPORARY = '.tandem-new';
@@ -69,10 +73,25 @@ async function put(at: Place, target: SlotName, uki: IncomingUki, chunks: AsyncI
 
 /** Leaves the folder there, and nothing in it that has or was to have the slot's name. */
 async function clear(at: Place, target: SlotName): Promise<void> {
-  await refuseShared(at, target);
+  await refuseUnfit(at, target);
   await at.files.makeDir(at.folder);
   await removeTemporaries(at.files, at.folder);
   await removeFile(at.files, pathOf(at, target));
+}
+
+async function refuseUnfit(at: Place, target: SlotName): Promise<void> {
+  await refuseUnmounted(at, target);
+  await refuseShared(at, target);
+}
+
+/** A folder on which nothing is mounted would take a kernel that no boot loader sees; it lacks the one that we were started from. */
+async function refuseUnmounted(at: Place, target: SlotName): Promise<void> {
+  const running = pathOf(at, otherSlot(target));
+  if ((await sizeOf(at, running)) > 0) return;
+  throw new UpdateError(
+    'boot-partition-missing',
+    `${running}, the kernel of the running slot, is not there; is the ESP mounted on ${at.dir}?`,
+  );
 }
 
 /** Of the names that kernels have in turn. The other slot may well have the same kernel, as a file of its own. */
