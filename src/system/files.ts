@@ -52,7 +52,8 @@ export async function removeTemporaries(files: Files, dir: string): Promise<void
   for (const name of await files.list(dir)) if (name.endsWith(TEMPORARY)) await files.remove(join(dir, name));
 }
 
-const TEMPORARY = '.tandem-new';
+/** How the name of a file ends that is being written. */
+export const TEMPORARY = '.tandem-new';
 
 const temporaryName = (path: string): string => `${path}${TEMPORARY}`;
 

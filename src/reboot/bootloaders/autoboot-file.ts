@@ -2,7 +2,7 @@
 
 import { UpdateError } from '../../errors.ts';
 import { otherSlot, SLOT_NAMES, type SlotName } from '../../model.ts';
-import type { SlotFlag, SlotFlags } from './slot-flags.ts';
+import { NEVER, PROVEN, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 
 /** The number that the firmware knows each slot's boot partition by. */
 export type BootPartitions = Readonly<Record<SlotName, number>>;
@@ -48,9 +48,7 @@ export function formatAutoboot(flags: SlotFlags, partitions: BootPartitions): Ui
 /** `+` proven, `-` never to be started, `1` to be tried, `0` tried, `x` tried and left. One byte each: nothing can be half of one. */
 type Mark = '+' | '-' | '1' | '0' | 'x';
 
-const PROVEN: SlotFlag = { bootable: true, successful: true, tries: 0 };
 const TRIED: SlotFlag = { bootable: true, successful: false, tries: 0 };
-const NEVER: SlotFlag = { bootable: false, successful: false, tries: 0 };
 
 /** `named`: the firmware would start the slot when asked for a try. */
 function stateOf(mark: Mark, named: boolean): Readonly<{ flag: SlotFlag; first: boolean }> {

@@ -1,6 +1,7 @@
 /** The names of our boot entries: systemd's boot counting, and the name of an entry that is not one yet. Pure. */
 
 import { type Product, VERSION_PATTERN, type Version } from '../../model.ts';
+import { TEMPORARY } from '../../system/files.ts';
 
 /** How often the boot loader may still try an entry, and how often it has. */
 export type Counter = Readonly<{ left: number; done: number }>;
@@ -35,7 +36,7 @@ export function parseWaitingName(product: Product, file: string): Version | unde
 export const formatPartName = (product: Product, version: Version): string => `.${product}_${version}.efi${PART}`;
 
 /** The version in any of these names: those that one file may have in turn have it in common. */
-export function versionIn(product: Product, file: string): Version | undefined {
+export function versionNamed(product: Product, file: string): Version | undefined {
   if (isPart(product, file)) return parseWaitingName(product, `${file.slice(0, -PART.length)}${WAITING}`);
   return parseWaitingName(product, file) ?? parseEntryName(product, file)?.version;
 }
@@ -56,7 +57,7 @@ export function isOurs(product: Product, file: string): boolean {
 /** What the boot loader makes of a counter each time it starts the entry. */
 export const counted = ({ left, done }: Counter): Counter => ({ left: Math.max(0, left - 1), done: done + 1 });
 
-const WAITING = '.tandem-new';
+const WAITING = TEMPORARY;
 const PART = '.tandem-part';
 // The boot loader reads counters as numbers up to INT_MAX and takes anything larger as part of the name.
 const COUNTER_MAX = 2 ** 31 - 1;

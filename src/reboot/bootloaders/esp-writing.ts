@@ -5,7 +5,7 @@ import { UpdateError } from '../../errors.ts';
 import { otherSlot, type SlotName, type Version } from '../../model.ts';
 import { moveFile } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
-import { formatEntryName, formatWaitingName, versionIn } from './entry-name.ts';
+import { formatEntryName, formatWaitingName, versionNamed } from './entry-name.ts';
 import { type Esp, entriesDir, readEsp } from './esp-entries.ts';
 import { refuseTwins } from './twin-names.ts';
 import type { IncomingUki } from './uki-file.ts';
@@ -49,7 +49,7 @@ export async function putUki(
 /** Before anything gets another name or is removed. Kernels that are being put together count: they get their name by renaming, too. */
 export async function refuseTwinEntries(esp: Esp): Promise<void> {
   const dir = entriesDir(esp);
-  const names = Map.groupBy(await esp.files.list(dir), (file) => versionIn(esp.product, file));
+  const names = Map.groupBy(await esp.files.list(dir), (file) => versionNamed(esp.product, file));
   for (const [version, files] of names) if (version !== undefined) await refuseTwins(esp, dir, files);
 }
 

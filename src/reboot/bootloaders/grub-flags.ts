@@ -1,7 +1,7 @@
 /** The flags of both slots as variables of GRUB's environment, as `packaging/boot/grub.cfg` reads them. Pure. */
 
 import type { SlotName } from '../../model.ts';
-import type { SlotFlag, SlotFlags } from './slot-flags.ts';
+import { NEVER, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 
 /** One digit: GRUB counts by changing one byte in place, which no power cut can halve. */
 export const MOST_TRIES = 9;
@@ -36,6 +36,5 @@ export const unknownFlags = (): SlotFlags => ({ first: 'a', slots: { a: NEVER, b
 
 const SLOTS = ['a', 'b'] as const;
 const ORDERS: readonly (readonly SlotName[])[] = [['a', 'b'], ['b', 'a'], ['a'], ['b']];
-const NEVER: SlotFlag = { bootable: false, successful: false, tries: 0 };
 
 const triesIn = (text = ''): number => (/^[0-9]$/.test(text) ? Number(text) : 0);

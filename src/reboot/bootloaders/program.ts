@@ -4,7 +4,7 @@ import { UpdateError } from '../../errors.ts';
 import type { SlotName } from '../../model.ts';
 import type { Exec, ExecResult } from '../../system/exec.ts';
 import type { Deed, ToldStore } from './flags-backend.ts';
-import type { SlotFlag, SlotFlags } from './slot-flags.ts';
+import { NEVER, PROVEN, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 
 /** `path` is absolute. */
 export type BootProgram = Readonly<{ exec: Exec; path: string; mostTries: number }>;
@@ -22,8 +22,6 @@ export const programStore = (program: BootProgram): ToldStore => ({
 
 const TIMEOUT_MS = 30_000;
 const ANSWER_LIMIT = 4096;
-const PROVEN: SlotFlag = { bootable: true, successful: true, tries: 0 };
-const DISABLED: SlotFlag = { bootable: false, successful: false, tries: 0 };
 
 async function call(program: BootProgram, request: Deed | Readonly<{ verb: 'read' }>): Promise<string> {
   const { verb } = request;
@@ -54,7 +52,7 @@ function parseAnswer(program: BootProgram, text: string): SlotFlags {
 function parseSlot(value: unknown): SlotFlag | undefined {
   const state = members(value, ['state'])?.['state'];
   if (state === 'proven') return PROVEN;
-  if (state === 'disabled') return DISABLED;
+  if (state === 'disabled') return NEVER;
   const trying = members(value, ['state', 'tries']);
   const tries = trying?.['tries'];
   const isCount = typeof tries === 'number' && Number.isInteger(tries) && tries >= 0 && tries <= 99;

@@ -6,6 +6,12 @@ import { noFallback, notArmed } from './bootloader.ts';
 /** `successful`: taken without counting. Without it, the boot loader takes the slot while it has tries left. */
 export type SlotFlag = Readonly<{ bootable: boolean; successful: boolean; tries: number }>;
 
+/** The boot loader starts it as often as it takes. */
+export const PROVEN: SlotFlag = { bootable: true, successful: true, tries: 0 };
+
+/** The boot loader does not start it. */
+export const NEVER: SlotFlag = { bootable: false, successful: false, tries: 0 };
+
 /** `first` is preferred; the other slot is taken when `first` cannot be. */
 export type SlotFlags = Readonly<{ first: SlotName; slots: Readonly<Record<SlotName, SlotFlag>> }>;
 
@@ -27,7 +33,7 @@ export function armed(flags: SlotFlags, slot: SlotName, tries: number): SlotFlag
 
 /** `slot` is the default from now on, uncounted. */
 export function confirmed(flags: SlotFlags, slot: SlotName): SlotFlags {
-  return withSlot(flags, slot, { bootable: true, successful: true, tries: 0 }, slot);
+  return withSlot(flags, slot, PROVEN, slot);
 }
 
 /** What the boot loader notes when it starts `slot`. */
@@ -36,8 +42,6 @@ export function tried(flags: SlotFlags, slot: SlotName): SlotFlags {
   if (nextSlot(flags) !== slot || successful) throw notArmed(slot);
   return withSlot(flags, slot, { bootable: true, successful, tries: tries - 1 }, flags.first);
 }
-
-const NEVER: SlotFlag = { bootable: false, successful: false, tries: 0 };
 
 const starts = ({ bootable, successful, tries }: SlotFlag): boolean => bootable && (successful || tries > 0);
 

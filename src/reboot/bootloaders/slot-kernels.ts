@@ -2,13 +2,21 @@
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
-import { otherSlot, type Product, type SlotName, type Version } from '../../model.ts';
-import { moveFile, removeFile, removeTemporaries } from '../../system/files.ts';
+import { otherSlot, type Product, type SlotName } from '../../model.ts';
+import { moveFile, removeFile, removeTemporaries, TEMPORARY } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import type { SlotVersion } from './flags-backend.ts';
 import type { Kernels } from './kernels.ts';
 import { refuseTwins } from './twin-names.ts';
-import { fileReader, type IncomingUki, readUki, sizeOf, type UkiContent, type UkiFiles } from './uki-file.ts';
+import {
+  fileReader,
+  type IncomingUki,
+  readUki,
+  sizeOf,
+  type UkiContent,
+  type UkiFiles,
+  versionIn,
+} from './uki-file.ts';
 import { adoptUkiPart, listParts, openUkiPart, removeUkiParts, type UkiFolder } from './uki-part.ts';
 import { refuseFull, writeUki } from './uki-writing.ts';
 
@@ -44,17 +52,11 @@ export function slotKernels(
     },
     removeParts: () => removeUkiParts(at),
     rootHash: async (slot) => (await contentOf(at, slot))?.rootHash,
-    versionOf: async (slot) => {
-      const content = await contentOf(at, slot);
-      return content && (content.version ?? UNNAMED);
-    },
+    versionOf: async (slot) => versionIn(await contentOf(at, slot)),
   };
 }
 
 type Place = UkiFolder & Pick<KernelEsp, 'dir' | 'log'>;
-
-const UNNAMED = '0' as Version;
-const TEMPORARY = '.tandem-new';
 
 const fileOf = (slot: SlotName): string => `${slot}.efi`;
 const pathOf = ({ folder }: UkiFolder, slot: SlotName): string => join(folder, fileOf(slot));

@@ -1,17 +1,26 @@
 /** The kernels of a Raspberry Pi: each slot's boot partition holds the UKI and, taken out of it, the files that the firmware starts. */
 
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
-import { type Product, SLOT_NAMES, type SlotName, type Version } from '../../model.ts';
-import { moveFile, removeFile, removeTemporaries } from '../../system/files.ts';
+import { type Product, SLOT_NAMES, type SlotName } from '../../model.ts';
+import { moveFile, removeFile, removeTemporaries, TEMPORARY } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import { onlySection, type PeSection, peSections, sectionText } from '../../system/pe.ts';
 import { formatPartName } from './entry-name.ts';
 import type { SlotVersion } from './flags-backend.ts';
 import type { Kernels } from './kernels.ts';
 import { refuseTwins } from './twin-names.ts';
-import { type FileReader, fileReader, type IncomingUki, readUki, sizeOf, type UkiFiles } from './uki-file.ts';
+import {
+  digestOf,
+  type FileReader,
+  fileReader,
+  type IncomingUki,
+  pieces,
+  readUki,
+  sizeOf,
+  type UkiFiles,
+  versionIn,
+} from './uki-file.ts';
 import { adoptUkiPart, listParts, openUkiPart, removeUkiParts, type UkiFolder } from './uki-part.ts';
 import { isFull, refuseFull, writeUki } from './uki-writing.ts';
 
@@ -52,23 +61,17 @@ export function trybootKernels(
       for (const slot of SLOT_NAMES) await removeUkiParts(folderOf(at, slot));
     },
     rootHash: async (slot) => (await content(slot))?.rootHash,
-    versionOf: async (slot) => {
-      const found = await content(slot);
-      return found && (found.version ?? UNNAMED);
-    },
+    versionOf: async (slot) => versionIn(await content(slot)),
   };
 }
 
-const UNNAMED = '0' as Version;
 const CONFIG = 'config.txt';
 const FILES = [
   ['.linux', 'kernel8.img'],
   ['.initrd', 'initramfs'],
 ] as const;
 const COMMAND_LINE = 'cmdline.txt';
-const TEMPORARY = '.tandem-new';
 const HEAD = 64 * 1024;
-const PIECE = 1024 * 1024;
 
 const ukiOf = ({ dirs }: TrybootDirs, slot: SlotName): string => join(dirs[slot], UKI_NAME);
 const folderOf = (at: TrybootDirs, slot: SlotName): UkiFolder => ({ ...at, folder: at.dirs[slot] });
@@ -162,18 +165,8 @@ async function commandLineOf(uki: FileReader, { offset, size }: PeSection): Prom
   throw new UpdateError('uki-invalid', 'The command line has several lines; a Raspberry Pi would take the first only.');
 }
 
-async function* pieces(file: FileReader, { offset, size }: Pick<PeSection, 'offset' | 'size'>) {
-  for (let done = 0; done < size; done += PIECE) yield await file.read(offset + done, Math.min(PIECE, size - done));
-}
-
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
-}
-
-async function digestOf(content: AsyncIterable<Uint8Array>): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of content) hash.update(piece);
-  return hash.digest('hex');
 }
 
 /** What will be gone before the slot's new kernel is written. */

@@ -4,7 +4,7 @@ import { UpdateError } from '../../errors.ts';
 import { otherSlot, SLOT_NAMES, type SlotName } from '../../model.ts';
 import { type Exec, type ExecResult, run } from '../../system/exec.ts';
 import type { FlagStore } from './flags-backend.ts';
-import type { SlotFlag, SlotFlags } from './slot-flags.ts';
+import { NEVER, PROVEN, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 
 /** `environment` is the fw_env.config that says where the environment lies. */
 export function ubootFlags(exec: Exec, environment: string): FlagStore {
@@ -28,8 +28,8 @@ export function parseUboot(text: string): SlotFlags {
     .map(slotNamed)
     .filter((slot) => slot !== undefined);
   const flag = (slot: SlotName): SlotFlag => {
-    if (!order.includes(slot)) return { bootable: false, successful: false, tries: 0 };
-    if (value(OK[slot]) === '1') return { bootable: true, successful: true, tries: 0 };
+    if (!order.includes(slot)) return NEVER;
+    if (value(OK[slot]) === '1') return PROVEN;
     const left = value(LEFT[slot]);
     return { bootable: true, successful: false, tries: /^[0-9]$/.test(left) ? Number(left) : 0 };
   };

@@ -48,7 +48,8 @@ export async function readUki(esp: UkiFiles, path: string): Promise<Uki | undefi
 
 /** What lies at `path` is the promised UKI, and one that the boot loader takes. */
 export async function verifyUki(esp: UkiFiles, path: string, uki: IncomingUki): Promise<void> {
-  const digest = await digestOf(esp, path);
+  const size = await sizeOf(esp, path);
+  const digest = await digestOf(pieces(fileReader(esp, path, size), { offset: 0, size }));
   if (digest !== uki.sha256)
     throw new UpdateError('file-mismatch', `${path} has the digest ${digest} instead of ${uki.sha256}.`);
   const content = (await readUki(esp, path))?.content;
@@ -71,6 +72,23 @@ export function fileReader(esp: UkiFiles, path: string, size: number): FileReade
 export const sizeOf = async (esp: UkiFiles, path: string): Promise<number> =>
   (await partReader(esp)(path, 0, 0))?.size ?? 0;
 
+/** The version that a slot's kernel is known by, also where it says none; undefined where there is no kernel. */
+export const versionIn = (content: UkiContent | undefined): Version | undefined =>
+  content && (content.version ?? UNNAMED);
+
+/** A range of a file, piece by piece. */
+export async function* pieces(file: FileReader, range: Readonly<{ offset: number; size: number }>) {
+  for (let done = 0; done < range.size; done += PIECE)
+    yield await file.read(range.offset + done, Math.min(PIECE, range.size - done));
+}
+
+export async function digestOf(content: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of content) hash.update(piece);
+  return hash.digest('hex');
+}
+
+const UNNAMED = '0' as Version;
 // The headers, and at most a command line or an os-release.
 const HEAD = 64 * 1024;
 const PIECE = 1024 * 1024;
@@ -92,13 +110,3 @@ const first = (release: string, keys: readonly string[]): string | undefined =>
 
 const asVersion = (text: string | undefined): Version | undefined =>
   text !== undefined && VERSION_PATTERN.test(text) ? (text as Version) : undefined;
-
-async function digestOf(esp: UkiFiles, path: string): Promise<string> {
-  const part = partReader(esp);
-  const hash = createHash('sha256');
-  for (let offset = 0; ; offset += PIECE) {
-    const { bytes } = (await part(path, offset, PIECE)) ?? {};
-    if (!bytes?.length) return hash.digest('hex');
-    hash.update(bytes);
-  }
-}
