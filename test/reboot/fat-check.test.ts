@@ -121,7 +121,7 @@ const VERBS: Readonly<Record<string, (esp: EspWorld) => Promise<SlotName>>> = {
 
 for (const rename of RENAMES)
   for (const state of ['half', 'checked'] as const)
-    test(`${rename.name}, ${state}: each verb leaves whole kernels, wherever the names stand in the folder`, async () => {
+    test(`${rename.name}, ${state}: each verb leaves whole kernels, wherever the names stand in the folder`, async (t) => {
       for (const order of ORDERS)
         for (const [verb, act] of Object.entries(VERBS)) {
           using cut = interrupted(EFI.linux, rename, order, state);
@@ -129,6 +129,7 @@ for (const rename of RENAMES)
           assert.equal((await systemdBoot(espOn(cut.fat)).read()).next, next, `${verb}, ${order}`);
           allWhole(cut.fat, EFI.linux, (name) => /shop_(\d)/.exec(name)?.[1]);
         }
+      t.diagnostic(`${ORDERS.length * Object.keys(VERBS).length} images`);
     });
 
 const kernelsOn = (fat: FatImage) => {

@@ -149,7 +149,8 @@ async function* halfRenames(): AsyncGenerator<Readonly<{ files: Map<string, Uint
   }
 }
 
-test('a rename that power has cut, and a check has undone or completed, is repeated', async () => {
+test('a rename that power has cut, and a check has undone or completed, is repeated', async (t) => {
+  let count = 0;
   for await (const { files, from, to } of halfRenames())
     for (const [whole, empty] of [
       [from, to],
@@ -160,7 +161,9 @@ test('a rename that power has cut, and a check has undone or completed, is repea
       await kernelsOn(disk.files).removeParts();
       assert.deepEqual(await disk.files.list(DIR), ['a.efi', 'b.efi']);
       assert.deepEqual(await picture(disk), { a: '2', b: '3' });
+      count++;
     }
+  t.diagnostic(`${count} half renames`);
 });
 
 test('where nothing has checked the file system, no name is removed while another leads to the same file', async () => {
