@@ -191,7 +191,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(saved.disarmed ? { disarmed: saved.disarmed } : {}),
       ...(progress ? { progress } : {}),
       ...(transfer ? { transfer } : {}),
-      ...(await restartStatus(world.restart, journal, saved.state)),
+      ...(await restartStatus(world.restart, journal, saved.state, leaving.isAgreed())),
       ...polls.status(),
       ...(lastError ? { lastError } : {}),
       refused: await journal.refusals(),

@@ -29,7 +29,7 @@ export async function restartStatus(
   restart: Pick<Restart, 'choose'>,
   journal: Pick<Journal, 'history'>,
   state: State,
-  isLeaving = true,
+  isLeaving: boolean,
 ): Promise<Pick<Status, 'restart' | 'lastRestart'>> {
   const ahead = await wayAhead(restart, state, isLeaving);
   const last = (await journal.history(HISTORY_LIMIT)).find(({ method }) => method);

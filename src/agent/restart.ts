@@ -43,10 +43,12 @@ export function createRestart(world: RestartWorld): Restart {
   const failed: Partial<Record<Jump, string>> = {};
   const kernelIn = kernelReader(world.kernels);
   const preparation = createPreparation(world);
-  const tryToUndo = (): Promise<void> =>
-    preparation
-      .undo()
-      .catch((cause: unknown) => log.warn({ err: String(cause) }, 'not everything could be taken back'));
+  const undo = (): Promise<void> =>
+    preparation.undo().catch((cause: unknown) => {
+      log.warn({ err: String(cause) }, 'not everything could be taken back');
+      throw cause;
+    });
+  const tryToUndo = (): Promise<void> => undo().catch(() => undefined);
   return {
     choose: (target, tried) => choose(world, target, tried, failed, kernelIn),
     prepare: async (choice, target) => {
@@ -70,7 +72,7 @@ export function createRestart(world: RestartWorld): Restart {
       return { method, reason, at: clock.now().toISOString(), uptimeMs, bootId: world.bootId };
     },
     jump: (method) => (method === 'soft' ? rebootBySoft(exec) : rebootByKexec(exec)),
-    undo: preparation.undo,
+    undo,
   };
 }
 

@@ -10,7 +10,8 @@ import { type Finding, ok, warn } from './finding.ts';
 export async function restartMethods({ files, exec }: Context, { reboot, boot }: Config): Promise<Finding> {
   const { method } = reboot;
   if (method === 'firmware') return ok('Restarts go through the firmware.');
-  const host = await readHostFacts({ files, exec }, reboot.firmwareFlags, boot.esp);
+  const isBootNextOurs = boot.backend === 'efi-variables';
+  const host = await readHostFacts({ files, exec }, reboot.firmwareFlags, boot.esp, isBootNextOurs);
   if (host.firmwareFlag !== undefined)
     return warn(`${host.firmwareFlag} sends restarts through the firmware.`, 'Remove it when that has happened.');
   for (const jump of JUMPS.filter((one) => method === 'auto' || method === one)) {
