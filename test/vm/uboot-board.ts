@@ -140,8 +140,7 @@ async function makeDisk(dir: string): Promise<string> {
   await run('mkimage', ['-A', 'arm64', '-T', 'script', '-d', `${PROJECT}packaging/boot/uboot.cmd`, script]);
   await mtools('mmd', disk, '::EFI', '::EFI/tandem');
   await putFile(dir, disk, '::boot.scr', await readFile(script));
-  for (const slot of ['a', 'b'] as const)
-    await putFile(dir, disk, `::EFI/tandem/${slot}.efi`, kernelOf(slot));
+  for (const slot of ['a', 'b'] as const) await putFile(dir, disk, `::EFI/tandem/${slot}.efi`, kernelOf(slot));
   return disk;
 }
 
