@@ -7,6 +7,7 @@ import { isSameFile, parseBootOption } from '../reboot/bootloaders/boot-option.t
 import { readVariables } from '../reboot/bootloaders/grub-environment.ts';
 import { readFlags } from '../reboot/bootloaders/grub-flags.ts';
 import { kernelName } from '../reboot/bootloaders/slot-kernels.ts';
+import { VARIABLE_ATTRIBUTES, variableFile } from '../system/efi-variable-files.ts';
 import { type BootFacts, fittingBackends } from './doctor-backend.ts';
 import { loaderVariable, printable } from './doctor-loader-variables.ts';
 import type { Reading } from './doctor-reading.ts';
@@ -55,7 +56,8 @@ async function bootFacts(files: Reading, boot: Config['boot']): Promise<Omit<Boo
 /** Whether the option that this machine was started by names the kernel of a slot. */
 async function firmwareStartsSlots(files: Reading, dir: string): Promise<boolean> {
   const variable = async (name: string): Promise<Uint8Array> =>
-    (await files.readHead(join(dir, `${name}-${GLOBAL}`), MOST_BYTES))?.subarray(ATTRIBUTES) ?? new Uint8Array(0);
+    (await files.readHead(join(dir, variableFile(name)), MOST_BYTES))?.subarray(VARIABLE_ATTRIBUTES) ??
+    new Uint8Array(0);
   const [low, high] = await variable('BootCurrent');
   if (low === undefined || high === undefined) return false;
   const number = (low | (high << 8)).toString(16).toUpperCase().padStart(4, '0');
@@ -73,9 +75,6 @@ export async function hasGrubFlags({ readHead }: Reading, path: string): Promise
 }
 
 const FIRMWARE = '/sys/firmware/efi';
-/** The namespace of the specification's own variables. */
-const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
-const ATTRIBUTES = 4;
 const MOST_BYTES = 64 * 1024;
 const LONGEST_NAME = 1024;
 

@@ -1,6 +1,7 @@
 /** What the firmware's own variables have against a restart past it. In doubt, something. */
 
 import { join } from 'node:path';
+import { VARIABLE_ATTRIBUTES, variableFile } from '../../system/efi-variable-files.ts';
 import type { Files } from '../../system/files.ts';
 
 type World = Readonly<{ files: Pick<Files, 'read' | 'list'> }>;
@@ -29,8 +30,8 @@ async function variable({ files }: World, name: string): Promise<Uint8Array | 'a
     const names = await files.list(VARIABLES);
     // All firmware has some; a folder without any is not mounted.
     if (names.length === 0) return 'unknown';
-    if (!names.includes(`${name}${GLOBAL}`)) return 'absent';
-    return (await files.read(join(VARIABLES, `${name}${GLOBAL}`)))?.subarray(ATTRIBUTES) ?? 'absent';
+    if (!names.includes(variableFile(name))) return 'absent';
+    return (await files.read(join(VARIABLES, variableFile(name))))?.subarray(VARIABLE_ATTRIBUTES) ?? 'absent';
   } catch {
     return 'unknown';
   }
@@ -38,5 +39,3 @@ async function variable({ files }: World, name: string): Promise<Uint8Array | 'a
 
 const EFI = '/sys/firmware/efi';
 const VARIABLES = '/sys/firmware/efi/efivars';
-const GLOBAL = '-8be4df61-93ca-11d2-aa0d-00e098032b8c';
-const ATTRIBUTES = 4;
