@@ -140,14 +140,14 @@ static void check_clock(void)
     say("the clock runs wild,", failed ? "and no other can be had" : "acpi_pm takes its place");
 }
 
-/* /modules/order lists them so that each comes after what it needs. */
-static void load_modules(void)
+/* The list names them so that each comes after what it needs. */
+static void load_modules(const char *list)
 {
     char name[128], path[160];
-    FILE *order = fopen("/modules/order", "r");
+    FILE *order = fopen(list, "r");
 
     if (!order)
-        give_up("no list of modules", "");
+        give_up("no list of modules", list);
     while (fgets(name, sizeof name, order)) {
         name[strcspn(name, "\n")] = 0;
         snprintf(path, sizeof path, "/modules/%s", name);
@@ -158,6 +158,19 @@ static void load_modules(void)
             close(file);
     }
     fclose(order);
+}
+
+/* What the root does not need is loaded beside opening it. The service manager waits for whatever it misses. */
+static void load_later_modules(void)
+{
+    pid_t child = fork();
+
+    if (child < 0)
+        load_modules("/modules/later");
+    if (child)
+        return;
+    load_modules("/modules/later");
+    _exit(0);
 }
 
 /* GPT writes the first three fields of a GUID little-endian and shows them big-endian. */
@@ -331,6 +344,27 @@ static void mount_root(void)
         give_up("cannot mount the root:", strerror(errno));
 }
 
+/* Asks for the files that every start needs, whole and at once: page by page, each would wait for the disk and its digest. */
+static void read_ahead(void)
+{
+    char name[128], path[160];
+    struct stat about;
+    FILE *list = fopen("/read-ahead", "r");
+
+    if (!list || fork())
+        return;
+    while (fgets(name, sizeof name, list)) {
+        name[strcspn(name, "\n")] = 0;
+        snprintf(path, sizeof path, "/sysroot%s", name);
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file >= 0 && !fstat(file, &about))
+            readahead(file, 0, about.st_size);
+        if (file >= 0)
+            close(file);
+    }
+    _exit(0);
+}
+
 static void switch_root(void)
 {
     static const char *const moved[] = {"/dev", "/proc", "/sys", "/run"};
@@ -355,7 +389,9 @@ int main(void)
     mount_kernel_file_systems();
     read_command_line();
     check_clock();
-    load_modules();
+    load_modules("/modules/order");
+    load_later_modules();
     mount_root();
+    read_ahead();
     switch_root();
 }

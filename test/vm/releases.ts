@@ -52,8 +52,8 @@ const TOO_LARGE = 330 * 1024 * 1024;
 const COMMAND_LINE =
   'console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off nokaslr net.ifnames=0 systemd.show_status=no tsc=reliable ' +
   '8250.nr_uarts=1 audit=0 lsm=landlock random.trust_cpu=1 ' +
-  // For an emulated processor: no tests of the ciphers at every start, no patience between readers and writers.
-  'cryptomgr.notests rcupdate.rcu_expedited=1';
+  // For an emulated processor: no tests of the ciphers at every start, no patience between readers and writers, no memory wiped twice.
+  'cryptomgr.notests rcupdate.rcu_expedited=1 init_on_alloc=0';
 const STOCK_COMMAND_LINE = `${COMMAND_LINE} root=/dev/mapper/root rootfstype=erofs ro`;
 
 /** Makes the tree of one release and the bundle from it, with Tandem's own tool. */
