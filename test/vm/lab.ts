@@ -1,5 +1,6 @@
 /** The set-up of a scenario: one machine, its repository behind a web server, and what to look at when it fails. */
 
+import { rmSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,6 +68,7 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     ...(options.machineId === undefined ? {} : { machineId: options.machineId }),
     ...(await machineDisk(fixture, dir, options)),
   });
+  using _interrupted = whenInterrupted(machine, dir);
   try {
     await machine.start();
     if (machine.options.snapshot === undefined) await machine.awaitReady();
@@ -81,6 +83,24 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     await web.close();
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+/** A run that is interrupted leaves neither its machine nor its folder behind. */
+function whenInterrupted(machine: Machine, dir: string): Disposable {
+  const stop = (): never => process.exit(130);
+  const end = (): void => {
+    machine.kill();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const signal of signals) process.once(signal, stop);
+  process.once('exit', end);
+  return {
+    [Symbol.dispose]: () => {
+      for (const signal of signals) process.off(signal, stop);
+      process.off('exit', end);
+    },
+  };
 }
 
 /** A machine out of the snapshot knows nothing yet of this scenario's repository. */

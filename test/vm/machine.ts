@@ -73,10 +73,15 @@ export class Machine {
 
   /** The power fails: nothing in the guest gets another instruction. */
   async powerCut(): Promise<void> {
-    this.#wanted = false;
-    this.#process?.kill('SIGKILL');
+    this.kill();
     await this.#ended;
     this.log.cut('power cut');
+  }
+
+  /** The same, where nobody can wait for it. */
+  kill(): void {
+    this.#wanted = false;
+    this.#process?.kill('SIGKILL');
   }
 
   /** Power again after a cut. */
@@ -250,7 +255,7 @@ export class Machine {
       ...this.#disk(),
       ...['-device', 'virtio-blk-pci,drive=disk,bootindex=1', '-device', 'virtio-rng-pci'],
       ...['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='],
-      ...['-device', 'virtio-serial-pci', '-device', 'virtconsole,chardev=shell'],
+      ...['-device', 'virtio-serial-pci,max_ports=1', '-device', 'virtconsole,chardev=shell'],
       ...['-chardev', `socket,id=shell,path=${this.#path('shell')},server=on,wait=off`],
       ...['-qmp', `unix:${this.#path('monitor')},server=on,wait=off`],
       ...['-fw_cfg', `name=opt/tandem/config,file=${this.#path('config.toml')}`],
