@@ -59,3 +59,16 @@ export async function destroyOther(machine: Machine, running: SlotName): Promise
      done`,
   );
 }
+
+/** The power fails, as when somebody pulls the plug because nothing happens any more, and comes back. */
+export async function switchOffAndOn(machine: Machine): Promise<void> {
+  await machine.powerCut();
+  machine.forgetOutput();
+  machine.powerOn();
+}
+
+/** The power fails as soon as a system has announced itself, long before it can be confirmed; returns what comes up then. */
+export async function cut(machine: Machine): Promise<Ready> {
+  await switchOffAndOn(machine);
+  return machine.awaitReady(UPDATE_MS);
+}

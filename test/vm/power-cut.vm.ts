@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertSettled, awaitState, checkNow, UPDATE_MS } from './guest.ts';
+import { assertSettled, awaitState, checkNow, cut, UPDATE_MS } from './guest.ts';
 import { inLab, type Lab } from './lab.ts';
-import type { Machine, Ready } from './machine.ts';
 
 const CUTS = Number(process.env['N'] ?? 10);
 /** Each machine loses its power twice: emulated ones are slow, and the second cut meets an update that was resumed. */
@@ -55,14 +54,6 @@ async function cutTwice(lab: Lab, firstMs: number, furtherMs: number): Promise<s
   for (const { text } of machine.log.lines) assert.doesNotMatch(text, /@@READY .* version=(?![12] )/);
   await assertSettled(machine, last, 'b', '2');
   return `came up in ${first.version}, then in ${second}; ${machine.boots} starts`;
-}
-
-/** Off and on again; returns what comes up. */
-async function cut(machine: Machine): Promise<Ready> {
-  await machine.powerCut();
-  machine.forgetOutput();
-  machine.powerOn();
-  return machine.awaitReady(UPDATE_MS);
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
