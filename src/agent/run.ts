@@ -37,7 +37,7 @@ export async function runAgent(
     untilOutdated(settings, loop, world).finally(() => over.abort()),
   ];
   // Not before we are ready: the unit that takes it back is ordered after ours.
-  const looping = undoLeftOver(loop, world.log).then(() => runLoop(loop, world.signal));
+  const looping = undoLeftOver(loop).then(() => runLoop(loop, world.signal));
   await Promise.all([looping, staysAlive(notifier, world), ...(heeds ?? [])]);
 }
 

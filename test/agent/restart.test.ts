@@ -169,11 +169,11 @@ test('an agent that starts takes back what is left over, unless a release is arm
   const { machine, restart } = one;
   await machine.put('prepared', 'b\n');
   const loop = (kind: string) => ({ state: () => ({ kind }), parts: { restart } }) as unknown as Loop;
-  await undoLeftOver(loop('armed'), silentLog);
+  await undoLeftOver(loop('armed'));
   assert.deepEqual(await started(machine), []);
   await machine.failAt(1);
-  await undoLeftOver(loop('staged'), silentLog);
-  await undoLeftOver(loop('staged'), silentLog);
+  await undoLeftOver(loop('staged'));
+  await undoLeftOver(loop('staged'));
   assert.deepEqual(await started(machine), Array(2).fill('tandem-jump@free-b.service'), 'a failure only warns');
 });
 
