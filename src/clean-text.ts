@@ -1,0 +1,43 @@
+/** Text from outside (a program's output, a server's sentence, a file name), made fit for terminals, logs, pages and our own documents. */
+
+/** Longest text kept of anything from outside, in UTF-16 code units. */
+export const LONGEST_TEXT = 2000;
+
+/**
+ * One line of at most `limit` UTF-16 code units. White space and control characters become one space; what reorders text or
+ * cannot be seen becomes U+FFFD, so that a forged name looks forged. Clean text stays as it is.
+ */
+export const cleanLine = (text: string, limit = LONGEST_TEXT): string =>
+  cut(
+    visible(text.slice(0, limit * 4))
+      .replace(BLANKS, ' ')
+      .trim(),
+    limit,
+  );
+
+/** The same, with its line breaks kept. */
+export const cleanText = (text: string, limit = LONGEST_TEXT): string =>
+  cut(
+    visible(text.slice(0, limit * 4))
+      .replace(LINE_ENDS, '\n')
+      .replace(BLANKS_IN_LINE, ' ')
+      .trim(),
+    limit,
+  );
+
+const visible = (text: string): string => text.toWellFormed().replace(INVISIBLE, '\ufffd');
+
+function cut(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  // Never between the two halves of a surrogate pair.
+  const kept = text.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, '');
+  return `${kept}…`;
+}
+
+const BLANKS = /[\p{Cc}\s]+/gu;
+const BLANKS_IN_LINE = /(?:(?!\n)[\p{Cc}\s])+/gu;
+const LINE_ENDS = /\r\n?|[\u2028\u2029\v\f]/g;
+// Marks, overrides and isolates of the bidirectional algorithm (UAX #9), zero-width spaces and joiners of words, interlinear
+// annotations, tags. The joiners U+200C and U+200D stay: scripts and emoji need them.
+const INVISIBLE =
+  /[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
