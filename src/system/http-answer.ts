@@ -24,7 +24,7 @@ export function checkHead(head: AnswerHead, name: string, now: Date): void {
 
 /** Throws if a server answers in a way that shows that it cannot send parts of files. */
 export function checkPart(head: AnswerHead, span: Span, name: string): void {
-  const total = /^bytes \*\/(\d{1,15})$/.exec(head.headers['content-range'] ?? '')?.[1];
+  const total = /^bytes \*\/(\d{1,15})$/i.exec(head.headers['content-range'] ?? '')?.[1];
   const isDenied = head.statusCode === 416 && (total === undefined || Number(total) === span.total);
   if (head.statusCode === 200 || isDenied)
     throw new UpdateError(
@@ -86,10 +86,12 @@ function busy(head: AnswerHead, name: string, now: Date): UpdateError {
 }
 
 function checkContentRange(value: string | undefined, span: Span, name: string): void {
-  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(value ?? '');
+  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec(value ?? '');
   if (!match) throw new UpdateError('server-protocol', `${name}: a part came without a proper Content-Range.`);
-  const [start, last, total] = match.slice(1).map(Number);
-  if (total !== span.total)
+  const [start, last] = match.slice(1).map(Number);
+  const total = match[3] ?? '*';
+  // A server need not say how long the whole file is; what comes is checked by its digest anyway.
+  if (total !== '*' && Number(total) !== span.total)
     throw new UpdateError('server-file-changed', `${name} has ${total} bytes on the server, not ${span.total}.`);
   if (start !== span.offset || last !== span.end - 1)
     throw new UpdateError(

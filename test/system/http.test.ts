@@ -205,11 +205,18 @@ test('N22: the whole file instead of its end is skipped up to the offset, or ref
   assert.equal((await refusal(part(server.url(), 20, 26, 26, { maxSkipBytes: 10 }))).code, 'server-no-ranges');
 });
 
+test('a server need not say how long the whole file is, nor write its unit in small letters', async () => {
+  for (const range of ['bytes 5-8/*', 'Bytes 5-8/26']) {
+    await using server = await HostileServer.start(partial(() => range));
+    assert.equal(await part(server.url(), 5, 9, 26), 'fghi', range);
+  }
+});
+
 const lies: readonly (readonly [string, Script, string])[] = [
   ['N23: another start', partial(() => 'bytes 4-8/26'), 'server-protocol'],
   ['N23: another end', partial(() => 'bytes 5-9/26'), 'server-protocol'],
   ['N23: another total', partial(() => 'bytes 5-8/27'), 'server-file-changed'],
-  ['N23: an unknown total', partial(() => 'bytes 5-8/*'), 'server-protocol'],
+  ['N23: another range of a file of unknown length', partial(() => 'bytes 4-7/*'), 'server-protocol'],
   ['N23: no Content-Range', answer('206 Partial Content', { 'Content-Length': 4 }, 'fghi'), 'server-protocol'],
   [
     'N24: several parts',
