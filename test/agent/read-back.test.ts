@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readBackDigest, readBackRoot } from '../../src/agent/image-install.ts';
 import { decodePool } from '../../src/bundle/decode-pool.ts';
+import { DECODER } from '../../src/bundle/decoder.ts';
 import { imageOf, rootOf } from '../../src/bundle/manifest.ts';
 import type { BlockTarget } from '../../src/system/block-target.ts';
 import { bundleBytes, noSignal, someBytes } from '../support/bundles.ts';
@@ -11,7 +12,6 @@ import { bundleBytes, noSignal, someBytes } from '../support/bundles.ts';
 const plain = someBytes(64 * 4096);
 const { manifest } = await bundleBytes({ root: plain, uki: someBytes(4096) });
 const image = rootOf(manifest);
-const entry = new URL('../../src/bundle/decode-worker.ts', import.meta.url);
 
 const medium = (bytes: Uint8Array): BlockTarget => ({
   name: 'slot b',
@@ -23,7 +23,7 @@ const medium = (bytes: Uint8Array): BlockTarget => ({
 });
 
 const readBack = async (bytes: Uint8Array): Promise<void> => {
-  await using pool = decodePool({ workers: 1, entry });
+  await using pool = decodePool({ workers: 1, entry: DECODER });
   await readBackRoot({ image, target: medium(bytes), pool, signal: noSignal });
 };
 

@@ -5,12 +5,12 @@ import { test } from 'node:test';
 import { decodeFrame } from '../../src/bundle/decode.ts';
 import type { DecodeJob } from '../../src/bundle/decode-batch.ts';
 import { decodePool } from '../../src/bundle/decode-pool.ts';
+import { DECODER, type Decoder } from '../../src/bundle/decoder.ts';
 import { type Bundle, openBundle } from '../../src/bundle/reader.ts';
 import { BLOCK, blockDigests, DIGEST } from '../../src/bundle/verity.ts';
 import { bundleBytes, noSignal, someBytes } from '../support/bundles.ts';
 import { memorySource } from '../support/sources.ts';
 
-const entry = new URL('../../src/bundle/decode-worker.ts', import.meta.url);
 const root = someBytes(5 * 1024 * 1024 + BLOCK);
 const { bytes } = await bundleBytes({ root, uki: someBytes(5000) });
 const bundle = await openBundle(memorySource(bytes), undefined, noSignal);
@@ -28,7 +28,7 @@ async function* jobs(from: Bundle, wrongLeaf = -1): AsyncGenerator<DecodeJob> {
 }
 
 test('plain bytes come out in order, at page boundaries', async () => {
-  await using pool = decodePool({ workers: 2, entry });
+  await using pool = decodePool({ workers: 2, entry: DECODER });
   for (const _ of [1, 2]) {
     const plain: Uint8Array[] = [];
     let at = 0;
@@ -43,7 +43,7 @@ test('plain bytes come out in order, at page boundaries', async () => {
 });
 
 test('a frame that does not match its leaves ends the run with its name, and the pool stays usable', async () => {
-  await using pool = decodePool({ workers: 2, entry });
+  await using pool = decodePool({ workers: 2, entry: DECODER });
   const read = async (from: AsyncGenerator<DecodeJob>): Promise<number> => {
     let count = 0;
     for await (const run of pool.map(from)) count += run.bytes.length;
@@ -54,7 +54,7 @@ test('a frame that does not match its leaves ends the run with its name, and the
 });
 
 test('stopping in the middle gives everything back', async () => {
-  await using pool = decodePool({ workers: 1, entry });
+  await using pool = decodePool({ workers: 1, entry: DECODER });
   for (let round = 0; round < 5; round += 1) for await (const run of pool.map(jobs(bundle))) if (run.offset > 0) break;
   let end = 0;
   for await (const run of pool.map(jobs(bundle))) end = run.offset + run.bytes.length;
@@ -62,7 +62,7 @@ test('stopping in the middle gives everything back', async () => {
 });
 
 test('frames of every size are decoded, small ones too', async () => {
-  await using pool = decodePool({ workers: 1, entry });
+  await using pool = decodePool({ workers: 1, entry: DECODER });
   for (const size of [1, 100, 4000, 8192, 32_700, 65_472, 65_536, 100_000, 262_144]) {
     const uki = someBytes(size);
     const small = await bundleBytes({ root: someBytes(BLOCK), uki });
@@ -77,7 +77,7 @@ test('frames of every size are decoded, small ones too', async () => {
 });
 
 test('the threads give the digests of any number of blocks, wherever the bytes lie', async () => {
-  await using pool = decodePool({ workers: 2, entry });
+  await using pool = decodePool({ workers: 2, entry: DECODER });
   const hex = Buffer.from(salt).toString('hex');
   const shared = new Uint8Array(new SharedArrayBuffer(root.length));
   shared.set(root);
@@ -89,7 +89,7 @@ test('the threads give the digests of any number of blocks, wherever the bytes l
 });
 
 test('a thread that dies is an error, not a hang', async () => {
-  await using pool = decodePool({ workers: 1, entry: new URL('data:text/javascript,process.exit(3)') });
+  await using pool = decodePool({ workers: 1, entry: new URL('data:text/javascript,process.exit(3)') as Decoder });
   await assert.rejects(async () => {
     for await (const _ of pool.map(jobs(bundle)));
   }, /decoding thread/);

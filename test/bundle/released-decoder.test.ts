@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { bundleInto } from '../../packaging/single-file.ts';
 import { decodePool } from '../../src/bundle/decode-pool.ts';
+import type { Decoder } from '../../src/bundle/decoder.ts';
 import { BLOCK, blockDigests } from '../../src/bundle/verity.ts';
 
 test('a thread of the released program needs no other file, and loads nothing but the decoder', async (t) => {
@@ -16,7 +17,7 @@ test('a thread of the released program needs no other file, and loads nothing bu
   await bundleInto(join(import.meta.dirname, '../../src/bundle/decoder.ts'), join(dir, 'built.mjs'));
   const alone = mkdtempSync(join(dir, 'alone-'));
   copyFileSync(join(dir, 'built.mjs'), join(alone, 'program.mjs'));
-  const { DECODER } = (await import(pathToFileURL(join(alone, 'program.mjs')).href)) as { DECODER: unknown };
+  const { DECODER } = (await import(pathToFileURL(join(alone, 'program.mjs')).href)) as { DECODER: Decoder };
   assert.ok(typeof DECODER === 'string' && DECODER.length < 100_000);
   await using pool = decodePool({ entry: DECODER });
   const salt = Buffer.alloc(32, 7);

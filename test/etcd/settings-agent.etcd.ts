@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import type { Surroundings } from '../../src/agent/assemble.ts';
 import type { DiskDoors } from '../../src/agent/host.ts';
 import { runAgent } from '../../src/agent/run.ts';
+import { DECODER } from '../../src/bundle/decoder.ts';
 import { agentClient } from '../../src/cli/agent-client.ts';
 import { readLayers, resolveConfig } from '../../src/config.ts';
 import { uuidsOfRootHash } from '../../src/partitions/uuids.ts';
@@ -71,7 +72,7 @@ trust.root_file = "${dir}/root.json"
     exec: async () => ({ exitCode: 0, stdout: '', stderr: '', timedOut: false }),
     version: '0.1.0',
     architecture: 'x86-64',
-    entry: new URL('../../src/main.ts', import.meta.url),
+    entry: DECODER,
     doors: doors(),
     reboot: () => assert.fail('nobody asked for a reboot'),
     bootId: '0123456789abcdef0123456789abcdef',

@@ -1,6 +1,7 @@
 /** Runs a command as `updatectl` would, inside the test: many times faster than a process for each. */
 
 import { Command as Commander } from 'commander';
+import { DECODER } from '../../src/bundle/decoder.ts';
 import { type Command, type Context, inputOf } from '../../src/cli/command.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import { asUpdateError } from '../../src/errors.ts';
@@ -10,9 +11,6 @@ import { realExec } from '../../src/system/exec.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { realRandom } from '../../src/system/random.ts';
-
-/** The program that decodes frames in threads. */
-const ENTRY = new URL('../../src/bundle/decode-worker.ts', import.meta.url);
 
 /** Runs `command` in `cwd`; returns its standard output, throws its UpdateError. */
 export async function runCommand(
@@ -34,7 +32,7 @@ export async function runCommand(
     cwd,
     signal: new AbortController().signal,
     version: '0.1.0',
-    entry: ENTRY,
+    entry: DECODER,
     commands: async () => [],
   };
   const parser = specify(new Commander(), command).exitOverride();

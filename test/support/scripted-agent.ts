@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AgentView, answer } from '../../src/agent/control.ts';
 import { createEvents } from '../../src/agent/events.ts';
+import { DECODER } from '../../src/bundle/decoder.ts';
 import { type Command, type Context, inputOf } from '../../src/cli/command.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import type { Version } from '../../src/model.ts';
@@ -115,7 +116,7 @@ export async function runCommand(
     cwd: dir,
     signal,
     version: '0.1.0',
-    entry: new URL('../../src/main.ts', import.meta.url),
+    entry: DECODER,
     commands: async () => [command],
   };
   said.status = await command.run(context, inputOf(call.args ?? [], call.options ?? {}));

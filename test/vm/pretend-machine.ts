@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { assembleAgent } from '../../src/agent/assemble.ts';
 import type { DiskDoors } from '../../src/agent/host.ts';
 import { step } from '../../src/agent/loop.ts';
+import { DECODER } from '../../src/bundle/decoder.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { otherSlot, type SlotName } from '../../src/model.ts';
 import { readDiskFacts } from '../../src/partitions/disk-facts.ts';
@@ -132,7 +133,7 @@ async function agentUntilRest(options: PretendOptions, running: Running, signal:
     log: silentLog,
     version: '0.1.0',
     architecture: 'x86-64',
-    entry: new URL('../../src/main.ts', import.meta.url),
+    entry: DECODER,
     signal,
     doors: doorsTo(dir, running.slot),
     reboot: async () => {

@@ -6,6 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { decodePool } from '../../../src/bundle/decode-pool.ts';
+import { DECODER } from '../../../src/bundle/decoder.ts';
 import { buildBlocks } from '../../../src/bundle/delta/blocks-build.ts';
 import { parseBlocksHead } from '../../../src/bundle/delta/blocks-head.ts';
 import { leavesOfBundle, type UnpackedRelease, unpackRelease } from '../../../src/bundle/delta/unpack.ts';
@@ -16,7 +17,7 @@ import { createScratch, type Scratch } from '../../../src/system/scratch.ts';
 import { bundleBytes, noSignal, someBytes, temporaryFolder } from '../../support/bundles.ts';
 import { memorySource } from '../../support/sources.ts';
 
-const pool = decodePool({ entry: new URL('../../../src/bundle/decode-worker.ts', import.meta.url) });
+const pool = decodePool({ entry: DECODER });
 after(() => pool[Symbol.asyncDispose]());
 
 const bundleOf = async (root: Uint8Array, uki: Uint8Array) =>

@@ -5,6 +5,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { decodePool } from '../../../src/bundle/decode-pool.ts';
+import { DECODER } from '../../../src/bundle/decoder.ts';
 import { leavesOfBundle, unpackRelease } from '../../../src/bundle/delta/unpack.ts';
 import { manifestDigest } from '../../../src/bundle/manifest.ts';
 import { openBundle } from '../../../src/bundle/reader.ts';
@@ -13,7 +14,7 @@ import { createScratch } from '../../../src/system/scratch.ts';
 import { about, bundleBytes, noSignal, someBytes, temporaryFolder } from '../../support/bundles.ts';
 import { memorySource } from '../../support/sources.ts';
 
-const pool = decodePool({ entry: new URL('../../../src/bundle/decode-worker.ts', import.meta.url) });
+const pool = decodePool({ entry: DECODER });
 after(() => pool[Symbol.asyncDispose]());
 
 const salt = Buffer.from(saltFor(about.product), 'hex');
