@@ -1,5 +1,7 @@
 /** UpdateError and the table of codes: exit status, when to retry, one sentence, the next step. */
 
+import { systemFault } from './system-faults.ts';
+
 /** When a machine may try again by itself. */
 export type Retry = 'now' | 'later' | 'never';
 
@@ -71,6 +73,49 @@ export const ERRORS = {
     'never',
     'This host has no machine id, so the fleet could not tell it from others.',
     'Let systemd make one: `systemd-machine-id-setup`; on a read-only /etc it comes with the image or from the kernel command line.',
+  ),
+  // what any system call on a file can meet; named where nothing more precise is known
+  'file-system-full': entry(
+    7,
+    'later',
+    'A file system has no space left.',
+    'Make room: `df -h` and `df -i` with the named path show what is full. Then run it again.',
+  ),
+  'file-system-read-only': entry(
+    7,
+    'later',
+    'A file system is read-only.',
+    'See how it is mounted: `findmnt -T` with the named path. After an error the kernel stops writing, and `dmesg` says why.',
+  ),
+  'file-denied': entry(
+    2,
+    'later',
+    'This user may not use a file or folder.',
+    'See whose it is: `ls -ld` with the named path. Run the command as that user or as root.',
+  ),
+  'file-absent': entry(
+    2,
+    'later',
+    'A file or folder is missing.',
+    'Check the path; make the folder if it should exist.',
+  ),
+  'file-unsuitable': entry(
+    2,
+    'later',
+    'What is at a path cannot be used there.',
+    'Look at it: `ls -ld` with the named path. Move it away, or name another path.',
+  ),
+  'files-exhausted': entry(
+    7,
+    'later',
+    'Too many files are open.',
+    'Raise the limit of open files (`LimitNOFILE=`, `ulimit -n`), or stop what holds them.',
+  ),
+  'address-unavailable': entry(
+    2,
+    'later',
+    'An address and port cannot be listened on.',
+    'See who has it: `ss -ltnp`. Stop that program, or choose another address or port.',
   ),
   // lock
   'lock-full': entry(3, 'later', 'Others hold the lock on rebooting.', 'See who: `updatectl lock status`.'),
@@ -823,9 +868,11 @@ export class UpdateError extends Error {
   }
 }
 
-/** Any thrown thing as an UpdateError, its cause kept. */
+/** Any thrown thing as an UpdateError, its cause kept. A failed system call has a name of its own. */
 export function asUpdateError(error: unknown): UpdateError {
   if (error instanceof UpdateError) return error;
+  const fault = systemFault(error);
+  if (fault) return new UpdateError(fault.code, fault.message, { cause: error });
   const message = error instanceof Error ? error.message : String(error);
   return new UpdateError('unexpected', message, { cause: error });
 }

@@ -59,7 +59,7 @@ const temporaryName = (path: string): string => `${path}${TEMPORARY}`;
 
 /** The real file system. */
 export const realFiles: Files = {
-  read: (path) => readFile(path).catch(absent),
+  read: (path) => readFile(path).catch(absent).catch(naming(path)),
   list: async (dir) => ((await readdir(dir).catch(absent)) ?? []).sort(),
   makeDir: async (dir) => void (await mkdir(dir, { recursive: true, mode: 0o755 })),
   write: async (path, chunks) => {
@@ -68,7 +68,7 @@ export const realFiles: Files = {
       constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
       0o644,
     );
-    for await (const chunk of chunks) await file.writeFile(chunk);
+    for await (const chunk of chunks) await file.writeFile(chunk).catch(naming(path));
   },
   syncFile: (path) => sync(path),
   rename: (from, to) => rename(from, to),
@@ -123,7 +123,7 @@ export type WritePart = (path: string, offset: number, bytes: Uint8Array) => Pro
 export const writePart: WritePart = async (path, offset, bytes) => {
   await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
   for (let done = 0; done < bytes.length; )
-    done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+    done += (await file.write(bytes, done, bytes.length - done, offset + done).catch(naming(path))).bytesWritten;
 };
 
 /** Into whatever `files` holds: writes the whole file each time. */
@@ -175,8 +175,16 @@ export async function freeSpace(dir: string): Promise<number> {
 
 async function sync(path: string): Promise<void> {
   await using handle = await open(path, constants.O_RDONLY);
-  await handle.sync();
+  await handle.sync().catch(naming(path));
 }
+
+/** Calls on an open file fail without its path: an operator has to know which one it was. */
+const naming =
+  (path: string) =>
+  (error: unknown): never => {
+    if (error instanceof Error && 'syscall' in error && !('path' in error)) Object.assign(error, { path });
+    throw error;
+  };
 
 function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
