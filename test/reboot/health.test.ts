@@ -120,6 +120,15 @@ test('a program that runs too long is stopped and has failed', async () => {
   });
 });
 
+test('a program that ends well passes, though a child that it leaves behind keeps its output open', async () => {
+  await inHealthDir(async (dirs, put) => {
+    await put('usr/required/daemon', 'sleep 5 & exit 0');
+    await put('usr/required/sick', 'sleep 5 & echo sick; exit 1');
+    const { failures } = await run(await programs(dirs), 3_000);
+    assert.deepEqual(failures, [`${join(dirs[0] ?? '', 'required/sick')}: ended with status 1: sick`]);
+  });
+});
+
 test('a program that is damaged has failed', async () => {
   await inHealthDir(async (dirs, put) => {
     await put('usr/required/broken', '');

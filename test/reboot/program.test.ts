@@ -127,6 +127,13 @@ test('a program that does not end is told by name', async () => {
   await assert.rejects(store.load(), { code: 'boot-program-failed', message: /did not end within 30 seconds/ });
 });
 
+test('an answer counts when the program has ended, though a child that it leaves behind keeps its output open', async () => {
+  using own = program(answering(GOOD).replace('cat >/dev/null', 'cat >/dev/null; sleep 5 &'));
+  const begun = performance.now();
+  assert.equal((await programStore({ ...own, mostTries: 3 }).load()).first, 'a');
+  assert.ok(performance.now() - begun < 4_000);
+});
+
 test('whatever a program answers, it is understood or refused by name', async () => {
   const answers = fc.oneof(
     fc.string(),

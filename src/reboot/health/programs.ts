@@ -36,7 +36,7 @@ const programProbe = (
   name: path,
   required,
   run: async (signal): Promise<ProbeResult> => {
-    const result = await exec(path, [], { signal, timeoutMs });
+    const result = await exec(path, [], { signal, timeoutMs, isGroup: true });
     if (result.exitCode === 0 && !result.timedOut) return { ok: true };
     const why = result.timedOut
       ? `still running after ${Math.round(timeoutMs / 1000)} s`
