@@ -214,7 +214,7 @@ export const KEYS = {
     directories: preset(
       list(path, 'folders', 16),
       [...HEALTH_DIRS],
-      'Folders whose required/ and wanted/ hold health programs.',
+      'Folders whose required/ and wanted/ hold health programs (docs/health.md).',
     ),
   },
   agent: {

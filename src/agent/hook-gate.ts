@@ -94,9 +94,9 @@ export function hookGate(world: HookWorld): HookGate {
     verdict: async (goes) => {
       last = OPEN;
       owedAt = undefined;
-      for (const path of await programsIn(files, world.dirs)) {
+      for (const { path, fault } of await programsIn(files, world.dirs)) {
         if (done.has(path)) continue;
-        const answer = await start(path);
+        const answer = fault === undefined ? await start(path) : ({ said: 'failed', reason: fault } as const);
         if (answer.said === 'done') done.add(path);
         else if (goes) log.warn({ path, err: answer.reason }, 'the host leaves without waiting for it');
         else {

@@ -11,6 +11,7 @@ import { backendFits } from './doctor-boot-facts.ts';
 import { kernelPartitions } from './doctor-esp.ts';
 import { fileSystemCheck } from './doctor-fsck.ts';
 import { loaderSettings } from './doctor-loaders.ts';
+import { healthCheck, hookPrograms } from './doctor-programs.ts';
 import type { Reading } from './doctor-reading.ts';
 import { restartMethods } from './doctor-restart.ts';
 import { type Finding, fail, ok, unknown, warn } from './finding.ts';
@@ -31,6 +32,8 @@ export const CHECKS: readonly Check[] = [
   { name: 'boot loader', run: ({ files }, config) => loaderSettings(files, config) },
   { name: 'boot entries', run: bootEntries },
   { name: 'restart', run: restartMethods },
+  { name: 'health', run: ({ files }, config) => healthCheck(files, config) },
+  { name: 'pre-reboot', run: ({ files }, config) => hookPrograms(files, config) },
   { name: 'trust root', run: (context, config) => trustRoot(context, config) },
   { name: 'metadata', run: (context, config) => metadata(context, config) },
   { name: 'clock', run: clock },

@@ -41,7 +41,9 @@ export const realExec: Exec = async (program, args, options = {}) => {
   using watch = watchOver(running.nodeChildProcess, options.timeoutMs, deadline);
   const result = await Promise.race([running, watch.stuck]);
   const timedOut = deadline.signal.aborted;
-  if (errorCode(result.cause) === 'ENOENT') throw missing(program, options.package);
+  const code = running.pid === undefined ? errorCode(result.cause) : undefined;
+  if (code === 'ENOENT') throw missing(program, options.package);
+  if (code !== undefined) return { exitCode: NOT_RUN, stdout: '', stderr: `it cannot be run (${code})`, timedOut };
   if (result.isCanceled && !timedOut) throw options.signal?.reason ?? new UpdateError('interrupted');
   return {
     exitCode: result.exitCode ?? 128,
@@ -60,7 +62,8 @@ export const attempt = (exec: Exec, ...call: Parameters<Exec>): Promise<ExecResu
     return { exitCode: NOT_FOUND, stdout: '', stderr: error.message, timedOut: false };
   });
 
-/** What a shell says of it. */
+// What a shell says.
+const NOT_RUN = 126;
 const NOT_FOUND = 127;
 
 /** Runs a program that must succeed; returns its standard output, whole. */

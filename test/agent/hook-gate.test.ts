@@ -133,6 +133,16 @@ test('a program that fails gives the lock back, everything is taken back, and th
   assert.equal(calls.length, 4);
 });
 
+test('a program that cannot be run keeps the host and is named; nothing is run after it', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'], '20-b': ['true', 'true'], '30-c': ['true', 'true'] });
+  await chmod(join(host.dir, 'pre-reboot.d', '20-b'), 0o644);
+  const lock = lockWithHooks(fakeLock([]), host.start());
+  const said = await lock.verdict(true);
+  assert.ok(!said.open && said.code === 'hook-failed');
+  assert.match(said.reason, /20-b has not let the host go: is not executable$/);
+  assert.deepEqual(await host.calls(), ['10-a do', '10-a undo']);
+});
+
 test('whoever asks for more time for an hour has failed, so that others get the lock', async () => {
   await using host = await bench({ '10-a': ['exit 21', 'true'] });
   const calls: string[] = [];

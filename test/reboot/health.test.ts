@@ -103,7 +103,9 @@ test('a program in /etc takes the place of the one of the same name, and a link 
     await put('usr/required/b', 'exit 1');
     await put('etc/required/a', 'exit 0');
     await symlink('/dev/null', join(dirs[1] ?? '', 'required/b'));
-    await writeFile(join(dirs[1] ?? '', 'required/README'), 'not a program');
+    await writeFile(join(dirs[1] ?? '', 'required/.keep'), '');
+    await writeFile(join(dirs[1] ?? '', 'required/a~'), 'what an editor left');
+    await writeFile(join(dirs[1] ?? '', 'required/a.dpkg-old'), 'what a package left');
     const found = await programs(dirs);
     assert.deepEqual(
       found.map((one) => one.name),
@@ -129,11 +131,52 @@ test('a program that ends well passes, though a child that it leaves behind keep
   });
 });
 
-test('a program that is damaged has failed', async () => {
+const UNFIT: readonly (readonly [what: string, make: (path: string) => Promise<unknown>, reason: RegExp])[] = [
+  ['is not executable', (path) => writeFile(path, '#!/bin/sh\nexit 0\n'), /^is not executable$/],
+  ['is empty', (path) => writeFile(path, '', { mode: 0o755 }), /^is neither a binary nor begins with #!$/],
+  ['has no first line for the kernel', (path) => writeFile(path, 'exit 0\n', { mode: 0o755 }), /neither a binary/],
+  [
+    'has an interpreter that is missing',
+    (path) => writeFile(path, '#! /nonexistent/interpreter -x\n', { mode: 0o755 }),
+    /^needs \/nonexistent\/interpreter, which does not exist$/,
+  ],
+  ['is a link that leads nowhere', (path) => symlink('/nowhere/check', path), /^is a link that leads nowhere$/],
+  ['is a link to itself', (path) => symlink(path, path), /^cannot be looked at \(ELOOP\)$/],
+  ['is a folder', (path) => mkdir(path), /^is a folder, not a program$/],
+  ['is a device', (path) => symlink('/dev/zero', path), /^is not a file, not a program$/],
+];
+
+for (const [what, make, reason] of UNFIT)
+  test(`what lies in required and ${what} fails the trial, and in wanted warns`, async () => {
+    await inHealthDir(async (dirs, put) => {
+      await put('usr/required/good', 'exit 0');
+      await put('usr/wanted/good', 'exit 0');
+      for (const kind of ['required', 'wanted']) await make(join(dirs[0] ?? '', kind, 'unfit'));
+      const { failures, warnings } = await run(await programs(dirs));
+      for (const [sentence, kind] of [
+        [failures, 'required'],
+        [warnings, 'wanted'],
+      ] as const) {
+        const [name, why] = sentence.join().split(': ');
+        assert.equal(name, join(dirs[0] ?? '', kind, 'unfit'));
+        assert.match(why ?? '', reason);
+      }
+    });
+  });
+
+test('a folder of programs that cannot be listed fails the trial', async () => {
+  const list = async (dir: string): Promise<string[]> =>
+    dir === '/bad/required' ? Promise.reject(Object.assign(new Error('i/o'), { code: 'EIO' })) : [];
+  const found = await programProbes({ exec: realExec, files: { list }, dirs: ['/bad'], timeoutMs: 1000 });
+  assert.deepEqual((await run(found)).failures, ['/bad/required: cannot be listed (EIO)']);
+});
+
+test('a program that the kernel refuses when it is run has failed', async () => {
   await inHealthDir(async (dirs, put) => {
     await put('usr/required/broken', '');
-    await writeFile(join(dirs[0] ?? '', 'required/broken'), '#!/nonexistent/interpreter\n');
-    assert.equal((await run(await programs(dirs))).ok, false);
+    await writeFile(join(dirs[0] ?? '', 'required/broken'), '\x7fELF, but nothing behind it');
+    const { failures } = await run(await programs(dirs));
+    assert.match(failures.join(), /required\/broken: ended with status [1-9]/);
   });
 });
 

@@ -3,39 +3,48 @@
 import { join } from 'node:path';
 import type { Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
-import { programsIn } from '../program-folders.ts';
+import { type ProgramFile, programsIn } from '../program-folders.ts';
 import type { Probe, ProbeResult } from './probe.ts';
 
 /** Where programs lie. */
 export const HEALTH_DIRS = ['/usr/lib/tandem/health.d', '/etc/tandem/health.d'] as const;
 
 /**
- * One probe for each executable, in the order of names. They run inside the agent's sandbox: without capabilities, and with nearly everything read-only, since a probe looks and changes nothing.
+ * One probe for each, in the order of names. They run inside the agent's sandbox: without capabilities, and with nearly everything
+ * read-only, since a probe looks and changes nothing. What cannot be run has failed: it was put there to be passed.
  */
 export async function programProbes(
   options: Readonly<{ exec: Exec; files: Pick<Files, 'list'>; dirs: readonly string[]; timeoutMs: number }>,
 ): Promise<Probe[]> {
-  const { files, dirs } = options;
-  const of = (kind: string): Promise<string[]> =>
+  const { required, wanted } = await healthPrograms(options.files, options.dirs);
+  return [
+    ...required.map((program) => programProbe(options, program, true)),
+    ...wanted.map((program) => programProbe(options, program, false)),
+  ];
+}
+
+/** What lies in the two folders. */
+export async function healthPrograms(
+  files: Pick<Files, 'list'>,
+  dirs: readonly string[],
+): Promise<Readonly<Record<'required' | 'wanted', readonly ProgramFile[]>>> {
+  const of = (kind: string): Promise<readonly ProgramFile[]> =>
     programsIn(
       files,
       dirs.map((dir) => join(dir, kind)),
     );
-  const [required, wanted] = [await of('required'), await of('wanted')];
-  return [
-    ...required.map((path) => programProbe(options, path, true)),
-    ...wanted.map((path) => programProbe(options, path, false)),
-  ];
+  return { required: await of('required'), wanted: await of('wanted') };
 }
 
 const programProbe = (
   { exec, timeoutMs }: Readonly<{ exec: Exec; timeoutMs: number }>,
-  path: string,
+  { path, fault }: ProgramFile,
   required: boolean,
 ): Probe => ({
   name: path,
   required,
   run: async (signal): Promise<ProbeResult> => {
+    if (fault !== undefined) return { ok: false, reason: fault };
     const result = await exec(path, [], { signal, timeoutMs, isGroup: true });
     if (result.exitCode === 0 && !result.timedOut) return { ok: true };
     const why = result.timedOut

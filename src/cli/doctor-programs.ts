@@ -1,0 +1,35 @@
+/** What a release must pass, and what is done before a restart: are there programs, and can they be run? */
+
+import type { Config } from '../config.ts';
+import { healthPrograms } from '../reboot/health/programs.ts';
+import { type ProgramFile, programsIn } from '../reboot/program-folders.ts';
+import type { Files } from '../system/files.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
+
+type Listing = Pick<Files, 'list'>;
+
+/** A release that nothing is asked of is good as soon as no unit has failed. */
+export async function healthCheck(files: Listing, { health }: Config): Promise<Finding> {
+  const { required, wanted } = await healthPrograms(files, health.directories);
+  const unfit = faultsIn(required);
+  if (unfit) return fail(`${unfit}: no release passes.`, REPAIR);
+  const odd = faultsIn(wanted);
+  if (odd) return warn(`${odd}.`, REPAIR);
+  if (required.length + health.requiredUnits.length === 0)
+    return warn('Nothing is required of a release but that no unit fails.', ADVICE);
+  const units = `required units: ${health.requiredUnits.length}`;
+  return ok(`Required programs: ${required.length}, ${units}, wanted programs: ${wanted.length}.`);
+}
+
+export async function hookPrograms(files: Listing, { reboot }: Config): Promise<Finding> {
+  const programs = await programsIn(files, reboot.hookDirectories);
+  const unfit = faultsIn(programs);
+  if (unfit) return fail(`${unfit}: the host does not restart into a release.`, REPAIR);
+  return ok(programs.length === 0 ? 'No programs.' : `Programs: ${programs.length}.`);
+}
+
+const ADVICE = 'Put a program into /usr/lib/tandem/health.d/required, or name units in `health.required_units`.';
+const REPAIR = 'Mend it, move it away, or switch it off with a link to /dev/null of the same name in /etc/tandem.';
+
+const faultsIn = (programs: readonly ProgramFile[]): string | undefined =>
+  programs.flatMap(({ path, fault }) => (fault === undefined ? [] : [`${path} ${fault}`])).join('; ') || undefined;

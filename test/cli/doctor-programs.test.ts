@@ -1,0 +1,81 @@
+/** What doctor says of the programs that a release must pass, and of those before a restart. */
+
+import assert from 'node:assert/strict';
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { healthCheck, hookPrograms } from '../../src/cli/doctor-programs.ts';
+import { type Config, resolveConfig } from '../../src/config.ts';
+import { realFiles } from '../../src/system/files.ts';
+
+type Host = Readonly<{
+  put(name: string, mode?: number): Promise<void>;
+  dir: string;
+  health(more?: string): ReturnType<typeof healthCheck>;
+  hooks(): ReturnType<typeof hookPrograms>;
+}>;
+
+async function onHost(check: (host: Host) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-doctor-'));
+  for (const name of ['required', 'wanted', 'hooks']) await mkdir(join(dir, name));
+  const config = (more = ''): Config =>
+    resolveConfig([
+      { path: 'test', text: `health.directories = ["${dir}"]\nreboot.hook_directories = ["${dir}/hooks"]\n${more}` },
+    ]);
+  try {
+    await check({
+      dir,
+      put: async (name, mode = 0o755) => {
+        await writeFile(join(dir, name), '#!/bin/sh\nexit 0\n');
+        await chmod(join(dir, name), mode);
+      },
+      health: (more) => healthCheck(realFiles, config(more)),
+      hooks: () => hookPrograms(realFiles, config()),
+    });
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+test('a host that requires nothing of a release is warned, unless it names units', async () => {
+  await onHost(async ({ health, put }) => {
+    const found = await health();
+    assert.equal(found.result, 'warn');
+    assert.match(found.sentence, /Nothing is required/);
+    assert.equal((await health('health.required_units = ["shop.service"]\n')).result, 'ok');
+    await put('wanted/mail');
+    assert.equal((await health()).result, 'warn');
+    await put('required/shop');
+    assert.deepEqual(await health(), {
+      result: 'ok',
+      sentence: 'Required programs: 1, required units: 0, wanted programs: 1.',
+    });
+  });
+});
+
+test('a required program that cannot be run is a failure, a wanted one a warning, and both are named', async () => {
+  await onHost(async ({ health, put, dir }) => {
+    await put('required/shop');
+    await put('wanted/mail', 0o644);
+    const warned = await health();
+    assert.deepEqual([warned.result, warned.sentence], ['warn', `${dir}/wanted/mail is not executable.`]);
+    await put('required/shop', 0o644);
+    const failed = await health();
+    assert.equal(failed.result, 'fail');
+    assert.equal(failed.sentence, `${dir}/required/shop is not executable: no release passes.`);
+    assert.match(failed.next ?? '', /\/dev\/null/);
+  });
+});
+
+test('a program before a restart that cannot be run is a failure', async () => {
+  await onHost(async ({ hooks, put, dir }) => {
+    assert.equal((await hooks()).result, 'ok');
+    await put('hooks/10-drain');
+    assert.equal((await hooks()).sentence, 'Programs: 1.');
+    await symlink('/nowhere', join(dir, 'hooks/20-stop'));
+    const failed = await hooks();
+    assert.equal(failed.result, 'fail');
+    assert.match(failed.sentence, /hooks\/20-stop is a link that leads nowhere: the host does not restart/);
+  });
+});
