@@ -13,6 +13,7 @@ import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts'
 import type { Store } from '../server/store.ts';
 import { digestOf } from '../server/tokens.ts';
 import { isOutage, watchedStore } from '../server/watched-store.ts';
+import { hearStrays } from '../system/process.ts';
 import { serveFiles } from '../system/served-file.ts';
 import type { Command, Context, Input } from './command.ts';
 import { minutesFrom } from './duration.ts';
@@ -70,6 +71,11 @@ export const server: Command = {
     const signers = await brakeSigners(context, input, repository);
     const revise = signingIn(context, repository, signers);
     const figures = createFigures();
+    using _strays = hearStrays((reason) => {
+      const { code, message } = asUpdateError(reason);
+      figures.strays.add({});
+      context.log.error({ code }, `a failure that no request waited for: ${message}`);
+    });
     const { store: opened, place } = await openStore(context, input);
     const watched = watchedStore(opened, context.log, () => context.clock.now());
     await using store = measuredStore(watched, figures, () => context.clock.monotonicMs());

@@ -15,6 +15,8 @@ export type Figures = Readonly<{
   requestTimes: Timer;
   storeTimes: Timer;
   storeFailures: Counter;
+  /** Failures that came to light after their request was over. */
+  strays: Counter;
 }>;
 
 export const createFigures = (): Figures => ({
@@ -28,6 +30,7 @@ export const createFigures = (): Figures => ({
     FEW,
     ['read', 'list', 'count', 'update'].map((operation) => ({ operation })),
   ),
+  strays: createCounter(FEW, [{}]),
 });
 
 const FEW = 24;
@@ -67,6 +70,11 @@ export const figuresMetrics = (figures: Figures): readonly Metric[] => [
     samples: figures.storeTimes.samples(),
   },
   counter('tandem_store_failures_total', 'What the store could not do.', figures.storeFailures.samples()),
+  counter(
+    'tandem_server_strays_total',
+    'Failures that no request was waiting for any more; the log has each.',
+    figures.strays.samples(),
+  ),
 ];
 
 /** The same store, with a watch beside it. `nowMs` never jumps. */

@@ -34,6 +34,12 @@ export function onStop(reason: () => Error): AbortSignal {
   return controller.signal;
 }
 
+/** A rejected promise that nobody waits for ends the process; while this is held, it is told instead. */
+export function hearStrays(told: (reason: unknown) => void): Disposable {
+  process.on('unhandledRejection', told);
+  return { [Symbol.dispose]: () => void process.off('unhandledRejection', told) };
+}
+
 /**
  * Ends the process as a success, without waiting for what is still open: a connection kept for the next question, a timer. Whoever
  * calls it has put everything away.

@@ -29,17 +29,18 @@ export async function createScratch(output: string): Promise<Scratch> {
       cause,
     });
   });
-  const handles: FileHandle[] = [];
+  const opened: Promise<FileHandle>[] = [];
   return {
     path: (name) => join(folder, name),
     create: async (name) => {
-      const handle = await open(join(folder, name), 'wx+', 0o600);
-      handles.push(handle);
-      return scratchFile(handle, name);
+      const opening = open(join(folder, name), 'wx+', 0o600);
+      opened.push(opening);
+      return scratchFile(await opening, name);
     },
     writeText: (name, text) => writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600 }),
     [Symbol.asyncDispose]: async () => {
-      await Promise.all(handles.map((handle) => handle.close()));
+      // One that is still being opened is ours to close as well.
+      await Promise.allSettled(opened.map(async (opening) => (await opening).close()));
       await rm(folder, { recursive: true, force: true });
     },
   };

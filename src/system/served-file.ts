@@ -4,90 +4,87 @@ import { readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 
-/** A part of a file. Its memory is used again once `release` was called, which must be when it has been sent. */
-export type Span = Readonly<{ body: Uint8Array | Readable; release(): void }>;
-
-/** Exactly one of `span` and `close` must be called. */
-export type ServedFile = Readonly<{
-  size: number;
-  modified: Date;
-  /** Both bounds belong to it. Fails when the file has become shorter meanwhile. */
-  span(start: number, end: number): Promise<Span>;
-  close(): void;
-}>;
+/** A file that is lent until it is disposed of; then nobody may hold a byte of it any more. */
+export type ServedFile = AsyncDisposable &
+  Readonly<{
+    size: number;
+    modified: Date;
+    /** Both bounds belong to it. Fails when the file has become shorter meanwhile. */
+    span(start: number, end: number): Promise<Uint8Array | Readable>;
+  }>;
 
 /** Undefined when there is no such file, or it is none. */
 export type Serve = (path: string) => Promise<ServedFile | undefined>;
 
-/** A file is looked for anew when it was not for `freshMs`, and closed when nobody has asked for it for as long. */
-export function serveFiles({ freshMs = 1000 }: Readonly<{ freshMs?: number }> = {}): Serve {
-  const files = new Map<string, Shared>();
+/** A file is looked for anew when it was not for `freshMs`, and closed when nobody has asked for it for as long. `opens` fails as `open` does. */
+export type ServeOptions = Readonly<{ freshMs?: number; opens?(path: string): Promise<FileHandle> }>;
+
+export function serveFiles({ freshMs = 1000, opens = (path) => open(path, 'r') }: ServeOptions = {}): Serve {
+  const files = new Map<string, Promise<Shared | undefined>>();
   const memory = createMemory();
-  const forget = (path: string, file: Shared): void => {
-    if (files.get(path) === file) files.delete(path);
-    file.retire();
+  // However many ask while it is being opened, it is opened once.
+  const opened = (path: string): Promise<Shared | undefined> => {
+    const shared = openShared(opens(path), memory);
+    files.set(path, shared);
+    const forget = (): boolean => files.delete(path);
+    shared.then((file) => (file ? retireLater(file, forget, freshMs) : forget()), forget);
+    return shared;
   };
-  return async (path) => {
-    const known = files.get(path);
-    if (known) return known.lend();
-    const opened = await openShared(path, memory);
-    if (!opened) return undefined;
-    const rival = files.get(path);
-    // Two have asked at the same moment.
-    if (rival) {
-      opened.retire();
-      return rival.lend();
-    }
-    files.set(path, opened);
-    setTimeout(() => forget(path, opened), freshMs).unref();
-    return opened.lend();
-  };
+  return async (path) => (await (files.get(path) ?? opened(path)))?.lend();
 }
 
 /** An open file; it is closed once it is retired and nobody has it any more. */
-type Shared = Readonly<{ lend(): ServedFile; retire(): void }>;
+type Shared = Readonly<{ lend(): ServedFile; retire(): Promise<void> }>;
 
-async function openShared(path: string, memory: Memory): Promise<Shared | undefined> {
-  const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EISDIR') return undefined;
-    throw error;
-  });
-  if (!handle) return undefined;
-  const about = await handle.stat();
-  if (about.isFile()) return shared(handle, about.size, about.mtime, memory);
-  await handle.close();
-  return undefined;
+function retireLater(file: Shared, forget: () => void, freshMs: number): void {
+  const retire = (): void => {
+    forget();
+    file.retire().catch(() => undefined);
+  };
+  setTimeout(retire, freshMs).unref();
 }
 
-function shared(handle: FileHandle, size: number, modified: Date, memory: Memory): Shared {
+async function openShared(opening: Promise<FileHandle>, memory: Memory): Promise<Shared | undefined> {
+  await using held = new AsyncDisposableStack();
+  const handle = held.use(await opening.catch(absent));
+  const about = await handle?.stat();
+  if (!handle || !about?.isFile()) return undefined;
+  return shared(handle, held.move(), about, memory);
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EISDIR') return undefined;
+  throw error;
+}
+
+type About = Readonly<{ size: number; mtime: Date }>;
+
+function shared(handle: FileHandle, held: AsyncDisposable, { size, mtime }: About, memory: Memory): Shared {
   let users = 1;
-  const leave = (): void => {
+  const leave = async (): Promise<void> => {
     users -= 1;
-    if (users === 0) handle.close().catch(() => undefined);
-  };
-  const span = async (start: number, end: number): Promise<Span> => {
-    if (end - start >= PIECE) return { body: streamOf(handle, start, end), release: leave };
-    const buffer = memory.take();
-    const release = (): void => {
-      memory.giveBack(buffer);
-      leave();
-    };
-    try {
-      return { body: await fill(handle, buffer.subarray(0, end - start + 1), start, memory), release };
-    } catch (error) {
-      release();
-      throw error;
-    }
+    if (users === 0) await held[Symbol.asyncDispose]();
   };
   return {
     lend: () => {
       users += 1;
-      return { size, modified, span, close: leave };
+      return lent(handle, { size, mtime }, memory, leave);
     },
     retire: leave,
   };
 }
 
+/** To one who asks: what he was given goes back when he is done, and only once. */
+function lent(handle: FileHandle, { size, mtime }: About, memory: Memory, leave: () => Promise<void>): ServedFile {
+  const given = new AsyncDisposableStack();
+  given.defer(leave);
+  const span = async (start: number, end: number): Promise<Uint8Array | Readable> => {
+    if (end - start >= PIECE) return given.adopt(streamOf(handle, start, end), (stream) => void stream.destroy());
+    const buffer = given.adopt(memory.take(), memory.giveBack);
+    return fill(handle, buffer.subarray(0, end - start + 1), start, memory);
+  };
+  return { size, modified: mtime, span, [Symbol.asyncDispose]: () => given.disposeAsync() };
+}
 /** Not the handle's own stream: each one would listen for the end of the shared handle. */
 function streamOf(handle: FileHandle, start: number, end: number): Readable {
   let at = start;

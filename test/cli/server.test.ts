@@ -111,3 +111,17 @@ test('tokens are made, listed and revoked from the command line, and refusals ke
   assert.equal(await refused(serverTokenAdd, ['x', '--role', 'root']), 'usage');
   assert.equal(await refused(serverTokenRevoke, ['../x']), 'usage');
 });
+
+test('a failure that no request waits for any more is logged and counted, and the server goes on', async () => {
+  using repository = await new TestRepository().init();
+  const options = ['--repository', repository.dir, '--state', join(repository.top, 'state')];
+  const stray = `--import=${join(import.meta.dirname, '../support/stray.ts')}`;
+  await using one = await ServerProcess.start(options, { NODE_OPTIONS: stray });
+  const headers = { authorization: `Bearer ${one.operatorToken}` };
+  const strays = async () => seriesOf(await (await fetch(`${one.url}/metrics`, { headers })).text());
+  assert.equal((await strays()).get('tandem_server_strays_total'), 0);
+  process.kill(one.pid, 'SIGUSR2');
+  while ((await strays()).get('tandem_server_strays_total') === 0);
+  assert.match(one.said, /"code":"unexpected".*a failure that no request waited for: nobody waits for this/);
+  assert.equal((await fetch(`${one.url}/healthz`)).status, 200);
+});

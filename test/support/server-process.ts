@@ -12,10 +12,14 @@ export class ServerProcess implements AsyncDisposable {
   readonly url: string;
   /** Shown at its last start, if it was. */
   operatorToken: string | undefined;
+  /** The end of what it wrote to its log. */
+  said = '';
   private readonly args: readonly string[];
+  private readonly env: Readonly<Record<string, string>>;
   private process: ChildProcess | undefined;
 
-  private constructor(port: number, args: readonly string[]) {
+  private constructor(port: number, args: readonly string[], env: Readonly<Record<string, string>>) {
+    this.env = env;
     this.url = `http://127.0.0.1:${port}`;
     const open = args.includes('--machine-token') ? [] : ['--machines-without-token'];
     const fast = args.includes('--host-rate') ? [] : ['--host-rate', '0'];
@@ -23,26 +27,29 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** Running, with these options beside its address; hosts need no token unless the options name one. */
-  static async start(args: readonly string[]): Promise<ServerProcess> {
-    const server = new ServerProcess(await freePort(), args);
+  static async start(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
+    const server = new ServerProcess(await freePort(), args, env);
     await server.start();
     return server;
   }
 
   /** Until it says that it serves. */
   async start(more: readonly string[] = []): Promise<void> {
-    const child = spawn(process.execPath, [MAIN, ...this.args, ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [MAIN, ...this.args, ...more], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...this.env },
+    });
     this.process = child;
-    let said = '';
+    this.said = '';
     child.stderr.on('data', (bytes) => {
-      said = `${said}${bytes}`.slice(-2000);
+      this.said = `${this.said}${bytes}`.slice(-2000);
     });
     this.operatorToken = undefined;
     for await (const line of createInterface({ input: child.stdout })) {
       this.operatorToken ??= /operator's token, shown this once: (\S+)$/.exec(line)?.[1];
       if (line.startsWith('Serving ')) return;
     }
-    throw new Error(`the server does not come up: ${said}`);
+    throw new Error(`the server does not come up: ${this.said}`);
   }
 
   get pid(): number {

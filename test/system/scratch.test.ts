@@ -24,3 +24,16 @@ test('nothing is left behind', async () => {
     await rm(dir, { recursive: true });
   }
 });
+
+test('a file that is still being opened when the folder goes is closed with it', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-test-'));
+  try {
+    const scratch = await createScratch(join(dir, 'x.bundle'));
+    const late = scratch.create('part');
+    await scratch[Symbol.asyncDispose]();
+    await assert.rejects((await late).write(0, new Uint8Array(1)), { code: 'EBADF' });
+    assert.deepEqual(await readdir(dir), []);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});

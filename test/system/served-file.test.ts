@@ -12,12 +12,11 @@ import { temporaryFolder } from '../support/bundles.ts';
 
 const MIB = 1024 * 1024;
 
-async function part(file: ServedFile | undefined, start: number, end: number): Promise<Buffer> {
-  assert.ok(file);
-  const { body, release } = await file.span(start, end);
-  const bytes = body instanceof Uint8Array ? Buffer.from(body) : await buffer(body);
-  release();
-  return bytes;
+async function part(lent: ServedFile | undefined, start: number, end: number): Promise<Buffer> {
+  assert.ok(lent);
+  await using file = lent;
+  const body = await file.span(start, end);
+  return body instanceof Uint8Array ? Buffer.from(body) : await buffer(body);
 }
 
 const isOpen = (path: string): boolean =>

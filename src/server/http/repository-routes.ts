@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Serve, ServedFile } from '../../system/served-file.ts';
 import { spanOf } from '../byte-range.ts';
+import { hasHungUp, isOver } from './over.ts';
 import { plain } from './refusals.ts';
 import { REPOSITORY } from './repository-shapes.ts';
 
@@ -16,8 +17,12 @@ export function repositoryRoutes(app: FastifyInstance, dir: string, serve: Serve
       schema: REPOSITORY[folder],
       handler: async (request, reply) => {
         const path = `${folder}/${request.params['*']}`;
-        const file = SAFE_PATH.test(path) ? await serve(join(dir, path)) : undefined;
-        return file ? give(request, reply, path, file) : missing(reply);
+        await using file = SAFE_PATH.test(path) ? await serve(join(dir, path)) : undefined;
+        if (!file) return missing(reply);
+        if (!hasHungUp(request)) await give(request, reply, path, file);
+        // It is lent until the last byte is sent, or nobody is there any more to whom it could be.
+        await isOver(request, reply);
+        return reply;
       },
     });
 }
@@ -34,15 +39,15 @@ async function give(
   reply: FastifyReply,
   path: string,
   file: ServedFile,
-): Promise<FastifyReply> {
+): Promise<void> {
   const tag = `"${file.size.toString(16)}-${file.modified.getTime().toString(16)}"`;
   reply
     .headers({ etag: tag, 'last-modified': file.modified.toUTCString(), 'accept-ranges': 'bytes' })
     .header('cache-control', cacheControl(path))
     .type(path.endsWith('.json') ? 'application/json' : 'application/octet-stream');
-  if (headers['if-none-match'] === tag) return bodiless(reply.code(304), file);
+  if (headers['if-none-match'] === tag) return void reply.code(304).send();
   const isSameFile = headers['if-range'] === undefined || headers['if-range'] === tag;
-  return giveSpan(reply, file, isSameFile ? headers.range : undefined, method === 'HEAD');
+  await giveSpan(reply, file, isSameFile ? headers.range : undefined, method === 'HEAD');
 }
 
 /** Every name but one tells its content: by a version or a digest in it. */
@@ -54,23 +59,14 @@ async function giveSpan(
   file: ServedFile,
   range: string | undefined,
   headOnly: boolean,
-): Promise<FastifyReply> {
+): Promise<void> {
   const span = spanOf(range, file.size);
   if (span === 'beyond') {
-    file.close();
     reply.code(416).header('content-range', `bytes */${file.size}`).header('cache-control', 'no-store');
-    return reply.type('application/json').send(plain('range-beyond-end'));
+    return void reply.type('application/json').send(plain('range-beyond-end'));
   }
   const { start, end } = span === 'whole' ? { start: 0, end: file.size - 1 } : span;
   if (span !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
   reply.header('content-length', end - start + 1);
-  if (headOnly || file.size === 0) return bodiless(reply, file);
-  const { body, release } = await file.span(start, end);
-  reply.raw.once('close', release);
-  return reply.send(body);
-}
-
-function bodiless(reply: FastifyReply, file: ServedFile): FastifyReply {
-  file.close();
-  return reply.send();
+  reply.send(headOnly || file.size === 0 ? undefined : await file.span(start, end));
 }

@@ -17,7 +17,7 @@ import { sqliteStore } from '../../../src/server/sqlite-store.ts';
 import type { Json, Store } from '../../../src/server/store.ts';
 import { digestOf } from '../../../src/server/tokens.ts';
 import { silentLog } from '../../../src/system/log.ts';
-import { serveFiles } from '../../../src/system/served-file.ts';
+import { type Serve, serveFiles } from '../../../src/system/served-file.ts';
 import { openDatabase } from '../../../src/system/sqlite.ts';
 import { accessWith, type GivenTokens } from '../../support/fleet-tokens.ts';
 
@@ -46,6 +46,7 @@ export class TestFleet implements AsyncDisposable {
   /** What signs an abort; undefined where the server has no keys. */
   abort: AppWorld['abort'];
   proxies: readonly string[] = [];
+  serve: Serve = serveFiles();
   access!: Access;
   app!: FastifyInstance;
   url = '';
@@ -56,7 +57,7 @@ export class TestFleet implements AsyncDisposable {
       fleet: this.fleet,
       locks: this.locks,
       repository: this.top,
-      serve: serveFiles(),
+      serve: this.serve,
       access: this.access,
       store: this.store,
       channels: async () => this.channels,
