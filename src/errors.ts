@@ -1,5 +1,6 @@
 /** UpdateError and the table of codes: exit status, when to retry, one sentence, the next step. */
 
+import { cleanText } from './clean-text.ts';
 import { systemFault } from './system-faults.ts';
 
 /** When a machine may try again by itself. */
@@ -380,6 +381,12 @@ export const ERRORS = {
     'later',
     'A state file cannot be understood.',
     'Nothing to do: it was moved aside and is built anew.',
+  ),
+  'document-invalid': entry(
+    1,
+    'later',
+    'A document could not be read again, so it was not written.',
+    'Please report it with the log.',
   ),
   // bundle
   'uki-invalid': entry(
@@ -847,7 +854,10 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** The one error class. `message` says what happened here; the table says what the code means and what to do next. */
+/**
+ * The one error class. `message` says what happened here, and is clean whatever it quotes; the table says what the code means and
+ * what to do next.
+ */
 export class UpdateError extends Error {
   override readonly name = 'UpdateError';
   readonly code: ErrorCode;
@@ -858,7 +868,10 @@ export class UpdateError extends Error {
     message?: string,
     options: { cause?: unknown; details?: Record<string, string | number> } = {},
   ) {
-    super(message ?? ERRORS[code].sentence, options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      cleanText(message ?? ERRORS[code].sentence),
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.code = code;
     this.details = options.details ?? {};
   }

@@ -15,7 +15,7 @@ import type { ControlAnswer, ControlRequest } from '../system/control-socket.ts'
 import { METRICS_TYPE, metricsText } from '../system/metrics-text.ts';
 import { processMetrics } from '../system/process-metrics.ts';
 import { literal, object, optional, parseDocument, text } from '../system/shape.ts';
-import { HISTORY_LIMIT } from './journal.ts';
+import { HISTORY_LIMIT } from './journal-documents.ts';
 import { agentMetrics } from './metrics.ts';
 
 /** The agent, as those who talk to it see it. */

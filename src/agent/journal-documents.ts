@@ -19,40 +19,89 @@ import {
   VERSION_PATTERN,
   type Version,
 } from '../model.ts';
-import { type Check, integer, list, literal, object, optional, parseDocument, text } from '../system/shape.ts';
+import type { Format } from '../system/format.ts';
+import {
+  type Check,
+  ifSound,
+  integer,
+  lastOf,
+  literal,
+  object,
+  optional,
+  parseDocument,
+  text,
+  words,
+} from '../system/shape.ts';
 
-const LIMIT = 1024 * 1024;
-const SCHEMA = 1;
+/** So many ended attempts, and so many refusals, are remembered; of more, the newest. */
+export const HISTORY_LIMIT = 1000;
+const REFUSALS_LIMIT = 1000;
+/** The history keeps the whole reason; here room for one is room for a release that is not tried again. */
+const LONGEST_REFUSAL = 400;
 
-export const serializeSaved = (saved: Saved): string =>
-  `${JSON.stringify({ schema: SCHEMA, ...saved }, undefined, 2)}\n`;
-
-export const parseSaved = (bytes: Uint8Array): Saved => {
-  const { schema: _, ...saved } = parseDocument(bytes, LIMIT, 'state-unreadable', 'state.json', savedShape);
-  return saved;
+/** state.json. */
+export const savedFormat: Format<Saved> = {
+  name: 'state.json',
+  write: (saved) => document(saved),
+  read: (bytes) => {
+    const { schema: _, ...saved } = parseDocument(bytes, MOST_READ, 'state-unreadable', 'state.json', savedShape);
+    return saved;
+  },
 };
 
-export const serializeRefusals = (refused: readonly Refusal[]): string =>
-  `${JSON.stringify({ schema: SCHEMA, refused }, undefined, 2)}\n`;
+/** refused.json. */
+export const refusalsFormat: Format<readonly Refusal[]> = {
+  name: 'refused.json',
+  write: (refused) => document({ refused: newest(refused, REFUSALS_LIMIT) }),
+  read: (bytes) => parseDocument(bytes, MOST_READ, 'state-unreadable', 'refused.json', refusedShape).refused,
+};
 
-export const parseRefusals = (bytes: Uint8Array): readonly Refusal[] =>
-  parseDocument(bytes, LIMIT, 'state-unreadable', 'refused.json', refusedShape).refused;
+/** history.jsonl: lines that cannot be understood are left out, since a history is no reason to stop. */
+export const historyFormat: Format<readonly HistoryEntry[]> = {
+  name: 'history.jsonl',
+  write: (entries) => newest(entries, HISTORY_LIMIT).map(lineOf).join(''),
+  read: (bytes) =>
+    new TextDecoder().decode(bytes.subarray(-MOST_READ)).split('\n').flatMap(entryIn).slice(-HISTORY_LIMIT),
+};
 
-/** Lines that cannot be understood are left out: a history is no reason to stop. */
-export function parseHistory(bytes: Uint8Array): readonly HistoryEntry[] {
-  const lines = new TextDecoder().decode(bytes.subarray(0, LIMIT)).split('\n');
-  return lines.flatMap((line) => {
-    try {
-      return [historyShape(JSON.parse(line), 'history')];
-    } catch {
-      return [];
-    }
-  });
+const SCHEMA = 1;
+/** Written by earlier versions without a limit, so more is read than is written. */
+const MOST_READ = 16 * 1024 * 1024;
+const MOST_WRITTEN = 1024 * 1024;
+
+const document = (content: object): string => `${JSON.stringify({ schema: SCHEMA, ...content }, undefined, 2)}\n`;
+
+const lineOf = (entry: HistoryEntry): string => `${JSON.stringify(entry)}\n`;
+
+function entryIn(line: string): readonly HistoryEntry[] {
+  try {
+    return [historyShape(JSON.parse(line), 'history')];
+  } catch {
+    return [];
+  }
 }
 
-const words = text(/^[^\0]{0,4000}$/s);
-const moment = text(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/, 'a time in UTC');
-const code = text(/^[a-z0-9-]{1,64}$/);
+/** The last of them, as many as there is room for. */
+function newest<T>(entries: readonly T[], most: number): readonly T[] {
+  let room = MOST_WRITTEN;
+  const isFull = (entry: T): boolean => {
+    room -= Buffer.byteLength(JSON.stringify(entry, undefined, 6)) + ROOM_AROUND;
+    return room < 0;
+  };
+  const first = entries.slice(-most).findLastIndex(isFull);
+  return entries.slice(-most).slice(first + 1);
+}
+
+/** The comma and the blanks before an entry. */
+const ROOM_AROUND = 16;
+
+const moment = text(/^(\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/, 'a time in UTC');
+/** A server may say any; what a code cannot hold is passed over. */
+const code: Check<string> = (value, path) =>
+  words()(value, path)
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .slice(0, 64) || 'unknown';
 const version = text<Version>(VERSION_PATTERN, 'a version');
 const slot = literal(...SLOT_NAMES);
 const sha256 = text<Sha256>(SHA256_PATTERN, 'a SHA-256 in hex');
@@ -70,29 +119,29 @@ const release: Check<Release> = object(
 const method = literal(...METHODS);
 
 const departure: Check<Departure> = object(
-  { method, reason: words, at: moment, uptimeMs: integer(0), bootId: words },
+  { method, reason: words(), at: moment, uptimeMs: integer(0), bootId: words() },
   'ignore',
 );
 
 const downtime: Check<Downtime> = object({ ms: integer(0), clock: literal('exact', 'wall', 'at-least') }, 'ignore');
 
-const disarmed: Check<Disarmed> = object({ at: moment, reason: words }, 'ignore');
+const disarmed: Check<Disarmed> = object({ at: moment, reason: words() }, 'ignore');
 
 const unsuccessful = object(
   {
     result: literal('rolled-back', 'failed', 'withdrawn'),
     release,
     code,
-    reason: words,
+    reason: words(),
     refuse: literal(true, false),
-    departure: optional(departure),
+    departure: ifSound(departure),
   },
   'ignore',
 );
 
 const outcome = oneOf<Outcome>('result', {
   none: object({ result: literal('none') }, 'ignore'),
-  updated: object({ result: literal('updated'), release, departure: optional(departure) }, 'ignore'),
+  updated: object({ result: literal('updated'), release, departure: ifSound(departure) }, 'ignore'),
   'rolled-back': unsuccessful,
   failed: unsuccessful,
   withdrawn: unsuccessful,
@@ -108,15 +157,15 @@ const state = oneOf<State>('kind', {
       kind: literal('armed'),
       release,
       target: slot,
-      bootId: words,
-      departure: optional(departure),
-      tried: optional(list(method, 16)),
+      bootId: words(),
+      departure: ifSound(departure),
+      tried: optional(lastOf(method, 16)),
     },
     'ignore',
   ),
-  trial: object({ kind: literal('trial'), release, target: slot, departure: optional(departure) }, 'ignore'),
+  trial: object({ kind: literal('trial'), release, target: slot, departure: ifSound(departure) }, 'ignore'),
   condemned: object(
-    { kind: literal('condemned'), release, target: slot, code, reason: words, departure: optional(departure) },
+    { kind: literal('condemned'), release, target: slot, code, reason: words(), departure: ifSound(departure) },
     'ignore',
   ),
 });
@@ -127,8 +176,8 @@ const savedShape = object(
     schema: literal(SCHEMA),
     state,
     since: moment,
-    slots: object({ a: optional(release), b: optional(release) }, 'ignore'),
-    disarmed: optional(disarmed),
+    slots: object({ a: ifSound(release), b: ifSound(release) }, 'ignore'),
+    disarmed: ifSound(disarmed),
   },
   'ignore',
 );
@@ -136,7 +185,10 @@ const savedShape = object(
 const refusedShape = object(
   {
     schema: literal(SCHEMA),
-    refused: list(object({ at: moment, version, manifest: optional(sha256), code, reason: words }, 'ignore'), 10_000),
+    refused: lastOf(
+      object({ at: moment, version, manifest: optional(sha256), code, reason: words(LONGEST_REFUSAL) }, 'ignore'),
+      REFUSALS_LIMIT,
+    ),
   },
   'ignore',
 );
@@ -147,10 +199,10 @@ const historyShape: Check<HistoryEntry> = object(
     result: literal('updated', 'rolled-back', 'failed', 'withdrawn', 'disarmed'),
     version,
     code: optional(code),
-    reason: optional(words),
-    method: optional(method),
-    methodReason: optional(words),
-    downtime: optional(downtime),
+    reason: optional(words()),
+    method: ifSound(method),
+    methodReason: ifSound(words()),
+    downtime: ifSound(downtime),
   },
   'ignore',
 );

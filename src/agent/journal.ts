@@ -1,11 +1,13 @@
 /** The agent's memory on disk: state, refusals, history. Readable whatever a power cut or a stranger left there. */
 
 import { join } from 'node:path';
+import { cleanLine } from '../clean-text.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { HistoryEntry, Outcome, Refusal, Release, Saved, State } from '../model.ts';
 import { type Files, removeTemporaries, replaceFile } from '../system/files.ts';
+import { type Format, inFormat } from '../system/format.ts';
 import type { Log } from '../system/log.ts';
-import { parseHistory, parseRefusals, parseSaved, serializeRefusals, serializeSaved } from './journal-documents.ts';
+import { historyFormat, refusalsFormat, savedFormat } from './journal-documents.ts';
 import { type Event, INITIAL, transition } from './machine.ts';
 
 export interface Journal {
@@ -31,9 +33,6 @@ export type EndedEntry = HistoryEntry & Readonly<{ result: Exclude<HistoryEntry[
 /** How the machine got from one system to the next. */
 export type Journey = Pick<HistoryEntry, 'method' | 'methodReason' | 'downtime'>;
 
-/** So many ended attempts are remembered. */
-export const HISTORY_LIMIT = 1000;
-
 /** Opens the memory that lies in `dir`. */
 export function openJournal(files: Files, dir: string, log: Log): Journal {
   const at = {
@@ -41,42 +40,42 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
     refused: join(dir, 'refused.json'),
     history: join(dir, 'history.jsonl'),
   };
-  const put = (path: string, text: string) => write(files, path, text);
+  const put = <T>(path: string, format: Format<T>, value: T) => write(files, path, format, value);
 
-  const refusals = async () => (await read(files, at.refused, log, parseRefusals)) ?? [];
-  const history = async () => (await read(files, at.history, log, parseHistory)) ?? [];
+  const refusals = async () => (await read(files, at.refused, log, refusalsFormat)) ?? [];
+  const history = async () => (await read(files, at.history, log, historyFormat)) ?? [];
   const add = async (entry: HistoryEntry) => {
     const known = await history();
     const isKnown = known.some(
       (one) => one.at === entry.at && one.version === entry.version && one.result === entry.result,
     );
     const kept = isSameDisarming(known.at(-1), entry) ? known.slice(0, -1) : known;
-    if (!isKnown) await put(at.history, lines([...kept, entry].slice(-HISTORY_LIMIT)));
+    if (!isKnown) await put(at.history, historyFormat, [...kept, entry]);
   };
   const refuse = async (refusal: Refusal) => {
     const known = await refusals();
     if (known.some((one) => one.version === refusal.version && one.manifest === refusal.manifest)) return;
-    await put(at.refused, serializeRefusals([...known, refusal]));
+    await put(at.refused, refusalsFormat, [...known, refusal]);
   };
 
   return {
     load: async () => {
       await removeTemporaries(files, dir);
       return (
-        (await read(files, at.state, log, parseSaved)) ?? {
+        (await read(files, at.state, log, savedFormat)) ?? {
           state: INITIAL,
           since: new Date(0).toISOString(),
           slots: {},
         }
       );
     },
-    advance: async (saved, event, now) => {
+    advance: async (saved, said, now) => {
+      const event = inFewWords(said);
       const state = transition(saved.state, event);
       const since = isSameWait(event) ? saved.since : now.toISOString();
       const slots = recordSlots(saved, event, state);
-      const next: Saved = { state, since, slots, ...(disarmedBy(event, now) ?? {}) };
-      await put(at.state, serializeSaved(next));
-      return next;
+      // What is remembered is what can be read again.
+      return put(at.state, savedFormat, { state, since, slots, ...(disarmedBy(event, now) ?? {}) });
     },
     report: async (saved, outcome, journey = {}) => {
       if (outcome.result === 'none') return;
@@ -97,7 +96,7 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
     forget: async (version) => {
       const known = await refusals();
       const kept = version === undefined ? [] : known.filter((one) => one.version !== version);
-      if (kept.length < known.length) await put(at.refused, serializeRefusals(kept));
+      if (kept.length < known.length) await put(at.refused, refusalsFormat, kept);
       return known.length - kept.length;
     },
     history: async (limit) => (await history()).slice(-limit).reverse(),
@@ -113,6 +112,13 @@ export const isRefused = (refusals: readonly Refusal[], release: Release): Refus
       : one.manifest === release.manifest,
   );
 
+/** Whoever gives a reason, a probe or a server, may do so at any length and in any characters; this is where it comes in. */
+function inFewWords(event: Event): Event {
+  if (event.type === 'left')
+    return { ...event, departure: { ...event.departure, reason: cleanLine(event.departure.reason) } };
+  return 'reason' in event ? { ...event, reason: cleanLine(event.reason) } : event;
+}
+
 /** Nothing ran from the departure to the arrival: no trial came between, whose services did. */
 const isUnbroken = ({ result, ...why }: Exclude<Outcome, { result: 'none' }>): boolean =>
   result === 'updated' || ('code' in why && why.code === 'boot-failed');
@@ -121,11 +127,7 @@ const isUnbroken = ({ result, ...why }: Exclude<Outcome, { result: 'none' }>): b
 const isSameWait = ({ type }: Event): boolean => type === 'armed' || type === 'left' || type === 'disarmed';
 
 const disarmedBy = (event: Event, now: Date): Pick<Saved, 'disarmed'> | undefined =>
-  event.type === 'disarmed'
-    ? { disarmed: { at: now.toISOString(), reason: event.reason.slice(0, LONGEST_REASON) } }
-    : undefined;
-
-const LONGEST_REASON = 1000;
+  event.type === 'disarmed' ? { disarmed: { at: now.toISOString(), reason: event.reason } } : undefined;
 
 /** A gate that opens and closes all day takes one line, not the place of everything else. */
 const isSameDisarming = (last: HistoryEntry | undefined, entry: HistoryEntry): boolean =>
@@ -162,15 +164,12 @@ const refusal = (outcome: Exclude<Ended, { result: 'updated' }>, at: string): Re
   reason: outcome.reason,
 });
 
-const lines = (entries: readonly HistoryEntry[]): string =>
-  entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
-
 /** A document, or undefined where there is none or it cannot be understood; what cannot be is moved aside, never deleted. */
-async function read<T>(files: Files, path: string, log: Log, parse: (bytes: Uint8Array) => T): Promise<T | undefined> {
+async function read<T>(files: Files, path: string, log: Log, format: Format<T>): Promise<T | undefined> {
   const bytes = await files.read(path);
   if (bytes === undefined) return undefined;
   try {
-    return parse(bytes);
+    return format.read(bytes);
   } catch (error) {
     log.warn({ path, err: asUpdateError(error).message }, 'a state file cannot be understood; it was moved aside');
     await files.rename(path, `${path}.bad`).catch(() => {});
@@ -178,9 +177,12 @@ async function read<T>(files: Files, path: string, log: Log, parse: (bytes: Uint
   }
 }
 
-async function write(files: Files, path: string, text: string): Promise<void> {
+/** Replaces a document; answers what is read of it from now on. */
+async function write<T>(files: Files, path: string, format: Format<T>, given: T): Promise<T> {
+  const { value, bytes } = inFormat(format, given);
   try {
-    await replaceFile(files, path, Buffer.from(text));
+    await replaceFile(files, path, bytes);
+    return value;
   } catch (error) {
     throw new UpdateError('state-unwritable', `${path} cannot be written: ${asUpdateError(error).message}`, {
       cause: error,

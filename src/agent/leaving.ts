@@ -3,7 +3,8 @@
 import type { State } from '../model.ts';
 import type { Status } from '../protocol.ts';
 import type { Clock } from '../system/clock.ts';
-import { HISTORY_LIMIT, type Journal } from './journal.ts';
+import type { Journal } from './journal.ts';
+import { HISTORY_LIMIT } from './journal-documents.ts';
 import type { Restart } from './parts.ts';
 
 export interface Leaving {

@@ -1,7 +1,7 @@
 /** `updatectl metrics`. */
 
 import { resolve } from 'node:path';
-import { HISTORY_LIMIT } from '../agent/journal.ts';
+import { HISTORY_LIMIT } from '../agent/journal-documents.ts';
 import { agentMetrics } from '../agent/metrics.ts';
 import { offlineHistory, offlineStatus } from '../agent/offline.ts';
 import { type Config, loadConfig } from '../config.ts';

@@ -1,5 +1,6 @@
 /** Checks the shape of JSON that came from outside: strict, bounded, one precise sentence for what is wrong. */
 
+import { cleanLine } from '../clean-text.ts';
 import { type ErrorCode, UpdateError } from '../errors.ts';
 
 /** Reads one field; throws when the value is not what it should be. */
@@ -47,6 +48,12 @@ export const list =
     return value.map((entry, index) => item(entry, `${path}[${index}]`));
   };
 
+/** A list of which the last `limit` count. */
+export const lastOf =
+  <T>(item: Check<T>, limit: number): Check<readonly T[]> =>
+  (value, path) =>
+    list(item, limit)(Array.isArray(value) ? value.slice(-limit) : value, path);
+
 /** An object used as a table: any keys that match the pattern, one check for every value. */
 export const record =
   <T>(key: RegExp, value: Check<T>, limit: number): Check<ReadonlyMap<string, T>> =>
@@ -63,6 +70,12 @@ export const text =
   <T extends string = string>(pattern: RegExp, what = `text like ${pattern.source}`): Check<T> =>
   (value, path) =>
     typeof value === 'string' && pattern.test(value) ? (value as T) : fail(path, what);
+
+/** A line for people. Any text is one: cleaned and cut to `limit`, since nothing is to be lost for being said at length. */
+export const words =
+  (limit?: number): Check<string> =>
+  (value, path) =>
+    typeof value === 'string' ? cleanLine(value, limit) : fail(path, 'text');
 
 /** A safe integer within bounds, both included. */
 export const integer =
@@ -81,6 +94,18 @@ export const optional = <T>(check: Check<T>): Optional<T> =>
   Object.assign((value: unknown, path: string) => (value === undefined ? undefined : check(value, path)), {
     optional: true as const,
   });
+
+/** What a document can do without: absent where it is not what it should be. */
+export const ifSound = <T>(check: Check<T>): Optional<T> => {
+  const sound = (value: unknown, path: string): T | undefined => {
+    try {
+      return check(value, path);
+    } catch {
+      return undefined;
+    }
+  };
+  return Object.assign(sound, { optional: true as const });
+};
 
 function fail(path: string, wanted: string): never {
   throw new TypeError(`${path} must be ${wanted}`);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGates, openGates } from '../../src/agent/gates.ts';
 import { type HookGate, noHooks } from '../../src/agent/hook-gate.ts';
-import { parseHistory } from '../../src/agent/journal-documents.ts';
+import { historyFormat } from '../../src/agent/journal-documents.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { combine } from '../../src/reboot/gates/combine.ts';
 import { closed, OPEN } from '../../src/reboot/gates/gate.ts';
@@ -142,7 +142,7 @@ test('a gate that closes on an armed slot disarms it, and keeps the day from whi
   assert.deepEqual([disarmed.state.kind, disarmed.slots?.a.confirmed, disarmed.marker], ['staged', true, undefined]);
   assert.deepEqual([...new Set(asked)], [disarmed.since]);
   assert.equal(disarmed.disarmed?.reason, 'no maintenance window is open');
-  const [line] = parseHistory((await storage.files.read('/state/history.jsonl')) ?? new Uint8Array());
+  const [line] = historyFormat.read((await storage.files.read('/state/history.jsonl')) ?? new Uint8Array());
   assert.deepEqual([line?.result, line?.reason], ['disarmed', 'no maintenance window is open']);
   isClosing = false;
   const updated = await liveUntilRest(storage, update, undefined, gates);

@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseHistory, parseSaved, serializeSaved } from '../../src/agent/journal-documents.ts';
+import { historyFormat, savedFormat } from '../../src/agent/journal-documents.ts';
 import { decide, transition } from '../../src/agent/machine.ts';
 import type { Product, Saved, Version } from '../../src/model.ts';
+import { inFormat } from '../../src/system/format.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden', 'journal');
 const golden = (name: string): Promise<Buffer> => readFile(join(GOLDEN, name));
@@ -21,15 +22,15 @@ const HERE = {
 const running = { product: 'demo' as Product, version: '1.0' as Version };
 
 test('a slot that was armed before there were methods is rebooted into, and nothing counts as tried', async () => {
-  const { state } = parseSaved(await golden('state-1.json'));
+  const { state } = savedFormat.read(await golden('state-1.json'));
   assert.ok(state.kind === 'armed');
   assert.deepEqual(decide(state, { ...HERE, running, bootId: state.bootId }), { do: 'reboot', target: 'b', tried: [] });
 });
 
 test('what a state says of the restart survives being written and read', async () => {
-  const saved = parseSaved(await golden('state-2.json'));
+  const saved = savedFormat.read(await golden('state-2.json'));
   assert.ok(saved.state.kind === 'armed' && saved.state.departure);
-  assert.deepEqual(parseSaved(Buffer.from(serializeSaved(saved))), saved);
+  assert.deepEqual(savedFormat.read(inFormat(savedFormat, saved).bytes), saved);
   assert.deepEqual(decide(saved.state, { ...HERE, running, bootId: saved.state.bootId }), {
     do: 'reboot',
     target: 'b',
@@ -38,13 +39,13 @@ test('what a state says of the restart survives being written and read', async (
 });
 
 test('why a staged release was disarmed survives being written and read', async () => {
-  const saved = parseSaved(await golden('state-3.json'));
+  const saved = savedFormat.read(await golden('state-3.json'));
   assert.deepEqual(saved.disarmed, { at: '2026-03-01T13:00:00.000Z', reason: 'no maintenance window is open' });
-  assert.deepEqual(parseSaved(Buffer.from(serializeSaved(saved))), saved);
+  assert.deepEqual(savedFormat.read(inFormat(savedFormat, saved).bytes), saved);
 });
 
 test('the departure is kept through trial and condemnation into the outcome', async () => {
-  const { state } = parseSaved(await golden('state-2.json'));
+  const { state } = savedFormat.read(await golden('state-2.json'));
   assert.ok(state.kind === 'armed');
   const trial = transition(state, { type: 'booted-new', release: state.release, target: 'b' });
   const good = transition(trial, { type: 'healthy' });
@@ -54,12 +55,12 @@ test('the departure is kept through trial and condemnation into the outcome', as
     assert.ok(end.kind === 'settling' && end.outcome.result !== 'none');
     assert.deepEqual(end.outcome.departure, state.departure);
     const saved: Saved = { state: end, since: '2026-03-01T12:00:00.000Z', slots: {} };
-    assert.deepEqual(parseSaved(Buffer.from(serializeSaved(saved))), saved);
+    assert.deepEqual(savedFormat.read(inFormat(savedFormat, saved).bytes), saved);
   }
 });
 
 test('history entries with and without a method are read', async () => {
-  const entries = parseHistory(await golden('history.jsonl'));
+  const entries = historyFormat.read(await golden('history.jsonl'));
   assert.deepEqual(
     entries.map(({ version, method, downtime }) => [version, method, downtime?.ms]),
     [
