@@ -56,21 +56,23 @@ export type Outcome =
       departure?: Departure;
     }>;
 
+/** What is being tried, from the first byte written until the machine leaves for it. */
+export type Attempt = Readonly<{
+  release: Release;
+  target: SlotName;
+  /** An operator has named it: what the channel says meanwhile neither replaces it nor takes it back. */
+  byHand?: true;
+  /** Methods past the boot loader that were used up. */
+  tried?: readonly Method[];
+}>;
+
 /** Seven resting places on disk, each with one next action (see `agent/machine.ts`). */
 export type State =
   | Readonly<{ kind: 'settling'; outcome: Outcome }>
   | Readonly<{ kind: 'idle' }>
-  | Readonly<{ kind: 'staging'; release: Release; target: SlotName; attempt: number }>
-  | Readonly<{ kind: 'staged'; release: Release; target: SlotName }>
-  | Readonly<{
-      kind: 'armed';
-      release: Release;
-      target: SlotName;
-      bootId: string;
-      departure?: Departure;
-      /** Methods past the boot loader that were used up in this attempt. */
-      tried?: readonly Method[];
-    }>
+  | (Readonly<{ kind: 'staging'; attempt: number }> & Attempt)
+  | (Readonly<{ kind: 'staged' }> & Attempt)
+  | (Readonly<{ kind: 'armed'; bootId: string; departure?: Departure }> & Attempt)
   | Readonly<{ kind: 'trial'; release: Release; target: SlotName; departure?: Departure }>
   | Readonly<{
       kind: 'condemned';

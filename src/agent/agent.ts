@@ -11,7 +11,7 @@ import {
   type State,
   type Version,
 } from '../model.ts';
-import type { InstallRequest, ProgressStatus, Reply, Status, TransferStatus } from '../protocol.ts';
+import type { ProgressStatus, Reply, Status, TransferStatus } from '../protocol.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
 import type { RebootLock } from '../reboot/gates/lock.ts';
@@ -35,6 +35,8 @@ import { createPolls, type PollLimits, soonest } from './polls.ts';
 import { rebootGate } from './reboot-gate.ts';
 import type { Releases } from './releases.ts';
 import { runningRelease } from './running-release.ts';
+import { createStandingOffer } from './standing-offer.ts';
+import { asksChannel, type Wish } from './wish.ts';
 
 /** What the agent is made of; put together in `run.ts`. */
 export type AgentWorld = Readonly<{
@@ -79,9 +81,6 @@ export type AgentWorld = Readonly<{
   log: Log;
 }>;
 
-/** What an operator asked for, until it is done. */
-type Wish = Readonly<{ kind: 'offer' } | ({ kind: 'install' } & InstallRequest) | { kind: 'rollback' }>;
-
 export interface Agent {
   readonly loop: Loop;
   readonly view: AgentView;
@@ -109,7 +108,8 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const hooks = world.hooks ?? noHooks;
   const lock = lockWithHooks(lockGate(world.lock, world), hooks);
 
-  const gate = rebootGate({ ...world, fleet: world.lock, lock, hooks });
+  const offer = createStandingOffer(clock, polls.next);
+  const gate = rebootGate({ ...world, fleet: world.lock, lock, hooks, offer });
 
   /** Who only wants to know does not ask for the fleet's lock. */
   const observe = async (asks = false): Promise<Facts> => {
@@ -125,7 +125,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       bootId: world.bootId,
       leaving: leaving.isAgreed(),
       isFlagged,
-      gate: await gate.verdict(saved, { asks, isFlagged }),
+      ...(await gate.verdict(saved, { asks, isFlagged })),
       checkDue: wish !== undefined || polls.isDue(),
     };
   };
@@ -136,11 +136,12 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     const found =
       asked?.kind === 'rollback'
         ? await findWayBack(world, { running, slots: saved.slots, told, signal })
-        : await findOffer(world, asked?.kind === 'install' ? asked : {}, { running, state, signal });
+        : await findOffer(world, asked?.kind === 'install' ? asked : undefined, { running, state, signal });
     wish = undefined;
     const { result, code } = resultOf(found);
     log.info({ code }, `checked: ${result}`);
     polls.succeeded(resultOf(found));
+    if (state.kind === 'staged' && asksChannel(asked)) offer.answered(state.release, found);
     return found;
   };
 
@@ -187,7 +188,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(facts ? { running: facts.running, confirmed: facts.confirmed } : {}),
       ...(view ? { slots: view.slots } : {}),
       ...(waitingFor === undefined ? {} : { waitingFor }),
-      ...(saved.state.kind === 'staged' ? world.gates.status(saved.since, await gate.others()) : {}),
+      ...(saved.state.kind === 'staged' ? world.gates.status(saved.since, await gate.others(saved.state)) : {}),
       ...(saved.disarmed ? { disarmed: saved.disarmed } : {}),
       ...(progress ? { progress } : {}),
       ...(transfer ? { transfer } : {}),
@@ -205,7 +206,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     if (reason === toldWait) return;
     toldWait = reason;
     const gates =
-      saved.state.kind === 'staged' ? world.gates.status(saved.since, await gate.others()).gates : undefined;
+      saved.state.kind === 'staged' ? world.gates.status(saved.since, await gate.others(saved.state)).gates : undefined;
     log.info({ ...(gates ? { codes: gates.map(({ code }) => code) } : {}) }, `waits for ${reason}`);
   };
 
@@ -221,8 +222,10 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       const at = clock.now().toISOString();
       lastError = { code: error.code, message: error.message, next: error.entry.next, at };
       events.tell({ event: 'failed', failure: lastError });
-      if (action?.do === 'check') wish = undefined;
       polls.failed(error, action?.do === 'check');
+      if (action?.do !== 'check') return;
+      if (saved.state.kind === 'staged' && asksChannel(wish)) offer.unanswered(saved.state.release, error);
+      wish = undefined;
     },
     pause: async (reason, stop) => {
       waitingFor = reason;

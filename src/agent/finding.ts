@@ -7,9 +7,10 @@ import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Told } from './installer.ts';
 import type { Journal } from './journal.ts';
-import { heldBack, judge } from './offer.ts';
+import { chosenByHand, heldBack, judge } from './offer.ts';
 import type { Found } from './parts.ts';
 import type { Releases } from './releases.ts';
+import { isNamed } from './wish.ts';
 
 type World = Readonly<{
   product: Product;
@@ -23,13 +24,14 @@ type World = Readonly<{
   clock: Pick<Clock, 'now'>;
 }>;
 
-/** The release that was asked for, or what the channel has; judged for a host that runs this. */
+/** The release that was asked for, or else what the channel has; judged for a host that runs this. */
 export async function findOffer(
   world: World,
-  request: InstallRequest,
+  request: InstallRequest | undefined,
   { running, state, signal }: Readonly<{ running: Release; state: State; signal: AbortSignal }>,
 ): Promise<Found> {
-  const offered = await world.releases.find(request, running, world.clock.now(), signal);
+  const offered = await world.releases.find(request ?? {}, running, world.clock.now(), signal);
+  if (request === undefined && state.kind === 'staged' && state.byHand) return chosenByHand(state.release);
   if ('hold' in offered) return heldBack(offered.hold, state);
   const host = {
     product: world.product,
@@ -38,8 +40,8 @@ export async function findOffer(
     running,
     refusals: await world.journal.refusals(),
   };
-  const named = request.version !== undefined || request.from !== undefined;
-  const allowDowngrade = offered.allowDowngrade || request.allowDowngrade === true;
+  const named = request !== undefined && isNamed(request);
+  const allowDowngrade = offered.allowDowngrade || request?.allowDowngrade === true;
   return judge(offered.trusted, host, state, { named, allowDowngrade });
 }
 

@@ -32,7 +32,7 @@ export function withFleetServer(releases: Releases, server: FleetServer): Releas
       const wants = 'trusted' in offered ? offered.trusted.release : running;
       const request = await checkInOf(server, running, wants);
       const answer = await ask(server, request, signal);
-      return answer.go || 'hold' in offered ? offered : { hold: holdOf(answer) };
+      return answer.go || 'hold' in offered ? offered : { hold: holdOf(answer, wants) };
     },
   };
 }
@@ -96,10 +96,11 @@ const answerShape: Check<CheckInAnswer> = (value, path) => {
   return go ? goShape(value, path) : holdShape(value, path);
 };
 
-const holdOf = (answer: Extract<CheckInAnswer, { go: false }>): Hold => ({
+const holdOf = (answer: Extract<CheckInAnswer, { go: false }>, { version, counter = 0 }: Release): Hold => ({
   result: 'hold',
   code: answer.code,
   reason: `the fleet server says: ${answer.reason}`,
+  step: { version, counter },
   ...(answer.until === undefined ? {} : { until: Date.parse(answer.until) }),
 });
 

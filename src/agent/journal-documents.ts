@@ -147,22 +147,19 @@ const outcome = oneOf<Outcome>('result', {
   withdrawn: unsuccessful,
 });
 
+const attempt = {
+  release,
+  target: slot,
+  byHand: optional(literal(true)),
+  tried: optional(lastOf(method, 16)),
+};
+
 const state = oneOf<State>('kind', {
   settling: object({ kind: literal('settling'), outcome }, 'ignore'),
   idle: object({ kind: literal('idle') }, 'ignore'),
-  staging: object({ kind: literal('staging'), release, target: slot, attempt: integer(0) }, 'ignore'),
-  staged: object({ kind: literal('staged'), release, target: slot }, 'ignore'),
-  armed: object(
-    {
-      kind: literal('armed'),
-      release,
-      target: slot,
-      bootId: words(),
-      departure: ifSound(departure),
-      tried: optional(lastOf(method, 16)),
-    },
-    'ignore',
-  ),
+  staging: object({ kind: literal('staging'), ...attempt, attempt: integer(0) }, 'ignore'),
+  staged: object({ kind: literal('staged'), ...attempt }, 'ignore'),
+  armed: object({ kind: literal('armed'), ...attempt, bootId: words(), departure: ifSound(departure) }, 'ignore'),
   trial: object({ kind: literal('trial'), release, target: slot, departure: ifSound(departure) }, 'ignore'),
   condemned: object(
     { kind: literal('condemned'), release, target: slot, code, reason: words(), departure: ifSound(departure) },

@@ -1,10 +1,10 @@
 /** The loop's brain: what to do next, and where that leads. Pure: no I/O, no clock, no randomness. */
 
-import type { Departure, Method, Outcome, Release, SlotName, State } from '../model.ts';
+import type { Attempt, Departure, Method, Outcome, Release, SlotName, State } from '../model.ts';
 
 export type Event =
   | Readonly<{ type: 'settled' }>
-  | Readonly<{ type: 'offered'; release: Release; target: SlotName }>
+  | Readonly<{ type: 'offered'; release: Release; target: SlotName; byHand?: true }>
   | Readonly<{ type: 'chosen'; release: Release; target: SlotName }>
   | Readonly<{ type: 'started' }>
   | Readonly<{ type: 'written' }>
@@ -33,6 +33,8 @@ export type Facts = Readonly<{
   /** Something leads to the other slot: the boot loader takes it next, or the dead man's switch names it. */
   isFlagged: boolean;
   gate: Readonly<{ open: true } | { open: false; reason: string }>;
+  /** A moment ago the repository still offered what is staged, or an operator answers for it. The fleet's lock is asked for only then. */
+  isOfferFresh: boolean;
   checkDue: boolean;
 }>;
 
@@ -68,10 +70,12 @@ export function decide(state: State, facts: Facts): Action {
     case 'staged':
       // Confirmed by somebody else before us (systemd-bless-boot): still a trial.
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
-      if (facts.gate.open) return { do: 'arm', release: state.release, target: state.target };
+      if (facts.gate.open && facts.isOfferFresh) return { do: 'arm', release: state.release, target: state.target };
       // Nobody has said that it may be started: not by a power cut either.
       if (facts.isFlagged) return { do: 'disarm', booted: facts.booted };
-      return facts.checkDue ? { do: 'check' } : { do: 'wait', reason: facts.gate.reason };
+      // It may have been pulled while it was written, or while it waited.
+      if (facts.gate.open || facts.checkDue) return { do: 'check' };
+      return { do: 'wait', reason: facts.gate.reason };
     case 'armed':
       // Asked first, since a soft reboot changes nothing but this.
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
@@ -95,17 +99,16 @@ export function transition(state: State, event: Event): State {
       break;
     case 'offered':
       if (state.kind === 'idle' || state.kind === 'staged')
-        return { kind: 'staging', release: event.release, target: event.target, attempt: 0 };
+        return { kind: 'staging', attempt: 0, ...chosen(event, event.byHand) };
       break;
     case 'chosen':
-      if (state.kind === 'idle' || state.kind === 'staged')
-        return { kind: 'staged', release: event.release, target: event.target };
+      if (state.kind === 'idle' || state.kind === 'staged') return { kind: 'staged', ...chosen(event, true) };
       break;
     case 'started':
       if (state.kind === 'staging') return { ...state, attempt: state.attempt + 1 };
       break;
     case 'written':
-      if (state.kind === 'staging') return { kind: 'staged', release: state.release, target: state.target };
+      if (state.kind === 'staging') return { kind: 'staged', ...attemptOf(state) };
       break;
     case 'write-failed':
       if (state.kind === 'staging') return ended('failed', state, event, event.refuse);
@@ -114,14 +117,13 @@ export function transition(state: State, event: Event): State {
       if (state.kind === 'staging' || state.kind === 'staged') return ended('withdrawn', state, event, false);
       break;
     case 'armed':
-      if (state.kind === 'staged')
-        return { kind: 'armed', release: state.release, target: state.target, bootId: event.bootId };
+      if (state.kind === 'staged') return { kind: 'armed', ...attemptOf(state), bootId: event.bootId };
       break;
     case 'left':
       if (state.kind === 'armed') return { ...state, departure: event.departure, ...triedIn(state, event.departure) };
       break;
     case 'disarmed':
-      if (state.kind === 'armed') return { kind: 'staged', release: state.release, target: state.target };
+      if (state.kind === 'armed') return { kind: 'staged', ...attemptOf(state) };
       break;
     case 'booted-new':
       if (state.kind !== 'trial' && state.kind !== 'condemned')
@@ -165,9 +167,11 @@ function decideStaging(state: Extract<State, { kind: 'staging' }>, facts: Facts)
 }
 
 /** The machine is still here. What has closed since is obeyed until systemd has agreed to the restart. */
-function decideArmed(state: Extract<State, { kind: 'armed' }>, { leaving, gate }: Facts): Action {
+function decideArmed(state: Extract<State, { kind: 'armed' }>, { leaving, gate, isOfferFresh }: Facts): Action {
   if (leaving) return LEAVING;
   if (!gate.open) return note({ type: 'disarmed', reason: gate.reason });
+  if (!isOfferFresh)
+    return note({ type: 'disarmed', reason: 'the repository is to be asked again whether it is still on offer' });
   return { do: 'reboot', target: state.target, tried: state.tried ?? [] };
 }
 
@@ -181,6 +185,18 @@ const isUnaware = (state: State): boolean =>
 /** What an unconfirmed booted slot holds: what we were about to try there, or else what is found running. */
 const releaseOnTrial = (state: State, facts: Facts): Release =>
   state.kind === 'staged' && state.target === facts.booted ? state.release : facts.running;
+
+const chosen = ({ release, target }: Pick<Attempt, 'release' | 'target'>, byHand: true | undefined): Attempt => ({
+  release,
+  target,
+  ...(byHand ? { byHand } : {}),
+});
+
+/** What one resting place hands on to the next. */
+const attemptOf = ({ release, target, byHand, tried }: Attempt): Attempt => ({
+  ...chosen({ release, target }, byHand),
+  ...(tried ? { tried } : {}),
+});
 
 /** A method that skips the boot loader is used up once it was tried, whatever came of it. */
 const triedIn = ({ tried = [] }: Extract<State, { kind: 'armed' }>, { method }: Departure): { tried?: Method[] } =>

@@ -26,25 +26,36 @@ export function judge(candidate: Candidate, host: Host, state: State, wish: Wish
   mustFit(candidate, host);
   const { release } = candidate;
   if (isSame(release, host.running)) return superseded(state) ?? nothing('up-to-date', `${release.version} is running`);
-  if (state.kind === 'staged' && isSame(release, state.release))
-    return nothing('staged', `${release.version} is staged already`);
   const refusal = isRefused(host.refusals, release);
-  if (refusal) return nothing('refused', `${release.version} is refused since ${refusal.at}: ${refusal.reason}`);
+  if (refusal) {
+    const reason = `${release.version} is refused since ${refusal.at}: ${refusal.reason}`;
+    return state.kind === 'staged' && !wish.named ? withdrawn('refused', reason) : nothing('refused', reason);
+  }
+  if (state.kind === 'staged' && isSame(release, state.release))
+    return wish.named && !state.byHand
+      ? { found: 'present', release }
+      : nothing('staged', `${release.version} is staged already`);
   if (isOlder(release, host.running) && !wish.allowDowngrade)
     return (
       superseded(state) ??
       nothing('downgrade', `${release.version} is older than ${host.running.version}, which is running`)
     );
-  return { found: 'offer', release };
+  return { found: 'offer', release, ...(wish.named ? { byHand: true } : {}) };
 }
 
+/** Who has named a release has answered for it: the channel is heard again when the attempt has ended, or when it is asked for its offer. */
+export const chosenByHand = ({ version }: Release): Found =>
+  nothing('staged', `${version} was chosen by hand, and is staged`);
+
 /** What a hold means: nothing new, and a staged release that its operator has stopped is given up. */
-export function heldBack({ code, reason, until }: Hold, state: State): Found {
-  if (state.kind === 'staged' && STOPPED.has(code)) return { found: 'withdrawn', code, reason };
+export function heldBack({ code, reason, until, step }: Hold, state: State): Found {
+  if (state.kind === 'staged' && STOPPED.has(code)) return withdrawn(code, reason);
+  if (state.kind === 'staged' && step && step.version !== state.release.version)
+    return withdrawn('withdrawn', `the channel offers ${step.version} now`);
   return { ...nothing(code, reason), ...(until === undefined ? {} : { until: new Date(until).toISOString() }) };
 }
 
-// The others end by themselves, and what is staged already is none the worse for it.
+// The others end by themselves: what is staged stays, and waits.
 const STOPPED: ReadonlySet<string> = new Set(['paused', 'group-held', 'pinned', 'dead-end', 'downgrade', 'braked']);
 
 function mustFit(candidate: Candidate, host: Host): void {
@@ -70,10 +81,10 @@ const isOlder = (one: Release, other: Release): boolean =>
     ? compareVersions(one.version, other.version) < 0
     : one.counter < other.counter;
 
+const withdrawn = (code: string, reason: string): Found => ({ found: 'withdrawn', code, reason });
+
 const nothing = (code: string, reason: string): Found => ({ found: 'nothing', code, reason });
 
 /** A staged release is dropped when the channel goes back to what is running. */
 const superseded = (state: State): Found | undefined =>
-  state.kind === 'staged'
-    ? { found: 'withdrawn', code: 'withdrawn', reason: 'the channel no longer offers it' }
-    : undefined;
+  state.kind === 'staged' ? withdrawn('withdrawn', 'the channel no longer offers it') : undefined;

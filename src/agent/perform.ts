@@ -44,11 +44,17 @@ async function settle(parts: Parts, state: State, action: Of<'settle'>): Promise
 }
 
 async function check(parts: Parts, state: State): Promise<State> {
-  const found = await parts.check(state);
+  // Before the answer, which may let the lock be asked for.
   const target = otherSlot((await parts.observe(state)).booted);
+  const found = await parts.check(state);
   switch (found.found) {
     case 'offer':
-      return parts.save(state, { type: 'offered', release: found.release, target });
+      return parts.save(state, {
+        type: 'offered',
+        release: found.release,
+        target,
+        ...(found.byHand ? { byHand: true } : {}),
+      });
     case 'present':
       return parts.save(state, { type: 'chosen', release: found.release, target });
     case 'withdrawn':

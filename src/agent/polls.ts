@@ -16,6 +16,8 @@ export interface Polls {
   /** Something failed; a failed check moves the next one. */
   failed(error: UpdateError, wasCheck: boolean): void;
   wake(): void;
+  /** When the next check is due, by the wall clock. */
+  next(): Date;
   /** Sleeps until something is due, but no longer than `longestMs`. */
   pause(state: State, reason: string, stop: AbortSignal, longestMs?: number): Promise<void>;
   status(): Pick<Status, 'lastCheck' | 'lastGoodCheck' | 'nextCheck'>;
@@ -43,7 +45,10 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
     return Math.max(0, wait) + jitter(limits, random.fraction());
   };
 
+  const next = (): Date => new Date(clock.now().getTime() + Math.max(0, dueAt - clock.monotonicMs()));
+
   return {
+    next,
     isDue: () => clock.monotonicMs() >= dueAt,
     succeeded: (found) => {
       failures = 0;
@@ -76,7 +81,7 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
     status: () => ({
       ...(lastCheck ? { lastCheck } : {}),
       ...(lastGoodCheck === undefined ? {} : { lastGoodCheck }),
-      nextCheck: new Date(clock.now().getTime() + Math.max(0, dueAt - clock.monotonicMs())).toISOString(),
+      nextCheck: next().toISOString(),
     }),
   };
 }

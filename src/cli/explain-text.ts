@@ -104,8 +104,10 @@ const ofGate = ({ code, reason, strength, since, next, command }: GateStatus): O
 });
 
 /** What the last check said, when it was not that all is well: every name is shown, also one that a newer server has made up. */
-function checkOf({ lastCheck, lastError, refused, state }: Status): Obstacle[] {
+function checkOf({ lastCheck, lastError, refused, state, gates = [] }: Status): Obstacle[] {
   if (!lastCheck?.code || WELL_CODES.has(lastCheck.code) || state.kind === 'trial') return [];
+  // The gate has said it already.
+  if (gates.some(({ code }) => code === 'offer-held')) return [];
   const { at, code, result, until } = lastCheck;
   // Its sentence and the next step stand there.
   if (code === lastError?.code) return [];

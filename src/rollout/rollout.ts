@@ -48,11 +48,11 @@ export const HOLD_CODES = [
 ] as const;
 export type HoldCode = (typeof HOLD_CODES)[number];
 
-/** `current`: runs what is on offer. A hold that ends by itself says when. */
+/** `current`: runs what is on offer. A hold that ends by itself says when, and what the host will be offered then. */
 export type Verdict =
   | Readonly<{ result: 'offer'; step: Step; urgent: boolean; barrier?: string }>
   | Readonly<{ result: 'current' }>
-  | Readonly<{ result: 'hold'; code: HoldCode; reason: string; until?: number }>;
+  | Readonly<{ result: 'hold'; code: HoldCode; reason: string; until?: number; step?: Step }>;
 
 /** What the rollout says to one host. The same host is never told to wait after it was told to go, but by a pause or a hold. */
 export function judgeHost(rollout: Rollout, host: Host, now: number): Verdict {
@@ -67,13 +67,9 @@ export function judgeHost(rollout: Rollout, host: Host, now: number): Verdict {
   if (isAhead(running, goal) && rule.pin) return hold('pinned', `the group ${group} stays at ${goal.version}`);
   if (isAhead(running, goal) && !rollout.allowDowngrade)
     return hold('downgrade', `${goal.version} is older than ${running.version}, and going back is not signed`);
-  return (
-    itsTurn(rollout, host, rule, now) ?? {
-      result: 'offer',
-      urgent: rollout.urgent,
-      ...nextStep(rollout, running, goal),
-    }
-  );
+  const { step, ...barrier } = nextStep(rollout, running, goal);
+  const wait = itsTurn(rollout, host, rule, now);
+  return wait ? { ...wait, step } : { result: 'offer', urgent: rollout.urgent, step, ...barrier };
 }
 
 /** When the host is offered the release, if nobody changes the rollout until then. */
@@ -103,7 +99,7 @@ function nextStep(rollout: Rollout, running: Host['running'], goal: Step): Reado
   return { step: { version, counter }, ...(reason === undefined ? {} : { barrier: reason }) };
 }
 
-function itsTurn(rollout: Rollout, host: Host, rule: GroupRule, now: number): Verdict | undefined {
+function itsTurn(rollout: Rollout, host: Host, rule: GroupRule, now: number): Hold | undefined {
   const { canaries, start, ramp, release } = rollout;
   if (now < start) return hold('not-started', 'the rollout has not begun', turnStarts(rollout, host));
   const begin = beginOf(rollout, host.group);
@@ -116,7 +112,9 @@ function itsTurn(rollout: Rollout, host: Host, rule: GroupRule, now: number): Ve
   return hold('not-your-turn', `it is offered to ${share} % of the hosts so far`, turnStarts(rollout, host));
 }
 
-const hold = (code: HoldCode, reason: string, until?: number): Verdict => ({
+type Hold = Extract<Verdict, { result: 'hold' }>;
+
+const hold = (code: HoldCode, reason: string, until?: number): Hold => ({
   result: 'hold',
   code,
   reason,

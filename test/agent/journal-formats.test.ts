@@ -17,6 +17,7 @@ const HERE = {
   leaving: false,
   isFlagged: false,
   gate: { open: true },
+  isOfferFresh: true,
   checkDue: false,
 } as const;
 const running = { product: 'demo' as Product, version: '1.0' as Version };
@@ -70,4 +71,16 @@ test('history entries with and without a method are read', async () => {
       ['2.1', undefined, undefined],
     ],
   );
+});
+
+test('that a release was named by hand, and which methods it has used up, survives being written and read', () => {
+  const attempt = { release: { ...running, version: '2.0' as Version }, target: 'b', byHand: true } as const;
+  for (const state of [
+    { kind: 'staging', ...attempt, attempt: 1 },
+    { kind: 'staged', ...attempt, tried: ['soft', 'kexec'] },
+    { kind: 'armed', ...attempt, tried: ['kexec'], bootId: 'x' },
+  ] as const) {
+    const saved: Saved = { state, since: '2026-03-01T12:00:00.000Z', slots: {} };
+    assert.deepEqual(savedFormat.read(inFormat(savedFormat, saved).bytes), saved);
+  }
 });

@@ -65,21 +65,36 @@ test('every action that decide asks for leads to an event its state allows, what
       for (const bootId of ['1', '2'])
         for (const open of [true, false])
           for (const checkDue of [true, false])
-            facts.push({
-              booted,
-              running: release,
-              confirmed,
-              bootId,
-              leaving: false,
-              isFlagged: !checkDue,
-              gate: open ? { open } : { open, reason: 'r' },
-              checkDue,
-            });
+            for (const isOfferFresh of [true, false])
+              facts.push({
+                booted,
+                running: release,
+                confirmed,
+                bootId,
+                leaving: false,
+                isFlagged: !checkDue,
+                gate: open ? { open } : { open, reason: 'r' },
+                isOfferFresh,
+                checkDue,
+              });
   for (const state of Object.values(STATES))
     for (const fact of facts) {
       const action = decide(state, fact);
       if (action.do === 'note') assert.doesNotThrow(() => transition(state, action.event));
       if (action.do === 'stage' || action.do === 'arm') assert.notEqual(action.target, fact.booted);
-      if (action.do === 'arm') assert.ok(fact.gate.open && fact.confirmed);
+      if (action.do === 'arm') assert.ok(fact.gate.open && fact.isOfferFresh && fact.confirmed);
+      if (action.do === 'reboot') assert.ok(fact.gate.open && fact.isOfferFresh);
     }
+});
+
+test('an attempt that is disarmed and armed again is the same: named by hand, and its used-up methods stay used up', () => {
+  const offered = transition(STATES.idle, { type: 'offered', release, target: 'b', byHand: true });
+  const armed = transition(transition(transition(offered, EVENTS.started), EVENTS.written), EVENTS.armed);
+  const again = transition(transition(transition(armed, EVENTS.left), EVENTS.disarmed), EVENTS.armed);
+  assert.deepEqual(again, { kind: 'armed', release, target: 'b', byHand: true, tried: ['soft'], bootId: '1' });
+});
+
+test('the next attempt begins with all methods, and is the channel’s again', () => {
+  const staged: State = { kind: 'staged', release, target: 'b', byHand: true, tried: ['soft'] };
+  assert.deepEqual(transition(staged, EVENTS.offered), { kind: 'staging', release, target: 'b', attempt: 0 });
 });

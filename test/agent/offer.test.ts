@@ -58,11 +58,35 @@ test('a newer release replaces the staged one', () => found('offer', release('4'
 test('a staged release is dropped when the channel goes back', () =>
   found('withdrawn', release('2', 2), {}, staged(release('3', 3))));
 
+test('a staged release is given up when it is refused here, or when the channel goes on to one that is', () => {
+  found('withdrawn', release('3', 3), { refusals: [refused] }, staged(release('3', 3)));
+  found('withdrawn', release('3', 3), { refusals: [refused] }, staged(release('2.5', 2)));
+});
+test('an operator who names what is staged answers for it from then on', () =>
+  found('present', release('3', 3), {}, staged(release('3', 3)), { named: true, allowDowngrade: false }));
+test('what an operator has named is marked as that; what the channel offers is not', () => {
+  const of = (wish: Wish) => judge(candidate(release('3', 3)), host(), idle, wish);
+  assert.deepEqual(of({ named: true, allowDowngrade: false }), {
+    found: 'offer',
+    release: release('3', 3),
+    byHand: true,
+  });
+  assert.deepEqual(of(plain), { found: 'offer', release: release('3', 3) });
+});
+
 test('a release for another host is refused by name', () => {
   const of = (rest: Partial<Candidate>) => () => judge(candidate(release('3', 3), rest), host(), idle, plain);
   assert.throws(of({ release: { ...release('3', 3), product: 'till' as Product } }), { code: 'wrong-product' });
   assert.throws(of({ architecture: 'arm64' }), { code: 'wrong-architecture' });
   assert.throws(of({ minAgent: '0.2.0' }), { code: 'agent-too-old' });
+});
+
+test('a hold on the way to another release takes a staged one back: it was superseded', () => {
+  const step = { version: '4' as Version, counter: 4 };
+  const hold = { result: 'hold', code: 'not-your-turn', reason: 'others first', step } as const;
+  assert.equal(heldBack(hold, staged(release('3', 3))).found, 'withdrawn');
+  assert.equal(heldBack(hold, staged(release('4', 4))).found, 'nothing');
+  assert.equal(heldBack(hold, idle).found, 'nothing');
 });
 
 test('a rollout that is stopped takes a staged release back; one whose turn has yet to come does not', () => {

@@ -77,6 +77,30 @@ test('a power cut does not install a release whose gate is closed', async () => 
     await everyCut({ offer: must('good'), loader, gateClosed: true }, 2, assertNotInstalled);
 });
 
+for (const losesState of [false, true])
+  test(`a release that is taken back while it is written is not started, whatever power cuts there are${losesState ? ', state.json lost at each' : ''}`, async () => {
+    for (const loader of LOADERS)
+      for (const method of ['firmware', 'soft'] as const)
+        await everyCut(
+          { offer: must('good'), loader, losesState, method, pulled: 'as it is written' },
+          2,
+          assertNotInstalled,
+        );
+  });
+
+test('a repository that is away when the release has been written is waited for', async () => {
+  for (const loader of LOADERS)
+    for (const offer of Object.values(IMAGES)) await everyCut({ offer, loader, away: 3 }, 2);
+});
+
+test('a release that is taken back while its gate is closed is not started when the gate opens', async () => {
+  for (const loader of LOADERS) {
+    const world = new World({ offer: must('good'), loader, shuts: 'for a while', pulled: 'while it waits' });
+    await world.life();
+    assert.deepEqual([world.version, world.data.outcomes, world.data.boots], ['1', ['withdrawn'], 1]);
+  }
+});
+
 for (const [name, offer] of Object.entries(IMAGES))
   for (const losesState of [false, true])
     test(`a release that is ${name} survives one or two power cuts when a gate closes on the armed slot${losesState ? ', state.json lost at each cut' : ''}`, async () => {
@@ -143,6 +167,12 @@ const SABOTAGES: readonly Sabotage[] = [
       if (state.kind === 'staged') return decide(state, { ...facts, gate: { open: true } });
       return normal.do === 'reboot' ? { do: 'wait', reason: 'gate' } : normal;
     }),
+    after: assertNotInstalled,
+  },
+  {
+    rule: '1: what is staged is armed without asking for it again',
+    scene: { pulled: 'as it is written' },
+    brain: deciding((state, facts) => decide(state, { ...facts, isOfferFresh: true })),
     after: assertNotInstalled,
   },
   {

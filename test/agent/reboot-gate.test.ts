@@ -9,6 +9,7 @@ import { type Applied, keptApplied } from '../../src/agent/applied.ts';
 import { openGates } from '../../src/agent/gates.ts';
 import type { LockGate } from '../../src/agent/lock-gate.ts';
 import { rebootGate } from '../../src/agent/reboot-gate.ts';
+import type { StandingOffer } from '../../src/agent/standing-offer.ts';
 import type { Product, Saved, State, Version } from '../../src/model.ts';
 import { combine } from '../../src/reboot/gates/combine.ts';
 import { closed, OPEN, type Verdict } from '../../src/reboot/gates/gate.ts';
@@ -30,6 +31,12 @@ const OPEN_LOCK: LockGate = {
   wakeMs: () => undefined,
 };
 
+const NOTHING_OWED = {
+  fleet: { status: () => undefined },
+  hooks: { isOwed: async () => false },
+  offer: { isFresh: () => true, objection: () => undefined },
+};
+
 /** What the gates are told of the way out while the lock and the programs say this, turn by turn. */
 async function toldOf(turns: readonly Readonly<{ state?: State; host?: Verdict; says?: Verdict }>[]): Promise<unknown> {
   const told: unknown[] = [];
@@ -40,7 +47,7 @@ async function toldOf(turns: readonly Readonly<{ state?: State; host?: Verdict; 
     return combine(turn.host ? [turn.host] : []);
   };
   const gates = { ...openGates, ask };
-  const gate = rebootGate({ gates, lock, fleet: { status: () => undefined }, hooks: { isOwed: async () => false } });
+  const gate = rebootGate({ ...NOTHING_OWED, gates, lock });
   for (turn of turns) {
     const saved: Saved = { state: turn.state ?? STAGED, since: '2026-03-01T00:00:00.000Z', slots: {} };
     await gate.verdict(saved, { asks: true, isFlagged: false });
@@ -76,11 +83,10 @@ const NEXT = '2026-03-02T00:00:00.000Z';
 /** The gate of an agent that has just been started, on a host that reboots only when it is told to. */
 function started(applied: Applied) {
   const gates = { ...openGates, applied, isAutomatic: () => false };
-  const fleet = { status: () => undefined };
-  return rebootGate({ gates, lock: OPEN_LOCK, fleet, hooks: { isOwed: async () => false } });
+  return rebootGate({ ...NOTHING_OWED, gates, lock: OPEN_LOCK });
 }
 const isOpen = async (gate: ReturnType<typeof started>, since: string, state = STAGED): Promise<boolean> =>
-  (await gate.verdict({ state, since, slots: {} }, { asks: true, isFlagged: false })).open;
+  (await gate.verdict({ state, since, slots: {} }, { asks: true, isFlagged: false })).gate.open;
 
 async function inFolder(work: (applied: Applied, dir: string) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'tandem-applied-'));
@@ -122,3 +128,35 @@ test('a file that says something else asks for nothing, and one that cannot be w
     await gate.apply(SINCE);
     assert.equal(await isOpen(gate, SINCE), true);
   }));
+
+/** A gate of which only the channel's word is not known; what it asks of the lock is written down. */
+function unoffered(offer: Pick<StandingOffer, 'isFresh' | 'objection'>) {
+  const asked: string[] = [];
+  const lock: LockGate = {
+    ...OPEN_LOCK,
+    verdict: async () => {
+      asked.push('take');
+      return OPEN;
+    },
+    giveBack: async () => void asked.push('give back'),
+  };
+  const fleet = { status: () => ({ place: 'here', group: 'web', held: true }) };
+  const gate = rebootGate({ ...NOTHING_OWED, fleet, gates: openGates, lock, offer });
+  return {
+    asked,
+    verdict: () => gate.verdict({ state: STAGED, since: SINCE, slots: {} }, { asks: true, isFlagged: false }),
+  };
+}
+
+test('the lock is not asked for before the channel has said again that the release is on offer', async () => {
+  const { asked, verdict } = unoffered({ isFresh: () => false, objection: () => undefined });
+  assert.deepEqual(await verdict(), { gate: { open: true }, isOfferFresh: false });
+  assert.deepEqual(asked, []);
+});
+
+test('while the channel cannot be asked the lock is given back, and the gate says what it waits for', async () => {
+  const away = closed('offer-unknown', 'hard', 'whether 2.0 is still on offer is not known');
+  const { asked, verdict } = unoffered({ isFresh: () => false, objection: () => away });
+  assert.deepEqual(await verdict(), { gate: { open: false, reason: away.reason }, isOfferFresh: false });
+  assert.deepEqual(asked, ['give back']);
+});

@@ -104,6 +104,29 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
       command: 'updatectl apply',
     }),
   ],
+  'the repository cannot say whether it is still on offer': [
+    'held',
+    behind({
+      code: 'offer-unknown',
+      strength: 'hard',
+      reason: 'whether 2.0 is still on offer is not known: the repository could not be asked (server-unreachable)',
+      next: '2026-03-01T12:09:00.000Z',
+      command: 'updatectl apply',
+    }),
+  ],
+  'the release waits for its turn again': [
+    'held',
+    {
+      ...behind({
+        code: 'offer-held',
+        strength: 'hard',
+        reason: '2.0 is held back: it is offered to 12 % of the hosts so far',
+        next: '2026-03-01T13:00:00.000Z',
+        command: 'updatectl apply',
+      }),
+      lastCheck: { at, result: 'it is offered to 12 % of the hosts so far', code: 'not-your-turn' },
+    },
+  ],
   'the rollout has not come to this host': [
     'held',
     found('not-your-turn', 'it is offered to 12 % of the hosts so far', '2026-03-02T19:00:00.000Z'),

@@ -10,9 +10,11 @@ import { type HookGate, noHooks } from '../../src/agent/hook-gate.ts';
 import { findHost } from '../../src/agent/host.ts';
 import { prepareInstall } from '../../src/agent/installer.ts';
 import { openJournal } from '../../src/agent/journal.ts';
-import { step } from '../../src/agent/loop.ts';
+import { type Loop, step } from '../../src/agent/loop.ts';
+import type { Hold } from '../../src/agent/releases.ts';
 import { onlyFirmware } from '../../src/agent/restart.ts';
 import { scrubSlot } from '../../src/agent/scrub.ts';
+import { isNamed } from '../../src/agent/wish.ts';
 import { type Manifest, manifestDigest, serializeManifest } from '../../src/bundle/manifest.ts';
 import { BLOCK, createTreeBuilder, saltFor, superblock, treeLayout, treeUuid } from '../../src/bundle/verity.ts';
 import type { Product, Release, Sha256, SlotName, Version } from '../../src/model.ts';
@@ -58,6 +60,8 @@ export type Update = Readonly<{
   manifest: Manifest;
   root: Uint8Array;
   deltas?: readonly DeltaFile[];
+  /** What keeps the channel from offering it, if anything does, or that it is out of reach. */
+  held?(): Hold | undefined;
   /** The tiers by which it was installed so far. */
   tiers: string[];
 }>;
@@ -209,7 +213,10 @@ async function agentUntilRest(
       boot,
       deadMan: deadMan(files, STATE, boot.name, kernels.rootHash),
       releases: {
-        find: async () => ({ trusted, allowDowngrade: false }),
+        find: async (asked) => {
+          const hold = isNamed(asked) ? undefined : update.held?.();
+          return hold ? { hold } : { trusted, allowDowngrade: false };
+        },
         open: () => assert.fail('not asked'),
       },
       prepare: async (wanted, target, told, signal) => {
@@ -275,7 +282,12 @@ async function agentUntilRest(
     noSignal,
   );
   let failure: Error | undefined;
-  const loop = { ...agent.loop, failed: (_: unknown, error: Error) => (failure = error) };
+  const failed: Loop['failed'] = (action, error) => {
+    agent.loop.failed(action, error);
+    // The next turn asks again.
+    if (error.code !== 'server-unreachable') failure = error;
+  };
+  const loop = { ...agent.loop, failed };
   let asked = ask === undefined;
   for (let turns = 0; turns < 60; turns++) {
     const reason = await step(loop);

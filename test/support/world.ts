@@ -34,6 +34,10 @@ export type Scene = Readonly<{
   /** Somebody picks the other slot in the boot menu at the first start after a power cut. */
   menu?: boolean;
   gateClosed?: boolean;
+  /** The channel takes the release back: as soon as its first byte is written, or while its gate is closed. */
+  pulled?: 'as it is written' | 'while it waits';
+  /** So often the repository cannot be asked once the release has been written. */
+  away?: number;
   /** A gate closes as soon as a slot has been armed for the first time; where three times, then twice when the restart has begun. */
   shuts?: 'for a while' | 'for good' | 'three times';
   /** Writing this release takes the machine down each time. */
@@ -79,6 +83,8 @@ export type WorldData = {
   menuUsed: boolean;
   shut: 'not yet' | 'now' | 'over';
   shutBefore: number;
+  isPulled: boolean;
+  asked: number;
 };
 
 export const newWorldData = (): WorldData => ({
@@ -98,6 +104,8 @@ export const newWorldData = (): WorldData => ({
   menuUsed: false,
   shut: 'not yet',
   shutBefore: 0,
+  isPulled: false,
+  asked: 0,
 });
 
 /** The machine; `life` runs it until it rests. */
@@ -106,6 +114,8 @@ export class World {
   readonly data: WorldData;
   /** What would have survived if power had failed at each point passed. */
   readonly cuts: WorldData[] = [];
+  /** What the agent remembers, until it is started anew: that what is staged is still on offer. */
+  private isOfferFresh = false;
 
   constructor(scene: Scene, data: WorldData = newWorldData()) {
     this.scene = scene;
@@ -150,10 +160,12 @@ export class World {
 
   private async rests(brain: Brain, parts: Parts): Promise<boolean> {
     const before = this.data.saved;
+    const wasFresh = this.isOfferFresh;
     const action = brain.decide(before, await parts.observe(before));
     if (action.do === 'wait') return !this.reopens() && !this.nextPoll();
     await brain.perform(parts, before, action);
-    return action.do === 'check' && this.data.saved === before && !this.reopens();
+    if (action.do !== 'check' || this.data.saved !== before || this.isOfferFresh !== wasFresh) return false;
+    return !this.reopens();
   }
 
   private reopens(): boolean {
@@ -200,6 +212,7 @@ export class World {
       );
     if (!slot.whole || !slot.image.boots) return false;
     this.data.booted = name;
+    this.isOfferFresh = false;
     if (this.scene.blessed) slot.tries = undefined;
     return true;
   }
@@ -295,6 +308,7 @@ export class World {
       leaving: false,
       isFlagged: [this.data.marker, this.startable()[0]].includes(otherSlot(this.data.booted)),
       gate: this.scene.gateClosed || this.data.shut === 'now' ? { open: false, reason: 'closed' } : { open: true },
+      isOfferFresh: this.isOfferFresh,
       checkDue: !this.data.gaveUp,
     };
   }
@@ -307,14 +321,20 @@ export class World {
   private check(state: State): Found {
     const nothing = { found: 'nothing', code: 'up-to-date', reason: '' } as const;
     const { version } = this.scene.offer;
-    if (this.version >= version || this.data.refused.includes(version)) return nothing;
-    return state.kind === 'staged' ? nothing : { found: 'offer', release: this.release(this.scene.offer) };
+    if (state.kind === 'staged' && this.data.asked++ < (this.scene.away ?? 0))
+      throw new UpdateError('server-unreachable');
+    if (this.data.isPulled && state.kind === 'staged') return { found: 'withdrawn', code: 'paused', reason: '' };
+    if (this.version >= version || this.data.isPulled || this.data.refused.includes(version)) return nothing;
+    if (state.kind !== 'staged') return { found: 'offer', release: this.release(this.scene.offer) };
+    this.isOfferFresh = true;
+    return nothing;
   }
 
   private write(target: SlotName): void {
     assert.notEqual(target, this.data.booted, 'DANGER: wrote to the running slot');
     if (this.scene.poison) throw new PowerCut();
     const slot = this.data.slots[target];
+    this.data.isPulled ||= this.scene.pulled === 'as it is written';
     this.point();
     slot.whole = false;
     slot.image = this.scene.offer;
@@ -348,6 +368,9 @@ export class World {
     this.data.saved = brain.transition(state, event);
     const closesAt = this.data.shutBefore === 0 ? 'armed' : 'left';
     if (event.type === closesAt && this.scene.shuts && this.data.shut === 'not yet') this.data.shut = 'now';
+    // It waits for longer than an answer is good for.
+    if (event.type === 'disarmed') this.isOfferFresh = false;
+    if (event.type === 'disarmed') this.data.isPulled ||= this.scene.pulled === 'while it waits';
     this.point();
     return this.data.saved;
   }

@@ -3,6 +3,8 @@
 /** Every objection has a name. */
 export const GATE_CODES = [
   'apply-awaited',
+  'offer-unknown',
+  'offer-held',
   'window-closed',
   'black-out',
   'inhibited',
