@@ -41,7 +41,7 @@ export const KEYS = {
     mirrors: preset(
       list(httpUrl, 'addresses', 16),
       [],
-      'The same repository elsewhere, asked in this order when `url` fails; what comes is signed, so any place will do.',
+      'The same repository elsewhere, asked in this order when `url` fails or serves something stale or broken; what comes is signed, so any place will do.',
     ),
     channel: preset(
       text.regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'must be the name of a channel'),

@@ -24,7 +24,7 @@ import { osReleaseValue } from '../system/pe.ts';
 import type { Random } from '../system/random.ts';
 import { createRateLimit } from '../system/rate-limit.ts';
 import { createTrust, type Trust } from '../verify/client.ts';
-import { httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
+import { httpMetadata, type MetadataMirror } from '../verify/metadata-fetch.ts';
 import { type Agent, type AgentWorld, createAgent } from './agent.ts';
 import { openBootLoader, triesToArm } from './boot-loader.ts';
 import { createDeltaCache } from './delta/cache.ts';
@@ -222,19 +222,19 @@ async function keptRate(files: Files, stateDir: string, transfer: Transfer): Pro
 async function trustOf(
   config: Config,
   { files, log, builtAt }: Surroundings,
-): Promise<(fetch: MetadataFetch) => Trust> {
+): Promise<(mirrors: readonly MetadataMirror[]) => Trust> {
   const { rootFile } = config.trust;
   const embeddedRoot = await files.read(rootFile);
   if (!embeddedRoot)
     throw new UpdateError('trust-root-missing', `${rootFile} is missing: the repository's root.json belongs there.`);
   const { stateDir } = config.agent;
-  return (fetch) =>
+  return (mirrors) =>
     createTrust({
       files,
       metadataDir: `${stateDir}/metadata`,
       floorsPath: `${stateDir}/floors.json`,
       embeddedRoot,
-      fetch,
+      mirrors,
       log,
       ...(builtAt ? { builtAt } : {}),
     });

@@ -12,7 +12,7 @@ import type { Http } from '../system/http.ts';
 import { httpSource, type Resumption, rangeSources } from '../system/http-source.ts';
 import { acceptBundle, type Trust, type TrustedRelease, type TrustedRepository } from '../verify/client.ts';
 import type { TrustedDelta } from '../verify/deltas.ts';
-import { dirMetadata, fileUrl, httpMetadata, type MetadataFetch } from '../verify/metadata-fetch.ts';
+import { dirMetadata, fileUrl, httpMetadata, type MetadataMirror } from '../verify/metadata-fetch.ts';
 import type { RemoteFile } from './delta/world.ts';
 
 /** What an operator asked for: a version, another place, or both; neither means the channel's offer. */
@@ -49,15 +49,15 @@ export type ReleasesWorld = Readonly<{
   urls: readonly [string, ...string[]];
   http: Http;
   resumption: Resumption;
-  trust(fetch: MetadataFetch): Trust;
+  trust(mirrors: readonly MetadataMirror[]): Trust;
 }>;
 
 /** Releases for this host. Where one was found is remembered until it is opened. */
 export function createReleases(world: ReleasesWorld): Releases {
   const places = new Map<string, Place>();
   const refresh = (place: Place, now: Date, signal: AbortSignal): Promise<TrustedRepository> => {
-    const fetch = place.kind === 'folder' ? dirMetadata(place.path) : httpMetadata(world.http, world.urls);
-    return world.trust(fetch).refresh(now, signal);
+    const mirrors = place.kind === 'folder' ? [dirMetadata(place.path)] : httpMetadata(world.http, world.urls);
+    return world.trust(mirrors).refresh(now, signal);
   };
   return {
     find: async (asked, running, now, signal) => {

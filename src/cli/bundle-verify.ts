@@ -42,7 +42,7 @@ async function signedManifest(context: Context, dir: string, source: ByteSource)
   const embeddedRoot = await files.read(join(dir, metadataPath('root', 1)));
   if (embeddedRoot === undefined) throw new UpdateError('usage', `${dir} is not a repository: it has no first root.`);
   const store = { files: memoryFiles(), metadataDir: '/metadata', floorsPath: '/floors.json' };
-  const trust = createTrust({ ...store, embeddedRoot, fetch: dirMetadata(dir), log: silentLog });
+  const trust = createTrust({ ...store, embeddedRoot, mirrors: [dirMetadata(dir)], log: silentLog });
   const { sha256 } = await manifestIdentity(source, signal);
   return acceptBundle(await trust.refresh(clock.now(), signal), sha256).manifest;
 }

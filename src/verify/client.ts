@@ -16,7 +16,8 @@ import {
   type TargetsDocument,
 } from './documents.ts';
 import { type Floors, floorsFile, NO_FLOORS, readFloors } from './floors.ts';
-import type { MetadataFetch } from './metadata-fetch.ts';
+import type { MetadataMirror } from './metadata-fetch.ts';
+import { type AskMirrors, askMirrors } from './mirrors.ts';
 import { CHANNEL_PATTERN, channelPath, releasePath, storedPath } from './names.ts';
 import { type Poll, refreshRole, refreshTop } from './refresh.ts';
 import { digest } from './signed-file.ts';
@@ -30,7 +31,8 @@ export type TrustOptions = Readonly<{
   floorsPath: string;
   /** root.json from the image. */
   embeddedRoot: Uint8Array;
-  fetch: MetadataFetch;
+  /** Where the repository lies, the best place first. */
+  mirrors: readonly MetadataMirror[];
   /** When the image was built: no clock may show an earlier time. */
   builtAt?: Date;
   log: Log;
@@ -93,28 +95,36 @@ export function acceptBundle(trusted: TrustedRepository, manifest: Sha256): Trus
 const CLOCK_SLACK_MS = 86_400_000;
 
 async function refresh(options: TrustOptions, now: Date, signal: AbortSignal): Promise<TrustedRepository> {
-  const { files, metadataDir: dir, fetch, log } = options;
+  const { files, metadataDir: dir, mirrors, log } = options;
   const floors = { current: await loadFloors(options) };
   checkClock(options, floors.current, now);
   await files.makeDir(dir);
   await removeTemporaries(files, dir);
   const before = floors.current;
-  const poll: Poll = { files, dir, fetch, check: checkStrictly, log, now, signal, floors };
+  const ask = askMirrors(mirrors, log, signal);
+  const poll = { files, dir, check: checkStrictly, log, now, signal, floors };
   try {
-    const session = await refreshTop(poll, checkedRoot(options.embeddedRoot));
-    const targets = readTargets('targets', await refreshRole(poll, session, 'targets', 'root'));
-    const releases = readTargets('releases', await refreshRole(poll, session, 'releases', 'targets'));
-    const channels = readTargets('channels', await refreshRole(poll, session, 'channels', 'targets'));
+    const proved = await ask(({ fetch }) => provedBy({ ...poll, fetch }, checkedRoot(options.embeddedRoot)));
     floors.current = { ...floors.current, latest: `${now.toISOString().slice(0, 19)}Z` };
-    return view(
-      { ...options, signal },
-      { ...session.expiries(), ...expiries({ targets, releases, channels }) },
-      releases,
-      channels,
-    );
+    return view({ log, ask, signal }, proved);
   } finally {
     if (floors.current !== before) await saveFloors(options, floors.current);
   }
+}
+
+type Proved = Readonly<{
+  expiries: Readonly<Record<string, string>>;
+  releases: TargetsDocument;
+  channels: TargetsDocument;
+}>;
+
+/** All metadata by way of one mirror: roots and a timestamp that do not belong together prove nothing. What was accepted before stays accepted. */
+async function provedBy(poll: Poll, root: Uint8Array): Promise<Proved> {
+  const session = await refreshTop(poll, root);
+  const targets = readTargets('targets', await refreshRole(poll, session, 'targets', 'root'));
+  const releases = readTargets('releases', await refreshRole(poll, session, 'releases', 'targets'));
+  const channels = readTargets('channels', await refreshRole(poll, session, 'channels', 'targets'));
+  return { expiries: { ...session.expiries(), ...expiries({ targets, releases, channels }) }, releases, channels };
 }
 
 function checkedRoot(bytes: Uint8Array): Uint8Array {
@@ -154,14 +164,9 @@ async function saveFloors({ files, floorsPath }: TrustOptions, floors: Floors): 
 const expiries = (roles: Readonly<Record<string, TargetsDocument>>): Record<string, string> =>
   Object.fromEntries(Object.entries(roles).map(([role, document]) => [role, document.signed.expires]));
 
-type Source = TrustOptions & Readonly<{ signal: AbortSignal }>;
+type Source = Readonly<{ log: Log; ask: AskMirrors; signal: AbortSignal }>;
 
-function view(
-  source: Source,
-  expiry: Readonly<Record<string, string>>,
-  releases: TargetsDocument,
-  channels: TargetsDocument,
-): TrustedRepository {
+function view(source: Source, { expiries: expiry, releases, channels }: Proved): TrustedRepository {
   const entries = [...releases.signed.targets];
   const deltas = entries.flatMap(([path, entry]) => (isDeltaPath(path) ? listedDelta(source.log, path, entry) : []));
   const first = Object.entries(expiry).sort(([, one], [, other]) => Date.parse(one) - Date.parse(other))[0];
@@ -184,15 +189,25 @@ async function channel(source: Source, channels: TargetsDocument, name: string):
   const entry = CHANNEL_PATTERN.test(name) ? channels.signed.targets.get(path) : undefined;
   if (entry === undefined) throw new UpdateError('channel-unknown', `The repository has no channel "${name}".`);
   if (entry.length > LIMITS.channel) throw new UpdateError('target-incomplete', `${path} has ${entry.length} bytes.`);
-  const stored = storedPath(path, entry.hashes.sha256);
-  const bytes = await source.fetch(stored, entry.length, source.signal);
-  if (bytes === undefined) throw new UpdateError('not-found-on-server', `The repository has no ${stored}.`);
-  if (bytes.length !== entry.length || digest(bytes) !== entry.hashes.sha256)
-    throw new UpdateError('server-file-changed', `${stored} is not the file that the metadata names.`);
+  const bytes = await source.ask((mirror) => fetchTarget(mirror, path, entry, source.signal));
   const document = readDocument(bytes, LIMITS.channel, 'target-incomplete', path, channelShape);
   if (document.channel !== name)
     throw new UpdateError('target-incomplete', `${path} is the document of the channel "${document.channel}".`);
   return document;
+}
+
+async function fetchTarget(
+  mirror: MetadataMirror,
+  path: string,
+  entry: TargetEntry,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const stored = storedPath(path, entry.hashes.sha256);
+  const bytes = await mirror.fetch(stored, entry.length, signal);
+  if (bytes === undefined) throw new UpdateError('not-found-on-server', `The repository has no ${stored}.`);
+  if (bytes.length !== entry.length || digest(bytes) !== entry.hashes.sha256)
+    throw new UpdateError('server-file-changed', `${stored} is not the file that the metadata names.`);
+  return bytes;
 }
 
 /** A delta that makes no sense costs its release nothing: the next larger way is taken. */

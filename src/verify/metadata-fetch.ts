@@ -4,34 +4,29 @@ import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import { fileSource } from '../system/file-source.ts';
 import type { Http } from '../system/http.ts';
+import { redactUrl } from '../system/http-answer.ts';
 
 /** At most `maxBytes` of a small file; undefined where it does not exist (404). */
 export type MetadataFetch = (path: string, maxBytes: number, signal: AbortSignal) => Promise<Uint8Array | undefined>;
 
-/** A repository on a web server, or the same one on several: a mirror that fails comes last from then on. */
-export function httpMetadata(http: Http, baseUrls: string | readonly string[], totalTimeoutMs = 60_000): MetadataFetch {
-  const order = [...[baseUrls].flat()];
-  return async (path, maxBytes, signal) => {
-    let failure: unknown;
-    for (const base of [...order]) {
-      try {
-        const found = await fetchOne(http, fileUrl(base, path), { maxBytes, totalTimeoutMs, signal });
-        if (found !== undefined || NEXT_ROOT.test(path)) return found;
-      } catch (error) {
-        signal.throwIfAborted();
-        failure = error;
-        order.push(...order.splice(order.indexOf(base), 1));
-      }
-    }
-    if (failure !== undefined) throw failure;
-    return undefined;
-  };
-}
+/** One place with the repository; `name` is for messages. */
+export type MetadataMirror = Readonly<{ name: string; fetch: MetadataFetch }>;
+
+/** A repository on one web server or several. */
+export const httpMetadata = (
+  http: Http,
+  baseUrls: readonly string[],
+  totalTimeoutMs = 60_000,
+): readonly MetadataMirror[] =>
+  baseUrls.map((base) => ({
+    name: redactUrl(base),
+    fetch: (path, maxBytes, signal) => fetchOne(http, fileUrl(base, path), { maxBytes, totalTimeoutMs, signal }),
+  }));
 
 /** A repository in a folder, as on a stick. */
-export const dirMetadata =
-  (dir: string): MetadataFetch =>
-  async (path, maxBytes, signal) => {
+export const dirMetadata = (dir: string): MetadataMirror => ({
+  name: dir,
+  fetch: async (path, maxBytes, signal) => {
     const source = await fileSource(join(dir, path)).catch(missing);
     if (source === undefined) return undefined;
     await using file = source;
@@ -40,10 +35,8 @@ export const dirMetadata =
     const pieces: Uint8Array[] = [];
     for await (const piece of file.open(0, signal)) pieces.push(piece);
     return Buffer.concat(pieces);
-  };
-
-// That there is no newer root is the usual answer; a mirror that lags behind is found out by the other documents.
-const NEXT_ROOT = /(^|\/)\d+\.root\.json$/;
+  },
+});
 
 async function fetchOne(
   http: Http,

@@ -70,7 +70,7 @@ async function checkAsClient(files: Files, dir: string, now: Date, signal: Abort
     metadataDir: '/metadata',
     floorsPath: '/floors.json',
     embeddedRoot,
-    fetch: dirMetadata(dir),
+    mirrors: [dirMetadata(dir)],
     log: silentLog,
   });
   await trust.refresh(now, signal);

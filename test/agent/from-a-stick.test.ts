@@ -153,7 +153,8 @@ function releasesFor(repository: TestRepository, place: 'none' | 'server' = 'non
     urls: ['http://repository.invalid/'],
     http: undefined as never,
     resumption: undefined as never,
-    trust: (fetch) => createTrust({ ...options, files: realFiles, fetch: place === 'server' ? options.fetch : fetch }),
+    trust: (mirrors) =>
+      createTrust({ ...options, files: realFiles, mirrors: place === 'server' ? options.mirrors : mirrors }),
   });
 }
 

@@ -86,7 +86,7 @@ async function hostOf(path: string, group: string) {
         metadataDir: join(path, 'host'),
         floorsPath: join(path, 'floors.json'),
         embeddedRoot,
-        fetch: dirMetadata(join(path, 'repo')),
+        mirrors: [dirMetadata(join(path, 'repo'))],
         log: silentLog,
       }),
   });

@@ -11,7 +11,7 @@ import { silentLog } from '../../src/system/log.ts';
 import { promote } from '../../src/verify/channels.ts';
 import { createTrust, type TrustedRepository, type TrustOptions } from '../../src/verify/client.ts';
 import { generateKey, localSigner, type Signer } from '../../src/verify/keys.ts';
-import { dirMetadata } from '../../src/verify/metadata-fetch.ts';
+import { dirMetadata, type MetadataFetch } from '../../src/verify/metadata-fetch.ts';
 import { metadataPath, ROLE_NAMES, type RoleName } from '../../src/verify/names.ts';
 import type { Publisher } from '../../src/verify/publish.ts';
 import type { NewDelta } from '../../src/verify/publish-deltas.ts';
@@ -106,15 +106,15 @@ export class TestRepository implements Disposable {
     return Math.max(...versions);
   }
 
-  /** A host's trust in this repository; `name` tells hosts apart. */
-  host(name = 'host', change: Partial<TrustOptions> = {}): Host {
+  /** A host's trust in this repository; `name` tells hosts apart, `fetch` stands for its only place. */
+  host(name = 'host', { fetch, ...change }: Partial<TrustOptions> & { fetch?: MetadataFetch } = {}): Host {
     const state = join(this.top, name);
     const options: TrustOptions = {
       files: quickFiles,
       metadataDir: join(state, 'metadata'),
       floorsPath: join(state, 'floors.json'),
       embeddedRoot: this.root,
-      fetch: dirMetadata(this.dir),
+      mirrors: [fetch ? { name: 'the repository', fetch } : dirMetadata(this.dir)],
       log: silentLog,
       ...change,
     };

@@ -1,4 +1,4 @@
-/** A whole file and small documents from several mirrors. */
+/** A whole file from several mirrors. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,8 +7,7 @@ import { realClock } from '../../src/system/clock.ts';
 import { createHttp } from '../../src/system/http.ts';
 import { httpSource } from '../../src/system/http-source.ts';
 import { createMirrors } from '../../src/system/mirrors.ts';
-import { httpMetadata } from '../../src/verify/metadata-fetch.ts';
-import { answer, breaking, HostileServer, ok, partsOf, type Script, serving } from '../support/hostile-server.ts';
+import { answer, breaking, HostileServer, partsOf, serving } from '../support/hostile-server.ts';
 import { memorySource } from '../support/sources.ts';
 
 const signal = new AbortController().signal;
@@ -87,47 +86,4 @@ test('each failure of a mirror puts it behind for longer, up to ten minutes', ()
     return (now - began) / 60_000;
   };
   assert.deepEqual([1, 2, 3, 4, 5, 6, 7].map(behindFor), [0.5, 1, 2, 4, 8, 10, 10]);
-});
-
-const metadata = (servers: readonly HostileServer[]) =>
-  httpMetadata(
-    http,
-    servers.map((server) => server.url('')),
-    2000,
-  );
-
-const failing: readonly (readonly [string, Script])[] = [
-  ['fails', answer('500 Oops', {})],
-  ['says nothing', () => {}],
-  ['lacks a document', answer('404 Not Found', {})],
-  ['redirects', answer('302 Found', { Location: '/' })],
-];
-for (const [what, script] of failing)
-  test(`metadata comes from the next mirror when one ${what}`, async () => {
-    await using bad = await HostileServer.start(script);
-    await using good = await HostileServer.start(ok('document'));
-    const found = await metadata([bad, good])('metadata/timestamp.json', 100, signal);
-    assert.equal(Buffer.from(found ?? []).toString(), 'document');
-  });
-
-test('a mirror of metadata that failed is not waited for again', async () => {
-  await using silent = await HostileServer.start(() => {});
-  await using good = await HostileServer.start(serving(Buffer.from('document')));
-  const fetch = metadata([silent, good]);
-  for (const name of ['timestamp', '1.snapshot', '1.targets']) await fetch(`metadata/${name}.json`, 100, signal);
-  assert.deepEqual([silent.requests.length, good.requests.length], [1, 3]);
-});
-
-test('whether there is a newer root, the first mirror that answers says', async () => {
-  await using first = await HostileServer.start(answer('404 Not Found', {}));
-  await using second = await HostileServer.start(ok('document'));
-  assert.equal(await metadata([first, second])('metadata/2.root.json', 100, signal), undefined);
-  assert.equal(second.requests.length, 0);
-});
-
-test('without any mirror that has it, a document is missing or the failure is thrown', async () => {
-  await using gone = await HostileServer.start(answer('404 Not Found', {}));
-  await using broken = await HostileServer.start(answer('500 Oops', {}));
-  assert.equal(await metadata([gone, gone])('metadata/timestamp.json', 100, signal), undefined);
-  assert.equal(await failure(metadata([broken, gone])('metadata/timestamp.json', 100, signal)), 'server-failed');
 });

@@ -23,7 +23,7 @@ const snapshotOf = (repository: TestRepository) => {
   const kept = `${repository.dir}-kept`;
   return {
     take: () => realCopy(repository.dir, kept),
-    replay: dirMetadata(kept),
+    replay: dirMetadata(kept).fetch,
   };
 };
 
@@ -170,7 +170,10 @@ test('a root that the old keys did not sign is refused', async () => {
 test('a repository of strangers is refused', async () => {
   using repository = await published();
   using stranger = await new TestRepository().init();
-  assert.equal(await repository.host('host', { fetch: dirMetadata(stranger.dir) }).refused(), 'metadata-signature');
+  assert.equal(
+    await repository.host('host', { fetch: dirMetadata(stranger.dir).fetch }).refused(),
+    'metadata-signature',
+  );
 });
 
 for (const [what, role] of [
@@ -368,7 +371,7 @@ test('an entry that describes another release than its path is named incomplete'
 test('a swapped channel document is refused', async () => {
   using repository = await published();
   await repository.promote('1.0', 'edge');
-  const fetch = dirMetadata(repository.dir);
+  const { fetch } = dirMetadata(repository.dir);
   const host = repository.host('host', {
     fetch: async (path, limit, signal) => {
       const bytes = await fetch(path, limit, signal);
@@ -424,7 +427,7 @@ test('kept roots are replayed without the network', async () => {
   await renewRole(repository.publisher(), 'root');
   await repository.host().poll();
   const asked: string[] = [];
-  const fetch = dirMetadata(repository.dir);
+  const { fetch } = dirMetadata(repository.dir);
   const host = repository.host('host', {
     fetch: (path, limit, signal) => {
       asked.push(path);
@@ -455,7 +458,7 @@ test('a host 300 roots behind catches up in two polls', async () => {
 
 test('403 for the next root means that there is none; 500 and 410 stop the poll', async () => {
   using repository = await published();
-  const fetch = dirMetadata(repository.dir);
+  const { fetch } = dirMetadata(repository.dir);
   const answering = (code: 'server-denied' | 'not-found-on-server' | 'server-failed', status: number) =>
     repository.host('host', {
       fetch: (path, limit, signal) =>

@@ -77,7 +77,7 @@ test('from nothing to a channel that a host can follow', async () => {
     metadataDir: join(path, 'host'),
     floorsPath: join(path, 'floors.json'),
     embeddedRoot: await readFile(join(path, 'repo/metadata/1.root.json')),
-    fetch: dirMetadata(join(path, 'repo')),
+    mirrors: [dirMetadata(join(path, 'repo'))],
     log: silentLog,
   });
   const trusted = await trust.refresh(new Date(), new AbortController().signal);

@@ -45,9 +45,10 @@ test('a missing file is no failure on a web server; one that is gone or denied i
   const http = createHttp({ connectTimeoutMs: 200, idleTimeoutMs: 200, userAgent: 'test', clock: realClock });
   const ask = async (status: string): Promise<unknown> => {
     await using server = await HostileServer.start(answer(status, {}));
-    return await httpMetadata(http, server.url(''))('metadata/2.root.json', 100, new AbortController().signal).catch(
-      (error: UpdateError) => error.code,
-    );
+    const [mirror] = httpMetadata(http, [server.url('')]);
+    return await mirror
+      ?.fetch('metadata/2.root.json', 100, new AbortController().signal)
+      .catch((error: UpdateError) => error.code);
   };
   assert.equal(await ask('404 Not Found'), undefined);
   assert.equal(await ask('410 Gone'), 'not-found-on-server');
