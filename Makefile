@@ -9,6 +9,9 @@ node_modules/.installed: package.json package-lock.json
 	npm ci
 	touch $@
 
+# REPORTER=spec names every test; the slowest are listed in any case.
+REPORT = --test-reporter=$(or $(REPORTER),$(1)) --test-reporter-destination=stdout --test-reporter=./test/support/slowest.ts --test-reporter-destination=stdout
+
 # A real system in a virtual machine updates itself, and comes back from a broken release.
 demo: node_modules/.installed
 	@if packaging/install-tools vm && node test/vm/prepare.ts; then node test/vm/demo.ts; \
@@ -23,24 +26,25 @@ check: node_modules/.installed
 	tsc
 	biome ci .
 
+# Node.js would leave one processor idle.
 test: node_modules/.installed
 	packaging/install-tools test
-	node --test --test-reporter=$(or $(REPORTER),dot) 'test/**/*.test.ts'
+	node --test $(call REPORT,dot) --test-concurrency=$(shell nproc) 'test/**/*.test.ts'
 
 # The lock and the store of the fleet against a real etcd, whose members are killed, frozen and filled.
 test-etcd: node_modules/.installed
 	packaging/install-tools etcd
-	node --test --test-reporter=$(or $(REPORTER),dot) --test-concurrency=1 'test/etcd/*.etcd.ts'
+	node --test $(call REPORT,dot) --test-concurrency=1 'test/etcd/*.etcd.ts'
 
 # Scenarios of two machines each: one at a time, since emulated machines want a processor each.
 TWO_MACHINES := test/vm/fleet-lock.vm.ts test/vm/rollout.vm.ts
 
-# N=100 cuts the power that often instead of 10 times.
+# N=100 cuts the power that often instead of 4 times.
 test-vm: node_modules/.installed
 	packaging/install-tools vm
 	node test/vm/prepare.ts
-	node --test --test-reporter=spec --test-concurrency=2 $(filter-out $(TWO_MACHINES),$(wildcard test/vm/*.vm.ts))
-	node --test --test-reporter=spec --test-concurrency=1 $(TWO_MACHINES)
+	node --test $(call REPORT,spec) --test-concurrency=2 $(filter-out $(TWO_MACHINES),$(wildcard test/vm/*.vm.ts))
+	node --test $(call REPORT,spec) --test-concurrency=1 $(TWO_MACHINES)
 
 # A root shell in the reference machine.
 shell: node_modules/.installed

@@ -32,6 +32,8 @@ export type LabOptions = Readonly<{
   loader?: Loader;
   /** The way into an armed slot. */
   method?: Method;
+  /** How often the boot loader may try a release, if not three times: each try is an emulated start. */
+  tries?: number;
   /** The agent does not try again by itself soon after a failure. */
   patient?: boolean;
   /** Who it is to its fleet; implies `cold`. */
@@ -145,6 +147,7 @@ const configuration = (
   {
     patient = false,
     loader = 'systemd-boot',
+    tries = 3,
     method = 'firmware',
     reboot = '',
     config = '',
@@ -160,6 +163,7 @@ backoff_minutes = ${patient ? 600 : 1}
 backoff_limit_minutes = ${patient ? 600 : 1}
 [boot]
 backend = "${loader}"
+tries = ${tries}
 [reboot]
 method = "${method}"
 ${reboot}

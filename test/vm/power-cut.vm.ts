@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { assertSettled, awaitState, checkNow, cut, UPDATE_MS } from './guest.ts';
 import { inLab, type Lab } from './lab.ts';
 
-const CUTS = Number(process.env['N'] ?? 10);
+const CUTS = Number(process.env['N'] ?? 4);
 /** Each machine loses its power twice: emulated ones are slow, and the second cut meets an update that was resumed. */
 const MACHINES = Math.ceil(CUTS / 2);
 
