@@ -1,10 +1,10 @@
 /** Fetches bytes over HTTP: no redirects, no decompression, every wait and every length bounded. The only importer of got. */
 
-import http from 'node:http';
-import https from 'node:https';
 import got, { type Got, type Request, type Response } from 'got';
 import { UpdateError } from '../errors.ts';
 import type { Clock } from './clock.ts';
+import { createAgents } from './connections.ts';
+import type { Lookup } from './dial.ts';
 import { announcedLength, bytesToSkip, checkHead, checkPart, redactUrl, retryAfterMs } from './http-answer.ts';
 import { connectionFailure } from './http-failure.ts';
 import { type Patience, watchOver } from './http-patience.ts';
@@ -18,6 +18,8 @@ export type HttpOptions = Readonly<{
   /** PEM: what this host shows of itself to servers that ask. */
   identity?: Readonly<{ certificate: Uint8Array; key: Uint8Array }>;
   connectTimeoutMs: number;
+  /** How names become addresses, if not as everywhere on this system. */
+  lookup?: Lookup;
   /** The longest silence, before the answer and within it. */
   idleTimeoutMs: number;
   /** What a large file must at least bring, averaged over the window; time spent by the reader does not count. */
@@ -100,14 +102,9 @@ const DEFAULT_RATE = { bytesPerSecond: 1024, windowMs: 60_000 };
 const DEFAULT_MAX_SKIP = 1024 ** 3;
 
 function configured(options: HttpOptions): Got {
-  const { proxy } = options;
-  const agent = {
-    keepAlive: true,
-    ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } }),
-  };
   const connect = options.connectTimeoutMs;
   return got.extend({
-    agent: { http: new http.Agent(agent), https: new https.Agent(agent) },
+    agent: createAgents(options),
     decompress: false,
     followRedirect: false,
     throwHttpErrors: false,

@@ -1,0 +1,103 @@
+/** The connections of an HTTP client: how they are made, and how long one that is idle is kept. */
+
+import http from 'node:http';
+import https from 'node:https';
+import { type Socket, setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { dial, type Lookup } from './dial.ts';
+
+export type ConnectionOptions = Readonly<{
+  proxy?: string | undefined;
+  connectTimeoutMs: number;
+  lookup?: Lookup | undefined;
+}>;
+
+/** Agents for `got`, which asks them for a connection for each request. */
+export function createAgents(options: ConnectionOptions): Readonly<{ http: http.Agent; https: https.Agent }> {
+  const { proxy, connectTimeoutMs } = options;
+  if (proxy === undefined) return { http: new PlainAgent(options), https: new SecureAgent(options) };
+  // Node.js makes the connections to a proxy in its own way, and can only be told to be patient.
+  setDefaultAutoSelectFamilyAttemptTimeout(Math.max(10, Math.round(connectTimeoutMs / 4)));
+  const proxied = { keepAlive: true, proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } };
+  return { http: shortLived(new http.Agent(proxied)), https: shortLived(new https.Agent(proxied)) };
+}
+
+type Callback = (error: Error | null, stream: Duplex) => void;
+
+class PlainAgent extends http.Agent {
+  readonly #options: ConnectionOptions;
+
+  constructor(options: ConnectionOptions) {
+    super({ keepAlive: true });
+    this.#options = options;
+    shortLived(this);
+  }
+
+  override createConnection(to: http.ClientRequestArgs, callback?: Callback): undefined {
+    connection(to, this.#options).then((socket) => callback?.(null, socket), failing(callback));
+  }
+}
+
+class SecureAgent extends https.Agent {
+  readonly #options: ConnectionOptions;
+
+  constructor(options: ConnectionOptions) {
+    super({ keepAlive: true });
+    this.#options = options;
+    shortLived(this);
+  }
+
+  override createConnection(to: https.RequestOptions, callback?: Callback): undefined {
+    const secured = (socket: Socket): Promise<TLSSocket> => {
+      const through: https.RequestOptions & { socket: Socket } = { ...to, socket };
+      return shaken(super.createConnection(through) as TLSSocket, this.#options.connectTimeoutMs);
+    };
+    connection(to, this.#options)
+      .then(secured)
+      .then((socket) => callback?.(null, socket), failing(callback));
+  }
+}
+
+const connection = ({ host, port }: http.ClientRequestArgs, options: ConnectionOptions): Promise<Socket> =>
+  dial(host ?? '', Number(port), { timeoutMs: options.connectTimeoutMs, lookup: options.lookup });
+
+// With an error there is no stream, which the types do not say.
+const failing =
+  (callback?: Callback) =>
+  (error: Error): void =>
+    callback?.(error, undefined as never);
+
+/** When both sides have agreed on keys and the server has proved who it is. */
+function shaken(socket: TLSSocket, timeoutMs: number): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => socket.destroy(tooLate(timeoutMs)), timeoutMs).unref();
+    socket.once('error', reject);
+    socket.once('close', () => clearTimeout(late));
+    socket.once('secureConnect', () => {
+      clearTimeout(late);
+      socket.off('error', reject);
+      resolve(socket);
+    });
+  });
+}
+
+const tooLate = (ms: number): Error => Object.assign(new Error(`no TLS handshake in ${ms} ms`), { code: 'ETIMEDOUT' });
+
+/** Kept for the requests of one check only: between checks, NAT and firewalls forget a connection without telling anybody. */
+function shortLived<T extends http.Agent>(agent: T): T {
+  const ends = new WeakMap<Duplex, NodeJS.Timeout>();
+  const keepSocketAlive = agent.keepSocketAlive.bind(agent);
+  const reuseSocket = agent.reuseSocket.bind(agent);
+  agent.keepSocketAlive = (socket) => {
+    ends.set(socket, setTimeout(() => socket.destroy(), IDLE_MS).unref());
+    return keepSocketAlive(socket);
+  };
+  agent.reuseSocket = (socket, request) => {
+    clearTimeout(ends.get(socket));
+    reuseSocket(socket, request);
+  };
+  return agent;
+}
+
+const IDLE_MS = 5_000;
