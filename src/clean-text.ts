@@ -25,6 +25,19 @@ export const cleanText = (text: string, limit = LONGEST_TEXT): string =>
     limit,
   );
 
+/** All of it, blanks and line breaks kept: for what is laid out already. What would steer a terminal becomes U+FFFD. */
+export const shownText = (text: string): string => visible(text).replace(STEERING, '\ufffd');
+
+/** JSON that says the same without a character that steers a terminal or hides: as escapes, which every reader undoes. */
+export const shownJson = (json: string): string =>
+  json.replace(INVISIBLE, escaped).replace(/[\u007f-\u009f\u2028\u2029]/g, escaped);
+
+const escaped = (sign: string): string =>
+  sign
+    .split('')
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('');
+
 const visible = (text: string): string => text.toWellFormed().replace(INVISIBLE, '\ufffd');
 
 function cut(text: string, limit: number): string {
@@ -36,6 +49,7 @@ function cut(text: string, limit: number): string {
 
 const BLANKS = /[\p{Cc}\s]+/gu;
 const BLANKS_IN_LINE = /(?:(?!\n)[\p{Cc}\s])+/gu;
+const STEERING = /(?![\n\t])[\p{Cc}\u2028\u2029]/gu;
 const LINE_ENDS = /\r\n?|[\u2028\u2029\v\f]/g;
 // Marks, overrides and isolates of the bidirectional algorithm (UAX #9), zero-width spaces and joiners of words, interlinear
 // annotations, tags. The joiners U+200C and U+200D stay: scripts and emoji need them.

@@ -3,6 +3,7 @@
 
 import { Command as Commander, CommanderError, Option } from 'commander';
 import { DECODER } from './bundle/decoder.ts';
+import { shownJson, shownText } from './clean-text.ts';
 import { type Command, type Context, inputOf } from './cli/command.ts';
 import { COMMANDS, type Entry, GROUPS } from './cli/commands.ts';
 import { createOutput } from './cli/output.ts';
@@ -139,10 +140,10 @@ function usage(error: CommanderError): UpdateError {
 function report(error: UpdateError, asJson: boolean, debug: boolean): number {
   const { code, message, details } = error;
   const { exit, next } = error.entry;
-  if (asJson) standardStreams.err(`${JSON.stringify({ error: { code, message, next, details } })}\n`);
+  if (asJson) standardStreams.err(`${shownJson(JSON.stringify({ error: { code, message, next, details } }))}\n`);
   else standardStreams.err(`updatectl: ${message}\n  ${next} [${code}]\n`);
   for (let cause: unknown = error; debug && cause instanceof Error; cause = cause.cause)
-    standardStreams.err(`${cause.stack}\n`);
+    standardStreams.err(`${shownText(cause.stack ?? cause.message)}\n`);
   return exit;
 }
 

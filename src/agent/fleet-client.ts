@@ -1,10 +1,11 @@
 /** Asks the fleet server whether this host may begin what its channel offers, and tells it how the last attempt ended. */
 
+import { cleanLine } from '../clean-text.ts';
 import { UpdateError } from '../errors.ts';
 import type { MachineId, Product, Release, Saved } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import type { Http } from '../system/http.ts';
-import { type Check, literal, object, optional, parseDocument, text } from '../system/shape.ts';
+import { type Check, literal, object, optional, parseDocument, text, words } from '../system/shape.ts';
 import type { EndedEntry } from './journal.ts';
 import type { Hold, Releases } from './releases.ts';
 
@@ -54,7 +55,7 @@ async function checkInOf(server: FleetServer, running: Release, wants: Release):
 }
 
 function outcomeOf({ at, result, version, code, reason }: EndedEntry): NonNullable<CheckIn['outcome']> {
-  const said = reason === undefined ? {} : { reason: reason.slice(0, LONGEST) };
+  const said = reason === undefined ? {} : { reason: cleanLine(reason, LONGEST) };
   return { at, result, version, ...(code === undefined ? {} : { code }), ...said };
 }
 
@@ -82,7 +83,7 @@ function busy(place: string, status: number, retryAfterMs: number | undefined): 
   });
 }
 
-const line = text(/^[^\p{Cc}]{0,500}$/u, 'one line of text');
+const line = words(500);
 const moment: Check<string> = (value, path) => {
   const given = text(/^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/)(value, path);
   if (Number.isNaN(Date.parse(given))) throw new TypeError(`${path} must be a time`);

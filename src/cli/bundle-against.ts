@@ -52,13 +52,10 @@ function show({ out }: Context, comparison: Comparison, exact: Rehearsal | undef
   out.line();
   out.table([
     ['new', 'packed', 'file', 'why'],
-    ...files.slice(0, SHOWN).map((one) => [bytes(one.fresh), bytes(one.packed), printable(one.path), one.why]),
+    ...files.slice(0, SHOWN).map((one) => [bytes(one.fresh), bytes(one.packed), one.path, one.why]),
     ...rest(comparison),
   ]);
 }
-
-/** A name in a file system may hold any character, also those that steer a terminal. */
-const printable = (path: string): string => path.replace(/\p{Cc}/gu, '?');
 
 function taken({ blocks, full }: Comparison, exact: Rehearsal | undefined): string {
   if (exact === undefined)

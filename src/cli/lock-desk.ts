@@ -5,7 +5,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { type LockView, lockView, releaseHolder, setLockMax } from '../reboot/gates/locks/etcd-operator.ts';
 import { MOST_HOLDERS } from '../reboot/gates/locks/semaphore-document.ts';
-import { integer, list, literal, object, text } from '../system/shape.ts';
+import { integer, list, literal, object, text, words } from '../system/shape.ts';
 import type { Context, Input, OptionSpec } from './command.ts';
 import { askServer, readAnswer, SERVER_OPTIONS } from './server-client.ts';
 
@@ -118,7 +118,7 @@ function checkedUrl(url: string): string {
 }
 
 const id = text(/^[0-9a-f]{1,64}$/);
-const line = text(/^[^\p{Cc}]{0,300}$/u, 'one line of text');
+const line = words(300);
 const HOLDERS = list(
   object(
     {

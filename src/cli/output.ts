@@ -1,5 +1,6 @@
 /** How a command speaks: lines and tables to people, one JSON document to programs, progress where somebody watches. */
 
+import { shownJson, shownText } from '../clean-text.ts';
 import type { Clock } from '../system/clock.ts';
 import { type Bar, createBar } from './progress.ts';
 
@@ -29,10 +30,10 @@ export type Streams = Readonly<{
   width(): number;
 }>;
 
-/** Output on a pair of streams. */
+/** Output on a pair of streams: the one door to the terminal, which nothing passes that would steer it. */
 export function createOutput(streams: Streams, clock: Clock, json: boolean, isStream = false): Output {
   const line = (text = ''): void => {
-    if (!json) streams.out(`${text}\n`);
+    if (!json) streams.out(`${shownText(text)}\n`);
   };
   return {
     json,
@@ -42,18 +43,20 @@ export function createOutput(streams: Streams, clock: Clock, json: boolean, isSt
     },
     line,
     table: (rows) => {
-      for (const row of alignRows(rows)) line(row);
+      for (const row of alignRows(rows.map((cells) => cells.map(inOneLine)))) line(row);
     },
     document: (value) => {
-      if (json) streams.out(`${JSON.stringify(value, undefined, isStream ? undefined : 2)}\n`);
+      if (json) streams.out(`${shownJson(JSON.stringify(value, undefined, isStream ? undefined : 2))}\n`);
     },
-    warn: (text) => streams.err(`${text}\n`),
+    warn: (text) => streams.err(`${shownText(text)}\n`),
     progress: (title) => createBar(title, streams, clock, json),
     clear: () => {
       if (streams.isTerminal && !json) streams.out('\u001b[H\u001b[2J');
     },
   };
 }
+
+const inOneLine = (cell: string): string => shownText(cell).replaceAll('\n', ' ');
 
 /** Cells padded to the width of their column, two spaces apart. */
 export function alignRows(rows: readonly (readonly string[])[]): readonly string[] {

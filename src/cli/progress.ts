@@ -1,5 +1,6 @@
 /** A progress bar with rate and remaining time on a terminal; a plain line now and then elsewhere. */
 
+import { shownText } from '../clean-text.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Streams } from './output.ts';
 import { bytes, duration } from './units.ts';
@@ -37,7 +38,10 @@ export function createBar(
       const now = clock.monotonicMs();
       if (newTitle !== title || !begun || done < begun.done) begun = { at: now, done };
       title = newTitle;
-      const text = formatProgress({ title, done, total, sinceMs: now - begun.at, from: begun.done }, streams.width());
+      const text = formatProgress(
+        { title: shownText(title), done, total, sinceMs: now - begun.at, from: begun.done },
+        streams.width(),
+      );
       const isDue = now - shownAt >= (streams.isTerminal ? TERMINAL_EVERY_MS : LINES_EVERY_MS);
       if (isDue || (done >= total && text !== last)) show(text, now);
     },

@@ -2,7 +2,7 @@
 
 import { UpdateError } from '../errors.ts';
 import { LONGEST_NAME, NAME, ROLES } from '../server/tokens.ts';
-import { list, literal, object, text } from '../system/shape.ts';
+import { list, literal, object, text, words } from '../system/shape.ts';
 import type { Command, Input } from './command.ts';
 import { askServer, readAnswer, SERVER_OPTIONS } from './server-client.ts';
 
@@ -62,7 +62,7 @@ function nameFrom(input: Input): string {
   );
 }
 
-const line = text(/^[^\p{Cc}]{1,300}$/u, 'one line of text');
+const line = words(300);
 const ADDED = object({ token: text(/^[\x21-\x7e]{1,256}$/) }, 'ignore');
 const TOKENS = object(
   { tokens: list(object({ name: line, role: literal(...ROLES), added: line }, 'ignore'), 1000) },

@@ -1,6 +1,6 @@
 /** The audit log: who has changed what, when and from where. An entry is written together with the change: both are kept, or neither. */
 
-import { integer, literal, object, optional, text } from '../system/shape.ts';
+import { integer, literal, object, optional, text, words } from '../system/shape.ts';
 import type { Change, Json, Key, Store } from './store.ts';
 
 export const DEEDS = [
@@ -86,8 +86,9 @@ const MOST_ENTRIES = 500;
 /** etcd takes 1.5 MiB in one transaction, and other documents go with it. */
 const MOST_TEXT = 150_000;
 
-function withEntry(document: Json | undefined, entry: Entry): Json {
+function withEntry(document: Json | undefined, given: Entry): Json {
   const before = entriesIn(document);
+  const entry = ENTRY(given, 'an entry');
   const twin = isSignIn(entry.what) ? before.find((one) => isAgain(entry, one)) : undefined;
   const after = twin
     ? [...before.filter((one) => one !== twin), { ...entry, times: (twin.times ?? 1) + 1 }]
@@ -119,7 +120,7 @@ function entryIn(given: Json): readonly Entry[] {
   }
 }
 
-const line = text(/^[^\p{Cc}]{1,250}$/u, 'one line of text');
+const line = words(250);
 const ENTRY = object(
   {
     at: text(/^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/),

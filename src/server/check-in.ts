@@ -1,5 +1,6 @@
 /** What a check-in means for the machine and for the rollout it takes part in. Pure: documents in, documents and an answer out. */
 
+import { cleanLine } from '../clean-text.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { type AdmissionCode, admit, type Ledger, report } from '../rollout/brake.ts';
 import type { ServerLimits } from '../rollout/document.ts';
@@ -22,6 +23,20 @@ export function answerCheckIn(
   if (request.wants === undefined) return GO;
   return mayGo(request, offered, ledger, now);
 }
+
+/** A check-in as it is kept and shown: whoever has the token of a machine may say anything. */
+export const inCleanWords = ({ agent, waitingFor, outcome, ...rest }: CheckIn): CheckIn => ({
+  ...rest,
+  agent: cleanLine(agent),
+  ...(waitingFor === undefined ? {} : { waitingFor: cleanLine(waitingFor) }),
+  ...(outcome === undefined ? {} : { outcome: cleanOutcome(outcome) }),
+});
+
+const cleanOutcome = ({ code, reason, ...rest }: NonNullable<CheckIn['outcome']>): typeof rest => ({
+  ...rest,
+  ...(code === undefined ? {} : { code: cleanLine(code) }),
+  ...(reason === undefined ? {} : { reason: cleanLine(reason) }),
+});
 
 /** Whether the ledger of the rollout must be read and written for this check-in: most hosts only say that they are there. */
 export const concernsLedger = (request: CheckIn, before: MachineRecord | undefined): boolean =>
@@ -57,10 +72,7 @@ function count(
 }
 
 /** All failed hosts of a rollout are in one document; the machine's own has what it said in full. */
-const shortened = (reason: string): string =>
-  reason.length > LONGEST ? `${reason.slice(0, LONGEST - 1).toWellFormed()}…` : reason;
-
-const LONGEST = 80;
+const shortened = (reason: string): string => cleanLine(reason, 80);
 
 function mayGo(request: CheckIn, { policy, limits }: Offered, ledger: Ledger, now: number): CheckInAnswer {
   const verdict = judgeHost(policy, request, now);

@@ -3,7 +3,7 @@
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
 import { audited, auditedIfDue, type Entry } from './audit.ts';
-import { answerCheckIn, concernsLedger, type Offered } from './check-in.ts';
+import { answerCheckIn, concernsLedger, inCleanWords, type Offered } from './check-in.ts';
 import { isKept, ledgerFrom, ledgerJson, type MachineRecord, recorded } from './machines.ts';
 import type { Json, Key, Page, Store } from './store.ts';
 
@@ -46,7 +46,8 @@ export function createFleet(
     });
   };
   return {
-    checkIn: async (request, now) => {
+    checkIn: async (said, now) => {
+      const request = inCleanWords(said);
       const state = await channel(request.channel);
       const machine: Key = { kind: 'machine', id: request.machine };
       const known = (await store.read(machine)) as MachineRecord | undefined;

@@ -4,6 +4,7 @@ import { chmod, chown, mkdir, readFile, unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
+import { shownJson } from '../clean-text.ts';
 import { UpdateError } from '../errors.ts';
 
 export type ControlRequest = Readonly<{
@@ -107,14 +108,14 @@ async function readBody(request: IncomingMessage): Promise<Uint8Array | undefine
 }
 
 function send(response: ServerResponse, status: number, document: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(document)}\n`);
+  response.writeHead(status, { 'content-type': 'application/json' }).end(`${shownJson(JSON.stringify(document))}\n`);
 }
 
 async function sendLines(response: ServerResponse, lines: AsyncIterable<unknown>, signal: AbortSignal): Promise<void> {
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   for await (const line of lines) {
     if (signal.aborted) break;
-    if (!response.write(`${JSON.stringify(line)}\n`)) await drained(response);
+    if (!response.write(`${shownJson(JSON.stringify(line))}\n`)) await drained(response);
   }
   response.end();
 }

@@ -1,14 +1,32 @@
-/** The log: the only importer of pino. */
+/** The log: the only importer of pino, and the one door to it, which nothing passes that would steer a terminal. */
 
-import { type Logger, pino } from 'pino';
+import { type Logger, type LoggerOptions, pino } from 'pino';
+import { cleanLine } from '../clean-text.ts';
 
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
 /** One JSON line an entry on standard error, which the journal keeps. Secrets are redacted by name. */
-export const createLog = (level: string): Log =>
-  pino(
-    { level, base: null, redact: ['password', 'passphrase', 'token', '*.password', '*.passphrase', '*.token'] },
-    pino.destination({ dest: 2, sync: true }),
-  );
+export const createLog = (level: string): Log => pino({ ...OPTIONS, level }, pino.destination({ dest: 2, sync: true }));
+
+/** The same, its lines given to `write`. */
+export const logTo = (write: (line: string) => void): Log => pino({ ...OPTIONS, level: 'debug' }, { write });
 
 export const silentLog: Log = pino({ enabled: false });
+
+const OPTIONS: LoggerOptions = {
+  base: null,
+  redact: ['password', 'passphrase', 'token', '*.password', '*.passphrase', '*.token'],
+  hooks: {
+    logMethod(given, log) {
+      log.apply(this, given.map(cleaned) as typeof given);
+    },
+  },
+};
+
+/** What is said in an entry may come from anywhere: servers, programs, names of files. */
+function cleaned(value: unknown): unknown {
+  if (typeof value === 'string') return cleanLine(value);
+  if (Array.isArray(value)) return value.map(cleaned);
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [cleanLine(key), cleaned(field)]));
+}

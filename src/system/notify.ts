@@ -1,5 +1,6 @@
 /** Tells the service manager how we are: ready, alive. */
 
+import { cleanLine } from '../clean-text.ts';
 import { UpdateError } from '../errors.ts';
 import type { Exec } from './exec.ts';
 
@@ -51,4 +52,4 @@ async function notify(exec: Exec, socket: string, args: readonly string[]): Prom
   throw new UpdateError('tool-failed', `systemd-notify ended with status ${result.exitCode}: ${result.stderr.trim()}`);
 }
 
-const oneLine = (status: string): string => status.replace(/\s+/g, ' ').slice(0, 256);
+const oneLine = (status: string): string => cleanLine(status, 256);

@@ -124,7 +124,7 @@ test('a log that is damaged keeps nobody from acting, and what is still an entry
   for (const [broken, left] of [
     [{ entries: 1 }, 0],
     ['text', 0],
-    [[good, { ...good, what: 'other' }, null, { ...good, who: 'two\nlines' }], 1],
+    [[good, { ...good, what: 'other' }, null, { ...good, who: 7 }, { ...good, who: 'two\nlines' }], 2],
   ] as const) {
     await site.put('audit', [['changes', broken]]);
     await noted(site.store, { ...good, about: 'the next' });

@@ -1,6 +1,7 @@
 /** The gate of applications: whoever must not be interrupted leaves a file that says who, why and for how long. */
 
 import { join } from 'node:path';
+import { cleanLine } from '../../clean-text.ts';
 import { UpdateError } from '../../errors.ts';
 import { type Files, replaceFile } from '../../system/files.ts';
 import { closed, OPEN, type Verdict } from './gate.ts';
@@ -70,11 +71,15 @@ function parse(bytes: Uint8Array | undefined): AppLock | 'broken' | undefined {
     const isWhole = [owner, reason, since, until].every((one) => typeof one === 'string');
     const isDated = [since, until].every((one) => !Number.isNaN(new Date(String(one)).getTime()));
     if (!isWhole || !isDated || !OWNER.test(String(owner))) return 'broken';
-    return { owner: String(owner), reason: plain(String(reason)), since: String(since), until: iso(String(until)) };
+    return {
+      owner: String(owner),
+      reason: cleanLine(String(reason), 200),
+      since: String(since),
+      until: iso(String(until)),
+    };
   } catch {
     return 'broken';
   }
 }
 
 const iso = (text: string): string => new Date(text).toISOString();
-const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ').slice(0, 200);

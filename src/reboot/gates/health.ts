@@ -1,5 +1,6 @@
 /** The gate of the running system's health: a host that is ill is not restarted on top of it. */
 
+import { cleanLine } from '../../clean-text.ts';
 import { closed, OPEN, type Verdict } from './gate.ts';
 
 /** What the probes say that judge a new system, too. */
@@ -25,15 +26,9 @@ export function createHealthGate(probe: () => Promise<Judgement>): HealthGate {
 /** Pure. */
 export function healthVerdict(judgement: Judgement, now: Date): Verdict {
   if (judgement.healthy) return OPEN;
-  const reason = `the running system is ill: ${plain(judgement.reason)}`;
+  const reason = `the running system is ill: ${cleanLine(judgement.reason, 300)}`;
   const next = new Date(now.getTime() + HOLDS_MS);
   return closed('host-unhealthy', 'soft', reason, { next, command: 'updatectl apply' });
 }
 
 const HOLDS_MS = 60_000;
-
-const plain = (text: string): string =>
-  text
-    .replace(/\p{Cc}+/gu, ' ')
-    .trim()
-    .slice(0, 300);

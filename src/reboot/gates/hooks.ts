@@ -1,5 +1,6 @@
 /** One program of `pre-reboot.d`: it makes a host ready to leave, may ask for more time, and takes back what it did. */
 
+import { cleanLine } from '../../clean-text.ts';
 import type { Exec } from '../../system/exec.ts';
 
 /** Where they lie. */
@@ -62,5 +63,4 @@ const ask = ({ exec, signal }: HookRun, program: string, args: readonly string[]
     return { exitCode: 1, stdout: '', stderr: String(error), timedOut: false };
   });
 
-const lastLine = (output: string): string =>
-  (output.trim().split('\n').at(-1) ?? '').replace(/\p{Cc}+/gu, ' ').slice(0, 200);
+const lastLine = (output: string): string => cleanLine(output.trim().split('\n').at(-1) ?? '', 200);

@@ -1,5 +1,6 @@
 /** The gate of systemd's inhibitors: who has asked logind that this machine stays up. */
 
+import { cleanLine } from '../../clean-text.ts';
 import type { Exec } from '../../system/exec.ts';
 import { closed, OPEN, type Verdict } from './gate.ts';
 
@@ -45,5 +46,4 @@ function rowsOf(answer: string): readonly (readonly unknown[])[] {
 }
 
 /** Any program may call itself anything: no control characters, and not for ever. */
-const plain = (text: unknown): string =>
-  typeof text === 'string' ? text.replace(/\p{Cc}+/gu, ' ').slice(0, 200) : 'somebody';
+const plain = (text: unknown): string => (typeof text === 'string' ? cleanLine(text, 200) : 'somebody');

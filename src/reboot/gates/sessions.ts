@@ -1,5 +1,6 @@
 /** The gate of logged-in users: they are told, and have a while to finish or to ask for more. */
 
+import { cleanLine } from '../../clean-text.ts';
 import type { Exec } from '../../system/exec.ts';
 import { closed, OPEN, type Verdict } from './gate.ts';
 import type { Grace } from './grace.ts';
@@ -69,7 +70,7 @@ async function readSession(exec: Exec, [, , user, , path]: readonly unknown[]): 
   if (!PEOPLE.has(kind) || state === 'closing') return undefined;
   const place = [tty, display].find(isName) ?? 'no terminal';
   const where = isName(host) ? `${place} from ${host}` : place;
-  return { user: plain(user), where: plain(where), isIdle: isIdle === true };
+  return { user: cleanLine(user, 100), where: cleanLine(where, 100), isIdle: isIdle === true };
 }
 
 const PROPERTIES: readonly string[] = ['Class', 'State', 'TTY', 'Display', 'RemoteHost', 'IdleHint'];
@@ -108,6 +109,3 @@ function parsed(text: string): unknown {
     return undefined;
   }
 }
-
-/** Users and hosts may call themselves anything: no control characters, and not for ever. */
-const plain = (text: string): string => text.replace(/\p{Cc}+/gu, ' ').slice(0, 100);

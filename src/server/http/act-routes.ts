@@ -1,6 +1,7 @@
 /** What operators do on the pages: first a question, then the deed, then the page on which it can be seen. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { cleanLine } from '../../clean-text.ts';
 import { asUpdateError } from '../../errors.ts';
 import { type Entry, noted } from '../audit.ts';
 import { ACTS, type Act, confirmFreeing, confirmRollout } from '../pages/confirm.ts';
@@ -75,11 +76,7 @@ export function actRoutes(
 }
 
 /** One line, as hosts may be told it. */
-const reasonOf = (request: FastifyRequest): string =>
-  fieldOf(request, 'reason')
-    .replace(/\p{Cc}+/gu, ' ')
-    .trim()
-    .slice(0, 200);
+const reasonOf = (request: FastifyRequest): string => cleanLine(fieldOf(request, 'reason'), 200);
 
 const noReason = (channel: string, act: Act) =>
   saidPage('Nothing was done', 'This needs a reason: machines and other operators are told it.', {

@@ -1,6 +1,7 @@
 /** The web server: routes, who may use them, and what a caller is told when something fails. This folder alone knows Fastify. */
 
 import Fastify, { type FastifyInstance } from 'fastify';
+import { shownJson } from '../../clean-text.ts';
 import type { Log } from '../../system/log.ts';
 import type { Serve } from '../../system/served-file.ts';
 import type { Access } from '../access.ts';
@@ -76,7 +77,8 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
     ? Fastify({ ...options, https: { ...options.http, key: Buffer.from(tls.key), cert: Buffer.from(tls.cert) } })
     : Fastify(options)) as unknown as FastifyInstance;
   // The schemas of answers describe them: a slip in one must not cost an answer. Tests hold the answers to them.
-  app.setSerializerCompiler(() => JSON.stringify);
+  app.setSerializerCompiler(() => jsonOf);
+  app.setReplySerializer(jsonOf);
   const { methodsAt } = describeRoutes(app);
   answerBeforeNode(app);
   answerFailures(app, log, plain);
@@ -111,6 +113,9 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   if (pages) await app.register(async (scope) => pageRoutes(scope, { ...world, ...pages }));
   return app;
 }
+
+/** Hosts, and whoever says that he is one, name things as they like. */
+const jsonOf = (document: unknown): string => shownJson(JSON.stringify(document));
 
 /** A server as far as its certificate is concerned. */
 export type Shows = Readonly<{ server: object }>;

@@ -1,5 +1,7 @@
 /** HTML in which everything from outside is escaped, unless it is HTML already. Pure. */
 
+import { shownText } from '../../clean-text.ts';
+
 /** Made by `html` alone. */
 export type Html = Readonly<{ html: string }>;
 
@@ -17,7 +19,7 @@ function textOf(part: Part): string {
   return 'html' in part ? part.html : part.map(textOf).join('');
 }
 
-const escaped = (text: string): string => text.replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign);
+const escaped = (text: string): string => shownText(text).replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign);
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',

@@ -3,7 +3,7 @@
 import { UpdateError } from '../../../errors.ts';
 import type { Http } from '../../../system/http.ts';
 import type { Random } from '../../../system/random.ts';
-import { object, optional, parseDocument, text } from '../../../system/shape.ts';
+import { object, optional, parseDocument, words } from '../../../system/shape.ts';
 import type { LockClient } from './lock-client.ts';
 import { oneLine } from './semaphore-document.ts';
 
@@ -67,7 +67,7 @@ const MOST_BYTES = 64 * 1024;
 const basic = ({ user, password }: Readonly<{ user: string; password: string }>): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 
-const ANSWER = object({ kind: text(/^.{1,200}$/su), value: optional(text(/^.{0,2000}$/su)) }, 'ignore');
+const ANSWER = object({ kind: words(), value: optional(words()) }, 'ignore');
 
 function reasonOf(status: number, body: Uint8Array): string {
   try {

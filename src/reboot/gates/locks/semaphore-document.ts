@@ -1,6 +1,7 @@
 /** The semaphore as bytes: bounded, checked before it is believed, and never written over when it is not understood. */
 
-import { integer, list, literal, object, parseDocument, text } from '../../../system/shape.ts';
+import { cleanLine } from '../../../clean-text.ts';
+import { type Check, integer, list, literal, object, parseDocument, text, words } from '../../../system/shape.ts';
 import { MOST_FAILURES, type Semaphore } from './semaphore.ts';
 
 /** `place` says where the bytes come from, for the message when they are not a semaphore. */
@@ -10,11 +11,7 @@ export const readSemaphore = (bytes: Uint8Array, place: string): Semaphore =>
 export const writeSemaphore = (document: Semaphore): Uint8Array => new TextEncoder().encode(JSON.stringify(document));
 
 /** A sentence cut so that it may be written down. */
-export const oneLine = (sentence: string): string =>
-  sentence
-    .replace(/\p{Cc}+/gu, ' ')
-    .trim()
-    .slice(0, 200) || 'no reason was given';
+export const oneLine = (sentence: string): string => cleanLine(sentence, 200) || 'no reason was given';
 
 /** The most hosts that may reboot at once. */
 export const MOST_HOLDERS = 1000;
@@ -23,7 +20,7 @@ const MOST_BYTES = 1024 * 1024;
 
 const id = text(/^[0-9a-f]{1,64}$/, 'an id in lower-case hex');
 const name = text(/^[\x21-\x7e]{1,255}$/, 'the name of a host');
-const sentence = text(/^\P{Cc}{1,200}$/u, 'a line of text');
+const sentence: Check<string> = (value, path) => oneLine(words()(value, path));
 const time = text(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/, 'a time');
 
 const SEMAPHORE = object({
