@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { replaceFile } from '../../src/system/files.ts';
+import { Overlap } from '../support/in-turn.ts';
 import { PowerCut, RecordingDisk } from '../support/recording-disk.ts';
 
 const text = (value: string): Uint8Array => Buffer.from(value);
@@ -77,4 +78,48 @@ test('a dropped sync does nothing, and power can fail at a chosen operation', as
   await assert.rejects(cut.disk.flush(), PowerCut);
   await assert.rejects(cut.files.write('/a', []), PowerCut);
   assert.equal(cut.log.length, 1);
+});
+
+/** Each leaves something undone behind its back. */
+const HASTY: Readonly<Record<string, (world: RecordingDisk) => Promise<unknown>>> = {
+  'the last sync': async ({ files }) => {
+    await files.write('/a', [text('content')]);
+    void files.syncFile('/a');
+  },
+  'a flush before a file is written': async ({ disk, files }) => {
+    await disk.write(0, new Uint8Array(512));
+    void disk.flush();
+    await files.write('/a', []);
+  },
+  'a write before the flush': async ({ disk }) => {
+    void disk.write(0, new Uint8Array(512));
+    await disk.flush();
+  },
+  'a rename before the sync of its folder, whose failure nobody hears': async ({ files }) => {
+    await files.write('/a', []);
+    void files.rename('/a', '/b');
+    await files.syncDir('/').catch(() => undefined);
+    await files.read('/b');
+  },
+  'two writes to one place': ({ disk }) =>
+    Promise.all([disk.write(0, new Uint8Array(512)), disk.write(511, new Uint8Array(2))]),
+};
+
+for (const [what, deed] of Object.entries(HASTY))
+  test(`nothing can be said of storage where nobody has waited for ${what}`, async () => {
+    const world = new RecordingDisk({ disk: new Uint8Array(4096) });
+    await deed(world).catch(() => undefined);
+    assert.throws(() => world.log, Overlap);
+    assert.throws(() => world.syncs, Overlap);
+    assert.throws(() => world.bytes(), Overlap);
+    assert.throws(() => world.crashAt(0), Overlap);
+  });
+
+test('writes to several places may be under way at once, and nothing is done before it has ended', async () => {
+  const world = new RecordingDisk({ disk: new Uint8Array(4096) });
+  const writes = [0, 512].map((at) => world.disk.write(at, new Uint8Array(512).fill(1)));
+  assert.deepEqual(await world.disk.read(0, 1024), new Uint8Array(1024));
+  await Promise.all(writes);
+  assert.equal(world.log.length, 2);
+  assert.deepEqual(world.bytes(0, 1024), new Uint8Array(1024).fill(1));
 });

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import type { DiskTarget } from '../../src/system/block-target.ts';
 import type { Files } from '../../src/system/files.ts';
 import { type Dice, dice } from './dice.ts';
+import { filesInTurn, Turns } from './in-turn.ts';
 import { Pages } from './pages.ts';
 import { type FileOp, RecordedFiles } from './recorded-files.ts';
 
@@ -34,17 +35,17 @@ export type RecordingOptions = Readonly<{
  * were done. Without a seed nothing un-synced is lost (a plain prefix: kill -9). The result is a fresh recorder, so cuts nest.
  */
 export class RecordingDisk {
-  readonly log: Op[] = [];
   readonly files: Files;
   readonly disk: DiskTarget;
-  /** Syncs asked for so far, dropped ones included. */
-  syncs = 0;
   /** The sync that does nothing; may be chosen anew at any time. */
   dropSync: number | undefined;
   private readonly options: RecordingOptions;
   private readonly start: Pages;
   private readonly now: Pages;
   private readonly tree: RecordedFiles;
+  private readonly turns = new Turns();
+  private readonly done: Op[] = [];
+  private syncsDone = 0;
   /** What was certainly on the medium when the log had `length` operations. */
   private readonly durable: { length: number; pages: Pages }[] = [];
 
@@ -60,6 +61,18 @@ export class RecordingDisk {
     this.disk = { ...this.partition(0, this.now.size), name: 'disk', sectorSize: options.sectorSize ?? 512 };
   }
 
+  /** Everything done so far, each when it ended. */
+  get log(): readonly Op[] {
+    this.turns.atRest();
+    return this.done;
+  }
+
+  /** Syncs so far, dropped ones included. */
+  get syncs(): number {
+    this.turns.atRest();
+    return this.syncsDone;
+  }
+
   /** A range of the disk. Its `flush` flushes the disk, as it does on a real one. */
   partition(offset: number, size: number): DiskTarget {
     const inside = (at: number, length: number): void => {
@@ -71,24 +84,30 @@ export class RecordingDisk {
       sectorSize: this.options.sectorSize ?? 512,
       read: async (at, length) => {
         inside(at, length);
-        return this.now.read(offset + at, length);
+        return this.turns.look(() => this.now.read(offset + at, length));
       },
       write: async (at, bytes) => {
         inside(at, bytes.length);
-        this.record({ op: 'block', offset: offset + at, bytes: bytes.slice() });
+        const place = { offset: offset + at, length: bytes.length };
+        await this.turns.change(`write ${place.offset}+${place.length}`, place, () =>
+          this.record({ op: 'block', offset: place.offset, bytes: bytes.slice() }),
+        );
       },
-      flush: async () => this.record({ op: 'flush', ignored: this.dropped() }),
+      flush: () =>
+        this.turns.change('flush', 'everything', () => this.record({ op: 'flush', ignored: this.dropped() })),
       [Symbol.asyncDispose]: async () => undefined,
     };
   }
 
   /** The bytes of the disk as a reader sees them now. */
   bytes(offset = 0, length = this.now.size - offset): Uint8Array {
+    this.turns.atRest();
     return this.now.read(offset, length);
   }
 
   /** The storage after a power cut when `count` operations were done. */
   crashAt(count: number, seed?: number): RecordingDisk {
+    this.turns.atRest();
     const chance = seed === undefined ? undefined : dice(seed * 7919 + count);
     const tree = new RecordedFiles(this.options.files, this.options.dirs);
     for (const op of this.log.slice(0, count)) if (op.op !== 'block' && op.op !== 'flush') tree.apply(op);
@@ -137,43 +156,46 @@ export class RecordingDisk {
   }
 
   private record(op: Op): void {
-    const index = this.log.length;
+    const index = this.done.length;
     if (this.options.cutAt !== undefined && index >= this.options.cutAt) throw new PowerCut();
     this.options.before?.(op, index);
     if (op.op === 'block') this.now.write(op.offset, op.bytes);
     else if (op.op !== 'flush') this.tree.apply(op);
-    this.log.push(op);
-    if (op.op === 'flush' && !op.ignored) this.durable.push({ length: this.log.length, pages: this.now.snapshot() });
+    this.done.push(op);
+    if (op.op === 'flush' && !op.ignored) this.durable.push({ length: this.done.length, pages: this.now.snapshot() });
   }
 
   private dropped(): boolean {
-    return this.syncs++ === this.dropSync;
+    return this.syncsDone++ === this.dropSync;
   }
 
   private recordFiles(): Files {
-    return {
-      read: async (path) => this.tree.read(path),
-      list: async (dir) => this.tree.list(dir),
-      makeDir: async (dir) => {
-        for (let at = dir; at !== dirname(at); at = dirname(at))
-          if (!this.tree.has(at)) this.record({ op: 'makeDir', dir: at });
-      },
-      // Created first, filled piece by piece: a cut may come in between.
-      write: async (path, chunks) => {
-        let bytes = new Uint8Array(0);
-        this.record({ op: 'write', path, bytes });
-        for await (const chunk of chunks) {
-          bytes = new Uint8Array(Buffer.concat([bytes, chunk]));
+    return filesInTurn(
+      {
+        read: async (path) => this.tree.read(path),
+        list: async (dir) => this.tree.list(dir),
+        makeDir: async (dir) => {
+          for (let at = dir; at !== dirname(at); at = dirname(at))
+            if (!this.tree.has(at)) this.record({ op: 'makeDir', dir: at });
+        },
+        // Created first, filled piece by piece: a cut may come in between.
+        write: async (path, chunks) => {
+          let bytes = new Uint8Array(0);
           this.record({ op: 'write', path, bytes });
-        }
+          for await (const chunk of chunks) {
+            bytes = new Uint8Array(Buffer.concat([bytes, chunk]));
+            this.record({ op: 'write', path, bytes });
+          }
+        },
+        syncFile: async (path) => this.record({ op: 'syncFile', path, ignored: this.dropped() }),
+        rename: async (from, to) => this.record({ op: 'rename', from, to }),
+        remove: async (path) => {
+          if (this.tree.read(path) !== undefined) this.record({ op: 'remove', path });
+        },
+        syncDir: async (dir) => this.record({ op: 'syncDir', dir, ignored: this.dropped() }),
       },
-      syncFile: async (path) => this.record({ op: 'syncFile', path, ignored: this.dropped() }),
-      rename: async (from, to) => this.record({ op: 'rename', from, to }),
-      remove: async (path) => {
-        if (this.tree.read(path) !== undefined) this.record({ op: 'remove', path });
-      },
-      syncDir: async (dir) => this.record({ op: 'syncDir', dir, ignored: this.dropped() }),
-    };
+      this.turns,
+    );
   }
 }
 

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import type { Files, ReadPart, WritePart } from '../../src/system/files.ts';
+import { filesInTurn, Turns } from './in-turn.ts';
+import { noFiles } from './no-files.ts';
 
 /** What the files hold, by path. */
 export type Contents = ReadonlyMap<string, Uint8Array>;
@@ -30,32 +32,40 @@ export function tornFiles(start: Contents, dropSync = -1): TornFiles {
     contents.set(path, after);
   };
   const sync = (step: Step): void => void (syncs++ === dropSync || steps.push(step));
+  const turns = new Turns();
+  const atRest = <T>(look: () => T): T => {
+    turns.atRest();
+    return look();
+  };
+  const files: Files = {
+    ...noFiles,
+    read: async (path) => contents.get(path),
+    write: async (path, chunks) => {
+      const pieces: Uint8Array[] = [];
+      for await (const chunk of chunks) pieces.push(chunk);
+      put(path, new Uint8Array(0));
+      put(path, Buffer.concat(pieces));
+    },
+    syncFile: async (path) => sync({ sync: path }),
+    syncDir: async () => sync({ syncDir: true }),
+  };
   return {
-    files: {
-      read: async (path) => contents.get(path),
-      makeDir: async () => undefined,
-      write: async (path, chunks) => {
-        const pieces: Uint8Array[] = [];
-        for await (const chunk of chunks) pieces.push(chunk);
-        put(path, new Uint8Array(0));
-        put(path, Buffer.concat(pieces));
-      },
-      syncFile: async (path) => sync({ sync: path }),
-      syncDir: async () => sync({ syncDir: true }),
-    },
-    readPart: async (path, offset, length) => {
-      const bytes = contents.get(path);
-      return bytes && { bytes: bytes.subarray(offset, offset + length), size: bytes.length };
-    },
-    writePart: async (path, offset, bytes) => {
-      const before = contents.get(path) ?? assert.fail(`${path} is not there to be changed`);
-      const after = Uint8Array.from(before);
-      after.set(bytes, offset);
-      put(path, after);
-    },
-    now: () => new Map(contents),
-    syncs: () => syncs,
-    cuts: () => cuts(start, steps),
+    files: filesInTurn(files, turns),
+    readPart: (path, offset, length) =>
+      turns.look(() => {
+        const bytes = contents.get(path);
+        return bytes && { bytes: bytes.subarray(offset, offset + length), size: bytes.length };
+      }),
+    writePart: (path, offset, bytes) =>
+      turns.change(`write ${path}`, { path }, () => {
+        const before = contents.get(path) ?? assert.fail(`${path} is not there to be changed`);
+        const after = Uint8Array.from(before);
+        after.set(bytes, offset);
+        put(path, after);
+      }),
+    now: () => atRest(() => new Map(contents)),
+    syncs: () => atRest(() => syncs),
+    cuts: () => atRest(() => cuts(start, steps)),
   };
 }
 

@@ -18,6 +18,7 @@ import type { NewDelta } from '../../src/verify/publish-deltas.ts';
 import { addBundle, type BundleFacts } from '../../src/verify/publisher.ts';
 import { initRepository, type RoleKeys } from '../../src/verify/repository-init.ts';
 import { signFile } from '../../src/verify/signed-file.ts';
+import { filesInTurn } from './in-turn.ts';
 
 export const NOW = new Date('2030-01-01T12:00:00Z');
 export const daysLater = (days: number): Date => new Date(NOW.getTime() + days * 86_400_000);
@@ -35,6 +36,7 @@ export class TestRepository implements Disposable {
   readonly keys: Record<RoleName, Signer[]>;
   readonly thresholds: Partial<Record<RoleName, number>>;
   root: Uint8Array = new Uint8Array();
+  private readonly opened: { atRest(): void }[] = [];
 
   constructor(counts: Partial<Record<RoleName, number>> = {}, thresholds: Partial<Record<RoleName, number>> = {}) {
     this.thresholds = thresholds;
@@ -45,6 +47,7 @@ export class TestRepository implements Disposable {
 
   [Symbol.dispose](): void {
     rmSync(this.top, { recursive: true, force: true });
+    for (const files of this.opened) files.atRest();
   }
 
   /** Another repository with the same keys and content. */
@@ -57,7 +60,8 @@ export class TestRepository implements Disposable {
   }
 
   publisher(change: Partial<Publisher> = {}): Publisher {
-    return { files: quickFiles, dir: this.dir, now: NOW, signers: Object.values(this.keys).flat(), ...change };
+    const files = this.inTurn(change.files ?? quickFiles);
+    return { dir: this.dir, now: NOW, signers: Object.values(this.keys).flat(), ...change, files };
   }
 
   async init(files: Files = quickFiles): Promise<this> {
@@ -109,17 +113,28 @@ export class TestRepository implements Disposable {
   /** A host's trust in this repository; `name` tells hosts apart, `fetch` stands for its only place. */
   host(name = 'host', { fetch, ...change }: Partial<TrustOptions> & { fetch?: MetadataFetch } = {}): Host {
     const state = join(this.top, name);
+    const files = this.inTurn(change.files ?? quickFiles);
     const options: TrustOptions = {
-      files: quickFiles,
       metadataDir: join(state, 'metadata'),
       floorsPath: join(state, 'floors.json'),
       embeddedRoot: this.root,
       mirrors: [fetch ? { name: 'the repository', fetch } : dirMetadata(this.dir)],
       log: silentLog,
       ...change,
+      files,
     };
-    const poll = (now = NOW) => createTrust(options).refresh(now, new AbortController().signal);
+    const poll = (now = NOW) =>
+      createTrust(options)
+        .refresh(now, new AbortController().signal)
+        .finally(() => files.atRest());
     return { options, poll, refused: (now) => codeOf(poll(now)) };
+  }
+
+  /** They are looked at once more when the repository goes. */
+  private inTurn(files: Files): ReturnType<typeof filesInTurn> {
+    const own = filesInTurn(files);
+    this.opened.push(own);
+    return own;
   }
 
   private chain(role: Exclude<RoleName, 'root'>): { role: Exclude<RoleName, 'root'>; signed: Loose }[] {
