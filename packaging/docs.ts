@@ -95,6 +95,7 @@ const EVENTS: Readonly<{ [T in Event['type']]: Extract<Event, { type: T }> }> = 
   chosen: { type: 'chosen', ...ON },
   started: { type: 'started' },
   written: { type: 'written' },
+  stumbled: { type: 'stumbled', ...WHY },
   'write-failed': { type: 'write-failed', ...WHY, refuse: false },
   withdrawn: { type: 'withdrawn', ...WHY },
   armed: { type: 'armed', bootId: 'boot' },

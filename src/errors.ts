@@ -370,6 +370,12 @@ export const ERRORS = {
     'The release needs a newer agent than this one.',
     'Install the stepping-stone release that the publisher names first.',
   ),
+  'too-many-attempts': entry(
+    7,
+    'later',
+    'Writing a release was begun several times and never came to its end.',
+    'If no power cut explains it, see what was met each time: `journalctl -u tandem-agent`.',
+  ),
   'state-unwritable': entry(
     7,
     'later',
@@ -581,7 +587,7 @@ export const ERRORS = {
     'Check the address and what was published.',
   ),
   'proxy-auth': entry(4, 'later', 'The proxy wants a login.', 'Put the login into the configured proxy address.'),
-  'source-unreadable': entry(6, 'never', 'A file cannot be used as a source.', 'Name a regular file that can be read.'),
+  'source-unreadable': entry(6, 'later', 'A file cannot be used as a source.', 'Name a regular file that can be read.'),
   // trust
   'clock-not-set': entry(
     5,
@@ -766,6 +772,24 @@ export const ERRORS = {
     'later',
     'A boot partition is not mounted, or lacks what must be there beside the new kernel.',
     'Mount it where the configuration says; docs/boot-loaders.md lists what belongs on it.',
+  ),
+  'firmware-full': entry(
+    8,
+    'later',
+    'The firmware has no room left for its variables.',
+    'Remove what nobody needs: crash dumps (`ls /sys/fs/pstore`), boot options of others (`efibootmgr`). Some firmware frees the room only when it starts.',
+  ),
+  'boot-partition-read-only': entry(
+    8,
+    'later',
+    'A boot partition cannot be written.',
+    'After an error on FAT the kernel makes it read-only (`dmesg`): unmount it, run `fsck.vfat -a` on its device, and mount it again. If it is writable, the unit of the agent forbids it.',
+  ),
+  'boot-partition-failed': entry(
+    8,
+    'later',
+    'A boot partition cannot be used as it should be.',
+    'Look at what the message names. If the disk failed, `dmesg` says more: run `fsck.vfat -a` on the unmounted device.',
   ),
   'esp-full': entry(
     8,

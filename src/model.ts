@@ -70,7 +70,13 @@ export type Attempt = Readonly<{
 export type State =
   | Readonly<{ kind: 'settling'; outcome: Outcome }>
   | Readonly<{ kind: 'idle' }>
-  | (Readonly<{ kind: 'staging'; attempt: number }> & Attempt)
+  | (Readonly<{
+      kind: 'staging';
+      attempt: number;
+      /** What the last attempt that was cut short met, where that is known. */
+      stumbled?: Readonly<{ code: string; reason: string }>;
+    }> &
+      Attempt)
   | (Readonly<{ kind: 'staged' }> & Attempt)
   | (Readonly<{ kind: 'armed'; bootId: string; departure?: Departure }> & Attempt)
   | Readonly<{ kind: 'trial'; release: Release; target: SlotName; departure?: Departure }>

@@ -53,7 +53,7 @@ export type Surroundings = Readonly<{
   files: Files;
   readPart: ReadPart;
   writePart: WritePart;
-  freeSpace(dir: string): Promise<number>;
+  writableSpace(dir: string): Promise<number>;
   clock: Clock;
   random: Random;
   exec: Exec;

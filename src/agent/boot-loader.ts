@@ -3,6 +3,7 @@
 import type { Config } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import type { Product, Sha256, SlotName } from '../model.ts';
+import { type BootFiles, bootFiles } from '../reboot/bootloaders/boot-files.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import { efiVariablesBackend } from '../reboot/bootloaders/efi-variables.ts';
 import { entryKernels } from '../reboot/bootloaders/entry-kernels.ts';
@@ -18,19 +19,12 @@ import { trybootKernels } from '../reboot/bootloaders/tryboot-kernels.ts';
 import { ubootFlags } from '../reboot/bootloaders/uboot.ts';
 import { efiVariableFiles } from '../system/efi-variable-files.ts';
 import type { Exec } from '../system/exec.ts';
-import type { Files, ReadPart, WritePart } from '../system/files.ts';
+import type { Files } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
 
 export type BootLoader = Readonly<{ backend: BootBackend; kernels: Kernels }>;
 
-type World = Readonly<{
-  files: Files;
-  readPart: ReadPart;
-  writePart: WritePart;
-  freeSpace(dir: string): Promise<number>;
-  exec: Exec;
-  log: Log;
-}>;
+type World = BootFiles & Readonly<{ exec: Exec; log: Log }>;
 
 type BootHost = Readonly<{
   product: Product;
@@ -39,16 +33,14 @@ type BootHost = Readonly<{
 }>;
 
 /** `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash. */
-export function openBootLoader(
-  { boot }: Pick<Config, 'boot'>,
-  { freeSpace, ...world }: World,
-  host: BootHost,
-): BootLoader {
-  const esp = { ...world, ...host, dir: boot.esp };
-  if (boot.backend === 'systemd-boot') return { backend: systemdBoot(esp), kernels: entryKernels(esp, freeSpace) };
-  if (boot.backend === 'tryboot') return tryboot(boot, { ...world, ...host }, freeSpace);
-  const kernels = slotKernels(esp, freeSpace);
-  return { backend: backendOf(boot, { ...world, ...host }, kernels.versionOf), kernels };
+export function openBootLoader({ boot }: Pick<Config, 'boot'>, outside: World, host: BootHost): BootLoader {
+  const world = { ...outside, ...bootFiles(outside), ...host };
+  const { writableSpace } = world;
+  const esp = { ...world, dir: boot.esp };
+  if (boot.backend === 'systemd-boot') return { backend: systemdBoot(esp), kernels: entryKernels(esp, writableSpace) };
+  if (boot.backend === 'tryboot') return tryboot(boot, world);
+  const kernels = slotKernels(esp, writableSpace);
+  return { backend: backendOf(boot, world, outside.files, kernels.versionOf), kernels };
 }
 
 /** As configured; a boot loader that counts fewer is armed with the most it can. */
@@ -59,21 +51,19 @@ export function triesToArm({ boot: { tries } }: Pick<Config, 'boot'>, backend: B
 }
 
 /** Here each slot has a boot partition, so its kernel has a place of its own. */
-function tryboot(
-  boot: Config['boot'],
-  world: Omit<World, 'freeSpace'> & BootHost,
-  freeSpace: World['freeSpace'],
-): BootLoader {
+function tryboot(boot: Config['boot'], world: World & BootHost): BootLoader {
   const dirs = { a: boot.trybootADir, b: boot.trybootBDir };
   const partitions = { a: boot.trybootAPartition, b: boot.trybootBPartition };
-  const kernels = trybootKernels({ ...world, dirs }, freeSpace);
+  const kernels = trybootKernels({ ...world, dirs }, world.writableSpace);
   const store = trybootStore({ ...world, partitions, dir: boot.trybootDir });
   return { backend: flagsBackend(store, kernels.versionOf), kernels };
 }
 
+/** `firmware` are the files in which Linux shows the variables: what fails there is the firmware's, not a partition's. */
 function backendOf(
   boot: Config['boot'],
-  world: Omit<World, 'freeSpace'> & BootHost,
+  world: World & BootHost,
+  firmware: Files,
   versionOf: SlotVersion,
 ): BootBackend {
   switch (boot.backend) {
@@ -84,7 +74,7 @@ function backendOf(
     case 'uboot':
       return flagsBackend(ubootFlags(world.exec, boot.ubootEnvironment), versionOf);
     case 'efi-variables':
-      return efiVariablesBackend(efiVariableFiles(world.files, boot.efiVariables), versionOf);
+      return efiVariablesBackend(efiVariableFiles(firmware, boot.efiVariables), versionOf);
     case 'program':
       return flagsBackend(programStore({ ...world, path: programOf(boot), mostTries: boot.programTries }), versionOf);
     default:

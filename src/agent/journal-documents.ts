@@ -157,7 +157,15 @@ const attempt = {
 const state = oneOf<State>('kind', {
   settling: object({ kind: literal('settling'), outcome }, 'ignore'),
   idle: object({ kind: literal('idle') }, 'ignore'),
-  staging: object({ kind: literal('staging'), ...attempt, attempt: integer(0) }, 'ignore'),
+  staging: object(
+    {
+      kind: literal('staging'),
+      ...attempt,
+      attempt: integer(0),
+      stumbled: ifSound(object({ code, reason: words() }, 'ignore')),
+    },
+    'ignore',
+  ),
   staged: object({ kind: literal('staged'), ...attempt }, 'ignore'),
   armed: object({ kind: literal('armed'), ...attempt, bootId: words(), departure: ifSound(departure) }, 'ignore'),
   trial: object({ kind: literal('trial'), release, target: slot, departure: ifSound(departure) }, 'ignore'),

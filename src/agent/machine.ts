@@ -9,6 +9,7 @@ export type Event =
   | Readonly<{ type: 'started' }>
   | Readonly<{ type: 'written' }>
   | Readonly<{ type: 'write-failed'; code: string; reason: string; refuse: boolean }>
+  | Readonly<{ type: 'stumbled'; code: string; reason: string }>
   | Readonly<{ type: 'withdrawn'; code: string; reason: string }>
   | Readonly<{ type: 'armed'; bootId: string }>
   | Readonly<{ type: 'left'; departure: Departure }>
@@ -110,6 +111,9 @@ export function transition(state: State, event: Event): State {
     case 'written':
       if (state.kind === 'staging') return { kind: 'staged', ...attemptOf(state) };
       break;
+    case 'stumbled':
+      if (state.kind === 'staging') return { ...state, stumbled: { code: event.code, reason: event.reason } };
+      break;
     case 'write-failed':
       if (state.kind === 'staging') return ended('failed', state, event, event.refuse);
       break;
@@ -160,7 +164,8 @@ function decideStaging(state: Extract<State, { kind: 'staging' }>, facts: Facts)
       reason: 'the machine now runs from the slot to be written',
     });
   if (state.attempt >= MAX_ATTEMPTS) {
-    const reason = `writing was begun ${state.attempt} times and never came to an end`;
+    const last = state.stumbled ? `; the last cause that is known: ${state.stumbled.reason}` : '';
+    const reason = `writing was begun ${state.attempt} times and never came to an end${last}`;
     return note({ type: 'write-failed', code: 'too-many-attempts', reason, refuse: false });
   }
   return { do: 'stage', release: state.release, target: state.target };

@@ -1,6 +1,6 @@
 /** Does one action, in an order in which power may fail after every line. */
 
-import { EXIT, UpdateError } from '../errors.ts';
+import { asUpdateError, EXIT, UpdateError } from '../errors.ts';
 import { otherSlot, type SlotName, type State } from '../model.ts';
 import type { Jump } from '../reboot/methods/choose.ts';
 import type { Action, Event } from './machine.ts';
@@ -72,7 +72,11 @@ async function stage(parts: Parts, state: State, action: Of<'stage'>): Promise<S
     await parts.boot.disable(action.target);
     await prepared.write();
   } catch (error) {
-    return parts.save(started, failure(error));
+    const event = failure(error);
+    if (event.type === 'write-failed') return parts.save(started, event);
+    // Kept if it can be, and told either way.
+    await parts.save(started, event).catch(() => undefined);
+    throw error;
   }
   return parts.save(started, { type: 'written' });
 }
@@ -168,9 +172,10 @@ const isRefusal = (error: unknown): boolean =>
   error instanceof UpdateError && (error.code === 'reboot-inhibited' || error.code === 'reboot-failed');
 
 /** Who is to blame decides whether the release is refused: faults of network, disk and host are not the release's. */
-function failure(error: unknown): Event {
-  if (!(error instanceof UpdateError)) throw error;
-  if (error.code === 'interrupted') throw error;
-  const refuse = error.entry.exit === EXIT.bundle && error.entry.retry === 'never';
-  return { type: 'write-failed', code: error.code, reason: error.message, refuse };
+function failure(error: unknown): Extract<Event, { type: 'write-failed' | 'stumbled' }> {
+  const { code, message: reason, entry } = asUpdateError(error);
+  if (code === 'interrupted') throw error;
+  // Nobody knows what it was, so it is begun again soon; what it was is kept for the time when it is given up.
+  if (code === 'unexpected') return { type: 'stumbled', code, reason };
+  return { type: 'write-failed', code, reason, refuse: entry.exit === EXIT.bundle && entry.retry === 'never' };
 }

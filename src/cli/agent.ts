@@ -3,7 +3,7 @@
 import { architectureOf } from '../agent/host.ts';
 import { runAgent } from '../agent/run.ts';
 import { readLayers, resolveConfig } from '../config.ts';
-import { freeSpace, readPart, statOf, writePart } from '../system/files.ts';
+import { readPart, statOf, writableSpace, writePart } from '../system/files.ts';
 import { createLog } from '../system/log.ts';
 import { endNow, keepHeapSmall, processor } from '../system/process.ts';
 import type { Command } from './command.ts';
@@ -24,7 +24,7 @@ export const agent: Command = {
       log,
       readPart,
       writePart,
-      freeSpace,
+      writableSpace,
       architecture: architectureOf(processor()),
       ...(builtAt ? { builtAt } : {}),
     };

@@ -7,7 +7,7 @@ import { otherSlot, type Product } from '../model.ts';
 import { readDiskFacts } from '../partitions/disk-facts.ts';
 import { bootedSlot, partitionsOf, resolveSlots } from '../partitions/slots.ts';
 import { flagsOf } from '../reboot/bootloaders/gpt-attributes.ts';
-import { freeSpace, readPart, writePart } from '../system/files.ts';
+import { readPart, writableSpace, writePart } from '../system/files.ts';
 import type { Context } from './command.ts';
 import { judgeEntries } from './doctor-boot-entries.ts';
 import { diskOf } from './doctor-gpt.ts';
@@ -39,7 +39,7 @@ export async function bootEntries({ files, log, exec }: Context, config: Config)
     slotLabels(config),
     realDoors(diskOf(config), () => {}),
   );
-  const world = { files, readPart, writePart, freeSpace, exec, log };
+  const world = { files, readPart, writePart, writableSpace, exec, log };
   return judgeEntries(host.booted, openBootLoader(config, world, { ...host, product }), config.boot.tries);
 }
 

@@ -2,7 +2,7 @@
 
 import { runJump } from '../agent/jump.ts';
 import { loadConfig } from '../config.ts';
-import { freeSpace, readPart, writePart } from '../system/files.ts';
+import { readPart, writableSpace, writePart } from '../system/files.ts';
 import type { Command } from './command.ts';
 
 export const jump: Command = {
@@ -14,7 +14,7 @@ export const jump: Command = {
   arguments: [{ name: '<what>', summary: 'soft, kexec or free, a dash, and the slot' }],
   run: async (context, input) => {
     const config = await loadConfig(context.files);
-    await runJump(config, { ...context, readPart, writePart, freeSpace }, input.argument(0));
+    await runJump(config, { ...context, readPart, writePart, writableSpace }, input.argument(0));
     return undefined;
   },
 };

@@ -27,9 +27,9 @@ export function efiVariableFiles(files: Pick<Files, 'list' | 'write' | 'remove'>
       const bytes = Buffer.concat([before?.subarray(0, VARIABLE_ATTRIBUTES) ?? NEW, value]);
       if (before && bytes.equals(before)) return;
       // In one piece: each write to such a file is a change of the variable.
-      await files.write(fileOf(name), [bytes]).catch(forbidden(fileOf(name)));
+      await files.write(fileOf(name), [bytes]).catch(refused(fileOf(name)));
     },
-    remove: (name) => files.remove(fileOf(name)).catch(forbidden(fileOf(name))),
+    remove: (name) => files.remove(fileOf(name)).catch(refused(fileOf(name))),
   };
 }
 
@@ -56,10 +56,22 @@ async function readFile(path: string): Promise<Uint8Array | undefined> {
   throw new UpdateError('boot-environment', `${path} has ${size} bytes, which no variable has.`);
 }
 
-/** Linux protects unknown variables from accidents, and never those that are written here; somebody has. */
-const forbidden =
+/** Firmware that refuses a change shows as a system call that fails. */
+const refused =
   (path: string) =>
-  (error: unknown): never => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) throw error;
-    throw new UpdateError('boot-environment', `${path} is protected; “chattr -i” on it ends that.`, { cause: error });
+  (cause: unknown): never => {
+    const errno = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+    if (errno === 'ENOSPC')
+      throw new UpdateError('firmware-full', `The firmware has no room to write ${path}.`, { cause });
+    const why = typeof errno === 'string' ? REFUSALS[errno] : undefined;
+    throw why === undefined ? cause : new UpdateError('boot-environment', `${path} ${why}.`, { cause });
   };
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  // Linux protects unknown variables from accidents, and never those that are written here; somebody has.
+  EPERM: 'is protected; “chattr -i” on it ends that',
+  EROFS: 'cannot be written: efivarfs is mounted read-only, or the firmware protects it',
+  EACCES: 'cannot be written: the firmware forbids it',
+  EINVAL: 'cannot be written: the firmware does not take such a value',
+  EIO: 'cannot be written: the firmware failed',
+};

@@ -57,7 +57,11 @@ async function* pieces(
   for (let at = offset; at < end; ) {
     signal.throwIfAborted();
     const length = Math.min(PIECE, end - at);
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, at);
+    const { bytesRead, buffer } = await file
+      .read(Buffer.allocUnsafe(length), 0, length, at)
+      .catch((error: NodeJS.ErrnoException) => {
+        throw unreadable(path, `it cannot be read at byte ${at} (${error.code})`);
+      });
     if (bytesRead === 0) throw unreadable(path, `it became shorter while it was read, at byte ${at}`);
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);

@@ -1,7 +1,7 @@
 /** The primitives of durable file writing, and the one way to replace a file so that a power cut leaves the old or the new one. */
 
 import { constants, type Stats } from 'node:fs';
-import { mkdir, open, readdir, readFile, realpath, rename, stat, statfs, unlink } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, realpath, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /**
@@ -171,6 +171,12 @@ export const isFolder = async (path: string): Promise<boolean> =>
 export async function freeSpace(dir: string): Promise<number> {
   const { bavail, bsize } = await statfs(dir);
   return bavail * bsize;
+}
+
+/** The same; fails as a write would where none is possible now: on a read-only file system, or without the right to. */
+export async function writableSpace(dir: string): Promise<number> {
+  await access(dir, constants.W_OK);
+  return freeSpace(dir);
 }
 
 async function sync(path: string): Promise<void> {

@@ -213,6 +213,45 @@ test('a free slot that cannot be written ends the attempt', async () => {
   await assert.rejects(attempt(deltaHost(OLD, NEW, BOTH, { options: { before } })), { code: 'disk-write-error' });
 });
 
+test('an ESP that cannot be written ends the attempt: no larger download would help', async () => {
+  for (const [errno, code] of Object.entries({
+    EROFS: 'boot-partition-read-only',
+    EACCES: 'boot-partition-read-only',
+    ENOSPC: 'esp-full',
+    EDQUOT: 'esp-full',
+    EIO: 'boot-partition-failed',
+  })) {
+    const kinds = new Set<string>();
+    const write = async (path: string) =>
+      Promise.reject(Object.assign(new Error(errno), { code: errno, syscall: 'open', path }));
+    const attempted = attempt(deltaHost(OLD, NEW, BOTH), {
+      esp: (files) => ({ ...files, write }),
+      fetched: (kind) => void kinds.add(kind),
+    });
+    await assert.rejects(attempted, { code, message: /\/efi\/EFI\/Linux/ });
+    assert.ok(!kinds.has('blocks'), `${errno} led from the patch to ${[...kinds]}`);
+  }
+});
+
+test('a cache of deltas that cannot be read or written costs nothing but what it would have saved', async () => {
+  const refused = (path: string) =>
+    Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'read', path }));
+  const host = deltaHost(OLD, NEW, BOTH);
+  const files = host.storage.files;
+  const isCache = (path: string): boolean => path.startsWith('/state');
+  Object.assign(files, {
+    read: (
+      (read) => (path: string) =>
+        isCache(path) ? refused(path) : read(path)
+    )(files.read),
+    write: (
+      (write) => (path: string, chunks: Parameters<typeof write>[1]) =>
+        isCache(path) ? refused(path) : write(path, chunks)
+    )(files.write),
+  });
+  assert.equal((await attempt(host)).tier, 'patch');
+});
+
 test('two blocks with the same short leaf are noticed by the root hash, and the full image mends it', async () => {
   const leaf = (seed: number): Uint8Array => blockDigests(Buffer.from(saltOf(NEW), 'hex'), blockOf(seed));
   const [wanted, taken] = [leaf(9010), leaf(1050)];

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Event, transition } from '../../src/agent/machine.ts';
+import { decide, type Event, type Facts, transition } from '../../src/agent/machine.ts';
 import type { Parts, Verdict } from '../../src/agent/parts.ts';
 import { perform } from '../../src/agent/perform.ts';
 import { UpdateError } from '../../src/errors.ts';
@@ -18,10 +18,16 @@ const release: Release = { product: 'shop' as Product, version: '2' as Version }
 const onTrial = (target: SlotName): State => ({ kind: 'trial', release, target });
 const armed: State = { kind: 'armed', release, target: 'b', bootId: 'x' };
 
-type Wishes = Readonly<{ verdict?: Verdict; jump?: Error; undo?: Error; save?: (event: Event) => void }>;
+type Wishes = Readonly<{
+  verdict?: Verdict;
+  jump?: Error;
+  undo?: Error;
+  save?: (event: Event) => void;
+  prepare?: Parts['prepare'];
+}>;
 
 /** A machine with flags in memory; `deeds` are what was done to everything else. */
-function machine(flags: SlotFlags, { verdict = { healthy: true }, jump, undo, save }: Wishes = {}) {
+function machine(flags: SlotFlags, { verdict = { healthy: true }, jump, undo, save, prepare }: Wishes = {}) {
   const now = { flags };
   const deeds: string[] = [];
   const deed = (name: string, error?: Error) => async (): Promise<void> => {
@@ -40,6 +46,7 @@ function machine(flags: SlotFlags, { verdict = { healthy: true }, jump, undo, sa
     boot: flagsBackend(store, async () => '1' as Version),
     tries: 1,
     probe: async () => verdict,
+    prepare,
     reboot: deed('reboot'),
     restart: {
       choose: async () => ({ method: 'soft', reason: '', ruledOut: [] }),
@@ -58,6 +65,18 @@ function machine(flags: SlotFlags, { verdict = { healthy: true }, jump, undo, sa
   } as unknown as Parts;
   return { now, deeds, parts };
 }
+
+const facts: Facts = {
+  booted: 'a',
+  running: release,
+  confirmed: true,
+  bootId: 'x',
+  leaving: false,
+  isFlagged: false,
+  isOfferFresh: true,
+  gate: { open: true },
+  checkDue: false,
+};
 
 const LOST: SlotFlags = { first: 'a', slots: { a: tries(2), b: NEVER } };
 const ARMED: SlotFlags = { first: 'b', slots: { a: PROVEN, b: tries(1) } };
@@ -119,4 +138,54 @@ test('a disarmed slot gives the lock back even where the preparation cannot be t
   await assert.rejects(perform(parts, staged, { do: 'disarm', booted: 'a' }), { code: 'tool-failed' });
   assert.equal(now.flags.first, 'a');
   assert.deepEqual(deeds, ['give back', 'report', 'undo'], 'the switch stays on, so that it is gone on with');
+});
+
+const staging = (attempt = 0): State => ({ kind: 'staging', release, target: 'b', attempt });
+const stage = { do: 'stage', release, target: 'b' } as const;
+const failing = (error: Error): Wishes => ({ prepare: async () => Promise.reject(error) });
+
+/** As Node.js reports it. */
+const systemError = (code: string, path: string): Error =>
+  Object.assign(new Error(`${code}: open '${path}'`), { code, syscall: 'open', path });
+
+test('a system call that fails while a release is written ends the attempt by its name, and is not the release’s fault', async () => {
+  for (const [errno, code] of [
+    ['EROFS', 'file-system-read-only'],
+    ['ENOSPC', 'file-system-full'],
+    ['EIO', 'disk-read-error'],
+  ] as const) {
+    const { parts } = machine(ARMED, failing(systemError(errno, '/var/lib/tandem/x')));
+    const ended = await perform(parts, staging(), stage);
+    assert.deepEqual(
+      ended.kind === 'settling' && ended.outcome.result === 'failed' && [ended.outcome.code, ended.outcome.refuse],
+      [code, false],
+    );
+  }
+});
+
+test('a stick that cannot be read is not the release’s fault', async () => {
+  const ended = await perform(machine(ARMED, failing(new UpdateError('source-unreadable'))).parts, staging(), stage);
+  assert.ok(ended.kind === 'settling' && ended.outcome.result === 'failed' && !ended.outcome.refuse);
+});
+
+test('what an attempt met is kept, told at once, and again when the release is given up', async () => {
+  let state = staging();
+  const save = (event: Event): void => {
+    state = transition(state, event);
+  };
+  const { parts } = machine(ARMED, { ...failing(new Error('bits fell out')), save });
+  while (state.kind === 'staging' && decide(state, facts).do === 'stage')
+    await assert.rejects(perform(parts, state, stage), /bits fell out/);
+  const action = decide(state, facts);
+  assert.ok(action.do === 'note' && action.event.type === 'write-failed');
+  assert.equal(action.event.code, 'too-many-attempts');
+  assert.match(action.event.reason, /begun 3 times.*bits fell out/);
+});
+
+test('what an attempt met is told even where it cannot be kept', async () => {
+  const save = ({ type }: Event): void => {
+    if (type === 'stumbled') throw new UpdateError('state-unwritable');
+  };
+  const { parts } = machine(ARMED, { ...failing(new Error('bits fell out')), save });
+  await assert.rejects(perform(parts, staging(), stage), /bits fell out/);
 });

@@ -14,7 +14,7 @@ import { readLayers, resolveConfig } from '../../src/config.ts';
 import { uuidsOfRootHash } from '../../src/partitions/uuids.ts';
 import type { Status } from '../../src/protocol.ts';
 import { realClock } from '../../src/system/clock.ts';
-import { freeSpace, readPart, realFiles, writePart } from '../../src/system/files.ts';
+import { readPart, realFiles, writableSpace, writePart } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { realRandom } from '../../src/system/random.ts';
 import { noSignal } from '../support/bundles.ts';
@@ -68,7 +68,7 @@ trust.root_file = "${dir}/root.json"
     sleep: (ms: number, stop?: AbortSignal) => realClock.sleep(ms > 100_000 ? 300 : ms / 20, stop),
   };
   const world: Surroundings = {
-    ...{ files: realFiles, readPart, writePart, freeSpace, clock, random: realRandom, log: silentLog, signal },
+    ...{ files: realFiles, readPart, writePart, writableSpace, clock, random: realRandom, log: silentLog, signal },
     exec: async () => ({ exitCode: 0, stdout: '', stderr: '', timedOut: false }),
     version: '0.1.0',
     architecture: 'x86-64',

@@ -199,6 +199,20 @@ test('a variable that somebody has protected is named, and nothing takes the pro
   await assert.rejects(backend.arm('b', 1), { code: 'boot-environment', message: /Boot0004-.*chattr -i/ });
 });
 
+test('firmware that refuses a change is named, and so is firmware without room', async () => {
+  await using folder = await efiFolder();
+  for (const [errno, code] of Object.entries({
+    ENOSPC: 'firmware-full',
+    EROFS: 'boot-environment',
+    EIO: 'boot-environment',
+  })) {
+    const write = async (path: string) => Promise.reject(Object.assign(new Error(path), { code: errno }));
+    const backend = efiVariablesBackend(efiVariableFiles({ ...realFiles, write }, folder.dir), versionOf);
+    await assert.rejects(backend.arm('b', 1), { code, message: /Boot0004-/ });
+    assert.equal((await backendOf(folder).read()).next, 'a');
+  }
+});
+
 test('a file without a byte, as a write that failed leaves it, is no variable', async () => {
   await using folder = await efiFolder();
   for (const name of ['BootNext', 'Boot0009']) await writeFile(join(folder.dir, variableFile(name)), '');

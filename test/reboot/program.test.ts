@@ -13,6 +13,7 @@ import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import { programStore } from '../../src/reboot/bootloaders/program.ts';
 import { type Exec, realExec } from '../../src/system/exec.ts';
 import { sh } from '../support/loop-disk.ts';
+import { noFiles } from '../support/no-files.ts';
 import { type Bench, conformance } from './backend-conformance.ts';
 
 const PAGE = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'boot-program.md'), 'utf8');
@@ -172,5 +173,5 @@ test('a program that is not there is told by its path', async () => {
 
 test('without a path the configuration is refused', () => {
   const config = resolveConfig([{ path: 'test', text: '[boot]\nbackend = "program"\n' }]);
-  assert.throws(() => openBootLoader(config, {} as never, {} as never), { code: 'config-invalid' });
+  assert.throws(() => openBootLoader(config, { files: noFiles } as never, {} as never), { code: 'config-invalid' });
 });

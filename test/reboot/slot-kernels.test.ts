@@ -267,12 +267,3 @@ test('where the ESP is not mounted, which lacks the kernel of the running slot, 
     assert.deepEqual(disk.log, []);
   }
 });
-
-test('an ESP that is full is named', async () => {
-  const { files } = storage({ files: OLD });
-  const full = {
-    ...files,
-    write: async () => Promise.reject(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })),
-  };
-  await assert.rejects(put(kernelsOn(full), 'b', '3'), { code: 'esp-full' });
-});

@@ -81,7 +81,10 @@ test('disabling a slot refuses while the other has nothing but a damaged entry',
 test('disabling a slot on an ESP that is not mounted refuses', async () => {
   await inEsp(BOTH, {}, async (esp) => {
     await assert.rejects(systemdBoot(esp).disable('b'), { code: 'boot-no-fallback' });
-    await assert.rejects(checkEspRoom(esp, 'b', 1000, 0), { code: 'boot-partition-missing', message: /mounted on/ });
+    await assert.rejects(
+      checkEspRoom(esp, 'b', 1000, async () => 0),
+      { code: 'boot-partition-missing', message: /mounted on/ },
+    );
   });
 });
 
@@ -165,17 +168,15 @@ for (const [what, { bytes, code, promised }] of Object.entries(WRONG_UKIS))
     });
   });
 
-test('an ESP without room is named, before and during the write', async () => {
+test('an ESP without room is named before the write', async () => {
   await inEsp(BOTH, { 'shop_2.efi': uki('2'), 'shop_1.efi': whole }, async (esp) => {
-    await checkEspRoom(esp, 'b', 1_000_000, 1_200_000);
-    await assert.rejects(checkEspRoom(esp, 'b', 1_000_000, 1_000_000), { code: 'esp-full', message: /1131072/ });
+    await checkEspRoom(esp, 'b', 1_000_000, async () => 1_200_000);
+    await assert.rejects(
+      checkEspRoom(esp, 'b', 1_000_000, async () => 1_000_000),
+      { code: 'esp-full', message: /1131072/ },
+    );
     // What lies there for the slot itself is going to be removed.
-    await checkEspRoom(esp, 'b', 1_000_000, 1_131_072 - whole.length);
-    const full: Files = {
-      ...realFiles,
-      write: async () => Promise.reject(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })),
-    };
-    await assert.rejects(putUki({ ...esp, files: full }, incoming('3'), [good]), { code: 'esp-full' });
+    await checkEspRoom(esp, 'b', 1_000_000, async () => 1_131_072 - whole.length);
   });
 });
 

@@ -5,9 +5,11 @@ import { createTransfer, type Transfer } from '../../src/agent/delta/transfer.ts
 import { type InstallerWorld, type OpenSlot, prepareInstall } from '../../src/agent/installer.ts';
 import type { ByteSource } from '../../src/bundle/byte-source.ts';
 import type { Sha256, SlotName } from '../../src/model.ts';
+import { bootFiles } from '../../src/reboot/bootloaders/boot-files.ts';
 import { entryKernels } from '../../src/reboot/bootloaders/entry-kernels.ts';
 import type { BlockTarget } from '../../src/system/block-target.ts';
 import type { Clock } from '../../src/system/clock.ts';
+import { type Files, readPartOf, writePartOf } from '../../src/system/files.ts';
 import { fetchRanges } from '../../src/system/http-ranges.ts';
 import { type Log, silentLog } from '../../src/system/log.ts';
 import type { TrustedDelta } from '../../src/verify/deltas.ts';
@@ -59,6 +61,8 @@ export type Attempt = Readonly<{
   /** The free slot's partition as it is written and read. */
   free?: (root: BlockTarget) => BlockTarget;
   log?: Log;
+  /** The files on the ESP. */
+  esp?: (files: Files) => Files;
   /** Each kind's bytes as they are fetched. */
   fetched?: (kind: string, bytes: number) => void;
   /** Where the release is found instead of in memory. */
@@ -99,11 +103,18 @@ function worldOf(
     free = (root) => root,
     log = silentLog,
     fetched = () => {},
+    esp: onEsp = (files) => files,
   } = how;
   const slotOfRootHash = async (hash: Sha256): Promise<SlotName | undefined> =>
     hash === old.rootHash ? 'a' : hash === fresh.rootHash ? 'b' : undefined;
-  const esp = { files: storage.files, dir: ESP, product: PRODUCT, slotOfRootHash, log };
-  const kernels = entryKernels(esp, async () => Number.MAX_SAFE_INTEGER);
+  const files = onEsp(storage.files);
+  const { writableSpace, ...io } = bootFiles({
+    files,
+    readPart: readPartOf(files),
+    writePart: writePartOf(files),
+    writableSpace: async () => Number.MAX_SAFE_INTEGER,
+  });
+  const kernels = entryKernels({ ...io, dir: ESP, product: PRODUCT, slotOfRootHash, log }, writableSpace);
   const clock = ticking();
   const source = (bytes: Uint8Array, kind: 'bundle' | 'blocks' | 'patch'): ByteSource =>
     counted(tamper(memorySource(bytes, 5000, kind), kind), (count) => fetched(kind, count));

@@ -30,7 +30,14 @@ export async function gptMachine(): Promise<GptMachine> {
   const config = resolveConfig([{ path: 'test', text: `[boot]\nbackend = "gpt"\nesp = "${dir}"\n` }]);
   const doors = { ...realDoors(disk, () => {}), booted: () => 'a' as const };
   const host = await findHost(slotLabels(config), doors);
-  const world = { files: realFiles, readPart, writePart, freeSpace: async () => MIB, exec: realExec, log: silentLog };
+  const world = {
+    files: realFiles,
+    readPart,
+    writePart,
+    writableSpace: async () => MIB,
+    exec: realExec,
+    log: silentLog,
+  };
   const { backend, kernels } = openBootLoader(config, world, { ...host, product: PRODUCT });
   const install = (slot: SlotName, version: string) => kernels.put(slot, incoming(version), [uki(version)] as never);
   // As the image builder does.

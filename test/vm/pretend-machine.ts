@@ -14,7 +14,7 @@ import { openDiskForTable, openFreePartition, openPartitionForReading } from '..
 import type { Status } from '../../src/protocol.ts';
 import { realClock } from '../../src/system/clock.ts';
 import type { Exec } from '../../src/system/exec.ts';
-import { freeSpace, readPart, realFiles, writePart } from '../../src/system/files.ts';
+import { readPart, realFiles, writableSpace, writePart } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { realRandom } from '../../src/system/random.ts';
 import { isWhole } from './disk-image.ts';
@@ -126,7 +126,7 @@ async function agentUntilRest(options: PretendOptions, running: Running, signal:
     files: { ...realFiles, read: (path) => (path === '/etc/os-release' ? osRelease(running) : realFiles.read(path)) },
     readPart,
     writePart,
-    freeSpace,
+    writableSpace,
     clock: realClock,
     random: realRandom,
     exec: contentSystemd,

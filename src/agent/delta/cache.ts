@@ -5,10 +5,10 @@ import { asUpdateError } from '../../errors.ts';
 import { type Files, removeTemporaries, replaceFile } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 
-/** Nothing that comes out of it is believed: whoever loads checks the digest. */
+/** Nothing that comes out of it is believed: whoever loads checks the digest. Whatever its disk does is no reason to stop. */
 export interface DeltaCache {
   load(name: string): Promise<Uint8Array | undefined>;
-  /** Durably; a full disk is no reason to stop. */
+  /** Durably. */
   save(name: string, bytes: Uint8Array): Promise<void>;
   /** Removes all but these. */
   keepOnly(names: readonly string[]): Promise<void>;
@@ -16,10 +16,13 @@ export interface DeltaCache {
 
 /** In a folder of its own below the state directory. */
 export function createDeltaCache(files: Files, dir: string, log: Log): DeltaCache {
-  const tolerate = async (deed: () => Promise<void>): Promise<void> =>
-    deed().catch((error: unknown) => log.warn({ dir, err: asUpdateError(error).message }, 'the delta cache failed'));
+  const tolerate = <T>(deed: () => Promise<T>): Promise<T | undefined> =>
+    deed().catch((error: unknown) => {
+      log.warn({ dir, err: asUpdateError(error).message }, 'the delta cache failed');
+      return undefined;
+    });
   return {
-    load: (name) => files.read(join(dir, name)),
+    load: (name) => tolerate(() => files.read(join(dir, name))),
     save: (name, bytes) =>
       tolerate(async () => {
         await files.makeDir(dir);

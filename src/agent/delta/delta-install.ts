@@ -153,12 +153,15 @@ const counted = ({ source, mirrors }: RemoteFile, transfer: Transfer): RemoteFil
   mirrors: mirrors.map((mirror) => transfer.counted(mirror)),
 });
 
-/** Throws again what another tier would not get over: the disk, the boot loader's files, a network that is not there at all. */
+/** Throws again what another tier would not get over: whatever is wrong with this host, and a network that is not there at all. */
 function mayFall(error: unknown): void {
   const { code, entry } = asUpdateError(error);
-  if (entry.exit === EXIT.disk || entry.exit === EXIT.boot || code === 'interrupted' || NO_NETWORK.has(code))
-    throw error;
+  if (code === 'interrupted' || NO_NETWORK.has(code)) throw error;
+  if (code !== 'unexpected' && !ELSEWHERE.has(entry.exit)) throw error;
 }
+
+/** The delta itself, who serves it, who has signed it. */
+const ELSEWHERE: ReadonlySet<number> = new Set([EXIT.bundle, EXIT.network, EXIT.trust]);
 
 const NO_NETWORK: ReadonlySet<ErrorCode> = new Set([
   'server-unreachable',

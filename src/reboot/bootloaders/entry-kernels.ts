@@ -10,12 +10,12 @@ import type { Kernels } from './kernels.ts';
 import { type FileReader, fileReader } from './uki-file.ts';
 import { adoptUkiPart, openUkiPart, removeUkiParts } from './uki-part.ts';
 
-/** `freeSpace` tells how many bytes are free in a folder. */
+/** `writableSpace` tells how many bytes can be written in a folder. */
 export const entryKernels = (
   esp: Esp & Readonly<{ log: Log }>,
-  freeSpace: (dir: string) => Promise<number>,
+  writableSpace: (dir: string) => Promise<number>,
 ): Kernels => ({
-  checkRoom: async (target, size) => checkEspRoom(esp, target, size, await freeSpace(esp.dir)),
+  checkRoom: async (target, size) => checkEspRoom(esp, target, size, () => writableSpace(esp.dir)),
   put: (_target, uki, chunks) => putUki(esp, uki, chunks),
   open: (slot) => openEntry(esp, slot),
   openPart: (_target, version, size) => openUkiPart(folderOf(esp), version, size),

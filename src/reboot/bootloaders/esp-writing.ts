@@ -14,9 +14,14 @@ import { refuseFull, writeUki } from './uki-writing.ts';
 
 /**
  * Before a slot is touched: whether the ESP will have room for its new UKI once `disable` has removed the old one. `freeBytes` says how
- * much is free now.
+ * much is free now, or that nothing can be written.
  */
-export async function checkEspRoom(esp: Esp, target: SlotName, size: number, freeBytes: number): Promise<void> {
+export async function checkEspRoom(
+  esp: Esp,
+  target: SlotName,
+  size: number,
+  freeBytes: () => Promise<number>,
+): Promise<void> {
   const { entries, waiting, orphans } = await readEsp(esp);
   if (!entries.some((one) => one.slot !== target)) throw unmounted(esp, target);
   const removable = [
@@ -25,7 +30,7 @@ export async function checkEspRoom(esp: Esp, target: SlotName, size: number, fre
     ...orphans,
     ...(await listParts(folderOf(esp))),
   ];
-  refuseFull(esp.dir, size, freeBytes, removable);
+  refuseFull(esp.dir, size, await freeBytes(), removable);
 }
 
 /**

@@ -26,16 +26,16 @@ export type KernelEsp = UkiFiles & Readonly<{ dir: string; product: Product; log
 /** The name that the boot loader starts, below the root of the ESP. */
 export const kernelName = (slot: SlotName): string => `EFI/tandem/${slot}.efi`;
 
-/** `freeSpace` tells how many bytes are free in a folder. */
+/** `writableSpace` tells how many bytes can be written in a folder. */
 export function slotKernels(
   esp: KernelEsp,
-  freeSpace: (dir: string) => Promise<number>,
+  writableSpace: (dir: string) => Promise<number>,
 ): Kernels & Readonly<{ versionOf: SlotVersion }> {
   const at: Place = { ...esp, folder: join(esp.dir, 'EFI', 'tandem') };
   return {
     checkRoom: async (target, size) => {
       await refuseUnmounted(at, target);
-      refuseFull(esp.dir, size, await freeSpace(esp.dir), await removable(at, target));
+      refuseFull(esp.dir, size, await writableSpace(esp.dir), await removable(at, target));
     },
     put: (target, uki, chunks) => put(at, target, uki, chunks),
     open: async (slot) => {

@@ -22,7 +22,7 @@ import {
   versionIn,
 } from './uki-file.ts';
 import { adoptUkiPart, listParts, openUkiPart, removeUkiParts, type UkiFolder } from './uki-part.ts';
-import { isFull, refuseFull, writeUki } from './uki-writing.ts';
+import { refuseFull, writeUki } from './uki-writing.ts';
 
 /** `dirs` is where the boot partition of each slot is mounted; the firmware's own files and a config.txt are there already. */
 export type TrybootDirs = UkiFiles & Readonly<{ dirs: Readonly<Record<SlotName, string>>; product: Product; log: Log }>;
@@ -30,10 +30,10 @@ export type TrybootDirs = UkiFiles & Readonly<{ dirs: Readonly<Record<SlotName, 
 /** The UKI of a slot: it gets this name when everything that was taken out of it is durable, and loses it first. */
 export const UKI_NAME = 'tandem.efi';
 
-/** `freeSpace` tells how many bytes are free in a folder. */
+/** `writableSpace` tells how many bytes can be written in a folder. */
 export function trybootKernels(
   at: TrybootDirs,
-  freeSpace: (dir: string) => Promise<number>,
+  writableSpace: (dir: string) => Promise<number>,
 ): Kernels & Readonly<{ versionOf: SlotVersion }> {
   const content = async (slot: SlotName) => (await readUki(at, ukiOf(at, slot)))?.content;
   return {
@@ -41,7 +41,7 @@ export function trybootKernels(
       await refuseUnprepared(at, target);
       const dir = at.dirs[target];
       // The UKI, and what is taken out of it, which cannot be more.
-      refuseFull(dir, 2 * size, await freeSpace(dir), await removable(at, target));
+      refuseFull(dir, 2 * size, await writableSpace(dir), await removable(at, target));
     },
     put: (target, uki, chunks) => put(at, target, uki, chunks),
     open: async (slot) => {
@@ -124,12 +124,8 @@ async function unpack(at: TrybootDirs, target: SlotName, path: string, size: num
   await refuseKernel(uki, needed(sections, '.linux'));
   const commandLine = await commandLineOf(uki, needed(sections, '.cmdline'));
   await removeFile(at.files, join(dir, UKI_NAME));
-  try {
-    for (const [name, file] of FILES) await writeFile(at, join(dir, file), () => pieces(uki, needed(sections, name)));
-    await writeFile(at, join(dir, COMMAND_LINE), () => once(commandLine));
-  } catch (error) {
-    throw isFull(error) ? new UpdateError('esp-full', `${dir} had no room for the kernel.`, { cause: error }) : error;
-  }
+  for (const [name, file] of FILES) await writeFile(at, join(dir, file), () => pieces(uki, needed(sections, name)));
+  await writeFile(at, join(dir, COMMAND_LINE), () => once(commandLine));
   await at.files.syncDir(dir);
 }
 

@@ -6,7 +6,6 @@ import type { Product, Version } from '../../model.ts';
 import { moveFile, removeFile, writePartOf } from '../../system/files.ts';
 import { formatPartName, isPart } from './entry-name.ts';
 import { type FileReader, fileReader, type IncomingUki, sizeOf, type UkiFiles, verifyUki } from './uki-file.ts';
-import { isFull } from './uki-writing.ts';
 
 export type UkiPart = FileReader &
   Readonly<{
@@ -72,9 +71,7 @@ function partWriter(at: UkiFolder, path: string): Pick<UkiPart, 'write' | 'flush
   return {
     write: async (offset, bytes) => {
       isDirty = true;
-      await writePart(path, offset, bytes).catch((cause: unknown) => {
-        throw isFull(cause) ? new UpdateError('esp-full', `${at.folder} had no room for ${path}.`, { cause }) : cause;
-      });
+      await writePart(path, offset, bytes);
     },
     flush: async () => {
       if (!isDirty) return;

@@ -1,6 +1,5 @@
 /** Writes a whole kernel image (UKI) to the ESP, under a name that no boot loader takes. */
 
-import { dirname } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import { removeFile } from '../../system/files.ts';
 import { type IncomingUki, type UkiFiles, verifyUki } from './uki-file.ts';
@@ -20,9 +19,7 @@ export async function writeUki(
   } catch (error) {
     // What stays behind is nobody's; the fault that came first is the one to tell.
     await removeFile(files, path).catch(() => undefined);
-    throw isFull(error)
-      ? new UpdateError('esp-full', `${dirname(path)} had no room for ${uki.size} bytes.`, { cause: error })
-      : error;
+    throw error;
   }
 }
 
@@ -40,9 +37,6 @@ export function refuseFull(
     `${dir} has room for ${room} bytes, and the new kernel image needs ${size + SLACK}.`,
   );
 }
-
-/** Whether a write failed because the disk has no room left. */
-export const isFull = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOSPC';
 
 // Clusters and directory entries of a FAT file system: 64 KiB is its largest cluster, and two may be needed.
 const SLACK = 128 * 1024;
