@@ -1,17 +1,23 @@
 /** The semaphore with a score: how many hosts may be under way at once, and how many failures end a rollout. Time comes from outside. */
 
-import type { MachineId } from '../model.ts';
+import type { MachineId, Version } from '../model.ts';
 
 /** `maxInFlight` bounds the hosts under way; more than `maxFailures` failed ones pull the brake. */
 export type Limits = Readonly<{ maxInFlight: number; maxFailures: number }>;
 
+/** What a host attempts: the release of the rollout, or `via` another one that it must run on the way, or may not go beyond. */
+export type Attempt = Readonly<{ machine: MachineId; via?: Version }>;
+/** `due`: by when it must have reported. */
+export type UnderWay = Readonly<{ due: number; via?: Version }>;
+export type Failed = Readonly<{ reason: string; via?: Version }>;
+
 /**
- * Only hosts under way (with the time by which they must have reported, the earliest first) and failed ones (with what they said) are
- * named, and the limits bound both; those that made it are a number. The verbs below change the ledger that they are given.
+ * Only hosts under way (the earliest due first) and failed ones are named, and the limits bound both; those that made it are a number. The
+ * verbs below change the ledger that they are given.
  */
 export type Ledger = {
-  readonly inFlight: Map<MachineId, number>;
-  readonly failed: Map<MachineId, string>;
+  readonly inFlight: Map<MachineId, UnderWay>;
+  readonly failed: Map<MachineId, Failed>;
   updated: number;
   /** Set when the brake was pulled; only an operator releases it. `byHand`: an operator pulled it, not too many failures. */
   braked?: Readonly<{ at: number; reason: string; byHand?: true }>;
@@ -27,39 +33,52 @@ export type Admission =
   | Readonly<{ admitted: true }>
   | Readonly<{ admitted: false; code: AdmissionCode; reason: string }>;
 
-/** Whether a host whose turn has come may begin. A host that is under way already keeps its place, even when the brake is pulled. */
-export function admit(ledger: Ledger, limits: Limits, machine: MachineId, now: number, patienceMs: number): Admission {
+/** Whether a host whose turn has come may begin. One that is under way to the same release keeps its place, even when the brake is pulled. */
+export function admit(ledger: Ledger, limits: Limits, attempt: Attempt, now: number, patienceMs: number): Admission {
+  const { machine, via } = attempt;
   giveUpOverdue(ledger, limits, now);
-  if (ledger.inFlight.has(machine)) return { admitted: true };
+  const underWay = ledger.inFlight.get(machine);
+  if (underWay && underWay.via === via) return { admitted: true };
+  // It wants something else by now, so what it had begun is over.
+  leave(ledger, machine);
   if (ledger.braked) return refused('braked', ledger.braked.reason);
   if (ledger.failed.has(machine)) return refused('failed-here', 'the release has failed on this host');
   if (ledger.inFlight.size >= limits.maxInFlight)
     return refused('full', `${ledger.inFlight.size} hosts are under way, which is the limit`);
-  ledger.inFlight.set(machine, now + patienceMs);
+  ledger.inFlight.set(machine, { due: now + patienceMs, ...on(via) });
   return { admitted: true };
 }
 
-/** A host has reported. What is told twice counts once; a host that was given up and then made it is no failure any more. */
-export function report(
-  ledger: Ledger,
-  limits: Limits,
-  machine: MachineId,
-  failure: string | undefined,
-  now: number,
-): void {
-  const wasKnown = ledger.inFlight.delete(machine) || ledger.failed.has(machine);
+/** A host has proven the release. Told twice it counts once; one that was given up and then made it is no failure any more. */
+export function succeed(ledger: Ledger, machine: MachineId): void {
+  if (pass(ledger, machine)) ledger.updated += 1;
+}
+
+/** A host has proven what it had to run on the way: nothing is held against it, and it may ask for the next. Whether it was known. */
+export function pass(ledger: Ledger, machine: MachineId): boolean {
+  const wasUnderWay = ledger.inFlight.delete(machine);
+  return ledger.failed.delete(machine) || wasUnderWay;
+}
+
+/** An attempt has failed. */
+export function fail(ledger: Ledger, limits: Limits, { machine, via }: Attempt, reason: string, now: number): void {
+  ledger.inFlight.delete(machine);
   ledger.failed.delete(machine);
-  if (failure !== undefined) ledger.failed.set(machine, failure);
-  else if (wasKnown) ledger.updated += 1;
+  ledger.failed.set(machine, { reason, ...on(via) });
   pullIfDue(ledger, limits, now);
+}
+
+/** A host has given up before it tried anything: its place is free, and nobody is hurt. */
+export function leave(ledger: Ledger, machine: MachineId): void {
+  ledger.inFlight.delete(machine);
 }
 
 /** Hosts that have not reported in time count as failed, since nobody else will say so. */
 export function giveUpOverdue(ledger: Ledger, limits: Limits, now: number): void {
-  for (const [machine, due] of ledger.inFlight) {
+  for (const [machine, { due, via }] of ledger.inFlight) {
     if (due > now) break;
     ledger.inFlight.delete(machine);
-    ledger.failed.set(machine, 'not heard of again');
+    ledger.failed.set(machine, { reason: 'not heard of again', ...on(via) });
   }
   pullIfDue(ledger, limits, now);
 }
@@ -85,5 +104,7 @@ const refused = (code: AdmissionCode, reason: string): Admission => ({
   code,
   reason,
 });
+
+const on = (via: Version | undefined): Readonly<{ via?: Version }> => (via === undefined ? {} : { via });
 
 const hosts = (count: number): string => `${count} host${count === 1 ? '' : 's'}`;

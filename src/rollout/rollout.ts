@@ -58,7 +58,7 @@ export type Verdict =
 export function judgeHost(rollout: Rollout, host: Host, now: number): Verdict {
   const { running, group } = host;
   const rule = rollout.groups.get(group) ?? {};
-  const goal = goalOf(rollout, rule);
+  const goal = goalOf(rollout, group);
   if (running.version === goal.version) return { result: 'current' };
   const deadEnd = rollout.deadEnds.find(({ version }) => version === running.version);
   if (deadEnd) return hold('dead-end', `${running.version} is a dead end: ${deadEnd.reason}`);
@@ -85,14 +85,23 @@ export function beginOf({ start, canaries, groups, urgent }: Rollout, group: str
   return start + soak + (urgent ? 0 : (groups.get(group)?.delayMs ?? 0));
 }
 
-const goalOf = ({ release }: Rollout, { pin }: GroupRule): Step =>
-  pin && pin.counter < release.counter ? pin : release;
+/** Where the hosts of a group shall end. */
+export function goalOf({ release, groups }: Rollout, group: string): Step {
+  const pin = groups.get(group)?.pin;
+  return pin && pin.counter < release.counter ? pin : release;
+}
+
+/** Whether some host runs the version because of this rollout. */
+export const isStep = ({ release, barriers, groups }: Rollout, version: Version): boolean =>
+  [release, ...barriers, ...[...groups.values()].flatMap(({ pin }) => pin ?? [])].some(
+    (one) => one.version === version,
+  );
 
 const isAhead = ({ counter }: Host['running'], goal: Step): boolean => counter !== undefined && counter > goal.counter;
 
-/** The oldest barrier between what runs and where it shall end, or the end. A host of which nothing is known passes them all. */
+/** The oldest barrier between what runs and where it shall end, or the end. A host of which nothing is known passes them all, once. */
 function nextStep(rollout: Rollout, running: Host['running'], goal: Step): Readonly<{ step: Step; barrier?: string }> {
-  const from = running.counter ?? 0;
+  const from = running.counter ?? rollout.barriers.find(({ version }) => version === running.version)?.counter ?? 0;
   const { version, counter, reason } = rollout.barriers.find(
     (one) => one.counter > from && one.counter < goal.counter && one.version !== running.version,
   ) ?? { ...goal, reason: undefined };

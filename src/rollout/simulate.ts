@@ -1,8 +1,9 @@
 /** Plays a rollout against a fleet that does not exist, minute by minute: who asks, who may go, who fails, when the brake pulls. Pure. */
 
 import type { MachineId } from '../model.ts';
-import { admit, emptyLedger, giveUpOverdue, type Ledger, report } from './brake.ts';
+import { emptyLedger, giveUpOverdue, type Ledger } from './brake.ts';
 import type { ServerLimits } from './document.ts';
+import { answerHost, type Caller, type RolloutAnswer } from './roll-call.ts';
 import { type Host, judgeHost, type Rollout, type Step } from './rollout.ts';
 
 /** All times in minutes. */
@@ -45,15 +46,22 @@ export type Played = Readonly<{
   finishedAt?: number;
 }>;
 
-/** Plays for so many minutes, or until nothing can happen any more. `dice` gives numbers from 0 up to 1: the same dice, the same play. */
+/** How long is played, how often the fleet is counted, and who hears what every host says and is answered. */
+export type Playing = Readonly<{
+  minutes: number;
+  sampleEvery: number;
+  heard?(at: number, caller: Caller, answer: RolloutAnswer): void;
+}>;
+
+/** Plays until the time is over, or until nothing can happen any more. `dice` gives numbers from 0 up to 1: the same dice, the same play. */
 export function play(
   rollout: Rollout,
   limits: ServerLimits,
   fleet: Fleet,
   dice: () => number,
-  { minutes, sampleEvery }: Readonly<{ minutes: number; sampleEvery: number }>,
+  { minutes, sampleEvery, heard = () => {} }: Playing,
 ): Played {
-  const game = newGame(rollout, limits, fleet, dice);
+  const game = { ...newGame(rollout, limits, fleet, dice), heard };
   const samples: Sample[] = [];
   let at = 0;
   for (; at <= minutes && !isOver(game); at += 1) {
@@ -82,6 +90,7 @@ type Game = {
   readonly limits: ServerLimits;
   readonly fleet: Fleet;
   readonly dice: () => number;
+  readonly heard: NonNullable<Playing['heard']>;
   readonly ledger: Ledger;
   /** What happens in which minute. */
   readonly calendar: Map<number, Deed[]>;
@@ -94,7 +103,7 @@ type Game = {
   mostRebooting: number;
 };
 
-function newGame(rollout: Rollout, limits: ServerLimits, fleet: Fleet, dice: () => number): Game {
+function newGame(rollout: Rollout, limits: ServerLimits, fleet: Fleet, dice: () => number): Omit<Game, 'heard'> {
   const counts = { rebooting: 0, updated: 0, mostInFlight: 0, mostRebooting: 0 };
   const players = fleet.groups
     .flatMap(({ name, running }, index) =>
@@ -114,7 +123,7 @@ function sizeOf({ hosts, groups }: Fleet, index: number): number {
   return index < groups.length - 1 ? Math.min(rounded[index] ?? 0, hosts - before) : hosts - before;
 }
 
-function plan({ calendar }: Game, at: number, deed: Deed): void {
+function plan({ calendar }: Pick<Game, 'calendar'>, at: number, deed: Deed): void {
   const deeds = calendar.get(at);
   if (deeds) deeds.push(deed);
   else calendar.set(at, [deed]);
@@ -141,24 +150,33 @@ function playerOf({ players }: Game, host: number): Player {
   return player;
 }
 
+/** A host polls: it judges for itself what was signed, and asks the server only for what it may have by that. */
 function ask(game: Game, host: number, at: number): void {
-  const { rollout, limits, ledger, fleet } = game;
+  const { rollout, fleet } = game;
   const player = playerOf(game, host);
   const now = momentOf(game, at);
   const verdict = judgeHost(rollout, player.who, now);
+  if (verdict.result === 'current') game.updated += 1;
   if (verdict.result === 'hold' && verdict.until !== undefined) {
     // The polls that would be told the same are left out.
     const polls = Math.ceil(Math.max(1, verdict.until - now) / MINUTE / fleet.poll);
     plan(game, at + fleet.poll * polls, { host, deed: 'ask' });
   }
   if (verdict.result !== 'offer') return;
-  const admission = admit(ledger, limits, player.who.machine, now, limits.patienceMs);
-  if (!admission.admitted) {
-    if (admission.code !== 'failed-here') plan(game, at + fleet.poll, { host, deed: 'ask' });
-    return;
-  }
-  player.step = verdict.step;
-  plan(game, at + fleet.install, { host, deed: 'staged' });
+  const answer = call(game, at, { ...player.who, ...IDLE, wants: verdict.step.version });
+  if (answer.go) {
+    player.step = verdict.step;
+    plan(game, at + fleet.install, { host, deed: 'staged' });
+  } else if (answer.code !== 'failed-here') plan(game, at + fleet.poll, { host, deed: 'ask' });
+}
+
+const IDLE = { confirmed: true, idle: true };
+
+function call(game: Game, at: number, caller: Caller): RolloutAnswer {
+  const { rollout, limits, ledger } = game;
+  const answer = answerHost({ policy: rollout, limits }, ledger, caller, momentOf(game, at));
+  game.heard(at, caller, answer);
+  return answer;
 }
 
 function startReboot(game: Game, host: number, at: number): void {
@@ -180,16 +198,17 @@ function windowOpens({ window }: Fleet, now: number): number {
 }
 
 function comeBack(game: Game, host: number, at: number): void {
-  const { rollout, limits, ledger, fleet, dice } = game;
+  const { rollout, fleet, dice } = game;
   const player = playerOf(game, host);
-  const failure = dice() < fleet.failureRate ? 'failed its health check' : undefined;
+  const { step } = player;
+  if (!step) throw new RangeError(`the host ${host} has not left`);
+  const hasFailed = dice() < fleet.failureRate;
   game.rebooting -= 1;
-  report(ledger, limits, player.who.machine, failure, momentOf(game, at));
-  if (failure === undefined && player.step) {
-    player.who = { ...player.who, running: player.step };
-    if (player.step.version === rollout.release.version) game.updated += 1;
-    else plan(game, at + fleet.poll, { host, deed: 'ask' });
-  }
+  if (!hasFailed) player.who = { ...player.who, running: step };
+  const ended = { version: step.version, result: 'rolled-back', reason: 'failed its health check' };
+  call(game, at, { ...player.who, ...IDLE, ...(hasFailed ? { ended } : {}) });
+  if (judgeHost(rollout, player.who, momentOf(game, at)).result === 'current') game.updated += 1;
+  else if (!hasFailed) plan(game, at + fleet.poll, { host, deed: 'ask' });
   const next = game.waiting.shift();
   if (next !== undefined) startReboot(game, next, at);
 }

@@ -2,8 +2,9 @@
 
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
+import type { Offered } from '../rollout/roll-call.ts';
 import { audited, auditedIfDue, type Entry } from './audit.ts';
-import { answerCheckIn, concernsLedger, inCleanWords, type Offered } from './check-in.ts';
+import { answerCheckIn, concernsLedger, inCleanWords } from './check-in.ts';
 import { isKept, ledgerFrom, ledgerJson, type MachineRecord, recorded } from './machines.ts';
 import type { Json, Key, Page, Store } from './store.ts';
 

@@ -1,6 +1,6 @@
 /** What the server remembers of a machine, and of a rollout's ledger, as documents. Pure. */
 
-import type { MachineId } from '../model.ts';
+import type { MachineId, Version } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { emptyLedger, type Ledger } from '../rollout/brake.ts';
 import type { Json } from './store.ts';
@@ -54,9 +54,12 @@ function news({ running, outcome }: CheckIn, before: MachineRecord | undefined, 
   ];
 }
 
+/** A machine, what is kept of it, and the release on the way that it is about, if it is not the one of the rollout. */
+type Entry<T> = readonly [machine: MachineId, kept: T, via?: Version];
+
 type LedgerJson = Readonly<{
-  inFlight: readonly (readonly [string, number])[];
-  failed: readonly (readonly [string, string])[];
+  inFlight: readonly Entry<number>[];
+  failed: readonly Entry<string>[];
   updated: number;
   braked?: NonNullable<Ledger['braked']>;
 }>;
@@ -66,16 +69,16 @@ export function ledgerFrom(document: Json | undefined): Ledger {
   if (document === undefined) return emptyLedger();
   const { inFlight, failed, updated, braked } = document as LedgerJson;
   return {
-    inFlight: new Map(inFlight as readonly (readonly [MachineId, number])[]),
-    failed: new Map(failed as readonly (readonly [MachineId, string])[]),
+    inFlight: new Map(inFlight.map(([machine, due, via]) => [machine, { due, ...(via ? { via } : {}) }])),
+    failed: new Map(failed.map(([machine, reason, via]) => [machine, { reason, ...(via ? { via } : {}) }])),
     updated,
     ...(braked ? { braked } : {}),
   };
 }
 
 export const ledgerJson = ({ inFlight, failed, updated, braked }: Ledger): Json => ({
-  inFlight: [...inFlight],
-  failed: [...failed],
+  inFlight: [...inFlight].map(([machine, { due, via }]) => [machine, due, ...(via ? [via] : [])]),
+  failed: [...failed].map(([machine, { reason, via }]) => [machine, reason, ...(via ? [via] : [])]),
   updated,
   ...(braked ? { braked: { ...braked } } : {}),
 });
@@ -86,8 +89,8 @@ export function isKept(ledger: Ledger, document: Json | undefined): boolean {
   return (
     kept.updated === ledger.updated &&
     isBrakeOf(ledger, kept.braked) &&
-    areEntriesOf(ledger.inFlight, kept.inFlight) &&
-    areEntriesOf(ledger.failed, kept.failed)
+    areEntriesOf(ledger.inFlight, kept.inFlight, ({ due }) => due) &&
+    areEntriesOf(ledger.failed, kept.failed, ({ reason }) => reason)
   );
 }
 
@@ -97,12 +100,16 @@ const isBrakeOf = ({ braked }: Ledger, kept: Ledger['braked']): boolean =>
   braked?.at === kept?.at && braked?.reason === kept?.reason && braked?.byHand === kept?.byHand;
 
 /** In the same order: it tells who is due first. */
-function areEntriesOf<T>(map: ReadonlyMap<string, T>, kept: readonly (readonly [string, T])[]): boolean {
+function areEntriesOf<T, V extends Readonly<{ via?: Version }>>(
+  map: ReadonlyMap<string, V>,
+  kept: readonly Entry<T>[],
+  keptOf: (value: V) => T,
+): boolean {
   if (map.size !== kept.length) return false;
   let at = 0;
   for (const [key, value] of map) {
     const before = kept[at++];
-    if (before?.[0] !== key || before[1] !== value) return false;
+    if (before?.[0] !== key || before[1] !== keptOf(value) || before[2] !== value.via) return false;
   }
   return true;
 }

@@ -133,6 +133,58 @@ test('a brake that failures pull leaves one entry in the audit log each time, ho
   assert.equal(at.told.length, 2, 'an operator is no brake');
 });
 
+/** Hosts on 1.0 that must run 1.5 before 2.0. */
+const barrier = { version: '1.5' as Version, counter: 1.5, reason: 'moves the state' };
+const onTheWay = (maxFailures: number): ChannelState => ({
+  id: '2.0',
+  version: '2.0',
+  offered: { policy: { ...policy, barriers: [barrier] }, limits: { ...limits, maxFailures, maxInFlight: 10 } },
+});
+const onBarrier = (machine: number, change: Partial<CheckIn> = {}) => checkIn(machine, { running: barrier, ...change });
+
+test('hosts that fail on their way on from a barrier pull the brake, and nobody on the barrier begins after it', async () => {
+  await using at = await site(onTheWay(0));
+  for (const machine of [1, 2]) assert.equal(await at.ask(onBarrier(machine, { wants: step(2).version })), 'go');
+  const { outcome } = failed(1);
+  await at.ask(onBarrier(1, outcome ? { outcome } : {}));
+  assert.match((await at.fleet.ledger('stable', later(101))).braked?.reason ?? '', /1 host failed/);
+  assert.equal(await at.ask(onBarrier(3, { wants: step(2).version })), 'braked');
+  assert.equal(await at.ask(onBarrier(2, { wants: step(2).version, state: 'staged' })), 'go', 'it is half way');
+  assert.equal(await at.ask(wants(4, { wants: barrier.version })), 'braked');
+});
+
+test('a host that has run the barrier has its place again only when it asks for the release, and counts once', async () => {
+  await using at = await site(onTheWay(3));
+  assert.equal(await at.ask(wants(1)), 'not-on-offer');
+  assert.equal(await at.ask(wants(1, { wants: barrier.version })), 'go');
+  await at.ask(onBarrier(1));
+  const between = await at.fleet.ledger('stable', later(100));
+  assert.deepEqual([between.inFlight.size, between.failed.size, between.updated], [0, 0, 0]);
+  assert.equal(await at.ask(onBarrier(1, { wants: step(2).version })), 'go');
+  await at.ask(onBarrier(1, { wants: step(2).version, state: 'staged' }));
+  assert.equal((await at.fleet.ledger('stable', later(100))).inFlight.size, 1, 'the barrier is behind it');
+  await at.ask(proven(1));
+  const after = await at.fleet.ledger('stable', later(100));
+  assert.deepEqual([after.inFlight.size, after.failed.size, after.updated], [0, 0, 1]);
+});
+
+test('a group that is pinned is updated once it runs its own release', async () => {
+  const pinned = { ...policy, groups: new Map([['till', { pin: { version: '1.5' as Version, counter: 1.5 } }]]) };
+  await using at = await site({ id: '2.0', version: '2.0', offered: { policy: pinned, limits } });
+  assert.equal(await at.ask(wants(1, { group: 'till', wants: barrier.version })), 'go');
+  await at.ask(onBarrier(1, { group: 'till' }));
+  const ledger = await at.fleet.ledger('stable', later(100 + 120));
+  assert.deepEqual([ledger.inFlight.size, ledger.failed.size, ledger.updated], [0, 0, 1]);
+});
+
+test('a host that was let go and then wants nothing any more is not counted as failed', async () => {
+  await using at = await site();
+  assert.equal(await at.ask(wants(1)), 'go');
+  await at.ask(checkIn(1));
+  const ledger = await at.fleet.ledger('stable', later(100 + 120));
+  assert.deepEqual([ledger.inFlight.size, ledger.failed.size], [0, 0]);
+});
+
 test('a host whose turn has not come is told when, and takes no place', async () => {
   await using at = await site();
   const answer = await at.fleet.checkIn(wants(1), later(5));

@@ -11,11 +11,19 @@ import { checkInOf } from '../support/check-in-line.ts';
 import { START, virtualChannel } from '../support/virtual-channel.ts';
 
 const host = fc.constantFrom('a', 'b', 'c') as fc.Arbitrary<MachineId>;
+const anyMap = <N extends 'due' | 'reason', T>(name: N, anyValue: fc.Arbitrary<T>) =>
+  fc
+    .array(fc.tuple(host, anyValue, fc.option(fc.constant('1.9' as Version))), { maxLength: 3 })
+    .map(
+      (all) =>
+        new Map(all.map(([one, value, via]) => [one, { [name]: value, ...(via ? { via } : {}) } as Entry<N, T>])),
+    );
+type Entry<N extends string, T> = Readonly<Record<N, T> & { via?: Version }>;
 const brake = fc.record({ at: fc.nat(2), reason: fc.constantFrom('x', 'y') });
 const ledger = fc
   .record({
-    inFlight: fc.array(fc.tuple(host, fc.nat(2)), { maxLength: 3 }).map((entries) => new Map(entries)),
-    failed: fc.array(fc.tuple(host, fc.constantFrom('x', 'y')), { maxLength: 3 }).map((entries) => new Map(entries)),
+    inFlight: anyMap('due', fc.nat(2)),
+    failed: anyMap('reason', fc.constantFrom('x', 'y')),
     updated: fc.nat(1),
     braked: fc.option(
       fc.oneof(
@@ -37,6 +45,14 @@ test('a ledger is taken for kept exactly when its document would be the same to 
     { numRuns: 2000 },
   );
   fc.assert(fc.property(ledger, (one) => assert.ok(isKept(one, JSON.parse(text(ledgerJson(one))) as Json))));
+});
+
+test('a ledger that an older server kept is read as it was', () => {
+  const old = { inFlight: [['a', 7]], failed: [['b', 'unhealthy']], updated: 3, braked: { at: 5, reason: 'x' } };
+  const { inFlight, failed, updated, braked } = ledgerFrom(old);
+  assert.deepEqual([...inFlight], [['a', { due: 7 }]]);
+  assert.deepEqual([...failed], [['b', { reason: 'unhealthy' }]]);
+  assert.deepEqual([updated, braked, ledgerJson(ledgerFrom(old))], [3, { at: 5, reason: 'x' }, old]);
 });
 
 test('where nothing was kept, only an empty ledger says nothing new', () => {
@@ -72,6 +88,6 @@ test('the ledger keeps the beginning of what a failed host said, without half a 
     const known = ledgerFrom(undefined);
     const outcome = { at: '2030-01-01T00:00:00Z', result: 'failed', version: '2.0' as Version, reason } as const;
     answerCheckIn(checkInOf(0, { outcome }), undefined, offered, known, START);
-    assert.deepEqual([...known.failed.values()], [kept]);
+    assert.deepEqual([...known.failed.values()], [{ reason: kept }]);
   }
 });

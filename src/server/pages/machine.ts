@@ -70,10 +70,10 @@ function ofTheRollout({ machine, rollout }: MachineData, now: Date): readonly Po
   const verdict = judgeHost(policy, machine, now.getTime());
   if (verdict.result === 'current') return [];
   const failure = ledger.failed.get(machine.machine);
-  const due = ledger.inFlight.get(machine.machine);
+  const due = ledger.inFlight.get(machine.machine)?.due;
   return [
     ...(ledger.braked ? [{ who: 'The brake', what: ledger.braked.reason, since: iso(ledger.braked.at) }] : []),
-    ...(failure === undefined ? [] : [{ who: 'The rollout', what: `counts it as failed: ${failure}` }]),
+    ...(failure === undefined ? [] : [{ who: 'The rollout', what: `counts it as failed: ${failure.reason}` }]),
     ...(due === undefined ? [] : [{ who: 'The rollout', what: 'it is under way and must report', until: iso(due) }]),
     ...(verdict.result === 'hold'
       ? [

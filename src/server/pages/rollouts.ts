@@ -30,8 +30,8 @@ export function rolloutsPage(rollouts: readonly Shown[], now: Date): Page {
 
 export function rolloutPage(shown: Shown, history: readonly Point[], { mayChange }: Viewer, now: Date): Page {
   const { channel, state, ledger } = shown;
-  const failed = [...ledger.failed].map(([id, reason]) => [id, reason] as const);
-  const underWay = [...ledger.inFlight].map(([id, due]) => [id, html`by ${moment(iso(due))}`] as const);
+  const failed = [...ledger.failed].map(([id, { reason }]) => [id, reason] as const);
+  const underWay = [...ledger.inFlight].map(([id, { due }]) => [id, html`by ${moment(iso(due))}`] as const);
   const body = html`<h1>Rollout of ${state.version} in ${channel}</h1>
 ${live('alarms', standstill(shown, now))}
 <div class="pair">
