@@ -92,6 +92,7 @@ export const FLEET_RULES: Readonly<Record<KeyPath, FleetRule>> = {
   'health.ignored_units': 'proof',
   'health.start_timeout_seconds': 'proof',
   'health.timeout_seconds': 'proof',
+  'health.retry_seconds': 'proof',
   'health.directories': 'program',
   'agent.log_level': 'machine',
   'agent.state_dir': 'machine',

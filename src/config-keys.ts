@@ -211,6 +211,12 @@ export const KEYS = {
       'seconds',
     ),
     timeout_seconds: preset(whole(1, 3600), 60, 'How long one health program may run.', 'seconds'),
+    retry_seconds: preset(
+      whole(0, 3600),
+      120,
+      'For so long whatever is required and fails is asked again before a release is condemned (docs/health.md).',
+      'seconds',
+    ),
     directories: preset(
       list(path, 'folders', 16),
       [...HEALTH_DIRS],

@@ -8,9 +8,6 @@ import { UpdateError } from '../errors.ts';
 import { type Departure, type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { deadMan } from '../reboot/dead-man.ts';
-import { programProbes } from '../reboot/health/programs.ts';
-import { runProbes } from '../reboot/health/run-probes.ts';
-import { unitsProbe } from '../reboot/health/units.ts';
 import { rebootByFirmware } from '../reboot/methods/firmware.ts';
 import type { Clock } from '../system/clock.ts';
 import { startSchedule } from '../system/cron.ts';
@@ -35,6 +32,7 @@ import { type FleetServer, withFleetServer } from './fleet-client.ts';
 import { liveGates, withFleetSettings } from './fleet-heeded.ts';
 import type { FleetSettings } from './fleet-settings.ts';
 import { createGates } from './gates.ts';
+import { lookAtHealth, proveHealth } from './health.ts';
 import { hookGate } from './hook-gate.ts';
 import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
@@ -42,7 +40,6 @@ import { openJournal } from './journal.ts';
 import { journeyFrom } from './journey.ts';
 import { openLock } from './lock.ts';
 import { rebootNotice } from './notice.ts';
-import type { Verdict } from './parts.ts';
 import { freeSlot } from './preparation.ts';
 import { createReleases } from './releases.ts';
 import { configuredRestart, onlyFirmware } from './restart.ts';
@@ -140,12 +137,12 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     transfer: () => transfer?.status(),
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
     gates: liveGates(world.settings?.current ?? (() => config), (now) =>
-      createGates(now, { ...world, probe: () => probe(config, world, world.signal) }, member.machine),
+      createGates(now, { ...world, probe: () => lookAtHealth(config, world, world.signal) }, member.machine),
     ),
     notice: rebootNotice(files, config.agent.runtimeDir, log),
     hooks: hookGate({ ...world, ...hookSettings(config) }),
     lock: await openLock(config, world, () => `an update of ${product}`),
-    probe: (stop) => probe(config, world, stop),
+    probe: (stop) => proveHealth(config, world, stop),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec, boot.rebootArgument)),
     restart: world.reboot
       ? onlyFirmware(bootId, world.clock)
@@ -268,18 +265,6 @@ async function scrub(
   if (rootHash === undefined) throw new UpdateError('no-way-back');
   await using open = await host.openForReading(slot);
   await scrubSlot(open, rootHash, ...rest);
-}
-
-async function probe(config: Config, world: Surroundings, signal: AbortSignal): Promise<Verdict> {
-  const { exec, clock, files } = world;
-  const { requiredUnits, ignoredUnits, startTimeoutSeconds, timeoutSeconds, directories } = config.health;
-  const startTimeoutMs = startTimeoutSeconds * 1000;
-  const timeoutMs = timeoutSeconds * 1000;
-  const units = unitsProbe({ exec, files, clock, required: requiredUnits, ignored: ignoredUnits, startTimeoutMs });
-  const programs = await programProbes({ exec, files, dirs: directories, timeoutMs });
-  const health = await runProbes([units, ...programs], { clock, timeoutMs: startTimeoutMs + timeoutMs, signal });
-  for (const warning of health.warnings) world.log.warn({ warning }, 'a wanted probe failed');
-  return health.ok ? { healthy: true } : { healthy: false, reason: health.failures.join('; ') };
 }
 
 /** A host without an id of its own can do everything but take part in a rollout, which then says so. */

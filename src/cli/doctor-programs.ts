@@ -1,10 +1,14 @@
 /** What a release must pass, and what is done before a restart: are there programs, and can they be run? */
 
+import { LEAVING_MS } from '../agent/health.ts';
 import type { Config } from '../config.ts';
+import { spanMs } from '../reboot/health/dead-man-timer.ts';
 import { healthPrograms } from '../reboot/health/programs.ts';
 import { type ProgramFile, programsIn } from '../reboot/program-folders.ts';
+import type { Exec } from '../system/exec.ts';
 import type { Files } from '../system/files.ts';
-import { type Finding, fail, ok, warn } from './finding.ts';
+import { type Finding, fail, ok, unknown, warn } from './finding.ts';
+import { duration } from './units.ts';
 
 type Listing = Pick<Files, 'list'>;
 
@@ -26,6 +30,22 @@ export async function hookPrograms(files: Listing, { reboot }: Config): Promise<
   const unfit = faultsIn(programs);
   if (unfit) return fail(`${unfit}: the host does not restart into a release.`, REPAIR);
   return ok(programs.length === 0 ? 'No programs.' : `Programs: ${programs.length}.`);
+}
+
+/** A release must have been judged before the dead man restarts the machine, or one that is slow looks like one that is broken. */
+export async function deadMansTime(exec: Exec, { health }: Config): Promise<Finding> {
+  const args = ['show', '--property=TimersMonotonic', '--value', '--', 'tandem-dead-man.timer'];
+  const { stdout } = await exec('systemctl', args);
+  const givenMs = spanMs(/OnActiveUSec=([^;]*[^; ])/.exec(stdout)?.[1] ?? '');
+  if (givenMs === undefined) return unknown('systemd does not tell when the dead man comes.', 'Is his timer enabled?');
+  const { startTimeoutSeconds, timeoutSeconds, retrySeconds } = health;
+  const takenMs = (startTimeoutSeconds + 2 * timeoutSeconds + retrySeconds) * 1000 + LEAVING_MS;
+  const times = `A release has up to ${duration(takenMs)} to prove itself, and the dead man comes after ${duration(givenMs)}`;
+  if (takenMs <= givenMs) return ok(`${times}.`);
+  return warn(
+    `${times}: it is judged before.`,
+    'Lengthen OnActiveSec= of tandem-dead-man.timer, or shorten `health.*_seconds`.',
+  );
 }
 
 const ADVICE = 'Put a program into /usr/lib/tandem/health.d/required, or name units in `health.required_units`.';

@@ -5,7 +5,7 @@ import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { healthCheck, hookPrograms } from '../../src/cli/doctor-programs.ts';
+import { deadMansTime, healthCheck, hookPrograms } from '../../src/cli/doctor-programs.ts';
 import { type Config, resolveConfig } from '../../src/config.ts';
 import { realFiles } from '../../src/system/files.ts';
 
@@ -78,4 +78,22 @@ test('a program before a restart that cannot be run is a failure', async () => {
     assert.equal(failed.result, 'fail');
     assert.match(failed.sentence, /hooks\/20-stop is a link that leads nowhere: the host does not restart/);
   });
+});
+
+test('a release that has longer to prove itself than the dead man waits is judged before, and doctor says so', async () => {
+  const found = (more: string, timers = '{ OnActiveUSec=10min ; next_elapse=28min 8.435691s }') =>
+    deadMansTime(
+      async () => ({ exitCode: 0, stdout: `${timers}\n`, stderr: '', timedOut: false }),
+      resolveConfig([{ path: 'test', text: more }]),
+    );
+  const usual = await found('');
+  assert.equal(usual.result, 'ok');
+  assert.match(usual.sentence, /up to 9 min 20 s .* after 10 min 00 s\.$/);
+  const long = await found('health.retry_seconds = 600\n');
+  assert.deepEqual([long.result, long.next?.includes('OnActiveSec=')], ['warn', true]);
+  assert.equal(
+    (await found('health.retry_seconds = 600\n', '{ OnActiveUSec=1h 30min ; next_elapse=infinity }')).result,
+    'ok',
+  );
+  assert.equal((await found('', '')).result, 'unknown');
 });

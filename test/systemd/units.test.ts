@@ -6,7 +6,9 @@ import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { LEAVING_MS } from '../../src/agent/health.ts';
 import { resolveConfig } from '../../src/config.ts';
+import { spanMs } from '../../src/reboot/health/dead-man-timer.ts';
 
 const UNITS = join(import.meta.dirname, '..', '..', 'systemd');
 /** Units that only those install who want them. */
@@ -83,12 +85,18 @@ test('the agent is started again for ever, and its watchdog watches', async () =
 });
 
 test('the dead man waits longer than whoever waits for the verdict', async () => {
-  const minutes = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1]);
   const [confirm, timer] = [await unit('tandem-confirm.service'), await unit('tandem-dead-man.timer')];
-  const wait = minutes(confirm, /--timeout (\d+)min/);
-  const limit = minutes(confirm, /TimeoutStartSec=(\d+)min/);
-  const deadMan = minutes(timer, /OnActiveSec=(\d+)min/);
+  const span = (text: string, pattern: RegExp): number => spanMs(pattern.exec(text)?.[1] ?? '') ?? Number.NaN;
+  const wait = span(confirm, /--timeout (.+)$/m);
+  const limit = span(confirm, /^TimeoutStartSec=(.+)$/m);
+  const deadMan = span(timer, /^OnActiveSec=(.+)$/m);
   assert.ok(wait < limit && limit < deadMan, `${wait} ${limit} ${deadMan}`);
+});
+
+test('the dead man waits longer than a release may take to prove itself', async () => {
+  const given = spanMs(/^OnActiveSec=(.+)$/m.exec(await unit('tandem-dead-man.timer'))?.[1] ?? '') ?? Number.NaN;
+  const { startTimeoutSeconds, timeoutSeconds, retrySeconds } = resolveConfig([]).health;
+  assert.ok((startTimeoutSeconds + 2 * timeoutSeconds + retrySeconds) * 1000 + LEAVING_MS < given);
 });
 
 test('the group and the folders are made by the tools that read our files', async () => {

@@ -196,6 +196,7 @@ jitter_minutes = 0
 [boot]
 esp = "${join(dir, 'esp')}"
 [health]
+retry_seconds = 0
 directories = ["${join(dir, 'health.d')}"]
 [agent]
 state_dir = "${join(dir, 'state')}"
