@@ -48,7 +48,7 @@ export const KEYS = {
       'stable',
       'The channel that says which release is on offer.',
     ),
-    ca_file: key(path, 'PEM certificates to trust instead of the system’s.'),
+    ca_file: key(path, 'PEM certificates to trust instead of the system’s (docs/networks.md).'),
     proxy: key(httpUrl, 'The proxy, as http://[user:password@]host:port; the environment is not asked.'),
   },
   fleet: {

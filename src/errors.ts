@@ -539,7 +539,7 @@ export const ERRORS = {
     4,
     'later',
     'The server could not prove who it is.',
-    'Check the server certificate, the configured CA and the local clock.',
+    'Check the server’s certificate, the configured CA file (without one, the system’s certificates count) and the local clock.',
   ),
   'server-protocol': entry(
     4,

@@ -6,6 +6,7 @@ import { type Socket, setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net'
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { dial, type Lookup } from './dial.ts';
+import { trustSystem } from './trust-store.ts';
 
 export type ConnectionOptions = Readonly<{
   proxy?: string | undefined;
@@ -20,7 +21,7 @@ export function createAgents(options: ConnectionOptions): Readonly<{ http: http.
   // Node.js makes the connections to a proxy in its own way, and can only be told to be patient.
   setDefaultAutoSelectFamilyAttemptTimeout(Math.max(10, Math.round(connectTimeoutMs / 4)));
   const proxied = { keepAlive: true, proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } };
-  return { http: shortLived(new http.Agent(proxied)), https: shortLived(new https.Agent(proxied)) };
+  return { http: shortLived(new http.Agent(proxied)), https: shortLived(new ProxiedAgent(proxied)) };
 }
 
 type Callback = (error: Error | null, stream: Duplex) => void;
@@ -41,6 +42,7 @@ class PlainAgent extends http.Agent {
 
 class SecureAgent extends https.Agent {
   readonly #options: ConnectionOptions;
+  readonly #trust = systemTrust();
 
   constructor(options: ConnectionOptions) {
     super({ keepAlive: true });
@@ -49,6 +51,7 @@ class SecureAgent extends https.Agent {
   }
 
   override createConnection(to: https.RequestOptions, callback?: Callback): undefined {
+    this.#trust(to);
     const secured = (socket: Socket): Promise<TLSSocket> => {
       const through: https.RequestOptions & { socket: Socket } = { ...to, socket };
       return shaken(super.createConnection(through) as TLSSocket, this.#options.connectTimeoutMs);
@@ -57,6 +60,25 @@ class SecureAgent extends https.Agent {
       .then(secured)
       .then((socket) => callback?.(null, socket), failing(callback));
   }
+}
+
+class ProxiedAgent extends https.Agent {
+  readonly #trust = systemTrust();
+
+  override createConnection(to: https.RequestOptions, callback?: Callback): Duplex | null | undefined {
+    this.#trust(to);
+    return super.createConnection(to, callback);
+  }
+}
+
+/** Before the first connection for which no other authorities are named. */
+function systemTrust(): (to: https.RequestOptions) => void {
+  let isDone = false;
+  return ({ ca }) => {
+    if (isDone || ca !== undefined) return;
+    trustSystem();
+    isDone = true;
+  };
 }
 
 const connection = ({ host, port }: http.ClientRequestArgs, options: ConnectionOptions): Promise<Socket> =>

@@ -44,4 +44,10 @@ function codeOf(error: unknown): string {
 }
 
 const messageOf = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replace(/[a-z]+:\/\/\S+/gi, '(address)').slice(0, 300);
+  (error instanceof Error ? error.message : String(error))
+    .replace(/[a-z]+:\/\/\S+/gi, '(address)')
+    .replace(ADVICE, '')
+    .slice(0, 300);
+
+/** What Node.js recommends to those who start it by hand, such as "; if the root CA …, try running Node.js with …". */
+const ADVICE = /[;,.]? *(if|try)\b[^;.]*\bNode\.js\b.*$/i;
