@@ -1,5 +1,6 @@
 /** The configuration in force: drop-ins read in order, each key checked, with where its value came from. */
 
+import { dirname } from 'node:path';
 import { checkFleet, type FleetSetting } from './config-fleet.ts';
 import { type CacheReading, readFleetCache } from './config-fleet-cache.ts';
 import { type Fragment, readFragment, readFragments } from './config-fragments.ts';
@@ -59,10 +60,18 @@ export async function readLayers(
   files: Pick<Files, 'list' | 'read'>,
   dirs: readonly string[] = CONFIG_DIRS,
 ): Promise<Layers> {
-  const fragments = await readFragments(files, dirs);
+  const fragments = await readFragments(files, dirs).catch(keptFromUs);
   const { agent, fleet } = resolveConfig(fragments);
   if (fleet.settingsPrefix === undefined) return { fragments, faults: [] };
   return { fragments, ...(await readFleetCache(files, agent.stateDir, fleet.settingsPrefix)) };
+}
+
+/** The agent's runtime folder is for root and its group alone, and with it the drop-ins in there. */
+function keptFromUs(error: unknown): never {
+  const { code, path = '' } = error as NodeJS.ErrnoException;
+  if (code === 'EACCES' && path.startsWith(dirname(CONFIG_DIRS[2])))
+    throw new UpdateError('agent-denied', `${path} may not be read by this user.`, { cause: error });
+  throw error;
 }
 
 /** The configuration of this host, as its agent was last started with it. */

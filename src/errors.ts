@@ -278,6 +278,30 @@ export const ERRORS = {
     'Add another first.',
   ),
   'tokens-full': entry(2, 'never', 'There are as many tokens as the server keeps.', 'Revoke some.'),
+  'store-full': entry(
+    7,
+    'later',
+    'There is no space left for the fleet’s store.',
+    'Make room on its file system; the server goes on by itself, and hosts ask again.',
+  ),
+  'store-unwritable': entry(
+    7,
+    'later',
+    'The fleet’s store cannot be opened or written.',
+    'Check the path, its owner, and whether its file system is read-only or its disk fails (`dmesg`).',
+  ),
+  'store-damaged': entry(
+    7,
+    'never',
+    'The fleet’s store is damaged.',
+    'Stop the server and restore fleet.db from a copy. Without a copy move it away: hosts and rollouts fill a new one, tokens and the audit log are lost.',
+  ),
+  'store-in-use': entry(
+    2,
+    'later',
+    'Another server uses the same store.',
+    'Stop it, or give this one a folder of its own; servers that share what they know use --etcd.',
+  ),
   'store-contended': entry(
     4,
     'later',

@@ -124,7 +124,7 @@ function contextOf(json: boolean, argv: readonly string[]): Context {
     files: realFiles,
     log: createLog(env('TANDEM_LOG_LEVEL') ?? 'info'),
     env,
-    cwd: cwd(),
+    cwd,
     signal: onStop(() => new Failure('interrupted')),
     version: AGENT_VERSION,
     entry: DECODER,

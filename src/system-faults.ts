@@ -27,7 +27,7 @@ const SYSTEM_FAULTS = {
   ENOENT: ['file-absent', 'it does not exist'],
   EISDIR: ['file-unsuitable', 'it is a folder'],
   ENOTDIR: ['file-unsuitable', 'a part of the path is not a folder'],
-  EEXIST: ['file-unsuitable', 'it exists already'],
+  EEXIST: ['file-unsuitable', 'something is there already'],
   ENOTEMPTY: ['file-unsuitable', 'the folder is not empty'],
   ELOOP: ['file-unsuitable', 'it is a link, which is not followed here'],
   ENAMETOOLONG: ['file-unsuitable', 'its name is too long'],

@@ -72,7 +72,7 @@ async function warnOfCompression({ out, signal }: Context, root: string): Promis
 }
 
 async function buildInput(context: Context, input: Input): Promise<BuildInput> {
-  const path = (option: string): string => resolve(context.cwd, input.given(option));
+  const path = (option: string): string => resolve(context.cwd(), input.given(option));
   return {
     product: matching<Product>('product', input.given('product'), PRODUCT_PATTERN),
     version: matching<Version>('version', input.given('version'), VERSION_PATTERN),
@@ -89,7 +89,7 @@ async function buildInput(context: Context, input: Input): Promise<BuildInput> {
 }
 
 async function ukiInput(context: Context, input: Input): Promise<BuildInput['uki']> {
-  const path = (given: string): string => resolve(context.cwd, given);
+  const path = (given: string): string => resolve(context.cwd(), given);
   const [file, kernel] = [input.text('uki'), input.text('kernel')];
   if ((file === undefined) === (kernel === undefined))
     throw new UpdateError('usage', 'Give either --uki, or --kernel with --initrd and --cmdline.');

@@ -27,14 +27,14 @@ export const bundleInspect: Command = {
     { flags: '--exact', summary: 'with --against: build the patch and the blocks, and say their sizes to the byte' },
   ],
   run: async (context, input) => {
-    const path = resolve(context.cwd, input.argument(0));
+    const path = resolve(context.cwd(), input.argument(0));
     const [against, isExact] = [input.text('against'), input.flag('exact')];
     if (isExact && against === undefined) throw new UpdateError('usage', '--exact needs --against.');
     await using source = await fileSource(path);
     const bundle = await openBundle(source, undefined, context.signal);
     const summary = summarize(bundle);
     show(context, summary);
-    const question = against === undefined ? undefined : { against: resolve(context.cwd, against), isExact };
+    const question = against === undefined ? undefined : { against: resolve(context.cwd(), against), isExact };
     const comparison = question && (await inspectAgainst(context, { bundle, path, ...question }));
     context.out.document({ ...summary, bundle: path, ...(comparison ? { against: comparison } : {}) });
     return 0;

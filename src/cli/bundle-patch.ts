@@ -20,9 +20,9 @@ export const bundlePatch: Command = {
     ...PUBLISHER_OPTIONS,
   ],
   run: async (context, input) => {
-    const patchFrom = input.list('from').map((path) => resolve(context.cwd, path));
+    const patchFrom = input.list('from').map((path) => resolve(context.cwd(), path));
     if (patchFrom.length === 0) throw new UpdateError('usage', 'Name an old bundle with --from.');
-    const bundle = resolve(context.cwd, input.argument(0));
+    const bundle = resolve(context.cwd(), input.argument(0));
     const added = await publishing(context, input, (publisher) =>
       publishDeltas(context, publisher, { bundle, patchFrom }),
     );

@@ -26,11 +26,11 @@ export const bundleVerify: Command = {
   arguments: [{ name: '<file>', summary: 'the bundle' }],
   options: [{ flags: '--repository <folder>', summary: 'a repository that must have signed for it' }],
   run: async (context, input) => {
-    const path = resolve(context.cwd, input.argument(0));
+    const path = resolve(context.cwd(), input.argument(0));
     await using source = await fileSource(path);
     const repository = input.text('repository');
     const expected =
-      repository === undefined ? undefined : await signedManifest(context, resolve(context.cwd, repository), source);
+      repository === undefined ? undefined : await signedManifest(context, resolve(context.cwd(), repository), source);
     await verify(context, path, source, expected);
     return 0;
   },

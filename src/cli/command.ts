@@ -19,7 +19,8 @@ export type Context = Readonly<{
   log: Log;
   /** One variable of the environment. */
   env(name: string): string | undefined;
-  cwd: string;
+  /** The folder in which it was called; throws where that is gone. */
+  cwd(): string;
   /** Aborted by Ctrl-C and SIGTERM. */
   signal: AbortSignal;
   /** The version of this program. */

@@ -32,7 +32,7 @@ export const install: Command = {
     const request = {
       ...(version === undefined ? {} : { version }),
       // The agent has another working directory.
-      ...(from === undefined ? {} : { from: resolve(cwd, from) }),
+      ...(from === undefined ? {} : { from: resolve(cwd(), from) }),
       ...(input.flag('allow-downgrade') ? { allowDowngrade: true } : {}),
     };
     const status = await followWork(client, out, () => client.post('/v1/install', request));

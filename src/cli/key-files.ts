@@ -2,6 +2,7 @@
 
 import { basename, join, resolve } from 'node:path';
 import { UpdateError } from '../errors.ts';
+import { readStream } from '../system/files.ts';
 import { createSecretFile, isReadableByOthers } from '../system/secret-file.ts';
 import { askSecret } from '../system/secret-prompt.ts';
 import { externalSigner } from '../verify/external-signer.ts';
@@ -43,8 +44,8 @@ export async function fileSigner(
   file: string,
   passphrase: () => Promise<string | undefined>,
 ): Promise<Signer> {
-  const path = resolve(context.cwd, file);
-  const pem = Buffer.from(await bytesOf(context, path)).toString('utf8');
+  const path = resolve(context.cwd(), file);
+  const pem = Buffer.from(await bytesOf(path)).toString('utf8');
   if (await isReadableByOthers(path)) context.out.warn(`Other users can read ${file}: chmod 600 it.`);
   if (!isEncrypted(pem)) return keyFileSigner(pem, file);
   const open = once(async () => keyFileSigner(pem, file, await passphrase()));
@@ -72,7 +73,7 @@ export async function makeKey(path: string, passphrase: string | undefined): Pro
 export async function passphraseFrom(context: Context, input: Input, isNew: boolean): Promise<string | undefined> {
   const file = input.text('passphrase-file');
   if (file !== undefined) {
-    const bytes = await bytesOf(context, resolve(context.cwd, file));
+    const bytes = await bytesOf(resolve(context.cwd(), file));
     return notEmpty(
       Buffer.from(bytes)
         .toString('utf8')
@@ -91,11 +92,11 @@ export async function passphraseFrom(context: Context, input: Input, isNew: bool
 
 /** A public key file. */
 export async function publicKeyFrom(context: Context, file: string): Promise<PublicKey> {
-  return readPublicKey(await bytesOf(context, resolve(context.cwd, file)), file);
+  return readPublicKey(await bytesOf(resolve(context.cwd(), file)), file);
 }
 
 async function keyFilesIn(context: Context, folder: string): Promise<string[]> {
-  const names = await context.files.list(resolve(context.cwd, folder));
+  const names = await context.files.list(resolve(context.cwd(), folder));
   return names.filter((name) => name.endsWith('.pem')).map((name) => join(folder, name));
 }
 
@@ -110,8 +111,8 @@ async function programSigner(context: Context, given: string): Promise<Signer> {
   return externalSigner(context.exec, { program, args }, await publicKeyFrom(context, file));
 }
 
-async function bytesOf(context: Context, path: string): Promise<Uint8Array> {
-  const bytes = await context.files.read(path);
+async function bytesOf(path: string): Promise<Uint8Array> {
+  const bytes = await readStream(path);
   if (bytes === undefined) throw new UpdateError('key-invalid', `There is no file ${path}.`);
   if (bytes.length > 65_536) throw new UpdateError('key-invalid', `${basename(path)} is too large for a key file.`);
   return bytes;

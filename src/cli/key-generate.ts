@@ -17,7 +17,7 @@ export const keyGenerate: Command = {
     const wanted = input.flag('encrypt') || input.text('passphrase-file') !== undefined;
     const passphrase = wanted ? await passphraseFrom(context, input, true) : undefined;
     if (wanted && passphrase === undefined) throw new UpdateError('key-passphrase');
-    const path = resolve(context.cwd, input.argument(0).replace(/\.pem$/, ''));
+    const path = resolve(context.cwd(), input.argument(0).replace(/\.pem$/, ''));
     const key = await makeKey(path, passphrase);
     context.out.line(`Wrote ${path}.pem (secret) and ${path}.pub.json.`);
     context.out.line(`Key ${keyIdOf(key)}`);

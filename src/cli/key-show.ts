@@ -17,7 +17,7 @@ export const keyShow: Command = {
     const keyId = keyIdOf(await publicKeyFrom(context, input.argument(0)));
     const folder = input.text('repository');
     const repository =
-      folder === undefined ? undefined : await readRepository(context.files, resolve(context.cwd, folder));
+      folder === undefined ? undefined : await readRepository(context.files, resolve(context.cwd(), folder));
     const roles = repository && ROLE_NAMES.filter((role) => holdersOf(repository, role).keyids.includes(keyId));
     context.out.line(`Key ${keyId}`);
     if (roles) context.out.line(roles.length > 0 ? `Signs ${roles.join(', ')}.` : 'Signs nothing in this repository.');

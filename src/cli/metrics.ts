@@ -32,7 +32,7 @@ export const metrics: Command = {
     const file = input.text('textfile');
     context.out.document({ schema: 1, metrics: text, ...(file === undefined ? {} : { file }) });
     if (file === undefined) context.out.line(text.trimEnd());
-    else await put(context, resolve(context.cwd, file), text);
+    else await put(context, resolve(context.cwd(), file), text);
     return undefined;
   },
 };

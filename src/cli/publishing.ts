@@ -35,7 +35,7 @@ export const PUBLISHER_OPTIONS: readonly OptionSpec[] = [
 
 /** Where the repository is. */
 export const repositoryFolder = (context: Context, input: Input): string =>
-  resolve(context.cwd, input.given('repository'));
+  resolve(context.cwd(), input.given('repository'));
 
 /** Runs a task as the only publisher of the repository. */
 export async function publishing<T>(

@@ -35,7 +35,7 @@ export const repoAdd: Command = {
     ...PUBLISHER_OPTIONS,
   ],
   run: async (context, input) => {
-    const bundle = resolve(context.cwd, input.argument(0));
+    const bundle = resolve(context.cwd(), input.argument(0));
     const { release, deltas } = await publishing(context, input, async (publisher) => {
       await using source = await fileSource(bundle);
       const content = source.open(0, context.signal);

@@ -40,7 +40,7 @@ export const repoInit: Command = {
 };
 
 async function roleKeys(context: Context, input: Input): Promise<RoleKeys> {
-  const folder = resolve(context.cwd, input.given('keys'));
+  const folder = resolve(context.cwd(), input.given('keys'));
   await context.files.makeDir(folder);
   const passphrase = await newPassphrase(context, input);
   const count = input.whole('root-keys', 1) ?? 1;

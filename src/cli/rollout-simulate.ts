@@ -57,7 +57,7 @@ export const rolloutSimulate: Command = {
     if (svg !== undefined)
       await replaceFile(
         context.files,
-        resolve(context.cwd, svg),
+        resolve(context.cwd(), svg),
         new TextEncoder().encode(curveSvg(played, fleet.hosts)),
       );
     for (const line of curveText(played, fleet.hosts, context.out.width)) context.out.line(line);

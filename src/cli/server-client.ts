@@ -27,7 +27,7 @@ export async function askServer(
     clock: context.clock,
     ...(ca === undefined ? {} : { ca: await readGiven(context, ca) }),
   });
-  const token = new TextDecoder().decode(await readGiven(context, input.given('token-file'))).trim();
+  const token = await tokenFrom(context, input.given('token-file'));
   const { status, body: answer } = await http.post(`${input.given('server').replace(/\/+$/, '')}${path}`, {
     method,
     headers: { authorization: `Bearer ${token}` },
@@ -42,6 +42,13 @@ export async function askServer(
   const known = typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : undefined;
   if (known !== undefined && typeof message === 'string') throw new UpdateError(known, message.slice(0, 300));
   throw new UpdateError('server-failed', `The fleet server answers ${status}.`);
+}
+
+/** What can travel in a header; anything else would be blamed on the server. */
+async function tokenFrom(context: Context, file: string): Promise<string> {
+  const token = new TextDecoder().decode(await readGiven(context, file)).trim();
+  if (/^[\x21-\x7e]{1,1000}$/.test(token)) return token;
+  throw new UpdateError('usage', `${file} holds no token: one line of letters, digits and signs.`);
 }
 
 /** What the server said, as far as `check` knows it. */

@@ -34,7 +34,7 @@ export async function openStore(context: Context, input: Input): Promise<Readonl
     throw new UpdateError('usage', 'Give either --state, for one server, or --etcd, for several that share it.');
   if (state === undefined)
     return { store: await inEtcd(context, input, endpoints), place: `etcd at ${endpoints.join(', ')}` };
-  const folder = resolve(context.cwd, state);
+  const folder = resolve(context.cwd(), state);
   await context.files.makeDir(folder);
   return { store: sqliteStore(openDatabase(join(folder, 'fleet.db'))), place: folder };
 }

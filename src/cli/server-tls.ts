@@ -36,7 +36,7 @@ export async function tlsFrom(context: Context, input: Input, host: string): Pro
     return { identity: () => givenIdentity(context, cert, key) };
   }
   if (own === undefined) return undefined;
-  const folder = resolve(context.cwd, own);
+  const folder = resolve(context.cwd(), own);
   const names = namesFrom(input.list('tls-name'), host);
   const { authority } = await authorityIn(context, folder);
   const hint = `Hosts trust this server with a copy of ${join(folder, 'ca.pem')} as ca_file (SHA-256 ${fingerprintOf(authority)}).`;

@@ -89,7 +89,7 @@ export const server: Command = {
       locks: createRebootLocks(store, lockDefaults(input)),
       repository,
       serve: serveFiles(),
-      access: await accessTo(context, input, store),
+      access: await unlessStopped(context.signal, accessTo(context, input, store)),
       store,
       channels,
       expires: async () => (await published()).expires,
@@ -171,6 +171,15 @@ async function machinesFrom(context: Context, input: Input): Promise<AccessOptio
   if (!/^[\x21-\x7e]{16,256}$/.test(token))
     throw new UpdateError('usage', `${file} holds no token: one line of 16 to 256 letters, digits and signs.`);
   return { digest: digestOf(token) };
+}
+
+/** A store that does not answer is not waited for by a server that has been told to end. */
+async function unlessStopped<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  const stopped = Promise.withResolvers<never>();
+  const stop = (): void => stopped.reject(signal.reason);
+  signal.addEventListener('abort', stop, { once: true });
+  return await Promise.race([work, stopped.promise]).finally(() => signal.removeEventListener('abort', stop));
 }
 
 /** The fleet is counted now and then, so that its curve has no holes while nobody looks at it. */

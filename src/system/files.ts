@@ -59,9 +59,9 @@ const temporaryName = (path: string): string => `${path}${TEMPORARY}`;
 
 /** The real file system. */
 export const realFiles: Files = {
-  read: (path) => readFile(path).catch(absent).catch(naming(path)),
+  read: (path) => readRegular(path).catch(absent).catch(naming(path)),
   list: async (dir) => ((await readdir(dir).catch(absent)) ?? []).sort(),
-  makeDir: async (dir) => void (await mkdir(dir, { recursive: true, mode: 0o755 })),
+  makeDir: (dir) => makeFolder(dir),
   write: async (path, chunks) => {
     await using file = await open(
       path,
@@ -149,6 +149,10 @@ export async function readThrough(path: string, most: number): Promise<number> {
   return total;
 }
 
+/** A whole file, or what a program writes into a pipe, as `<(pass show token)` does in a shell; undefined where there is nothing. */
+export const readStream = (path: string): Promise<Uint8Array | undefined> =>
+  readFile(path).catch(absent).catch(naming(path));
+
 /** What `stat` says, or undefined where there is nothing. */
 export const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(absent);
 
@@ -179,13 +183,34 @@ export async function writableSpace(dir: string): Promise<number> {
   return freeSpace(dir);
 }
 
+/** What is not there to be read at once (a pipe, a socket) is refused: whoever put it there could keep us waiting for ever. */
+async function readRegular(path: string): Promise<Uint8Array> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const found = await file.stat();
+  // A link to /dev/null is how systemd's users mask a file.
+  if (found.isFIFO() || found.isSocket() || found.isBlockDevice())
+    throw Object.assign(new Error(`ENXIO: ${path}`), { code: 'ENXIO', syscall: 'open', path });
+  return await file.readFile();
+}
+
+async function makeFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    // On a read-only file system Node.js says ENOENT of the whole path.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await makeFolder(dirname(dir));
+    await mkdir(dir, { mode: 0o755 });
+  }
+}
+
 async function sync(path: string): Promise<void> {
   await using handle = await open(path, constants.O_RDONLY);
   await handle.sync().catch(naming(path));
 }
 
 /** Calls on an open file fail without its path: an operator has to know which one it was. */
-const naming =
+export const naming =
   (path: string) =>
   (error: unknown): never => {
     if (error instanceof Error && 'syscall' in error && !('path' in error)) Object.assign(error, { path });

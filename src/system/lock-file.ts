@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { link, open, readFile, rename, unlink } from 'node:fs/promises';
+import { naming } from './files.ts';
 
 /** Takes the lock, or tells who holds it. Disposing gives it back. */
 export async function takeLock(path: string): Promise<AsyncDisposable | Readonly<{ heldBy: number }>> {
@@ -24,7 +25,7 @@ async function createExclusive(path: string, content: string): Promise<boolean> 
   // Written aside and linked into place, so that nobody ever reads half of it.
   const temp = `${path}.${randomBytes(8).toString('hex')}`;
   await using file = await open(temp, 'wx', 0o600);
-  await file.writeFile(content);
+  await file.writeFile(content).catch(naming(temp));
   try {
     await link(temp, path);
     return true;

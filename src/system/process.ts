@@ -1,11 +1,18 @@
 /** This process: its streams, its environment, the signals that stop it. */
 
 import { setFlagsFromString } from 'node:v8';
+import { UpdateError } from '../errors.ts';
 
 /** One variable of the environment. */
 export const env = (name: string): string | undefined => process.env[name];
 
-export const cwd = (): string => process.cwd();
+export function cwd(): string {
+  try {
+    return process.cwd();
+  } catch (cause) {
+    throw new UpdateError('file-absent', 'The folder in which this was called does not exist any more.', { cause });
+  }
+}
 
 /** Standard output and error, as people or programs see them. */
 export const standardStreams = {

@@ -3,6 +3,7 @@
 import { type FileHandle, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
+import { naming } from './files.ts';
 
 export interface Scratch extends AsyncDisposable {
   /** Where a file of that name is or would be, for the programs that write one. */
@@ -35,9 +36,9 @@ export async function createScratch(output: string): Promise<Scratch> {
     create: async (name) => {
       const opening = open(join(folder, name), 'wx+', 0o600);
       opened.push(opening);
-      return scratchFile(await opening, name);
+      return scratchFile(await opening.catch(naming(folder)), name, folder);
     },
-    writeText: (name, text) => writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600 }),
+    writeText: (name, text) => writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600 }).catch(naming(folder)),
     [Symbol.asyncDispose]: async () => {
       // One that is still being opened is ours to close as well.
       await Promise.allSettled(opened.map(async (opening) => (await opening).close()));
@@ -48,7 +49,7 @@ export async function createScratch(output: string): Promise<Scratch> {
 
 const PIECE = 256 * 1024;
 
-function scratchFile(handle: FileHandle, name: string): ScratchFile {
+function scratchFile(handle: FileHandle, name: string, folder: string): ScratchFile {
   let size = 0;
   return {
     name,
@@ -56,7 +57,7 @@ function scratchFile(handle: FileHandle, name: string): ScratchFile {
       return size;
     },
     write: async (offset, bytes) => {
-      await writeAll(handle, offset, bytes);
+      await writeAll(handle, offset, bytes).catch(naming(folder));
       size = Math.max(size, offset + bytes.length);
     },
     open: (offset, signal, end = size) => pieces(handle, offset, Math.min(end, size), signal),

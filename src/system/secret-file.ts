@@ -2,6 +2,7 @@
 
 import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { naming } from './files.ts';
 
 /** Makes the file durably; false when there is one already, which is left alone. */
 export async function createSecretFile(path: string, content: string, mode = 0o600): Promise<boolean> {
@@ -11,8 +12,8 @@ export async function createSecretFile(path: string, content: string, mode = 0o6
   });
   if (file === undefined) return false;
   await using _ = file;
-  await file.writeFile(content);
-  await file.sync();
+  await file.writeFile(content).catch(naming(path));
+  await file.sync().catch(naming(path));
   await using folder = await open(dirname(path), 'r');
   await folder.sync();
   return true;

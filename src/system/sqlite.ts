@@ -1,6 +1,7 @@
 /** A SQLite database in one file, for one process. The only importer of node:sqlite. */
 
 import { DatabaseSync } from 'node:sqlite';
+import { type ErrorCode, UpdateError } from '../errors.ts';
 
 export type Cell = string | number | null;
 export type Row = Readonly<Record<string, Cell>>;
@@ -14,10 +15,22 @@ export interface Database extends Disposable {
 
 /** Opens or creates it. `durable: false` is for tests that nobody cuts the power of. */
 export function openDatabase(path: string, { durable = true }: Readonly<{ durable?: boolean }> = {}): Database {
-  const database = new DatabaseSync(path, { timeout: 5000 });
-  // In WAL mode only FULL syncs every commit; NORMAL may lose acknowledged ones when the power fails.
-  for (const pragma of ['journal_mode = WAL', `synchronous = ${durable ? 'FULL' : 'OFF'}`, 'locking_mode = EXCLUSIVE'])
-    database.exec(`PRAGMA ${pragma}`);
+  const named = <T>(deed: () => T): T => naming(path, deed);
+  const database = named(() => new DatabaseSync(path, { timeout: 5000 }));
+  try {
+    // In WAL mode only FULL syncs every commit; NORMAL may lose acknowledged ones when the power fails.
+    for (const pragma of [
+      'journal_mode = WAL',
+      `synchronous = ${durable ? 'FULL' : 'OFF'}`,
+      'locking_mode = EXCLUSIVE',
+    ])
+      named(() => database.exec(`PRAGMA ${pragma}`));
+    // The lock is taken with the first write, so that a second server is refused before it has shown anything to anybody.
+    named(() => database.exec('BEGIN IMMEDIATE; COMMIT'));
+  } catch (error) {
+    database.close();
+    throw error;
+  }
   const prepared = new Map<string, ReturnType<DatabaseSync['prepare']>>();
   const prepare = (statement: string) => {
     const known = prepared.get(statement) ?? database.prepare(statement);
@@ -25,16 +38,17 @@ export function openDatabase(path: string, { durable = true }: Readonly<{ durabl
     return known;
   };
   return {
-    run: (statement, ...values) => void prepare(statement).run(...values),
-    rows: (statement, ...values) => prepare(statement).all(...values) as Row[],
+    run: (statement, ...values) => void named(() => prepare(statement).run(...values)),
+    rows: (statement, ...values) => named(() => prepare(statement).all(...values)) as Row[],
     transaction: (work) => {
-      database.exec('BEGIN IMMEDIATE');
+      named(() => database.exec('BEGIN IMMEDIATE'));
       try {
         const result = work();
-        database.exec('COMMIT');
+        named(() => database.exec('COMMIT'));
         return result;
       } catch (error) {
-        database.exec('ROLLBACK');
+        // A full disk ends the transaction by itself.
+        if (database.isTransaction) database.exec('ROLLBACK');
         throw error;
       }
     },
@@ -43,3 +57,31 @@ export function openDatabase(path: string, { durable = true }: Readonly<{ durabl
     },
   };
 }
+
+/** By the result codes of SQLite (https://sqlite.org/rescode.html), of which the lowest byte tells the kind. */
+const FAULTS: Readonly<Record<number, readonly [code: ErrorCode, meaning: string]>> = {
+  3: ['store-unwritable', 'this user may not use it'],
+  5: ['store-in-use', 'another program has it open'],
+  6: ['store-in-use', 'another program has it open'],
+  8: ['store-unwritable', 'it cannot be written'],
+  10: ['store-unwritable', 'the disk failed'],
+  11: ['store-damaged', 'its content is damaged'],
+  13: ['store-full', 'there is no space left on its file system'],
+  14: ['store-unwritable', 'it cannot be opened'],
+  26: ['store-damaged', 'it is not a database'],
+};
+
+/** Errors of SQLite do not say which file they are about. */
+function naming<T>(path: string, deed: () => T): T {
+  try {
+    return deed();
+  } catch (error) {
+    const [code, meaning] = FAULTS[resultOf(error) & 0xff] ?? [];
+    if (code === undefined) throw error;
+    const said = error instanceof Error ? error.message : String(error);
+    throw new UpdateError(code, `${path}: ${meaning} (${said}).`, { cause: error });
+  }
+}
+
+const resultOf = (error: unknown): number =>
+  error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : 0;

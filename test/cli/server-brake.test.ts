@@ -77,7 +77,7 @@ test('failures over the budget pause the channel itself', async () => {
 test('a rollout is aborted as the operator has seen it, and only once', async () => {
   using repository = await rollingOut();
   const channels = createChannels(realFiles, repository.dir);
-  const context = { cwd: repository.top, files: realFiles, clock: { now: () => NOW } } as unknown as Context;
+  const context = { cwd: () => repository.top, files: realFiles, clock: { now: () => NOW } } as unknown as Context;
   const abort = aborting(signingIn(context, repository.dir, repository.publisher().signers), () => NOW);
   const offered = async () => (await channels()).get('stable')?.version;
   assert.equal(await refusalOf(abort('stable', '1.0', 'x')), 'rollout-state');

@@ -26,7 +26,7 @@ const DAY = 86_400_000;
 /** The server's certificate as these options make it, at a moment. */
 const tlsOf = (cwd: string, options: object, days = 0, host = '127.0.0.1'): Promise<Tls | undefined> => {
   const clock = { ...realClock, now: () => new Date(Date.now() + days * DAY) };
-  const context = { cwd, clock, files: realFiles, random: realRandom } as unknown as Context;
+  const context = { cwd: () => cwd, clock, files: realFiles, random: realRandom } as unknown as Context;
   return tlsFrom(context, inputOf([], { tlsName: [], ...options }), host);
 };
 

@@ -29,7 +29,7 @@ export async function runCommand(
     files: realFiles,
     log: silentLog,
     env: (name) => env[name],
-    cwd,
+    cwd: () => cwd,
     signal: new AbortController().signal,
     version: '0.1.0',
     entry: DECODER,

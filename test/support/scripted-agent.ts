@@ -113,7 +113,7 @@ export async function runCommand(
     files: configuredFiles(dir),
     log: silentLog,
     env: () => undefined,
-    cwd: dir,
+    cwd: () => dir,
     signal,
     version: '0.1.0',
     entry: DECODER,

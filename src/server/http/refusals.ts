@@ -16,7 +16,7 @@ export function answerFailures(scope: FastifyInstance, log: Log, worded: Wording
   scope.setErrorHandler((error: Failure, request, reply) => {
     const { code, message, details } = asUpdateError(error);
     const status = error.statusCode ?? statusOf(code);
-    sayWhen(reply, details);
+    sayWhen(reply, status === 503 ? { retryAfterMs: OUTAGE_MS, ...details } : details);
     if (status < 500) return reply.code(status).send(worded(codeOf(status), message));
     logFailure(log, code, message, request.url);
     return reply.code(status).send(worded(code, 'The server could not do this; its log says why.'));
@@ -33,6 +33,9 @@ export function logFailure(log: Log, code: ErrorCode, message: string, url: stri
 export function sayWhen(reply: FastifyReply, { retryAfterMs }: UpdateError['details']): void {
   if (retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(Number(retryAfterMs) / 1000));
 }
+
+/** Hosts that are told nothing would all come back at their next poll, or at once. */
+const OUTAGE_MS = 30_000;
 
 type Failure = Error & Readonly<{ statusCode?: number }>;
 
