@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -42,8 +43,8 @@ async function bench(programs: Readonly<Record<string, readonly [doing: string, 
     if (mostRuns < 0) throw new Error('the power has failed');
     const result = await realExec(args.at(-2) ?? '', args.slice(-1), options);
     ended = result.exitCode ?? 1;
-    const output = args.find((arg) => arg.includes('=truncate:'))?.split('truncate:')[1] ?? '';
-    await writeFile(output, `${result.stdout}${result.stderr}`);
+    const output = args.find((arg) => arg.includes('StandardOutput='))?.split('=file:')[1];
+    if (output !== undefined) await speak(output, `${result.stdout}${result.stderr}`);
     return said(ended === 0 ? 0 : 1);
   };
   const world = {
@@ -58,6 +59,7 @@ async function bench(programs: Readonly<Record<string, readonly [doing: string, 
   };
   return {
     dir,
+    run,
     start: (files: Files = realFiles) => hookGate({ ...world, files, signal: noSignal }),
     calls: async () => (await readFile(calls, 'utf8').catch(() => '')).split('\n').filter(Boolean),
     begun: async () => (await readdir(dir)).includes('pre-reboot.json'),
@@ -68,10 +70,16 @@ async function bench(programs: Readonly<Record<string, readonly [doing: string, 
       mostRuns = runs;
     },
     [Symbol.asyncDispose]: async () => {
-      for (const each of [dir, run]) await rm(each, { recursive: true });
+      for (const each of [dir, run]) await rm(each, { recursive: true, force: true });
     },
   };
 }
+
+/** As systemd does, where a socket lies in the place of a file. */
+const speak = (path: string, words: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    connect(path).once('error', reject).once('close', resolve).end(words).resume();
+  });
 
 function fakeLock(calls: string[]): LockGate {
   return {
@@ -141,6 +149,26 @@ test('a program that cannot be run keeps the host and is named; nothing is run a
   assert.ok(!said.open && said.code === 'hook-failed');
   assert.match(said.reason, /20-b has not let the host go: is not executable$/);
   assert.deepEqual(await host.calls(), ['10-a do', '10-a undo']);
+});
+
+test('however much a program prints, its last line is told, nothing of it lies in the runtime folder, and what did is gone', async () => {
+  await using host = await bench({
+    '10-a': ['yes noise | head -c 20000000; printf "\\n\\033[31mno quorum"; exit 3', 'true'],
+  });
+  await writeFile(join(host.run, 'pre-reboot.out'), 'of an earlier version');
+  const said = await host.start().verdict(false);
+  assert.ok(!said.open);
+  assert.match(said.reason, /ended with status 3: \[31mno quorum$/);
+  assert.deepEqual(await readdir(host.run), []);
+});
+
+test('a program whose words cannot be heard is run all the same', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'], '20-b': ['exit 3', 'true'] });
+  await rm(host.run, { recursive: true });
+  const said = await host.start().verdict(false);
+  assert.ok(!said.open);
+  assert.match(said.reason, /20-b has not let the host go: ended with status 3$/);
+  assert.deepEqual(await host.calls(), ['10-a do', '20-b do']);
 });
 
 test('whoever asks for more time for an hour has failed, so that others get the lock', async () => {

@@ -2,6 +2,7 @@
 
 import { cleanLine } from '../../clean-text.ts';
 import type { Exec } from '../../system/exec.ts';
+import { listenForWords } from '../../system/last-words.ts';
 
 /** Where they lie. */
 export const HOOK_DIRS = ['/usr/lib/tandem/pre-reboot.d', '/etc/tandem/pre-reboot.d'] as const;
@@ -13,7 +14,7 @@ export type HookAnswer = Readonly<{ said: 'done' } | { said: 'later' | 'failed';
 
 export type HookRun = Readonly<{
   exec: Exec;
-  /** Where what it prints is kept while it runs. */
+  /** Where what it prints is heard while it runs. */
   output: string;
   timeoutMs: number;
   signal: AbortSignal;
@@ -24,35 +25,44 @@ export type HookRun = Readonly<{
  * when `signal` says stop. Both verbs may come again for something that was done already.
  */
 export async function runHook(run: HookRun, path: string, verb: HookVerb): Promise<HookAnswer> {
+  // Without its words it is run all the same.
+  await using words = await listenForWords(run.output, MOST_WORDS).catch(() => undefined);
   // One that an agent before us has left running.
   await ask(run, 'systemctl', ['stop', UNIT]);
   await ask(run, 'systemctl', ['reset-failed', UNIT]);
-  const started = await ask(run, 'systemd-run', [...service(run), path, verb], run.timeoutMs + SLACK_MS);
+  const started = await ask(
+    run,
+    'systemd-run',
+    [...service(run, words !== undefined), path, verb],
+    run.timeoutMs + SLACK_MS,
+  );
   if (started.exitCode === 0 && !started.timedOut) return { said: 'done' };
   const { stdout: shown } = await ask(run, 'systemctl', ['show', UNIT, '--property=Result,ExecMainStatus']);
   await ask(run, 'systemctl', ['reset-failed', UNIT]);
   const status = Number(/^ExecMainStatus=(\d+)$/m.exec(shown)?.[1] ?? 0);
-  const words = lastLine((await ask(run, 'tail', ['-c', '1000', run.output])).stdout);
-  if (status === ASK_AGAIN) return { said: 'later', reason: words || 'it asks for more time' };
+  const said = lastLine((await words?.heard()) ?? '');
+  if (status === ASK_AGAIN) return { said: 'later', reason: said || 'it asks for more time' };
   const isLong = started.timedOut || /^Result=timeout$/m.test(shown);
   const how = isLong ? `was still running after ${Math.ceil(run.timeoutMs / 1000)} s` : `ended with status ${status}`;
   // A service that could not even begin has no status.
   const why = status === 0 && !isLong ? lastLine(started.stderr) : how;
-  return { said: 'failed', reason: words === '' ? why : `${why}: ${words}` };
+  return { said: 'failed', reason: said === '' ? why : `${why}: ${said}` };
 }
 
 /** The exit status of a program that is not ready yet, as Mender's state scripts have it. */
 const ASK_AGAIN = 21;
 const UNIT = 'tandem-pre-reboot.service';
 const SLACK_MS = 30_000;
+const MOST_WORDS = 1000;
 
 /** Of this type, starting it is over when it has ended, and that can be asked for without a message bus. */
-const service = ({ output, timeoutMs }: HookRun): string[] => [
+const service = ({ output, timeoutMs }: HookRun, isHeard: boolean): string[] => [
   '--quiet',
   `--unit=${UNIT}`,
   '--service-type=oneshot',
   `--property=TimeoutStartSec=${Math.ceil(timeoutMs / 1000)}`,
-  `--property=StandardOutput=truncate:${output}`,
+  // A socket at that path is connected to.
+  `--property=StandardOutput=${isHeard ? `file:${output}` : 'null'}`,
   '--property=StandardError=inherit',
   '--description=Tandem: make ready for a restart',
 ];
