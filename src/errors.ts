@@ -629,7 +629,7 @@ export const ERRORS = {
     5,
     'later',
     'The repository offers older metadata than this host has already seen.',
-    'A stale mirror heals by itself; otherwise someone replays old metadata.',
+    'A stale mirror heals by itself. A repository that was made anew needs an image that brings its root.json; otherwise someone replays old metadata.',
   ),
   'metadata-invalid': entry(5, 'later', 'Metadata of the repository breaks a rule of its format.', 'Publish it again.'),
   'metadata-signature': entry(

@@ -142,7 +142,7 @@ async function clock({ files, exec, clock: { now } }: World, { agent }: Config):
 /** The agent replaces a damaged file of floors, and says so. */
 function lastPoll(floors: Uint8Array | undefined): Date | undefined {
   try {
-    const latest = floors && readFloors(floors).latest;
+    const latest = floors && readFloors(floors)[0]?.latest;
     return latest === undefined ? undefined : new Date(latest);
   } catch {
     return undefined;

@@ -1,6 +1,6 @@
 /** The trusted view of a repository: which releases and channels it has, proved down from the root in the image. */
 
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Product, Release, Sha256, Version } from '../model.ts';
 import { type Files, moveFile, removeTemporaries, replaceFile } from '../system/files.ts';
@@ -15,12 +15,12 @@ import {
   type TargetEntry,
   type TargetsDocument,
 } from './documents.ts';
-import { type Floors, floorsFile, NO_FLOORS, readFloors } from './floors.ts';
+import { type Floors, floorsFile, floorsUnder, readFloors, withFloors } from './floors.ts';
 import type { MetadataMirror } from './metadata-fetch.ts';
 import { type AskMirrors, askMirrors } from './mirrors.ts';
 import { CHANNEL_PATTERN, channelPath, releasePath, storedPath } from './names.ts';
 import { type Poll, refreshRole, refreshTop } from './refresh.ts';
-import { digest } from './signed-file.ts';
+import { digest, signedDigest } from './signed-file.ts';
 import { checkStrictly, readTargets } from './strict-check.ts';
 
 export type TrustOptions = Readonly<{
@@ -72,9 +72,9 @@ export type TrustedRelease = Readonly<{
 /** Trust in one repository. */
 export const createTrust = (options: TrustOptions): Trust => ({
   refresh: (now, signal) => refresh(options, now, signal),
-  counterFloor: async (product) => (await loadFloors(options)).counters.get(product) ?? 0,
+  counterFloor: async (product) => (await floorsOfImage(options)).counters.get(product) ?? 0,
   raiseCounter: async (product, counter) => {
-    const floors = await loadFloors(options);
+    const floors = await floorsOfImage(options);
     if ((floors.counters.get(product) ?? 0) >= counter) return;
     await saveFloors(options, { ...floors, counters: new Map([...floors.counters, [product, counter]]) });
   },
@@ -96,15 +96,17 @@ const CLOCK_SLACK_MS = 86_400_000;
 
 async function refresh(options: TrustOptions, now: Date, signal: AbortSignal): Promise<TrustedRepository> {
   const { files, metadataDir: dir, mirrors, log } = options;
-  const floors = { current: await loadFloors(options) };
+  const embeddedRoot = checkedRoot(options.embeddedRoot);
+  const known = await loadFloors(options);
+  const floors = { current: floorsUnder(known, [signedDigest(embeddedRoot)]) };
   checkClock(options, floors.current, now);
   await files.makeDir(dir);
   await removeTemporaries(files, dir);
   const before = floors.current;
   const ask = askMirrors(mirrors, log, signal);
-  const poll = { files, dir, check: checkStrictly, log, now, signal, floors };
+  const poll = { files, dir, check: checkStrictly, log, now, signal, known, floors };
   try {
-    const proved = await ask(({ fetch }) => provedBy({ ...poll, fetch }, checkedRoot(options.embeddedRoot)));
+    const proved = await ask(({ fetch }) => provedBy({ ...poll, fetch }, embeddedRoot));
     floors.current = { ...floors.current, latest: `${now.toISOString().slice(0, 19)}Z` };
     return view({ log, ask, signal }, proved);
   } finally {
@@ -144,21 +146,44 @@ function checkClock({ builtAt }: TrustOptions, { latest }: Floors, now: Date): v
   throw new UpdateError('clock-not-set', `The local clock shows ${shown}Z, but it must be later than ${known}Z.`);
 }
 
-async function loadFloors({ files, floorsPath, log }: TrustOptions): Promise<Floors> {
+/** All floors of this host, those that held last first. */
+async function loadFloors(options: TrustOptions): Promise<readonly Floors[]> {
+  const { files, floorsPath, log } = options;
   const bytes = await files.read(floorsPath);
-  if (bytes === undefined) return NO_FLOORS;
+  if (bytes === undefined) return [];
   try {
-    return readFloors(bytes);
+    const [last, ...others] = readFloors(bytes);
+    return last ? [last.roots.length > 0 ? last : { ...last, roots: await keptRoots(options) }, ...others] : [];
   } catch (error) {
     log.warn({ path: floorsPath, reason: String(error) }, 'The floors file is damaged; it is put aside.');
     await moveFile(files, floorsPath, `${floorsPath}.damaged`);
-    return NO_FLOORS;
+    return [];
   }
 }
 
-async function saveFloors({ files, floorsPath }: TrustOptions, floors: Floors): Promise<void> {
+/** Under which roots floors were raised that do not say so: those that were kept then, or else the image's alone. */
+async function keptRoots({ files, metadataDir, embeddedRoot }: TrustOptions): Promise<readonly Sha256[]> {
+  const names = (await files.list(metadataDir)).filter((name) => /^\d+\.root\.json$/.test(name));
+  const roots = await Promise.all(names.map(async (name) => rootIn(await files.read(join(metadataDir, name)))));
+  const whole = roots.filter((one) => one !== undefined);
+  return whole.length > 0 ? whole : [signedDigest(embeddedRoot)];
+}
+
+function rootIn(bytes: Uint8Array | undefined): Sha256 | undefined {
+  try {
+    return bytes && signedDigest(checkedRoot(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+const floorsOfImage = async (options: TrustOptions): Promise<Floors> =>
+  floorsUnder(await loadFloors(options), [signedDigest(checkedRoot(options.embeddedRoot))]);
+
+async function saveFloors(options: TrustOptions, floors: Floors): Promise<void> {
+  const { files, floorsPath } = options;
   await files.makeDir(dirname(floorsPath));
-  await replaceFile(files, floorsPath, floorsFile(floors));
+  await replaceFile(files, floorsPath, floorsFile(withFloors(await loadFloors(options), floors)));
 }
 
 const expiries = (roles: Readonly<Record<string, TargetsDocument>>): Record<string, string> =>

@@ -1,15 +1,17 @@
 /** What must never go back: versions of metadata, release counters, and the time. Kept apart from the metadata it guards. */
 
 import { UpdateError } from '../errors.ts';
-import { PRODUCT_PATTERN } from '../model.ts';
-import { integer, literal, object, optional, record, text } from '../system/shape.ts';
+import { PRODUCT_PATTERN, SHA256_PATTERN, type Sha256 } from '../model.ts';
+import { integer, list, literal, object, optional, record, text } from '../system/shape.ts';
 import { readDocument } from './documents.ts';
 import type { Holders } from './signed-file.ts';
 
 /** The highest version of a role, and whose signatures it had: new keys start anew, or a stolen key could block us for ever. */
 export type Floor = Readonly<{ version: number; keys: string }>;
 
+/** `roots`: under which roots of trust they were raised, by what is signed in them. They say nothing of any other. */
 export type Floors = Readonly<{
+  roots: readonly Sha256[];
   root: number;
   timestamp?: Floor;
   snapshot?: Floor;
@@ -21,20 +23,63 @@ export type Floors = Readonly<{
   latest?: string;
 }>;
 
-export const NO_FLOORS: Floors = { root: 0, meta: new Map(), counters: new Map() };
+export const NO_FLOORS: Floors = { roots: [], root: 0, meta: new Map(), counters: new Map() };
 
 /** A version may not jump further than this: a stolen key must not be able to use up all numbers. */
 export const MAX_JUMP = 1_000_000;
 
-/** Reads floors.json; throws `metadata-invalid` when it is torn. */
-export const readFloors = (bytes: Uint8Array): Floors =>
-  readDocument(bytes, 65_536, 'metadata-invalid', 'floors.json', shape);
+/** Reads floors.json: the floors that held last come first. Throws `metadata-invalid` when it is torn. */
+export function readFloors(bytes: Uint8Array): readonly Floors[] {
+  const { schema: _, others = [], ...first } = readDocument(bytes, 65_536, 'metadata-invalid', 'floors.json', shape);
+  return [first, ...others].map(({ roots = [], ...floors }) => ({ ...floors, roots }));
+}
 
-/** The bytes of floors.json. */
-export const floorsFile = (floors: Floors): Uint8Array =>
-  Buffer.from(
-    `${JSON.stringify({ schema: 1, ...floors, meta: Object.fromEntries(floors.meta), counters: Object.fromEntries(floors.counters) })}\n`,
-  );
+/** The bytes of floors.json. An agent that knows one repository only reads the first. */
+export const floorsFile = ([first = NO_FLOORS, ...others]: readonly Floors[]): Uint8Array =>
+  Buffer.from(`${JSON.stringify({ schema: 1, ...plain(first), others: others.map(plain) })}\n`);
+
+/**
+ * The floors that hold for a chain of roots, from the one in the image to the newest. Where an image brings another root of trust, what was
+ * seen under the former says nothing; nobody else can bring one.
+ */
+export function floorsUnder(known: readonly Floors[], chain: readonly Sha256[]): Floors {
+  const [image, ...newer] = chain;
+  const { roots, ...highest } = known.filter((one) => isRaisedUnder(one, chain)).reduce(higher, NO_FLOORS);
+  // The root of the image is kept for good, of the others the newest.
+  const kept = new Set([...(image ? [image] : []), ...newer.toReversed(), ...roots]);
+  return { ...highest, roots: [...kept].slice(0, MOST_ROOTS) };
+}
+
+/** All floors with these in front. Those of other roots are kept: an image that fails its trial takes its root with it. */
+export const withFloors = (known: readonly Floors[], floors: Floors): readonly Floors[] =>
+  [floors, ...known.filter((one) => one.roots.length > 0 && !isRaisedUnder(one, floors.roots))].slice(0, MOST_CHAINS);
+
+/** Whether floors are of a repository to which one of these roots belongs. */
+export const isRaisedUnder = ({ roots }: Floors, chain: readonly Sha256[]): boolean =>
+  roots.some((one) => chain.includes(one));
+
+/** Of two floors under one chain of roots, the higher; keys that a newer root has replaced do not count. */
+function higher(one: Floors, other: Floors): Floors {
+  const [older, newer] = one.root > other.root ? [other, one] : [one, other];
+  const isSameSnapshot = older.snapshot?.keys === newer.snapshot?.keys;
+  return {
+    ...older,
+    ...newer,
+    roots: [...new Set([...newer.roots, ...older.roots])],
+    ...floorOf('timestamp', older, newer),
+    ...floorOf('snapshot', older, newer),
+    meta: isSameSnapshot ? highest(older.meta, newer.meta) : newer.meta,
+    counters: highest(older.counters, newer.counters),
+  };
+}
+
+const floorOf = (role: 'timestamp' | 'snapshot', { [role]: older }: Floors, { [role]: newer }: Floors) =>
+  older && (newer === undefined || (older.keys === newer.keys && older.version > newer.version))
+    ? { [role]: older }
+    : {};
+
+const highest = (one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): ReadonlyMap<string, number> =>
+  new Map([...one, ...other].map(([name]) => [name, Math.max(one.get(name) ?? 0, other.get(name) ?? 0)]));
 
 /** Throws when a version is below its floor or far above it. */
 export function checkVersion(name: string, version: number, floor: number | undefined): void {
@@ -56,17 +101,28 @@ export const floorAt = (version: number, holders: Holders): Floor => ({ version,
 
 const keysOf = ({ keyids, threshold }: Holders): string => [threshold, ...[...keyids].sort()].join(' ');
 
+const plain = ({ meta, counters, ...floors }: Floors): object => ({
+  ...floors,
+  meta: Object.fromEntries(meta),
+  counters: Object.fromEntries(counters),
+});
+
+const MOST_ROOTS = 64;
+const MOST_CHAINS = 4;
+
 const floor = object({ version: integer(1), keys: text(/^[0-9a-f ]{0,4096}$/) });
 
+const floors = {
+  roots: optional(list(text<Sha256>(SHA256_PATTERN), MOST_ROOTS)),
+  root: integer(0),
+  timestamp: optional(floor),
+  snapshot: optional(floor),
+  meta: record(/^[a-z0-9-]{1,32}\.json$/, integer(1), 16),
+  counters: record(PRODUCT_PATTERN, integer(0), 64),
+  latest: optional(text(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)),
+};
+
 const shape = object(
-  {
-    schema: literal(1),
-    root: integer(0),
-    timestamp: optional(floor),
-    snapshot: optional(floor),
-    meta: record(/^[a-z0-9-]{1,32}\.json$/, integer(1), 16),
-    counters: record(PRODUCT_PATTERN, integer(0), 64),
-    latest: optional(text(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)),
-  },
+  { schema: literal(1), ...floors, others: optional(list(object(floors, 'ignore'), MOST_CHAINS)) },
   'ignore',
 );

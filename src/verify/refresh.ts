@@ -2,11 +2,14 @@
 
 import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
-import { type Files, moveFile, replaceFile } from '../system/files.ts';
+import type { Sha256 } from '../model.ts';
+import { type Files, moveFile, removeFile, replaceFile } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
 import { LIMITS } from './documents.ts';
-import { checkVersion, type Floors, floorAt, floorUnder } from './floors.ts';
+import { checkVersion, type Floors, floorAt, floorsUnder, floorUnder, isRaisedUnder } from './floors.ts';
 import type { MetadataFetch } from './metadata-fetch.ts';
+import { ROLE_NAMES } from './names.ts';
+import { signedDigest } from './signed-file.ts';
 import { type Child, startSession, type TufSession } from './tuf-session.ts';
 
 /** Looks at a file from outside before the library does; throws when it breaks a rule of ours. */
@@ -21,7 +24,9 @@ export type Poll = Readonly<{
   log: Log;
   now: Date;
   signal: AbortSignal;
-  /** The floors, raised as files are accepted; whoever starts the poll saves them, also when it failed. */
+  /** All floors of this host. */
+  known: readonly Floors[];
+  /** Those that hold for this chain of roots, raised as files are accepted; whoever starts the poll saves them, also when it failed. */
   floors: { current: Floors };
 }>;
 
@@ -30,8 +35,10 @@ const MAX_ROOTS = 256;
 /** Steps 5.1 to 5.5: root, timestamp, snapshot. */
 export async function refreshTop(poll: Poll, embeddedRoot: Uint8Array): Promise<TufSession> {
   const session = startSession(embeddedRoot, poll.now);
-  await replayRoots(poll, session);
-  await fetchRoots(poll, session);
+  const chain = [signedDigest(embeddedRoot)];
+  await replayRoots(poll, session, chain);
+  await fetchRoots(poll, session, chain);
+  await bindFloors(poll, session, chain);
   await refreshTimestamp(poll, session);
   await refreshSnapshot(poll, session);
   return session;
@@ -53,19 +60,26 @@ export async function refreshRole(poll: Poll, session: TufSession, role: string,
 }
 
 /** Trust starts from the image each time; the roots kept since are only steps that need not be fetched again. */
-async function replayRoots(poll: Poll, session: TufSession): Promise<void> {
+async function replayRoots(poll: Poll, session: TufSession, chain: Sha256[]): Promise<void> {
   for (;;) {
     const path = join(poll.dir, `${session.rootVersion + 1}.root.json`);
     const bytes = await poll.files.read(path);
     if (bytes === undefined) return;
-    if (!accepted(() => session.root(bytes))) {
-      poll.log.warn({ path }, 'A kept root is damaged; it is put aside and fetched again.');
-      return moveFile(poll.files, path, `${path}.damaged`);
-    }
+    if (!accepted(() => session.root(bytes))) return putAside(poll, path, bytes);
+    chain.push(signedDigest(bytes));
   }
 }
 
-async function fetchRoots(poll: Poll, session: TufSession): Promise<void> {
+/** A root that was accepted here once, but not under the root of this image, is of the repository that a former image followed. */
+async function putAside(poll: Poll, path: string, bytes: Uint8Array): Promise<void> {
+  const seen = poll.known.flatMap(({ roots }) => roots);
+  if (accepted(() => poll.check('root', bytes)) && seen.includes(signedDigest(bytes)))
+    return removeFile(poll.files, path);
+  poll.log.warn({ path }, 'A kept root is damaged; it is put aside and fetched again.');
+  return moveFile(poll.files, path, `${path}.damaged`);
+}
+
+async function fetchRoots(poll: Poll, session: TufSession, chain: Sha256[]): Promise<void> {
   for (let fetched = 0; ; fetched++) {
     const version = session.rootVersion + 1;
     const bytes = await nextRoot(poll, version);
@@ -74,7 +88,20 @@ async function fetchRoots(poll: Poll, session: TufSession): Promise<void> {
       throw new UpdateError('metadata-behind', `${MAX_ROOTS} roots were caught up, to version ${session.rootVersion}.`);
     poll.check('root', bytes);
     session.root(bytes);
+    chain.push(signedDigest(bytes));
     await replaceFile(poll.files, join(poll.dir, `${version}.root.json`), bytes);
+  }
+}
+
+/** From here on the floors count that were raised under one of these roots. What is kept of a repository with another one says nothing. */
+async function bindFloors(poll: Poll, session: TufSession, chain: readonly Sha256[]): Promise<void> {
+  // With what another mirror has raised already.
+  poll.floors.current = floorsUnder([poll.floors.current, ...poll.known], chain);
+  const [last] = poll.known;
+  if (last && !isRaisedUnder(last, chain)) {
+    poll.log.info({ version: session.rootVersion }, 'The image has brought another root of trust.');
+    for (const role of ROLE_NAMES) if (role !== 'root') await poll.files.remove(join(poll.dir, `${role}.json`));
+    await poll.files.syncDir(poll.dir);
   }
   checkVersion('root.json', session.rootVersion, Math.max(1, poll.floors.current.root));
   raise(poll, { root: session.rootVersion });

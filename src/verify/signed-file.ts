@@ -45,6 +45,10 @@ export function signedBy(file: Uint8Array, keys: ReadonlyMap<string, PublicKey>)
   return new Set(valid.map(({ keyid }) => keyid));
 }
 
+/** What is signed in a file, as one digest: signatures may be added to a root without making it another. */
+export const signedDigest = (file: Uint8Array): Sha256 =>
+  digest(canonicalBytes((JSON.parse(Buffer.from(file).toString('utf8')) as Envelope).signed));
+
 /** The SHA-256 of bytes in memory. */
 export const digest = (bytes: Uint8Array): Sha256 => createHash('sha256').update(bytes).digest('hex') as Sha256;
 
