@@ -58,6 +58,9 @@ export function retryAfterMs(value: string | undefined, now: Date): number | und
   return Number.isNaN(asked) ? undefined : Math.min(Math.max(asked, 1000), 3_600_000);
 }
 
+export const tooMuch = (name: string, limit: number): UpdateError =>
+  new UpdateError('server-too-much', `${name} is longer than ${limit} bytes.`);
+
 function statusError(head: AnswerHead, name: string, now: Date): UpdateError {
   const status = head.statusCode;
   const details = { status };

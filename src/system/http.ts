@@ -1,47 +1,31 @@
-/** Fetches bytes over HTTP: no redirects, no decompression, every wait and every length bounded. The only importer of got. */
+/** Fetches bytes over HTTP: every length is bounded before it is read. */
 
-import got, { type Got, type Request, type Response } from 'got';
 import { UpdateError } from '../errors.ts';
-import type { Clock } from './clock.ts';
-import { createAgents } from './connections.ts';
-import type { Lookup } from './dial.ts';
-import { announcedLength, bytesToSkip, checkHead, checkPart, redactUrl, retryAfterMs } from './http-answer.ts';
-import { connectionFailure } from './http-failure.ts';
-import { type Patience, watchOver } from './http-patience.ts';
-import type { RateLimit } from './rate-limit.ts';
+import {
+  type AnswerHead,
+  announcedLength,
+  bytesToSkip,
+  checkHead,
+  checkPart,
+  redactUrl,
+  retryAfterMs,
+  tooMuch,
+} from './http-answer.ts';
+import { fetchDocument } from './http-document.ts';
+import {
+  createExchange,
+  type Exchange,
+  type HttpOptions,
+  type Message,
+  type Method,
+  patienceFor,
+} from './http-exchange.ts';
 
-export type HttpOptions = Readonly<{
-  /** `http://[user:password@]host:port`; nothing is read from the environment. */
-  proxy?: string;
-  /** PEM certificates to trust instead of the system's. */
-  ca?: Uint8Array;
-  /** PEM: what this host shows of itself to servers that ask. */
-  identity?: Readonly<{ certificate: Uint8Array; key: Uint8Array }>;
-  connectTimeoutMs: number;
-  /** How names become addresses, if not as everywhere on this system. */
-  lookup?: Lookup;
-  /** The longest silence, before the answer and within it. */
-  idleTimeoutMs: number;
-  /** What a large file must at least bring, averaged over the window; time spent by the reader does not count. */
-  minimumRate?: Readonly<{ bytesPerSecond: number; windowMs: number }>;
-  /** The most that is thrown away when a server sends a whole file instead of its end. */
-  maxSkipBytes?: number;
-  userAgent: string;
-  clock: Clock;
-  /** How fast large files may come. */
-  rateLimit?: RateLimit;
-  /** Told of every request and of all bytes of every body as they come. */
-  counted?(more: Readonly<{ requests: number; bytes: number }>): void;
-}>;
-
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+export type { HttpOptions, Method } from './http-exchange.ts';
 
 export interface Http {
-  /** A small document, whole. */
-  fetchBytes(
-    url: string,
-    options: Readonly<{ maxBytes: number; totalTimeoutMs: number; signal: AbortSignal }>,
-  ): Promise<Uint8Array>;
+  /** A small document, whole, and as the server has it now, whatever caches between have kept. */
+  fetchBytes(url: string, options: Readonly<{ maxBytes: number; signal: AbortSignal }>): Promise<Uint8Array>;
   /** Sends a small document, with POST unless told otherwise, and takes a small answer, whatever its status; `retryAfterMs` is what a busy server asks for. */
   post(
     url: string,
@@ -82,60 +66,31 @@ export interface Http {
 
 /** An HTTP client whose settings come from the configuration alone. */
 export function createHttp(options: HttpOptions): Http {
-  const client = configured(options);
+  const exchange = createExchange(options);
   return {
-    fetchBytes: (url, request) => fetchBytes(client, options, url, request),
-    post: (url, request) => post(client, options, url, request),
-    postStream: (url, request) => postStream(client, options, url, request),
-    openBytes: (url, request) => openBytes(client, options, url, request),
+    fetchBytes: (url, request) => fetchDocument(exchange, options, url, request),
+    post: (url, request) => post(exchange, options, url, request),
+    postStream: (url, request) => postStream(exchange, options, url, request),
+    openBytes: (url, request) => openBytes(exchange, options, url, request),
   };
 }
 
-type FetchRequest = Parameters<Http['fetchBytes']>[1];
 type PostRequest = Parameters<Http['post']>[1];
 type OpenRequest = Parameters<Http['openBytes']>[1];
 
-/** What a request says besides its address. */
-type Message = Readonly<{ method?: Method; body?: string; headers?: Readonly<Record<string, string>> }>;
-
-const DEFAULT_RATE = { bytesPerSecond: 1024, windowMs: 60_000 };
 const DEFAULT_MAX_SKIP = 1024 ** 3;
 
-function configured(options: HttpOptions): Got {
-  const connect = options.connectTimeoutMs;
-  return got.extend({
-    agent: createAgents(options),
-    decompress: false,
-    followRedirect: false,
-    throwHttpErrors: false,
-    retry: { limit: 0 },
-    timeout: { lookup: connect, connect, secureConnect: connect },
-    headers: { 'user-agent': options.userAgent, 'accept-encoding': 'identity' },
-    https: tlsOf(options),
-  });
-}
-
-function tlsOf({ ca, identity }: HttpOptions): object {
-  return {
-    ...(ca === undefined ? {} : { certificateAuthority: Buffer.from(ca) }),
-    ...(identity ? { certificate: Buffer.from(identity.certificate), key: Buffer.from(identity.key) } : {}),
-  };
-}
-
-function fetchBytes(client: Got, options: HttpOptions, url: string, request: FetchRequest): Promise<Uint8Array> {
-  const name = redactUrl(url);
-  return wholeOf(client, options, url, {}, request, (answer) => {
-    checkHead(answer, name, options.clock.now());
-    if (answer.statusCode === 206) throw new UpdateError('server-protocol', `${name}: a part came uninvited.`);
-  });
-}
-
-async function post(client: Got, options: HttpOptions, url: string, request: PostRequest): ReturnType<Http['post']> {
+async function post(
+  exchange: Exchange,
+  options: HttpOptions,
+  url: string,
+  request: PostRequest,
+): ReturnType<Http['post']> {
   const name = redactUrl(url);
   const message = messageOf(request);
   let status = 0;
   let wait: number | undefined;
-  const answer = await wholeOf(client, options, url, message, request, (head) => {
+  const answer = await wholeOf(exchange, options, url, message, request, (head) => {
     status = head.statusCode;
     if (status === 429 || status === 503) wait = retryAfterMs(head.headers['retry-after'], options.clock.now());
     // Of other statuses the caller knows what they mean, but not of these, and not of encodings.
@@ -146,13 +101,13 @@ async function post(client: Got, options: HttpOptions, url: string, request: Pos
 }
 
 function postStream(
-  client: Got,
+  exchange: Exchange,
   options: HttpOptions,
   url: string,
   request: Parameters<Http['postStream']>[1],
 ): AsyncIterable<Uint8Array> {
   const patience = { idleMs: request.idleTimeoutMs };
-  return exchange(client, options, url, messageOf(request), patience, request.signal, (answer) =>
+  return exchange(url, messageOf(request), patience, request.signal, (answer) =>
     checkHead(answer, redactUrl(url), options.clock.now()),
   );
 }
@@ -165,18 +120,18 @@ const messageOf = ({ method = 'POST', body, headers }: Pick<PostRequest, 'method
 });
 
 async function wholeOf(
-  client: Got,
+  exchange: Exchange,
   options: HttpOptions,
   url: string,
   message: Message,
-  limits: Pick<FetchRequest, 'maxBytes' | 'totalTimeoutMs' | 'signal'>,
-  judge: (answer: Response) => void,
+  limits: Pick<PostRequest, 'maxBytes' | 'totalTimeoutMs' | 'signal'>,
+  judge: (answer: AnswerHead) => void,
 ): Promise<Uint8Array> {
   const name = redactUrl(url);
   const chunks: Uint8Array[] = [];
   let size = 0;
   const patience = { idleMs: options.idleTimeoutMs, totalMs: limits.totalTimeoutMs };
-  for await (const chunk of exchange(client, options, url, message, patience, limits.signal, (answer) => {
+  for await (const chunk of exchange(url, message, patience, limits.signal, (answer) => {
     judge(answer);
     if ((announcedLength(answer) ?? 0) > limits.maxBytes) throw tooMuch(name, limits.maxBytes);
   })) {
@@ -188,7 +143,7 @@ async function wholeOf(
 }
 
 async function* openBytes(
-  client: Got,
+  exchange: Exchange,
   options: HttpOptions,
   url: string,
   request: OpenRequest,
@@ -198,11 +153,11 @@ async function* openBytes(
   const name = redactUrl(url);
   const ranged = offset > 0 || end < total;
   const headers = ranged ? { range: `bytes=${offset}-${end - 1}` } : {};
-  const patience = { idleMs: options.idleTimeoutMs, rate: options.minimumRate ?? DEFAULT_RATE };
+  const patience = patienceFor(options);
   let skip = 0;
   let left = end - offset;
   let [isMore, isOpenEnded] = [false, false];
-  const judge = (answer: Response): void => {
+  const judge = (answer: AnswerHead): void => {
     if (ranged && request.partsOnly === true) checkPart(answer, { offset, end, total }, name);
     checkHead(answer, name, options.clock.now());
     isMore = answer.statusCode === 200 && end < total;
@@ -211,7 +166,7 @@ async function* openBytes(
     if (skip > (options.maxSkipBytes ?? DEFAULT_MAX_SKIP))
       throw new UpdateError('server-no-ranges', `${name}: the whole file came instead of its end from byte ${offset}.`);
   };
-  for await (const chunk of exchange(client, options, url, { headers }, patience, request.signal, judge)) {
+  for await (const chunk of exchange(url, { headers }, patience, request.signal, judge)) {
     await options.rateLimit?.take(chunk.length, request.signal);
     const wanted = chunk.subarray(Math.min(skip, chunk.length));
     skip -= chunk.length - wanted.length;
@@ -224,61 +179,3 @@ async function* openBytes(
   }
   if (left > 0) throw new UpdateError('connection-lost', `${name} ended ${left} bytes early.`);
 }
-
-/** One request: judges the head, then yields the body under the watch of `patience`; leaving early closes the socket. */
-async function* exchange(
-  client: Got,
-  options: HttpOptions,
-  url: string,
-  message: Message,
-  patience: Omit<Patience, 'headMs'>,
-  signal: AbortSignal,
-  judge: (answer: Response) => void,
-): AsyncGenerator<Uint8Array> {
-  const name = redactUrl(url);
-  checkUrl(url);
-  signal.throwIfAborted();
-  const { clock } = options;
-  options.counted?.({ requests: 1, bytes: 0 });
-  const stream = client.stream(url, message);
-  const ending: { error?: unknown } = {};
-  const end = (error: unknown): void => {
-    ending.error ??= error;
-    stream.destroy();
-  };
-  const abort = (): void => end(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  using watch = watchOver(clock, { ...patience, headMs: options.connectTimeoutMs + options.idleTimeoutMs }, name, end);
-  try {
-    const answer = await headOf(stream);
-    judge(answer);
-    watch.waiting();
-    for await (const chunk of stream) {
-      options.counted?.({ requests: 0, bytes: chunk.length });
-      watch.received(chunk.length);
-      yield chunk;
-      watch.waiting();
-    }
-  } catch (error) {
-    throw ending.error ?? connectionFailure(error, name, clock.now());
-  } finally {
-    signal.removeEventListener('abort', abort);
-    stream.destroy();
-  }
-}
-
-const headOf = (stream: Request): Promise<Response> =>
-  new Promise((resolve, reject) => {
-    stream.once('response', resolve);
-    stream.once('error', reject);
-    stream.once('close', () => reject(new UpdateError('connection-lost')));
-  });
-
-function checkUrl(url: string): void {
-  const protocol = URL.parse(url)?.protocol;
-  if (protocol !== 'http:' && protocol !== 'https:')
-    throw new UpdateError('url-invalid', `${redactUrl(url)} is not an http or https address.`);
-}
-
-const tooMuch = (name: string, limit: number): UpdateError =>
-  new UpdateError('server-too-much', `${name} is longer than ${limit} bytes.`);

@@ -13,14 +13,10 @@ export type MetadataFetch = (path: string, maxBytes: number, signal: AbortSignal
 export type MetadataMirror = Readonly<{ name: string; fetch: MetadataFetch }>;
 
 /** A repository on one web server or several. */
-export const httpMetadata = (
-  http: Http,
-  baseUrls: readonly string[],
-  totalTimeoutMs = 60_000,
-): readonly MetadataMirror[] =>
+export const httpMetadata = (http: Http, baseUrls: readonly string[]): readonly MetadataMirror[] =>
   baseUrls.map((base) => ({
     name: redactUrl(base),
-    fetch: (path, maxBytes, signal) => fetchOne(http, fileUrl(base, path), { maxBytes, totalTimeoutMs, signal }),
+    fetch: (path, maxBytes, signal) => fetchOne(http, fileUrl(base, path), { maxBytes, signal }),
   }));
 
 /** A repository in a folder, as on a stick. */

@@ -72,7 +72,7 @@ test('hosts that pin the authority go on through a renewal, and trust no other s
         idleTimeoutMs: 5000,
         userAgent: 'test',
         clock: realClock,
-      }).fetchBytes(url, { maxBytes: 1000, totalTimeoutMs: 5000, signal: noSignal });
+      }).fetchBytes(url, { maxBytes: 1000, signal: noSignal });
     assert.match(String(await ask(ca)), /"machines":7/);
     const renewed = await (await tlsOf(folder.path, { tlsOwn: 'tls' }, 61))?.identity();
     assert.ok(renewed && shownBy(renewed).serialNumber !== shownBy(first).serialNumber);

@@ -9,7 +9,7 @@ import { testHttp } from '../support/http-client.ts';
 import { SlowAddress } from '../support/slow-address.ts';
 
 const signal = new AbortController().signal;
-const small = { maxBytes: 1000, totalTimeoutMs: 20_000, signal };
+const small = { maxBytes: 1000, signal };
 
 const leadingTo =
   (...addresses: readonly string[]): Lookup =>

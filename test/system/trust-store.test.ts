@@ -23,7 +23,7 @@ const CLIENT = `
     ...(proxy ? { proxy } : {}), ...(ca ? { ca: readFileSync(ca) } : {}),
   });
   const signal = new AbortController().signal;
-  const said = await http.fetchBytes(url, { maxBytes: 100, totalTimeoutMs: 9000, signal }).then(String, (error) => error.code + ': ' + error.message);
+  const said = await http.fetchBytes(url, { maxBytes: 100, signal }).then(String, (error) => error.code + ': ' + error.message);
   console.log(JSON.stringify({ said, trusted: getCACertificates('default').length, bundled: getCACertificates('bundled').length }));
 `;
 
