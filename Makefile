@@ -1,7 +1,7 @@
 # Each target works alone on a fresh clone: it fetches what it needs first.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: demo demo-image check test test-etcd test-vm bench build docs shell
+.PHONY: demo demo-image check test test-etcd test-box test-vm bench build docs shell
 .DEFAULT_GOAL := test
 
 # Node.js itself comes with the packages, so the machine's own may be old; npm has to be there.
@@ -35,6 +35,11 @@ test: node_modules/.installed
 test-etcd: node_modules/.installed
 	packaging/install-tools etcd
 	node --test $(call REPORT,dot) --test-concurrency=1 'test/etcd/*.etcd.ts'
+
+# A host in namespaces: the real agent under the real systemd on a real disk, without a virtual machine. As root.
+test-box: node_modules/.installed
+	packaging/install-tools box
+	node --test $(call REPORT,spec) --test-concurrency=$(shell nproc) 'test/box/*.box.ts'
 
 # Scenarios of two machines each: one at a time, since emulated machines want a processor each.
 TWO_MACHINES := test/vm/fleet-lock.vm.ts test/vm/rollout.vm.ts

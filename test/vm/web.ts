@@ -18,8 +18,8 @@ export type Web = Readonly<{
   close(): Promise<void>;
 }>;
 
-/** Serves `dir` on a free port of this machine; guests reach it as 10.0.2.2. */
-export async function serve(dir: string): Promise<Web> {
+/** Serves `dir` on a free port of this machine; guests reach its loopback address as 10.0.2.2. */
+export async function serve(dir: string, address = '127.0.0.1'): Promise<Web> {
   const requests: string[] = [];
   let decide: ((path: string) => Trouble | undefined) | undefined;
   const server = createServer((request, response) => {
@@ -27,11 +27,11 @@ export async function serve(dir: string): Promise<Web> {
     requests.push([request.method, path, request.headers.range].filter(Boolean).join(' '));
     answer(join(dir, path), decide?.(path), request, response).catch(() => response.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the web server has no port');
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  const listening = server.address();
+  if (listening === null || typeof listening === 'string') throw new Error('the web server has no port');
   return {
-    port: address.port,
+    port: listening.port,
     requests,
     trouble: (next) => {
       decide = next;

@@ -1,0 +1,98 @@
+/** The set-up of a scenario: a box that runs version 1, a publisher, a web server, and one screen that says why it failed. */
+
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PROJECT } from '../vm/programs.ts';
+import { serve, type Web } from '../vm/web.ts';
+import { Box } from './box.ts';
+import type { DiskOptions } from './disk.ts';
+import { CHANNEL, Publisher } from './publisher.ts';
+import { PRODUCT, type Release, type ReleaseOptions } from './release.ts';
+import { report } from './report.ts';
+
+export type Lab = Readonly<{
+  box: Box;
+  publisher: Publisher;
+  web: Web;
+  /** Builds and publishes a release; nobody is offered it yet. */
+  release(options: ReleaseOptions): Promise<Release>;
+  /** Offers a version to the box, and has it look. */
+  offer(version: string): Promise<void>;
+}>;
+
+export type LabOptions = Partial<DiskOptions> &
+  Readonly<{
+    /** The release that is installed; version 1 unless it says another. */
+    installed?: Partial<ReleaseOptions>;
+    /** More configuration, as TOML tables. */
+    config?: string;
+    /** The power is left off. */
+    off?: boolean;
+  }>;
+
+const DISK: DiskOptions = { sectorSize: 512, espMib: 16, rootMib: 16, varMib: 32, extra: [] };
+
+export async function inLab(options: LabOptions, story: (lab: Lab) => Promise<void>): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error('boxes need root: for loop devices, mounts and namespaces');
+  await removeLeftOvers();
+  await mkdir(CACHE, { recursive: true });
+  await using ground = new AsyncDisposableStack();
+  const dir = await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`));
+  ground.defer(() => rm(dir, { recursive: true, force: true }));
+  const publisher = await Publisher.create(join(dir, 'publisher'));
+  const release = (wanted: ReleaseOptions): Promise<Release> => publisher.release(wanted);
+  const installed = await release({ version: '1', ...options.installed });
+  const box = await Box.install(join(dir, 'box'), { ...DISK, ...options }, installed);
+  ground.use(box);
+  const web = await serve(publisher.served, box.address);
+  ground.defer(() => web.close());
+  const lab = { box, publisher, web, release, offer: offerTo(box, publisher) };
+  try {
+    await publisher.promote(installed.version);
+    await box.configure('20-lab', configuration(`http://${box.address}:${web.port}/`));
+    await box.configure('30-scenario', options.config ?? '');
+    if (!options.off) {
+      await box.powerOn();
+      await box.settled('a', installed.version);
+    }
+    await story(lab);
+  } catch (error) {
+    process.stderr.write(await report(box, web));
+    throw error;
+  }
+}
+
+const offerTo = (box: Box, publisher: Publisher) => async (version: string) => {
+  await publisher.promote(version);
+  await box.check();
+};
+
+/** The first look comes with the start, later ones when asked for. */
+const configuration = (url: string): string => `[host]
+product = "${PRODUCT}"
+[repository]
+url = "${url}"
+channel = "${CHANNEL}"
+[poll]
+schedule = "0 0 1 1 *"
+jitter_minutes = 0
+[health]
+retry_seconds = 1
+[reboot]
+session_grace_minutes = 0
+`;
+
+/** Bound into every box with the project. */
+const CACHE = join(PROJECT, 'node_modules/.cache/box');
+const FOLDER = 'tandem-box-';
+
+/** Folders of runs that were killed; all else of theirs has ended with them. */
+async function removeLeftOvers(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const [, pid] = new RegExp(`^${FOLDER}(\\d+)-`).exec(name) ?? [];
+    if (pid === undefined) continue;
+    const isThere = await readFile(`/proc/${pid}/stat`).catch(() => undefined);
+    if (!isThere) await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
