@@ -50,7 +50,7 @@ export function parseHeader(sector: Uint8Array, at: number, diskSectors: number)
   const view = viewOf(sector);
   const length = view.getUint32(12, true);
   if (textOf(sector.subarray(0, 8)) !== 'EFI PART' || length < 92 || length > sector.length) return undefined;
-  const bytes = sector.slice(0, length);
+  const bytes = Uint8Array.from(sector.subarray(0, length));
   if (crcWithout(bytes) !== view.getUint32(16, true)) return undefined;
   const header = {
     bytes,
@@ -68,7 +68,7 @@ export function parseHeader(sector: Uint8Array, at: number, diskSectors: number)
 
 /** The table of a valid header and its entries; undefined where the entries do not match their checksum. */
 export function parseTable(header: GptHeader, entryBytes: Uint8Array, sectorSize: number): Gpt | undefined {
-  const used = entryBytes.slice(0, header.entryCount * header.entrySize);
+  const used = Uint8Array.from(entryBytes.subarray(0, header.entryCount * header.entrySize));
   if (crc32(used) !== header.entriesCrc) return undefined;
   const entrySectors = sectorsOfEntries(header, sectorSize);
   const isPrimary = header.at === PRIMARY;
@@ -182,7 +182,7 @@ const areSound = (entries: readonly GptEntry[], table: Omit<Gpt, 'entries'>): bo
   );
 
 function crcWithout(header: Uint8Array): number {
-  const copy = header.slice();
+  const copy = Uint8Array.from(header);
   copy.fill(0, 16, 20);
   return crc32(copy);
 }

@@ -113,6 +113,120 @@ describe('reading', () => {
   });
 });
 
+/** 128 entries of 128 bytes fill 32 sectors: on a disk of 1024, usable are 34 to 990. */
+const DISK_SECTORS = SIZE / 512;
+const LAST = DISK_SECTORS - 1;
+/** Where a header says it. */
+const FIELDS = {
+  at: 24,
+  alternate: 32,
+  firstUsable: 40,
+  lastUsable: 48,
+  entriesAt: 72,
+  entryCount: 80,
+  entrySize: 84,
+} as const;
+type Fields = Partial<Record<keyof typeof FIELDS, number>>;
+
+/** A right header but for `change`, with the checksum that it deserves. */
+function header(copy: 'primary' | 'backup', change: Fields): Buffer {
+  const at = copy === 'primary' ? 1 : LAST;
+  const sector = Buffer.from(gptDisk(SIZE, 512, PARTS).subarray(at * 512, (at + 1) * 512));
+  for (const [field, value] of Object.entries(change) as [keyof Fields, number][])
+    if (field === 'entryCount' || field === 'entrySize') sector.writeUInt32LE(value, FIELDS[field]);
+    else sector.writeBigUInt64LE(BigInt(value), FIELDS[field]);
+  return reseal(sector);
+}
+
+/** Each lies about one thing, and is right but for it. */
+const LIES: readonly (readonly [lie: string, copy: 'primary' | 'backup', change: Fields, diskSectors?: number])[] = [
+  ['that an entry is shorter than one can be', 'primary', { entrySize: 120 }],
+  ['that an entry has an odd size', 'primary', { entrySize: 132, entryCount: 100 }],
+  ['that there are no entries', 'primary', { entryCount: 0 }],
+  [
+    'that its entries fill more than a table can',
+    'backup',
+    { at: 9999, firstUsable: 4000, lastUsable: 5000, entriesAt: 6000, entryCount: 8193 },
+    10_000,
+  ],
+  ['that no sector is usable', 'primary', { firstUsable: 900, lastUsable: 899 }],
+  ['that it is its own copy', 'backup', { alternate: LAST }],
+  ['that its copy is the sector of another kind of table', 'backup', { alternate: 0 }],
+  ['that its copy is behind the end of the disk', 'primary', { alternate: DISK_SECTORS }],
+  ['that its entries begin in a partition', 'backup', { entriesAt: 990 }],
+  ['that its entries end in a partition', 'backup', { entriesAt: 3 }],
+  ['that its entries lie where the first header does', 'backup', { entriesAt: 1 }],
+  ['that its entries reach beyond the end of the disk', 'backup', { entriesAt: 993 }],
+  ['that its entries reach into the first usable sector', 'primary', { firstUsable: 33 }],
+  ['that the entries of the first copy have no room', 'backup', { firstUsable: 33 }],
+  ['that its own entries have no room behind the last usable sector', 'backup', { lastUsable: 991, entriesAt: 992 }],
+  ['that the entries of the other copy have no room behind the last usable sector', 'primary', { lastUsable: 991 }],
+  ['that a sector has a number beyond any disk', 'primary', { firstUsable: 2 ** 41 }],
+];
+
+describe('a header with the right checksum', () => {
+  for (const copy of ['primary', 'backup'] as const)
+    test(`is believed where all of it can be so (${copy})`, () => {
+      const found = parseHeader(header(copy, {}), copy === 'primary' ? 1 : LAST, DISK_SECTORS);
+      assert.deepEqual([found?.firstUsable, found?.lastUsable, found?.entryCount], [34, 990, 128]);
+    });
+
+  test('is refused in the place of the other', () => {
+    assert.equal(parseHeader(header('backup', {}), 1, DISK_SECTORS), undefined);
+    assert.equal(parseHeader(header('primary', {}), LAST, DISK_SECTORS), undefined);
+  });
+
+  test('may be as long as a sector, and not longer, nor shorter than what it must say', () => {
+    for (const [length, isRight] of [
+      [91, false],
+      [92, true],
+      [512, true],
+      [513, false],
+      [2 ** 32 - 1, false],
+    ] as const) {
+      const sector = header('primary', {});
+      sector.writeUInt32LE(length, 12);
+      const found = parseHeader(reseal(sector, length), 1, DISK_SECTORS);
+      assert.equal(found !== undefined, isRight, String(length));
+    }
+  });
+
+  test('may say what is just possible', () => {
+    assert.ok(
+      parseHeader(
+        header('backup', { at: 9999, firstUsable: 4000, lastUsable: 5000, entriesAt: 6000, entryCount: 8192 }),
+        9999,
+        10_000,
+      ),
+    );
+    assert.ok(parseHeader(header('primary', { firstUsable: 990 }), 1, DISK_SECTORS));
+    assert.ok(parseHeader(header('primary', { entrySize: 136, entryCount: 100 }), 1, DISK_SECTORS));
+    assert.ok(parseHeader(header('primary', { entryCount: 1 }), 1, DISK_SECTORS));
+  });
+
+  for (const [lie, copy, change, diskSectors = DISK_SECTORS] of LIES)
+    test(`is refused when it says ${lie}`, () => {
+      const at = copy === 'primary' ? 1 : diskSectors - 1;
+      assert.equal(parseHeader(header(copy, change), at, diskSectors), undefined);
+    });
+
+  for (const [what, parts] of [
+    ['ends behind the last usable sector', [{ ...PARTS[0], offset: 990 * 512, size: 2 * 512 }]],
+    ['ends before it begins', [{ ...PARTS[0], offset: 100 * 512, size: -512 }]],
+    ['is empty', [{ ...PARTS[0], offset: 100 * 512, size: 0 }]],
+  ] as const)
+    test(`is refused with a partition that ${what}`, async () => {
+      const whole = parts.map((one) => ({ label: 'x', uuid: UUID, ...one }));
+      const disk = worldOf(gptDisk(SIZE, 512, [...PARTS.slice(1), ...whole])).disk;
+      await assert.rejects(readTable(disk, [512]), { code: 'table-invalid' });
+    });
+
+  test('may have a partition up to the last usable sector', async () => {
+    const last = { label: 'x', uuid: UUID, offset: 990 * 512, size: 512 };
+    assert.equal((await readTable(worldOf(gptDisk(SIZE, 512, [last])).disk, [512])).entries.length, 1);
+  });
+});
+
 describe('changing', () => {
   test('touches one UUID and the checksums, nothing else', async () => {
     const before = bySfdisk();
@@ -216,8 +330,8 @@ describe('UUIDs', () => {
 });
 
 /** With the checksum that its content deserves. */
-function reseal(sector: Buffer): Buffer {
+function reseal(sector: Buffer, length = 92): Buffer {
   sector.fill(0, 16, 20);
-  sector.writeUInt32LE(crc32(sector.subarray(0, 92)), 16);
+  sector.writeUInt32LE(crc32(sector.subarray(0, length)), 16);
   return sector;
 }
