@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -25,6 +25,16 @@ type Host = Readonly<{
   softFrom?: string;
   /** What starts the machine. */
   backend?: string;
+  /** What is mounted on / below the file system that counts. */
+  below?: string;
+  /** How much longer than it should be the marker is. */
+  padding?: number;
+  /** What is done before, in the shell that becomes the script. */
+  before?: string;
+  /** The status of systemctl. */
+  systemctl?: number;
+  /** A tool that fails. */
+  broken?: string;
 }>;
 
 /** Runs the script in a host with these boot entries (file name to version). */
@@ -39,15 +49,21 @@ async function run(host: Host, times = 1) {
     const device = host.softFrom === undefined ? 'root' : `tandem-${rootHashOfVersion(host.booted)}`;
     await writeFile(
       join(root, 'proc/self/mountinfo'),
-      `40 1 254:5 / / ro,relatime shared:1 - erofs /dev/mapper/${device} ro,user_xattr\n41 40 254:6 / /var rw - ext4 /dev/mapper/tandem-0 rw\n`,
+      `${mountOf(host.below)}40 1 254:5 / / ro,relatime shared:1 - erofs /dev/mapper/${device} ro,user_xattr\n41 40 254:6 / /var rw - ext4 /dev/mapper/tandem-0 rw\n`,
     );
     for (const [file, version] of Object.entries(host.entries)) await writeFile(join(esp, file), uki(version));
     const marker = deadMan(realFiles, state, host.backend ?? 'systemd-boot', async () =>
       rootHashOfVersion(host.trial ?? ''),
     );
     if (host.trial) await marker.set('b');
-    const env = { ...process.env, ...systemctl.env, TANDEM_ROOT: root };
-    const runs = Array.from({ length: times }, () => spawnSync('sh', [SCRIPT], { env, encoding: 'utf8' }));
+    if (host.padding) await appendFile(join(state, 'trial'), '\n'.repeat(host.padding));
+    if (host.systemctl) await systemctl.answer('reboot', { status: host.systemctl });
+    await mkdir(join(root, 'bin'));
+    if (host.broken) await writeFile(join(root, 'bin', host.broken), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    const PATH = `${join(root, 'bin')}:${systemctl.env['PATH']}`;
+    const env = { ...process.env, ...systemctl.env, PATH, TANDEM_ROOT: root };
+    const start = `${host.before ?? ':'}; exec sh "$0"`;
+    const runs = Array.from({ length: times }, () => spawnSync('sh', ['-c', start, SCRIPT], { env, encoding: 'utf8' }));
     const last = runs.at(-1);
     return {
       status: last?.status,
@@ -61,6 +77,11 @@ async function run(host: Host, times = 1) {
     await rm(root, { recursive: true });
   }
 }
+
+const mountOf = (version: string | undefined): string =>
+  version === undefined
+    ? ''
+    : `39 1 254:4 / / ro - erofs /dev/mapper/tandem-${rootHashOfVersion(version)} ro\n38 39 0:5 / /dev rw - devtmpfs none rw\n`;
 
 test('the script restarts a system on trial whose entry the boot loader counts, and leaves the entry alone', async () => {
   const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
@@ -112,6 +133,36 @@ test('the script does not restart when that could not change what is started', a
   const found = await run({ trial: '2', booted: '2', entries: { 'shop_1.efi': '1' } });
   assert.deepEqual([found.status, found.calls], [1, []]);
   assert.match(found.said, /no boot entry/);
+});
+
+test('of several file systems on the root folder the last one counts, which lies on top', async () => {
+  const host = { trial: '2', booted: '2', softFrom: '1', below: '1', entries: { 'shop_2+2-1.efi': '2' } };
+  const found = await run(host);
+  assert.deepEqual([found.status, found.calls.length], [0, 1], found.said);
+  const back = await run({ ...host, booted: '1', softFrom: '2', below: '2' });
+  assert.deepEqual([back.status, back.calls], [0, []], back.said);
+});
+
+test('where systemd does not restart the machine when asked, it is made to', async () => {
+  const found = await run({ trial: '2', booted: '2', entries: { 'shop_2+2-1.efi': '2' }, systemctl: 1 });
+  assert.deepEqual(found.calls, ['--no-wall --force reboot', '--force --force reboot']);
+});
+
+test('the machine is restarted even where the marker cannot be written', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
+  // No file may grow beyond 1024 bytes: the marker is longer already.
+  const full = { padding: 1100, before: "trap '' XFSZ; ulimit -f 2" };
+  const found = await run({ trial: '2', booted: '2', entries, ...full });
+  assert.match(found.said, /the marker cannot be written/);
+  assert.deepEqual([found.status, found.calls], [0, ['--no-wall --force reboot']]);
+  assert.equal(found.marker?.expired, false);
+});
+
+test('the machine is not restarted where the confirmation of others cannot be taken back, since it would start the same again', async () => {
+  const found = await run({ trial: '2', booted: '2', entries: { 'shop_1.efi': '1', 'shop_2.efi': '2' }, broken: 'mv' });
+  assert.notEqual(found.status, 0);
+  assert.deepEqual([found.calls, found.entries], [[], ['shop_1.efi', 'shop_2.efi']]);
+  assert.equal(found.marker?.expired, false);
 });
 
 for (const backend of ['grub', 'uboot', 'efi-variables', 'gpt', 'tryboot', 'program'])

@@ -94,6 +94,19 @@ test('where logind does not answer nobody is waited for', async () => {
   assert.equal((await gateOf(missing, GRACE).verdict(at(0), true)).open, true);
 });
 
+test('where people cannot be told, their time runs and ends all the same', async () => {
+  const { exec } = logind([{ user: 'ana', tty: 'tty1' }]);
+  const mute: Exec = async (program, args, options) => {
+    if (program === 'systemd-run') throw new Error('spawn systemd-run ENOENT');
+    return exec(program, args, options);
+  };
+  const gate = gateOf(mute, GRACE);
+  const verdict = await gate.verdict(at(0), true);
+  assert.ok(!verdict.open && verdict.next?.getTime() === at(10).getTime());
+  assert.equal((await gate.verdict(at(9), true)).open, false);
+  assert.equal((await gate.verdict(at(10), true)).open, true);
+});
+
 test('users are told once, the gate says until when they have, and then it opens', async () => {
   const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }, { user: 'ben' }]);
   const gate = gateOf(exec, GRACE);

@@ -93,6 +93,35 @@ test('a window across midnight belongs to the day on which it starts', () => {
   assert.equal(calendar.verdict(new Date('2026-03-06T00:30:00Z')).open, false);
 });
 
+test('a window is open, and a black-out closed, on each of the days that it names and on no other', () => {
+  for (let set = 1; set < 2 ** WEEKDAYS.length; set++) {
+    const days = WEEKDAYS.filter((_, index) => set & (1 << index));
+    const one = span({ days, start: '10:00', minutes: 60 });
+    const [window, blackOut] = [createCalendar([one], [], undefined), createCalendar([], [one], undefined)];
+    // The first of March 2026 is a Sunday.
+    for (const [index, day] of [...WEEKDAYS, ...WEEKDAYS].entries()) {
+      const at = (time: string): Date => new Date(Date.parse(`2026-03-01T${time}Z`) + index * 24 * HOUR);
+      assert.equal(window.verdict(at('10:30:00')).open, days.includes(day), `${days} on ${day}`);
+      assert.equal(blackOut.verdict(at('10:30:00')).open, !days.includes(day), `${days} on ${day}`);
+      assert.equal(window.verdict(at('09:59:59')).open || window.verdict(at('11:00:00')).open, false);
+    }
+  }
+});
+
+test('several windows and black-outs: open in any of the ones and in none of the others', () => {
+  const early = span({ days: ['sat', 'sun'], start: '01:00', minutes: 60 });
+  const late = span({ days: ['sun'], start: '03:00', minutes: 60 });
+  const off = [span({ dates: ['03-08'], start: '03:20', minutes: 10 }), span({ dates: ['03-07'], minutes: 1440 })];
+  const calendar = createCalendar([early, late], off, undefined);
+  const open: string[] = [];
+  for (let at = Date.parse('2026-03-06T00:00:00Z'); at < Date.parse('2026-03-10T00:00:00Z'); at += 10 * MINUTE)
+    if (calendar.verdict(new Date(at)).open) open.push(new Date(at).toISOString().slice(5, 16));
+  const ten = (hour: string, ...minutes: number[]): string[] => minutes.map((one) => `03-08T${hour}:${one || '00'}`);
+  assert.deepEqual(open, [...ten('01', 0, 10, 20, 30, 40, 50), ...ten('03', 0, 10, 30, 40, 50)]);
+  assert.equal(calendar.closing(new Date('2026-03-08T03:05:00Z'))?.toISOString(), '2026-03-08T03:20:00.000Z');
+  assert.equal(calendar.nextOpening(new Date('2026-03-08T03:25:00Z'))?.toISOString(), '2026-03-08T03:30:00.000Z');
+});
+
 test('cron and dates name days and times in the zone of the window', () => {
   const cron = span({ zone: 'America/New_York', cron: '30 1,4 * * 6' });
   const saturdays = ['2026-06-06T05:30:00.000Z', '2026-06-06T08:30:00.000Z', '2026-06-13T05:30:00.000Z'];
