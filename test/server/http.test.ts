@@ -120,7 +120,16 @@ test('the last bytes, the head alone, and a file that has not changed cost what 
   assert.equal((await fetch(`${url}/${path}`, { headers: { 'if-none-match': tag } })).status, 304);
   const stale = await fetch(`${url}/${path}`, { headers: { range: 'bytes=0-1', 'if-range': '"another"' } });
   assert.equal(stale.status, 200);
-  assert.equal((await fetch(`${url}/metadata/timestamp.json`)).headers.get('cache-control'), 'no-cache');
+});
+
+test('caches may keep what is named by a version or a digest, and nothing else', async () => {
+  writeFileSync(join(repository.dir, 'targets/notes.txt'), 'changes now and then');
+  const cacheControl = async (path: string) => (await fetch(`${url}/${path}`)).headers.get('cache-control') ?? '';
+  for (const path of [someTarget().path, 'metadata/1.root.json', 'metadata/2.snapshot.json'])
+    assert.match(await cacheControl(path), /immutable/, path);
+  for (const path of ['metadata/timestamp.json', 'targets/notes.txt'])
+    assert.equal(await cacheControl(path), 'no-cache', path);
+  assert.equal(await cacheControl('metadata/99.root.json'), 'no-store');
 });
 
 test('only the repository is given away', async () => {

@@ -50,9 +50,9 @@ async function give(
   await giveSpan(reply, file, isSameFile ? headers.range : undefined, method === 'HEAD');
 }
 
-/** Every name but one tells its content: by a version or a digest in it. */
+/** A name that begins with a version or a digest tells its content; `timestamp.json` does not, nor what a publisher lays beside. */
 const cacheControl = (path: string): string =>
-  path === 'metadata/timestamp.json' ? 'no-cache' : 'public, max-age=31536000, immutable';
+  /\/(\d+|[0-9a-f]{64})\.[^/]+$/.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache';
 
 async function giveSpan(
   reply: FastifyReply,

@@ -7,7 +7,7 @@ const FILE = {
   etag: 'changes with the file; good for `If-None-Match` and `If-Range`',
   'last-modified': 'when it was published',
   'accept-ranges': '`bytes`',
-  'cache-control': 'all but timestamp.json may be kept for ever: their names tell their content',
+  'cache-control': 'what is named by a version or a digest may be kept for ever: its name tells its content',
 };
 const bytes = (description: string) => ({
   description,
