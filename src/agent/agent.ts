@@ -21,7 +21,7 @@ import type { Random } from '../system/random.ts';
 import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
 import { findOffer, findWayBack } from './finding.ts';
-import { failureOf, resultOf } from './findings.ts';
+import { failureOf, resultOf, shownError } from './findings.ts';
 import type { Gates } from './gates.ts';
 import { type HookGate, lockWithHooks, noHooks } from './hook-gate.ts';
 import type { Told } from './installer.ts';
@@ -114,6 +114,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   /** Who only wants to know does not ask for the fleet's lock. */
   const observe = async (asks = false): Promise<Facts> => {
     if (asks) await lock.lookAfter();
+    if (asks) await journal.flush().catch(() => undefined);
     const view = await boot.read();
     const marker = await world.deadMan.read();
     const free = otherSlot(world.booted);
@@ -157,20 +158,31 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     lock,
     deadMan: world.deadMan,
     report: async (outcome) => {
+      // Its moment is a part of what is written.
+      await journal.flush();
       if (outcome.result === 'updated') await world.proven(outcome.release);
       const departure = outcome.result === 'none' ? undefined : outcome.departure;
       await journal.report(saved, outcome, departure && (await world.journey?.(departure)));
     },
     reportDisarmed: () => journal.reportDisarmed(saved),
     save: async (_state, event) => {
-      saved = await journal.advance(saved, event, clock.now());
+      const before = saved;
+      saved = await journal.advance(before, event, clock.now());
       log.info({ event: event.type, state: saved.state.kind, ...whyOf(event) }, 'state');
       if (saved.state.kind === 'settling' && saved.state.outcome.result !== 'none') lastError = failureOf(saved);
+      // What stood in the way of settling is over.
+      if (event.type === 'settled') lastError = failureOf(before);
       if (saved.state.kind === 'idle') await gate.forgetApply();
       progress = undefined;
       await tellStatus();
       return saved.state;
     },
+  };
+
+  const errorNow = (): Pick<Status, 'lastError'> => {
+    const trouble = journal.trouble();
+    const shown = trouble ? shownError(trouble, saved.since) : lastError;
+    return shown ? { lastError: shown } : {};
   };
 
   const status = async (): Promise<Status> => {
@@ -194,7 +206,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(transfer ? { transfer } : {}),
       ...(await restartStatus(world.restart, journal, saved.state, leaving.isAgreed())),
       ...polls.status(),
-      ...(lastError ? { lastError } : {}),
+      ...errorNow(),
       refused: await journal.refusals(),
     };
   };
@@ -219,8 +231,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
     failed: (action, error) => {
       log.error({ action: action?.do, code: error.code }, error.message);
-      const at = clock.now().toISOString();
-      lastError = { code: error.code, message: error.message, next: error.entry.next, at };
+      lastError = shownError(error, clock.now().toISOString());
       events.tell({ event: 'failed', failure: lastError });
       polls.failed(error, action?.do === 'check');
       if (action?.do !== 'check') return;

@@ -124,7 +124,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     tries: triesToArm(config, boot, log),
     journal,
     boot,
-    deadMan: deadMan(files, stateDir, boot.name, kernels.rootHash),
+    deadMan: deadMan(files, config.agent, boot.name, kernels.rootHash),
     releases,
     prepare: async (release, target, told, stop) => {
       const counting = createTransfer(world.clock, await loadRate(files, stateDir));

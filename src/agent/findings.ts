@@ -1,7 +1,8 @@
 /** What the agent says of what a check found, and of how an attempt ended. */
 
+import type { UpdateError } from '../errors.ts';
 import type { Saved } from '../model.ts';
-import type { Status } from '../protocol.ts';
+import type { Failure, Status } from '../protocol.ts';
 import type { Found } from './parts.ts';
 
 /** What a check found, in a few words. */
@@ -23,3 +24,10 @@ export function failureOf(saved: Saved): Status['lastError'] {
     : 'The next check tries again.';
   return { code: outcome.code, message: outcome.reason, next, at: saved.since };
 }
+
+export const shownError = ({ code, message, entry }: UpdateError, at: string): Failure => ({
+  code,
+  message,
+  next: entry.next,
+  at,
+});

@@ -12,8 +12,12 @@ import { type Event, INITIAL, transition } from './machine.ts';
 
 export interface Journal {
   load(): Promise<Saved>;
-  /** Saves where `event` leads from `saved.state`. */
+  /** Saves where `event` leads from `saved.state`. What a full disk must not stop is kept until it can be written. */
   advance(saved: Saved, event: Event, now: Date): Promise<Saved>;
+  /** Writes what is kept; throws while that cannot be. */
+  flush(): Promise<void>;
+  /** Why something is kept. */
+  trouble(): UpdateError | undefined;
   /** Writes an ended attempt down and remembers a refusal. Repeating it adds nothing. */
   report(saved: Saved, outcome: Outcome, journey?: Journey): Promise<void>;
   /** Writes down why what is staged is not armed any more, if it was. Repeating it adds nothing. */
@@ -41,6 +45,20 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
     history: join(dir, 'history.jsonl'),
   };
   const put = <T>(path: string, format: Format<T>, value: T) => write(files, path, format, value);
+  let kept: Readonly<{ saved: Saved; error: UpdateError }> | undefined;
+
+  const save = async (saved: Saved): Promise<Saved> => {
+    const written = await put(at.state, savedFormat, saved);
+    if (kept) log.info({}, 'the state is on disk again');
+    kept = undefined;
+    return written;
+  };
+  const keep = (given: Saved, error: UpdateError): Saved => {
+    if (!kept) log.error({ code: error.code }, `${error.message} The state is kept in memory until it can be.`);
+    const saved = inFormat(savedFormat, given).value;
+    kept = { saved, error };
+    return saved;
+  };
 
   const refusals = async () => (await read(files, at.refused, log, refusalsFormat)) ?? [];
   const history = async () => (await read(files, at.history, log, historyFormat)) ?? [];
@@ -60,8 +78,10 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
 
   return {
     load: async () => {
-      await removeTemporaries(files, dir);
+      // On a disk that is read-only they stay, and harm nobody.
+      await removeTemporaries(files, dir).catch(() => undefined);
       return (
+        kept?.saved ??
         (await read(files, at.state, log, savedFormat)) ?? {
           state: INITIAL,
           since: new Date(0).toISOString(),
@@ -74,9 +94,17 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
       const state = transition(saved.state, event);
       const since = isSameWait(event) ? saved.since : now.toISOString();
       const slots = recordSlots(saved, event, state);
-      // What is remembered is what can be read again.
-      return put(at.state, savedFormat, { state, since, slots, ...(disarmedBy(event, now) ?? {}) });
+      const next: Saved = { state, since, slots, ...(disarmedBy(event, now) ?? {}) };
+      return save(next).catch((error: unknown) => {
+        if (mayWait(event) && error instanceof UpdateError && error.code === 'state-unwritable')
+          return keep(next, error);
+        throw error;
+      });
     },
+    flush: async () => {
+      if (kept) await save(kept.saved);
+    },
+    trouble: () => kept?.error,
     report: async (saved, outcome, journey = {}) => {
       if (outcome.result === 'none') return;
       const { downtime, ...way } = journey;
@@ -111,6 +139,13 @@ export const isRefused = (refusals: readonly Refusal[], release: Release): Refus
       ? one.version === release.version
       : one.manifest === release.manifest,
   );
+
+/**
+ * What a trial comes to is decided by the boot loader and the probes; a disk that is full at that moment is no fault of the release. After
+ * a power cut the same question is asked again, from what is on disk. All else must be there before the next step is taken.
+ */
+export const mayWait = ({ type }: Event): boolean =>
+  type === 'booted-new' || type === 'booted-other' || type === 'healthy' || type === 'unhealthy';
 
 /** Whoever gives a reason, a probe or a server, may do so at any length and in any characters; this is where it comes in. */
 function inFewWords(event: Event): Event {

@@ -84,7 +84,9 @@ export function decide(state: State, facts: Facts): Action {
       if (facts.bootId === state.bootId) return decideArmed(state, facts);
       return note(bootedOther('boot-failed', 'the new system did not start; the boot loader fell back'));
     case 'trial':
-      if (facts.booted === state.target) return { do: 'probe', target: state.target };
+      if (facts.booted === state.target)
+        // Proven already, and only the record is missing: the switch is cleared by nobody but us, and only then.
+        return facts.confirmed ? note({ type: 'healthy' }) : { do: 'probe', target: state.target };
       return note(bootedOther('trial-lost', 'the new system started but did not last; the boot loader fell back'));
     case 'condemned':
       if (facts.booted === state.target) return facts.leaving ? LEAVING : { do: 'fall-back', from: state.target };

@@ -35,11 +35,16 @@ export async function perform(parts: Parts, state: State, action: Action): Promi
 type Of<K extends Action['do']> = Extract<Action, { do: K }>;
 
 async function settle(parts: Parts, state: State, action: Of<'settle'>): Promise<State> {
-  await parts.report(action.outcome);
+  const failure = await parts.report(action.outcome).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  // Others wait for the lock, and a disk that is full is no reason to keep it.
   if (!action.keepLock) {
     await parts.deadMan.clear();
     await parts.lock.giveBack(action.outcome);
   }
+  if (failure) throw failure.error;
   return parts.save(state, { type: 'settled' });
 }
 

@@ -40,6 +40,33 @@ for (const method of ['soft', 'kexec'] as const)
               await everyCut({ offer, loader, losesState, blessed, method, jump }, 2);
         });
 
+for (const disk of ['full', 'read-only'] as const)
+  for (const [name, offer] of Object.entries(IMAGES))
+    test(`a release that is ${name} ends as it should where the disk is ${disk} during the trial, with up to two power cuts`, async () => {
+      for (const loader of LOADERS)
+        for (const blessed of [false, true])
+          for (const method of ['firmware', 'soft'] as const)
+            await everyCut({ offer, loader, blessed, method, disk }, 2);
+    });
+
+for (const disk of ['full', 'read-only'] as const)
+  test(`a good release costs one start and one try where the disk is ${disk} during the trial: it is proven, and recorded later`, async () => {
+    for (const loader of LOADERS) {
+      const world = new World({ offer: must('good'), loader, disk });
+      await world.life();
+      assert.deepEqual([world.version, world.data.boots, world.data.burnt], ['2', 2, 1]);
+      assert.deepEqual([world.data.outcomes, world.data.refused, world.data.disk], [['updated'], [], 'fine again']);
+    }
+  });
+
+for (const [name, offer] of Object.entries(IMAGES))
+  for (const disk of [undefined, 'full', 'read-only'] as const)
+    test(`a release that is ${name} ends as it should though the agent ends once or twice${disk ? ` and the disk is ${disk}` : ''}`, async () => {
+      for (const loader of LOADERS)
+        for (const blessed of [false, true])
+          await everyCut({ offer, loader, blessed, onlyAgent: true, ...(disk ? { disk } : {}) }, 2);
+    });
+
 test('a soft reboot is known by the slot it led to: the kernel is still the same, and none is started', async () => {
   const world = new World({ offer: must('good'), loader: 'priority', method: 'soft' });
   await world.life();
@@ -375,6 +402,30 @@ const SABOTAGES: readonly Sabotage[] = [
         return state;
       },
     },
+    after: () => {},
+  },
+  {
+    rule: '10: a disk that is full does not keep the lock',
+    scene: { disk: 'full' },
+    brain: {
+      ...realBrain,
+      perform: async (parts, state, action) => {
+        if (action.do === 'settle') await parts.report(action.outcome);
+        return perform(parts, state, action);
+      },
+    },
+    after: () => {},
+  },
+  {
+    rule: '10: a trial does not wait for the disk',
+    scene: { disk: 'full' },
+    parts: (parts) => ({
+      ...parts,
+      probe: async () => {
+        await parts.deadMan.set('b');
+        return parts.probe();
+      },
+    }),
     after: () => {},
   },
   {

@@ -6,9 +6,10 @@ import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Sha256 } from '../../src/model.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
-import { deadMan } from '../../src/reboot/dead-man.ts';
-import { realFiles } from '../../src/system/files.ts';
+import { type DeadMan, deadMan } from '../../src/reboot/dead-man.ts';
+import { type Files, realFiles } from '../../src/system/files.ts';
 import { espWorld, rootHashOfVersion, uki } from '../support/esp.ts';
 import { fakeSystemctl } from '../support/fake-systemctl.ts';
 
@@ -23,6 +24,8 @@ type Host = Readonly<{
   entries: Record<string, string>;
   esp?: string;
   softFrom?: string;
+  /** The version whose trial is over, as the runtime directory has it. */
+  over?: string;
   /** What starts the machine. */
   backend?: string;
   /** What is mounted on / below the file system that counts. */
@@ -43,7 +46,7 @@ async function run(host: Host, times = 1) {
   const root = await mkdtemp(join(tmpdir(), 'tandem-dead-man-'));
   try {
     const [esp, state] = [join(root, host.esp ?? 'efi', 'EFI/Linux'), join(root, 'var/lib/tandem')];
-    for (const dir of [esp, join(root, 'proc/self')]) await mkdir(dir, { recursive: true });
+    for (const dir of [esp, join(root, 'proc/self'), join(root, 'run/tandem')]) await mkdir(dir, { recursive: true });
     const started = host.softFrom ?? host.booted;
     await writeFile(join(root, 'proc/cmdline'), `quiet roothash=${rootHashOfVersion(started)} ro\n`);
     const device = host.softFrom === undefined ? 'root' : `tandem-${rootHashOfVersion(host.booted)}`;
@@ -52,10 +55,14 @@ async function run(host: Host, times = 1) {
       `${mountOf(host.below)}40 1 254:5 / / ro,relatime shared:1 - erofs /dev/mapper/${device} ro,user_xattr\n41 40 254:6 / /var rw - ext4 /dev/mapper/tandem-0 rw\n`,
     );
     for (const [file, version] of Object.entries(host.entries)) await writeFile(join(esp, file), uki(version));
-    const marker = deadMan(realFiles, state, host.backend ?? 'systemd-boot', async () =>
-      rootHashOfVersion(host.trial ?? ''),
+    const marker = deadMan(
+      realFiles,
+      { stateDir: state, runtimeDir: join(root, 'run/tandem') },
+      host.backend ?? 'systemd-boot',
+      async () => rootHashOfVersion(host.trial ?? ''),
     );
     if (host.trial) await marker.set('b');
+    if (host.over) await writeFile(join(root, 'run/tandem/trial-over'), `${rootHashOfVersion(host.over)}\n`);
     if (host.padding) await appendFile(join(state, 'trial'), '\n'.repeat(host.padding));
     if (host.systemctl) await systemctl.answer('reboot', { status: host.systemctl });
     await mkdir(join(root, 'bin'));
@@ -71,7 +78,7 @@ async function run(host: Host, times = 1) {
       calls: await systemctl.calls(),
       entries: (await readdir(esp)).sort(),
       next: (await systemdBoot(espWorld(realFiles, join(root, host.esp ?? 'efi'), HOLDS)).read()).next,
-      marker: await marker.read(),
+      marker: host.over ? undefined : await marker.read(),
     };
   } finally {
     await rm(root, { recursive: true });
@@ -107,6 +114,14 @@ test('an older version on trial that was confirmed by others gives way to the ne
   const found = await run({ trial: '2', booted: '2', entries });
   assert.equal(found.status, 0, found.said);
   assert.deepEqual(found.entries, ['shop_0.9+0-1.efi', 'shop_1+0-100.efi']);
+});
+
+test('the script does nothing when the trial is over, though a disk that is full has kept the marker', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2.efi': '2' };
+  const over = await run({ trial: '2', booted: '2', over: '2', entries });
+  assert.deepEqual([over.status, over.calls, over.entries], [0, [], Object.keys(entries)], over.said);
+  const other = await run({ trial: '2', booted: '2', over: '1', entries });
+  assert.deepEqual(other.calls, ['--no-wall --force reboot'], 'that of another system says nothing');
 });
 
 test('the script does nothing when no system is on trial', async () => {
@@ -188,34 +203,89 @@ test('the script gives up after 20 restarts in vain', async () => {
 test('the script is clean in the eyes of shellcheck, and short', async () => {
   const found = spawnSync('shellcheck', [SCRIPT], { encoding: 'utf8' });
   assert.equal(found.status, 0, found.error?.message ?? found.stdout);
-  assert.ok((await readFile(SCRIPT, 'utf8')).split('\n').length <= 64);
+  assert.ok((await readFile(SCRIPT, 'utf8')).split('\n').length <= 72);
 });
 
-test('the marker is written, read and cleared, and clearing it twice is fine', async () => {
+const dirs = (dir: string) => ({ stateDir: join(dir, 'state'), runtimeDir: join(dir, 'run') });
+
+/** A marker of its own, in a machine whose disk may be `full`. */
+async function withMarker(
+  check: (marker: DeadMan, disk: { full: boolean }, dir: string) => Promise<void>,
+  hash: () => Sha256 | undefined = () => rootHashOfVersion('2'),
+): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'tandem-marker-'));
+  const disk = { full: false };
+  const files: Files = {
+    ...realFiles,
+    remove: async (path) => {
+      if (disk.full && path.includes('/state/')) throw Object.assign(new Error('read-only'), { code: 'EROFS' });
+      await realFiles.remove(path);
+    },
+  };
   try {
-    const marker = deadMan(realFiles, join(dir, 'state'), 'grub', async () => rootHashOfVersion('2'));
-    assert.equal(await marker.read(), undefined);
-    await marker.set('b');
-    assert.deepEqual(await marker.read(), { slot: 'b', rootHash: rootHashOfVersion('2'), expired: false });
-    await marker.clear();
-    await marker.clear();
-    assert.equal(await marker.read(), undefined);
+    for (const each of Object.values(dirs(dir))) await mkdir(each);
+    await check(
+      deadMan(files, dirs(dir), 'grub', async () => hash()),
+      disk,
+      dir,
+    );
   } finally {
     await rm(dir, { recursive: true });
   }
-});
+}
 
-test('a marker that cannot be read is no marker', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'tandem-marker-'));
-  try {
-    const marker = deadMan(realFiles, dir, 'grub', async () => undefined);
+const TRIAL = { slot: 'b', rootHash: rootHashOfVersion('2'), expired: false };
+
+test('the marker is written, read and cleared, and clearing it twice is fine', () =>
+  withMarker(async (marker) => {
+    assert.equal(await marker.read(), undefined);
+    await marker.set('b');
+    assert.deepEqual(await marker.read(), TRIAL);
+    await marker.clear();
+    await marker.clear();
+    assert.equal(await marker.read(), undefined);
+  }));
+
+test('where the disk keeps the marker, the trial is over for as long as the machine runs, and the marker goes when it can', () =>
+  withMarker(async (marker, disk, dir) => {
+    await marker.set('b');
+    disk.full = true;
+    await marker.clear();
+    assert.equal(await marker.read(), undefined);
+    assert.deepEqual(await readdir(join(dir, 'state')), ['trial']);
+    // What the machine forgets when it starts again.
+    await rm(join(dir, 'run/trial-over'));
+    assert.deepEqual(await marker.read(), TRIAL);
+    await marker.clear();
+    disk.full = false;
+    await marker.clear();
+    assert.deepEqual(await readdir(join(dir, 'state')), []);
+  }));
+
+test('a system that is tried again is on trial again, though its last trial is over', () =>
+  withMarker(async (marker) => {
+    await marker.set('b');
+    await marker.clear();
+    await marker.set('b');
+    assert.deepEqual(await marker.read(), TRIAL);
+  }));
+
+test('a marker that stays, and can be told nowhere to be over, is an error', () =>
+  withMarker(async (marker, disk, dir) => {
+    await marker.set('b');
+    disk.full = true;
+    await rm(join(dir, 'run'), { recursive: true });
+    await assert.rejects(marker.clear(), { code: 'EROFS' });
+    await mkdir(join(dir, 'run'));
+  }));
+
+test('a marker that cannot be read is no marker', () => {
+  const none = (): undefined => undefined;
+  return withMarker(async (marker, _disk, dir) => {
     for (const text of ['', 'b', 'slot=c\n', 'slot=b\nroothash=12\n', 'x'.repeat(10_000)]) {
-      await writeFile(join(dir, 'trial'), text);
+      await writeFile(join(dir, 'state/trial'), text);
       assert.equal(await marker.read(), undefined);
     }
     await assert.rejects(marker.set('b'), { code: 'boot-entry-missing' });
-  } finally {
-    await rm(dir, { recursive: true });
-  }
+  }, none);
 });

@@ -211,7 +211,7 @@ async function agentUntilRest(
       ...held,
       journal,
       boot,
-      deadMan: deadMan(files, STATE, boot.name, kernels.rootHash),
+      deadMan: deadMan(files, { stateDir: STATE, runtimeDir: '/run' }, boot.name, kernels.rootHash),
       releases: {
         find: async (asked) => {
           const hold = isNamed(asked) ? undefined : update.held?.();
@@ -303,7 +303,7 @@ async function agentUntilRest(
       return {
         booted,
         ...(await agent.view.status()),
-        marker: await deadMan(files, STATE, boot.name, kernels.rootHash).read(),
+        marker: await deadMan(files, { stateDir: STATE, runtimeDir: '/run' }, boot.name, kernels.rootHash).read(),
       };
   }
   return assert.fail('the agent never rested');

@@ -1,6 +1,7 @@
 /** A machine in memory: two slots, a boot loader of either family, and a power supply that fails when told to. */
 
 import assert from 'node:assert/strict';
+import { mayWait } from '../../src/agent/journal.ts';
 import { decide, type Event, type Facts, INITIAL, transition } from '../../src/agent/machine.ts';
 import type { Found, Parts, Restart } from '../../src/agent/parts.ts';
 import { perform } from '../../src/agent/perform.ts';
@@ -46,6 +47,10 @@ export type Scene = Readonly<{
   method?: Method;
   /** What becomes of a jump past the boot loader. */
   jump?: 'lands' | 'hangs' | 'brings back' | 'is refused';
+  /** From the first start of the new system on, the disk takes nothing, until that has kept the loop from going on a few times. */
+  disk?: 'full' | 'read-only';
+  /** No power cuts: the agent alone ends at each point, and is started again. */
+  onlyAgent?: boolean;
   /** How many tries the boot loader can count, if not three. */
   tries?: number;
 }>;
@@ -55,6 +60,7 @@ export const realBrain: Brain = { decide, transition, perform };
 
 const TRIES = 3;
 const STEPS = 200;
+const REFUSALS = 3;
 const old = (version: string): Slot => ({
   image: { version, boots: true, agent: true, healthy: true },
   whole: true,
@@ -77,6 +83,13 @@ export type WorldData = {
   /** Starts of the armed slot since it was armed. */
   starts: number;
   saved: State;
+  /** What the agent remembers and could not save. */
+  kept: State | undefined;
+  /** That the trial of this slot is over, where the disk did not let the marker go; gone with the machine. */
+  over: SlotName | undefined;
+  disk: 'fine' | 'refuses' | 'fine again';
+  /** How often the loop could not go on because of that. */
+  refusals: number;
   /** The last attempt failed: nothing is done until the next poll. */
   gaveUp: boolean;
   polls: number;
@@ -99,6 +112,10 @@ export const newWorldData = (): WorldData => ({
   boots: 1,
   starts: 0,
   saved: INITIAL,
+  kept: undefined,
+  over: undefined,
+  disk: 'fine',
+  refusals: 0,
   gaveUp: false,
   polls: 0,
   menuUsed: false,
@@ -133,6 +150,11 @@ export class World {
     return this.scene.tries ?? TRIES;
   }
 
+  /** Where the agent is, as it remembers. */
+  private get state(): State {
+    return this.data.kept ?? this.data.saved;
+  }
+
   get version(): string {
     return this.data.slots[this.data.booted].image.version;
   }
@@ -148,23 +170,33 @@ export class World {
         if (error instanceof PowerCut) this.cut();
         // The loop asks again later.
         else if (!(error instanceof UpdateError)) throw error;
+        else if (error.code === 'state-unwritable') this.diskRefused();
       }
     }
     assert.fail(`never came to rest: ${JSON.stringify(this.data.saved)} ${this.data.outcomes}`);
   }
 
+  /** A disk that takes nothing may keep a result from being recorded, and nothing else. */
+  private diskRefused(): void {
+    assert.ok(this.isConfirmed(), 'a disk that is full holds up a trial');
+    assert.equal(this.data.lockHeld, false, 'a disk that is full keeps the lock');
+    this.data.refusals++;
+    if (this.data.refusals === REFUSALS) this.data.disk = 'fine again';
+  }
+
   private cut(): void {
     if (this.scene.losesState) this.data.saved = INITIAL;
-    this.start();
+    this.data.kept = undefined;
+    if (!this.scene.onlyAgent) this.start();
   }
 
   private async rests(brain: Brain, parts: Parts): Promise<boolean> {
-    const before = this.data.saved;
+    const before = this.state;
     const wasFresh = this.isOfferFresh;
     const action = brain.decide(before, await parts.observe(before));
     if (action.do === 'wait') return !this.reopens() && !this.nextPoll();
     await brain.perform(parts, before, action);
-    if (action.do !== 'check' || this.data.saved !== before || this.isOfferFresh !== wasFresh) return false;
+    if (action.do !== 'check' || this.state !== before || this.isOfferFresh !== wasFresh) return false;
     return !this.reopens();
   }
 
@@ -192,6 +224,7 @@ export class World {
       this.data.boots++;
       const name = this.choose();
       const slot = this.data.slots[name];
+      this.data.over = undefined;
       if (slot.tries !== undefined) {
         slot.tries--;
         this.data.burnt++;
@@ -212,6 +245,8 @@ export class World {
       );
     if (!slot.whole || !slot.image.boots) return false;
     this.data.booted = name;
+    this.data.kept = undefined;
+    if (this.scene.disk && this.data.disk === 'fine' && slot.image === this.scene.offer) this.data.disk = 'refuses';
     this.isOfferFresh = false;
     if (this.scene.blessed) slot.tries = undefined;
     return true;
@@ -278,7 +313,10 @@ export class World {
     return {
       boot: this.loader(),
       tries: this.tries,
-      observe: async () => this.facts(),
+      observe: async () => {
+        this.flush();
+        return this.facts();
+      },
       check: async (state) => this.check(state),
       prepare: async (_release, target) => ({
         write: async () => this.write(target),
@@ -314,8 +352,8 @@ export class World {
   }
 
   private isConfirmed(): boolean {
-    const { slots, booted, marker } = this.data;
-    return slots[booted].tries === undefined && slots[booted].bootable && marker !== booted;
+    const { slots, booted, marker, over } = this.data;
+    return slots[booted].tries === undefined && slots[booted].bootable && (marker !== booted || over === booted);
   }
 
   private check(state: State): Found {
@@ -352,12 +390,17 @@ export class World {
 
   private setMarker(target: SlotName | undefined): void {
     this.point();
+    if (target !== undefined) this.mustWrite();
+    this.data.over = target === undefined ? this.data.marker : undefined;
+    if (target === undefined && this.data.disk === 'refuses' && this.scene.disk === 'read-only') return;
     this.data.marker = target;
   }
 
   private report(outcome: Outcome): void {
     this.point();
     if (outcome.result === 'none') return;
+    this.mustWrite();
+    this.flush();
     this.data.outcomes.push(outcome.result);
     if (outcome.result === 'failed') this.data.gaveUp = true;
     if (outcome.result !== 'updated' && outcome.refuse) this.data.refused.push(outcome.release.version);
@@ -365,7 +408,14 @@ export class World {
 
   private save(brain: Brain, state: State, event: Event): State {
     this.point();
-    this.data.saved = brain.transition(state, event);
+    const next = brain.transition(state, event);
+    if (!mayWait(event)) this.mustWrite();
+    if (this.data.disk === 'refuses') {
+      this.data.kept = next;
+      return next;
+    }
+    this.data.saved = next;
+    this.data.kept = undefined;
     const closesAt = this.data.shutBefore === 0 ? 'armed' : 'left';
     if (event.type === closesAt && this.scene.shuts && this.data.shut === 'not yet') this.data.shut = 'now';
     // It waits for longer than an answer is good for.
@@ -373,6 +423,18 @@ export class World {
     if (event.type === 'disarmed') this.data.isPulled ||= this.scene.pulled === 'while it waits';
     this.point();
     return this.data.saved;
+  }
+
+  private mustWrite(): void {
+    if (this.data.disk === 'refuses') throw new UpdateError('state-unwritable');
+  }
+
+  private flush(): void {
+    if (this.data.kept === undefined || this.data.disk === 'refuses') return;
+    this.point();
+    this.data.saved = this.data.kept;
+    this.data.kept = undefined;
+    this.point();
   }
 
   private loader(): BootBackend {

@@ -144,13 +144,13 @@ test('a system that starts softly forgets the locks, the notice and the grace of
     await mkdir(join(run, 'inhibit.d'), { recursive: true });
     await mkdir(join(root, 'etc'));
     tool('systemd-sysusers', [`--root=${root}`, join(UNITS, 'tandem.sysusers')]);
-    const gone = ['inhibit.d/backup.1.json', 'reboot-required', 'users-told'];
+    const gone = ['inhibit.d/backup.1.json', 'reboot-required', 'users-told', 'trial-over'];
     const kept = ['prepared', 'firmware-refresh'];
     for (const name of [...gone, ...kept]) await writeFile(join(run, name), '');
     const apply = (...how: string[]): string =>
       tool('systemd-tmpfiles', ['--remove', ...how, `--root=${root}`, join(UNITS, 'tandem.tmpfiles')]);
     apply();
-    assert.equal((await readdir(run)).length, 5, 'an update of the package');
+    assert.equal((await readdir(run)).length, 6, 'an update of the package');
     apply('--boot');
     assert.deepEqual((await readdir(run)).toSorted(), kept.toSorted());
   }));
