@@ -12,7 +12,7 @@ import { realClock } from './system/clock.ts';
 import { realExec } from './system/exec.ts';
 import { realFiles } from './system/files.ts';
 import { createLog } from './system/log.ts';
-import { cwd, endWithReader, env, onStop, standardStreams } from './system/process.ts';
+import { cwd, endNow, endWithReader, env, onStop, standardStreams } from './system/process.ts';
 import { realRandom } from './system/random.ts';
 import { AGENT_VERSION } from './version-of-agent.ts';
 
@@ -149,5 +149,7 @@ function report(error: UpdateError, asJson: boolean, debug: boolean): number {
 
 if (import.meta.main) {
   endWithReader();
-  process.exitCode = await main(process.argv.slice(2));
+  const status = await main(process.argv.slice(2));
+  // What was begun before a failure, a timer or a connection, keeps no process alive that is to be started again.
+  if (status !== EXIT.ok) endNow(status);
 }

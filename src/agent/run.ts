@@ -2,9 +2,11 @@
 
 import { join } from 'node:path';
 import { type Layers, resolveConfig } from '../config.ts';
+import { UpdateError } from '../errors.ts';
 import { PROTOCOL, PROTOCOL_HEADER } from '../protocol.ts';
 import { serveControl } from '../system/control-socket.ts';
 import { createNotifier, type Notifier } from '../system/notify.ts';
+import { lockFile } from '../system/sqlite.ts';
 import { assembleAgent, type Surroundings } from './assemble.ts';
 import { answer } from './control.ts';
 import { restingLoop, untilOutdated } from './fleet-heeded.ts';
@@ -24,6 +26,10 @@ export async function runAgent(
     NOTIFY_SOCKET: env('NOTIFY_SOCKET'),
     WATCHDOG_USEC: env('WATCHDOG_USEC'),
   });
+  const { runtimeDir } = resolveConfig(layers.fragments).agent;
+  using _only = await onlyAgent(world.files, runtimeDir);
+  // What was begun before a start that fails must not keep the process alive.
+  using _over = { [Symbol.dispose]: () => over.abort() };
   const settings = await fleetSettingsOf(layers, world);
   const config = settings?.config ?? resolveConfig(layers.fragments);
   const agent = await assembleAgent(config, { ...world, ...(settings ? { settings } : {}) });
@@ -42,6 +48,15 @@ export async function runAgent(
 }
 
 const GROUP = 'tandem';
+
+/** Before anything is read or written that belongs to the agent: of two that are started at the same moment one goes on. */
+async function onlyAgent(files: Surroundings['files'], runtimeDir: string): Promise<Disposable> {
+  await files.makeDir(runtimeDir);
+  const path = join(runtimeDir, 'agent.lock');
+  const lock = lockFile(path);
+  if (lock) return lock;
+  throw new UpdateError('already-running', `Another agent holds ${path}.`);
+}
 
 /** Whatever waits in here waits asynchronously, so a loop that is stuck for good stops the pings. */
 async function staysAlive(notifier: Notifier, { clock, signal, log }: Surroundings): Promise<void> {

@@ -29,7 +29,7 @@ const BODY_LIMIT = 64 * 1024;
 const CLIENTS = 64;
 const REQUEST_MS = 10_000;
 
-/** Listens until disposed. Refuses to start where another process answers on the socket. */
+/** Listens until disposed. Whoever calls it is the only one that may; all the same it refuses to start where another process answers. */
 export async function serveControl(
   options: ControlOptions,
   handle: (request: ControlRequest) => Promise<ControlAnswer>,

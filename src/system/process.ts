@@ -48,10 +48,10 @@ export function hearStrays(told: (reason: unknown) => void): Disposable {
 }
 
 /**
- * Ends the process as a success, without waiting for what is still open: a connection kept for the next question, a timer. Whoever
- * calls it has put everything away.
+ * Ends the process, without waiting for what is still open: a connection kept for the next question, a timer. Whoever calls it has
+ * put everything away.
  */
-export const endNow = (): never => process.exit(0);
+export const endNow = (status = 0): never => process.exit(status);
 
 /** For a process that runs for weeks beside others: its heap is tidied up early, at the price of some time. */
 export const keepHeapSmall = (): void => setFlagsFromString('--optimize-for-size');
