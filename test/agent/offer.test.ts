@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Candidate, type Host, heldBack, judge, type Wish } from '../../src/agent/offer.ts';
 import type { Product, Refusal, Release, Sha256, State, Version } from '../../src/model.ts';
+import type { AdmissionCode } from '../../src/rollout/brake.ts';
+import type { HoldCode } from '../../src/rollout/rollout.ts';
 
 const digest = (letter: string): Sha256 => letter.repeat(64) as Sha256;
 const release = (version: string, counter: number, manifest = digest(String(counter))): Release => ({
@@ -89,16 +91,28 @@ test('a hold on the way to another release takes a staged one back: it was super
   assert.equal(heldBack(hold, idle).found, 'nothing');
 });
 
-test('a rollout that is stopped takes a staged release back; one whose turn has yet to come does not', () => {
-  const reason = 'disk errors';
-  for (const code of ['paused', 'group-held', 'pinned', 'dead-end', 'downgrade'] as const) {
-    const hold = { result: 'hold', code, reason } as const;
-    assert.equal(heldBack(hold, staged(release('3', 3))).found, 'withdrawn');
-    assert.deepEqual(heldBack(hold, idle), { found: 'nothing', code, reason });
-  }
-  for (const code of ['not-started', 'canaries-first', 'not-your-turn'] as const) {
+/** Whether it is for good: the others end by themselves. */
+const IS_STOP: Readonly<Record<HoldCode | AdmissionCode, boolean>> = {
+  paused: true,
+  'group-held': true,
+  pinned: true,
+  'dead-end': true,
+  downgrade: true,
+  braked: true,
+  'not-started': false,
+  'canaries-first': false,
+  'not-your-turn': false,
+  full: false,
+  'failed-here': false,
+  'not-on-offer': false,
+};
+
+for (const [code, isStop] of Object.entries(IS_STOP))
+  test(`a hold for ${code} ${isStop ? 'takes a staged release back' : 'lets a staged release wait'}`, () => {
+    const reason = 'disk errors';
     const hold = { result: 'hold', code, reason, until: Date.UTC(2030, 0, 1) } as const;
-    const why = { found: 'nothing', code, reason, until: '2030-01-01T00:00:00.000Z' };
-    assert.deepEqual(heldBack(hold, staged(release('3', 3))), why);
-  }
-});
+    const nothing = { found: 'nothing', code, reason, until: '2030-01-01T00:00:00.000Z' };
+    assert.deepEqual(heldBack(hold, idle), nothing);
+    const withdrawn = { found: 'withdrawn', code, reason };
+    assert.deepEqual(heldBack(hold, staged(release('3', 3))), isStop ? withdrawn : nothing);
+  });

@@ -160,3 +160,30 @@ test('while the channel cannot be asked the lock is given back, and the gate say
   assert.deepEqual(await verdict(), { gate: { open: false, reason: away.reason }, isOfferFresh: false });
   assert.deepEqual(asked, ['give back']);
 });
+
+test('the programs before a reboot are heard, unless an operator or the deadline overrules them', async () => {
+  const told: unknown[] = [];
+  const lock: LockGate = {
+    ...OPEN_LOCK,
+    verdict: async (...about) => {
+      told.push(about);
+      return OPEN;
+    },
+  };
+  for (const overruled of [undefined, 'apply', 'deadline'] as const) {
+    const asked: unknown[] = [];
+    const overrides = (...about: unknown[]) => {
+      asked.push(about);
+      return overruled;
+    };
+    const gate = rebootGate({ ...NOTHING_OWED, gates: { ...openGates, overrides }, lock });
+    if (overruled === 'apply') await gate.apply();
+    await gate.verdict({ state: STAGED, since: SINCE, slots: {} }, { asks: true, isFlagged: false });
+    assert.deepEqual(asked, [[SINCE, overruled === 'apply']]);
+  }
+  assert.deepEqual(told, [
+    [true, false],
+    [true, true],
+    [true, true],
+  ]);
+});

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Version } from '../../src/model.ts';
 import { trybootKernels, UKI_NAME } from '../../src/reboot/bootloaders/tryboot-kernels.ts';
+import type { Files } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { peSection } from '../../src/system/pe.ts';
 import { PRODUCT, rootHashOfVersion } from '../support/esp.ts';
@@ -167,3 +168,29 @@ test('room is counted twice, for the UKI and for what comes out of it, less what
   await kernelsOn(storage(), need - gone).checkRoom('b', 1_000_000);
   await assert.rejects(kernelsOn(storage(), need - gone - 1).checkRoom('b', 1_000_000), { code: 'esp-full' });
 });
+
+/** Each file that the firmware reads, or the UKI itself. */
+for (const file of ['kernel8.img', 'initramfs', 'cmdline.txt'])
+  test(`a slot whose ${file} reads back with one other byte has no kernel`, async () => {
+    const disk = storage();
+    const damaged: Uint8Array[] = [];
+    const files: Files = {
+      ...disk.files,
+      read: async (path) => {
+        const bytes = await disk.files.read(path);
+        if (!bytes || path !== join(DIRS.b, file)) return bytes;
+        const other = Uint8Array.from(bytes);
+        other[other.length - 1] = (other.at(-1) ?? 0) ^ 1;
+        damaged.push(other);
+        return other;
+      },
+    };
+    const kernels = trybootKernels({ files, dirs: DIRS, product: PRODUCT, log: silentLog }, async () => 1e9);
+    await assert.rejects(kernels.put('b', piIncoming('3'), oneChunk(piUki('3'))), {
+      code: 'file-mismatch',
+      message: new RegExp(file.replace('.', '\\.')),
+    });
+    assert.ok(damaged.length > 0);
+    assert.equal(await kernelsOn(disk).versionOf('b'), undefined);
+    assert.equal(await kernelsOn(disk).versionOf('a'), '2');
+  });

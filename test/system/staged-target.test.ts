@@ -1,6 +1,7 @@
 /** What a block target does with short, late and failing system calls. */
 
 import assert from 'node:assert/strict';
+import { randomFillSync } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { DiskTarget } from '../../src/system/block-target.ts';
@@ -28,7 +29,7 @@ function device(change: Partial<RawIo> = {}, most = Number.POSITIVE_INFINITY) {
     close: async () => undefined,
     ...change,
   };
-  return { medium, target: stagedTarget(AREA, io) };
+  return { medium, io, target: stagedTarget(AREA, io) };
 }
 
 const failing = (code: string) => async () => {
@@ -164,6 +165,48 @@ test('small writes here and there are under way side by side, each with its own 
   await target.flush();
   assert.ok(most > 10, `${most} at a time`);
   assert.ok(medium.subarray(AREA.start).equals(model));
+});
+
+/** What the caller's memory holds after it was filled. */
+async function filled(target: DiskTarget, offset: number, length: number): Promise<Buffer> {
+  const into = new Uint8Array(length);
+  await (target.readInto ?? assert.fail())(offset, into);
+  return Buffer.from(into);
+}
+
+for (const most of [512, 1500, SIZE])
+  test(`memory of the caller is filled whole, at most ${most} bytes at a time`, async () => {
+    const { medium, target } = device({}, most);
+    randomFillSync(medium);
+    for (const [offset, length] of [
+      [0, 4096],
+      [4096, 65_536],
+      [SIZE - 4096, 4096],
+      [0, 0],
+    ] as const) {
+      const from = AREA.start + offset;
+      assert.ok((await filled(target, offset, length)).equals(medium.subarray(from, from + length)), String(offset));
+    }
+    const several = await Promise.all([0, 8192, 16_384].map((offset) => filled(target, offset, 4096)));
+    assert.ok(Buffer.concat(several).equals(Buffer.concat([0, 8192, 16_384].map((at) => pageOf(medium, at)))));
+  });
+
+const pageOf = (medium: Buffer, offset: number): Buffer =>
+  medium.subarray(AREA.start + offset, AREA.start + offset + 4096);
+
+test('memory of the caller is not filled from beyond the area, nor from a device that fails or ends', async () => {
+  await assert.rejects(filled(device().target, SIZE - 4096, 8192), RangeError);
+  await assert.rejects(filled(device().target, -4096, 4096), RangeError);
+  await assert.rejects(filled(device({ read: failing('EIO') }).target, 4096, 4096), {
+    code: 'disk-read-error',
+    message: /4096/,
+  });
+  await assert.rejects(filled(device({ read: async () => 0 }).target, 0, 4096), { code: 'disk-read-error' });
+});
+
+test('an area that begins inside a unit of the device fills no memory of the caller', () => {
+  const { io } = device();
+  assert.equal(stagedTarget({ ...AREA, start: 8192 + 256 }, io).readInto, undefined);
 });
 
 const deeds = (target: DiskTarget): (() => Promise<unknown>)[] => [
