@@ -11,7 +11,7 @@ import {
   openPartitionForReading,
   type SlotRole,
 } from '../partitions/open-partition.ts';
-import { nameSlot, neutralise, setAttributes } from '../partitions/slot-identity.ts';
+import { checkNames, nameSlot, neutralise, setAttributes } from '../partitions/slot-identity.ts';
 import {
   bootedSlot,
   type Disk,
@@ -117,6 +117,7 @@ export async function mappedOverSlot(slot: Slot): Promise<readonly string[]> {
 }
 
 async function openSlot(disk: Disk, slot: FreeSlot, doors: DiskDoors): Promise<OpenSlot> {
+  await checkNames(disk, slot, doors.openTable);
   const root = await doors.openFree(slot, 'root');
   const open = await together(root, slot.verity && (() => doors.openFree(slot, 'verity')));
   return {

@@ -2,12 +2,14 @@
 
 import type { ByteSource } from '../bundle/byte-source.ts';
 import type { DecodePool } from '../bundle/decode-pool.ts';
+import { imageReader } from '../bundle/image-reader.ts';
 import { imageOf, type Manifest, rootOf } from '../bundle/manifest.ts';
 import { type Bundle, type ExpectedManifest, openBundle } from '../bundle/reader.ts';
 import { UpdateError } from '../errors.ts';
 import type { Release, Sha256, SlotName } from '../model.ts';
 import type { ProgressStatus } from '../protocol.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
+import type { IncomingUki } from '../reboot/bootloaders/uki-file.ts';
 import type { BlockTarget } from '../system/block-target.ts';
 import type { Log } from '../system/log.ts';
 import type { RangeSource } from '../system/mirrors.ts';
@@ -75,13 +77,15 @@ export async function prepareInstall(
   const bundle = await openBundle(transfer.counted(found.source), found.expected, signal);
   mustBe(release, bundle.manifest);
   await mustDiffer(world, bundle.manifest);
+  const uki = incomingUki(bundle.manifest);
   const slot = held.use(await world.openSlot(target));
   mustFit(slot, bundle.manifest);
-  const uki = imageOf(bundle.manifest, 'uki');
-  if (uki) await world.kernels.checkRoom(target, uki.size);
+  // A kernel that the slot could not be started with is found out while it can still be started with its old one.
+  await world.kernels.checkRoom(target, uki.size);
+  await world.kernels.checkFit(target, uki, await imageReader(bundle, 'uki', signal));
   const kept = held.move();
   return {
-    write: () => write({ world, target, found, transfer, bundle, slot, signal }),
+    write: () => write({ world, target, found, transfer, bundle, uki, slot, signal }),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
@@ -124,18 +128,27 @@ function mustFit(slot: OpenSlot, manifest: Manifest): void {
       );
 }
 
+/** The release's kernel, as its manifest describes it. */
+function incomingUki(manifest: Manifest): IncomingUki {
+  const { version } = manifest;
+  const uki = imageOf(manifest, 'uki');
+  if (!uki) throw new UpdateError('uki-invalid', `Release ${version} has no kernel image.`);
+  return { version, size: uki.size, sha256: uki.sha256, rootHash: rootOf(manifest).verity.rootHash };
+}
+
 type Job = Readonly<{
   world: InstallerWorld;
   target: SlotName;
   found: FoundRelease;
   transfer: Transfer;
   bundle: Bundle;
+  uki: IncomingUki;
   slot: OpenSlot;
   signal: AbortSignal;
 }>;
 
 async function write(job: Job): Promise<void> {
-  const { world, target, bundle, slot, signal } = job;
+  const { world, bundle, slot, signal } = job;
   const { rootHash } = rootOf(bundle.manifest).verity;
   await slot.neutralise();
   await using pool = world.pool();
@@ -145,7 +158,7 @@ async function write(job: Job): Promise<void> {
     await writeSlot(job, pool);
     await readBackSlot(world, bundle.manifest, slot, pool, signal);
   }
-  await writeUki(world, target, bundle, pool, rootHash, signal);
+  await writeUki(job, pool);
   await slot.name(rootHash);
   await world.delta?.cache.keepOnly([]);
   world.log.info(
@@ -214,19 +227,8 @@ async function readBackSlot(
   await readBackRoot({ image: root, target: slot.root, pool, signal, progress });
 }
 
-async function writeUki(
-  { kernels }: InstallerWorld,
-  target: SlotName,
-  bundle: Bundle,
-  pool: DecodePool,
-  rootHash: Sha256,
-  signal: AbortSignal,
-): Promise<void> {
-  const { version } = bundle.manifest;
-  const uki = imageOf(bundle.manifest, 'uki');
-  if (!uki) return;
-  const incoming = { version, size: uki.size, sha256: uki.sha256, rootHash };
-  if (await kernels.adoptPart(target, incoming)) return;
+async function writeUki({ world: { kernels }, target, bundle, uki, signal }: Job, pool: DecodePool): Promise<void> {
+  if (await kernels.adoptPart(target, uki)) return;
   await kernels.removeParts();
   const table = await bundle.frameTable('uki', signal);
   async function* jobs() {
@@ -235,7 +237,7 @@ async function writeUki(
   async function* chunks() {
     for await (const { bytes } of pool.map(jobs())) yield bytes;
   }
-  await kernels.put(target, incoming, chunks());
+  await kernels.put(target, uki, chunks());
 }
 
 /** For an installer whose speed nobody asks for. */

@@ -10,6 +10,8 @@ import { BLOCK, treeLayout } from './verity.ts';
 export const MAX_SIZE = 2 ** 50;
 /** The largest image. */
 export const IMAGE_LIMIT = 64 * 2 ** 30;
+/** FAT holds no larger file. */
+const FILE_LIMIT = 4 * 2 ** 30 - 1;
 /** What the eleven octal digits of a ustar header can say. */
 export const ENTRY_LIMIT = 8 * 2 ** 30 - 1;
 
@@ -31,6 +33,8 @@ function checkImage(image: Image): void {
   if (image.size > IMAGE_LIMIT) throw large(image, `has ${image.size} bytes; the limit is ${IMAGE_LIMIT} (64 GiB)`);
   if (image.blob.size > ENTRY_LIMIT)
     throw large(image, `is ${image.blob.size} bytes compressed; a bundle entry has at most ${ENTRY_LIMIT} (8 GiB - 1)`);
+  if (image.role === 'uki' && image.size > FILE_LIMIT)
+    throw large(image, `has ${image.size} bytes; a file on an ESP has at most ${FILE_LIMIT} (4 GiB - 1)`);
   const kind = image.role === 'uki' ? 'file' : 'partition';
   if (image.kind !== kind) throw bad(`the ${image.role} image must be a ${kind}`);
   if (kind === 'partition' && image.size % BLOCK !== 0)

@@ -4,11 +4,18 @@ import { UpdateError } from '../errors.ts';
 import type { BlockTarget } from '../system/block-target.ts';
 import { type Gpt, withPartitionAttributes, withPartitionUuid } from './gpt.ts';
 import { openDiskForTable } from './open-partition.ts';
-import { changeTable } from './partition-table.ts';
+import { changeTable, readTable } from './partition-table.ts';
 import { type Disk, type FreeSlot, type Partition, partitionsOf } from './slots.ts';
 import { neutralUuid, uuidsOfRootHash } from './uuids.ts';
 
 type OpenDisk = (disk: Disk) => Promise<BlockTarget>;
+
+/** Refuses a table in which the slot could not be renamed; changes nothing. */
+export async function checkNames(disk: Disk, slot: FreeSlot, open: OpenDisk = openDiskForTable): Promise<void> {
+  await using target = await open(disk);
+  const table = await readTable(target, [disk.sectorSize]);
+  for (const partition of partitionsOf(slot)) assertSame(disk, table, partition);
+}
 
 /** Takes the names from a slot that is about to be written, so that no boot entry finds it. */
 export function neutralise(disk: Disk, slot: FreeSlot, open: OpenDisk = openDiskForTable): Promise<void> {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type InstallerWorld, type OpenSlot, prepareInstall } from '../../src/agent/installer.ts';
-import { manifestDigest, rootOf, serializeManifest } from '../../src/bundle/manifest.ts';
+import { imageOf, manifestDigest, rootOf, serializeManifest } from '../../src/bundle/manifest.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Product, Release, Version } from '../../src/model.ts';
 import type { Kernels } from '../../src/reboot/bootloaders/kernels.ts';
@@ -47,6 +47,7 @@ function slotOf(sizes: { root: number; verity?: number }): OpenSlot & { closed()
 const untouched = (): never => assert.fail('a kernel was touched');
 const noKernels: Kernels = {
   checkRoom: async () => {},
+  checkFit: async () => {},
   put: untouched,
   open: untouched,
   openPart: untouched,
@@ -101,6 +102,29 @@ test('a full ESP is found out before the slot is touched', async () => {
     throw new UpdateError('esp-full');
   };
   assert.equal((await refused('esp-full', roomy, { kernels: { ...noKernels, checkRoom } })).closed(), true);
+});
+
+test('a kernel that the boot loader could not start is found out before the slot is touched, from the bundle itself', async () => {
+  const seen: Uint8Array[] = [];
+  const checkFit: Kernels['checkFit'] = async (target, { size, sha256 }, content) => {
+    assert.deepEqual([target, size, sha256], ['b', content.size, imageOf(manifest, 'uki')?.sha256]);
+    seen.push(await content.read(0, size), await content.read(1000, 700));
+    throw new UpdateError('boot-version-clash');
+  };
+  assert.equal((await refused('boot-version-clash', roomy, { kernels: { ...noKernels, checkFit } })).closed(), true);
+  const whole = uki('2');
+  assert.deepEqual(
+    seen.map((one) => Buffer.from(one)),
+    [Buffer.from(whole), Buffer.from(whole.subarray(1000, 1700))],
+  );
+});
+
+test('a release without a kernel image is refused: nothing could start it', async () => {
+  const without = await bundleBytes({ root: someBytes(64 * 1024) }, { about: own });
+  const bytes = serializeManifest(without.manifest);
+  const promised = { sha256: manifestDigest(bytes), size: bytes.length };
+  const find = async () => ({ source: memorySource(without.bytes), expected: promised });
+  await refused('uki-invalid', roomy, { find }, { ...own, manifest: promised.sha256 });
 });
 
 test('a release with the root image that is running is refused: its entry could not be told from ours', () =>

@@ -2,12 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SlotName, Version } from '../../src/model.ts';
+import type { Sha256, SlotName, Version } from '../../src/model.ts';
 import type { BootBackend } from '../../src/reboot/bootloaders/bootloader.ts';
+import type { Kernels } from '../../src/reboot/bootloaders/kernels.ts';
+import type { FileReader, IncomingUki } from '../../src/reboot/bootloaders/uki-file.ts';
+import { rootHashOfVersion, sha256, ukiWith } from '../support/esp.ts';
 
 /** A machine with this boot loader. At first slot a runs version 2, confirmed, and slot b is empty. */
 export interface Bench extends AsyncDisposable {
   readonly backend: BootBackend;
+  /** Where its kernels lie. */
+  readonly kernels: Kernels;
   /** Fills a disabled slot, and leaves what `arm` needs. */
   install(slot: SlotName, version: Version): Promise<void>;
   /** The slot's kernel is lost. */
@@ -16,6 +21,10 @@ export interface Bench extends AsyncDisposable {
   start(): Promise<SlotName | undefined>;
   /** Something else than we confirms the slot. */
   bless(slot: SlotName): Promise<void>;
+  /** The partitions of slot b hold a root with this hash. */
+  holds?(rootHash: Sha256): void;
+  /** A kernel with that version and command line; as `uki` makes it where nothing is said. */
+  kernel?(version: string, commandLine: string): Uint8Array;
 }
 
 const v = (text: string): Version => text as Version;
@@ -229,6 +238,23 @@ export function conformance(name: string, makeBench: () => Promise<Bench>, mostT
     assert.equal(await bench.start(), 'a');
   });
 
+  for (const [kind, offer] of Object.entries(OFFERS))
+    holds(`a kernel ${kind} is refused while the slot holds what it held, or not at all`, async (bench) => {
+      await staged(bench, 'b', '1');
+      const before = [await bench.backend.read(), await bench.kernels.rootHash('b')];
+      const kernel = offer(bench);
+      const refusal = await bench.kernels.checkFit('b', kernel.incoming, kernel).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      assert.deepEqual([await bench.backend.read(), await bench.kernels.rootHash('b')], before);
+      bench.holds?.(kernel.incoming.rootHash);
+      const putAndArmed = putAndArm(bench, kernel);
+      if (refusal === undefined) await putAndArmed;
+      else await assert.rejects(putAndArmed, 'it was refused for nothing');
+      assert.equal(refusal === undefined, await isStartable(bench), String(refusal));
+    });
+
   holds('every verb may be repeated', async (bench) => {
     const twice = async (deed: () => Promise<void>): Promise<void> => {
       await deed();
@@ -257,6 +283,46 @@ async function armed(bench: Bench, slot: SlotName, version: string, tries: numbe
   await staged(bench, slot, version);
   await bench.backend.arm(slot, Math.min(tries, bench.backend.mostTries));
 }
+
+/** A kernel on its way to slot b, in memory. */
+type Offer = FileReader & Readonly<{ incoming: IncomingUki; bytes: Uint8Array }>;
+
+const ROOT = sha256('the root that is offered');
+
+function offered(bytes: Uint8Array, version: string): Offer {
+  const incoming = { version: v(version), size: bytes.length, sha256: sha256(bytes), rootHash: ROOT };
+  const read = async (offset: number, length: number) => bytes.subarray(offset, offset + length);
+  return { size: bytes.length, read, incoming, bytes };
+}
+
+const naming = (rootHash: string) => `quiet roothash=${rootHash} ro`;
+
+/** Slot a runs version 2. */
+const OFFERS: Readonly<Record<string, (bench: Bench) => Offer>> = {
+  'of a new version': (bench) => offered(kernelOf(bench, '3', naming(ROOT)), '3'),
+  'of the running version, with other bytes,': (bench) => offered(kernelOf(bench, '2', naming(ROOT)), '2'),
+  'of a version that is the running one in other digits': (bench) => offered(kernelOf(bench, '02', naming(ROOT)), '02'),
+  'for another root': (bench) => offered(kernelOf(bench, '3', naming(rootHashOfVersion('3'))), '3'),
+  'that names two roots': (bench) => offered(kernelOf(bench, '3', `${naming(ROOT)} ${naming(ROOT)}`), '3'),
+  'that names no root': (bench) => offered(kernelOf(bench, '3', 'quiet'), '3'),
+  'that is cut short': (bench) => offered(kernelOf(bench, '3', naming(ROOT)).subarray(0, 700), '3'),
+  'that is no program': () => offered(Buffer.alloc(5000, 'x'), '3'),
+};
+
+const kernelOf = ({ kernel = ukiWith }: Bench, version: string, commandLine: string): Uint8Array =>
+  kernel(version, commandLine);
+
+async function putAndArm({ backend, kernels }: Bench, { incoming, bytes }: Offer): Promise<void> {
+  await backend.disable('b');
+  async function* chunks() {
+    yield bytes;
+  }
+  await kernels.put('b', incoming, chunks());
+  await backend.arm('b', 1);
+}
+
+const isStartable = async (bench: Bench): Promise<boolean> =>
+  (await bench.kernels.rootHash('b')) === ROOT && (await bench.start()) === 'b';
 
 async function stays(bench: Bench, slot: SlotName): Promise<void> {
   const { next, slots } = await bench.backend.read();

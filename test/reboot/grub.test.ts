@@ -20,6 +20,7 @@ conformance('GRUB', async (): Promise<Bench> => {
   }
   await writeFile(`${machine.dir}/a.efi`, uki('2'));
   return {
+    kernels,
     backend: flagsBackend(grubStore({ ...files, path: machine.environment }), kernels.versionOf),
     install: (slot, version) => kernels.put(slot, incoming(version), whole(version)),
     remove: (slot) => rm(`${machine.dir}/${slot}.efi`),

@@ -12,6 +12,7 @@ import type { SlotName, Version } from '../../src/model.ts';
 import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import { programStore } from '../../src/reboot/bootloaders/program.ts';
 import { type Exec, realExec } from '../../src/system/exec.ts';
+import { kernelFolder } from '../support/kernel-folder.ts';
 import { sh } from '../support/loop-disk.ts';
 import { noFiles } from '../support/no-files.ts';
 import { type Bench, conformance } from './backend-conformance.ts';
@@ -33,22 +34,20 @@ function program(text: string): Disposable & { path: string; flags: string; exec
 conformance('program', async (): Promise<Bench> => {
   const own = program(EXAMPLE);
   writeFileSync(own.flags, 'a proven 0 disabled 0\n');
-  const versions: Partial<Record<SlotName, Version>> = { a: '2' as Version };
+  const { versionOf, ...kernels } = await kernelFolder();
   return {
-    backend: flagsBackend(programStore({ ...own, mostTries: 9 }), async (slot) => versions[slot]),
-    install: async (slot, version) => {
-      versions[slot] = version;
-    },
-    remove: async (slot) => {
-      delete versions[slot];
-    },
+    backend: flagsBackend(programStore({ ...own, mostTries: 9 }), versionOf),
+    ...kernels,
     start: async () => start(own.flags),
     bless: async (slot) => {
       const [first, ...words] = wordsOf(own.flags);
       words.splice(slot === 'a' ? 0 : 2, 2, 'proven', '0');
       writeFileSync(own.flags, `${[first, ...words].join(' ')}\n`);
     },
-    [Symbol.asyncDispose]: async () => own[Symbol.dispose](),
+    [Symbol.asyncDispose]: async () => {
+      await kernels[Symbol.asyncDispose]();
+      own[Symbol.dispose]();
+    },
   };
 });
 

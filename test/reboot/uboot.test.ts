@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SLOT_NAMES, type SlotName, type Version } from '../../src/model.ts';
+import { SLOT_NAMES, type Version } from '../../src/model.ts';
 import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import {
   armed,
@@ -16,21 +16,17 @@ import {
 } from '../../src/reboot/bootloaders/slot-flags.ts';
 import { environmentCopies, formatUboot, parseUboot, ubootFlags } from '../../src/reboot/bootloaders/uboot.ts';
 import { realExec, run } from '../../src/system/exec.ts';
+import { kernelFolder } from '../support/kernel-folder.ts';
 import { AT_FIRST, type UbootEnvironment, ubootEnvironment } from '../support/uboot-environment.ts';
 import { type Bench, conformance } from './backend-conformance.ts';
 
 conformance('U-Boot', async (): Promise<Bench> => {
   const environment = await ubootEnvironment();
   const store = ubootFlags(realExec, environment.config);
-  const versions: Partial<Record<SlotName, Version>> = { a: '2' as Version };
+  const { versionOf, ...kernels } = await kernelFolder();
   return {
-    backend: flagsBackend(store, async (slot) => versions[slot]),
-    install: async (slot, version) => {
-      versions[slot] = version;
-    },
-    remove: async (slot) => {
-      delete versions[slot];
-    },
+    backend: flagsBackend(store, versionOf),
+    ...kernels,
     start: async () => {
       const flags = await store.load();
       const slot = nextSlot(flags);
@@ -38,7 +34,10 @@ conformance('U-Boot', async (): Promise<Bench> => {
       return slot;
     },
     bless: async (slot) => environment.set(`BOOT_${slot.toUpperCase()}_OK=1\n`),
-    [Symbol.asyncDispose]: environment[Symbol.asyncDispose],
+    [Symbol.asyncDispose]: async () => {
+      await kernels[Symbol.asyncDispose]();
+      await environment[Symbol.asyncDispose]();
+    },
   };
 });
 

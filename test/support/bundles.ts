@@ -41,14 +41,14 @@ export function someBytes(size: number, seed = 1): Uint8Array {
 /** Writes a bundle of these images to `output` and returns its manifest. */
 export async function makeBundle(
   output: string,
-  images: Readonly<{ root: Uint8Array; uki: Uint8Array }>,
+  images: Readonly<{ root: Uint8Array; uki?: Uint8Array }>,
   options: Partial<WriterOptions> & { about?: Partial<typeof about> } = {},
 ): Promise<Manifest> {
   await using scratch = await createScratch(output);
   const writer = { scratch, level: 3, signal: noSignal, ...options };
   const { root, verity } = await packRoot(memorySource(images.root), saltFor(about.product), writer);
-  const uki = await packUki(memorySource(images.uki), writer);
-  const written = await writeBundle(output, { ...about, ...options.about }, [verity, root, uki], {
+  const uki = images.uki ? [await packUki(memorySource(images.uki), writer)] : [];
+  const written = await writeBundle(output, { ...about, ...options.about }, [verity, root, ...uki], {
     files: realFiles,
     scratch,
     signal: noSignal,
@@ -58,7 +58,7 @@ export async function makeBundle(
 
 /** The same as bytes in memory. */
 export async function bundleBytes(
-  images: Readonly<{ root: Uint8Array; uki: Uint8Array }>,
+  images: Readonly<{ root: Uint8Array; uki?: Uint8Array }>,
   options: Parameters<typeof makeBundle>[2] = {},
 ): Promise<{ bytes: Uint8Array; manifest: Manifest; manifestBytes: Uint8Array }> {
   await using folder = await temporaryFolder();

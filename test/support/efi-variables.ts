@@ -6,12 +6,13 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SlotName, Version } from '../../src/model.ts';
+import type { SlotName } from '../../src/model.ts';
 import { efiVariablesBackend } from '../../src/reboot/bootloaders/efi-variables.ts';
 import { type EfiVariables, efiVariableFiles } from '../../src/system/efi-variable-files.ts';
 import { realExec, run } from '../../src/system/exec.ts';
 import { realFiles } from '../../src/system/files.ts';
 import type { Bench } from '../reboot/backend-conformance.ts';
+import { kernelFolder } from './kernel-folder.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden', 'efi-variables');
 
@@ -54,22 +55,23 @@ export async function startFirmware(
 
 export async function efiBench(): Promise<Bench> {
   const folder = await efiFolder();
-  const versions: Partial<Record<SlotName, Version>> = { a: '2' as Version };
+  const { versionOf, ...kernels } = await kernelFolder();
   const numberOf = async (slot: SlotName): Promise<string> =>
     [...(await optionFiles(folder))].find(([, file]) => file.endsWith(`${slot}.efi`))?.[0] ?? '';
   return {
-    backend: efiVariablesBackend(folder.variables, async (slot) => versions[slot]),
-    install: async (slot, version) => {
-      versions[slot] = version;
+    backend: efiVariablesBackend(folder.variables, versionOf),
+    ...kernels,
+    start: async () => {
+      const there = { a: await versionOf('a'), b: await versionOf('b') };
+      return startFirmware(folder, (slot) => there[slot] !== undefined);
     },
-    remove: async (slot) => {
-      delete versions[slot];
-    },
-    start: () => startFirmware(folder, (slot) => versions[slot] !== undefined),
     bless: async (slot) => {
       const order = /^BootOrder: ([\w,]+)/m.exec(await efibootmgr(folder))?.[1];
       await efibootmgr(folder, '-q', '-o', `${await numberOf(slot)},${order}`);
     },
-    [Symbol.asyncDispose]: folder[Symbol.asyncDispose],
+    [Symbol.asyncDispose]: async () => {
+      await kernels[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
   };
 }

@@ -20,12 +20,15 @@ export const rootHashOfVersion = (version: string): Sha256 => sha256(`root of ${
 
 /** A UKI as `ukify` makes it, with nothing to start inside. */
 export const uki = (version: string, rootHash: Sha256 = rootHashOfVersion(version)): Uint8Array =>
+  ukiWith(version, `quiet roothash=${rootHash} ro`);
+
+export const ukiWith = (version: string, commandLine: string): Uint8Array =>
   peFile([
     [
       '.osrel',
       `ID=${PRODUCT}\nNAME=Shop\nPRETTY_NAME="Shop ${version}"\nVERSION_ID=${version}\nIMAGE_VERSION=${version}\n`,
     ],
-    ['.cmdline', `quiet roothash=${rootHash} ro`],
+    ['.cmdline', commandLine],
     ['.linux', 'kernel'.repeat(300)],
   ]);
 
@@ -38,10 +41,10 @@ export const incoming = (version: string, bytes: Uint8Array = uki(version)): Inc
 
 export type EspWorld = Esp & Readonly<{ log: Log; holds: Record<SlotName, string | undefined> }>;
 
-/** `holds` says which version lies in the partitions of each slot. */
+/** `holds` says which version lies in the partitions of each slot, or with which root hash one does. */
 export function espWorld(files: Files, dir: string, holds: Record<SlotName, string | undefined>): EspWorld {
   const slotOf = (hash: Sha256): SlotName | undefined =>
-    (['a', 'b'] as const).find((slot) => holds[slot] !== undefined && rootHashOfVersion(holds[slot]) === hash);
+    (['a', 'b'] as const).find((slot) => [holds[slot], rootHashOfVersion(holds[slot] ?? '')].includes(hash));
   return { files, dir, product: PRODUCT, holds, log: silentLog, slotOfRootHash: async (hash) => slotOf(hash) };
 }
 

@@ -47,6 +47,7 @@ export async function gptMachine(): Promise<GptMachine> {
   return {
     disk,
     backend,
+    kernels,
     install,
     remove: (slot) => rm(join(dir, kernelName(slot))),
     start: async () => startSlot(disk),

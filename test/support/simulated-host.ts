@@ -84,9 +84,9 @@ function treeOf(root: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** The release that the host is offered. */
-export async function makeUpdate(behaviour: Behaviour): Promise<Update> {
-  const root = rootOf('2');
+/** The release that the host is offered: version 2, of which there is one for each `build`. */
+export async function makeUpdate(behaviour: Behaviour, build = '2'): Promise<Update> {
+  const root = rootOf(build);
   const { bundle, manifest } = await bundleOf('2', root);
   return { behaviour, bundle, manifest, root, tiers: [] };
 }

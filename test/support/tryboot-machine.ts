@@ -41,6 +41,7 @@ export async function trybootMachine(): Promise<TrybootMachine> {
   await install('a', '2');
   return {
     kernels,
+    kernel: (version, commandLine) => piUki(version, commandLine),
     fat,
     dirs,
     install,

@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { SLOT_NAMES, type SlotName, type Version } from '../../src/model.ts';
+import { SLOT_NAMES } from '../../src/model.ts';
 import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import { nextSlot, type SlotFlag, type SlotFlags, tried } from '../../src/reboot/bootloaders/slot-flags.ts';
 import { formatUboot, ubootFlags } from '../../src/reboot/bootloaders/uboot.ts';
 import { realExec } from '../../src/system/exec.ts';
 import { type Bench, conformance } from '../reboot/backend-conformance.ts';
+import { kernelFolder } from '../support/kernel-folder.ts';
 import { type Board, boardFactory, kernelOf, type Outcome } from './uboot-board.ts';
 
 let boards: Awaited<ReturnType<typeof boardFactory>>;
@@ -114,21 +115,19 @@ test('words it does not know start nothing', async () => {
 
 conformance('U-Boot on its board', async (): Promise<Bench> => {
   const board = await boards.make();
-  const versions: Partial<Record<SlotName, Version>> = { a: '2' as Version };
+  const { versionOf, ...kernels } = await kernelFolder();
   await board.set(variablesOf({ first: 'a', slots: { a: PROVEN, b: NEVER } }));
   return {
-    backend: flagsBackend(ubootFlags(realExec, board.environment), async (slot) => versions[slot]),
-    install: async (slot, version) => {
-      versions[slot] = version;
-    },
-    remove: async (slot) => {
-      delete versions[slot];
-    },
+    backend: flagsBackend(ubootFlags(realExec, board.environment), versionOf),
+    ...kernels,
     start: async () => {
       const outcome = await board.start();
       return outcome === 'reset' ? undefined : outcome;
     },
     bless: (slot) => board.set({ [`BOOT_${slot.toUpperCase()}_OK`]: '1' }),
-    [Symbol.asyncDispose]: board[Symbol.asyncDispose],
+    [Symbol.asyncDispose]: async () => {
+      await kernels[Symbol.asyncDispose]();
+      await board[Symbol.asyncDispose]();
+    },
   };
 });

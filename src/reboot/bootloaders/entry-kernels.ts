@@ -5,9 +5,9 @@ import type { SlotName } from '../../model.ts';
 import type { Log } from '../../system/log.ts';
 import { formatWaitingName } from './entry-name.ts';
 import { type Esp, entriesDir, readEsp } from './esp-entries.ts';
-import { checkEspRoom, folderOf, putUki, refuseVersion } from './esp-writing.ts';
+import { checkEspRoom, folderOf, putUki, refuseRivals, refuseVersion } from './esp-writing.ts';
 import type { Kernels } from './kernels.ts';
-import { type FileReader, fileReader } from './uki-file.ts';
+import { type FileReader, fileReader, promisedContent } from './uki-file.ts';
 import { adoptUkiPart, openUkiPart, removeUkiParts } from './uki-part.ts';
 
 /** `writableSpace` tells how many bytes can be written in a folder. */
@@ -16,6 +16,7 @@ export const entryKernels = (
   writableSpace: (dir: string) => Promise<number>,
 ): Kernels => ({
   checkRoom: async (target, size) => checkEspRoom(esp, target, size, () => writableSpace(esp.dir)),
+  checkFit: async (target, uki, content) => refuseRivals(esp, target, uki.version, await promisedContent(content, uki)),
   put: (_target, uki, chunks) => putUki(esp, uki, chunks),
   open: (slot) => openEntry(esp, slot),
   openPart: (_target, version, size) => openUkiPart(folderOf(esp), version, size),

@@ -5,10 +5,11 @@ import { UpdateError } from '../../errors.ts';
 import { otherSlot, type SlotName, type Version } from '../../model.ts';
 import { moveFile } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
+import { compareRank } from './boot-order.ts';
 import { formatEntryName, formatWaitingName, versionNamed } from './entry-name.ts';
-import { type Esp, entriesDir, readEsp } from './esp-entries.ts';
+import { type Esp, type EspEntry, entriesDir, readEsp } from './esp-entries.ts';
 import { refuseTwins } from './twin-names.ts';
-import type { IncomingUki } from './uki-file.ts';
+import type { IncomingUki, UkiContent } from './uki-file.ts';
 import { listParts, type UkiFolder } from './uki-part.ts';
 import { refuseFull, writeUki } from './uki-writing.ts';
 
@@ -92,10 +93,28 @@ export const folderOf = (esp: Esp): UkiFolder => ({ ...esp, folder: entriesDir(e
 export async function refuseVersion(esp: Esp, version: Version): Promise<void> {
   const id = formatEntryName(esp.product, { version }).toLowerCase();
   const { entries } = await readEsp(esp);
-  const clash = entries.find((one) => one.id.toLowerCase() === id);
+  refuseClash(
+    esp,
+    version,
+    entries.find((one) => one.id.toLowerCase() === id),
+  );
+}
+
+/** Before the slot is touched: an entry of the other slot that the boot loader could not tell from the one that is to come. */
+export async function refuseRivals(esp: Esp, target: SlotName, version: Version, content: UkiContent): Promise<void> {
+  const id = formatEntryName(esp.product, { version });
+  const others = (await readEsp(esp)).entries.filter((one) => one.slot !== target);
+  const isRival = (one: EspEntry): boolean =>
+    one.id.toLowerCase() === id.toLowerCase() || compareRank({ ...content, id }, rankOf(one)) === 0;
+  refuseClash(esp, version, others.find(isRival));
+}
+
+function refuseClash(esp: Esp, version: Version, clash: EspEntry | undefined): void {
   if (!clash) return;
   throw new UpdateError(
     'boot-version-clash',
     `Version ${version} is to be put on ${esp.dir}, but slot ${clash.slot} has the entry ${clash.file} already.`,
   );
 }
+
+const rankOf = ({ id, sortKey, osVersion }: EspEntry) => ({ id, sortKey, osVersion });

@@ -8,6 +8,11 @@ import type { UkiPart } from './uki-part.ts';
 export interface Kernels {
   /** Whether there will be room for a kernel of that size once the slot's present one is gone; refuses with `esp-full`. */
   checkRoom(target: SlotName, size: number): Promise<void>;
+  /**
+   * While the slot still holds what it held: refuses a kernel that could not be put there, or not be started from there once it is. `content`
+   * reads what is going to be put.
+   */
+  checkFit(target: SlotName, uki: IncomingUki, content: FileReader): Promise<void>;
   /** Puts a kernel where `arm` finds it, durably, and reads it back. */
   put(target: SlotName, uki: IncomingUki, chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** The kernel that the slot starts from. */

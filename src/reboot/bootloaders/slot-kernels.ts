@@ -11,6 +11,7 @@ import { refuseTwins } from './twin-names.ts';
 import {
   fileReader,
   type IncomingUki,
+  promisedContent,
   readUki,
   sizeOf,
   type UkiContent,
@@ -36,6 +37,10 @@ export function slotKernels(
     checkRoom: async (target, size) => {
       await refuseUnmounted(at, target);
       refuseFull(esp.dir, size, await writableSpace(esp.dir), await removable(at, target));
+    },
+    checkFit: async (target, uki, content) => {
+      await promisedContent(content, uki);
+      await refuseUnfit(at, target);
     },
     put: (target, uki, chunks) => put(at, target, uki, chunks),
     open: async (slot) => {

@@ -16,6 +16,7 @@ import {
   fileReader,
   type IncomingUki,
   pieces,
+  promisedContent,
   readUki,
   sizeOf,
   type UkiFiles,
@@ -42,6 +43,11 @@ export function trybootKernels(
       const dir = at.dirs[target];
       // The UKI, and what is taken out of it, which cannot be more.
       refuseFull(dir, 2 * size, await writableSpace(dir), await removable(at, target));
+    },
+    checkFit: async (target, uki, content) => {
+      await promisedContent(content, uki);
+      await partsOf(content);
+      await refuseShared(at, target);
     },
     put: (target, uki, chunks) => put(at, target, uki, chunks),
     open: async (slot) => {
@@ -120,13 +126,19 @@ async function refuseShared(at: TrybootDirs, target: SlotName): Promise<void> {
 async function unpack(at: TrybootDirs, target: SlotName, path: string, size: number): Promise<void> {
   const dir = at.dirs[target];
   const uki = fileReader(at, path, size);
-  const sections = peSections(await uki.read(0, HEAD), size);
-  await refuseKernel(uki, needed(sections, '.linux'));
-  const commandLine = await commandLineOf(uki, needed(sections, '.cmdline'));
+  const { parts, commandLine } = await partsOf(uki);
   await removeFile(at.files, join(dir, UKI_NAME));
-  for (const [name, file] of FILES) await writeFile(at, join(dir, file), () => pieces(uki, needed(sections, name)));
+  for (const { file, section } of parts) await writeFile(at, join(dir, file), () => pieces(uki, section));
   await writeFile(at, join(dir, COMMAND_LINE), () => once(commandLine));
   await at.files.syncDir(dir);
+}
+
+/** What the firmware needs of a UKI; refuses one that it could not start. */
+async function partsOf(uki: FileReader) {
+  const sections = peSections(await uki.read(0, HEAD), uki.size);
+  const parts = FILES.map(([name, file]) => ({ file, section: needed(sections, name) }));
+  await refuseKernel(uki, needed(sections, '.linux'));
+  return { parts, commandLine: await commandLineOf(uki, needed(sections, '.cmdline')) };
 }
 
 /** Writes what `content` gives, and compares what lies there with what it gives again. */

@@ -28,22 +28,38 @@ export type FileReader = Readonly<{ size: number; read(offset: number, length: n
 
 /** What the boot loader and we read from a UKI; undefined where there is no file. */
 export async function readUki(esp: UkiFiles, path: string): Promise<Uki | undefined> {
-  const part = partReader(esp);
-  const head = await part(path, 0, HEAD);
+  const head = await partReader(esp)(path, 0, 0);
   if (!head) return undefined;
+  const content = await contentOf(fileReader(esp, path, head.size));
+  return { size: head.size, ...(content ? { content } : {}) };
+}
+
+/** What a UKI says of itself; undefined where it is damaged, or none that the boot loader takes. */
+export async function contentOf(file: FileReader): Promise<UkiContent | undefined> {
   try {
-    const sections = peSections(head.bytes, head.size);
+    const sections = peSections(await file.read(0, HEAD), file.size);
     const text = async (name: string): Promise<string | undefined> => {
       const found = onlySection(sections, name);
-      if (found && found.size > HEAD) return undefined;
-      const read = found && (await part(path, found.offset, found.size));
-      return read && sectionText(read.bytes, name);
+      if (!found || found.size > HEAD) return undefined;
+      return sectionText(await file.read(found.offset, found.size), name);
     };
-    return { size: head.size, ...contentOf(await text('.cmdline'), await text('.osrel')) };
+    return said(await text('.cmdline'), await text('.osrel'));
   } catch (error) {
-    if (error instanceof UpdateError && error.code === 'uki-invalid') return { size: head.size };
+    if (error instanceof UpdateError && error.code === 'uki-invalid') return undefined;
     throw error;
   }
+}
+
+/** The content of a UKI that the boot loader takes and that starts the root it came with. */
+export async function promisedContent(file: FileReader, { version, rootHash }: IncomingUki): Promise<UkiContent> {
+  const content = await contentOf(file);
+  if (!content)
+    throw new UpdateError('uki-invalid', `The kernel image of ${version} is not one the boot loader takes.`);
+  if (content.rootHash === rootHash) return content;
+  throw new UpdateError(
+    'uki-mismatch',
+    `The kernel image names the root hash ${content.rootHash}, and the release's root has ${rootHash}.`,
+  );
 }
 
 /** What lies at `path` is the promised UKI, and one that the boot loader takes. */
@@ -52,14 +68,7 @@ export async function verifyUki(esp: UkiFiles, path: string, uki: IncomingUki): 
   const digest = await digestOf(pieces(fileReader(esp, path, size), { offset: 0, size }));
   if (digest !== uki.sha256)
     throw new UpdateError('file-mismatch', `${path} has the digest ${digest} instead of ${uki.sha256}.`);
-  const content = (await readUki(esp, path))?.content;
-  if (!content)
-    throw new UpdateError('uki-invalid', `The kernel image of ${uki.version} is not one the boot loader takes.`);
-  if (content.rootHash === uki.rootHash) return;
-  throw new UpdateError(
-    'uki-mismatch',
-    `The kernel image names the root hash ${content.rootHash}, and the release's root has ${uki.rootHash}.`,
-  );
+  await promisedContent(fileReader(esp, path, size), uki);
 }
 
 /** The file at `path`, of which `size` bytes are known to be there. */
@@ -96,13 +105,14 @@ const PIECE = 1024 * 1024;
 const partReader = (esp: UkiFiles): ReadPart => esp.readPart ?? readPartOf(esp.files);
 
 /** Nothing when the UKI lacks what the boot loader asks for, or does not name one root hash. */
-function contentOf(commandLine: string | undefined, release: string | undefined): { content?: UkiContent } {
+function said(commandLine: string | undefined, release: string | undefined): UkiContent | undefined {
   const [rootHash, ...more] = commandLineValues(commandLine ?? '', 'roothash');
-  if (release === undefined || rootHash === undefined || more.length > 0 || !SHA256_PATTERN.test(rootHash)) return {};
+  if (release === undefined || rootHash === undefined || more.length > 0 || !SHA256_PATTERN.test(rootHash))
+    return undefined;
   const sortKey = first(release, ['IMAGE_ID', 'ID']);
   const osVersion = first(release, ['IMAGE_VERSION', 'VERSION', 'VERSION_ID', 'BUILD_ID']);
   const version = first(release, ['IMAGE_VERSION', 'VERSION_ID']);
-  return { content: { rootHash: rootHash as Sha256, sortKey, osVersion, version: asVersion(version) } };
+  return { rootHash: rootHash as Sha256, sortKey, osVersion, version: asVersion(version) };
 }
 
 const first = (release: string, keys: readonly string[]): string | undefined =>
