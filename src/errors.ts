@@ -575,7 +575,7 @@ export const ERRORS = {
     4,
     'later',
     'The server answers with a redirect, which is never followed.',
-    'Configure the final address.',
+    'Configure the address that it leads to.',
   ),
   'server-encoding': entry(
     4,

@@ -1,6 +1,7 @@
 /** Judges the head of an HTTP answer: which status and which headers are what was asked for. */
 
 import type { IncomingHttpHeaders } from 'node:http';
+import { cleanLine } from '../clean-text.ts';
 import { UpdateError } from '../errors.ts';
 
 export type AnswerHead = Readonly<{ statusCode: number; headers: IncomingHttpHeaders }>;
@@ -65,7 +66,13 @@ function statusError(head: AnswerHead, name: string, now: Date): UpdateError {
   const status = head.statusCode;
   const details = { status };
   if (status >= 300 && status < 400)
-    return new UpdateError('server-redirects', `${name}: the server answers ${status}, a redirect.`, { details });
+    return new UpdateError(
+      'server-redirects',
+      `${name}: the server answers ${status}, a redirect${target(head, name)}.`,
+      {
+        details,
+      },
+    );
   if (status === 401 || status === 403)
     return new UpdateError('server-denied', `${name}: the server answers ${status}.`, { details });
   if (status === 404 || status === 410)
@@ -78,6 +85,12 @@ function statusError(head: AnswerHead, name: string, now: Date): UpdateError {
   return new UpdateError('server-protocol', `${name}: the server answers ${status}, which makes no sense here.`, {
     details,
   });
+}
+
+/** Where a redirect leads, so that the address can be corrected; without its query, which may hold a signature. */
+function target({ headers }: AnswerHead, name: string): string {
+  const url = headers.location === undefined ? undefined : URL.parse(headers.location, name);
+  return url ? ` to ${cleanLine(redactUrl(url.href), 300)}` : '';
 }
 
 function busy(head: AnswerHead, name: string, now: Date): UpdateError {

@@ -137,12 +137,25 @@ test('N7: 429 and 503 say how long to wait, within bounds', async () => {
 
 test('N28: a redirect is refused and not followed', async () => {
   await using other = await HostileServer.start(ok('secret'));
-  for (const location of [other.url(), 'file:///etc/passwd', 'data:text/plain,x', '/elsewhere']) {
+  for (const location of [other.url(), 'file:///etc/passwd', 'data:text/plain,x', '/elsewhere', ':', '\u0080']) {
     await using server = await HostileServer.start(answer('302 Found', { Location: location }));
     assert.equal((await refusal(small(server.url()))).code, 'server-redirects');
     assert.equal(server.requests.length, 1);
   }
   assert.equal(other.requests.length, 0);
+});
+
+test('where a redirect leads is told, without what may be secret in it', async () => {
+  const told = async (location: string): Promise<string> => {
+    await using server = await HostileServer.start(answer('301 Moved', { Location: location }));
+    return (await refusal(small(server.url()))).message.replaceAll(`:${server.port}`, '');
+  };
+  assert.match(
+    await told('https://u:p@new.example/file?signature=s#x'),
+    / a redirect to https:\/\/new\.example\/file\.$/,
+  );
+  assert.match(await told('/elsewhere'), / a redirect to http:\/\/127\.0\.0\.1\/elsewhere\.$/);
+  assert.doesNotMatch(await told('http://x/\u009b31m'), /\p{Cc}/u);
 });
 
 test('N20: bytes after the announced body are not part of it', async () => {
