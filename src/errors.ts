@@ -444,18 +444,24 @@ export const ERRORS = {
     'The bundle is shorter or longer than its manifest says.',
     'Fetch or copy the bundle again.',
   ),
-  'bundle-format': entry(6, 'never', 'The file is not a bundle.', 'Build it with `updatectl bundle build`.'),
+  // What no digest covers is the word of whoever sent it, not the release's: fetched again it may be right.
+  'bundle-format': entry(
+    6,
+    'later',
+    'The file is not a bundle.',
+    'Fetch it again, past proxies and login pages; if it stays, build it with `updatectl bundle build`.',
+  ),
   'bundle-entry': entry(
     6,
-    'never',
+    'later',
     'A bundle entry is not the one that its manifest demands at this place.',
-    'Rebuild the bundle; do not change it by hand.',
+    'Fetch the bundle again; if it stays, rebuild it and do not change it by hand.',
   ),
   'bundle-padding': entry(
     6,
-    'never',
+    'later',
     'The bundle hides bytes between or after its entries.',
-    'Rebuild the bundle; do not change it by hand.',
+    'Fetch the bundle again; if it stays, rebuild it and do not change it by hand.',
   ),
   'manifest-too-large': entry(6, 'never', 'The manifest is larger than 1 MiB.', 'Rebuild the bundle.'),
   'manifest-mismatch': entry(

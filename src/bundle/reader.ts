@@ -107,12 +107,12 @@ async function manifestSize(cursor: Cursor, source: ByteSource, expected?: Expec
   const size = /^[0-7]{11}$/.test(digits) ? Number.parseInt(digits, 8) : 0;
   if (!same(header, await tarHeader(MANIFEST_NAME, size)))
     throw notABundle(source, `it does not begin with the entry ${MANIFEST_NAME}`);
-  if (size > MANIFEST_LIMIT) throw tooLarge(size);
   if (expected !== undefined && size !== expected.size)
     throw new UpdateError(
       'manifest-mismatch',
       `The manifest of ${source.name} has ${size} bytes, not ${expected.size}.`,
     );
+  if (size > MANIFEST_LIMIT) throw tooLarge(size);
   if (TAR_BLOCK + size > source.size)
     throw new UpdateError('bundle-size', `${source.name} ends within its manifest of ${size} bytes.`);
   return size;

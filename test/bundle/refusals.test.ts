@@ -162,7 +162,7 @@ test('B9: a header is the canonical one or none', async () => {
   ];
   for (const patch of patches)
     for (const which of [0, 3]) await refused(await withHeader(which, patch), headerCode(which));
-  await refused(await withHeader(0, size('77777777777 ')), 'manifest-too-large');
+  await refused(await withHeader(0, size('77777777777 ')), 'manifest-mismatch');
   const wrongSum = await withHeader(3, (header) => header.set(Buffer.from('777777'), 148), true);
   await refused(wrongSum, 'bundle-entry');
 });
@@ -271,16 +271,28 @@ test('B24: a tree or root hash of another build is refused', async () => {
   await refusedAnyway(other.bytes, 'uki-mismatch');
 });
 
-test('any byte changed anywhere is found', async () => {
+test('any byte changed anywhere is found, and it is the way here that is to blame, not the release', async () => {
   const harmless = async (at: number, bit: number): Promise<void> => {
     const error = await audit(flipped(at, 1 << bit), expected).then(
       () => undefined,
       (thrown: unknown) => thrown,
     );
     assert.ok(error instanceof UpdateError && error.code !== 'unexpected', `byte ${at}, bit ${bit}: ${error}`);
+    assert.notEqual(error.entry.retry, 'never', `byte ${at}, bit ${bit}: ${error}`);
   };
   for (let at = 0; at < 512; at += 1) await harmless(at, at % 8);
   await fc.assert(fc.asyncProperty(fc.nat(bytes.length - 1), fc.nat(7), harmless), { numRuns: 600 });
+});
+
+test('a page that a server sends instead of the bundle is not the release’s fault', async () => {
+  const header = await tarHeader('manifest.json', 1024 * 1024 + 1);
+  for (const instead of [new TextEncoder().encode('<html>'.repeat(1000)), new Uint8Array(5000), header]) {
+    const answer = new Uint8Array(bytes);
+    answer.set(instead.subarray(0, bytes.length));
+    const error = await audit(answer, expected).catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof UpdateError);
+    assert.notEqual(error.entry.retry, 'never', error.code);
+  }
 });
 
 test('any other length is found', async () => {
