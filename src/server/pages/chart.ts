@@ -105,15 +105,16 @@ function summed(channels: Point['channels'], versions: readonly string[]): reado
 }
 
 function frame(label: string, [from, to]: readonly [number, number], most: number, content: Html): Html {
-  const levels = [0, 0.5, 1];
+  // Machines are whole: with one of them there is nothing between none and all.
+  const levels = [...new Set([0, Math.round(most / 2), most])];
   const times = [0, 1 / 3, 2 / 3, 1];
   const x = scaleX(from, to);
   const isLong = to - from > 36 * 3_600_000;
   const words = (time: number) => (isLong ? iso(time).slice(0, 10) : `${iso(time).slice(11, 16)} UTC`);
   return html`<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT + TOP + 24}" role="img" aria-label="${label}">
 ${levels.map((level) => {
-  const y = round(TOP + HEIGHT - level * HEIGHT);
-  return html`<line class="grid" x1="${LEFT}" x2="${WIDTH - 12}" y1="${y}" y2="${y}"/><text x="${LEFT - 8}" y="${y + 4}" text-anchor="end">${count(Math.round(level * most))}</text>`;
+  const y = round(TOP + HEIGHT - (level / Math.max(1, most)) * HEIGHT);
+  return html`<line class="grid" x1="${LEFT}" x2="${WIDTH - 12}" y1="${y}" y2="${y}"/><text x="${LEFT - 8}" y="${y + 4}" text-anchor="end">${count(level)}</text>`;
 })}
 ${content}
 ${times.map((share, at) => {

@@ -133,8 +133,8 @@ const TONES: Readonly<Record<string, string>> = { updated: 'good', 'rolled-back'
 
 const facts = (machine: MachineRecord, now: Date): Html => html`<dl class="terms">
 <dt>Runs</dt><dd>${machine.product} ${machine.running.version} ${machine.confirmed ? badge('good', 'confirmed') : badge('warn', 'on trial')}</dd>
-<dt>State</dt><dd>${stateBadge(machine.state)} <span class="note">${lasting(machine.since, now)}</span></dd>
-<dt>Wants</dt><dd>${machine.wants ?? 'nothing'}</dd>
+<dt>State</dt><dd>${stateBadge(machine)} <span class="note">${lasting(machine.since, now)}</span></dd>
+<dt>On its way to</dt><dd>${machine.wants ?? 'no other release'}</dd>
 <dt>Group</dt><dd><a href="/machines?group=${machine.group}">${machine.group}</a></dd>
 <dt>Channel</dt><dd><a href="/rollouts/${machine.channel}">${machine.channel}</a></dd>
 <dt>Agent</dt><dd>${machine.agent}</dd>

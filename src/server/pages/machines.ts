@@ -25,9 +25,9 @@ ${pager(search, found)}</section>`;
 
 /** The row of a machine in any list. */
 export function machineRow(machine: MachineRecord, now: Date): Html {
-  const { machine: id, running, state, group, lastSeen, hold, waitingFor } = machine;
+  const { machine: id, running, group, lastSeen, hold, waitingFor } = machine;
   const isSilent = now.getTime() - Date.parse(lastSeen) > SILENT_MS;
-  return html`<tr><th scope="row">${machineLink(id, 32)}</th><td>${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}</td><td>${stateBadge(state)}</td><td class="roomy">${group}</td><td>${isSilent ? badge('warn', ago(lastSeen, now)) : ago(lastSeen, now)}</td><td class="roomy">${waitingFor ?? hold?.reason}</td></tr>`;
+  return html`<tr><th scope="row">${machineLink(id, 32)}</th><td>${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}</td><td>${stateBadge(machine)}</td><td class="roomy">${group}</td><td>${isSilent ? badge('warn', ago(lastSeen, now)) : ago(lastSeen, now)}</td><td class="roomy">${waitingFor ?? hold?.reason}</td></tr>`;
 }
 
 const isFiltered = ({ id, version, group, state }: Search): boolean => Boolean(id ?? version ?? group ?? state);

@@ -13,12 +13,16 @@ ${meter(done, underWay, plan, machines)}
 <p><strong>${count(done)}</strong> of ${plural(machines, 'machine')} ${done === 1 ? 'runs' : 'run'} it (${percent(done, machines)})${plan !== undefined && html`; planned by now: <strong>${count(plan)}</strong> (${percent(plan, machines)})`}.</p>
 ${
   state.offered
-    ? html`<dl class="terms"><dt>Under way</dt><dd>${count(underWay)} of at most ${count(state.offered.limits.maxInFlight)}</dd>
-<dt>Failed</dt><dd>${count(ledger.failed.size)}; more than ${count(state.offered.limits.maxFailures)} pull the brake</dd>
+    ? html`<dl class="terms"><dt>Under way</dt><dd>${count(underWay)}${bound(state.offered.limits.maxInFlight, (most) => ` of at most ${most}`, '; the rollout sets no limit')}</dd>
+<dt>Failed</dt><dd>${count(ledger.failed.size)}; ${bound(state.offered.limits.maxFailures, (most) => `more than ${most} pull the brake`, 'the rollout has no brake')}</dd>
 <dt>Planned end</dt><dd>${end !== undefined && moment(new Date(end).toISOString())}</dd></dl>`
     : html`<p class="note">Offered to everybody at once: there is no rollout to bound or to stop.</p>`
 }`;
 }
+
+/** What a limit says, or what its absence does. */
+const bound = (limit: number, words: (most: string) => string, without: string): string =>
+  Number.isFinite(limit) ? words(count(limit)) : without;
 
 export function stageOf(shown: Shown, now: Date): Html {
   const { state, ledger } = shown;

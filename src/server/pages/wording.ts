@@ -1,10 +1,10 @@
 /** Times, numbers and states as people read them. Pure. */
 
+import type { MachineRecord } from '../machines.ts';
 import { type Html, html } from './html.ts';
 
 /** 12 345 with thin spaces, which do not break. */
-export const count = (number: number): string =>
-  Number.isFinite(number) ? String(number).replace(/\B(?=(\d{3})+$)/g, '\u202f') : 'no limit';
+export const count = (number: number): string => String(number).replace(/\B(?=(\d{3})+$)/g, '\u202f');
 
 export function percent(part: number, whole: number): string {
   if (whole === 0) return '0 %';
@@ -51,7 +51,10 @@ export function badge(tone: 'good' | 'busy' | 'warn' | 'bad' | 'quiet', words: s
 
 const SIGNS = { good: '●', busy: '◐', warn: '▲', bad: '■', quiet: '○' } as const;
 
-export function stateBadge(state: string): Html {
-  if (state === 'idle' || state === 'settling') return badge('good', state);
-  return state === 'condemned' ? badge('bad', state) : badge('busy', state);
+/** The state of a machine; one that rests after a failed attempt is not well, whatever its state is called. */
+export function stateBadge({ state, outcome, running }: Pick<MachineRecord, 'state' | 'outcome' | 'running'>): Html {
+  if (state === 'condemned') return badge('bad', state);
+  if (state !== 'idle' && state !== 'settling') return badge('busy', state);
+  const isBehind = outcome !== undefined && outcome.result !== 'updated' && outcome.version !== running.version;
+  return isBehind ? badge('warn', `${state}, ${outcome.result}`) : badge('good', state);
 }
