@@ -863,7 +863,7 @@ export const ERRORS = {
     7,
     'later',
     'More than one partition carries the label of a slot.',
-    'Remove or relabel the partitions that are not the slots.',
+    'Remove or relabel the partitions that are not the slots, or name the disk of the slots in `slots.disk`. A clone needs new UUIDs, too.',
   ),
   'slot-booted': entry(7, 'never', 'The running slot is never written.', 'Nothing to do: please report it.'),
   'slot-in-use': entry(

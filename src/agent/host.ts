@@ -3,7 +3,6 @@
 import type { Config } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import type { Sha256, SlotName } from '../model.ts';
-import { SLOT_NAMES } from '../model.ts';
 import { readDiskFacts } from '../partitions/disk-facts.ts';
 import {
   openDiskForTable,
@@ -20,10 +19,12 @@ import {
   freeSlotNamed,
   type Partition,
   partitionsOf,
+  requireSame,
   resolveSlots,
   type Slot,
   type Slots,
   type SlotsConfig,
+  slotWithUuids,
 } from '../partitions/slots.ts';
 import { uuidsOfRootHash } from '../partitions/uuids.ts';
 import type { AttributeTable } from '../reboot/bootloaders/gpt-attributes.ts';
@@ -34,7 +35,7 @@ import type { OpenSlot } from './installer.ts';
 /** The doors to the disk; the tests and the demonstration have others. */
 export interface DiskDoors {
   facts(): Promise<DiskFacts>;
-  booted(slots: Slots, facts: DiskFacts): SlotName;
+  booted(config: SlotsConfig, facts: DiskFacts): SlotName;
   openFree(slot: FreeSlot, role: SlotRole): Promise<BlockTarget>;
   openForReading(partition: Partition): Promise<BlockTarget>;
   openTable(disk: Disk): Promise<BlockTarget>;
@@ -71,28 +72,25 @@ export function slotLabels({ slots: { aRoot, aVerity, bRoot, bVerity } }: Pick<C
   return { slots: { a: labels(aRoot, aVerity), b: labels(bRoot, bVerity) } };
 }
 
-/** Looks the host's disk up. The booted slot cannot change while we run; the names of the other can, so they are read anew. */
+/**
+ * Looks the host's disk up. The booted slot cannot change while we run; the names of the other can, so they are read anew. What is wrong
+ * with the other slot is no reason not to know this one: it is told to whoever wants to use that.
+ */
 export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<Host> {
-  const facts = await doors.facts();
-  const booted = doors.booted(resolveSlots(config, facts), facts);
+  const booted = doors.booted(config, await doors.facts());
   const slots = async (): Promise<Slots> => resolveSlots(config, await doors.facts());
   return {
     booted,
-    slotOfRootHash: async (rootHash) => {
-      const now = await slots();
-      const uuids = uuidsOfRootHash(rootHash);
-      return SLOT_NAMES.find((name) => {
-        const { root, verity } = now[name];
-        return root.uuid === uuids.root && (verity === undefined || verity.uuid === uuids.verity);
-      });
-    },
+    slotOfRootHash: async (rootHash) => slotWithUuids(config, await doors.facts(), uuidsOfRootHash(rootHash)),
     attributes: {
       read: async () => {
         const { a, b } = await slots();
         return { a: a.root, b: b.root };
       },
       write: async (wanted) => {
-        const { disk, a, b } = await slots();
+        const { disk, a, b, doubled } = await slots();
+        // Of this disk alone: what other disks look like does not matter to flags.
+        if (doubled?.isHere) throw new UpdateError('slots-ambiguous', doubled.sentence);
         const attributes = [[a.root, wanted.a] as const, [b.root, wanted.b] as const];
         await setAttributes(disk, attributes, doors.openTable);
       },
@@ -105,6 +103,7 @@ export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<H
     isMapped: async (name) => (await mappedOverSlot((await slots())[name])).length > 0,
     openForReading: async (name) => {
       const { root, verity } = (await slots())[name];
+      for (const partition of verity ? [root, verity] : [root]) requireSame(partition);
       return together(await doors.openForReading(root), verity && (() => doors.openForReading(verity)));
     },
   };

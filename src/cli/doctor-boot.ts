@@ -3,6 +3,7 @@
 import { openBootLoader } from '../agent/boot-loader.ts';
 import { findHost, realDoors, slotLabels } from '../agent/host.ts';
 import { type Config, requireSetting } from '../config.ts';
+import { ERRORS } from '../errors.ts';
 import { otherSlot, type Product } from '../model.ts';
 import { readDiskFacts } from '../partitions/disk-facts.ts';
 import { bootedSlot, partitionsOf, resolveSlots } from '../partitions/slots.ts';
@@ -19,8 +20,13 @@ import { bytes } from './units.ts';
 /** Both slots on one disk, one of them running, the other used by nobody. */
 export async function partitions({ files }: Readonly<{ files: Reading }>, config: Config): Promise<Finding> {
   const facts = await readDiskFacts(diskOf(config));
+  const booted = bootedSlot(slotLabels(config), facts);
   const slots = resolveSlots(slotLabels(config), facts);
-  const booted = bootedSlot(slots, facts);
+  if (slots.doubled)
+    return fail(
+      `Slot ${booted} runs, but nothing is installed: ${slots.doubled.sentence}`,
+      ERRORS['slots-ambiguous'].next,
+    );
   for (const { path, rdev } of partitionsOf(slots[otherSlot(booted)])) {
     const mount = rdev === undefined ? undefined : await mountOfDevice(files, rdev);
     if (mount)

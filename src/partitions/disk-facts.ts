@@ -19,7 +19,7 @@ export async function readDiskFacts(disk?: string, root = '/'): Promise<DiskFact
   const rdev = stat ? deviceNumber(BigInt(stat.rdev)) : diskOfRoot(under);
   const device = await kernelDevice(root, rdev);
   if (!device) throw new UpdateError('partition-missing', `The kernel knows no disk ${disk ?? rdev}.`);
-  return deviceFacts(root, device, under);
+  return { ...(await deviceFacts(root, device, under)), isChosen: disk !== undefined };
 }
 
 function diskOfRoot(under: readonly KernelDevice[]): string {
@@ -38,22 +38,22 @@ async function deviceFacts(root: string, device: KernelDevice, under: readonly K
     disk: { path: device.path, rdev: device.rdev, guid: table.diskGuid, sectorSize },
     partitions: table.entries.flatMap((entry) => partitionOf(entry, own)),
     rootDevices: under.map((each) => each.rdev),
-    elsewhere: all.flatMap(({ path, label, disk }) =>
-      disk === device.rdev || label === undefined || path.startsWith(LOOP) ? [] : [{ path, label }],
+    elsewhere: all.flatMap(({ path, label, uuid, disk }) =>
+      disk === device.rdev || label === undefined || path.startsWith(LOOP)
+        ? []
+        : [{ path, label, ...(uuid === undefined ? {} : { uuid }) }],
     ),
   };
 }
 
-/** The kernel's device of an entry, if there is one at the very same place: else one would write to something else. */
+/** The kernel's device of an entry, if there is one. At another place it must not be used: what is there is something else. */
 function partitionOf(entry: GptEntry, own: readonly KernelDevice[]): Partition[] {
   const device = own.find((each) => each.number === entry.number);
   if (!device) return [];
-  if (device.offset !== entry.offset || device.size !== entry.size)
-    throw new UpdateError(
-      'partition-changed',
-      `${device.path} is ${device.size} bytes at ${device.offset} for the kernel, but ${entry.size} at ${entry.offset} in the partition table: reboot first.`,
-    );
-  return [{ ...entry, path: device.path, rdev: device.rdev }];
+  const found = { ...entry, path: device.path, rdev: device.rdev };
+  if (device.offset === entry.offset && device.size === entry.size) return [found];
+  const changed = `${device.path} is ${device.size} bytes at ${device.offset} for the kernel, but ${entry.size} at ${entry.offset} in the partition table: reboot first.`;
+  return [{ ...found, changed }];
 }
 
 async function fileFacts(path: string): Promise<DiskFacts> {

@@ -18,6 +18,8 @@ export type KernelDevice = Readonly<{
   size: number;
   /** The label, where the kernel read the partition table itself. */
   label?: string;
+  /** Its UUID in the partition table, where the kernel or udev tells. */
+  uuid?: string;
 }>;
 
 /** The devices that the file system at `/` lies on, seen through dm-verity and other layers; empty if it is on none. */
@@ -42,16 +44,24 @@ export async function kernelDevice(root: string, rdev: string): Promise<KernelDe
   const number = await readLine(join(dir, 'partition'));
   const parent = number === undefined ? rdev : await readLine(join(dirname(dir), 'dev'));
   const uevent = (await readFile(join(dir, 'uevent'), 'utf8').catch(() => '')).split('\n');
-  const label = uevent.find((line) => line.startsWith('PARTNAME='))?.slice('PARTNAME='.length);
+  const label = entryOf(uevent, 'PARTNAME');
+  const uuid = number === undefined ? undefined : await partitionUuid(root, rdev, uevent);
   return {
     rdev,
-    path: `/dev/${deviceName(uevent) ?? basename(dir).replaceAll('!', '/')}`,
+    path: `/dev/${entryOf(uevent, 'DEVNAME') ?? basename(dir).replaceAll('!', '/')}`,
     disk: parent ?? rdev,
     ...(number === undefined ? {} : { number: Number(number) }),
     offset: KERNEL_SECTOR * Number((await readLine(join(dir, 'start'))) ?? 0),
     size: KERNEL_SECTOR * Number((await readLine(join(dir, 'size'))) ?? 0),
     ...(label === undefined ? {} : { label }),
+    ...(uuid === undefined ? {} : { uuid }),
   };
+}
+
+/** From Linux 6.9 the kernel tells it; before, udev, which has read the table. Nobody has to ask the disk. */
+async function partitionUuid(root: string, rdev: string, uevent: readonly string[]): Promise<string | undefined> {
+  const known = await readFile(join(root, 'run/udev/data', `b${rdev}`), 'utf8').catch(() => '');
+  return (entryOf(uevent, 'PARTUUID') ?? entryOf(known.split('\n'), 'E:ID_PART_ENTRY_UUID'))?.toLowerCase();
 }
 
 /** Names of the device-mapper devices that lie over a device. */
@@ -83,8 +93,8 @@ async function leavesOf(root: string, rdev: string, depth = 0): Promise<string[]
   return [...new Set((await Promise.all(known.map((each) => leavesOf(root, each, depth + 1)))).flat())];
 }
 
-const deviceName = (uevent: readonly string[]): string | undefined =>
-  uevent.find((line) => line.startsWith('DEVNAME='))?.slice('DEVNAME='.length);
+const entryOf = (lines: readonly string[], key: string): string | undefined =>
+  lines.find((line) => line.startsWith(`${key}=`))?.slice(key.length + 1);
 
 const readLine = (path: string): Promise<string | undefined> =>
   readFile(path, 'utf8').then(

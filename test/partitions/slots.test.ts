@@ -5,8 +5,17 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { findHost, realDoors } from '../../src/agent/host.ts';
+import type { Sha256 } from '../../src/model.ts';
 import { readDiskFacts } from '../../src/partitions/disk-facts.ts';
-import { bootedSlot, type DiskFacts, freeSlot, freeSlotNamed, resolveSlots } from '../../src/partitions/slots.ts';
+import {
+  bootedSlot,
+  type DiskFacts,
+  freeSlot,
+  freeSlotNamed,
+  resolveSlots,
+  slotWithUuids,
+} from '../../src/partitions/slots.ts';
 import { kernelPartitions, rootDevices } from '../../src/system/mounts.ts';
 import { gptDisk } from '../support/gpt-disk.ts';
 
@@ -46,19 +55,18 @@ describe('slots', () => {
   test('may have their tree in the same partition', () => {
     const slots = resolveSlots({ slots: { a: { root: 'root-a' }, b: { root: 'root-b' } } }, facts());
     assert.equal('verity' in slots.a, false);
-    assert.equal(bootedSlot(slots, facts({ rootDevices: ['254:3'] })), 'b');
+    assert.equal(
+      bootedSlot({ slots: { a: { root: 'root-a' }, b: { root: 'root-b' } } }, facts({ rootDevices: ['254:3'] })),
+      'b',
+    );
   });
 
-  test('are refused when a label is missing, twice on the disk, or also on another disk', () => {
+  test('are refused when a label is missing', () => {
     const without = facts({ partitions: LABELS.slice(1).map(partitionOf) });
     assert.throws(() => resolveSlots(CONFIG, without), {
       code: 'partition-missing',
       message: /root-a; it has root-a-verity, /,
     });
-    const twice = facts({ partitions: [...LABELS, 'root-b'].map(partitionOf) });
-    assert.throws(() => resolveSlots(CONFIG, twice), { code: 'slots-ambiguous', message: /vda3, \/dev\/vda5/ });
-    const stick = facts({ elsewhere: [{ path: '/dev/sdb1', label: 'root-b' }] });
-    assert.throws(() => resolveSlots(CONFIG, stick), { code: 'slots-ambiguous', message: /vda3, \/dev\/sdb1/ });
   });
 
   test('are refused when they share a partition', () => {
@@ -71,13 +79,13 @@ describe('the running slot', () => {
   const slots = resolveSlots(CONFIG, facts());
 
   test('is the one that the kernel has open for /', () => {
-    assert.equal(bootedSlot(slots, facts()), 'a');
-    assert.equal(bootedSlot(slots, facts({ rootDevices: ['254:4', '254:3'] })), 'b');
+    assert.equal(bootedSlot(CONFIG, facts()), 'a');
+    assert.equal(bootedSlot(CONFIG, facts({ rootDevices: ['254:4', '254:3'] })), 'b');
   });
 
   test('is unknown when / lies elsewhere, on nothing, or on both', () => {
     for (const devices of [['8:1'], [], ['254:1', '254:4']])
-      assert.throws(() => bootedSlot(slots, facts({ rootDevices: devices })), { code: 'slots-unknown' });
+      assert.throws(() => bootedSlot(CONFIG, facts({ rootDevices: devices })), { code: 'slots-unknown' });
   });
 
   test('is never the free one', () => {
@@ -85,6 +93,93 @@ describe('the running slot', () => {
     assert.equal(freeSlot(slots, 'b').name, 'a');
     assert.equal(freeSlotNamed(slots, 'a', 'b').name, 'b');
     assert.throws(() => freeSlotNamed(slots, 'a', 'a'), { code: 'slot-booted' });
+  });
+});
+
+const ambiguous = (message: RegExp) => ({ code: 'slots-ambiguous', message });
+const writing = (found: DiskFacts) => freeSlotNamed(resolveSlots(CONFIG, found), bootedSlot(CONFIG, found), 'b');
+const STICK = { path: '/dev/sdb1', label: 'root-b' };
+const CLONE = { ...STICK, uuid: '00000002-aaaa-bbbb-cccc-dddddddddddd' };
+
+describe('what looks like a slot, and is none', () => {
+  const twice = facts({ partitions: [...LABELS, 'root-b'].map(partitionOf) });
+  const stick = facts({ elsewhere: [STICK] });
+
+  test('forbids to write, and both are named', () => {
+    assert.throws(() => writing(twice), ambiguous(/root-b is on more than one partition: .*vda3, \/dev\/vda5/));
+    assert.throws(() => writing(stick), ambiguous(/vda3, \/dev\/sdb1/));
+    assert.throws(() => freeSlot(resolveSlots(CONFIG, stick), 'a'), ambiguous(/sdb1/));
+  });
+
+  test('does not hide which slot runs, nor its partitions', () => {
+    for (const found of [twice, stick, facts({ elsewhere: [{ path: '/dev/sdb1', label: 'root-a' }] })])
+      assert.equal(bootedSlot(CONFIG, found), 'a');
+    const copies = facts({
+      partitions: ['root-a', ...LABELS].map(partitionOf),
+      rootDevices: ['254:2', '254:3'],
+    });
+    assert.equal(bootedSlot(CONFIG, copies), 'a');
+    assert.equal(resolveSlots(CONFIG, copies).a.root.path, '/dev/vda2', 'the one that / lies on');
+  });
+
+  test('does not matter when it carries another label, or lies on another disk than the one that is chosen', () => {
+    assert.equal(writing(facts({ elsewhere: [{ path: '/dev/sdb1', label: 'data' }] })).name, 'b');
+    assert.equal(writing(facts({ elsewhere: [STICK], isChosen: true })).name, 'b');
+    assert.equal(writing(facts({ elsewhere: [{ ...CLONE, uuid: 'f'.repeat(8) }], isChosen: true })).name, 'b');
+  });
+
+  test('still forbids to write on the disk that is chosen, when the label is twice on it or the UUID is doubled', () => {
+    assert.throws(() => writing({ ...twice, isChosen: true }), ambiguous(/vda5/));
+    assert.throws(() => writing(facts({ elsewhere: [CLONE], isChosen: true })), ambiguous(/with its UUID: .*sdb1/));
+  });
+
+  test('is found by the UUIDs of its root hash, whichever of several with one label it is', () => {
+    const uuids = { root: partitionOf('', 4).uuid, verity: partitionOf('', 3).uuid };
+    assert.equal(slotWithUuids(CONFIG, twice, uuids), 'b');
+    assert.equal(slotWithUuids(CONFIG, twice, { ...uuids, verity: 'x' }), undefined);
+    assert.equal(slotWithUuids({ slots: { a: { root: 'root-a' }, b: { root: 'root-b' } } }, twice, uuids), 'b');
+  });
+});
+
+test('a partition that the kernel knows at another place is not written, and does not hide which slot runs', () => {
+  const moved = facts({
+    partitions: LABELS.map(partitionOf).map((one) => (one.number === 4 ? { ...one, changed: 'reboot first' } : one)),
+  });
+  assert.equal(bootedSlot(CONFIG, moved), 'a');
+  assert.throws(() => writing(moved), { code: 'partition-changed', message: /reboot first/ });
+});
+
+test('a host whose other slot is gone, doubled or moved knows which one runs, and says so only to who wants the other', async () => {
+  const hostOf = (found: DiskFacts) =>
+    findHost(CONFIG, { ...realDoors(undefined, () => {}), facts: async () => found, booted: bootedSlot });
+  for (const [code, found] of [
+    ['partition-missing', facts({ partitions: LABELS.slice(0, 2).map(partitionOf) })],
+    ['slots-ambiguous', facts({ elsewhere: [STICK] })],
+    [
+      'partition-changed',
+      facts({ partitions: LABELS.map((label, index) => ({ ...partitionOf(label, index), changed: 'x' })) }),
+    ],
+  ] as const) {
+    const host = await hostOf(found);
+    assert.equal(host.booted, 'a');
+    assert.equal(await host.slotOfRootHash('ab'.repeat(32) as Sha256), undefined);
+    await assert.rejects(host.openSlot('b'), { code });
+  }
+});
+
+test('flags in the partition table are written though another disk has the same labels, not when they are twice on this one', async () => {
+  const flagging = async (found: DiskFacts): Promise<unknown> => {
+    const host = await findHost(CONFIG, {
+      ...realDoors(undefined, () => {}),
+      facts: async () => found,
+      booted: bootedSlot,
+      openTable: async () => Promise.reject(new Error('opened')),
+    });
+    return host.attributes.write({ a: 1n, b: 0n });
+  };
+  await assert.rejects(flagging(facts({ elsewhere: [STICK] })), /opened/);
+  await assert.rejects(flagging(facts({ partitions: [...LABELS, 'root-b'].map(partitionOf) })), {
+    code: 'slots-ambiguous',
   });
 });
 
@@ -118,6 +213,20 @@ describe('the kernel is asked', () => {
       mountinfo(root, ['22 1 0:27 / / rw - tmpfs tmpfs rw']);
       assert.deepEqual(await rootDevices(root), []);
       await assert.rejects(readDiskFacts(undefined, root), { code: 'slots-unknown', message: /no block device/ });
+    }));
+
+  test('for the UUID of a partition, and udev where the kernel is older than Linux 6.9', () =>
+    withKernel(async (root) => {
+      device(root, 'sda', '8:0', { size: 100 });
+      device(root, 'sda/sda1', '8:1', { partition: 1, start: 8, size: 16, uevent: 'PARTNAME=x\nPARTUUID=AB-1' });
+      device(root, 'sda/sda2', '8:2', { partition: 2, start: 32, size: 16, uevent: 'PARTNAME=y' });
+      mkdirSync(join(root, 'run/udev/data'), { recursive: true });
+      writeFileSync(join(root, 'run/udev/data/b8:2'), 'S:disk/by-label/y\nE:ID_PART_ENTRY_UUID=cd-2\n');
+      const found = await kernelPartitions(root);
+      assert.deepEqual(
+        found.filter(({ disk }) => disk === '8:0').map(({ uuid }) => uuid),
+        ['ab-1', 'cd-2'],
+      );
     }));
 
   test('for all partitions, their labels and places, on odd names too', () =>
