@@ -46,7 +46,7 @@ type Plan = Readonly<{
 keepHeapSmall();
 const plan = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Plan;
 const signal = new AbortController().signal;
-const log = createLog('warn');
+const log = createLog('warn', 'text');
 const resumption = { clock: realClock, random: realRandom, attempts: 3 };
 const counts = { requests: 0, bytes: 0 };
 async function apply(): Promise<unknown> {

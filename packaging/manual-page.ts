@@ -40,6 +40,8 @@ export function manualPage(commands: readonly Command[], keys: readonly KeyRow[]
     '.Fl -debug .',
     '.It Ev TANDEM_LOG_LEVEL',
     'How much a command logs.',
+    '.It Ev TANDEM_LOG_FORMAT',
+    'Set to json for one JSON document a line instead of text.',
     '.El',
     '.Sh FILES',
     '.Bl -tag -width Ds',

@@ -95,6 +95,7 @@ export const FLEET_RULES: Readonly<Record<KeyPath, FleetRule>> = {
   'health.retry_seconds': 'proof',
   'health.directories': 'program',
   'agent.log_level': 'machine',
+  'agent.log_format': 'machine',
   'agent.state_dir': 'machine',
   'agent.runtime_dir': 'machine',
   'trust.root_file': 'trust',

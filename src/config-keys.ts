@@ -21,6 +21,7 @@ import { PRODUCT_PATTERN } from './model.ts';
 import { HEALTH_DIRS } from './reboot/health/programs.ts';
 import { GROUP_PATTERN } from './rollout/document.ts';
 import { isScheduleExpression } from './system/cron.ts';
+import { LOG_FORMATS, LOG_LEVELS } from './system/log.ts';
 
 /** Sections and keys as they are written in TOML; in code the names are in camel case. */
 export const KEYS = {
@@ -224,7 +225,12 @@ export const KEYS = {
     ),
   },
   agent: {
-    log_level: preset(oneOf('debug', 'info', 'warn', 'error'), 'info', 'How much the agent logs.'),
+    log_level: preset(oneOf(...LOG_LEVELS), 'info', 'How much the agent logs.'),
+    log_format: preset(
+      oneOf(...LOG_FORMATS),
+      'text',
+      'Lines for people, with priorities in systemd’s journal (`journalctl -p warning -u tandem-agent`), or a JSON document each.',
+    ),
     state_dir: preset(path, '/var/lib/tandem', 'What the agent must find again after a power cut.'),
     runtime_dir: preset(path, '/run/tandem', 'Where the control socket is.'),
   },

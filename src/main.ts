@@ -11,7 +11,8 @@ import { asUpdateError, EXIT, UpdateError as Failure, type UpdateError } from '.
 import { realClock } from './system/clock.ts';
 import { realExec } from './system/exec.ts';
 import { realFiles } from './system/files.ts';
-import { createLog } from './system/log.ts';
+import { isJournal } from './system/journal-stream.ts';
+import { createLog, LOG_FORMATS, LOG_LEVELS } from './system/log.ts';
 import { cwd, endNow, endWithReader, env, onStop, standardStreams } from './system/process.ts';
 import { realRandom } from './system/random.ts';
 import { AGENT_VERSION } from './version-of-agent.ts';
@@ -122,7 +123,7 @@ function contextOf(json: boolean, argv: readonly string[]): Context {
     random: realRandom,
     exec: realExec,
     files: realFiles,
-    log: createLog(env('TANDEM_LOG_LEVEL') ?? 'info'),
+    log: createLog(chosen('TANDEM_LOG_LEVEL', LOG_LEVELS, 'info'), chosen('TANDEM_LOG_FORMAT', LOG_FORMATS, 'text')),
     env,
     cwd,
     signal: onStop(() => new Failure('interrupted')),
@@ -130,6 +131,13 @@ function contextOf(json: boolean, argv: readonly string[]): Context {
     entry: DECODER,
     commands: () => Promise.all(COMMANDS.map(({ load }) => load())),
   };
+}
+
+function chosen<T extends string>(name: string, words: readonly T[], usual: T): T {
+  const word = env(name) ?? usual;
+  const known = words.find((one) => one === word);
+  if (known !== undefined) return known;
+  throw new Failure('usage', `${name} must be ${words.join(' or ')}, not “${word}”.`);
 }
 
 function usage(error: CommanderError): UpdateError {
@@ -141,11 +149,14 @@ function report(error: UpdateError, asJson: boolean, debug: boolean): number {
   const { code, message, details } = error;
   const { exit, next } = error.entry;
   if (asJson) standardStreams.err(`${shownJson(JSON.stringify({ error: { code, message, next, details } }))}\n`);
-  else standardStreams.err(`updatectl: ${message}\n  ${next} [${code}]\n`);
+  else standardStreams.err(inJournal(`updatectl: ${message}\n  ${next} [${code}]\n`));
   for (let cause: unknown = error; debug && cause instanceof Error; cause = cause.cause)
     standardStreams.err(`${shownText(cause.stack ?? cause.message)}\n`);
   return exit;
 }
+
+/** What ends a service is an error in the journal, too. */
+const inJournal = (text: string): string => (isJournal(env('JOURNAL_STREAM')) ? text.replace(/^(?=.)/gm, '<3>') : text);
 
 if (import.meta.main) {
   endWithReader();

@@ -168,7 +168,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     save: async (_state, event) => {
       const before = saved;
       saved = await journal.advance(before, event, clock.now());
-      log.info({ event: event.type, state: saved.state.kind, ...whyOf(event) }, 'state');
+      log.info({ event: event.type, state: saved.state.kind, ...whyOf(event) }, `now ${saved.state.kind}`);
       if (saved.state.kind === 'settling' && saved.state.outcome.result !== 'none') lastError = failureOf(saved);
       // What stood in the way of settling is over.
       if (event.type === 'settled') lastError = failureOf(before);
@@ -227,7 +227,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     state: () => saved.state,
     began: (action) => {
       waitingFor = undefined;
-      log.info({ action: action.do }, 'begin');
+      log.info({ action: action.do }, `begins to ${action.do}`);
     },
     failed: (action, error) => {
       log.error({ action: action?.do, code: error.code }, error.message);

@@ -11,13 +11,14 @@ import type { Command } from './command.ts';
 export const agent: Command = {
   name: 'agent',
   summary: 'run the daemon',
-  description: 'Run by tandem-agent.service. Logs one JSON line an entry to standard error.',
+  description:
+    'Run by tandem-agent.service. Logs one line an entry to standard error: text with priorities for the journal, or JSON (`agent.log_format`).',
   examples: ['systemctl start tandem-agent', 'updatectl agent'],
   run: async (context) => {
     keepHeapSmall();
     const layers = await readLayers(context.files);
     const config = resolveConfig(layers.fragments);
-    const log = createLog(config.agent.logLevel);
+    const log = createLog(config.agent.logLevel, config.agent.logFormat);
     const builtAt = (await statOf(config.trust.rootFile))?.mtime;
     const world = {
       ...context,

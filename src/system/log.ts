@@ -2,13 +2,25 @@
 
 import { type Logger, type LoggerOptions, pino } from 'pino';
 import { cleanLine } from '../clean-text.ts';
+import { isJournal } from './journal-stream.ts';
+import { logText } from './log-text.ts';
 
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
-/** One JSON line an entry on standard error, which the journal keeps. Secrets are redacted by name. */
-export const createLog = (level: string): Log => pino({ ...OPTIONS, level }, pino.destination({ dest: 2, sync: true }));
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
-/** The same, its lines given to `write`. */
+/** How entries are written: as lines for people, or each as one JSON document. */
+export const LOG_FORMATS = ['text', 'json'] as const;
+
+/** One line an entry on standard error. Secrets are redacted by name. */
+export function createLog(level: string, format: (typeof LOG_FORMATS)[number]): Log {
+  const errors = pino.destination({ dest: 2, sync: true });
+  const style = isJournal(process.env['JOURNAL_STREAM']) ? 'journal' : 'plain';
+  const write = (line: string): void => void errors.write(format === 'json' ? line : logText(line, style));
+  return pino({ ...OPTIONS, level }, { write });
+}
+
+/** JSON lines that are given to `write`. */
 export const logTo = (write: (line: string) => void): Log => pino({ ...OPTIONS, level: 'debug' }, { write });
 
 export const silentLog: Log = pino({ enabled: false });
