@@ -143,6 +143,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     log.info({ code }, `checked: ${result}`);
     polls.succeeded(resultOf(found));
     if (state.kind === 'staged' && asksChannel(asked)) offer.answered(state.release, found);
+    else if (found.found === 'offer') offer.taken();
     return found;
   };
 

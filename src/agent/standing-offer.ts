@@ -7,6 +7,8 @@ import type { Clock } from '../system/clock.ts';
 import type { Found } from './parts.ts';
 
 export interface StandingOffer {
+  /** A release is taken from the channel: what was said of it before, when it was pulled and is back, counts no more. */
+  taken(): void;
   /** What the channel has said while this release was staged. */
   answered(release: Release, found: Found): void;
   /** The channel could not be asked. */
@@ -34,6 +36,9 @@ export function createStandingOffer(clock: Pick<Clock, 'now' | 'monotonicMs'>, n
     clock.monotonicMs() - atMs < FRESH_MS && Math.abs(clock.now().getTime() - at) < FRESH_MS;
 
   return {
+    taken: () => {
+      last = undefined;
+    },
     answered: (release, found) => look(release, closingOf(release, found)),
     unanswered: (release, { code }) => {
       // What was pulled is pulled, also where that could not be written down yet.

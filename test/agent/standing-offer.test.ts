@@ -61,6 +61,14 @@ test('an answer is good for five minutes, by both clocks: a machine that slept a
   }
 });
 
+test('a release that was pulled and is taken once more has to be asked for, and nothing objects to it', () => {
+  const { answered, taken, isFresh, objection } = bench();
+  answered(RELEASE, said('paused', 'it breaks hosts'));
+  answered(RELEASE, { found: 'offer', release: release('b') });
+  taken();
+  assert.deepEqual([isFresh(STAGED, false), objection(STAGED, false)], [false, undefined]);
+});
+
 test('while the channel cannot be asked a release waits, by name, until the next check', () => {
   const { unanswered, isFresh, objection } = bench();
   unanswered(RELEASE, AWAY);
