@@ -437,6 +437,12 @@ export const ERRORS = {
     'An image is larger than a bundle can carry.',
     'Make the image smaller, or compress it into less than 8 GiB.',
   ),
+  'file-unlockable': entry(
+    7,
+    'never',
+    'A file cannot be locked where it lies.',
+    'Work in a folder of a local file system, or of NFS with locks, and copy it from there.',
+  ),
   'file-unwritable': entry(7, 'later', 'A file cannot be written.', 'Check the path, permissions and free space.'),
   'bundle-size': entry(
     6,
@@ -635,7 +641,7 @@ export const ERRORS = {
     5,
     'later',
     'The repository offers older metadata than this host has already seen.',
-    'A stale mirror heals by itself. A repository that was made anew needs an image that brings its root.json; otherwise someone replays old metadata.',
+    'A stale mirror heals by itself. After two publishers at once, `updatectl repo recover`. A repository that was made anew needs an image that brings its root.json; otherwise someone replays old metadata.',
   ),
   'metadata-invalid': entry(5, 'later', 'Metadata of the repository breaks a rule of its format.', 'Publish it again.'),
   'metadata-signature': entry(
@@ -709,7 +715,18 @@ export const ERRORS = {
   ),
   'repository-exists': entry(2, 'never', 'There is a repository already.', 'Choose another folder.'),
   'repository-missing': entry(2, 'never', 'There is no repository here.', 'Make one with `updatectl repo init`.'),
-  'repository-locked': entry(1, 'later', 'Another publisher works on this repository.', 'Wait for it to finish.'),
+  'repository-locked': entry(
+    1,
+    'later',
+    'Another publisher works on this repository.',
+    'Wait for it to finish, longer with --wait.',
+  ),
+  'repository-changed': entry(
+    1,
+    'later',
+    'The repository was changed while it was being worked on; nothing new was published.',
+    'Run the command again; see that every publisher locks the same folder.',
+  ),
   'repository-damaged': entry(
     5,
     'never',

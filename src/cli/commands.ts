@@ -94,6 +94,11 @@ export const COMMANDS: readonly Entry[] = [
     async () => (await import('./repo-remove.ts')).repoRemove,
   ),
   entry('repo refresh', 'sign again what would expire', async () => (await import('./repo-refresh.ts')).repoRefresh),
+  entry(
+    'repo recover',
+    'put into use what was signed and lost',
+    async () => (await import('./repo-recover.ts')).repoRecover,
+  ),
   entry('repo rotate-key', 'replace a key of a role', async () => (await import('./repo-rotate-key.ts')).repoRotateKey),
   entry('repo verify', 'check all metadata and every file', async () => (await import('./repo-verify.ts')).repoVerify),
   entry(

@@ -31,6 +31,7 @@ export const PUBLISHER_OPTIONS: readonly OptionSpec[] = [
       .join(', ')})`,
     repeat: true,
   },
+  { flags: '--wait <seconds>', summary: 'how long to wait for another publisher', default: '10' },
 ];
 
 /** Where the repository is. */
@@ -44,20 +45,34 @@ export async function publishing<T>(
   task: (publisher: Publisher) => Promise<T>,
 ): Promise<T> {
   const dir = repositoryFolder(context, input);
+  await mustBeThere(context, dir);
   const signers = await signersFrom(context, input);
-  return locked(context, dir, () =>
-    task({ files: context.files, dir, now: context.clock.now(), signers, lifetimeDays: lifetimes(input) }),
-  );
+  const work = () =>
+    task({ files: context.files, dir, now: context.clock.now(), signers, lifetimeDays: lifetimes(input) });
+  return locked(context, dir, work, input.whole('wait'));
 }
 
-/** Holds the repository's lock during a task. */
-export async function locked<T>(context: Context, dir: string, task: () => Promise<T>): Promise<T> {
-  await context.files.makeDir(dir);
-  const lock = await takeLock(join(dir, '.publisher.lock'));
-  if ('heldBy' in lock) throw new UpdateError('repository-locked', `The process ${lock.heldBy} is working on ${dir}.`);
-  await using _ = lock;
-  return await task();
+/** Nothing is made in a folder that holds no repository. */
+async function mustBeThere({ files }: Context, dir: string): Promise<void> {
+  if ((await files.list(join(dir, 'metadata'))).length > 0) return;
+  throw new UpdateError('repository-missing', `${dir} holds no repository.`);
 }
+
+/** Holds the repository's lock during a task; another one may have it for some seconds yet. */
+export async function locked<T>(context: Context, dir: string, task: () => Promise<T>, seconds = 10): Promise<T> {
+  const { clock, signal } = context;
+  for (const until = clock.monotonicMs() + seconds * 1000; ; await clock.sleep(AGAIN_MS, signal)) {
+    const lock = await takeLock(join(dir, '.publisher.lock'));
+    if (!('heldBy' in lock)) {
+      await using _ = lock;
+      return await task();
+    }
+    if (clock.monotonicMs() >= until)
+      throw new UpdateError('repository-locked', `Another publisher works on ${dir}: ${lock.heldBy}.`);
+  }
+}
+
+const AGAIN_MS = 100;
 
 /** The lifetimes given with `--expires`. */
 export function lifetimes(input: Input): Partial<Record<RoleName, number>> {

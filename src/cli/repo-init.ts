@@ -28,14 +28,16 @@ export const repoInit: Command = {
   ],
   run: async (context, input) => {
     const dir = repositoryFolder(context, input);
-    return locked(context, dir, async () => {
+    await context.files.makeDir(dir);
+    const init = async (): Promise<number> => {
       const roles = await roleKeys(context, input);
       const signers = await signersFrom(context, input);
       const { files, clock } = context;
       await initRepository({ files, dir, now: clock.now(), signers, lifetimeDays: lifetimes(input) }, roles);
       report(context, dir, input.given('keys'));
       return 0;
-    });
+    };
+    return locked(context, dir, init, input.whole('wait'));
   },
 };
 

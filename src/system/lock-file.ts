@@ -1,68 +1,100 @@
-/** A lock between processes: a file that names its owner and is taken over when the owner is gone. */
+/** A lock between processes that the kernel holds, in whatever container they run: whatever ends its owner gives it back. */
 
-import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rename, unlink } from 'node:fs/promises';
-import { naming } from './files.ts';
+import { spawn } from 'node:child_process';
+import { constants } from 'node:fs';
+import { type FileHandle, open, readFile, stat, unlink } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { cleanLine } from '../clean-text.ts';
+import { UpdateError } from '../errors.ts';
 
 /** Takes the lock, or tells who holds it. Disposing gives it back. */
-export async function takeLock(path: string): Promise<AsyncDisposable | Readonly<{ heldBy: number }>> {
-  const mine = JSON.stringify({
-    pid: process.pid,
-    started: await startOf(process.pid),
-    token: randomBytes(8).toString('hex'),
-  });
+export async function takeLock(path: string): Promise<AsyncDisposable | Readonly<{ heldBy: string }>> {
   for (;;) {
-    if (await createExclusive(path, mine)) return { [Symbol.asyncDispose]: () => giveBack(path, mine) };
-    const owner = await readFile(path, 'utf8').catch(absent);
-    if (owner === undefined) continue;
-    const pid = await livingOwner(owner);
-    if (pid !== undefined) return { heldBy: pid };
-    await putAside(path, owner);
+    await using held = new AsyncDisposableStack();
+    const file = held.use(await openLock(path));
+    await mustReachEverybody(file, path);
+    if (!(await lockNow(file, path))) return { heldBy: await holderIn(file) };
+    // Whoever had it until now has removed it: the next one locks another file of this name.
+    if (!(await isAt(file, path))) continue;
+    await nameHolder(file);
+    held.defer(() => removeOwn(file, path));
+    return held.move();
   }
 }
 
-async function createExclusive(path: string, content: string): Promise<boolean> {
-  // Written aside and linked into place, so that nobody ever reads half of it.
-  const temp = `${path}.${randomBytes(8).toString('hex')}`;
-  await using file = await open(temp, 'wx', 0o600);
-  await file.writeFile(content).catch(naming(temp));
-  try {
-    await link(temp, path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  } finally {
-    await unlink(temp);
-  }
+/** NFS locks only what may be written. */
+const openLock = (path: string): Promise<FileHandle> =>
+  open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o644).catch(
+    (error: NodeJS.ErrnoException) => {
+      throw unlockable(path, `it cannot be written (${error.code})`);
+    },
+  );
+
+/**
+ * `flock` locks the file as it is open here, which both processes share: the lock stays when the program ends, and goes when this process closes
+ * the file or dies. Node.js has no such call of its own.
+ */
+async function lockNow(file: FileHandle, path: string): Promise<boolean> {
+  const child = spawn('flock', ['-x', '-n', '3'], { stdio: ['ignore', 'ignore', 'pipe', file.fd] });
+  let said = '';
+  child.stderr?.on('data', (bytes) => {
+    said += bytes;
+  });
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject).once('close', resolve);
+  }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    throw new UpdateError('tool-missing', 'flock is not installed (Debian package util-linux).');
+  });
+  if (status === 0 || (status === 1 && said === '')) return status === 0;
+  throw unlockable(path, cleanLine(said, 200) || 'flock was stopped');
 }
 
-/** The pid of the owner, if that very process still runs: pids are used again, so its start time counts as well. */
-async function livingOwner(content: string): Promise<number | undefined> {
-  const [, pid, started] = /^\{"pid":(\d{1,9}),"started":"([^"]*)"/.exec(content) ?? [];
-  if (pid === undefined) return undefined;
-  return (await startOf(Number(pid))) === started && started !== '' ? Number(pid) : undefined;
+async function isAt(file: FileHandle, path: string): Promise<boolean> {
+  const [mine, there] = await Promise.all([file.stat(), stat(path).catch(() => undefined)]);
+  return mine.ino === there?.ino && mine.dev === there.dev;
 }
 
-async function startOf(pid: number): Promise<string> {
-  const stat = (await readFile(`/proc/${pid}/stat`, 'utf8').catch(absent)) ?? '';
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+async function removeOwn(file: FileHandle, path: string): Promise<void> {
+  if (await isAt(file, path)) await unlink(path);
 }
 
-/** Removes a dead owner's file, but not one that someone else has put there in the meantime. */
-async function putAside(path: string, expected: string): Promise<void> {
-  const aside = `${path}.${randomBytes(8).toString('hex')}`;
-  await rename(path, aside).catch(absent);
-  const found = await readFile(aside, 'utf8').catch(absent);
-  if (found !== undefined && found !== expected) await link(aside, path).catch(() => {});
-  await unlink(aside).catch(absent);
+/** For whoever comes meanwhile; the lock itself does not depend on it. */
+async function nameHolder(file: FileHandle): Promise<void> {
+  await file
+    .truncate(0)
+    .then(() => file.write(`process ${process.pid} on ${hostname()}\n`, 0))
+    .catch(() => undefined);
 }
 
-async function giveBack(path: string, mine: string): Promise<void> {
-  if ((await readFile(path, 'utf8').catch(absent)) === mine) await unlink(path).catch(absent);
+async function holderIn(file: FileHandle): Promise<string> {
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(200), 0, 200, 0);
+  return cleanLine(buffer.toString('utf8', 0, bytesRead)) || 'another process';
 }
 
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code === 'ENOENT' || error.code === 'ESRCH') return undefined;
-  throw error;
+async function mustReachEverybody(file: FileHandle, path: string): Promise<void> {
+  const [, mount] = /^mnt_id:\s*(\d+)$/m.exec(await readFile(`/proc/self/fdinfo/${file.fd}`, 'utf8')) ?? [];
+  const fault = lockFault(await readFile('/proc/self/mountinfo', 'utf8'), mount ?? '');
+  if (fault !== undefined) throw unlockable(path, fault);
 }
+
+/** Why others might not see a lock on what is mounted there; undefined where they do. */
+export function lockFault(mountinfo: string, mountId: string): string | undefined {
+  const fields =
+    mountinfo
+      .split('\n')
+      .find((line) => line.startsWith(`${mountId} `))
+      ?.split(' ') ?? [];
+  const [type = '', , options = ''] = fields.slice(fields.indexOf('-', 6) + 1);
+  if (/^nfs4?$/.test(type))
+    return options.split(',').includes('local_lock=none')
+      ? undefined
+      : 'NFS is mounted there with locks of its own on each host';
+  const isLocal = LOCAL_FUSE.has(type) || !/^(cifs|smb3|9p|virtiofs|afs|coda|fuse(\..*)?)$/.test(type);
+  return isLocal ? undefined : `others do not see locks on ${type}`;
+}
+
+const LOCAL_FUSE: ReadonlySet<string> = new Set(['fuseblk', 'fuse.fuse-overlayfs']);
+
+const unlockable = (path: string, why: string): UpdateError =>
+  new UpdateError('file-unlockable', `${path} cannot be locked: ${why}.`);

@@ -1,13 +1,13 @@
 /** Publishes new versions of roles in the one order that never shows clients half of a change: timestamp.json last. */
 
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Sha256 } from '../model.ts';
 import { type Files, replaceFile } from '../system/files.ts';
 import { LIMITS, type TargetEntry, type TargetsDocument } from './documents.ts';
 import type { Signer } from './keys.ts';
 import { type DelegatedRole, metadataPath, type RoleName } from './names.ts';
-import { holdersOf, type Repository } from './repository.ts';
+import { holdersOf, nextVersion, type Repository, type Unused, type VersionedRole } from './repository.ts';
 import { digest, type Holders, signedBy, signersForAll, signFile } from './signed-file.ts';
 
 /** Where and as whom a publisher works. `now` and the signers come from outside. */
@@ -36,6 +36,10 @@ export type Changes = Readonly<{
   channels?: ReadonlyMap<string, TargetEntry>;
   /** While a key is replaced: every set of holders that the role's new file must satisfy. */
   holders?: Partial<Record<RoleName, readonly Holders[]>>;
+  /** Files that are signed already, and are put into use. */
+  adopted?: ReadonlyMap<VersionedRole, Unused>;
+  /** By how much the version of the timestamp grows; 1 where nothing is said. */
+  lift?: number;
   /** The role whose current file may be signed again although none of our keys signed it: its key is lost. */
   unsignedByUs?: RoleName;
 }>;
@@ -46,9 +50,10 @@ export type Delegations = NonNullable<TargetsDocument['signed']['delegations']>;
 export async function publish(publisher: Publisher, repository: Repository, changes: Changes): Promise<void> {
   const written = new Map<string, Uint8Array>();
   const meta = new Map<string, object>(repository.snapshot.document.signed.meta);
+  for (const [role, { version, bytes }] of changes.adopted ?? []) meta.set(`${role}.json`, metaOf(version, bytes));
   for (const role of ['targets', 'releases', 'channels'] as const) {
     if (changes[role] === undefined) continue;
-    const version = (repository.snapshot.document.signed.meta.get(`${role}.json`)?.version ?? 0) + 1;
+    const version = nextVersion(repository, role);
     const part = { ...partOf(role, repository, changes), ...common(publisher, role, version) };
     const bytes = await signed(publisher, repository, changes, role, part);
     refuseTooLarge(role, bytes);
@@ -129,7 +134,7 @@ async function publishSnapshot(
   meta: ReadonlyMap<string, object>,
   written: Map<string, Uint8Array>,
 ): Promise<void> {
-  const version = repository.snapshot.document.signed.version + 1;
+  const version = nextVersion(repository, 'snapshot');
   const part = { ...common(publisher, 'snapshot', version), meta: Object.fromEntries(meta) };
   const bytes = await signed(publisher, repository, changes, 'snapshot', part);
   written.set(metadataPath('snapshot', version), bytes);
@@ -143,11 +148,36 @@ async function publishTimestamp(
   snapshot: object,
   written: Map<string, Uint8Array>,
 ): Promise<void> {
-  const version = repository.timestamp.document.signed.version + 1;
+  const version = repository.timestamp.document.signed.version + (changes.lift ?? 1);
   const part = { ...common(publisher, 'timestamp', version), meta: { 'snapshot.json': snapshot } };
   // Everything is signed before the first file is written: a missing key or a wrong passphrase changes nothing.
-  written.set(metadataPath('timestamp', version), await signed(publisher, repository, changes, 'timestamp', part));
+  const timestamp = await signed(publisher, repository, changes, 'timestamp', part);
+  await mustBeAsRead(publisher, repository);
   for (const [path, bytes] of written) await replaceFile(publisher.files, join(publisher.dir, path), bytes);
+  await mustBeAsRead(publisher, repository, written).catch(async (error: unknown) => {
+    // In use nowhere, and not to be taken for something that was meant to be.
+    for (const path of written.keys()) await publisher.files.remove(join(publisher.dir, path));
+    throw error;
+  });
+  await replaceFile(publisher.files, join(publisher.dir, metadataPath('timestamp', version)), timestamp);
+}
+
+/** Nothing is published over what somebody else has published since: the lock keeps others out, and this stops whoever does not see the lock. */
+async function mustBeAsRead(
+  { files, dir }: Publisher,
+  { timestamp, names }: Repository,
+  written: ReadonlyMap<string, Uint8Array> = new Map(),
+): Promise<void> {
+  const now = await files.read(join(dir, metadataPath('timestamp', 0)));
+  const isSame = now !== undefined && Buffer.compare(now, timestamp.bytes) === 0;
+  const ours = new Set([...written.keys()].map((path) => basename(path)));
+  const news = (await files.list(join(dir, 'metadata'))).filter((name) => !names.has(name) && !ours.has(name));
+  const others = news.filter((name) => /^\d+\.(?!root\.)[a-z]+\.json$/.test(name));
+  if (isSame && others.length === 0) return;
+  throw new UpdateError(
+    'repository-changed',
+    `${dir}: ${others[0] ?? 'timestamp.json'} has come from somebody else; nothing new was published.`,
+  );
 }
 
 async function signed(

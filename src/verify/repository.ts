@@ -39,14 +39,25 @@ export type Repository = Readonly<{
   targets: RoleFile<TargetsDocument>;
   releases: RoleFile<TargetsDocument>;
   channels: RoleFile<TargetsDocument>;
+  /** Names in `metadata` when it was read. */
+  names: ReadonlySet<string>;
+  /** What was signed for a role and is newer than what is in use: a publisher was cut off, or another one knew nothing of it. */
+  unused: ReadonlyMap<VersionedRole, Unused>;
 }>;
+
+export type Unused = Readonly<{ version: number; bytes: Uint8Array }>;
+
+/** The roles whose files have their version in their names, but for the root. */
+export const VERSIONED_ROLES = ['targets', 'releases', 'channels', 'snapshot'] as const;
+export type VersionedRole = (typeof VERSIONED_ROLES)[number];
 
 /** The top role lists no files itself. */
 export const NO_PATHS = /^(?!)/;
 
 /** Reads the repository in `dir`. */
 export async function readRepository(files: Files, dir: string): Promise<Repository> {
-  const version = await rootVersion(files, dir);
+  const names = new Set(await files.list(join(dir, 'metadata')));
+  const version = rootVersion(names, dir);
   const root = await readRole(files, dir, 'root', version, rootShape);
   checkSigned(root, 'root', [{ holders: root.document.signed.roles.root, keys: root.document.signed.keys }]);
   const before = version === 1 ? root : await readRole(files, dir, 'root', version - 1, rootShape).catch(() => root);
@@ -63,18 +74,11 @@ export async function readRepository(files: Files, dir: string): Promise<Reposit
   const read = (role: 'targets' | DelegatedRole) => {
     const meta = snapshot.document.signed.meta.get(`${role}.json`);
     if (meta === undefined) throw damaged(`snapshot ${snapshotMeta.version} does not name ${role}.json`);
-    const paths = role === 'targets' ? NO_PATHS : PATH_PATTERNS[role];
-    return readRole(files, dir, role, meta.version, targetsShape(paths), meta.hashes.sha256);
+    return readRole(files, dir, role, meta.version, targetsShape(pathsOf(role)), meta.hashes.sha256);
   };
   const targets = await read('targets');
-  const repository = {
-    root,
-    timestamp,
-    snapshot,
-    targets,
-    releases: await read('releases'),
-    channels: await read('channels'),
-  };
+  const [releases, channels] = [await read('releases'), await read('channels')];
+  const repository = { root, timestamp, snapshot, targets, releases, channels };
   // A replacement of a key that was cut off leaves a role signed by the keys of the root before: it can be taken up again.
   const older = { root: before, targets };
   for (const role of ['targets', 'snapshot', 'timestamp', ...DELEGATED_ROLES] as const)
@@ -83,8 +87,43 @@ export async function readRepository(files: Files, dir: string): Promise<Reposit
       role,
       [repository, older].map((one) => ({ holders: holdersOf(one, role), keys: keysFor(one, role) })),
     );
-  return repository;
+  return { ...repository, names, unused: await unusedIn(files, dir, repository, names) };
 }
+
+/** The next version of a role: above what is in use, and above all that hosts may have seen. */
+export const nextVersion = (repository: Repository, role: VersionedRole): number =>
+  1 + (repository.unused.get(role) ?? repository[role].document.signed).version;
+
+/** Only what the role's own keys have signed counts: whoever can write the folder must not drive versions up. */
+async function unusedIn(
+  files: Files,
+  dir: string,
+  repository: Omit<Repository, 'names' | 'unused'>,
+  names: ReadonlySet<string>,
+): Promise<Repository['unused']> {
+  const found = new Map<VersionedRole, Unused>();
+  for (const role of VERSIONED_ROLES) {
+    const authority = { holders: holdersOf(repository, role), keys: keysFor(repository, role) };
+    const shape: Check<{ signed: { version: number } }> =
+      role === 'snapshot' ? snapshotShape : targetsShape(pathsOf(role));
+    const newer = versionsOf(names, role).filter((one) => one > repository[role].document.signed.version);
+    for (const version of newer.toSorted((one, other) => other - one)) {
+      const file = await readRole(files, dir, role, version, shape).catch(() => undefined);
+      if (!file || file.document.signed.version !== version || !isSigned(file, authority)) continue;
+      found.set(role, { version, bytes: file.bytes });
+      break;
+    }
+  }
+  return found;
+}
+
+const pathsOf = (role: 'targets' | DelegatedRole): RegExp => (role === 'targets' ? NO_PATHS : PATH_PATTERNS[role]);
+
+const versionsOf = (names: Iterable<string>, role: RoleName): number[] =>
+  [...names].flatMap((name) => {
+    const [, digits, of] = /^(\d{1,9})\.([a-z]+)\.json$/.exec(name) ?? [];
+    return of === role ? [Number(digits)] : [];
+  });
 
 /** The document of a channel as the publisher's disk has it. */
 export async function channelDocument(
@@ -118,10 +157,8 @@ export function keysFor(
   return repository.targets.document.signed.delegations?.keys ?? new Map();
 }
 
-async function rootVersion(files: Files, dir: string): Promise<number> {
-  const names = await files.list(join(dir, 'metadata'));
-  const versions = names.map((name) => Number(/^(\d{1,9})\.root\.json$/.exec(name)?.[1] ?? 0));
-  const newest = Math.max(0, ...versions);
+function rootVersion(names: ReadonlySet<string>, dir: string): number {
+  const newest = Math.max(0, ...versionsOf(names, 'root'));
   if (newest === 0)
     throw new UpdateError('repository-missing', `${dir} holds no repository: no root.json in its metadata.`);
   return newest;

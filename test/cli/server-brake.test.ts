@@ -10,6 +10,7 @@ import { server } from '../../src/cli/server.ts';
 import { aborting, signingIn } from '../../src/cli/server-brake.ts';
 import type { Version } from '../../src/model.ts';
 import { createChannels } from '../../src/server/channels.ts';
+import { realClock } from '../../src/system/clock.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { rollOut } from '../../src/verify/channels.ts';
 import { keyFileSigner } from '../../src/verify/key-file.ts';
@@ -77,7 +78,11 @@ test('failures over the budget pause the channel itself', async () => {
 test('a rollout is aborted as the operator has seen it, and only once', async () => {
   using repository = await rollingOut();
   const channels = createChannels(realFiles, repository.dir);
-  const context = { cwd: () => repository.top, files: realFiles, clock: { now: () => NOW } } as unknown as Context;
+  const context = {
+    cwd: () => repository.top,
+    files: realFiles,
+    clock: { ...realClock, now: () => NOW },
+  } as unknown as Context;
   const abort = aborting(signingIn(context, repository.dir, repository.publisher().signers), () => NOW);
   const offered = async () => (await channels()).get('stable')?.version;
   assert.equal(await refusalOf(abort('stable', '1.0', 'x')), 'rollout-state');

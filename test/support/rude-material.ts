@@ -53,6 +53,7 @@ export const COMMAND_LINES: readonly (readonly string[])[] = [
   ['repo', 'promote', '2.0', '--channel', 'stable', ...AT],
   ['repo', 'promote', '1.0', '--channel', 'stable', '--repository', 'repository', '--key', 'key.pem'],
   ['repo', 'refresh', ...AT],
+  ['repo', 'recover', ...AT],
   ['repo', 'verify', '--repository', 'repository'],
   ['repo', 'rotate-key', 'timestamp', '--old', 'key.pub.json', '--new', 'key.pem', ...AT],
   ['repo', 'remove', '1.0', ...AT],

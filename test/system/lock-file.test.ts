@@ -1,102 +1,117 @@
-/** A lock file between processes: whoever races for that of a dead owner, there is one owner afterwards. */
+/** A lock that the kernel holds: one at a time, whoever dies and whatever becomes of the file. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import promises from 'node:fs/promises';
-import { syncBuiltinESMExports } from 'node:module';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mock, test } from 'node:test';
-import { takeLock } from '../../src/system/lock-file.ts';
+import { test } from 'node:test';
+import { lockFault, takeLock } from '../../src/system/lock-file.ts';
+import { temporaryFolder } from '../support/bundles.ts';
 
-const DEAD = '{"pid":999999999,"started":"1","token":"dead"}';
-
-/** The lock of a living process: this one, as somebody else has taken it. */
-function living(): string {
-  const stat = readFileSync('/proc/self/stat', 'utf8');
-  const started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  return `{"pid":${process.pid},"started":"${started}","token":"of another"}`;
+async function held(path: string): Promise<AsyncDisposable> {
+  const lock = await takeLock(path);
+  assert.ok(!('heldBy' in lock), JSON.stringify(lock));
+  return lock;
 }
 
-async function inFolder(deed: (path: string, dir: string) => Promise<void>): Promise<void> {
-  const dir = mkdtempSync(join(tmpdir(), 'tandem-lock-'));
-  await deed(join(dir, 'lock'), dir).finally(() => rmSync(dir, { recursive: true }));
-}
+const holder = async (path: string): Promise<string> => {
+  const lock = await takeLock(path);
+  if ('heldBy' in lock) return lock.heldBy;
+  await lock[Symbol.asyncDispose]();
+  return 'nobody';
+};
 
-/** Right before the first call of `name`, somebody else does `deed`. */
-async function racing<T>(name: 'rename' | 'link' | 'readFile', deed: () => void, work: () => Promise<T>): Promise<T> {
-  const real = promises[name] as (...args: unknown[]) => Promise<unknown>;
-  const spy = mock.method(promises, name, (...args: unknown[]) => {
-    if (spy.mock.callCount() === 0) deed();
-    return real(...args);
-  });
-  syncBuiltinESMExports();
-  try {
-    return await work();
-  } finally {
-    spy.mock.restore();
-    syncBuiltinESMExports();
+test('one holds it, the others are told who does, and it can be had again afterwards', async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'lock');
+  {
+    await using _ = await held(path);
+    assert.match(await holder(path), new RegExp(`^process ${process.pid} on `));
+    assert.match(await holder(path), /^process /, 'asking does not take it away');
   }
-}
+  assert.ok(!existsSync(path), 'nothing is left behind');
+  assert.equal(await holder(path), 'nobody');
+});
 
-const heldBy = (lock: Awaited<ReturnType<typeof takeLock>>): number | undefined =>
-  'heldBy' in lock ? lock.heldBy : undefined;
-
-test('a lock is taken once, told who holds it, and given back with nothing left', () =>
-  inFolder(async (path, dir) => {
-    {
+test('of many who ask at once, never two hold it', async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'lock');
+  let [now, most, times] = [0, 0, 0];
+  const worker = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn++) {
       const lock = await takeLock(path);
-      assert.equal(heldBy(lock), undefined);
-      await using _ = lock as AsyncDisposable;
-      assert.equal(heldBy(await takeLock(path)), process.pid);
+      if ('heldBy' in lock) continue;
+      now += 1;
+      times += 1;
+      most = Math.max(most, now);
+      await new Promise(setImmediate);
+      now -= 1;
+      await lock[Symbol.asyncDispose]();
     }
-    assert.deepEqual(readdirSync(dir), []);
-  }));
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  assert.equal(most, 1);
+  assert.ok(times > 8);
+});
 
-for (const [what, content] of [
-  ['of a dead owner', DEAD],
-  ['of a process whose number another has now', `{"pid":${process.pid},"started":"1","token":"old"}`],
-  ['that says nothing', ''],
-  ['that somebody else has written', 'hello'],
-] as const)
-  test(`a lock ${what} is taken over`, () =>
-    inFolder(async (path, dir) => {
-      writeFileSync(path, content);
-      const lock = await takeLock(path);
-      assert.equal(heldBy(lock), undefined);
-      assert.deepEqual(readdirSync(dir), ['lock']);
-      assert.notEqual(readFileSync(path, 'utf8'), content);
-    }));
+test('in another PID namespace it is held all the same, and given back when its owner is killed', async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'lock');
+  const module = new URL('../../src/system/lock-file.ts', import.meta.url).href;
+  const script = `const { takeLock } = await import('${module}'); await takeLock('${path}'); console.log('held'); setInterval(() => {}, 1000);`;
+  const args = ['--pid', '--fork', '--kill-child', process.execPath, '--input-type=module', '-e', script];
+  const other = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(other.stdout, 'data');
+  assert.match(await holder(path), /^process 1 on /);
+  other.kill('SIGKILL');
+  await once(other.stdout, 'close');
+  assert.equal(await holder(path), 'nobody');
+});
 
-test('who comes second for the lock of a dead owner puts back what the first has taken', () =>
-  inFolder(async (path, dir) => {
-    writeFileSync(path, DEAD);
-    const other = living();
-    const lock = await racing(
-      'rename',
-      () => writeFileSync(path, other),
-      () => takeLock(path),
+test('what lies at its place from before is no lock, and nobody removes the file of another', async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'lock');
+  await writeFile(path, '{"pid":1,"started":"7","token":"x"}');
+  const first = await held(path);
+  await rename(path, join(folder.path, 'elsewhere'));
+  await using _ = await held(path);
+  await first[Symbol.asyncDispose]();
+  assert.match(await holder(path), /^process /);
+});
+
+test('what is no file of ours is refused by name', async () => {
+  await using folder = await temporaryFolder();
+  const at = (name: string): string => join(folder.path, name);
+  mkdirSync(at('folder'));
+  writeFileSync(at('file'), '');
+  symlinkSync(at('file'), at('link'));
+  for (const name of ['folder', 'link', 'none/lock', 'file/lock'])
+    await assert.rejects(takeLock(at(name)), { code: 'file-unlockable' }, name);
+  await rm(at('file'));
+});
+
+test('a file system whose locks others do not see is refused', () => {
+  const mounted = (type: string, options: string): string | undefined =>
+    lockFault(
+      `21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/a rw\n77 21 0:50 / /srv rw shared:9 master:3 - ${type} host:/x ${options}\n`,
+      '77',
     );
-    assert.equal(heldBy(lock), process.pid);
-    assert.equal(readFileSync(path, 'utf8'), other);
-    assert.deepEqual(readdirSync(dir), ['lock']);
-  }));
-
-test('a lock that is given back while it is asked for is taken', () =>
-  inFolder(async (path) => {
-    writeFileSync(path, living());
-    const lock = await racing(
-      'readFile',
-      () => rmSync(path),
-      () => takeLock(path),
-    );
-    assert.equal(heldBy(lock), undefined);
-  }));
-
-test('who gives back a lock that another has meanwhile leaves it', () =>
-  inFolder(async (path) => {
-    const lock = (await takeLock(path)) as AsyncDisposable;
-    writeFileSync(path, living());
-    await lock[Symbol.asyncDispose]();
-    assert.equal(readFileSync(path, 'utf8'), living());
-  }));
+  for (const [type, options] of [
+    ['nfs4', 'rw,vers=4.2,local_lock=none,addr=192.0.2.1'],
+    ['nfs', 'rw,vers=3,local_lock=none,addr=192.0.2.1'],
+    ...['ext4', 'xfs', 'btrfs', 'overlay', 'tmpfs', 'zfs', 'fuseblk', 'fuse.fuse-overlayfs', 'ceph'].map((one) => [
+      one,
+      'rw',
+    ]),
+  ] as const)
+    assert.equal(mounted(type, options), undefined, type);
+  for (const [type, options] of [
+    ['nfs', 'rw,vers=3,nolock,local_lock=all,addr=192.0.2.1'],
+    ['nfs4', 'rw,vers=4.2,local_lock=flock,addr=192.0.2.1'],
+    ...['cifs', 'smb3', '9p', 'virtiofs', 'fuse', 'fuse.sshfs'].map((one) => [one, 'rw'] as const),
+  ] as const)
+    assert.match(mounted(type, options) ?? '', /lock/, type);
+  assert.equal(lockFault('', '77'), undefined, 'where nothing is known, the kernel is asked');
+});

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { readFile, unlink } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bundlePatch } from '../../src/cli/bundle-patch.ts';
@@ -227,33 +227,38 @@ test('keys are never overwritten', async () => {
   assert.equal(readFileSync(join(folder.path, 'mine.pem'), 'utf8'), before);
 });
 
-test('a second publisher is refused while the first lives, and takes over when it is dead', async () => {
+test('a second publisher waits while the first lives, is then refused, and takes over when it is dead', async () => {
   await using folder = await temporaryFolder();
   const { path } = folder;
   const where = ['--repository', 'repo', '--keys', 'keys'];
   await publisher(path)('repo', 'init', ...where);
   const lock = join(path, 'repo/.publisher.lock');
+  const atOnce = [...where, '--wait', '0'];
   {
     const held = await takeLock(lock);
     assert.ok(Symbol.asyncDispose in held);
     await using _ = held;
-    assert.equal(await refusal(path, 'repo', 'refresh', ...where), 'repository-locked');
+    assert.equal(await refusal(path, 'repo', 'refresh', ...atOnce), 'repository-locked');
   }
-  assert.ok(!existsSync(lock));
   const lockFile = new URL('../../src/system/lock-file.ts', import.meta.url).href;
   const script = `const { takeLock } = await import(${JSON.stringify(lockFile)}); await takeLock(${JSON.stringify(lock)}); console.log('held'); setInterval(() => {}, 1000);`;
-  const other = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const other = spawn(
+    'unshare',
+    ['--pid', '--fork', '--kill-child', process.execPath, '--input-type=module', '-e', script],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   await once(other.stdout, 'data');
-  assert.equal(await refusal(path, 'repo', 'refresh', ...where), 'repository-locked');
+  await assert.rejects(publisher(path)('repo', 'refresh', ...atOnce), {
+    code: 'repository-locked',
+    message: /repo: process 1 on /,
+  });
+  const waiting = refusal(path, 'repo', 'refresh', ...where);
   other.kill('SIGKILL');
-  await once(other, 'exit');
-  await publisher(path)('repo', 'refresh', ...where);
-  assert.ok(!existsSync(lock));
+  assert.equal(await waiting, 'none');
   writeFileSync(lock, 'nonsense');
   await publisher(path)('repo', 'refresh', ...where);
-  await unlink(lock).catch(() => {});
 });
 
 test('many publishers at once: one works, the others are refused, and the repository stays whole', async () => {
@@ -261,7 +266,8 @@ test('many publishers at once: one works, the others are refused, and the reposi
   const { path } = folder;
   const where = ['--repository', 'repo', '--keys', 'keys'];
   await publisher(path)('repo', 'init', ...where);
-  const codes = await Promise.all(Array.from({ length: 5 }, () => refusal(path, 'repo', 'refresh', ...where)));
+  const atOnce = [...where, '--wait', '0'];
+  const codes = await Promise.all(Array.from({ length: 5 }, () => refusal(path, 'repo', 'refresh', ...atOnce)));
   const done = codes.filter((code) => code === 'none').length;
   assert.deepEqual([...new Set(codes)].sort(), ['none', 'repository-locked']);
   assert.ok(done >= 1);
