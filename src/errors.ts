@@ -628,8 +628,8 @@ export const ERRORS = {
   'clock-not-set': entry(
     5,
     'later',
-    'The local clock shows a time before this system was built or last updated.',
-    'Set the clock or wait for time synchronisation.',
+    'The local clock shows a time before metadata that this host believes was signed.',
+    'Set the clock or wait for time synchronisation. If it is right, the publisher’s was ahead: `updatectl forget --clock`.',
   ),
   'metadata-expired': entry(
     5,

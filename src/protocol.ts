@@ -131,7 +131,8 @@ export type AgentEvent =
   | Readonly<{ event: 'beat' }>;
 
 export type InstallRequest = Readonly<{ version?: string; from?: string; allowDowngrade?: boolean }>;
-export type ForgetRequest = Readonly<{ version?: string }>;
+/** The refusals of a version or all; with `clock`, instead of them, the time before which no clock is believed. */
+export type ForgetRequest = Readonly<{ version?: string; clock?: true }>;
 
 /** The answer to a request: `accepted` work goes on by itself, whoever asked. */
 export type Reply = Readonly<{ schema: 1; result: 'accepted' | 'done' | 'nothing'; message: string }>;

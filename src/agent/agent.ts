@@ -22,6 +22,7 @@ import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
 import { findOffer, findWayBack } from './finding.ts';
 import { failureOf, resultOf, shownError } from './findings.ts';
+import { forget } from './forgetting.ts';
 import type { Gates } from './gates.ts';
 import { type HookGate, lockWithHooks, noHooks } from './hook-gate.ts';
 import type { Told } from './installer.ts';
@@ -73,6 +74,8 @@ export type AgentWorld = Readonly<{
   hooks?: HookGate;
   /** Told of each release that has proven itself here. */
   proven(release: Release): Promise<void>;
+  /** An operator has said that the clock is right. */
+  waiveClock(): Promise<string | undefined>;
   limits: PollLimits;
   /** The next moment that the schedule names. */
   scheduled(): Date | undefined;
@@ -276,11 +279,10 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       polls.wake();
       return { schema: 1, result: 'accepted', message: `Rebooting into ${state.release.version}.` };
     },
-    forget: async ({ version }) => {
-      const count = await journal.forget(version);
-      if (count === 0) throw new UpdateError('nothing-refused');
+    forget: async (request) => {
+      const reply = await forget(world, request);
       await tellStatus();
-      return { schema: 1, result: 'done', message: `${count} refusal${count === 1 ? '' : 's'} lifted.` };
+      return reply;
     },
   };
   return { loop, view };

@@ -60,8 +60,6 @@ export type Surroundings = Readonly<{
   /** The program of a decoding thread. */
   entry: Decoder;
   signal: AbortSignal;
-  /** When this system was built: no clock may show an earlier time. */
-  builtAt?: Date;
   /** What the fleet says, of which some is heeded at once. */
   settings?: FleetSettings;
   /** Other doors to the disk and another way to reboot, for a machine that is simulated. */
@@ -151,6 +149,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     proven: async (release) => {
       if (release.counter !== undefined) await trust(httpMetadata(http, urls)).raiseCounter(product, release.counter);
     },
+    waiveClock: () => trust(httpMetadata(http, urls)).waiveClock(),
     limits: {
       jitterMs: config.poll.jitterMinutes * MINUTE,
       backoffMs: config.poll.backoffMinutes * MINUTE,
@@ -218,7 +217,7 @@ async function keptRate(files: Files, stateDir: string, transfer: Transfer): Pro
 /** Trust starts at the root file of the image, whatever lies in the state directory. */
 async function trustOf(
   config: Config,
-  { files, log, builtAt }: Surroundings,
+  { files, log }: Surroundings,
 ): Promise<(mirrors: readonly MetadataMirror[]) => Trust> {
   const { rootFile } = config.trust;
   const embeddedRoot = await files.read(rootFile);
@@ -233,7 +232,6 @@ async function trustOf(
       embeddedRoot,
       mirrors,
       log,
-      ...(builtAt ? { builtAt } : {}),
     });
 }
 

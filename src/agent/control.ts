@@ -75,7 +75,7 @@ const installShape = object({
   from: optional(words),
   allowDowngrade: optional(literal(true, false)),
 });
-const forgetShape = object({ version: optional(words) });
+const forgetShape = object({ version: optional(words), clock: optional(literal(true)) });
 
 function body<T>(request: ControlRequest, shape: (value: unknown, path: string) => T): T {
   const bytes = request.body.length === 0 ? new TextEncoder().encode('{}') : request.body;

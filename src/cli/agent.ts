@@ -3,7 +3,7 @@
 import { architectureOf } from '../agent/host.ts';
 import { runAgent } from '../agent/run.ts';
 import { readLayers, resolveConfig } from '../config.ts';
-import { readPart, statOf, writableSpace, writePart } from '../system/files.ts';
+import { readPart, writableSpace, writePart } from '../system/files.ts';
 import { createLog } from '../system/log.ts';
 import { endNow, keepHeapSmall, processor } from '../system/process.ts';
 import type { Command } from './command.ts';
@@ -19,7 +19,6 @@ export const agent: Command = {
     const layers = await readLayers(context.files);
     const config = resolveConfig(layers.fragments);
     const log = createLog(config.agent.logLevel, config.agent.logFormat);
-    const builtAt = (await statOf(config.trust.rootFile))?.mtime;
     const world = {
       ...context,
       log,
@@ -27,7 +26,6 @@ export const agent: Command = {
       writePart,
       writableSpace,
       architecture: architectureOf(processor()),
-      ...(builtAt ? { builtAt } : {}),
     };
     await runAgent(layers, world, context.env);
     return endNow();

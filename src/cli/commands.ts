@@ -19,7 +19,7 @@ export const COMMANDS: readonly Entry[] = [
     async () => (await import('./inhibit.ts')).inhibit,
   ),
   entry('rollback', 'go back to the release in the other slot', async () => (await import('./rollback.ts')).rollback),
-  entry('forget', 'lift the refusal of a release', async () => (await import('./forget.ts')).forget),
+  entry('forget', 'lift a refusal, or what is known of the time', async () => (await import('./forget.ts')).forget),
   entry('history', 'how every attempt ended', async () => (await import('./history.ts')).history),
   entry('metrics', 'figures of this host for Prometheus', async () => (await import('./metrics.ts')).metrics),
   entry(

@@ -127,10 +127,10 @@ function expiryOf(content: Uint8Array): Date | undefined {
 }
 
 async function clock({ files, exec, clock: { now } }: World, { agent }: Config): Promise<Finding> {
-  const seen = lastPoll(await files.readHead(`${agent.stateDir}/floors.json`, MOST_BYTES));
-  if (seen !== undefined && now() < seen)
+  const floor = floorIn(await files.readHead(`${agent.stateDir}/floors.json`, MOST_BYTES));
+  if (floor !== undefined && now() < floor)
     return fail(
-      `It shows a time before the last poll, ${seen.toISOString()}.`,
+      `It shows a time before ${floor.toISOString()}, when metadata that was accepted here was signed.`,
       'Set the clock: metadata is judged by it.',
     );
   const { exitCode, stdout } = await exec('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
@@ -140,10 +140,10 @@ async function clock({ files, exec, clock: { now } }: World, { agent }: Config):
 }
 
 /** The agent replaces a damaged file of floors, and says so. */
-function lastPoll(floors: Uint8Array | undefined): Date | undefined {
+function floorIn(bytes: Uint8Array | undefined): Date | undefined {
   try {
-    const latest = floors && readFloors(floors)[0]?.latest;
-    return latest === undefined ? undefined : new Date(latest);
+    const { issued, waived = '' } = (bytes && readFloors(bytes)[0]) ?? {};
+    return issued !== undefined && issued > waived ? new Date(issued) : undefined;
   } catch {
     return undefined;
   }

@@ -5,6 +5,7 @@ import { UpdateError } from '../errors.ts';
 import type { Product, Release, Sha256, Version } from '../model.ts';
 import { type Files, moveFile, removeTemporaries, replaceFile } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
+import { checkClock, clockFloor } from './clock-floor.ts';
 import { deltasOf, isDeltaPath, type ListedDelta, readDelta, type TrustedDelta } from './deltas.ts';
 import {
   type ChannelDocument,
@@ -33,8 +34,6 @@ export type TrustOptions = Readonly<{
   embeddedRoot: Uint8Array;
   /** Where the repository lies, the best place first. */
   mirrors: readonly MetadataMirror[];
-  /** When the image was built: no clock may show an earlier time. */
-  builtAt?: Date;
   log: Log;
 }>;
 
@@ -45,6 +44,8 @@ export interface Trust {
   counterFloor(product: Product): Promise<number>;
   /** Remembers that a release with this counter runs here and is confirmed. */
   raiseCounter(product: Product, counter: number): Promise<void>;
+  /** An operator has said that the clock is right: the moment before which none is heard any more; undefined where there was none. */
+  waiveClock(): Promise<string | undefined>;
 }
 
 export interface TrustedRepository {
@@ -78,6 +79,12 @@ export const createTrust = (options: TrustOptions): Trust => ({
     if ((floors.counters.get(product) ?? 0) >= counter) return;
     await saveFloors(options, { ...floors, counters: new Map([...floors.counters, [product, counter]]) });
   },
+  waiveClock: async () => {
+    const floors = await floorsOfImage(options);
+    const waived = clockFloor(options.embeddedRoot, floors);
+    if (waived !== undefined) await saveFloors(options, { ...floors, waived });
+    return waived;
+  },
 });
 
 /** The release whose manifest has this digest: whether a loose bundle is one of the repository's. */
@@ -91,15 +98,12 @@ export function acceptBundle(trusted: TrustedRepository, manifest: Sha256): Trus
   return found;
 }
 
-// A clock that was a little ahead at the last poll and was then corrected must not stop updates.
-const CLOCK_SLACK_MS = 86_400_000;
-
 async function refresh(options: TrustOptions, now: Date, signal: AbortSignal): Promise<TrustedRepository> {
   const { files, metadataDir: dir, mirrors, log } = options;
   const embeddedRoot = checkedRoot(options.embeddedRoot);
   const known = await loadFloors(options);
   const floors = { current: floorsUnder(known, [signedDigest(embeddedRoot)]) };
-  checkClock(options, floors.current, now);
+  checkClock(clockFloor(embeddedRoot, floors.current), now);
   await files.makeDir(dir);
   await removeTemporaries(files, dir);
   const before = floors.current;
@@ -107,7 +111,6 @@ async function refresh(options: TrustOptions, now: Date, signal: AbortSignal): P
   const poll = { files, dir, check: checkStrictly, log, now, signal, known, floors };
   try {
     const proved = await ask(({ fetch }) => provedBy({ ...poll, fetch }, embeddedRoot));
-    floors.current = { ...floors.current, latest: `${now.toISOString().slice(0, 19)}Z` };
     return view({ log, ask, signal }, proved);
   } finally {
     if (floors.current !== before) await saveFloors(options, floors.current);
@@ -136,14 +139,6 @@ function checkedRoot(bytes: Uint8Array): Uint8Array {
   } catch (error) {
     throw new UpdateError('trust-root-invalid', error instanceof Error ? error.message : String(error));
   }
-}
-
-function checkClock({ builtAt }: TrustOptions, { latest }: Floors, now: Date): void {
-  const floor = Math.max(builtAt?.getTime() ?? 0, latest === undefined ? 0 : Date.parse(latest));
-  if (now.getTime() >= floor - CLOCK_SLACK_MS) return;
-  const shown = now.toISOString().slice(0, 19);
-  const known = new Date(floor).toISOString().slice(0, 19);
-  throw new UpdateError('clock-not-set', `The local clock shows ${shown}Z, but it must be later than ${known}Z.`);
 }
 
 /** All floors of this host, those that held last first. */

@@ -35,6 +35,8 @@ const common = {
   spec_version: text(/^1(?:\.\d{1,4}){1,2}$/, 'a version 1.x of the TUF specification'),
   version: integer(1),
   expires: moment,
+  /** When it was signed, by the publisher's clock; publishers before it was added do not say. */
+  issued: optional(moment),
 };
 export const publicKeyShape = object({
   keytype: literal('ed25519'),

@@ -19,8 +19,10 @@ export type Floors = Readonly<{
   meta: ReadonlyMap<string, number>;
   /** The highest release counter that ran here, by product. */
   counters: ReadonlyMap<string, number>;
-  /** When metadata was last found good, by our clock. */
-  latest?: string;
+  /** When the newest metadata that was accepted was signed, or was accepted where that was earlier: of two clocks one may be ahead. */
+  issued?: string;
+  /** Up to here an operator has said that the clock is right. */
+  waived?: string;
 }>;
 
 export const NO_FLOORS: Floors = { roots: [], root: 0, meta: new Map(), counters: new Map() };
@@ -70,6 +72,8 @@ function higher(one: Floors, other: Floors): Floors {
     ...floorOf('snapshot', older, newer),
     meta: isSameSnapshot ? highest(older.meta, newer.meta) : newer.meta,
     counters: highest(older.counters, newer.counters),
+    ...latest('issued', older, newer),
+    ...latest('waived', older, newer),
   };
 }
 
@@ -77,6 +81,9 @@ const floorOf = (role: 'timestamp' | 'snapshot', { [role]: older }: Floors, { [r
   older && (newer === undefined || (older.keys === newer.keys && older.version > newer.version))
     ? { [role]: older }
     : {};
+
+const latest = (name: 'issued' | 'waived', { [name]: one }: Floors, { [name]: other }: Floors) =>
+  one !== undefined && (other === undefined || one > other) ? { [name]: one } : {};
 
 const highest = (one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): ReadonlyMap<string, number> =>
   new Map([...one, ...other].map(([name]) => [name, Math.max(one.get(name) ?? 0, other.get(name) ?? 0)]));
@@ -112,6 +119,8 @@ const MOST_CHAINS = 4;
 
 const floor = object({ version: integer(1), keys: text(/^[0-9a-f ]{0,4096}$/) });
 
+const moment = text(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+
 const floors = {
   roots: optional(list(text<Sha256>(SHA256_PATTERN), MOST_ROOTS)),
   root: integer(0),
@@ -119,7 +128,8 @@ const floors = {
   snapshot: optional(floor),
   meta: record(/^[a-z0-9-]{1,32}\.json$/, integer(1), 16),
   counters: record(PRODUCT_PATTERN, integer(0), 64),
-  latest: optional(text(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)),
+  issued: optional(moment),
+  waived: optional(moment),
 };
 
 const shape = object(

@@ -89,6 +89,7 @@ export const common = (publisher: Pick<Publisher, 'now' | 'lifetimeDays'>, role:
   spec_version: '1.0.31',
   version,
   expires: expiry(publisher, role),
+  issued: timeOf(publisher.now),
 });
 
 /** How a parent names a metadata file. */
@@ -117,9 +118,10 @@ export const entryOf = (length: number, sha256: Sha256, custom?: object): Target
 function expiry(publisher: Pick<Publisher, 'now' | 'lifetimeDays'>, role: RoleName): string {
   const days = publisher.lifetimeDays?.[role] ?? LIFETIME_DAYS[role];
   if (!(days > 0)) throw new UpdateError('expiry-too-near', `A lifetime of ${days} days for ${role} makes no sense.`);
-  const end = new Date(publisher.now.getTime() + days * 86_400_000);
-  return `${end.toISOString().slice(0, 19)}Z`;
+  return timeOf(new Date(publisher.now.getTime() + days * 86_400_000));
 }
+
+const timeOf = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
 function partOf(role: 'targets' | DelegatedRole, repository: Repository, changes: Changes): object {
   if (role !== 'targets') return listing(changes[role] ?? repository[role].document.signed.targets);

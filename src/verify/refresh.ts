@@ -5,6 +5,7 @@ import { UpdateError } from '../errors.ts';
 import type { Sha256 } from '../model.ts';
 import { type Files, moveFile, removeFile, replaceFile } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
+import { checkClock, clockFloor, issuedBy } from './clock-floor.ts';
 import { LIMITS } from './documents.ts';
 import { checkVersion, type Floors, floorAt, floorsUnder, floorUnder, isRaisedUnder } from './floors.ts';
 import type { MetadataFetch } from './metadata-fetch.ts';
@@ -39,6 +40,7 @@ export async function refreshTop(poll: Poll, embeddedRoot: Uint8Array): Promise<
   await replayRoots(poll, session, chain);
   await fetchRoots(poll, session, chain);
   await bindFloors(poll, session, chain);
+  checkClock(clockFloor(embeddedRoot, poll.floors.current), poll.now);
   await refreshTimestamp(poll, session);
   await refreshSnapshot(poll, session);
   return session;
@@ -132,8 +134,14 @@ async function refreshTimestamp(poll: Poll, session: TufSession): Promise<void> 
   checkVersion('timestamp.json', version, floorUnder(poll.floors.current.timestamp, session.holders('timestamp')));
   checkSnapshotVersion(poll, session);
   if (outcome === 'same') return;
+  raiseClock(poll, bytes);
   await replaceFile(poll.files, path, bytes);
   raise(poll, { timestamp: floorAt(version, session.holders('timestamp')) });
+}
+
+function raiseClock({ floors, now }: Poll, timestamp: Uint8Array): void {
+  const issued = issuedBy(timestamp, now);
+  if (issued !== undefined && issued > (floors.current.issued ?? '')) floors.current = { ...floors.current, issued };
 }
 
 const checkSnapshotVersion = (poll: Poll, session: TufSession): void =>

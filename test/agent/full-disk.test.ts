@@ -80,6 +80,7 @@ async function onMachine(check: (machine: Machine) => Promise<void>): Promise<vo
         reboot: async () => void restarts.asked++,
         restart: onlyFirmware('', clock),
         proven: async () => {},
+        waiveClock: async () => undefined,
         limits: { jitterMs: 1, backoffMs: 1, backoffLimitMs: 1 },
         scheduled: () => undefined,
         clock,

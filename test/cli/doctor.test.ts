@@ -198,9 +198,9 @@ const WRONG: readonly (readonly [string, Files, Finding['result'], RegExp])[] = 
   ['metadata', { '/var/lib/tandem/metadata/timestamp.json': 'torn' }, 'warn', /damaged/],
   [
     'clock',
-    { '/var/lib/tandem/floors.json': '{"schema":1,"root":1,"meta":{},"counters":{},"latest":"2026-07-01T00:00:00Z"}' },
+    { '/var/lib/tandem/floors.json': '{"schema":1,"root":1,"meta":{},"counters":{},"issued":"2026-07-01T00:00:00Z"}' },
     'fail',
-    /before the last poll/,
+    /when metadata that was accepted here was signed/,
   ],
 ];
 

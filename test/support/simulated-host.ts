@@ -273,6 +273,7 @@ async function agentUntilRest(
       },
       restart: onlyFirmware(bootId, stillClock),
       proven: async () => {},
+      waiveClock: async () => undefined,
       limits: { jitterMs: 0, backoffMs: 1, backoffLimitMs: 1 },
       scheduled: () => new Date(NOW.getTime() + 1e9),
       clock: stillClock,
