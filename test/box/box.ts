@@ -43,6 +43,8 @@ export class Box implements AsyncDisposable {
   private power: Power | undefined;
   private life: Promise<unknown> = Promise.resolve();
   private failure: unknown;
+  /** When the agent was last told to look. */
+  private asked = '';
 
   private constructor(disk: BoxDisk, chassis: Chassis, work: string) {
     this.disk = disk;
@@ -107,6 +109,19 @@ export class Box implements AsyncDisposable {
     await this.life.catch(() => {});
   }
 
+  /** As the kernel does after an error of the file system, or an operator. */
+  async remount(which: 'esp' | 'var', how: 'ro' | 'rw'): Promise<void> {
+    const mount = ['mount', '-o', `remount,${how}`, join(this.work, which)];
+    await run('nsenter', ['--target', String(this.chassis.pid), '--mount', ...mount]);
+  }
+
+  /** Whether something is mounted on /efi from its next start on. */
+  async plugEsp(isThere: boolean): Promise<void> {
+    const marker = join(this.work, 'no-esp');
+    if (isThere) await rm(marker);
+    else await writeFile(marker, '');
+  }
+
   /** Runs a command in the running system; what it prints. */
   async run(command: string): Promise<string> {
     if (!this.power) throw new Error('the power is off');
@@ -130,7 +145,8 @@ export class Box implements AsyncDisposable {
 
   /** Asks the agent to look at the repository now. */
   async check(): Promise<void> {
-    await this.until('the agent answers', () => true);
+    await this.until('the agent can be asked to look', ({ state }) => state.kind === 'idle' || state.kind === 'staged');
+    this.asked = new Date().toISOString();
     await this.agent.post('/v1/check');
   }
 
@@ -149,12 +165,16 @@ export class Box implements AsyncDisposable {
     return this.until(`the agent is ${kind}`, ({ state }) => state.kind === kind);
   }
 
-  /** Waits until it rests in a version, proven. */
+  /** Waits until it rests in a version, proven, and has looked since it was last told to. */
   settled(slot: SlotName, version: string): Promise<Status> {
     return this.until(
       `it rests in ${version} in slot ${slot}`,
-      ({ state, booted, running, confirmed }) =>
-        state.kind === 'idle' && booted === slot && running?.version === version && confirmed === true,
+      ({ state, booted, running, confirmed, lastCheck }) =>
+        state.kind === 'idle' &&
+        (lastCheck?.at ?? '') >= this.asked &&
+        booted === slot &&
+        running?.version === version &&
+        confirmed === true,
     );
   }
 

@@ -31,6 +31,9 @@ export type LabOptions = Partial<DiskOptions> &
     off?: boolean;
   }>;
 
+/** Where images have their health programs. */
+export const HEALTH = 'usr/lib/tandem/health.d';
+
 const DISK: DiskOptions = { sectorSize: 512, espMib: 16, rootMib: 16, varMib: 32, extra: [] };
 
 export async function inLab(options: LabOptions, story: (lab: Lab) => Promise<void>): Promise<void> {

@@ -6,6 +6,7 @@ import type { Command } from '../../src/cli/command.ts';
 import { repoAdd } from '../../src/cli/repo-add.ts';
 import { repoInit } from '../../src/cli/repo-init.ts';
 import { repoPromote } from '../../src/cli/repo-promote.ts';
+import { rolloutStart } from '../../src/cli/rollout-start.ts';
 import { runCommand } from '../support/command-line.ts';
 import { buildRelease, PRODUCT, type Release, type ReleaseOptions } from './release.ts';
 
@@ -43,6 +44,24 @@ export class Publisher {
 
   async promote(version: string): Promise<void> {
     await this.run(repoPromote, version, '--product', PRODUCT, '--channel', CHANNEL, '--allow-downgrade');
+  }
+
+  /** Offers it as a rollout that has reached everybody. */
+  async rollout(version: string): Promise<void> {
+    await this.run(
+      rolloutStart,
+      version,
+      '--product',
+      PRODUCT,
+      '--channel',
+      CHANNEL,
+      '--start',
+      '2026-01-01T00:00:00Z',
+      '--over',
+      '1m',
+      '--soak',
+      '1m',
+    );
   }
 
   /** Any of the publisher's commands. */

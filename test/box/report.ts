@@ -11,7 +11,7 @@ const WIDTH = 160;
 
 export async function report(box: Box, web: Web): Promise<string> {
   const state = await read(box.var('lib/tandem/state.json'));
-  const log = (await read(join(box.work, 'agent.log'))).trim().split('\n').slice(-LINES).map(entry);
+  const log = (await read(join(box.work, 'agent.log'))).trim().split('\n').slice(-LINES);
   const console = (await read(join(box.work, 'console'))).trim().split('\n').slice(-5);
   const starts = box.boots.map(
     ({ version, slot, entry, end }) => `${version} in ${slot} by ${entry}: ${end ?? 'runs'}`,
@@ -30,14 +30,3 @@ export async function report(box: Box, web: Web): Promise<string> {
 const read = (path: string): Promise<string> => readFile(path, 'utf8').catch((error: Error) => error.message);
 
 const short = (line: string): string => cleanLine(line, 4 * WIDTH);
-
-/** A line of JSON as a person reads it. */
-function entry(line: string): string {
-  try {
-    const { level, time, msg, pid, hostname, ...fields } = JSON.parse(line) as Record<string, unknown>;
-    const more = Object.keys(fields).length > 0 ? ` ${JSON.stringify(fields)}` : '';
-    return `${new Date(Number(time)).toISOString().slice(11, 23)} ${String(msg)}${more}`;
-  } catch {
-    return line;
-  }
-}
