@@ -26,7 +26,7 @@ import { forget } from './forgetting.ts';
 import type { Gates } from './gates.ts';
 import { type HookGate, lockWithHooks, noHooks } from './hook-gate.ts';
 import type { Told } from './installer.ts';
-import type { Journal, Journey } from './journal.ts';
+import { isRefused, type Journal, type Journey } from './journal.ts';
 import { createLeaving, restartStatus } from './leaving.ts';
 import { lockGate } from './lock-gate.ts';
 import type { Loop } from './loop.ts';
@@ -122,10 +122,14 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     const marker = await world.deadMan.read();
     const free = otherSlot(world.booted);
     const isFlagged = view.next === free || marker?.slot === free;
+    const running = runningRelease(world, saved, view);
+    // Chance may have started what was refused; that has to prove itself.
+    const isLost = view.isLost === true && !isRefused(await journal.refusals(), running);
     return {
       booted: world.booted,
-      running: runningRelease(world, saved, view),
+      running,
       confirmed: view.slots[world.booted].confirmed && marker?.slot !== world.booted,
+      isLost: isLost && marker?.slot !== world.booted,
       bootId: world.bootId,
       leaving: leaving.isAgreed(),
       isFlagged,

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import type { Product, Sha256, SlotName } from '../model.ts';
 import { type BootFiles, bootFiles } from '../reboot/bootloaders/boot-files.ts';
+import type { PartitionPlace } from '../reboot/bootloaders/boot-option.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import { efiVariablesBackend } from '../reboot/bootloaders/efi-variables.ts';
 import { entryKernels } from '../reboot/bootloaders/entry-kernels.ts';
@@ -30,6 +31,8 @@ type BootHost = Readonly<{
   product: Product;
   slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
   attributes: AttributeTable;
+  /** Where the partition lies that is mounted there. */
+  placeOf(dir: string): Promise<PartitionPlace>;
 }>;
 
 /** `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash. */
@@ -74,7 +77,9 @@ function backendOf(
     case 'uboot':
       return flagsBackend(ubootFlags(world.exec, boot.ubootEnvironment), versionOf);
     case 'efi-variables':
-      return efiVariablesBackend(efiVariableFiles(firmware, boot.efiVariables), versionOf);
+      return efiVariablesBackend(efiVariableFiles(firmware, boot.efiVariables), versionOf, () =>
+        world.placeOf(boot.esp),
+      );
     case 'program':
       return flagsBackend(programStore({ ...world, path: programOf(boot), mostTries: boot.programTries }), versionOf);
     default:

@@ -3,7 +3,7 @@
 import type { Config } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import type { Sha256, SlotName } from '../model.ts';
-import { readDiskFacts } from '../partitions/disk-facts.ts';
+import { type Place, placeOfMounted, readDiskFacts } from '../partitions/disk-facts.ts';
 import {
   openDiskForTable,
   openFreePartition,
@@ -35,6 +35,7 @@ import type { OpenSlot } from './installer.ts';
 /** The doors to the disk; the tests and the demonstration have others. */
 export interface DiskDoors {
   facts(): Promise<DiskFacts>;
+  placeOf(dir: string): Promise<Place>;
   booted(config: SlotsConfig, facts: DiskFacts): SlotName;
   openFree(slot: FreeSlot, role: SlotRole): Promise<BlockTarget>;
   openForReading(partition: Partition): Promise<BlockTarget>;
@@ -45,6 +46,8 @@ export interface Host {
   readonly booted: SlotName;
   /** Which slot's partitions carry the UUIDs of that root hash now. */
   slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
+  /** Where the partition lies that is mounted at `dir`. */
+  placeOf(dir: string): Promise<Place>;
   /** The attribute bits of both slots' root partitions, for a boot loader that keeps its flags there. */
   readonly attributes: AttributeTable;
   /** The free slot, alone; the running one is refused. */
@@ -60,6 +63,7 @@ export interface Host {
 /** The real disk; `warn` is told when a read cannot go past the page cache. */
 export const realDoors = (disk: string | undefined, warn: (sentence: string) => void): DiskDoors => ({
   facts: () => readDiskFacts(disk),
+  placeOf: (dir) => placeOfMounted(dir),
   booted: bootedSlot,
   openFree: (slot, role) => openFreePartition(slot, role, { warn }),
   openForReading: (partition) => openPartitionForReading(partition, { warn }),
@@ -82,6 +86,7 @@ export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<H
   return {
     booted,
     slotOfRootHash: async (rootHash) => slotWithUuids(config, await doors.facts(), uuidsOfRootHash(rootHash)),
+    placeOf: doors.placeOf,
     attributes: {
       read: async () => {
         const { a, b } = await slots();

@@ -27,6 +27,8 @@ export type Facts = Readonly<{
   running: Release;
   /** The boot loader takes the booted slot as its default without counting, and the dead man's switch does not name it. */
   confirmed: boolean;
+  /** The boot loader calls neither slot proven; the dead man's switch does not name the booted one, and no refusal does: it is not on trial. */
+  isLost: boolean;
   /** Changes with every start of a kernel; a soft reboot keeps it. */
   bootId: string;
   /** systemd has agreed to a restart a moment ago. */
@@ -45,6 +47,7 @@ export type Action =
   | Readonly<{ do: 'stage'; release: Release; target: SlotName }>
   | Readonly<{ do: 'arm'; release: Release; target: SlotName }>
   | Readonly<{ do: 'disarm'; booted: SlotName }>
+  | Readonly<{ do: 'mend'; booted: SlotName }>
   | Readonly<{ do: 'reboot'; target: SlotName; tried: readonly Method[] }>
   | Readonly<{ do: 'probe'; target: SlotName }>
   | Readonly<{ do: 'fall-back'; from: SlotName }>
@@ -58,6 +61,8 @@ export const INITIAL: State = { kind: 'settling', outcome: { result: 'none' } };
 
 /** What to do next. Asks the same question after a power cut as before it, so there is no resume code. */
 export function decide(state: State, facts: Facts): Action {
+  // Before anything else: until then the next start is a matter of chance.
+  if (facts.isLost && isElsewhere(state, facts)) return { do: 'mend', booted: facts.booted };
   // The boot loader knows where we are; the state file only knows what we meant to do.
   if (!facts.confirmed && isUnaware(state)) return note(bootedNew(releaseOnTrial(state, facts), facts.booted));
   switch (state.kind) {
@@ -82,7 +87,7 @@ export function decide(state: State, facts: Facts): Action {
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
       // The same kernel in the old slot: we have not left, or a soft reboot has brought us back. The boot loader was not asked yet.
       if (facts.bootId === state.bootId) return decideArmed(state, facts);
-      return note(bootedOther('boot-failed', 'the new system did not start; the boot loader fell back'));
+      return note(bootedOther('boot-failed', facts.isLost ? UNTRIED : FELL_BACK));
     case 'trial':
       if (facts.booted === state.target)
         // Proven already, and only the record is missing: the switch is cleared by nobody but us, and only then.
@@ -189,6 +194,12 @@ const isUnaware = (state: State): boolean =>
   state.kind === 'staged' ||
   (state.kind === 'settling' && state.outcome.result === 'none');
 
+/** Whether nothing was under way that could have led into the booted slot. */
+const isElsewhere = (state: State, { booted }: Facts): boolean =>
+  state.kind === 'settling' ||
+  state.kind === 'idle' ||
+  ((state.kind === 'staging' || state.kind === 'staged') && state.target !== booted);
+
 /** What an unconfirmed booted slot holds: what we were about to try there, or else what is found running. */
 const releaseOnTrial = (state: State, facts: Facts): Release =>
   state.kind === 'staged' && state.target === facts.booted ? state.release : facts.running;
@@ -211,6 +222,9 @@ const triedIn = ({ tried = [] }: Extract<State, { kind: 'armed' }>, { method }: 
 
 const departureOf = (state: State): { departure?: Departure } =>
   'departure' in state && state.departure ? { departure: state.departure } : {};
+
+const FELL_BACK = 'the new system did not start; the boot loader fell back';
+const UNTRIED = 'the boot loader has lost what it was told, so the new system was perhaps not tried';
 
 const LEAVING: Action = { do: 'wait', reason: 'the restart of the machine' };
 

@@ -23,6 +23,8 @@ export async function perform(parts: Parts, state: State, action: Action): Promi
       return arm(parts, state, action);
     case 'disarm':
       return disarm(parts, state, action);
+    case 'mend':
+      return mend(parts, state, action);
     case 'reboot':
       return reboot(parts, state, action);
     case 'probe':
@@ -107,6 +109,14 @@ async function disarm(parts: Parts, state: State, { booted }: Of<'disarm'>): Pro
   // May fail for as long as something keeps the slot busy; nobody else should wait for that.
   await parts.restart.undo();
   await parts.deadMan.clear();
+  return state;
+}
+
+/** What was proven before its flags were lost is proven still: no trial, no attempt. */
+async function mend({ boot }: Parts, state: State, { booted }: Of<'mend'>): Promise<State> {
+  await boot.confirm(booted);
+  if (!(await boot.read()).slots[booted].confirmed)
+    throw new UpdateError('boot-confirm-failed', `The boot loader still does not know slot ${booted}.`);
   return state;
 }
 

@@ -17,10 +17,11 @@ export async function judgeEntries(
   { backend, kernels }: BootLoader,
   tries: number,
 ): Promise<Finding> {
-  const { next, slots } = await backend.read();
+  const { next, slots, isLost } = await backend.read();
   const other = otherSlot(booted);
   const hasKernel = async (slot: SlotName): Promise<boolean> => (await kernels.rootHash(slot)) !== undefined;
   if (!(await hasKernel(booted))) return noKernel(booted);
+  if (isLost) return flagsLost(backend.name);
   const isWayBack = slots[other].bootable && (await hasKernel(other));
   // Not whether it is bootable: firmware and GRUB may have forgotten a slot that they have just started.
   if (!slots[booted].confirmed) return onTrial(booted, isWayBack && slots[other].confirmed);
@@ -35,6 +36,12 @@ const noKernel = (booted: SlotName): Finding =>
   fail(
     `The running slot ${booted} has no kernel that could start again.`,
     'Put the kernel image of the running release back: docs/boot-loaders.md says where. Until then nothing is updated.',
+  );
+
+const flagsLost = (backend: string): Finding =>
+  fail(
+    `${backend} has lost what it knew of the slots, so what starts next is chance.`,
+    'The agent writes it anew as soon as it runs: `systemctl start tandem-agent`. If it cannot, `updatectl status` says why; docs/boot-loaders.md has the way by hand.',
   );
 
 const onTrial = (booted: SlotName, isWayBack: boolean): Finding =>

@@ -6,6 +6,7 @@ import { openBlockTarget } from '../system/block-device.ts';
 import { statOf } from '../system/files.ts';
 import { diskSectorSize, type KernelDevice, kernelDevice, kernelPartitions, rootDevices } from '../system/mounts.ts';
 import type { Gpt, GptEntry } from './gpt.ts';
+import { writeGuid } from './guid.ts';
 import { readTable } from './partition-table.ts';
 import type { DiskFacts, Partition } from './slots.ts';
 
@@ -20,6 +21,26 @@ export async function readDiskFacts(disk?: string, root = '/'): Promise<DiskFact
   const device = await kernelDevice(root, rdev);
   if (!device) throw new UpdateError('partition-missing', `The kernel knows no disk ${disk ?? rdev}.`);
   return { ...(await deviceFacts(root, device, under)), isChosen: disk !== undefined };
+}
+
+/** Where a partition lies, in sectors of its disk; `guid` is its identity, as the table stores it. */
+export type Place = Readonly<{ number: number; firstSector: number; sectors: number; guid: Uint8Array }>;
+
+/** Of the partition that is mounted at `dir`. */
+export async function placeOfMounted(dir: string, root = '/'): Promise<Place> {
+  const stat = await statOf(dir);
+  const device = stat && (await kernelDevice(root, deviceNumber(BigInt(stat.dev))));
+  const disk = device?.number === undefined ? undefined : await kernelDevice(root, device.disk);
+  if (!device || !disk) throw new UpdateError('boot-partition-missing', `No partition of a disk is mounted on ${dir}.`);
+  const { entries, sectorSize } = await readTableOf(disk.path, { rdev: disk.rdev }, [
+    await diskSectorSize(root, disk.rdev),
+  ]);
+  const entry = entries.find(({ number }) => number === device.number);
+  if (!entry)
+    throw new UpdateError('partition-changed', `${device.path} is not in the table of ${disk.path}: reboot first.`);
+  const guid = new Uint8Array(16);
+  writeGuid(guid, 0, entry.uuid);
+  return { number: entry.number, firstSector: entry.offset / sectorSize, sectors: entry.size / sectorSize, guid };
 }
 
 function diskOfRoot(under: readonly KernelDevice[]): string {

@@ -52,9 +52,14 @@ const outside = (files: Files): BootFiles => ({
 });
 const opened = (word: string, files: Files = noFiles, more: Partial<BootFiles> = {}) =>
   openBootLoader(
-    config(`backend = "${word}"\nesp = "/efi"\nprogram = "/p"`),
+    config(`backend = "${word}"\nesp = "/efi"\nprogram = "/p"\ntryboot_dir = "/efi/autoboot"`),
     { ...outside(files), ...more, exec: realExec, log: silentLog },
-    { product: PRODUCT, slotOfRootHash: async () => undefined, attributes: {} as AttributeTable },
+    {
+      product: PRODUCT,
+      slotOfRootHash: async () => undefined,
+      attributes: {} as AttributeTable,
+      placeOf: undefined as never,
+    },
   );
 
 for (const [word, name] of Object.entries(NAMES))
@@ -80,6 +85,20 @@ for (const word of Object.keys(NAMES))
       const failing = async (): Promise<never> => Promise.reject(systemError(errno));
       const { kernels } = opened(word, { ...noFiles, list: failing });
       await assert.rejects(kernels.removeParts(), { code, message: /\/efi\/EFI\/x/ });
+    });
+
+const FOREIGN: Readonly<Record<string, Record<string, string>>> = {
+  'nothing is mounted': {},
+  'another file system is mounted': { '/efi/EFI/BOOT/BOOTX64.EFI': 'x', '/efi/autoboot/README': 'x' },
+  'the ESP of another host is mounted': { '/efi/EFI/Linux/till_7.efi': 'x', '/efi/EFI/tandem/README': 'x' },
+};
+for (const word of Object.keys(NAMES).filter((one) => one !== 'program'))
+  for (const [what, content] of Object.entries(FOREIGN))
+    test(`${word}: where ${what}, nobody knows what the boot loader knows`, async () => {
+      const files = new Map(Object.entries(content).map(([path, text]) => [path, Buffer.from(text)]));
+      const { backend, kernels } = opened(word, new RecordingDisk({ files }).files);
+      await assert.rejects(backend.read(), { code: 'boot-partition-missing' });
+      await assert.rejects(kernels.checkRoom('b', 1000), { code: 'boot-partition-missing' });
     });
 
 test('what fails on its way to a boot partition keeps its own name', async () => {

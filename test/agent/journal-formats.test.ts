@@ -14,6 +14,7 @@ const golden = (name: string): Promise<Buffer> => readFile(join(GOLDEN, name));
 const HERE = {
   booted: 'a',
   confirmed: true,
+  isLost: false,
   leaving: false,
   isFlagged: false,
   gate: { open: true },

@@ -63,7 +63,7 @@ for (const [type, event] of Object.entries(EVENTS) as [Event['type'], Event][])
 test('every action that decide asks for leads to an event its state allows, whatever the facts', () => {
   const facts: Facts[] = [];
   for (const booted of ['a', 'b'] as const)
-    for (const confirmed of [true, false])
+    for (const confirmed of ['yes', 'no', 'lost'])
       for (const bootId of ['1', '2'])
         for (const open of [true, false])
           for (const checkDue of [true, false])
@@ -71,7 +71,8 @@ test('every action that decide asks for leads to an event its state allows, what
               facts.push({
                 booted,
                 running: release,
-                confirmed,
+                confirmed: confirmed === 'yes',
+                isLost: confirmed === 'lost',
                 bootId,
                 leaving: false,
                 isFlagged: !checkDue,
@@ -99,4 +100,35 @@ test('an attempt that is disarmed and armed again is the same: named by hand, an
 test('the next attempt begins with all methods, and is the channel’s again', () => {
   const staged: State = { kind: 'staged', release, target: 'b', byHand: true, tried: ['soft'] };
   assert.deepEqual(transition(staged, EVENTS.offered), { kind: 'staging', release, target: 'b', attempt: 0 });
+});
+
+const HERE: Facts = {
+  booted: 'a',
+  running: release,
+  confirmed: false,
+  isLost: true,
+  bootId: '1',
+  leaving: false,
+  isFlagged: false,
+  gate: { open: true },
+  isOfferFresh: true,
+  checkDue: true,
+};
+
+test('flags that are lost are written anew before anything else, and are no trial', () => {
+  const ended: State = { kind: 'settling', outcome: { result: 'rolled-back', release, ...why, refuse: true } };
+  for (const state of [STATES.settling, ended, STATES.idle, STATES.staging, STATES.staged])
+    assert.deepEqual(decide(state, HERE), { do: 'mend', booted: 'a' }, state.kind);
+});
+
+test('a slot that was on its way to a trial is on trial, whatever became of the flags', () => {
+  const there: Facts = { ...HERE, booted: 'b', bootId: '2' };
+  for (const state of [STATES.staged, STATES.armed]) assert.equal(decide(state, there).do, 'note', state.kind);
+  assert.equal(decide(STATES.trial, there).do, 'probe');
+});
+
+test('a release whose flags were lost on the way is told apart from one that did not start', () => {
+  const action = decide(STATES.armed, { ...HERE, bootId: '2' });
+  assert.ok(action.do === 'note' && action.event.type === 'booted-other');
+  assert.match(action.event.reason, /perhaps not tried/);
 });

@@ -73,6 +73,7 @@ const facts: Facts = {
   bootId: 'x',
   leaving: false,
   isFlagged: false,
+  isLost: false,
   isOfferFresh: true,
   gate: { open: true },
   checkDue: false,
@@ -188,4 +189,22 @@ test('what an attempt met is told even where it cannot be kept', async () => {
   };
   const { parts } = machine(ARMED, { ...failing(new Error('bits fell out')), save });
   await assert.rejects(perform(parts, staging(), stage), /bits fell out/);
+});
+
+const NOTHING: SlotFlags = { first: 'a', slots: { a: NEVER, b: NEVER } };
+
+test('mending gives the running slot its flags again, and nothing else happens', async () => {
+  const { parts, now, deeds } = machine(NOTHING);
+  const idle: State = { kind: 'idle' };
+  assert.equal(await perform(parts, idle, { do: 'mend', booted: 'b' }), idle);
+  assert.deepEqual(now.flags, { first: 'b', slots: { a: NEVER, b: PROVEN } });
+  assert.deepEqual(deeds, []);
+});
+
+test('a boot loader that does not keep what mending told it is not mended for ever', async () => {
+  const { parts } = machine(NOTHING);
+  const boot = { ...parts.boot, confirm: async () => {} };
+  await assert.rejects(perform({ ...parts, boot }, { kind: 'idle' }, { do: 'mend', booted: 'b' }), {
+    code: 'boot-confirm-failed',
+  });
 });

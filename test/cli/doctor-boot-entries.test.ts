@@ -56,8 +56,11 @@ test('a slot on trial is no less so where the firmware has forgotten the try', a
   await bench[Symbol.asyncDispose]();
 });
 
-test('where GRUB’s flags are lost the slot that runs is on trial, and nothing is promised', async () => {
-  isTrial(await judge(withFlags(unknownFlags()), 'b'), /nothing to go back to/);
+test('where GRUB’s flags are lost that is what is said, and what repairs it', async () => {
+  const { result, sentence, next } = await judge(withFlags(unknownFlags()), 'b');
+  assert.equal(result, 'fail');
+  assert.match(sentence, /^GRUB has lost what it knew of the slots/);
+  assert.match(next ?? '', /systemctl start tandem-agent/);
 });
 
 test('a way back needs its kernel, too', async () => {

@@ -5,6 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { UpdateError } from '../../src/errors.ts';
 import type { Version } from '../../src/model.ts';
 import { formatBootOption, isSameFile, parseBootOption } from '../../src/reboot/bootloaders/boot-option.ts';
 import type { BootBackend } from '../../src/reboot/bootloaders/bootloader.ts';
@@ -16,6 +17,7 @@ import {
   efiBench,
   efibootmgr,
   efiFolder,
+  espPlace,
   optionFiles,
   startFirmware,
 } from '../support/efi-variables.ts';
@@ -24,7 +26,7 @@ import { conformance } from './backend-conformance.ts';
 conformance('EFI variables', efiBench, 1);
 
 const versionOf = async (): Promise<Version> => '2' as Version;
-const backendOf = ({ variables }: EfiFolder): BootBackend => efiVariablesBackend(variables, versionOf);
+const backendOf = ({ variables }: EfiFolder): BootBackend => efiVariablesBackend(variables, versionOf, espPlace);
 const isThere = (): boolean => true;
 
 const VERBS: Readonly<Record<string, (backend: BootBackend, folder: EfiFolder) => Promise<void>>> = {
@@ -61,7 +63,7 @@ for (const { before, verb, starts } of CUTS)
       await using folder = await efiFolder();
       for (const earlier of before) await VERBS[earlier]?.(backendOf(folder), folder);
       done = await cutAfter(changes, folder.variables, (cut) =>
-        VERBS[verb]?.(efiVariablesBackend(cut, versionOf), folder),
+        VERBS[verb]?.(efiVariablesBackend(cut, versionOf, espPlace), folder),
       );
       const first = await startFirmware(folder, isThere);
       const second = await startFirmware(folder, isThere);
@@ -162,17 +164,56 @@ test('slots of another disk are left alone', async () => {
   assert.match(await efibootmgr(folder), /^BootOrder: 0003,0007,0001,0002$/m);
 });
 
-test('without an option of ours nothing is made up', async () => {
+test('options that firmware has lost are made again from what the partition table says of the ESP, byte for byte', async () => {
+  await using folder = await efiFolder();
+  const before = await folder.variables.read('Boot0003');
+  await efibootmgr(folder, '-q', '-B', '-b', '0003');
+  const backend = backendOf(folder);
+  assert.equal((await backend.read()).isLost, true);
+  await assert.rejects(backend.arm('b', 1), { code: 'boot-no-fallback' });
+  await backend.confirm('a');
+  assert.deepEqual(await folder.variables.read('Boot0003'), before);
+  assert.match(await efibootmgr(folder), /^BootOrder: 0003,0001,0000,0002/m);
+  assert.equal((await backend.read()).isLost, undefined);
+});
+
+test('an order that firmware has reset is lost, and the options that are there still serve', async () => {
+  await using folder = await efiFolder();
+  await folder.variables.write('BootOrder', Buffer.from([1, 0, 0, 0]));
+  const backend = backendOf(folder);
+  assert.equal((await backend.read()).isLost, true);
+  await backend.confirm('a');
+  assert.match(await efibootmgr(folder), /^BootOrder: 0003,0001,0000$/m);
+});
+
+test('a slot on trial is not lost, though the firmware has used its only try up', async () => {
+  await using folder = await efiFolder();
+  const backend = backendOf(folder);
+  await backend.arm('b', 1);
+  assert.equal(await startFirmware(folder, isThere), 'b');
+  assert.equal((await backend.read()).isLost, undefined);
+});
+
+test('where the partition of the kernels cannot be found no option is made up, and that is what is said', async () => {
   await using folder = await efiFolder();
   await efibootmgr(folder, '-q', '-B', '-b', '0003');
-  await assert.rejects(backendOf(folder).confirm('a'), { code: 'boot-entry-missing' });
-  await assert.rejects(backendOf(folder).arm('b', 1), { code: 'boot-no-fallback' });
+  const nowhere = async () => Promise.reject(new UpdateError('boot-partition-missing'));
+  const backend = efiVariablesBackend(folder.variables, versionOf, nowhere);
+  await assert.rejects(backend.confirm('a'), { code: 'boot-partition-missing' });
+});
+
+test('firmware that shows no variable at all has not lost them: efivarfs is not mounted', async () => {
+  const variables = efiVariableFiles(realFiles, '/nowhere');
+  const backend = efiVariablesBackend(variables, versionOf, espPlace);
+  await assert.rejects(backend.read(), { code: 'boot-environment', message: /is efivarfs mounted/ });
 });
 
 test('firmware that does not keep what it was told is found out', async () => {
   await using folder = await efiFolder();
   const forgetful = { ...folder.variables, write: async () => {} };
-  await assert.rejects(efiVariablesBackend(forgetful, versionOf).arm('b', 1), { code: 'boot-confirm-failed' });
+  await assert.rejects(efiVariablesBackend(forgetful, versionOf, espPlace).arm('b', 1), {
+    code: 'boot-confirm-failed',
+  });
 });
 
 test('a list that is no list is an error, and stays as it is', async () => {
@@ -195,7 +236,7 @@ test('a variable that somebody has protected is named, and nothing takes the pro
   await using folder = await efiFolder();
   const forbidden = async (path: string) => Promise.reject(Object.assign(new Error(path), { code: 'EPERM' }));
   const files = { ...realFiles, write: forbidden, remove: forbidden };
-  const backend = efiVariablesBackend(efiVariableFiles(files, folder.dir), versionOf);
+  const backend = efiVariablesBackend(efiVariableFiles(files, folder.dir), versionOf, espPlace);
   await assert.rejects(backend.arm('b', 1), { code: 'boot-environment', message: /Boot0004-.*chattr -i/ });
 });
 
@@ -207,7 +248,7 @@ test('firmware that refuses a change is named, and so is firmware without room',
     EIO: 'boot-environment',
   })) {
     const write = async (path: string) => Promise.reject(Object.assign(new Error(path), { code: errno }));
-    const backend = efiVariablesBackend(efiVariableFiles({ ...realFiles, write }, folder.dir), versionOf);
+    const backend = efiVariablesBackend(efiVariableFiles({ ...realFiles, write }, folder.dir), versionOf, espPlace);
     await assert.rejects(backend.arm('b', 1), { code, message: /Boot0004-/ });
     assert.equal((await backendOf(folder).read()).next, 'a');
   }

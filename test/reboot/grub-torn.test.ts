@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { copyOf, grubStore } from '../../src/reboot/bootloaders/grub.ts';
@@ -193,7 +194,9 @@ test('the real GRUB takes the slot that the old or the new flags name, whatever 
 });
 
 test('an environment that is not there, or is none, is named', async () => {
-  await assert.rejects(store(tornFiles(new Map())).load(), { code: 'boot-environment', message: /Neither/ });
+  const mounted = new Map([[join(dirname(PATH), 'a.efi'), new Uint8Array(1)]]);
+  await assert.rejects(store(tornFiles(mounted)).load(), { code: 'boot-environment', message: /Neither/ });
+  await assert.rejects(store(tornFiles(new Map())).load(), { code: 'boot-partition-missing', message: /mounted on/ });
   const long = new Map([[PATH, new Uint8Array(70_000)]]);
   await assert.rejects(store(tornFiles(long)).load(), { code: 'boot-environment', message: /70000 bytes/ });
 });

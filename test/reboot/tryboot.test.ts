@@ -212,7 +212,9 @@ test('whatever bytes there are, they are understood or refused by name', () => {
 });
 
 test('a missing autoboot.txt is refused by name', async () => {
-  await assert.rejects(storeOn(tornFiles(new Map()) as never).load(), { code: 'boot-environment' });
+  await assert.rejects(storeOn(tornFiles(new Map()) as never).load(), { code: 'boot-partition-missing' });
+  const mounted = tornFiles(new Map([['/fat/start4.elf', new Uint8Array(1)]]));
+  await assert.rejects(storeOn(mounted as never).load(), { code: 'boot-environment' });
 });
 
 test('the file system stays whole, and the file where it is, through an update', async () => {

@@ -7,6 +7,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SlotName } from '../../src/model.ts';
+import type { PartitionPlace } from '../../src/reboot/bootloaders/boot-option.ts';
 import { efiVariablesBackend } from '../../src/reboot/bootloaders/efi-variables.ts';
 import { type EfiVariables, efiVariableFiles } from '../../src/system/efi-variable-files.ts';
 import { realExec, run } from '../../src/system/exec.ts';
@@ -15,6 +16,14 @@ import type { Bench } from '../reboot/backend-conformance.ts';
 import { kernelFolder } from './kernel-folder.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden', 'efi-variables');
+
+/** Of the ESP that the option for slot a names. */
+export const espPlace = async (): Promise<PartitionPlace> => ({
+  number: 1,
+  firstSector: 0x800,
+  sectors: 0x20000,
+  guid: Buffer.from('612e09a236b24454b1c1504a3c8e81ed', 'hex'),
+});
 
 export type EfiFolder = AsyncDisposable & Readonly<{ dir: string; variables: EfiVariables }>;
 
@@ -59,7 +68,7 @@ export async function efiBench(): Promise<Bench> {
   const numberOf = async (slot: SlotName): Promise<string> =>
     [...(await optionFiles(folder))].find(([, file]) => file.endsWith(`${slot}.efi`))?.[0] ?? '';
   return {
-    backend: efiVariablesBackend(folder.variables, versionOf),
+    backend: efiVariablesBackend(folder.variables, versionOf, espPlace),
     ...kernels,
     start: async () => {
       const there = { a: await versionOf('a'), b: await versionOf('b') };

@@ -351,6 +351,7 @@ function hostOf(storage: RecordingDisk, booted: SlotName) {
     { slots: SLOTS },
     {
       facts,
+      placeOf: async () => assert.fail('no firmware to be told'),
       booted: bootedSlot,
       openFree: async (slot, role) => {
         assert.notEqual(slot.name, booted, 'DANGER: the running slot was opened for writing');

@@ -1,6 +1,7 @@
 /** Small files that are written in place, and every state in which a power cut may leave them: writes torn at each byte. */
 
 import assert from 'node:assert/strict';
+import { basename, dirname } from 'node:path';
 import type { Files, ReadPart, WritePart } from '../../src/system/files.ts';
 import { filesInTurn, Turns } from './in-turn.ts';
 import { noFiles } from './no-files.ts';
@@ -12,7 +13,7 @@ type Write = Readonly<{ path: string; before: Uint8Array | undefined; after: Uin
 type Step = Readonly<{ write: Write } | { sync: string } | { syncDir: true }>;
 
 export type TornFiles = Readonly<{
-  files: Pick<Files, 'read' | 'write' | 'makeDir' | 'syncFile' | 'syncDir'>;
+  files: Pick<Files, 'list' | 'read' | 'write' | 'makeDir' | 'syncFile' | 'syncDir'>;
   readPart: ReadPart;
   writePart: WritePart;
   /** What a reader sees now. */
@@ -40,6 +41,7 @@ export function tornFiles(start: Contents, dropSync = -1): TornFiles {
   const files: Files = {
     ...noFiles,
     read: async (path) => contents.get(path),
+    list: async (dir) => [...contents.keys()].filter((path) => dirname(path) === dir).map((path) => basename(path)),
     write: async (path, chunks) => {
       const pieces: Uint8Array[] = [];
       for await (const chunk of chunks) pieces.push(chunk);

@@ -34,7 +34,12 @@ export async function trybootMachine(): Promise<TrybootMachine> {
   fat.put('autoboot.txt', Buffer.from(FIRST_AUTOBOOT));
   const text = `[boot]\nbackend = "tryboot"\ntryboot_dir = "${FAT}"\ntryboot_a_dir = "${dirs.a}"\ntryboot_b_dir = "${dirs.b}"\n`;
   const world = { ...filesOn(fat, FAT), writableSpace: async () => MIB, exec: realExec, log: silentLog };
-  const host = { product: PRODUCT, slotOfRootHash: async () => undefined, attributes: undefined as never };
+  const host = {
+    product: PRODUCT,
+    slotOfRootHash: async () => undefined,
+    attributes: undefined as never,
+    placeOf: undefined as never,
+  };
   const { backend, kernels } = openBootLoader(resolveConfig([{ path: 'test', text }]), world, host);
   let asked = false;
   const install = (slot: SlotName, version: string) => kernels.put(slot, piIncoming(version), oneChunk(piUki(version)));

@@ -342,6 +342,7 @@ export class World {
       booted: this.data.booted,
       running: this.release(this.data.slots[this.data.booted].image),
       confirmed: this.isConfirmed(),
+      isLost: false,
       bootId: String(this.data.boots),
       leaving: false,
       isFlagged: [this.data.marker, this.startable()[0]].includes(otherSlot(this.data.booted)),

@@ -9,7 +9,7 @@ import { step } from '../../src/agent/loop.ts';
 import { DECODER } from '../../src/bundle/decoder.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { otherSlot, type SlotName } from '../../src/model.ts';
-import { readDiskFacts } from '../../src/partitions/disk-facts.ts';
+import { placeOfMounted, readDiskFacts } from '../../src/partitions/disk-facts.ts';
 import { openDiskForTable, openFreePartition, openPartitionForReading } from '../../src/partitions/open-partition.ts';
 import type { Status } from '../../src/protocol.ts';
 import { realClock } from '../../src/system/clock.ts';
@@ -176,6 +176,7 @@ const contentSystemd: Exec = async (_, args) => ({
 /** The disk image in the place of the disk; the running slot is never opened for writing. */
 const doorsTo = (dir: string, running: SlotName): DiskDoors => ({
   facts: () => readDiskFacts(join(dir, 'disk.raw')),
+  placeOf: (at) => placeOfMounted(at),
   booted: () => running,
   openFree: (slot, role) => {
     if (slot.name !== otherSlot(running)) throw new Error('the running slot was to be written');

@@ -29,6 +29,20 @@ export function parseBootOption(bytes: Uint8Array): BootOption | undefined {
   };
 }
 
+/** Where a partition of a GPT lies, in sectors of its disk; `guid` is its identity as the table stores it. */
+export type PartitionPlace = Readonly<{ number: number; firstSector: number; sectors: number; guid: Uint8Array }>;
+
+/** The device path of a partition, whatever disk it is on. */
+export function partitionPath({ number, firstSector, sectors, guid }: PartitionPlace): Uint8Array {
+  const content = Buffer.alloc(PARTITION - NODE);
+  content.writeUInt32LE(number, 0);
+  content.writeBigUInt64LE(BigInt(firstSector), 4);
+  content.writeBigUInt64LE(BigInt(sectors), 12);
+  content.set(guid, 20);
+  content.set([GPT, GPT], 36);
+  return node(MEDIA, HARD_DRIVE, content);
+}
+
 /** The bytes of an active option that starts `file`, whose parts are separated by backslashes. */
 export function formatBootOption(description: string, device: Uint8Array, file: string): Uint8Array {
   const name = Buffer.from(`${file}\0`, 'utf16le');
@@ -59,6 +73,9 @@ const FILE_PATH = 4;
 const END = 0x7f;
 const END_ENTIRE = 0xff;
 const NODE = 4;
+const PARTITION = 42;
+// Both the format of the table and the kind of identity.
+const GPT = 2;
 
 /** The nodes before the end of the path, each with its header. */
 function nodesOf(path: Buffer): Buffer[] | undefined {
@@ -82,7 +99,8 @@ function pathOf(files: readonly Buffer[]): string {
 
 /** Of a partition of a GPT, the 16 bytes of its identity in hexadecimal. */
 function partitionOf(one: Buffer): string | undefined {
-  const isPartition = one[0] === MEDIA && one[1] === HARD_DRIVE && one.length === 42 && one[40] === 2 && one[41] === 2;
+  const isPartition =
+    one[0] === MEDIA && one[1] === HARD_DRIVE && one.length === PARTITION && one[40] === GPT && one[41] === GPT;
   return isPartition ? one.subarray(24, 40).toString('hex') : undefined;
 }
 

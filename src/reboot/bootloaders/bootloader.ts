@@ -6,8 +6,15 @@ import { otherSlot, type SlotName, type Version } from '../../model.ts';
 /** What the boot loader thinks of a slot. `confirmed`: its default without counting. `triesLeft` is absent when nothing counts. */
 export type SlotBoot = Readonly<{ bootable: boolean; confirmed: boolean; triesLeft?: number; version?: Version }>;
 
-/** Which slot the next boot takes, and what is known of each. */
-export type BootView = Readonly<{ next: SlotName | undefined; slots: Readonly<Record<SlotName, SlotBoot>> }>;
+/**
+ * Which slot the next boot takes, and what is known of each. `isLost`: neither is called proven, since the boot loader has lost its flags
+ * or was never given any. No verb leads there, so it says of no slot that it is on trial.
+ */
+export type BootView = Readonly<{
+  next: SlotName | undefined;
+  slots: Readonly<Record<SlotName, SlotBoot>>;
+  isLost?: true;
+}>;
 
 /** All verbs but `countTry` may be repeated: the second time changes nothing. */
 export interface BootBackend {
@@ -16,6 +23,7 @@ export interface BootBackend {
   readonly mostTries: number;
   /** What the firmware must be told with the restart that is to try an armed slot; harmless with any other restart. */
   readonly rebootArgument?: string;
+  /** Throws where it cannot be told what the boot loader knows: its partition is not mounted, its tool fails. */
   read(): Promise<BootView>;
   /** Before writing: the boot loader must never choose this slot again. Refuses unless the other one is proven and has a kernel. */
   disable(slot: SlotName): Promise<void>;
@@ -36,6 +44,10 @@ export const noFallback = (slot: SlotName, why: string): UpdateError =>
 
 export const noKernel = (slot: SlotName): UpdateError =>
   new UpdateError('boot-entry-missing', `Slot ${slot} has no kernel image to start.`);
+
+/** Nothing of ours is where all of it should be. */
+export const notMounted = (missing: string, dir: string): UpdateError =>
+  new UpdateError('boot-partition-missing', `${missing}; is the boot partition mounted on ${dir}?`);
 
 /** Only a slot that is armed has a try to count. */
 export const notArmed = (slot: SlotName): UpdateError =>

@@ -1,23 +1,43 @@
 /** EFI firmware without a boot loader: one boot option for each slot, `BootOrder` for what is proven, `BootNext` for the one try. */
 
 import { UpdateError } from '../../errors.ts';
-import { otherSlot, SLOT_NAMES, type SlotName } from '../../model.ts';
+import { otherSlot, SLOT_NAMES, type SlotName, type Version } from '../../model.ts';
 import type { EfiVariables } from '../../system/efi-variable-files.ts';
-import { activated, type BootOption, formatBootOption, isSameFile, parseBootOption } from './boot-option.ts';
+import {
+  activated,
+  type BootOption,
+  formatBootOption,
+  isSameFile,
+  type PartitionPlace,
+  parseBootOption,
+  partitionPath,
+} from './boot-option.ts';
 import { type BootBackend, type BootView, noFallback, noKernel, notArmed, type SlotBoot } from './bootloader.ts';
 import type { SlotVersion } from './flags-backend.ts';
 import { kernelName } from './slot-kernels.ts';
 
-/** Every verb is a row of single changes, after each of which the power may fail: the proven slot is what the firmware takes then. */
-export const efiVariablesBackend = (variables: EfiVariables, versionOf: SlotVersion): BootBackend => ({
+/**
+ * Every verb is a row of single changes, after each of which the power may fail: the proven slot is what the firmware takes then.
+ * `espPlace` tells where the kernels' partition lies.
+ */
+export const efiVariablesBackend = (
+  variables: EfiVariables,
+  versionOf: SlotVersion,
+  espPlace: () => Promise<PartitionPlace>,
+): BootBackend => ({
   name: 'efi-variables',
   mostTries: 1,
-  read: async () => view(await look(variables), versionOf),
+  read: async () => {
+    const versions = { a: await versionOf('a'), b: await versionOf('b') };
+    return view(await look(variables), versions);
+  },
   disable: (slot) => disable(variables, slot, versionOf),
-  arm: (slot, tries) => arm(variables, slot, tries, versionOf),
-  confirm: (slot) => confirm(variables, slot, versionOf),
+  arm: (slot, tries) => arm({ variables, versionOf, espPlace }, slot, tries),
+  confirm: (slot) => confirm({ variables, versionOf, espPlace }, slot),
   countTry: (slot) => countTry(variables, slot),
 });
+
+type World = Readonly<{ variables: EfiVariables; versionOf: SlotVersion; espPlace(): Promise<PartitionPlace> }>;
 
 type Own = BootOption & Readonly<{ number: number; slot: SlotName; bytes: Uint8Array }>;
 
@@ -30,7 +50,10 @@ type Firmware = Readonly<{
 }>;
 
 async function look(variables: EfiVariables): Promise<Firmware> {
-  const numbers = (await variables.names()).flatMap((name) => {
+  const names = await variables.names();
+  if (names.length === 0)
+    throw new UpdateError('boot-environment', 'The firmware shows no variables; is efivarfs mounted?');
+  const numbers = names.flatMap((name) => {
     const digits = /^Boot([0-9A-F]{4})$/.exec(name)?.[1];
     return digits === undefined ? [] : [Number.parseInt(digits, 16)];
   });
@@ -55,16 +78,19 @@ function onOneDisk(found: readonly Own[], preferred: readonly (number | undefine
   return sorted.filter(({ partition }) => partition === sorted[0]?.partition);
 }
 
-async function view({ order, next, own }: Firmware, versionOf: SlotVersion): Promise<BootView> {
+function view({ order, next, own }: Firmware, versions: Readonly<Record<SlotName, Version | undefined>>): BootView {
   const slotOf = (number: number | undefined): SlotName | undefined => own.find((one) => one.number === number)?.slot;
-  const of = async (slot: SlotName): Promise<SlotBoot> => {
+  const of = (slot: SlotName): SlotBoot => {
     const confirmed = isInOrder({ order, own }, slot);
     if (!confirmed && slotOf(next) !== slot) return { bootable: false, confirmed: false };
-    const version = await versionOf(slot);
+    const version = versions[slot];
     return { bootable: true, confirmed, ...(version === undefined ? {} : { version }), ...(confirmed ? {} : ONCE) };
   };
   const first = order.map(slotOf).find((slot) => slot !== undefined);
-  return { next: slotOf(next) ?? first, slots: { a: await of('a'), b: await of('b') } };
+  const slots = { a: of('a'), b: of('b') };
+  // While one slot is on trial, the other is in the order.
+  const isLost = !slots.a.confirmed && !slots.b.confirmed;
+  return { next: slotOf(next) ?? first, slots, ...(isLost ? { isLost } : {}) };
 }
 
 async function disable(variables: EfiVariables, slot: SlotName, versionOf: SlotVersion): Promise<void> {
@@ -81,22 +107,24 @@ async function needFallback(firmware: Firmware, slot: SlotName, versionOf: SlotV
 }
 
 /** First the slot leaves the order, so that what follows a failed try is the proven one; `BootNext` comes last. */
-async function arm(variables: EfiVariables, slot: SlotName, tries: number, versionOf: SlotVersion): Promise<void> {
+async function arm(world: World, slot: SlotName, tries: number): Promise<void> {
+  const { variables, versionOf } = world;
   if (tries !== 1) throw new RangeError('tries must be 1');
   const firmware = await look(variables);
   await needFallback(firmware, slot, versionOf);
   if ((await versionOf(slot)) === undefined) throw noKernel(slot);
   await variables.write('BootOrder', listOf(orderWithout(firmware, slot)));
-  const number = await ensureOption(variables, firmware, slot);
+  const number = await ensureOption(world, firmware, slot);
   await variables.write('BootNext', listOf([number]));
   await verify(variables, (now) => !isInOrder(now, slot) && now.next === number);
 }
 
 /** The order first: until then a power cut leads to what was proven before. A try that is left over would lead elsewhere, so it goes. */
-async function confirm(variables: EfiVariables, slot: SlotName, versionOf: SlotVersion): Promise<void> {
+async function confirm(world: World, slot: SlotName): Promise<void> {
+  const { variables, versionOf } = world;
   if ((await versionOf(slot)) === undefined) throw noKernel(slot);
   const firmware = await look(variables);
-  const number = await ensureOption(variables, firmware, slot);
+  const number = await ensureOption(world, firmware, slot);
   await variables.write('BootOrder', listOf([number, ...orderWithout(firmware, slot)]));
   if (SLOT_NAMES.some((one) => isNext(firmware, one))) await variables.remove('BootNext');
   await verify(variables, (now) => now.order[0] === number && isInOrder(now, slot) && !isNext(now, otherSlot(slot)));
@@ -111,21 +139,20 @@ async function countTry(variables: EfiVariables, slot: SlotName): Promise<void> 
 }
 
 /**
- * The number of an active option for the slot. Firmware may throw away options whose file is gone, as it is while a slot is written; the
- * new one is like the other slot's but for the name of the file.
+ * The number of an active option for the slot. Firmware throws away options whose file is gone, as it is while a slot is written, and all
+ * of them when it is reset or updated; the new one is like the other slot's but for the name of the file.
  */
-async function ensureOption(variables: EfiVariables, { own, taken }: Firmware, slot: SlotName): Promise<number> {
+async function ensureOption({ variables, espPlace }: World, { own, taken }: Firmware, slot: SlotName): Promise<number> {
   const found = own.filter((one) => one.slot === slot);
   const usable = found.find(({ active }) => active) ?? found[0];
   if (usable) {
     if (!usable.active) await variables.write(nameOf(usable.number), activated(usable.bytes));
     return usable.number;
   }
-  const [model] = own;
-  if (!model) throw noEntry('The firmware has no boot option that starts EFI/tandem/a.efi or EFI/tandem/b.efi.');
+  const device = own[0]?.device ?? partitionPath(await espPlace());
   const number = firstFree(taken);
   const file = `\\${kernelName(slot).replaceAll('/', '\\')}`;
-  await variables.write(nameOf(number), formatBootOption(`Tandem ${slot}`, model.device, file));
+  await variables.write(nameOf(number), formatBootOption(`Tandem ${slot}`, device, file));
   return number;
 }
 
@@ -165,7 +192,5 @@ const nameOf = (number: number): string => `Boot${number.toString(16).toUpperCas
 
 function firstFree(taken: ReadonlySet<number>): number {
   for (let number = 0; number < 0x10000; number++) if (!taken.has(number)) return number;
-  throw noEntry('The firmware has no number left for a boot option.');
+  throw new UpdateError('firmware-full', 'The firmware has no number left for a boot option.');
 }
-
-const noEntry = (sentence: string): UpdateError => new UpdateError('boot-entry-missing', sentence);

@@ -6,6 +6,7 @@ import { otherSlot, type SlotName, type Version } from '../../model.ts';
 import { moveFile } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import { compareRank } from './boot-order.ts';
+import { notMounted } from './bootloader.ts';
 import { formatEntryName, formatWaitingName, versionNamed } from './entry-name.ts';
 import { type Esp, type EspEntry, entriesDir, readEsp } from './esp-entries.ts';
 import { refuseTwins } from './twin-names.ts';
@@ -81,10 +82,7 @@ export async function removeEntries(
 
 /** The running slot was started from an entry; a folder without it is not what the boot loader reads. */
 const unmounted = (esp: Esp, target: SlotName): UpdateError =>
-  new UpdateError(
-    'boot-partition-missing',
-    `${entriesDir(esp)} has no entry of slot ${otherSlot(target)}, which runs; is the ESP mounted on ${esp.dir}?`,
-  );
+  notMounted(`${entriesDir(esp)} has no entry of slot ${otherSlot(target)}, which runs`, esp.dir);
 
 /** The entries' folder as one in which UKIs are put together. */
 export const folderOf = (esp: Esp): UkiFolder => ({ ...esp, folder: entriesDir(esp) });

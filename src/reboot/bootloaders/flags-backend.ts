@@ -43,7 +43,11 @@ export function flagsBackend(store: FlagStore | ToldStore, versionOf: SlotVersio
     name,
     mostTries,
     ...(rebootArgument === undefined ? {} : { rebootArgument }),
-    read: async () => view(await store.load(), versionOf),
+    read: async () => {
+      // The kernels first: where their partition is not mounted, flags that lie on it are not lost.
+      const versions = { a: await versionOf('a'), b: await versionOf('b') };
+      return view(await store.load(), versions);
+    },
     disable: async (slot) => {
       await needFallback(slot);
       await change({ verb: 'disable', slot }, (flags) => disabled(flags, slot));
@@ -64,15 +68,16 @@ export function flagsBackend(store: FlagStore | ToldStore, versionOf: SlotVersio
   };
 }
 
-async function view(flags: SlotFlags, versionOf: SlotVersion): Promise<BootView> {
-  const of = async (slot: SlotName): Promise<SlotBoot> => {
+function view(flags: SlotFlags, versions: Readonly<Record<SlotName, Version | undefined>>): BootView {
+  const of = (slot: SlotName): SlotBoot => {
     const { bootable, successful, tries } = flags.slots[slot];
     if (!bootable) return { bootable: false, confirmed: false };
-    const version = await versionOf(slot);
+    const version = versions[slot];
     const known = version === undefined ? {} : { version };
     return { bootable: true, confirmed: successful, ...known, ...(successful ? {} : { triesLeft: tries }) };
   };
-  return { next: nextSlot(flags), slots: { a: await of('a'), b: await of('b') } };
+  const slots = { a: of('a'), b: of('b') };
+  return { next: nextSlot(flags), slots, ...(slots.a.confirmed || slots.b.confirmed ? {} : { isLost: true }) };
 }
 
 const told = ({ first, slots }: SlotFlags): string => `“${first} first, ${JSON.stringify(slots)}”`;

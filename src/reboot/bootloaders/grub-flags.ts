@@ -31,7 +31,7 @@ export function writeFlags({ first, slots }: SlotFlags): ReadonlyMap<string, str
   ]);
 }
 
-/** Nothing is known of either slot, and grub.cfg guesses. The running one is on trial, and its confirmation writes them anew. */
+/** Nothing is known of either slot, and grub.cfg guesses. The flags of the running one are written anew. */
 export const unknownFlags = (): SlotFlags => ({ first: 'a', slots: { a: NEVER, b: NEVER } });
 
 const SLOTS = ['a', 'b'] as const;

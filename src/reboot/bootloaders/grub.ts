@@ -3,6 +3,7 @@
 import { dirname } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import type { Files, ReadPart, WritePart } from '../../system/files.ts';
+import { notMounted } from './bootloader.ts';
 import type { FlagStore } from './flags-backend.ts';
 import { BLOCK_SIZE, readVariables, writeVariables } from './grub-environment.ts';
 import { MOST_TRIES, readFlags, unknownFlags, writeFlags } from './grub-flags.ts';
@@ -10,7 +11,7 @@ import type { SlotFlags } from './slot-flags.ts';
 
 /** `path` is the environment's; grub.cfg looks for the copy beside it. */
 export type GrubWorld = Readonly<{
-  files: Pick<Files, 'write' | 'makeDir' | 'syncFile' | 'syncDir'>;
+  files: Pick<Files, 'list' | 'write' | 'makeDir' | 'syncFile' | 'syncDir'>;
   readPart: ReadPart;
   writePart: WritePart;
   path: string;
@@ -24,7 +25,7 @@ export function grubStore(world: GrubWorld): FlagStore {
     mostTries: MOST_TRIES,
     load: async () => {
       const files = await load();
-      if (files.every(({ block }) => block === undefined)) throw missing(world);
+      if (files.every(({ block }) => block === undefined)) throw await missing(world);
       return files.find(({ flags }) => flags)?.flags ?? unknownFlags();
     },
     save: async (flags) => {
@@ -83,8 +84,11 @@ async function make({ files }: GrubWorld, path: string, size: number): Promise<v
   await files.syncDir(dirname(path));
 }
 
-const missing = ({ path }: GrubWorld): UpdateError =>
-  new UpdateError('boot-environment', `Neither ${path} nor ${copyOf(path)} exists.`);
+async function missing({ files, path }: GrubWorld): Promise<UpdateError> {
+  const sentence = `Neither ${path} nor ${copyOf(path)} exists`;
+  const isEmpty = (await files.list(dirname(path))).length === 0;
+  return isEmpty ? notMounted(sentence, dirname(path)) : new UpdateError('boot-environment', `${sentence}.`);
+}
 
 const tooLong = (path: string, size: number): UpdateError =>
   new UpdateError('boot-environment', `${path} has ${size} bytes; an environment of GRUB has ${BLOCK_SIZE}.`);

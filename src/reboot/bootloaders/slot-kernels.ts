@@ -1,10 +1,10 @@
 /** The kernels of slots whose boot loader starts a fixed name for each: `EFI/tandem/a.efi` and `EFI/tandem/b.efi` on the ESP. */
 
 import { join } from 'node:path';
-import { UpdateError } from '../../errors.ts';
-import { otherSlot, type Product, type SlotName } from '../../model.ts';
+import { otherSlot, type Product, SLOT_NAMES, type SlotName } from '../../model.ts';
 import { moveFile, removeFile, removeTemporaries, TEMPORARY } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
+import { notMounted } from './bootloader.ts';
 import type { SlotVersion } from './flags-backend.ts';
 import type { Kernels } from './kernels.ts';
 import { refuseTwins } from './twin-names.ts';
@@ -57,7 +57,10 @@ export function slotKernels(
     },
     removeParts: () => removeUkiParts(at),
     rootHash: async (slot) => (await contentOf(at, slot))?.rootHash,
-    versionOf: async (slot) => versionIn(await contentOf(at, slot)),
+    versionOf: async (slot) => {
+      await needAny(at);
+      return versionIn(await contentOf(at, slot));
+    },
   };
 }
 
@@ -95,10 +98,13 @@ async function refuseUnfit(at: Place, target: SlotName): Promise<void> {
 async function refuseUnmounted(at: Place, target: SlotName): Promise<void> {
   const running = pathOf(at, otherSlot(target));
   if ((await sizeOf(at, running)) > 0) return;
-  throw new UpdateError(
-    'boot-partition-missing',
-    `${running}, the kernel of the running slot, is not there; is the ESP mounted on ${at.dir}?`,
-  );
+  throw notMounted(`${running}, the kernel of the running slot, is not there`, at.dir);
+}
+
+/** The running system was started from one of them. */
+async function needAny(at: Place): Promise<void> {
+  for (const slot of SLOT_NAMES) if ((await sizeOf(at, pathOf(at, slot))) > 0) return;
+  throw notMounted(`${at.folder} has no kernel of either slot`, at.dir);
 }
 
 /** Of the names that kernels have in turn. The other slot may well have the same kernel, as a file of its own. */

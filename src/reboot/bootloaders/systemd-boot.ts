@@ -4,7 +4,7 @@ import { UpdateError } from '../../errors.ts';
 import { otherSlot, type SlotName, type Version } from '../../model.ts';
 import type { Log } from '../../system/log.ts';
 import { compareRank } from './boot-order.ts';
-import { type BootBackend, type BootView, noFallback, notArmed, type SlotBoot } from './bootloader.ts';
+import { type BootBackend, type BootView, noFallback, notArmed, notMounted, type SlotBoot } from './bootloader.ts';
 import { type Counter, counted, formatEntryName } from './entry-name.ts';
 import { type Esp, type EspEntry, type EspView, entriesDir, readEsp } from './esp-entries.ts';
 import { moveEntry, refuseTwinEntries, removeEntries } from './esp-writing.ts';
@@ -13,7 +13,7 @@ import { moveEntry, refuseTwinEntries, removeEntries } from './esp-writing.ts';
 export const systemdBoot = (esp: Esp & Readonly<{ log: Log }>): BootBackend => ({
   name: 'systemd-boot',
   mostTries: MOST_TRIES,
-  read: async () => view(await readEsp(esp)),
+  read: async () => view(esp, await readEsp(esp)),
   disable: (slot) => change(esp, () => disable(esp, slot)),
   arm: (slot, tries) => change(esp, () => arm(esp, slot, tries)),
   confirm: (slot) => change(esp, () => confirm(esp, slot)),
@@ -29,7 +29,9 @@ async function change(esp: Esp, verb: () => Promise<void>): Promise<void> {
 const RESERVE: Counter = { left: 0, done: 100 };
 const MOST_TRIES = RESERVE.done - 1;
 
-function view({ entries }: EspView): BootView {
+function view(esp: Esp, { entries }: EspView): BootView {
+  // The running slot was started from an entry, and no verb takes the last one away.
+  if (entries.length === 0) throw notMounted(`${entriesDir(esp)} has no boot entry of either slot`, esp.dir);
   return { next: entries[0]?.slot, slots: { a: slotBoot(entries, 'a'), b: slotBoot(entries, 'b') } };
 }
 

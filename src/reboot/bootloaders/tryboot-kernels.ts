@@ -6,6 +6,7 @@ import { type Product, SLOT_NAMES, type SlotName } from '../../model.ts';
 import { moveFile, removeFile, removeTemporaries, TEMPORARY } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import { onlySection, type PeSection, peSections, sectionText } from '../../system/pe.ts';
+import { notMounted } from './bootloader.ts';
 import { formatPartName } from './entry-name.ts';
 import type { SlotVersion } from './flags-backend.ts';
 import type { Kernels } from './kernels.ts';
@@ -39,7 +40,7 @@ export function trybootKernels(
   const content = async (slot: SlotName) => (await readUki(at, ukiOf(at, slot)))?.content;
   return {
     checkRoom: async (target, size) => {
-      await refuseUnprepared(at, target);
+      for (const slot of SLOT_NAMES) await refuseUnprepared(at, slot);
       const dir = at.dirs[target];
       // The UKI, and what is taken out of it, which cannot be more.
       refuseFull(dir, 2 * size, await writableSpace(dir), await removable(at, target));
@@ -67,7 +68,10 @@ export function trybootKernels(
       for (const slot of SLOT_NAMES) await removeUkiParts(folderOf(at, slot));
     },
     rootHash: async (slot) => (await content(slot))?.rootHash,
-    versionOf: async (slot) => versionIn(await content(slot)),
+    versionOf: async (slot) => {
+      if (!(await isPrepared(at, 'a')) && !(await isPrepared(at, 'b'))) await refuseUnprepared(at, slot);
+      return versionIn(await content(slot));
+    },
   };
 }
 
@@ -83,13 +87,13 @@ const ukiOf = ({ dirs }: TrybootDirs, slot: SlotName): string => join(dirs[slot]
 const folderOf = (at: TrybootDirs, slot: SlotName): UkiFolder => ({ ...at, folder: at.dirs[slot] });
 
 /** A folder on which nothing is mounted would take a kernel that the firmware never sees. */
-async function refuseUnprepared({ files, dirs }: TrybootDirs, slot: SlotName): Promise<void> {
-  if ((await files.list(dirs[slot])).includes(CONFIG)) return;
-  throw new UpdateError(
-    'boot-partition-missing',
-    `${dirs[slot]}, the boot partition of slot ${slot}, has no ${CONFIG}.`,
-  );
+async function refuseUnprepared(at: TrybootDirs, slot: SlotName): Promise<void> {
+  const dir = at.dirs[slot];
+  if (!(await isPrepared(at, slot))) throw notMounted(`The boot partition of slot ${slot} has no ${CONFIG}`, dir);
 }
+
+const isPrepared = async ({ files, dirs }: TrybootDirs, slot: SlotName): Promise<boolean> =>
+  (await files.list(dirs[slot])).includes(CONFIG);
 
 async function put(
   at: TrybootDirs,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import { type Files, type ReadPart, replaceFile, type WritePart } from '../../system/files.ts';
 import { AUTOBOOT_LIMIT, AUTOBOOT_SIZE, type BootPartitions, formatAutoboot, parseAutoboot } from './autoboot-file.ts';
+import { notMounted } from './bootloader.ts';
 import type { FlagStore } from './flags-backend.ts';
 
 /** `dir` is where the first FAT partition is mounted. */
@@ -36,5 +37,7 @@ const pathOf = ({ dir }: AutobootPlace): string => join(dir, 'autoboot.txt');
 async function read(at: AutobootPlace): Promise<Readonly<{ bytes: Uint8Array; size: number }>> {
   const found = await at.readPart(pathOf(at), 0, AUTOBOOT_LIMIT + 1);
   if (found) return found;
-  throw new UpdateError('boot-environment', `${pathOf(at)} does not exist.`);
+  const sentence = `${pathOf(at)} does not exist`;
+  if ((await at.files.list(at.dir)).length === 0) throw notMounted(sentence, at.dir);
+  throw new UpdateError('boot-environment', `${sentence}.`);
 }
