@@ -8,6 +8,8 @@ export function systemFault(
 ): Readonly<{ code: (typeof SYSTEM_FAULTS)[Errno][0]; message: string }> | undefined {
   if (!isSystemError(error)) return undefined;
   const [code, meaning] = SYSTEM_FAULTS[error.code];
+  if (code === 'address-unavailable' && error.hostname !== undefined)
+    return { code, message: `${error.hostname}: ${meaning} (${error.syscall}, ${error.code}).` };
   const isListening = error.syscall === 'listen' || error.syscall === 'bind';
   if (isListening && code === 'file-denied')
     return { code: 'address-unavailable', message: `${placeOf(error)}: this user may not listen there.` };
@@ -15,7 +17,15 @@ export function systemFault(
 }
 
 type SystemError = Error &
-  Readonly<{ code: Errno; syscall: string; path?: string; dest?: string; address?: string; port?: number }>;
+  Readonly<{
+    code: Errno;
+    syscall: string;
+    path?: string;
+    dest?: string;
+    address?: string;
+    port?: number;
+    hostname?: string;
+  }>;
 
 /** By errno(3). */
 const SYSTEM_FAULTS = {
@@ -44,6 +54,8 @@ const SYSTEM_FAULTS = {
   ENFILE: ['files-exhausted', 'this machine has too many files open'],
   EADDRINUSE: ['address-unavailable', 'another program listens there'],
   EADDRNOTAVAIL: ['address-unavailable', 'this machine does not have the address'],
+  ENOTFOUND: ['address-unavailable', 'no address is known for this name'],
+  EAI_AGAIN: ['address-unavailable', 'no name server answers'],
 } as const satisfies Readonly<Record<string, readonly [code: string, meaning: string]>>;
 
 const isSystemError = (error: unknown): error is SystemError =>

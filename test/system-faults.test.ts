@@ -66,6 +66,13 @@ test('a port that is taken is named with its address', async () => {
   assert.match(fault.message, new RegExp(`127\\.0\\.0\\.1 port ${taken.port}`));
 });
 
+test('a name without an address is named where somebody wants to listen on it', async () => {
+  const server = createServer().listen(0, 'no-such-host.invalid');
+  const fault = asUpdateError(await new Promise((resolve) => server.once('error', resolve)));
+  assert.equal(fault.code, 'address-unavailable');
+  assert.match(fault.message, /^no-such-host\.invalid: /);
+});
+
 test('what is no failed call on a file or an address keeps the name for what is not known', () => {
   const refused = Object.assign(new Error('connect ENOENT'), { code: 'ENOENT', syscall: 'connect' });
   for (const error of [refused, new Error('x'), 'x', Object.assign(new Error('x'), { code: 'ENOSPC' })])

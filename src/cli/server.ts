@@ -84,12 +84,13 @@ export const server: Command = {
     const census = createCensus(store, { now, pause });
     const told = (entry: object): void => context.log.warn(entry, 'audit');
     const fleet = createFleet(store, async (name) => (await channels()).get(name), told);
+    const access = await accessTo(context, input, store);
     const app = await createApp({
       fleet,
       locks: createRebootLocks(store, lockDefaults(input)),
       repository,
       serve: serveFiles(),
-      access: await unlessStopped(context.signal, accessTo(context, input, store)),
+      access,
       store,
       channels,
       expires: async () => (await published()).expires,
@@ -102,7 +103,9 @@ export const server: Command = {
       ...(signers.length > 0 ? { abort: aborting(revise, now) } : {}),
       ...(tls ? { tls: await tls.identity() } : {}),
     });
+    await using _app = { [Symbol.asyncDispose]: () => app.close() };
     const address = await app.listen({ host, port, signal: context.signal });
+    await unlessStopped(context.signal, showFirstTokens(context, input, access));
     if (tls?.hint !== undefined) context.out.line(tls.hint);
     if (!tls && !isLoopback(host))
       context.log.warn({ host }, 'tokens travel in the clear: give a certificate, or --tls-own');
@@ -112,7 +115,6 @@ export const server: Command = {
       ...(tls ? [showUntilStopped(context, tls, app)] : []),
       ...(signers.length > 0 ? [signUntilStopped(context, { fleet, channels, revise })] : []),
     ]);
-    await app.close();
     return 0;
   },
 };
@@ -150,16 +152,20 @@ function within(least: number, most: number, option: string, value: number): num
   throw new UpdateError('usage', `${option} goes from ${least} to ${most}, not ${value}.`);
 }
 
-/** The first tokens are made by the first server that starts, and shown this once: only their digests are kept. */
 async function accessTo(context: Context, input: Input, store: Store): Promise<Access> {
   const machines = await machinesFrom(context, input);
   const secret = () => Buffer.from(context.random.bytes(24)).toString('base64url');
-  const now = () => context.clock.now();
-  const access = createAccess({ store, now, secret, ...(machines ? { machines } : {}) });
+  return createAccess({ store, now: () => context.clock.now(), secret, ...(machines ? { machines } : {}) });
+}
+
+/**
+ * The first tokens are made by the first server that starts, and shown this once: only their digests are kept. A server that does not get as
+ * far as serving has made and shown none, nor taken one back.
+ */
+async function showFirstTokens({ out }: Context, input: Input, access: Access): Promise<void> {
   const { operator, machine } = await access.begin({ renew: input.flag('new-operator-token') });
-  if (operator !== undefined) context.out.line(`The operator's token, shown this once: ${operator}`);
-  if (machine !== undefined) context.out.line(`The token of hosts, shown this once: ${machine}`);
-  return access;
+  if (operator !== undefined) out.line(`The operator's token, shown this once: ${operator}`);
+  if (machine !== undefined) out.line(`The token of hosts, shown this once: ${machine}`);
 }
 
 async function machinesFrom(context: Context, input: Input): Promise<AccessOptions['machines']> {

@@ -1,8 +1,11 @@
 /** What `updatectl server` makes of its options, and the token that it shows once. */
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import type { Command } from '../../src/cli/command.ts';
 import { server } from '../../src/cli/server.ts';
@@ -11,6 +14,8 @@ import { refusalOf, runCommand } from '../support/command-line.ts';
 import { checkMetrics, seriesOf } from '../support/promtool.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { TestRepository } from '../support/tuf-repository.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
 
 const WRONG: Readonly<Record<string, readonly string[]>> = {
   'neither a folder nor etcd': [],
@@ -59,6 +64,53 @@ test('the operator’s token is shown at the first start only, and is good until
   await one.kill();
   await one.start(['--new-operator-token']);
   assert.deepEqual([await statusWith(first), await statusWith(one.operatorToken)], [401, 200]);
+});
+
+/** What a server that does not come up says, and its code. */
+async function started(
+  repository: string,
+  state: string,
+  listen: string,
+): Promise<Readonly<{ said: string; code: string }>> {
+  const args = ['server', '--repository', repository, '--state', state, '--listen', listen, '--new-operator-token'];
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [said, complaint] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { said, code: /\[([a-z-]+)\]\n$/.exec(complaint)?.[1] ?? complaint };
+}
+
+test('a server that cannot listen has made no token, shown none, and taken none back', async () => {
+  using repository = await new TestRepository().init();
+  const state = join(repository.top, 'state');
+  const first = await ServerProcess.start(['--repository', repository.dir, '--state', state]);
+  const token = first.operatorToken ?? '';
+  await first.kill();
+  const taken = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => taken.once('listening', resolve));
+  const { port } = taken.address() as AddressInfo;
+  for (const at of [state, join(repository.top, 'fresh')])
+    for (const listen of [`127.0.0.1:${port}`, '192.0.2.1:8080', 'no-such-host.invalid:8080'])
+      assert.deepEqual(await started(repository.dir, at, listen), { said: '', code: 'address-unavailable' }, listen);
+  taken.close();
+  await using again = await ServerProcess.start(['--repository', repository.dir, '--state', state]);
+  assert.equal(again.operatorToken, undefined);
+  const headers = { authorization: `Bearer ${token}` };
+  assert.equal((await fetch(`${again.url}/v1/machines`, { headers })).status, 200);
+  await using fresh = await ServerProcess.start([
+    '--repository',
+    repository.dir,
+    '--state',
+    join(repository.top, 'fresh'),
+  ]);
+  assert.ok(fresh.operatorToken);
+});
+
+test('a second server on the same folder is refused before it makes or shows anything', async () => {
+  using repository = await new TestRepository().init();
+  const state = join(repository.top, 'state');
+  await using first = await ServerProcess.start(['--repository', repository.dir, '--state', state]);
+  assert.deepEqual(await started(repository.dir, state, '127.0.0.1:0'), { said: '', code: 'store-in-use' });
+  const headers = { authorization: `Bearer ${first.operatorToken}` };
+  assert.equal((await fetch(`${first.url}/v1/machines`, { headers })).status, 200);
 });
 
 test('a server tells when its repository expires, and how long its store takes', async () => {
@@ -122,6 +174,6 @@ test('a failure that no request waits for any more is logged and counted, and th
   assert.equal((await strays()).get('tandem_server_strays_total'), 0);
   process.kill(one.pid, 'SIGUSR2');
   while ((await strays()).get('tandem_server_strays_total') === 0);
-  assert.match(one.said, /"code":"unexpected".*a failure that no request waited for: nobody waits for this/);
+  assert.match(one.said, /a failure that no request waited for: nobody waits for this code=unexpected/);
   assert.equal((await fetch(`${one.url}/healthz`)).status, 200);
 });
