@@ -290,6 +290,7 @@ test('while the store is away, or does what nobody expects, every address says s
     [new Error('secret'), 500],
   ] as const) {
     const fail = () => Promise.reject(fault);
+    broken.now = new Date(broken.now.getTime() + 1000);
     Object.assign(broken.store, { read: fail, list: fail, count: fail, update: fail });
     const met = new Set<Operation>();
     for (const asked of fc.sample(anyRequest, { numRuns: 600, seed: 1 }).filter((one) => one.isAsDescribed)) {

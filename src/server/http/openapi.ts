@@ -33,11 +33,21 @@ export function describeRoutes(app: FastifyInstance): Interface {
   app.addHook('onRoute', (route) => {
     routes.push(route);
   });
-  const document = () => documentOf(routes);
+  // Both are asked by anybody, and do not change once all routes are there.
+  const document = once(() => documentOf(routes));
+  const patterns = once(() => routes.map((route) => ({ methods: methodsOf(route), pattern: patternOf(route.url) })));
   app.get('/openapi.json', { schema: OWN }, async () => document());
   return {
     document,
-    methodsAt: (path) => routes.filter(({ url }) => isAt(url, path)).flatMap(methodsOf),
+    methodsAt: (path) => patterns().flatMap(({ methods, pattern }) => (pattern.test(path) ? methods : [])),
+  };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }
 
@@ -47,8 +57,8 @@ const OWN = {
   response: { 200: json('OpenAPI 3.1', { type: 'object' }) },
 };
 
-const isAt = (url: string, path: string): boolean =>
-  new RegExp(`^${url.replace(/[.]/g, '\\.').replace('*', '.*').replace(/:\w+/g, '[^/]*')}$`).test(path);
+const patternOf = (url: string): RegExp =>
+  new RegExp(`^${url.replace(/[.]/g, '\\.').replace('*', '.*').replace(/:\w+/g, '[^/]*')}$`);
 
 const methodsOf = ({ method }: RouteOptions): readonly string[] => [method].flat();
 
