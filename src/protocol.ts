@@ -102,6 +102,8 @@ export type Status = Readonly<{
   waitingFor?: string;
   /** Who objects to the reboot into what is staged. */
   gates?: readonly GateStatus[];
+  /** Units that had failed when the system before was left; they are not held against this one. */
+  failedBefore?: Readonly<{ at: string; units: readonly string[] }>;
   /** What is staged had been armed, and a gate closed before the restart. */
   disarmed?: Disarmed;
   /** When soft gates are no longer heard. */

@@ -21,7 +21,7 @@ import type { Random } from '../system/random.ts';
 import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
 import { findOffer, findWayBack } from './finding.ts';
-import { failureOf, resultOf, shownError } from './findings.ts';
+import { errorNow, failureOf, resultOf, shownError } from './findings.ts';
 import { forget } from './forgetting.ts';
 import type { Gates } from './gates.ts';
 import { type HookGate, lockWithHooks, noHooks } from './hook-gate.ts';
@@ -61,6 +61,9 @@ export type AgentWorld = Readonly<{
   /** Reads a slot and checks it against the root hash that its boot entry names. */
   scrub(slot: SlotName, told: Told, signal: AbortSignal): Promise<void>;
   probe(signal: AbortSignal): Promise<Verdict>;
+  /** Writes down which units have failed by now, and what was written down in the system before. */
+  noteFailed?(): Promise<void>;
+  excused?(): Promise<Pick<Status, 'failedBefore'>>;
   /** Through firmware and boot loader. */
   reboot(): Promise<void>;
   restart: Restart;
@@ -161,6 +164,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     check,
     prepare: (release, target) => world.prepare(release, target, told, signal),
     probe: () => world.probe(signal),
+    noteFailed: async () => world.noteFailed?.(),
     reboot: () => leaving.agreed(world.reboot()),
     restart: { ...world.restart, jump: (method) => leaving.agreed(world.restart.jump(method)) },
     lock,
@@ -187,12 +191,6 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
   };
 
-  const errorNow = (): Pick<Status, 'lastError'> => {
-    const trouble = journal.trouble();
-    const shown = trouble ? shownError(trouble, saved.since) : lastError;
-    return shown ? { lastError: shown } : {};
-  };
-
   const status = async (): Promise<Status> => {
     const view = await boot.read().catch(() => undefined);
     const facts = view && (await observe().catch(() => undefined));
@@ -210,11 +208,12 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(waitingFor === undefined ? {} : { waitingFor }),
       ...(saved.state.kind === 'staged' ? world.gates.status(saved.since, await gate.others(saved.state)) : {}),
       ...(saved.disarmed ? { disarmed: saved.disarmed } : {}),
+      ...(await world.excused?.()),
       ...(progress ? { progress } : {}),
       ...(transfer ? { transfer } : {}),
       ...(await restartStatus(world.restart, journal, saved.state, leaving.isAgreed())),
       ...polls.status(),
-      ...errorNow(),
+      ...errorNow(journal.trouble(), saved, lastError),
       refused: await journal.refusals(),
     };
   };

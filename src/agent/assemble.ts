@@ -28,11 +28,12 @@ import { createDeltaCache } from './delta/cache.ts';
 import { loadRate, saveRate } from './delta/rate.ts';
 import { createTransfer, type Transfer } from './delta/transfer.ts';
 import type { DeltaWorld } from './delta/world.ts';
+import { excused } from './failed-before.ts';
 import { type FleetServer, withFleetServer } from './fleet-client.ts';
 import { liveGates, withFleetSettings } from './fleet-heeded.ts';
 import type { FleetSettings } from './fleet-settings.ts';
 import { createGates } from './gates.ts';
-import { lookAtHealth, proveHealth } from './health.ts';
+import { lookAtHealth, noteFailed, proveHealth } from './health.ts';
 import { hookGate } from './hook-gate.ts';
 import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
@@ -140,7 +141,9 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     notice: rebootNotice(files, config.agent.runtimeDir, log),
     hooks: hookGate({ ...world, ...hookSettings(config) }),
     lock: await openLock(config, world, () => `an update of ${product}`),
-    probe: (stop) => proveHealth(config, world, stop),
+    probe: (stop) => proveHealth(config, world, host.booted, stop),
+    noteFailed: () => noteFailed(config, world, host.booted, world.signal),
+    excused: () => excused(files, stateDir, host.booted),
     reboot: world.reboot ?? (() => rebootByFirmware(world.exec, boot.rebootArgument)),
     restart: world.reboot
       ? onlyFirmware(bootId, world.clock)

@@ -25,6 +25,16 @@ export function failureOf(saved: Saved): Status['lastError'] {
   return { code: outcome.code, message: outcome.reason, next, at: saved.since };
 }
 
+/** What stands in the way now: a state that cannot be saved, or else the last failure. */
+export function errorNow(
+  trouble: UpdateError | undefined,
+  { since }: Saved,
+  last: Status['lastError'],
+): Pick<Status, 'lastError'> {
+  const shown = trouble ? shownError(trouble, since) : last;
+  return shown ? { lastError: shown } : {};
+}
+
 export const shownError = ({ code, message, entry }: UpdateError, at: string): Failure => ({
   code,
   message,

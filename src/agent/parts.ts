@@ -44,6 +44,8 @@ export interface Parts {
   /** Everything that can be refused before the first write: trust, fit, sizes, space, that the slot is free. Holds the slot open. */
   prepare(release: Release, target: SlotName): Promise<Prepared>;
   probe(): Promise<Verdict>;
+  /** Writes down, durably, which units have failed in the system that is about to be left. */
+  noteFailed(): Promise<void>;
   /** Through firmware and boot loader. */
   reboot(): Promise<void>;
   readonly restart: Restart;

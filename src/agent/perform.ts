@@ -90,6 +90,7 @@ async function stage(parts: Parts, state: State, action: Of<'stage'>): Promise<S
 
 async function arm(parts: Parts, state: State, action: Of<'arm'>): Promise<State> {
   await parts.lock.take();
+  await parts.noteFailed();
   // The switch first: an armed slot without it could start a system in which we cannot run.
   await parts.deadMan.set(action.target);
   await parts.boot.arm(action.target, parts.tries);

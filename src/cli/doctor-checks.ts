@@ -11,7 +11,7 @@ import { backendFits } from './doctor-boot-facts.ts';
 import { kernelPartitions } from './doctor-esp.ts';
 import { fileSystemCheck } from './doctor-fsck.ts';
 import { loaderSettings } from './doctor-loaders.ts';
-import { deadMansTime, healthCheck, hookPrograms } from './doctor-programs.ts';
+import { deadMansTime, failedUnitsCheck, healthCheck, hookPrograms } from './doctor-programs.ts';
 import type { Reading } from './doctor-reading.ts';
 import { restartMethods } from './doctor-restart.ts';
 import { type Finding, fail, ok, unknown, warn } from './finding.ts';
@@ -33,6 +33,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'boot entries', run: bootEntries },
   { name: 'restart', run: restartMethods },
   { name: 'health', run: ({ files }, config) => healthCheck(files, config) },
+  { name: 'failed units', run: failedUnitsCheck },
   { name: 'dead man', run: ({ exec }, config) => deadMansTime(exec, config) },
   { name: 'pre-reboot', run: ({ files }, config) => hookPrograms(files, config) },
   { name: 'trust root', run: (context, config) => trustRoot(context, config) },

@@ -1,9 +1,11 @@
 /** What a release must pass, and what is done before a restart: are there programs, and can they be run? */
 
+import { readFailedBefore } from '../agent/failed-before.ts';
 import { LEAVING_MS } from '../agent/health.ts';
 import type { Config } from '../config.ts';
 import { spanMs } from '../reboot/health/dead-man-timer.ts';
 import { healthPrograms } from '../reboot/health/programs.ts';
+import { failedUnits } from '../reboot/health/units.ts';
 import { type ProgramFile, programsIn } from '../reboot/program-folders.ts';
 import type { Exec } from '../system/exec.ts';
 import type { Files } from '../system/files.ts';
@@ -31,6 +33,18 @@ export async function hookPrograms(files: Listing, { reboot }: Config): Promise<
   if (unfit) return fail(`${unfit}: the host does not restart into a release.`, REPAIR);
   return ok(programs.length === 0 ? 'No programs.' : `Programs: ${programs.length}.`);
 }
+
+/** A release answers for the units that fail in it first; what had failed before stays as it is, and nobody is told. */
+export async function failedUnitsCheck({ exec, files, signal }: World, { health, agent }: Config): Promise<Finding> {
+  const failed = await failedUnits({ exec, ignored: health.ignoredUnits }, signal).catch(() => undefined);
+  if (!failed) return unknown('systemd does not tell which units have failed.', 'Is it running?');
+  if (failed.length === 0) return ok('None.');
+  const before = (await readFailedBefore(files, agent.stateDir))?.units ?? [];
+  const names = failed.map((unit) => (before.includes(unit) ? `${unit} (before the last update already)` : unit));
+  return warn(`${names.join(', ')}.`, '`systemctl status`. A release is not held to what had failed before it.');
+}
+
+type World = Readonly<{ exec: Exec; files: Pick<Files, 'read'>; signal: AbortSignal }>;
 
 /** A release must have been judged before the dead man restarts the machine, or one that is slow looks like one that is broken. */
 export async function deadMansTime(exec: Exec, { health }: Config): Promise<Finding> {

@@ -24,6 +24,8 @@ export type Explanation = Readonly<{
   verdict: 'up-to-date' | 'working' | 'held' | 'unknown';
   headline: string;
   obstacles: readonly Obstacle[];
+  /** Units that do not count against the release, since they had failed before. */
+  failedBefore?: Status['failedBefore'];
   /** A gate has closed once already, when the next start was to be into the release. */
   disarmed?: Disarmed;
   /** When something may change by itself. */
@@ -40,15 +42,24 @@ export function explain(status: Status): Explanation {
     verdict,
     headline: headlineOf(status, verdict),
     obstacles: [...obstacles, ...settingsObstacles(status)],
+    ...(status.failedBefore ? { failedBefore: status.failedBefore } : {}),
     ...(status.disarmed ? { disarmed: status.disarmed } : {}),
     ...(next === undefined ? {} : { next }),
   };
 }
 
 /** The same for people. */
-export function explanationText({ headline, obstacles, disarmed, next }: Explanation, now: Date): readonly string[] {
+export function explanationText(
+  { headline, obstacles, failedBefore, disarmed, next }: Explanation,
+  now: Date,
+): readonly string[] {
   return [
     headline,
+    ...(failedBefore
+      ? [
+          `Not held against this system, since they had failed before (${relative(failedBefore.at, now)}): ${failedBefore.units.join(', ')}.`,
+        ]
+      : []),
     ...(disarmed
       ? [`Its restart was called off ${relative(disarmed.at, now)}: disarmed, since ${disarmed.reason}.`]
       : []),

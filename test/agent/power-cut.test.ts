@@ -67,6 +67,13 @@ for (const [name, offer] of Object.entries(IMAGES))
           await everyCut({ offer, loader, blessed, onlyAgent: true, ...(disk ? { disk } : {}) }, 2);
     });
 
+test('what had failed before is not held against a good release, after any one or two power cuts', async () => {
+  for (const loader of LOADERS)
+    for (const losesState of [false, true])
+      for (const method of ['firmware', 'soft', 'kexec'] as const)
+        await everyCut({ offer: must('good'), loader, losesState, method, failedBefore: true }, 2);
+});
+
 test('a soft reboot is known by the slot it led to: the kernel is still the same, and none is started', async () => {
   const world = new World({ offer: must('good'), loader: 'priority', method: 'soft' });
   await world.life();
@@ -284,6 +291,19 @@ const SABOTAGES: readonly Sabotage[] = [
         await parts.boot.arm(action.target, parts.tries);
         await parts.deadMan.set(action.target);
         return parts.save(state, { type: 'armed', bootId: (await parts.observe(state)).bootId });
+      },
+    },
+  },
+  {
+    rule: '10: what had failed before is on record before the slot is armed',
+    scene: { failedBefore: true },
+    brain: {
+      ...realBrain,
+      perform: async (parts, state, action) => {
+        if (action.do !== 'arm') return perform(parts, state, action);
+        const later = await perform({ ...parts, noteFailed: nothing }, state, action);
+        await parts.noteFailed();
+        return later;
       },
     },
   },

@@ -5,7 +5,8 @@ import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { deadMansTime, healthCheck, hookPrograms } from '../../src/cli/doctor-programs.ts';
+import { recordFailed } from '../../src/agent/failed-before.ts';
+import { deadMansTime, failedUnitsCheck, healthCheck, hookPrograms } from '../../src/cli/doctor-programs.ts';
 import { type Config, resolveConfig } from '../../src/config.ts';
 import { realFiles } from '../../src/system/files.ts';
 
@@ -96,4 +97,37 @@ test('a release that has longer to prove itself than the dead man waits is judge
     'ok',
   );
   assert.equal((await found('', '')).result, 'unknown');
+});
+
+test('units that have failed are named, and those that had before the last update are told apart', async () => {
+  await onHost(async ({ dir }) => {
+    const config = resolveConfig([
+      { path: 'test', text: `agent.state_dir = "${dir}"\nhealth.ignored_units = ["apt-*"]\n` },
+    ]);
+    const found = (...units: string[]) =>
+      failedUnitsCheck(
+        {
+          files: realFiles,
+          signal: new AbortController().signal,
+          exec: async () => ({
+            exitCode: 0,
+            stdout: JSON.stringify(units.map((unit) => ({ unit }))),
+            stderr: '',
+            timedOut: false,
+          }),
+        },
+        config,
+      );
+    const broken = {
+      files: realFiles,
+      signal: new AbortController().signal,
+      exec: () => Promise.reject(new Error('no bus')),
+    };
+    assert.equal((await failedUnitsCheck(broken, config)).result, 'unknown');
+    assert.deepEqual(await found('apt-daily.service'), { result: 'ok', sentence: 'None.' });
+    await recordFailed(realFiles, dir, { at: '2026-01-01T00:00:00Z', slot: 'a', units: ['old.service'] });
+    const warned = await found('old.service', 'new.service');
+    assert.equal(warned.result, 'warn');
+    assert.equal(warned.sentence, 'old.service (before the last update already), new.service.');
+  });
 });

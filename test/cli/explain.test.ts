@@ -30,6 +30,13 @@ const behind = (...gates: readonly GateStatus[]): Status => ({ ...base, state: s
 
 const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>> = {
   'the newest release runs': ['up-to-date', found('up-to-date', '1.0 is running')],
+  'units had failed before the newest release was started': [
+    'up-to-date',
+    {
+      ...found('up-to-date', '1.0 is running'),
+      failedBefore: { at: '2026-03-01T11:55:00.000Z', units: ['backup.service', 'mail.service'] },
+    },
+  ],
   'the maintenance window is closed': [
     'held',
     behind({

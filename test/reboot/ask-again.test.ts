@@ -153,7 +153,7 @@ for (const [what, elapse, ok] of [
     const exec = systemctl(elapse, () => clock.monotonicMs() - begun < 240_000);
     const files = { read: async () => undefined, list: async () => [] };
     const config = resolveConfig([{ path: 'test', text: 'health.retry_seconds = 600\n' }]);
-    const verdict = await proveHealth(config, { exec, files, clock, log: silentLog, uptimeMs: () => 1000 }, never);
+    const verdict = await proveHealth(config, { exec, files, clock, log: silentLog, uptimeMs: () => 1000 }, 'b', never);
     assert.deepEqual(verdict, ok ? { healthy: true } : { healthy: false, reason: 'systemd units: web.service failed' });
     assert.ok(ok || clock.monotonicMs() - begun <= 160_000);
   });

@@ -49,6 +49,8 @@ export type Scene = Readonly<{
   jump?: 'lands' | 'hangs' | 'brings back' | 'is refused';
   /** From the first start of the new system on, the disk takes nothing, until that has kept the loop from going on a few times. */
   disk?: 'full' | 'read-only';
+  /** A unit had failed before: what fails with it is good only where that is on record. */
+  failedBefore?: boolean;
   /** No power cuts: the agent alone ends at each point, and is started again. */
   onlyAgent?: boolean;
   /** How many tries the boot loader can count, if not three. */
@@ -85,6 +87,8 @@ export type WorldData = {
   saved: State;
   /** What the agent remembers and could not save. */
   kept: State | undefined;
+  /** Which units had failed in the system before. */
+  isNoted: boolean;
   /** That the trial of this slot is over, where the disk did not let the marker go; gone with the machine. */
   over: SlotName | undefined;
   disk: 'fine' | 'refuses' | 'fine again';
@@ -113,6 +117,7 @@ export const newWorldData = (): WorldData => ({
   starts: 0,
   saved: INITIAL,
   kept: undefined,
+  isNoted: false,
   over: undefined,
   disk: 'fine',
   refusals: 0,
@@ -322,12 +327,17 @@ export class World {
         write: async () => this.write(target),
         [Symbol.asyncDispose]: async () => {},
       }),
-      probe: async () =>
-        this.data.slots[this.data.booted].image.healthy ? { healthy: true } : { healthy: false, reason: 'sick' },
+      probe: async () => {
+        const { healthy } = this.data.slots[this.data.booted].image;
+        return healthy && (!this.scene.failedBefore || this.data.isNoted)
+          ? { healthy: true }
+          : { healthy: false, reason: 'sick' };
+      },
       reboot: async () => {
         this.point();
         this.start();
       },
+      noteFailed: async () => this.noteFailed(),
       restart: this.restart(),
       lock: { take: async () => this.setLock(true), giveBack: async () => this.setLock(false) },
       deadMan: { set: async (target) => this.setMarker(target), clear: async () => this.setMarker(undefined) },
@@ -424,6 +434,12 @@ export class World {
     if (event.type === 'disarmed') this.data.isPulled ||= this.scene.pulled === 'while it waits';
     this.point();
     return this.data.saved;
+  }
+
+  private noteFailed(): void {
+    this.point();
+    this.mustWrite();
+    this.data.isNoted = true;
   }
 
   private mustWrite(): void {

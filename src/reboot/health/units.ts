@@ -16,6 +16,8 @@ export type UnitsProbe = Readonly<{
   required: readonly string[];
   /** Globs of units that may fail, or take their time to start. */
   ignored: readonly string[];
+  /** Units that had failed in the system before. One that is required must run all the same. */
+  before?: readonly string[];
   /** How long the system may take to finish starting. */
   startTimeoutMs: number;
 }>;
@@ -32,7 +34,7 @@ export const unitsProbe = (options: UnitsProbe): Probe => ({
     const earlier = await leftOver(options, broken, signal);
     return judge(
       missing,
-      broken.filter((unit) => !earlier.includes(unit)),
+      broken.filter((unit) => !earlier.includes(unit) && !options.before?.includes(unit)),
     );
   },
 });
@@ -69,7 +71,11 @@ async function runningJobs({ exec, ignored }: UnitsProbe, signal: AbortSignal): 
     .filter((unit) => !WAITING_FOR_US.includes(unit) && !matches(unit, ignored));
 }
 
-async function failedUnits({ exec, ignored }: UnitsProbe, signal: AbortSignal): Promise<string[]> {
+/** Units that are failed now, but for those that may be. */
+export async function failedUnits(
+  { exec, ignored }: Pick<UnitsProbe, 'exec' | 'ignored'>,
+  signal: AbortSignal,
+): Promise<string[]> {
   const args = ['list-units', '--state=failed', '--no-legend', '--output=json'];
   return rows(await run(exec, 'systemctl', args, { signal, ...LIMITS }))
     .map(({ unit }) => unit)
