@@ -23,7 +23,7 @@ export async function readFleetCache(
   prefix: string,
 ): Promise<CacheReading> {
   try {
-    const bytes = await files.read(cachePath(stateDir));
+    const bytes = await files.read(cachePath(stateDir), MOST_BYTES);
     if (!bytes) return { faults: [] };
     const { schema: _schema, ...cache } = parseDocument(
       bytes,

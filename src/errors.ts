@@ -410,7 +410,7 @@ export const ERRORS = {
     7,
     'later',
     'A state file cannot be understood.',
-    'Nothing to do: it was moved aside and is built anew.',
+    'Nothing to do: the agent moves it aside and goes on without it.',
   ),
   'document-invalid': entry(
     1,

@@ -5,6 +5,7 @@ import { type Layers, resolveConfig } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { PROTOCOL, PROTOCOL_HEADER } from '../protocol.ts';
 import { serveControl } from '../system/control-socket.ts';
+import { keptFiles } from '../system/kept-files.ts';
 import { createNotifier, type Notifier } from '../system/notify.ts';
 import { lockFile } from '../system/sqlite.ts';
 import { assembleAgent, type Surroundings } from './assemble.ts';
@@ -21,12 +22,17 @@ export async function runAgent(
   env: (name: string) => string | undefined,
 ): Promise<void> {
   const over = new AbortController();
-  const world = { ...surroundings, signal: AbortSignal.any([surroundings.signal, over.signal]) };
+  const { stateDir, runtimeDir } = resolveConfig(layers.fragments).agent;
+  const folders = [stateDir, join(stateDir, 'metadata'), join(stateDir, 'delta'), runtimeDir];
+  const world = {
+    ...surroundings,
+    files: keptFiles(surroundings.files, folders, surroundings.log),
+    signal: AbortSignal.any([surroundings.signal, over.signal]),
+  };
   const notifier = createNotifier(world.exec, {
     NOTIFY_SOCKET: env('NOTIFY_SOCKET'),
     WATCHDOG_USEC: env('WATCHDOG_USEC'),
   });
-  const { runtimeDir } = resolveConfig(layers.fragments).agent;
   using _only = await onlyAgent(world.files, runtimeDir);
   // What was begun before a start that fails must not keep the process alive.
   using _over = { [Symbol.dispose]: () => over.abort() };

@@ -9,8 +9,8 @@ import { dirname, join } from 'node:path';
  * tests replace it by a recorder that keeps "written" and "durable" apart.
  */
 export interface Files {
-  /** The content, or undefined where there is no such file. */
-  read(path: string): Promise<Uint8Array | undefined>;
+  /** The content, or undefined where there is no such file; a file of more than `most` bytes cannot be read. */
+  read(path: string, most?: number): Promise<Uint8Array | undefined>;
   /** Names in a folder, sorted; an absent folder is empty. */
   list(dir: string): Promise<string[]>;
   makeDir(dir: string): Promise<void>;
@@ -59,7 +59,7 @@ const temporaryName = (path: string): string => `${path}${TEMPORARY}`;
 
 /** The real file system. */
 export const realFiles: Files = {
-  read: (path) => readRegular(path).catch(absent).catch(naming(path)),
+  read: (path, most) => readRegular(path, most).catch(absent).catch(naming(path)),
   list: async (dir) => ((await readdir(dir).catch(absent)) ?? []).sort(),
   makeDir: (dir) => makeFolder(dir),
   write: async (path, chunks) => {
@@ -184,12 +184,19 @@ export async function writableSpace(dir: string): Promise<number> {
 }
 
 /** What is not there to be read at once (a pipe, a socket) is refused: whoever put it there could keep us waiting for ever. */
-async function readRegular(path: string): Promise<Uint8Array> {
+async function readRegular(path: string, most = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const found = await file.stat();
   // A link to /dev/null is how systemd's users mask a file.
   if (found.isFIFO() || found.isSocket() || found.isBlockDevice())
     throw Object.assign(new Error(`ENXIO: ${path}`), { code: 'ENXIO', syscall: 'open', path });
+  // Others, like /dev/zero, have no end.
+  if (found.isCharacterDevice()) return new Uint8Array();
+  if (found.size > most)
+    throw Object.assign(new Error(`${path} has ${found.size} bytes; at most ${most} are read.`), {
+      code: 'EFBIG',
+      path,
+    });
   return await file.readFile();
 }
 

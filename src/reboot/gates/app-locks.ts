@@ -16,11 +16,11 @@ export const appLocksDir = (runtimeDir: string): string => join(runtimeDir, 'inh
 export async function appLocksGate(files: Pick<Files, 'list' | 'read'>, dir: string, now: Date): Promise<Verdict> {
   const names = (await files.list(dir)).filter((name) => name.endsWith('.json')).slice(0, MOST);
   const found = await Promise.all(
-    names.map(async (name) => ({ path: join(dir, name), lock: parse(await files.read(join(dir, name))) })),
+    names.map(async (name) => ({ path: join(dir, name), lock: await read(files, join(dir, name)) })),
   );
   const broken = found.find(({ lock }) => lock === 'broken');
   if (broken)
-    return closed('app-lock', 'soft', `${broken.path} is no application lock`, { command: `rm ${broken.path}` });
+    return closed('app-lock', 'soft', `${broken.path} is no application lock`, { command: `rm -r ${broken.path}` });
   const held = found
     .flatMap(({ path, lock }) => (typeof lock === 'object' && isInForce(lock, now) ? [{ path, ...lock }] : []))
     .sort((one, other) => (one.until < other.until ? 1 : -1));
@@ -61,6 +61,10 @@ const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600
 const LONGEST_MS = 7 * 86_400_000;
 
 const isInForce = ({ until }: AppLock, now: Date): boolean => new Date(until).getTime() > now.getTime();
+
+/** What cannot be read was put there all the same. */
+const read = (files: Pick<Files, 'read'>, path: string): Promise<AppLock | 'broken' | undefined> =>
+  files.read(path, LARGEST).then(parse, () => 'broken');
 
 /** Undefined where it has just been removed. */
 function parse(bytes: Uint8Array | undefined): AppLock | 'broken' | undefined {

@@ -52,6 +52,14 @@ test('a lock names its owner, its reason, its end and how to lift it; it ends wh
     assert.equal((await ask(dir)).open, true);
   }));
 
+test('what cannot even be read objects, and names the way out', () =>
+  inFolder(async (dir) => {
+    await mkdir(join(dir, 'backup.json'), { recursive: true });
+    const said = await ask(dir);
+    assert.ok(!said.open && said.code === 'app-lock');
+    assert.equal(said.command, `rm -r ${join(dir, 'backup.json')}`);
+  }));
+
 test('a lock whose owner has crashed ends by itself', () =>
   inFolder(async (dir) => {
     await placeAppLock(realFiles, dir, lock('backup', 60), '1');
