@@ -1,0 +1,253 @@
+/** The real loop around the real agent: what fails is told, waited for and tried again, and what has ended is remembered. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Agent, type AgentWorld, createAgent } from '../../src/agent/agent.ts';
+import { openGates } from '../../src/agent/gates.ts';
+import { openJournal } from '../../src/agent/journal.ts';
+import { runLoop } from '../../src/agent/loop.ts';
+import type { Event } from '../../src/agent/machine.ts';
+import { onlyFirmware } from '../../src/agent/restart.ts';
+import { UpdateError } from '../../src/errors.ts';
+import type { Departure, Product, Release, Version } from '../../src/model.ts';
+import { deadMan } from '../../src/reboot/dead-man.ts';
+import { noLock } from '../../src/reboot/gates/lock.ts';
+import type { Clock } from '../../src/system/clock.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { memoryLoader } from '../support/memory-backend.ts';
+import { RecordingDisk } from '../support/recording-disk.ts';
+
+const MINUTE = 60_000;
+const START = Date.parse('2026-03-01T00:00:00Z');
+const STATE = '/state';
+/** Who follows the agent is told so often that it is there: never, here. */
+const BEAT_MS = 20_000;
+const untilAborted = (signal?: AbortSignal): Promise<void> =>
+  new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+const release = (version: string): Release => ({ product: 'shop' as Product, version: version as Version });
+
+/** A host that runs version 1 from slot a. Time passes while it sleeps; after `sleeps` waits its agent is ended. */
+function host(change: Partial<AgentWorld> = {}, storage = new RecordingDisk({ dirs: [STATE] })) {
+  const time = { monotonic: 0 };
+  const slept: number[] = [];
+  const stop = new AbortController();
+  const wishes: { sleeps: number; during?: (slept: number) => unknown } = { sleeps: 1 };
+  const clock: Clock = {
+    now: () => new Date(START + time.monotonic),
+    monotonicMs: () => time.monotonic,
+    sleep: async (ms, signal) => {
+      signal?.throwIfAborted();
+      if (ms === BEAT_MS) return untilAborted(signal);
+      slept.push(ms);
+      if (slept.length >= wishes.sleeps) stop.abort();
+      await wishes.during?.(slept.length);
+      signal?.throwIfAborted();
+      time.monotonic += ms;
+    },
+  };
+  const boot = change.boot ?? memoryLoader('1' as Version).backend;
+  const journal = openJournal(storage.files, STATE, silentLog);
+  const world: AgentWorld = {
+    product: 'shop' as Product,
+    architecture: 'x86-64',
+    version: '0.1.0',
+    member: { group: 'default' },
+    booted: 'a',
+    bootId: 'two',
+    systemVersion: '1' as Version,
+    tries: 3,
+    journal,
+    boot,
+    deadMan: deadMan(storage.files, { stateDir: STATE, runtimeDir: '/run' }, boot.name, async () => undefined),
+    releases: {
+      find: async () => ({ hold: { result: 'hold', code: 'not-started', reason: 'the rollout has not begun' } }),
+      open: () => assert.fail('nothing is opened'),
+    },
+    prepare: () => assert.fail('nothing is prepared'),
+    scrub: () => assert.fail('nothing is scrubbed'),
+    probe: () => assert.fail('nothing is on trial'),
+    reboot: () => assert.fail('nothing restarts'),
+    restart: onlyFirmware('two', clock),
+    gates: openGates,
+    lock: noLock,
+    proven: async () => {},
+    limits: { jitterMs: 0, backoffMs: 2 * MINUTE, backoffLimitMs: 60 * MINUTE },
+    scheduled: () => new Date(START + time.monotonic + 7 * MINUTE),
+    clock,
+    random: { fraction: () => 0.5, bytes: () => new Uint8Array() },
+    log: silentLog,
+    ...change,
+  };
+  const run = async (sleeps: number, during?: (slept: number, agent: Agent) => unknown): Promise<Agent> => {
+    const agent = await createAgent(world, stop.signal);
+    Object.assign(wishes, { sleeps, during: during && ((count: number) => during(count, agent)) });
+    await runLoop(agent.loop, stop.signal);
+    return agent;
+  };
+  return { run, slept, journal, world };
+}
+
+/** Fails so often with these, and then holds the host back. */
+function failing(...failures: readonly Error[]): AgentWorld['releases'] {
+  let asked = 0;
+  return {
+    find: async () => {
+      const error = failures[asked++];
+      if (error) throw error;
+      return { hold: { result: 'hold', code: 'not-started', reason: 'the rollout has not begun' } };
+    },
+    open: () => assert.fail('nothing is opened'),
+  };
+}
+
+test('a repository that cannot be reached is asked again, later each time, and that is told until it answers', async () => {
+  const away = new UpdateError('server-unreachable', 'updates.example: connection refused.');
+  const { run, slept } = host({ releases: failing(away, away, away) });
+  const told: unknown[] = [];
+  const agent = await run(4, async (_, { view }) => told.push((await view.status()).lastError?.code));
+  assert.deepEqual(slept, [MINUTE, 2 * MINUTE, 4 * MINUTE, 7 * MINUTE]);
+  assert.deepEqual(told, ['server-unreachable', 'server-unreachable', 'server-unreachable', 'server-unreachable']);
+  const { lastError, lastCheck, waitingFor, nextCheck } = await agent.view.status();
+  assert.deepEqual(lastError?.at, '2026-03-01T00:03:00.000Z');
+  assert.match(lastError?.message ?? '', /connection refused/);
+  assert.deepEqual([lastCheck?.code, lastCheck?.at], ['not-started', '2026-03-01T00:07:00.000Z']);
+  assert.deepEqual([waitingFor, nextCheck], ['the next check', '2026-03-01T00:14:00.000Z']);
+});
+
+test('a server that asks for patience has it', async () => {
+  const busy = new UpdateError('server-busy', undefined, { details: { retryAfterMs: 3 * MINUTE } });
+  const { run, slept } = host({ releases: failing(busy) });
+  await run(2);
+  assert.deepEqual(slept, [4 * MINUTE, 7 * MINUTE]);
+});
+
+test('who follows the agent hears of a failure at once, with its time and what can be done', async () => {
+  const away = new UpdateError('server-unreachable', 'It is away.');
+  const { run } = host({ releases: failing(away, away) });
+  const heard: unknown[] = [];
+  const stop = new AbortController();
+  const follow = async ({ view }: Agent): Promise<void> => {
+    for await (const event of view.events(stop.signal)) if (event.event === 'failed') heard.push(event.failure);
+  };
+  let following = Promise.resolve();
+  await run(2, async (count, agent) => {
+    if (count === 1) following = follow(agent);
+    // It is there once it has been told how things are.
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+  stop.abort();
+  await following;
+  const { next } = new UpdateError('server-unreachable').entry;
+  assert.deepEqual(heard, [
+    { code: 'server-unreachable', message: 'It is away.', next, at: '2026-03-01T00:01:00.000Z' },
+  ]);
+});
+
+test('whoever asks for a check has it at once', async () => {
+  const { run, slept } = host();
+  const accepted: unknown[] = [];
+  const agent = await run(2, async (count, { view }) => {
+    if (count === 1) accepted.push((await view.check()).result);
+  });
+  assert.deepEqual([accepted, slept], [['accepted'], [7 * MINUTE, 7 * MINUTE]]);
+  assert.equal((await agent.view.status()).lastCheck?.at, '2026-03-01T00:00:00.000Z');
+});
+
+test('what cannot be asked for a named release is told once: the next check is of the channel again', async () => {
+  const asked: unknown[] = [];
+  const releases: AgentWorld['releases'] = {
+    find: async (wanted) => {
+      asked.push(wanted);
+      throw new UpdateError('server-unreachable');
+    },
+    open: () => assert.fail('nothing is opened'),
+  };
+  const { run } = host({ releases });
+  await run(3, (count, { view }) => (count === 1 ? view.install({ version: '2' }) : undefined));
+  assert.equal(asked.length, 3);
+  assert.notDeepEqual(asked[1], asked[0]);
+  assert.deepEqual(asked[2], asked[0]);
+});
+
+/** Where the journal is after these. */
+async function after(storage: RecordingDisk, ...events: readonly Event[]): Promise<RecordingDisk> {
+  const journal = openJournal(storage.files, STATE, silentLog);
+  let saved = await journal.load();
+  for (const event of events) saved = await journal.advance(saved, event, new Date(START));
+  return storage;
+}
+
+const DEPARTURE: Departure = {
+  method: 'soft',
+  reason: 'the kernel stays the same',
+  at: '2026-02-28T23:59:00.000Z',
+  uptimeMs: 5,
+  bootId: 'two',
+};
+const ARRIVED: readonly Event[] = [
+  { type: 'settled' },
+  { type: 'offered', release: release('1'), target: 'a' },
+  { type: 'started' },
+  { type: 'written' },
+  { type: 'armed', bootId: 'one' },
+  { type: 'left', departure: DEPARTURE },
+  { type: 'booted-new', release: release('1'), target: 'a' },
+  { type: 'healthy' },
+];
+
+test('the history of an update tells how the machine was restarted and how long services were away', async () => {
+  const storage = await after(new RecordingDisk({ dirs: [STATE] }), ...ARRIVED);
+  const asked: Departure[] = [];
+  const journey: AgentWorld['journey'] = async (departure) => {
+    asked.push(departure);
+    return { method: 'soft', methodReason: departure.reason, downtime: { ms: 5_000, clock: 'exact' } };
+  };
+  const { run } = host({ journey }, storage);
+  const agent = await run(1);
+  const [entry] = await agent.view.history(1);
+  assert.deepEqual(asked, [DEPARTURE]);
+  assert.deepEqual(
+    [entry?.result, entry?.version, entry?.method, entry?.methodReason, entry?.downtime],
+    ['updated', '1', 'soft', DEPARTURE.reason, { ms: 5_000, clock: 'exact' }],
+  );
+});
+
+test('a lock that cannot be given back after an attempt keeps the host from going on, and is tried again after the back-off', async () => {
+  const storage = await after(new RecordingDisk({ dirs: [STATE] }), ...ARRIVED);
+  let tried = 0;
+  const giveBack = async (): Promise<void> => {
+    if (tried++ < 2) throw new UpdateError('lock-contended', 'etcd is away.');
+  };
+  const { run, slept, journal } = host({ lock: { ...noLock, giveBack } }, storage);
+  const states: unknown[] = [];
+  const agent = await run(3, async (_, { view }) => {
+    const { state, lastError, waitingFor } = await view.status();
+    states.push([state.kind, lastError?.code, waitingFor]);
+  });
+  assert.deepEqual(states, [
+    ['settling', 'lock-contended', 'the next try'],
+    ['settling', 'lock-contended', 'the next try'],
+    ['idle', undefined, 'the next check'],
+  ]);
+  assert.deepEqual(slept, [MINUTE, 2 * MINUTE, 7 * MINUTE]);
+  assert.equal(tried, 3);
+  assert.equal((await journal.history(9)).length, 1, 'the history names it once');
+  assert.equal((await agent.view.status()).lastCheck?.code, 'not-started');
+});
+
+test('a failure that nobody has a name for does not end the loop', async () => {
+  const { run, slept } = host({ releases: failing(new TypeError('x is not a function')) });
+  const agent = await run(2);
+  assert.deepEqual(slept, [MINUTE, 7 * MINUTE]);
+  assert.equal((await agent.view.status()).lastError?.code, 'unexpected');
+});
+
+test('an agent that is ended before it begins does nothing', async () => {
+  const { world } = host();
+  const stop = new AbortController();
+  stop.abort();
+  const agent = await createAgent(world, stop.signal);
+  await runLoop(agent.loop, stop.signal);
+  assert.equal(agent.loop.state().kind, 'settling');
+});
