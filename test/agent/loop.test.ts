@@ -73,6 +73,7 @@ function host(change: Partial<AgentWorld> = {}, storage = new RecordingDisk({ di
     proven: async () => {},
     limits: { jitterMs: 0, backoffMs: 2 * MINUTE, backoffLimitMs: 60 * MINUTE },
     scheduled: () => new Date(START + time.monotonic + 7 * MINUTE),
+    waiveClock: async () => undefined,
     clock,
     random: { fraction: () => 0.5, bytes: () => new Uint8Array() },
     log: silentLog,
