@@ -444,6 +444,12 @@ export const ERRORS = {
     'Work in a folder of a local file system, or of NFS with locks, and copy it from there.',
   ),
   'file-unwritable': entry(7, 'later', 'A file cannot be written.', 'Check the path, permissions and free space.'),
+  'build-input': entry(
+    2,
+    'never',
+    'What a bundle is to be made of is not there, or does not fit together.',
+    'Correct all that is named, and build again; nothing was packed yet.',
+  ),
   'bundle-size': entry(
     6,
     'later',

@@ -11,6 +11,7 @@ import { UpdateError } from '../errors.ts';
 import { PRODUCT_PATTERN, type Product, VERSION_PATTERN, type Version } from '../model.ts';
 import { fileSource } from '../system/file-source.ts';
 import { statOf } from '../system/files.ts';
+import { checkInputs } from './bundle-inputs.ts';
 import type { Command, Context, Input } from './command.ts';
 import { bytes } from './units.ts';
 
@@ -44,6 +45,7 @@ export const bundleBuild: Command = {
   ],
   run: async (context, input) => {
     const build = await buildInput(context, input);
+    await checkInputs(context, build);
     await warnOfCompression(context, build.root);
     using bar = context.out.progress('root image');
     const { exec, files, signal } = context;

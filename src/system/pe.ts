@@ -16,6 +16,25 @@ export function peSections(head: Uint8Array, fileSize: number = head.length): Pe
   return Array.from({ length: count }, (_, index) => section(view, table + index * SECTION_HEADER, fileSize));
 }
 
+/** The processor that a PE file is for, by its first bytes; undefined where it is no PE file, or for one that Tandem does not know. */
+export function peMachine(head: Uint8Array): 'x86-64' | 'arm64' | 'ia32' | 'arm' | 'riscv64' | undefined {
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  if (head.length < 64 || view.getUint16(0) !== 0x4d5a) return undefined;
+  const at = view.getUint32(0x3c, true);
+  if (at + 6 > head.length || view.getUint32(at) !== 0x50450000) return undefined;
+  return MACHINES[view.getUint16(at + 4, true)];
+}
+
+/** "Machine Types" of the PE format. */
+const MACHINES: Readonly<Record<number, ReturnType<typeof peMachine>>> = {
+  34404: 'x86-64',
+  43620: 'arm64',
+  332: 'ia32',
+  450: 'arm',
+  452: 'arm',
+  20580: 'riscv64',
+};
+
 /** The bytes of a section that may occur once; undefined where there is none. */
 export function peSection(file: Uint8Array, name: string): Uint8Array | undefined {
   const found = onlySection(peSections(file), name);

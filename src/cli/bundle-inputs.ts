@@ -1,0 +1,108 @@
+/** What a bundle is to be made of, looked at before the packing, which takes minutes: all that is wrong at once. */
+
+import { dirname } from 'node:path';
+import type { BuildInput } from '../bundle/build.ts';
+import type { Architecture } from '../bundle/manifest.ts';
+import type { UkiParts } from '../bundle/uki.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import { attempt } from '../system/exec.ts';
+import { fileSource } from '../system/file-source.ts';
+import { readHead, statOf } from '../system/files.ts';
+import { peMachine } from '../system/pe.ts';
+import { walkTree } from '../system/tree-walk.ts';
+import type { Context } from './command.ts';
+
+/** Throws one error that names every fault; says what is unusual, and may be meant. */
+export async function checkInputs(context: Context, build: BuildInput): Promise<void> {
+  const faults = [
+    ...(await faultsOfRoot(context, build.root)),
+    ...('file' in build.uki
+      ? await faultsOfImage(build.uki.file, '--uki', build.architecture)
+      : await faultsOfParts(context, build.uki, build.architecture)),
+    ...(await faultsOfFolder(dirname(build.output))),
+  ];
+  if (faults.length > 0) throw new UpdateError('build-input', faults.join('; '));
+}
+
+async function faultsOfRoot({ out }: Context, root: string): Promise<string[]> {
+  if ((await statOf(root))?.isDirectory()) {
+    const { done } = await walkTree(root).next();
+    return done ? [`--root ${root} is an empty folder`] : [];
+  }
+  const unreadable = await faultsOfFile(root, '--root');
+  if (unreadable.length > 0) return unreadable;
+  if (!isFileSystem((await readHead(root, HEAD)) ?? new Uint8Array()))
+    out.warn(
+      `${root} holds no file system that Tandem knows (erofs, ext4, squashfs, xfs, btrfs). Can your kernel mount it?`,
+    );
+  return [];
+}
+
+async function faultsOfParts({ out, exec }: Context, parts: UkiParts, architecture: Architecture): Promise<string[]> {
+  if (parts.initrds.length === 0) out.warn('No --initrd: the kernel has to find and check the root by itself.');
+  const ukify = parts.ukify ?? 'ukify';
+  const { exitCode, stderr } = await attempt(exec, ukify, ['--version'], { package: 'systemd-ukify' });
+  const length = Buffer.byteLength(parts.commandLine.trim()) + ' roothash='.length + ROOT_HASH;
+  return [
+    ...(await faultsOfImage(parts.kernel, '--kernel', architecture)),
+    ...(await Promise.all(parts.initrds.map((one) => faultsOfReading(one, '--initrd')))).flat(),
+    ...(parts.stub === undefined ? [] : await faultsOfImage(parts.stub, '--stub', architecture)),
+    ...(exitCode === 0 ? [] : [stderr.trim().split('\n').at(-1) || `${ukify} does not run (status ${exitCode})`]),
+    ...(length < COMMAND_LINE
+      ? []
+      : [
+          `the command line has ${length} bytes with its root hash, and a kernel keeps ${COMMAND_LINE - 1} and cuts the end`,
+        ]),
+  ];
+}
+
+/** Of x86-64 (`COMMAND_LINE_SIZE` in arch/x86/include/asm/setup.h) and arm64 alike, the zero byte at its end included. */
+const COMMAND_LINE = 2048;
+const ROOT_HASH = 64;
+
+async function faultsOfImage(path: string, option: string, architecture: Architecture): Promise<string[]> {
+  const unreadable = await (option === '--uki' ? faultsOfFile : faultsOfReading)(path, option);
+  if (unreadable.length > 0) return unreadable;
+  const machine = peMachine((await readHead(path, HEAD)) ?? new Uint8Array());
+  const fits = machine === undefined || machine === architecture;
+  return fits ? [] : [`${option} ${path} is for ${machine}, and the release for ${architecture}`];
+}
+
+/** Opened as it will be for the packing: no link, no pipe. */
+const faultsOfFile = (path: string, option: string): Promise<string[]> =>
+  fileSource(path).then(
+    async (source) => {
+      await source[Symbol.asyncDispose]();
+      return source.size === 0 ? [`${option} ${path} is empty`] : [];
+    },
+    (error: unknown) => [`${option} ${asUpdateError(error).message.replace(/\.$/, '')}`],
+  );
+
+/** Read by ukify, which follows links. */
+const faultsOfReading = (path: string, option: string): Promise<string[]> =>
+  readHead(path, 1).then(
+    (bytes) => (bytes?.length === 1 ? [] : [`${option} ${path} ${bytes ? 'is empty' : 'does not exist'}`]),
+    (error: unknown) => [`${option} ${asUpdateError(error).message.replace(/\.$/, '')}`],
+  );
+
+async function faultsOfFolder(folder: string): Promise<string[]> {
+  return (await statOf(folder))?.isDirectory() ? [] : [`the folder of --output, ${folder}, does not exist`];
+}
+
+/** As much as the superblock that lies furthest behind takes. */
+const HEAD = 66 * 1024;
+
+const isFileSystem = (head: Uint8Array): boolean =>
+  MAGICS.some(([at, magic]) =>
+    Buffer.from(head)
+      .subarray(at, at + magic.length)
+      .equals(Buffer.from(magic, 'latin1')),
+  );
+
+const MAGICS: readonly (readonly [at: number, magic: string])[] = [
+  [1024, '\xe2\xe1\xf5\xe0'],
+  [1080, '\x53\xef'],
+  [0, 'hsqs'],
+  [0, 'XFSB'],
+  [65_600, '_BHRfS_M'],
+];
