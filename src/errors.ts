@@ -880,7 +880,7 @@ export const ERRORS = {
     7,
     'later',
     'It cannot be told which partitions are the slots, or which slot is running.',
-    'Check the partition labels in the configuration; `updatectl doctor` shows what was found.',
+    'Check the partition labels in the configuration; `updatectl doctor` shows what was found, docs/disks.md which disks can be used.',
   ),
   'slots-ambiguous': entry(
     7,

@@ -3,8 +3,16 @@
 import { UpdateError } from '../errors.ts';
 import { deviceNumber } from '../system/block-area.ts';
 import { openBlockTarget } from '../system/block-device.ts';
+import { allBelow } from '../system/block-layers.ts';
 import { statOf } from '../system/files.ts';
-import { diskSectorSize, type KernelDevice, kernelDevice, kernelPartitions, rootDevices } from '../system/mounts.ts';
+import {
+  diskSectorSize,
+  type KernelDevice,
+  kernelDevice,
+  kernelPartitions,
+  rootDevices,
+  rootLayers,
+} from '../system/mounts.ts';
 import type { Gpt, GptEntry } from './gpt.ts';
 import { writeGuid } from './guid.ts';
 import { readTable } from './partition-table.ts';
@@ -17,10 +25,22 @@ export async function readDiskFacts(disk?: string, root = '/'): Promise<DiskFact
   if (disk !== undefined && stat?.isFile()) return fileFacts(disk);
   if (disk !== undefined && !stat?.isBlockDevice())
     throw new UpdateError('partition-missing', `${disk} is not a disk of this machine.`);
+  await refuseLayers(root);
   const rdev = stat ? deviceNumber(BigInt(stat.rdev)) : diskOfRoot(under);
   const device = await kernelDevice(root, rdev);
   if (!device) throw new UpdateError('partition-missing', `The kernel knows no disk ${disk ?? rdev}.`);
   return { ...(await deviceFacts(root, device, under)), isChosen: disk !== undefined };
+}
+
+/** A slot is written as a partition and started from it: what lies in another layer would be lost with the first update. */
+async function refuseLayers(root: string): Promise<void> {
+  const [layer] = await rootLayers(root);
+  if (!layer) return;
+  const path = (await kernelDevice(root, layer.rdev))?.path ?? layer.rdev;
+  throw new UpdateError(
+    'slots-unknown',
+    `The running root lies in ${layer.kind}, ${path}; a slot is a partition that holds an image itself.`,
+  );
 }
 
 /** Where a partition lies, in sectors of its disk; `guid` is its identity, as the table stores it. */
@@ -53,18 +73,22 @@ function diskOfRoot(under: readonly KernelDevice[]): string {
 async function deviceFacts(root: string, device: KernelDevice, under: readonly KernelDevice[]): Promise<DiskFacts> {
   const sectorSize = await diskSectorSize(root, device.rdev);
   const table = await readTableOf(device.path, { rdev: device.rdev }, [sectorSize]);
-  const all = await kernelPartitions(root);
-  const own = all.filter((each) => each.disk === device.rdev);
+  const own = (await kernelPartitions(root)).filter((each) => each.disk === device.rdev);
   return {
     disk: { path: device.path, rdev: device.rdev, guid: table.diskGuid, sectorSize },
     partitions: table.entries.flatMap((entry) => partitionOf(entry, own)),
     rootDevices: under.map((each) => each.rdev),
-    elsewhere: all.flatMap(({ path, label, uuid, disk }) =>
-      disk === device.rdev || label === undefined || path.startsWith(LOOP)
-        ? []
-        : [{ path, label, ...(uuid === undefined ? {} : { uuid }) }],
-    ),
+    elsewhere: await labelsElsewhere(root, device.rdev),
   };
+}
+
+/** The labelled partitions of other disks. The members of an array are none: they show its own partitions once more. */
+export async function labelsElsewhere(root: string, disk: string): Promise<DiskFacts['elsewhere']> {
+  const here = [disk, ...(await allBelow(root, disk))];
+  const others = (await kernelPartitions(root)).filter((each) => !here.includes(each.disk));
+  return others.flatMap(({ path, label, uuid }) =>
+    label === undefined || path.startsWith(LOOP) ? [] : [{ path, label, ...(uuid === undefined ? {} : { uuid }) }],
+  );
 }
 
 /** The kernel's device of an entry, if there is one. At another place it must not be used: what is there is something else. */

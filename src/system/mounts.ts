@@ -2,6 +2,7 @@
 
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { devicesBelow, type Layer, layersOf } from './block-layers.ts';
 
 /** A partition (or a whole disk) as the kernel knows it. */
 export type KernelDevice = Readonly<{
@@ -28,6 +29,12 @@ export async function rootDevices(root = '/'): Promise<KernelDevice[]> {
   const leaves = rdev === undefined ? [] : await leavesOf(root, rdev);
   const devices = await Promise.all(leaves.map((leaf) => kernelDevice(root, leaf)));
   return devices.filter((device) => device !== undefined);
+}
+
+/** What the file system at `/` is seen through, that would have to be seen through in the other slot, too. */
+export async function rootLayers(root = '/'): Promise<readonly Layer[]> {
+  const rdev = rootMount(await readFile(join(root, 'proc/self/mountinfo'), 'utf8'))?.rdev;
+  return rdev === undefined ? [] : layersOf(root, rdev);
 }
 
 /** What is mounted at `/`, the topmost one: its device as `major:minor`, and its name. */
@@ -85,12 +92,9 @@ export async function diskSectorSize(root: string, rdev: string): Promise<number
 }
 
 async function leavesOf(root: string, rdev: string, depth = 0): Promise<string[]> {
-  const slaves = join(root, 'sys/dev/block', rdev, 'slaves');
-  const names = depth < MAX_LAYERS ? await readdir(slaves).catch(() => []) : [];
-  if (names.length === 0) return [rdev];
-  const below = await Promise.all(names.sort().map((name) => readLine(join(slaves, name, 'dev'))));
-  const known = below.filter((each) => each !== undefined);
-  return [...new Set((await Promise.all(known.map((each) => leavesOf(root, each, depth + 1)))).flat())];
+  const below = depth < MAX_LAYERS ? await devicesBelow(root, rdev) : [];
+  if (below.length === 0) return [rdev];
+  return [...new Set((await Promise.all(below.map((each) => leavesOf(root, each, depth + 1)))).flat())];
 }
 
 const entryOf = (lines: readonly string[], key: string): string | undefined =>

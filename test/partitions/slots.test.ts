@@ -1,9 +1,9 @@
 /** Which partitions are the slots and which slot runs, from made-up kernels. */
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { findHost, realDoors } from '../../src/agent/host.ts';
 import type { Sha256 } from '../../src/model.ts';
@@ -18,6 +18,7 @@ import {
 } from '../../src/partitions/slots.ts';
 import { kernelPartitions, rootDevices } from '../../src/system/mounts.ts';
 import { gptDisk } from '../support/gpt-disk.ts';
+import { device, link, mountinfo } from '../support/kernel-files.ts';
 
 const LABELS = ['root-a', 'root-a-verity', 'root-b', 'root-b-verity'];
 const CONFIG = {
@@ -290,21 +291,4 @@ async function withKernel(deed: (root: string) => Promise<void>): Promise<void> 
   } finally {
     rmSync(root, { recursive: true });
   }
-}
-
-function device(root: string, name: string, rdev: string, files: Record<string, string | number>): void {
-  const dir = join(root, 'sys/devices', name);
-  mkdirSync(dir, { recursive: true });
-  for (const [file, content] of Object.entries({ dev: rdev, ...files })) writeFileSync(join(dir, file), `${content}\n`);
-  link(root, `sys/dev/block/${rdev}`, `sys/devices/${name}`);
-}
-
-function link(root: string, from: string, to: string): void {
-  mkdirSync(dirname(join(root, from)), { recursive: true });
-  symlinkSync(join(root, to), join(root, from));
-}
-
-function mountinfo(root: string, lines: readonly string[]): void {
-  mkdirSync(join(root, 'proc/self'), { recursive: true });
-  writeFileSync(join(root, 'proc/self/mountinfo'), `${lines.join('\n')}\n`);
 }
