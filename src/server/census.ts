@@ -2,7 +2,7 @@
 
 import { addPoint, type History, type Point } from './census-history.ts';
 import { emptyTally, type Tally, tally } from './census-tally.ts';
-import type { MachineRecord } from './machines.ts';
+import { machineIn } from './machines.ts';
 import type { Json, Store } from './store.ts';
 
 /** A finished count, and how long it took. */
@@ -63,7 +63,10 @@ async function countAll(store: Store, { now, pause }: CensusWorld): Promise<Coun
   const sum = emptyTally();
   for (let after: string | undefined, more = true; more; ) {
     const { documents, next } = await store.list('machine', PAGE, after);
-    for (const { document } of documents) tally(sum, document as unknown as MachineRecord, begun);
+    for (const { document } of documents) {
+      const machine = machineIn(document);
+      if (machine) tally(sum, machine, begun);
+    }
     after = next;
     more = next !== undefined;
     await pause();

@@ -1,7 +1,7 @@
 /** Documents as they lie in etcd, and as they were last seen there. */
 
-import { UpdateError } from '../errors.ts';
 import type { Pair, Range } from '../system/etcd-messages.ts';
+import { keptDocument } from './kept-document.ts';
 import type { Json } from './store.ts';
 
 /** What lay under a key; revision "0" for nothing. */
@@ -16,13 +16,8 @@ export function seenIn(range: Range | undefined): Seen {
 }
 
 /** The JSON of a value. */
-export function documentIn({ key, value }: Pair): Json {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(value)) as Json;
-  } catch (error) {
-    throw new UpdateError('store-document-invalid', `What lies under ${key} in etcd is not JSON.`, { cause: error });
-  }
-}
+export const documentIn = ({ key, value }: Pair): Json | undefined =>
+  keptDocument(key, () => JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(value)) as Json, 'etcd');
 
 export type Memory = Readonly<{
   get(key: string): Seen;

@@ -78,14 +78,19 @@ async function readAll(ask: Ask, memory: Memory, jobs: readonly Reading[]): Prom
 /** By a hundred at a time: answers of etcd are bounded. */
 async function list(ask: Ask, folder: string, limit: number, after: string): Promise<Page> {
   const documents: { id: string; document: Json }[] = [];
-  for (let last = after; ; last = documents.at(-1)?.id ?? last) {
-    const amount = Math.min(100, limit - documents.length);
+  for (let [last, seen] = [after, 0]; ; ) {
+    const amount = Math.min(100, limit - seen);
     if (amount === 0) return { documents, next: last };
     const span = { ...all(folder), ...(last === '' ? {} : { range: `${folder}/${last}\0` }), limit: amount };
     const { ranges } = await ask([span]);
     const pairs = ranges[0]?.pairs ?? [];
-    documents.push(...pairs.map((one) => ({ id: one.key.slice(folder.length + 1), document: documentIn(one) })));
+    for (const pair of pairs) {
+      last = pair.key.slice(folder.length + 1);
+      const document = documentIn(pair);
+      if (document !== undefined) documents.push({ id: last, document });
+    }
     if (pairs.length < amount) return { documents };
+    seen += pairs.length;
   }
 }
 

@@ -5,7 +5,7 @@ import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
 import type { Offered } from '../rollout/roll-call.ts';
 import { audited, auditedIfDue, type Entry } from './audit.ts';
 import { answerCheckIn, concernsLedger, inCleanWords } from './check-in.ts';
-import { isKept, ledgerFrom, ledgerJson, type MachineRecord, recorded } from './machines.ts';
+import { isKept, ledgerFrom, ledgerJson, type MachineRecord, machineIn, recorded } from './machines.ts';
 import type { Json, Key, Page, Store } from './store.ts';
 
 /** What a channel says now. `id` changes when its rollout is another one. */
@@ -51,14 +51,17 @@ export function createFleet(
       const request = inCleanWords(said);
       const state = await channel(request.channel);
       const machine: Key = { kind: 'machine', id: request.machine };
-      const known = (await store.read(machine)) as MachineRecord | undefined;
+      const known = machineIn(await store.read(machine));
       const keys = [machine, ...(concernsLedger(request, known) ? [ledgerKey(request.channel, state)] : [])];
       return auditedIfDue(store, told, keys, ([document, ledger]) =>
         decide(request, state, document, keys.length > 1 ? [ledger] : [], now),
       );
     },
-    machine: async (id) => (await store.read({ kind: 'machine', id })) as MachineRecord | undefined,
-    machines: (limit, after) => store.list('machine', limit, after),
+    machine: async (id) => machineIn(await store.read({ kind: 'machine', id })),
+    machines: async (limit, after) => {
+      const page = await store.list('machine', limit, after);
+      return { ...page, documents: page.documents.filter(({ document }) => machineIn(document)) };
+    },
     count: () => store.count('machine'),
     ledger: giveUp,
     pullBrake: (name, reason, now, entry) => ledgerOf(name, (ledger) => pull(ledger, reason, now.getTime()), entry),
@@ -79,7 +82,7 @@ function decide(
   ledgers: readonly (Json | undefined)[],
   now: Date,
 ) {
-  const before = document as MachineRecord | undefined;
+  const before = machineIn(document);
   const ledger = ledgerFrom(ledgers[0]);
   const answer = answerCheckIn(request, before, ledgers.length > 0 ? state?.offered : undefined, ledger, now.getTime());
   const record = recorded(request, before, answer, now) as unknown as Json;

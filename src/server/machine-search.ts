@@ -1,6 +1,6 @@
 /** A page of the machines that a search is about. It looks at so many and no more: who wants the rest asks again. */
 
-import type { MachineRecord } from './machines.ts';
+import { type MachineRecord, machineIn } from './machines.ts';
 import type { Page } from './store.ts';
 
 /** `id` is how the machine's id begins; `after` is the `more` of the page before. */
@@ -24,8 +24,8 @@ export async function searchMachines({ machines: list, pause }: SearchWorld, sea
     for (const { id, document } of documents) {
       if (prefix !== '' && !id.startsWith(prefix)) return { machines: found, looked };
       looked += 1;
-      const machine = document as unknown as MachineRecord;
-      if (isLike(machine, search)) found.push(machine);
+      const machine = machineIn(document);
+      if (machine && isLike(machine, search)) found.push(machine);
       if (found.length === MOST_FOUND) return { machines: found, looked, more: id };
     }
     if (next === undefined) return { machines: found, looked };

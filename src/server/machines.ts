@@ -16,6 +16,17 @@ export type MachineRecord = CheckIn &
     events: readonly Readonly<{ at: string; what: string; version: string; reason?: string }>[];
   }>;
 
+/** The machine that a document tells of; undefined where it tells of none. */
+export function machineIn(document: Json | undefined): MachineRecord | undefined {
+  const { running, events, ...rest } = (document ?? {}) as Partial<Record<keyof MachineRecord, Json>>;
+  const { version } = (running ?? {}) as Readonly<Record<string, Json>>;
+  const isWhole =
+    [version, rest.machine, rest.group, rest.channel, rest.state, rest.since, rest.firstSeen, rest.lastSeen].every(
+      (one) => typeof one === 'string',
+    ) && Array.isArray(events);
+  return isWhole ? (document as unknown as MachineRecord) : undefined;
+}
+
 const MOST_EVENTS = 30;
 
 /** The record after a check-in. */

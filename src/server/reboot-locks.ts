@@ -16,7 +16,7 @@ import {
 } from '../reboot/gates/locks/semaphore.ts';
 import { readSemaphore } from '../reboot/gates/locks/semaphore-document.ts';
 import { audited, type Entry } from './audit.ts';
-import type { MachineRecord } from './machines.ts';
+import { machineIn } from './machines.ts';
 import type { Json, Key, Store } from './store.ts';
 
 /** What a group begins with; later its document counts. */
@@ -115,7 +115,7 @@ const isSame = (one: Semaphore, other: Semaphore): boolean => JSON.stringify(one
 
 /** What the server knows of a host that also checks in. */
 async function whyOf(store: Store, id: string): Promise<string> {
-  const record = (await store.read({ kind: 'machine', id })) as MachineRecord | undefined;
+  const record = machineIn(await store.read({ kind: 'machine', id }));
   return record ? `${record.product} ${record.running.version}, ${record.state}` : 'a reboot';
 }
 

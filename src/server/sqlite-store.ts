@@ -2,6 +2,7 @@
 
 import type { Database } from '../system/sqlite.ts';
 import { groupCommits } from '../system/sqlite-commits.ts';
+import { keptDocument } from './kept-document.ts';
 import { type Outcome, type Played, play } from './play.ts';
 import type { Change, Json, Key, Store } from './store.ts';
 
@@ -13,7 +14,7 @@ export function sqliteStore(database: Database): Store {
   const parse = createParser();
   const read = (name: string): Json | undefined => {
     const [row] = database.rows('SELECT json FROM documents WHERE kind = ? AND id = ?', ...partsOf(name));
-    return row && parse(name, String(row['json']));
+    return row && keptDocument(name, () => parse(name, String(row['json'])), 'fleet.db');
   };
   const commit = groupCommits<Played, Outcome>(database, (jobs) => {
     const { after, outcomes } = play(jobs, once(read));
@@ -30,12 +31,13 @@ export function sqliteStore(database: Database): Store {
         after,
         limit,
       );
-      const documents = rows.map((row) => ({
-        id: String(row['id']),
-        document: JSON.parse(String(row['json'])) as Json,
-      }));
-      const last = documents.at(-1);
-      return { documents, ...(last && documents.length === limit ? { next: last.id } : {}) };
+      const documents = rows.flatMap((row) => {
+        const id = String(row['id']);
+        const document = keptDocument(nameOf({ kind, id }), () => JSON.parse(String(row['json'])) as Json, 'fleet.db');
+        return document === undefined ? [] : [{ id, document }];
+      });
+      const last = rows.at(-1);
+      return { documents, ...(last && rows.length === limit ? { next: String(last['id']) } : {}) };
     },
     update: async <T>(keys: readonly Key[], change: (documents: readonly (Json | undefined)[]) => Change<T>) => {
       const outcome = await commit({ keys: keys.map(nameOf), change });

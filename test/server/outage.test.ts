@@ -62,3 +62,33 @@ test('however many ask while the store is away, the log says once that it went a
   for (let one = 0; one < 2; one += 1) assert.deepEqual(await ask(), [503, 'store-document-invalid']);
   assert.equal(lines.length, 5, 'what is wrong with one document is no outage, and is told with its request');
 });
+
+test('a store that can be read and not written is one outage, and not one with every read', async () => {
+  const said: string[] = [];
+  const log = {
+    ...silentLog,
+    info: (_: object, text: string) => void said.push(text),
+    error: (_: object, text: string) => void said.push(text),
+  };
+  await using real = sqliteStore(openDatabase(':memory:', { durable: false }));
+  let isFull = false;
+  const full: Store = {
+    ...real,
+    update: (keys, change) => (isFull ? Promise.reject(new UpdateError('store-full')) : real.update(keys, change)),
+  };
+  await using server = await startFleetApp({
+    store: watchedStore(full, log as unknown as Log, () => new Date()),
+    log: log as unknown as Log,
+  });
+  const ask = () => server.app.inject({ method: 'POST', url: '/v1/check-in', payload: CHECK_IN });
+  isFull = true;
+  for (let times = 0; times < 20; times++) {
+    const { statusCode, headers, json } = await ask();
+    assert.deepEqual([statusCode, json<{ code: string }>().code], [503, 'store-full']);
+    assert.ok(Number(headers['retry-after']) > 0);
+  }
+  assert.equal(said.length, 1);
+  isFull = false;
+  await ask();
+  assert.deepEqual(said.slice(1), ['the store answers again']);
+});
