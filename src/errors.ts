@@ -931,6 +931,9 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
+/** Whether the table has this code: one of a newer agent or of a rollout may not be there. */
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERRORS, code);
+
 /**
  * The one error class. `message` says what happened here, and is clean whatever it quotes; the table says what the code means and
  * what to do next.

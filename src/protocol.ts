@@ -118,6 +118,8 @@ export type Status = Readonly<{
   /** The last check that was answered, since the agent was started. */
   lastGoodCheck?: string;
   nextCheck?: string;
+  /** When what has failed is tried again; no check comes before. */
+  nextTry?: string;
   lastError?: Failure;
   settings?: SettingsStatus;
   refused: readonly Refusal[];

@@ -21,12 +21,13 @@ import type { Random } from '../system/random.ts';
 import type { AgentView } from './control.ts';
 import { createEvents } from './events.ts';
 import { findOffer, findWayBack } from './finding.ts';
-import { errorNow, failureOf, resultOf, shownError } from './findings.ts';
+import { resultOf } from './findings.ts';
 import { forget } from './forgetting.ts';
 import type { Gates } from './gates.ts';
 import { type HookGate, lockWithHooks, noHooks } from './hook-gate.ts';
 import type { Told } from './installer.ts';
 import { isRefused, type Journal, type Journey } from './journal.ts';
+import { createLastError } from './last-error.ts';
 import { createLeaving, restartStatus } from './leaving.ts';
 import { lockGate } from './lock-gate.ts';
 import type { Loop } from './loop.ts';
@@ -101,7 +102,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   let wish: Wish | undefined;
   let waitingFor: string | undefined;
   let progress: ProgressStatus | undefined;
-  let lastError: Status['lastError'];
+  const lastError = createLastError(clock, journal);
   const leaving = createLeaving(clock);
 
   const told: Told = (phase, done, total) => {
@@ -160,7 +161,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const parts: Parts = {
     boot,
     tries: world.tries,
-    observe: () => observe(true),
+    observe: () => lastError.seeing(observe(true)),
     check,
     prepare: (release, target) => world.prepare(release, target, told, signal),
     probe: () => world.probe(signal),
@@ -181,9 +182,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       const before = saved;
       saved = await journal.advance(before, event, clock.now());
       log.info({ event: event.type, state: saved.state.kind, ...whyOf(event) }, `now ${saved.state.kind}`);
-      if (saved.state.kind === 'settling' && saved.state.outcome.result !== 'none') lastError = failureOf(saved);
-      // What stood in the way of settling is over.
-      if (event.type === 'settled') lastError = failureOf(before);
+      lastError.saved(before, event, saved);
       if (saved.state.kind === 'idle') await gate.forgetApply();
       progress = undefined;
       await tellStatus();
@@ -213,7 +212,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       ...(transfer ? { transfer } : {}),
       ...(await restartStatus(world.restart, journal, saved.state, leaving.isAgreed())),
       ...polls.status(),
-      ...errorNow(journal.trouble(), saved, lastError),
+      ...lastError.status(saved),
       refused: await journal.refusals(),
     };
   };
@@ -238,8 +237,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
     },
     failed: (action, error) => {
       log.error({ action: action?.do, code: error.code }, error.message);
-      lastError = shownError(error, clock.now().toISOString());
-      events.tell({ event: 'failed', failure: lastError });
+      events.tell({ event: 'failed', failure: lastError.failed(action, error) });
       polls.failed(error, action?.do === 'check');
       if (action?.do !== 'check') return;
       if (saved.state.kind === 'staged' && asksChannel(wish)) offer.unanswered(saved.state.release, error);
@@ -257,7 +255,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const ask = async (asked: Wish, message: string): Promise<Reply> => {
     mustRest(saved.state);
     wish = asked;
-    lastError = undefined;
+    lastError.forget();
     polls.wake();
     return { schema: 1, result: 'accepted', message };
   };

@@ -1,7 +1,7 @@
 /** What the agent says of what a check found, and of how an attempt ended. */
 
-import type { UpdateError } from '../errors.ts';
-import type { Saved } from '../model.ts';
+import { ERRORS, isErrorCode, type UpdateError } from '../errors.ts';
+import type { Outcome, Saved } from '../model.ts';
 import type { Failure, Status } from '../protocol.ts';
 import type { Found } from './parts.ts';
 
@@ -19,10 +19,14 @@ export function failureOf(saved: Saved): Status['lastError'] {
   if (saved.state.kind !== 'settling') return undefined;
   const { outcome } = saved.state;
   if (outcome.result === 'none' || outcome.result === 'updated') return undefined;
-  const next = outcome.refuse
-    ? `It is refused; lift that with \`updatectl forget ${outcome.release.version}\`.`
-    : 'The next check tries again.';
-  return { code: outcome.code, message: outcome.reason, next, at: saved.since };
+  return { code: outcome.code, message: outcome.reason, next: nextAfter(outcome), at: saved.since };
+}
+
+/** What only somebody can do, and what happens by itself. */
+function nextAfter({ result, code, refuse, release }: Exclude<Outcome, { result: 'none' | 'updated' }>): string {
+  if (refuse) return `It is refused; lift that with \`updatectl forget ${release.version}\`.`;
+  const again = 'The next check tries again.';
+  return result === 'failed' && isErrorCode(code) ? `${ERRORS[code].next} ${again}` : again;
 }
 
 /** What stands in the way now: a state that cannot be saved, or else the last failure. */

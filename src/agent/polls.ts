@@ -20,7 +20,7 @@ export interface Polls {
   next(): Date;
   /** Sleeps until something is due, but no longer than `longestMs`. */
   pause(state: State, reason: string, stop: AbortSignal, longestMs?: number): Promise<void>;
-  status(): Pick<Status, 'lastCheck' | 'lastGoodCheck' | 'nextCheck'>;
+  status(): Pick<Status, 'lastCheck' | 'lastGoodCheck' | 'nextCheck' | 'nextTry'>;
 }
 
 /** A machine that was asked to restart and did not is asked again after this. */
@@ -45,7 +45,8 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
     return Math.max(0, wait) + jitter(limits, random.fraction());
   };
 
-  const next = (): Date => new Date(clock.now().getTime() + Math.max(0, dueAt - clock.monotonicMs()));
+  const momentOf = (at: number): Date => new Date(clock.now().getTime() + Math.max(0, at - clock.monotonicMs()));
+  const next = (): Date => momentOf(dueAt);
 
   return {
     next,
@@ -61,7 +62,7 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
       const after = Number(error.details['retryAfterMs'] ?? 0);
       const delay = retryDelay(limits, failures, random.fraction(), after);
       if (!wasCheck) {
-        retryAt = clock.monotonicMs() + delay;
+        retryAt = clock.monotonicMs() + Math.min(delay, LONGEST_MS);
         return;
       }
       lastCheck = { at: clock.now().toISOString(), result: error.code, code: error.code };
@@ -73,18 +74,23 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
       const now = clock.monotonicMs();
       const polls = state.kind === 'idle' || state.kind === 'staged';
       const until = retryAt ?? (polls ? dueAt : now + (reason === 'the next try' ? limits.backoffMs : RESTART_MS));
-      retryAt = undefined;
-      const ms = Math.min(Math.max(0, until - now), longestMs, LONGEST_MS);
+      const mostMs = isUnproven(state) ? limits.backoffMs : LONGEST_MS;
+      const ms = Math.min(Math.max(0, until - now), longestMs, mostMs);
       await clock.sleep(ms, AbortSignal.any([woken.signal, stop])).catch(() => {});
+      retryAt = undefined;
       woken = new AbortController();
     },
     status: () => ({
       ...(lastCheck ? { lastCheck } : {}),
       ...(lastGoodCheck === undefined ? {} : { lastGoodCheck }),
       nextCheck: next().toISOString(),
+      ...(retryAt === undefined ? {} : { nextTry: momentOf(retryAt).toISOString() }),
     }),
   };
 }
+
+/** The dead man's timer runs: what is in the way of proving it may be gone soon. */
+const isUnproven = ({ kind }: State): boolean => kind === 'trial' || kind === 'condemned';
 
 /** The shorter of two waits, where there is any. */
 export const soonest = (one: number | undefined, other: number | undefined): number | undefined =>

@@ -1,6 +1,6 @@
 /** Whether the last error of a host still stands in its way. Pure. */
 
-import { ERRORS, type ErrorEntry, EXIT } from '../errors.ts';
+import { ERRORS, EXIT, isErrorCode } from '../errors.ts';
 import type { Failure, Status } from '../protocol.ts';
 
 /** The last error, unless a check since has shown that it is over: the repository has answered, or nothing newer is there to fail at. */
@@ -11,7 +11,6 @@ export function standingError({ lastError, lastCheck, lastGoodCheck = '' }: Stat
 
 /** Out of reach, or not to be believed: an answer that was believed ends both. */
 function isOfRepository(code: string): boolean {
-  const known: Readonly<Record<string, ErrorEntry>> = ERRORS;
-  const exit = Object.hasOwn(known, code) ? known[code]?.exit : undefined;
+  const exit = isErrorCode(code) ? ERRORS[code].exit : undefined;
   return exit === EXIT.network || exit === EXIT.trust;
 }

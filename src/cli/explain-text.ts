@@ -1,7 +1,7 @@
 /** Why a host does not run the newest release: what stands in the way, since when, until when, and what would change it. Pure. */
 
 import { standingError } from '../agent/standing-error.ts';
-import { ERRORS, type ErrorCode } from '../errors.ts';
+import { ERRORS, isErrorCode } from '../errors.ts';
 import type { Disarmed, Refusal, State } from '../model.ts';
 import { type GateStatus, type Status, WELL_CODES } from '../protocol.ts';
 import { settingsObstacles } from './settings-text.ts';
@@ -36,7 +36,7 @@ export type Explanation = Readonly<{
 export function explain(status: Status): Explanation {
   const obstacles = obstaclesOf(status);
   const verdict = verdictOf(status, obstacles);
-  const next = soonest([...obstacles.map((one) => one.next), ...(status.offline ? [] : [status.nextCheck])]);
+  const next = soonest([...obstacles.map((one) => one.next), nextLook(status)]);
   return {
     schema: 1,
     verdict,
@@ -71,6 +71,12 @@ export function explanationText(
     ]),
     ...(next === undefined ? [] : [`Looked at again ${relative(next, now)}.`]),
   ];
+}
+
+/** A check is made only by a host that rests. */
+function nextLook({ offline, state, nextTry, nextCheck }: Status): string | undefined {
+  if (offline) return undefined;
+  return nextTry ?? (state.kind === 'idle' || state.kind === 'staged' ? nextCheck : undefined);
 }
 
 function obstaclesOf(status: Status): Obstacle[] {
@@ -128,8 +134,6 @@ function checkOf({ lastCheck, lastError, refused, state, gates = [] }: Status): 
   const command = code === 'downgrade' ? { command: 'updatectl install VERSION --allow-downgrade' } : {};
   return [{ ...said, ...command, what: 'rollout', ...(until === undefined ? {} : { next: until }) }];
 }
-
-const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERRORS, code);
 
 const refusalOf = (refusal: Refusal | undefined): Partial<Obstacle> =>
   refusal ? { code: refusal.code, since: refusal.at, command: `updatectl forget ${refusal.version}` } : {};

@@ -138,12 +138,13 @@ function slotText(slot: SlotStatus, isBooted: boolean): string {
   return `${version}${isBooted ? ', running' : ''}${proof}`;
 }
 
-function checkLines({ lastCheck, nextCheck }: Status, now: Date): string[] {
+function checkLines({ lastCheck, nextCheck, nextTry }: Status, now: Date): string[] {
   return [
     ...(lastCheck
       ? [`  last check ${relative(lastCheck.at, now)}: ${checkText(lastCheck)}${untilText(lastCheck.until, now)}`]
       : []),
-    ...(nextCheck ? [`  next check ${relative(nextCheck, now)}`] : []),
+    ...(nextTry ? [`  next try   ${relative(nextTry, now)}`] : []),
+    ...(nextCheck && !nextTry ? [`  next check ${relative(nextCheck, now)}`] : []),
   ];
 }
 

@@ -166,6 +166,15 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
     },
   ],
   'a release is on trial': ['working', { ...base, state: { kind: 'trial', release: release('2.0'), target: 'b' } }],
+  'something failed and is tried again before the next check': [
+    'working',
+    {
+      ...base,
+      state: { kind: 'staging', release: release('2.0'), target: 'b', attempt: 1 },
+      lastError: { code: 'unexpected', message: 'Bits fell out.', next: 'Please report it with the log.', at },
+      nextTry: '2026-03-01T12:05:22.000Z',
+    },
+  ],
   'the agent is not running': ['unknown', { ...base, offline: true }],
 };
 

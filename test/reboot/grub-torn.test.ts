@@ -1,7 +1,8 @@
 /** Power may fail at every byte of GRUB's environment and of its copy: GRUB and we read the old flags or the new ones, and the same. */
 
 import assert from 'node:assert/strict';
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
@@ -16,6 +17,7 @@ import {
   type SlotFlags,
   tried,
 } from '../../src/reboot/bootloaders/slot-flags.ts';
+import { readPart, realFiles, writePart } from '../../src/system/files.ts';
 import { grubMachine } from '../support/grub-machine.ts';
 import { type Contents, type TornFiles, tornFiles } from '../support/torn-files.ts';
 
@@ -206,4 +208,15 @@ test('an environment that is damaged knows of no slot, and a confirmation makes 
   assert.deepEqual(await store(world).load(), { first: 'a', slots: { a: never, b: never } });
   await store(world).save(confirmed(await store(world).load(), 'b'));
   assert.deepEqual(grubReads(world.now()), { first: 'b', slots: { a: never, b: proven } });
+});
+
+test('an environment behind a link is not followed, and the setting that avoids it is named', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'tandem-grubenv-'));
+  try {
+    await symlink('../efi/EFI/fedora/grubenv', join(dir, 'grubenv'));
+    const linked = grubStore({ files: realFiles, readPart, writePart, path: join(dir, 'grubenv') });
+    await assert.rejects(linked.load(), { code: 'boot-environment', message: /boot\.grub_environment.*readlink -f/ });
+  } finally {
+    await rm(dir, { recursive: true });
+  }
 });

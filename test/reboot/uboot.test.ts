@@ -15,7 +15,7 @@ import {
   tried,
 } from '../../src/reboot/bootloaders/slot-flags.ts';
 import { environmentCopies, formatUboot, parseUboot, ubootFlags } from '../../src/reboot/bootloaders/uboot.ts';
-import { realExec, run } from '../../src/system/exec.ts';
+import { type Exec, realExec, run } from '../../src/system/exec.ts';
 import { kernelFolder } from '../support/kernel-folder.ts';
 import { AT_FIRST, type UbootEnvironment, ubootEnvironment } from '../support/uboot-environment.ts';
 import { type Bench, conformance } from './backend-conformance.ts';
@@ -122,6 +122,34 @@ test('an environment that is lost is not taken for an empty one, and not written
   assert.deepEqual(await environment.contents(), lost);
 });
 
+test('a tool that prints what is built into it in place of a lost environment, and succeeds, is not believed', async () => {
+  const said = {
+    libubootenv: { stdout: 'Cannot read environment, using default\nbootcmd=run x\n', stderr: '' },
+    'U-Boot': { stdout: 'bootcmd=run x\n', stderr: 'Warning: Bad CRC, using default environment\n' },
+  };
+  for (const [tool, answer] of Object.entries(said)) {
+    const calls: string[] = [];
+    const exec: Exec = async (name) => {
+      calls.push(name);
+      return { exitCode: 0, timedOut: false, ...answer };
+    };
+    const backend = flagsBackend(ubootFlags(exec, '/etc/fw_env.config'), async () => '2' as Version);
+    for (const verb of [() => backend.read(), () => backend.disable('b'), () => backend.confirm('a')])
+      await assert.rejects(verb(), { code: 'boot-environment', message: /fw_env\.config/ }, tool);
+    assert.ok(!calls.includes('fw_setenv'), tool);
+  }
+});
+
+test('a variable may speak of a bad CRC', async () => {
+  const exec: Exec = async () => ({
+    exitCode: 0,
+    timedOut: false,
+    stdout: 'hint=echo Warning: Bad CRC, using default environment\nBOOT_ORDER=A\nBOOT_A_OK=1\n',
+    stderr: '',
+  });
+  assert.equal((await ubootFlags(exec, '/etc/fw_env.config').load()).slots.a.successful, true);
+});
+
 test('the board keeps its own variables', async () => {
   await using environment = await ubootEnvironment();
   const store = ubootFlags(realExec, environment.config);
@@ -134,7 +162,8 @@ test('a board that was never told anything starts nothing by right, and the runn
   await using environment = await ubootEnvironment();
   await environment.set('BOOT_ORDER=\nBOOT_A_OK=\nBOOT_A_LEFT=\nBOOT_B_LEFT=\n');
   const backend = flagsBackend(ubootFlags(realExec, environment.config), async () => '2' as Version);
-  assert.equal((await backend.read()).next, undefined);
+  const { next, isLost } = await backend.read();
+  assert.deepEqual([next, isLost], [undefined, true]);
   await backend.confirm('a');
   assert.equal((await backend.read()).slots.a.confirmed, true);
 });
@@ -196,3 +225,10 @@ test('with one copy only, a torn write loses the environment: this is what two a
 
 const printed = (environment: UbootEnvironment): Promise<string> =>
   run(realExec, 'fw_printenv', ['-c', environment.config]);
+
+test('tries that a boot script has given both slots, since it knew nothing, prove neither', async () => {
+  await using environment = await ubootEnvironment();
+  await environment.set('BOOT_ORDER=A B\nBOOT_A_OK=\nBOOT_A_LEFT=2\nBOOT_B_OK=\nBOOT_B_LEFT=3\n');
+  const backend = flagsBackend(ubootFlags(realExec, environment.config), async () => '2' as Version);
+  assert.equal((await backend.read()).isLost, true);
+});

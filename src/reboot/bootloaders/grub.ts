@@ -53,7 +53,7 @@ const DAMAGED = Uint8Array.of(0x21);
 const loadBoth = ({ readPart, path }: GrubWorld): Promise<Found[]> =>
   Promise.all(
     [path, copyOf(path)].map(async (one) => {
-      const part = await readPart(one, 0, LONGEST);
+      const part = await readPart(one, 0, LONGEST).catch(namedLink(one));
       if (!part) return { path: one };
       if (part.size > LONGEST) throw tooLong(one, part.size);
       const variables = readVariables(part.bytes);
@@ -83,6 +83,16 @@ async function make({ files }: GrubWorld, path: string, size: number): Promise<v
   await files.syncFile(path);
   await files.syncDir(dirname(path));
 }
+
+/** Fedora has one on /boot that leads to the ESP. GRUB does not follow it there, and a copy beside it would be of no use. */
+const namedLink =
+  (path: string) =>
+  (error: unknown): never => {
+    const cause = error instanceof UpdateError ? error.cause : error;
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ELOOP')) throw error;
+    const sentence = `${path} is a link. Set boot.grub_environment to the file that it leads to: \`readlink -f ${path}\`.`;
+    throw new UpdateError('boot-environment', sentence, { cause });
+  };
 
 async function missing({ files, path }: GrubWorld): Promise<UpdateError> {
   const sentence = `Neither ${path} nor ${copyOf(path)} exists`;

@@ -64,9 +64,12 @@ const CUSTOMARY = 3;
 
 const LIMITS = { package: 'libubootenv-tool', timeoutMs: 30_000 };
 
+/** Both tools print what is built into them instead, and succeed: that of libubootenv, and U-Boot's own. No variable begins like this. */
+const LOST = /^(cannot read environment|warning: bad crc)/im;
+
 /** An environment that is lost must not be taken for one that says nothing: the next change would replace all of U-Boot's own variables. */
 function readable(environment: string, { exitCode, stdout, stderr }: ExecResult): string {
-  if (exitCode === 0 && !/cannot read environment/i.test(stderr + stdout)) return stdout;
+  if (exitCode === 0 && !LOST.test(stderr) && !LOST.test(stdout)) return stdout;
   const why = stderr.trim().slice(-512) || `fw_printenv ended with status ${exitCode}`;
   throw new UpdateError('boot-environment', `The environment that ${environment} names: ${why}.`);
 }
