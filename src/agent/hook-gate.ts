@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { closed, OPEN, type Verdict } from '../reboot/gates/gate.ts';
 import { type HookAnswer, type HookVerb, runHook } from '../reboot/gates/hooks.ts';
-import { programsIn } from '../reboot/program-folders.ts';
+import { isNoLonger, programsIn } from '../reboot/program-folders.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
 import { type Files, removeFile, replaceFile } from '../system/files.ts';
@@ -51,24 +51,32 @@ export function hookGate(world: HookWorld): HookGate {
   let last: Verdict = OPEN;
   let waitingSince: Date | undefined;
   let owedAt: number | undefined;
+  let owed = '';
 
   const run = (path: string, verb: HookVerb): Promise<HookAnswer> =>
     runHook({ ...world, output: join(world.runtimeDir, 'pre-reboot.out') }, path, verb);
 
-  const takeBack = async (): Promise<string | undefined> => {
+  /** What cannot take back what it did keeps no other from it. */
+  const takeBack = async (): Promise<readonly string[]> => {
+    const failures: string[] = [];
     for (const path of (await begun.read()).toReversed()) {
-      const answer = await run(path, 'undo');
-      if (answer.said !== 'done') return `${path}: ${answer.reason}`;
-      done.delete(path);
-      await begun.remove(path);
+      const isGone = await isNoLonger(path);
+      const answer = isGone ? undefined : await run(path, 'undo');
+      if (answer !== undefined && answer.said !== 'done') failures.push(`${path}: ${answer.reason}`);
+      else {
+        if (isGone) log.warn({ path }, 'a program is gone that should have taken back what it did before a restart');
+        done.delete(path);
+        await begun.remove(path);
+      }
     }
-    return undefined;
+    return failures;
   };
   const undo = async (): Promise<void> => {
-    const failure = await takeBack().catch((error: unknown) => String(error));
-    owedAt = failure === undefined ? undefined : clock.monotonicMs() + AGAIN_MS;
-    if (failure === undefined) waitingSince = undefined;
-    else log.warn({ err: failure }, 'what was done before a restart cannot be taken back yet');
+    const failure = (await takeBack().catch((error: unknown) => [String(error)])).join('; ');
+    owedAt = failure === '' ? undefined : clock.monotonicMs() + AGAIN_MS;
+    if (failure === '') waitingSince = undefined;
+    else if (failure !== owed) log.warn({ err: failure }, 'what was done before a restart cannot be taken back yet');
+    owed = failure;
   };
   /** Written down first: power may fail at any moment of it. */
   const start = async (path: string): Promise<HookAnswer> => {

@@ -26,15 +26,22 @@ export async function programsIn(files: Pick<Files, 'list'>, dirs: readonly stri
   return found;
 }
 
+/** Whether a program that was run is gone or switched off by now. */
+export async function isNoLonger(path: string): Promise<boolean> {
+  const fault = await faultOf(path).catch(() => '');
+  return fault === SWITCHED_OFF || fault === NOWHERE;
+}
+
 const COPY = /^\.|~$|\.(dpkg-[a-z]+|rpm(new|save|orig)|ucf-[a-z]+|swp)$/;
 const SWITCHED_OFF = 'switched off';
+const NOWHERE = 'is a link that leads nowhere';
 /** Of the device node, as `stat` tells it: 1:3. */
 const NULL_DEVICE = 0x103;
 
 /** What keeps the kernel from running it, as far as that can be told without running it. */
 async function faultOf(path: string): Promise<string | undefined> {
   const found = await statOf(path);
-  if (!found) return 'is a link that leads nowhere';
+  if (!found) return NOWHERE;
   if (found.isCharacterDevice() && found.rdev === NULL_DEVICE) return SWITCHED_OFF;
   if (!found.isFile()) return `is ${found.isDirectory() ? 'a folder' : 'not a file'}, not a program`;
   if ((found.mode & 0o111) === 0) return 'is not executable';

@@ -1,7 +1,7 @@
 /** Programs before a restart: run in order while the lock is held, taken back whenever the host stays or has come back. */
 
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -210,6 +210,44 @@ test('what cannot be taken back is owed, and tried again a minute later', async 
   await gate.undo();
   assert.equal(await gate.isOwed(), false);
   assert.equal(await host.begun(), false);
+});
+
+test('one that cannot be taken back keeps no other from it, and is tried again alone', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'], '20-b': ['true', 'exit 1'], '30-c': ['true', 'true'] });
+  const gate = host.start();
+  await gate.verdict(false);
+  await gate.undo();
+  assert.deepEqual((await host.calls()).slice(3), ['30-c undo', '20-b undo', '10-a undo']);
+  host.pass(1);
+  assert.equal(await gate.isOwed(), true);
+  await gate.undo();
+  assert.deepEqual((await host.calls()).slice(6), ['20-b undo']);
+});
+
+for (const [what, leave] of [
+  ['is gone', (path: string) => rm(path)],
+  ['is switched off', (path: string) => rm(path).then(() => symlink('/dev/null', path))],
+] as const)
+  test(`a program that ${what} when its restart is over is owed nothing more`, async () => {
+    await using host = await bench({ '10-a': ['true', 'true'], '20-b': ['true', 'true'] });
+    await host.start().verdict(false);
+    await leave(join(host.dir, 'pre-reboot.d', '20-b'));
+    const next = host.start();
+    await next.undo();
+    assert.equal(await next.isOwed(), false);
+    assert.equal(await host.begun(), false);
+    assert.deepEqual((await host.calls()).slice(2), ['10-a undo']);
+  });
+
+test('a program that is replaced between the two is asked in its new form', async () => {
+  await using host = await bench({ '10-a': ['true', 'true'] });
+  const gate = host.start();
+  await gate.verdict(false);
+  const path = join(host.dir, 'pre-reboot.d', '10-a');
+  await writeFile(`${path}.new`, `#!/bin/sh\necho "new $1" >>${join(host.dir, 'calls')}\n`, { mode: 0o755 });
+  await rename(`${path}.new`, path);
+  await gate.undo();
+  assert.deepEqual(await host.calls(), ['10-a do', 'new undo']);
 });
 
 test('wherever the power fails, whatever was begun is taken back afterwards', async () => {

@@ -66,6 +66,10 @@ const asNobody = (): void => {
 const FAULTS: Readonly<Record<string, () => void>> = {
   nothing: () => {},
   'disk full': () => fill(WORK),
+  'disk that fills on the way': () => {
+    fill(WORK);
+    truncateSync(join(WORK, 'filler'), statSync(join(WORK, 'filler')).size - 40_960);
+  },
   'disk read-only': () => run('mount', '-o', 'remount,ro', WORK),
   'no permission': () => {
     for (const name of readdirSync(WORK)) chmodSync(join(WORK, name), 0);

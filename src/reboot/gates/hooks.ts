@@ -53,6 +53,7 @@ export async function runHook(run: HookRun, path: string, verb: HookVerb): Promi
 const ASK_AGAIN = 21;
 const UNIT = 'tandem-pre-reboot.service';
 const SLACK_MS = 30_000;
+const STOP_MS = 15_000;
 const MOST_WORDS = 1000;
 
 /** Of this type, starting it is over when it has ended, and that can be asked for without a message bus. */
@@ -61,6 +62,10 @@ const service = ({ output, timeoutMs }: HookRun, isHeard: boolean): string[] => 
   `--unit=${UNIT}`,
   '--service-type=oneshot',
   `--property=TimeoutStartSec=${Math.ceil(timeoutMs / 1000)}`,
+  // Children that it leaves behind end with it, and cannot make a success look like running out of time.
+  '--property=KillMode=mixed',
+  // One that does not heed being told to stop is gone before the next one is run.
+  `--property=TimeoutStopSec=${STOP_MS / 1000}`,
   // A socket at that path is connected to.
   `--property=StandardOutput=${isHeard ? `file:${output}` : 'null'}`,
   '--property=StandardError=inherit',
