@@ -14,6 +14,7 @@ import { loaderSettings } from './doctor-loaders.ts';
 import { deadMansTime, failedUnitsCheck, healthCheck, hookPrograms } from './doctor-programs.ts';
 import type { Reading } from './doctor-reading.ts';
 import { restartMethods } from './doctor-restart.ts';
+import { sandbox } from './doctor-sandbox.ts';
 import { type Finding, fail, ok, unknown, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
 import { bytes, duration } from './units.ts';
@@ -24,6 +25,7 @@ export type Check = Readonly<{ name: string; run(world: World, config: Config): 
 export const CHECKS: readonly Check[] = [
   { name: 'configuration', run: (context) => configuration(context) },
   { name: 'partitions', run: partitions },
+  { name: 'sandbox', run: sandbox },
   { name: 'root file system', run: (context) => rootFileSystem(context) },
   { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
   { name: 'EFI partition', run: kernelPartitions },
