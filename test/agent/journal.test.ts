@@ -180,3 +180,41 @@ test('a disk that refuses to be written is named', () =>
     const gone = openJournal(realFiles, join(dir, 'absent'), silentLog);
     await assert.rejects(gone.advance(await gone.load(), { type: 'settled' }, now), { code: 'state-unwritable' });
   }));
+
+const refusal = (version: string, manifest?: string) => ({
+  at: now.toISOString(),
+  version: version as Version,
+  ...(manifest === undefined ? {} : { manifest: manifest.repeat(32) as Sha256 }),
+  code: 'unhealthy',
+  reason: 'no',
+});
+
+test('releases of which no digest is known are each refused, by their versions; the same one once', () =>
+  inDir(async (journal) => {
+    for (const version of ['2', '3', '2', '3']) await journal.refuse(refusal(version));
+    assert.deepEqual(
+      (await journal.refusals()).map((one) => one.version),
+      ['2', '3'],
+    );
+  }));
+
+test('two builds of one version are each refused', () =>
+  inDir(async (journal) => {
+    for (const manifest of ['ab', 'cd', 'ab']) await journal.refuse(refusal('2', manifest));
+    assert.equal((await journal.refusals()).length, 2);
+    assert.equal(await journal.forget('2'), 2);
+  }));
+
+test('who forgets one release is told how many refusals that lifts, and the others stay', () =>
+  inDir(async (journal) => {
+    for (const version of ['2', '3', '4']) await journal.refuse(refusal(version));
+    assert.equal(await journal.forget('3'), 1);
+    assert.equal(await journal.forget('9'), 0);
+    assert.deepEqual(
+      (await journal.refusals()).map((one) => one.version),
+      ['2', '4'],
+    );
+    assert.equal(await journal.forget(undefined), 2);
+    assert.equal(await journal.forget(undefined), 0);
+    assert.deepEqual(await journal.refusals(), []);
+  }));

@@ -208,3 +208,60 @@ test('a boot loader that does not keep what mending told it is not mended for ev
     code: 'boot-confirm-failed',
   });
 });
+
+/** Whose fault it is, and what becomes of the release. */
+const FAULTS: readonly (readonly [fault: string, error: UpdateError, refuse: boolean])[] = [
+  ['the release', new UpdateError('manifest-invalid'), true],
+  ['the bytes on their way', new UpdateError('manifest-mismatch'), false],
+  ['the network', new UpdateError('server-unreachable'), false],
+  ['a server for whose answers nobody need ask again', new UpdateError('server-encoding'), false],
+  ['the disk', new UpdateError('disk-write-error'), false],
+  ['the host, which is set up wrongly', new UpdateError('config-invalid'), false],
+];
+
+for (const [fault, error, refuse] of FAULTS)
+  test(`an attempt that fails by the fault of ${fault} ${refuse ? 'refuses the release' : 'lets the release be tried again'}`, async () => {
+    for (const way of ['prepare', 'write'] as const) {
+      const prepared = { write: async () => Promise.reject(error), [Symbol.asyncDispose]: async () => {} };
+      const wishes = way === 'prepare' ? failing(error) : { prepare: async () => prepared };
+      const { parts } = machine(ARMED, wishes);
+      const ended = await perform(parts, staging(), stage);
+      assert.deepEqual(
+        ended.kind === 'settling' && ended.outcome.result === 'failed' && [ended.outcome.code, ended.outcome.refuse],
+        [error.code, refuse],
+        way,
+      );
+    }
+  });
+
+test('an attempt that is ended with its agent is no failure: it goes on with the next one', async () => {
+  const saved: string[] = [];
+  const save = ({ type }: Event): void => void saved.push(type);
+  const { parts } = machine(ARMED, { ...failing(new UpdateError('interrupted')), save });
+  await assert.rejects(perform(parts, staging(), stage), { code: 'interrupted' });
+  assert.deepEqual(saved, ['started']);
+});
+
+test('while the boot loader still takes the other slot, the lock stays held and the switch on', async () => {
+  const { parts, now, deeds } = machine(ARMED);
+  const deaf = { ...parts, boot: { ...parts.boot, confirm: async () => {} } };
+  const staged: State = { kind: 'staged', release, target: 'b' };
+  await assert.rejects(perform(deaf, staged, { do: 'disarm', booted: 'a' }), {
+    code: 'boot-confirm-failed',
+    message: /still takes slot b/,
+  });
+  assert.deepEqual([now.flags, deeds], [ARMED, []]);
+});
+
+test('a slot that is written is taken from the boot loader before its first byte', async () => {
+  const order: string[] = [];
+  const { parts } = machine(ARMED, {
+    prepare: async () => ({
+      write: async () => void order.push('write'),
+      [Symbol.asyncDispose]: async () => void order.push('close'),
+    }),
+  });
+  const disable = async (slot: SlotName): Promise<void> => void order.push(`disable ${slot}`);
+  await perform({ ...parts, boot: { ...parts.boot, disable } }, staging(), stage);
+  assert.deepEqual(order, ['disable b', 'write', 'close']);
+});

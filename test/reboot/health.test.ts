@@ -295,3 +295,54 @@ test('a systemctl that fails, or answers something else, condemns', async () => 
     await assert.rejects(ask(), /Failed to connect to bus/);
   });
 });
+
+test('a probe that has run out of time is told to stop; so is the clock that counts for one that has ended', async () => {
+  const stopped: string[] = [];
+  const hears = (name: string, signal: AbortSignal | undefined): void =>
+    signal?.addEventListener('abort', () => stopped.push(name));
+  const clock: Clock = {
+    ...fastClock(),
+    sleep: async (ms, signal) => {
+      hears(`the clock of ${ms} ms`, signal);
+      if (ms === 20) await new Promise(() => {});
+    },
+  };
+  const late = await runProbes(
+    [
+      probe('slow', (signal) => {
+        hears('slow', signal);
+        return new Promise(() => {});
+      }),
+    ],
+    { clock, timeoutMs: 10_000, signal: never },
+  );
+  assert.deepEqual(late.failures, ['slow: still running after 10 s']);
+  assert.deepEqual(stopped.toSorted(), ['slow', 'the clock of 10000 ms']);
+  stopped.length = 0;
+  const quick = await runProbes([probe('quick', async () => ({ ok: true }))], { clock, timeoutMs: 20, signal: never });
+  assert.deepEqual([quick.ok, stopped], [true, ['the clock of 20 ms']]);
+});
+
+test('while units are starting the probe looks once a second, and not between', async () => {
+  await withUnits(async (systemctl, ask) => {
+    await systemctl.answer('list-jobs', { out: `${job('db.service', 'running')}\n` });
+    const order: string[] = [];
+    let passed = 0;
+    const clock: Clock = {
+      now: () => new Date(0),
+      monotonicMs: () => passed,
+      sleep: async (ms) => {
+        order.push(`asleep for ${ms}`);
+        await new Promise((resolve) => setImmediate(resolve));
+        passed += ms;
+        order.push(`awake after ${(await systemctl.calls()).length}`);
+      },
+    };
+    assert.match(await ask({ clock }), /still starting/);
+    const looks = [1, 2, 3, 4, 5];
+    assert.deepEqual(
+      order,
+      looks.flatMap((count) => ['asleep for 1000', `awake after ${count}`]),
+    );
+  });
+});

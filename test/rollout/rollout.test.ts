@@ -186,3 +186,23 @@ test('turns are spread evenly, and each release has another order', () => {
   const earlyTwice = one.filter((turn, at) => turn < 0.1 && (other[at] ?? 1) < 0.1).length;
   assert.ok(Math.abs(earlyTwice - count / 100) < 5 * Math.sqrt(count / 100), `${earlyTwice} are early twice`);
 });
+
+test('who waits for its turn is told how far the rollout has come since it began', () => {
+  const start = Date.UTC(2030, 0, 1);
+  const policy = rollout({ start, canaries: { groups: [], soakMs: 0 } });
+  // Among so many some are always last.
+  const last = Array.from({ length: 200 }, (_, number) => machine(number)).toSorted(
+    (one, other) => turnOf(other, policy.release.version) - turnOf(one, policy.release.version),
+  )[0];
+  assert.ok(last);
+  for (const [hours, share] of [
+    [0, 0],
+    [12, 25],
+    [24, 50],
+    [36, 75],
+  ] as const) {
+    const verdict = judgeHost(policy, host({ machine: last }), start + hours * HOUR);
+    assert.ok(verdict.result === 'hold');
+    assert.equal(verdict.reason, `it is offered to ${share} % of the hosts so far`);
+  }
+});

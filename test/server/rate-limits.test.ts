@@ -181,3 +181,30 @@ test('asking whether the server works has its limit, too', async () => {
   for (let one = 0; one < 6; one += 1) statuses.push((await site.app.inject({ url: '/healthz' })).statusCode);
   assert.deepEqual(statuses, [200, 200, 200, 200, 200, 429]);
 });
+
+test('who has a token may ask twenty times a second in the long run, a stranger once in two, and hosts as often as they are told', () => {
+  const clock = { now: 0 };
+  const limits = createLimits(7, () => clock.now);
+  const letIn = (ask: () => number): number => {
+    // First what each may have at once, which comes back only with time.
+    while (ask() === 0) {}
+    let count = 0;
+    for (let turn = 0; turn < 10_000; turn++) {
+      clock.now += 1;
+      if (ask() === 0) count += 1;
+    }
+    return count;
+  };
+  assert.equal(
+    letIn(() => limits.holder('ana')),
+    200,
+  );
+  assert.equal(
+    letIn(() => limits.stranger('192.0.2.1')),
+    5,
+  );
+  assert.equal(
+    letIn(() => limits.host('192.0.2.1')),
+    70,
+  );
+});

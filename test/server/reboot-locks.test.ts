@@ -211,3 +211,18 @@ test('a lock that is not understood is granted to nobody, and left as it is', as
     assert.deepEqual(await store.read({ kind: 'lock', id: 'web' }), strange);
   }
 });
+
+test('the list of locks goes on after its first page, and names each group once', async () => {
+  await using store = sqliteStore(openDatabase(':memory:', { durable: false }));
+  const locks = createRebootLocks(store, { max: 1, maxFailures: 0, deadlineSeconds: 60 });
+  const groups = ['a', 'b', 'c', 'd', 'e'];
+  for (const group of groups) await locks.take(group, 'aa', new Date(START));
+  const pages: string[][] = [];
+  let after: string | undefined;
+  do {
+    const page = await locks.all(2, new Date(START), after);
+    pages.push(page.locks.map(({ group }) => group));
+    after = page.next;
+  } while (after !== undefined && pages.length < 9);
+  assert.deepEqual(pages, [['a', 'b'], ['c', 'd'], ['e']]);
+});
