@@ -38,7 +38,7 @@ import { rebootGate } from './reboot-gate.ts';
 import type { Releases } from './releases.ts';
 import { runningRelease } from './running-release.ts';
 import { createStandingOffer } from './standing-offer.ts';
-import { asksChannel, type Wish } from './wish.ts';
+import { asksChannel, createWishes, type Wish } from './wish.ts';
 
 /** What the agent is made of; put together in `run.ts`. */
 export type AgentWorld = Readonly<{
@@ -99,7 +99,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const events = createEvents(clock);
   const polls = createPolls(world);
   let saved = await journal.load();
-  let wish: Wish | undefined;
+  const wishes = createWishes();
   let waitingFor: string | undefined;
   let progress: ProgressStatus | undefined;
   const lastError = createLastError(clock, journal);
@@ -138,18 +138,18 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       leaving: leaving.isAgreed(),
       isFlagged,
       ...(await gate.verdict(saved, { asks, isFlagged })),
-      checkDue: wish !== undefined || polls.isDue(),
+      checkDue: wishes.isAny() || polls.isDue(),
     };
   };
 
   const check = async (state: State): Promise<Found> => {
-    const asked = wish;
+    const asked = wishes.take();
     const { running } = await observe();
     const found =
       asked?.kind === 'rollback'
         ? await findWayBack(world, { running, slots: saved.slots, told, signal })
         : await findOffer(world, asked?.kind === 'install' ? asked : undefined, { running, state, signal });
-    wish = undefined;
+    wishes.done();
     const { result, code } = resultOf(found);
     log.info({ code }, `checked: ${result}`);
     polls.succeeded(resultOf(found));
@@ -240,8 +240,8 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       events.tell({ event: 'failed', failure: lastError.failed(action, error) });
       polls.failed(error, action?.do === 'check');
       if (action?.do !== 'check') return;
-      if (saved.state.kind === 'staged' && asksChannel(wish)) offer.unanswered(saved.state.release, error);
-      wish = undefined;
+      if (saved.state.kind === 'staged' && asksChannel(wishes.inHand())) offer.unanswered(saved.state.release, error);
+      wishes.done();
     },
     pause: async (reason, stop) => {
       waitingFor = reason;
@@ -254,7 +254,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
 
   const ask = async (asked: Wish, message: string): Promise<Reply> => {
     mustRest(saved.state);
-    wish = asked;
+    wishes.ask(asked);
     lastError.forget();
     polls.wake();
     return { schema: 1, result: 'accepted', message };

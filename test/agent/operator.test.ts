@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Hold } from '../../src/agent/releases.ts';
+import { UpdateError } from '../../src/errors.ts';
 import { freshStorage, liveUntilRest, makeUpdate } from '../support/simulated-host.ts';
 
 const update = await makeUpdate('good');
@@ -23,6 +25,23 @@ test('a rollback starts the other slot on trial, and the release that was left i
   );
   assert.match(end.lastCheck?.result ?? '', /refused/);
 });
+
+for (const end of ['is answered', 'fails'])
+  test(`what an operator asks during a check that ${end} is done after it`, async () => {
+    let during: (() => Promise<unknown>) | undefined;
+    const held = (): Hold => {
+      const deed = during;
+      during = undefined;
+      void deed?.();
+      if (deed && end === 'fails') throw new UpdateError('server-unreachable');
+      return { result: 'hold', code: 'paused', reason: 'of an operator' };
+    };
+    const { running } = await liveUntilRest(freshStorage(), { ...update, held }, async (view) => {
+      during = () => view.install({ version: '2' });
+      await view.check();
+    });
+    assert.equal(running?.version, '2');
+  });
 
 test('a refusal that is forgotten lets the next check install the release again', async () => {
   const storage = await updated();
