@@ -5,7 +5,7 @@ import type { BuildInput } from '../bundle/build.ts';
 import type { Architecture } from '../bundle/manifest.ts';
 import type { UkiParts } from '../bundle/uki.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
-import { attempt } from '../system/exec.ts';
+import { attempt, type Exec } from '../system/exec.ts';
 import { fileSource } from '../system/file-source.ts';
 import { readHead, statOf } from '../system/files.ts';
 import { peMachine } from '../system/pe.ts';
@@ -40,14 +40,12 @@ async function faultsOfRoot({ out }: Context, root: string): Promise<string[]> {
 
 async function faultsOfParts({ out, exec }: Context, parts: UkiParts, architecture: Architecture): Promise<string[]> {
   if (parts.initrds.length === 0) out.warn('No --initrd: the kernel has to find and check the root by itself.');
-  const ukify = parts.ukify ?? 'ukify';
-  const { exitCode, stderr } = await attempt(exec, ukify, ['--version'], { package: 'systemd-ukify' });
   const length = Buffer.byteLength(parts.commandLine.trim()) + ' roothash='.length + ROOT_HASH;
   return [
     ...(await faultsOfImage(parts.kernel, '--kernel', architecture)),
     ...(await Promise.all(parts.initrds.map((one) => faultsOfReading(one, '--initrd')))).flat(),
     ...(parts.stub === undefined ? [] : await faultsOfImage(parts.stub, '--stub', architecture)),
-    ...(exitCode === 0 ? [] : [stderr.trim().split('\n').at(-1) || `${ukify} does not run (status ${exitCode})`]),
+    ...(await faultsOfUkify(exec, parts.ukify)),
     ...(length < COMMAND_LINE
       ? []
       : [
@@ -55,6 +53,17 @@ async function faultsOfParts({ out, exec }: Context, parts: UkiParts, architectu
         ]),
   ];
 }
+
+/** A program of the user's may know nothing but `build`: it is enough that it can be started. */
+async function faultsOfUkify(exec: Exec, given: string | undefined): Promise<string[]> {
+  const program = given ?? 'ukify';
+  const { exitCode, stderr } = await attempt(exec, program, ['--version'], { package: 'systemd-ukify' });
+  const runs = exitCode === 0 || (given !== undefined && exitCode < NOT_STARTED);
+  return runs ? [] : [stderr.trim().split('\n').at(-1) || `${program} does not run (status ${exitCode})`];
+}
+
+/** From here on a shell and Node.js count what could not be started. */
+const NOT_STARTED = 126;
 
 /** Of x86-64 (`COMMAND_LINE_SIZE` in arch/x86/include/asm/setup.h) and arm64 alike, the zero byte at its end included. */
 const COMMAND_LINE = 2048;

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { type Manifest, manifestDigest, serializeManifest } from '../../src/bundle/manifest.ts';
 import type { Version } from '../../src/model.ts';
 import { makeBundle, someBytes, temporaryFolder } from '../support/bundles.ts';
-import { TestRepository } from '../support/tuf-repository.ts';
+import { quickFiles, TestRepository } from '../support/tuf-repository.ts';
 import { demoUki } from '../support/uki.ts';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
@@ -36,7 +36,20 @@ test('build, inspect and verify, for people and for programs', async () => {
   await writeFile(join(path, 'kernel'), 'kernel');
   await writeFile(join(path, 'ukify.mjs'), UKIFY);
   await chmod(join(path, 'ukify.mjs'), 0o755);
-  const what = ['--product', 'demo', '--version', '1.0', '--counter', '3', '--root', 'tree', '--kernel', 'kernel'];
+  const what = [
+    '--product',
+    'demo',
+    '--version',
+    '1.0',
+    '--counter',
+    '3',
+    '--root',
+    'tree',
+    '--kernel',
+    'kernel',
+    '--initrd',
+    'kernel',
+  ];
   const built = updatectl(path, 'bundle', 'build', ...what, '--ukify', './ukify.mjs', '-o', 'a.bundle', '--json');
   assert.equal(built.status, 0, built.err);
   assert.equal(built.err, '');
@@ -67,7 +80,9 @@ test('build, inspect and verify, for people and for programs', async () => {
 test('a bundle that no repository has signed for is not accepted with --repository', async () => {
   await using folder = await temporaryFolder();
   using repository = new TestRepository();
-  await repository.init();
+  // The command looks at the real clock, and metadata that was signed in the future is refused.
+  const now = new Date();
+  await repository.init(quickFiles, now);
   const root = someBytes(8192);
   const manifests = await Promise.all(
     ['1.0', '2.0'].map((version) =>
@@ -81,7 +96,7 @@ test('a bundle that no repository has signed for is not accepted with --reposito
   const bytes = serializeManifest(manifests[0] as Manifest);
   const { product, version, counter, architecture, minAgent } = manifests[0] as Manifest;
   const manifest = { sha256: manifestDigest(bytes), size: bytes.length };
-  await repository.add('1.0', { product, version, counter, architecture, minAgent, manifest });
+  await repository.add('1.0', { product, version, counter, architecture, minAgent, manifest }, { now });
   const verify = (name: string) => updatectl(folder.path, 'bundle', 'verify', name, '--repository', repository.dir);
   const signed = verify('1.0');
   assert.equal(signed.status, 0, signed.err);
