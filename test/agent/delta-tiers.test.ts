@@ -63,3 +63,25 @@ describe('a release is put together', () => {
     assert.deepEqual(await holds(host), RIGHT);
   });
 });
+
+describe('a delta that is larger than the release itself', () => {
+  const full = NEW.manifest.images.reduce((sum, { blob, frames }) => sum + blob.size + frames.size, 0);
+  const patchOf = (size: number) => ({ ...PATCH, delta: { ...PATCH.delta, size } });
+  const blocksOf = (size: number) => ({
+    ...BY_BLOCKS,
+    delta: { ...BY_BLOCKS.delta, head: { ...BY_BLOCKS.delta.head, size } },
+  });
+
+  for (const [what, deltas] of [
+    ['patch', [patchOf(full)]],
+    ['index of blocks', [blocksOf(full)]],
+    ['of both', [patchOf(full + 1), blocksOf(full + 1)]],
+  ] as const)
+    test(`is not tried (${what})`, async () => {
+      const host = deltaHost(OLD, NEW, deltas);
+      const { tier, choices, fallen } = await attempt(host);
+      assert.deepEqual([tier, fallen], ['full', []]);
+      assert.deepEqual(choices, [{ tier: 'full', bytes: full }]);
+      assert.deepEqual(await holds(host), RIGHT);
+    });
+});

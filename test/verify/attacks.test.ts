@@ -523,3 +523,47 @@ test('refreshing keeps the repository acceptable beyond the life of its first ti
   }
   assert.equal(await codeOf(host.poll(NOW)), 'clock-not-set');
 });
+
+for (const role of ['releases', 'channels'] as const)
+  test(`a ${role} role that hands its word on to others is refused`, async () => {
+    using repository = await published();
+    const { delegations } = repository.read('targets').signed as Loose & { delegations: unknown };
+    await repository.edit(role, (signed) => {
+      signed['delegations'] = delegations;
+    });
+    await assert.rejects(repository.host().poll(), { code: 'metadata-invalid', message: /must not delegate further/ });
+  });
+
+test('the document of one channel does not pass for that of another', async () => {
+  using repository = await published();
+  await repository.edit('channels', (signed) => {
+    const targets = signed['targets'] as Record<string, { hashes: { sha256: string } }>;
+    const stable = targets['channels/stable.json'];
+    assert.ok(stable);
+    targets['channels/edge.json'] = stable;
+    const at = (name: string): string => join(repository.dir, `targets/channels/${stable.hashes.sha256}.${name}.json`);
+    writeFileSync(at('edge'), readFileSync(at('stable')));
+  });
+  const trusted = await repository.host().poll();
+  assert.equal((await trusted.channel('stable')).channel, 'stable');
+  await assert.rejects(trusted.channel('edge'), {
+    code: 'target-incomplete',
+    message: /document of the channel "stable"/,
+  });
+});
+
+test('what a poll has accepted before it failed is a floor, too', async () => {
+  using repository = await published();
+  const old = snapshotOf(repository);
+  await old.take();
+  await repository.add('2.0');
+  const { fetch } = dirMetadata(repository.dir);
+  const torn = async (path: string, limit: number, signal: AbortSignal): Promise<Uint8Array | undefined> =>
+    path.includes('releases.json') ? undefined : fetch(path, limit, signal);
+  const host = repository.host('host', { mirrors: [{ ...dirMetadata(repository.dir), fetch: torn }] });
+  assert.notEqual(await host.refused(), 'accepted');
+  rmSync(host.options.metadataDir, { recursive: true });
+  const replayed = repository.host('host', { mirrors: [{ ...dirMetadata(repository.dir), fetch: old.replay }] });
+  assert.equal(await replayed.refused(), 'metadata-rollback');
+  assert.equal(await repository.host().refused(), 'accepted');
+});
