@@ -278,7 +278,7 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
       if (state.kind !== 'staged') throw new UpdateError('nothing-staged');
       await gate.apply(since);
       polls.wake();
-      return { schema: 1, result: 'accepted', message: `Rebooting into ${state.release.version}.` };
+      return { schema: 1, result: 'accepted', message: `${state.release.version} is started, unless it was pulled.` };
     },
     forget: async (request) => {
       const reply = await forget(world, request);

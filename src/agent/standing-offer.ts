@@ -43,6 +43,7 @@ export function createStandingOffer(clock: Pick<Clock, 'now' | 'monotonicMs'>, n
     unanswered: (release, { code }) => {
       // What was pulled is pulled, also where that could not be written down yet.
       if (lookAt(release)?.closing?.isPulled) return;
+      if (GONE.has(code)) return look(release, gone(release));
       const reason = `whether ${release.version} is still on offer is not known: the repository could not be asked (${code})`;
       look(release, { code: 'offer-unknown', reason });
     },
@@ -69,11 +70,19 @@ const FRESH_MS = 5 * 60_000;
 
 /** A hold that ends by itself leaves what is staged where it is, but does not let it start. */
 function closingOf({ version }: Release, found: Found): Closing | undefined {
-  if (found.found !== 'nothing')
-    return { code: 'offer-held', reason: `${version} is not on offer any more`, isPulled: true };
+  if (found.found !== 'nothing') return gone({ version });
   if (STANDS.has(found.code)) return undefined;
   return { code: 'offer-held', reason: `${version} is held back: ${found.reason}` };
 }
+
+const gone = ({ version }: Pick<Release, 'version'>): Closing => ({
+  code: 'offer-held',
+  reason: `${version} is not on offer any more`,
+  isPulled: true,
+});
+
+/** The repository has answered, and offers nothing that it has. */
+const GONE: ReadonlySet<string> = new Set(['release-unknown', 'channel-unknown']);
 
 /** A server that has given this host up is mistaken about one that has not tried yet. */
 const STANDS: ReadonlySet<string> = new Set(['staged', 'failed-here']);

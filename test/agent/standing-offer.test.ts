@@ -117,6 +117,15 @@ test('what was pulled is not started, not even when that cannot be written down 
   assert.equal(isFresh(STAGED, false), true, 'resumed');
 });
 
+test('a release that the repository does not have any more is not started by an operator who applies either', () => {
+  for (const code of ['release-unknown', 'channel-unknown'] as const) {
+    const { unanswered, isFresh, objection } = bench();
+    unanswered(RELEASE, new UpdateError(code, 'gone'));
+    assert.deepEqual([isFresh(STAGED, false), isFresh(STAGED, true)], [false, false]);
+    assert.match(objection(STAGED, true)?.reason ?? '', /not on offer any more/);
+  }
+});
+
 test('what an operator has named by hand needs nobody else’s word', () => {
   const { unanswered, isFresh, objection } = bench();
   const byHand: State = { ...STAGED, byHand: true };
