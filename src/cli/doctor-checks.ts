@@ -62,7 +62,12 @@ export async function runChecks(
 
 const MOST_BYTES = 1024 * 1024;
 const SOON_MS = 30 * 86_400_000;
-const UNITS = ['tandem-agent.service', 'tandem-confirm.service', 'tandem-dead-man.timer'] as const;
+const UNITS = [
+  'tandem-agent.service',
+  'tandem-confirm.service',
+  'tandem-dead-man.timer',
+  'tandem-trial-began.service',
+] as const;
 
 function findingOf(error: unknown): Finding {
   const { message, entry, cause } = asUpdateError(error);
