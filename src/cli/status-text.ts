@@ -54,7 +54,9 @@ export function headline(status: Status): string {
   const here = running ? `Running ${running.version}${confirmed === false ? ', unproven' : ''}. ` : '';
   const next =
     waitingFor && !offline && (state.kind === 'staged' || state.kind === 'armed') ? ` Waiting for ${waitingFor}.` : '';
-  return offline ? `The agent is not running. ${ofRecord(state)}` : `${here}${nowDoing(status)}${next}`;
+  return offline
+    ? `The agent is not running (\`systemctl start tandem-agent\`). ${ofRecord(state)}`
+    : `${here}${nowDoing(status)}${next}`;
 }
 
 /** A host that rests may do so because it can do nothing else. */
