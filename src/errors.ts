@@ -262,7 +262,7 @@ export const ERRORS = {
     2,
     'never',
     'A certificate and its key do not belong together, or are none.',
-    'Name a certificate and its key in PEM; what --tls-own has made is restored from a copy, or removed to be made anew, and hosts then need the new ca.pem.',
+    'Name a certificate and its key, or the authorities to trust, in PEM; what --tls-own has made is restored from a copy, or removed to be made anew, and hosts then need the new ca.pem.',
   ),
   'token-exists': entry(
     2,

@@ -16,7 +16,6 @@ import { readHardwareId } from '../system/hardware-id.ts';
 import { createHttp, type Http, type HttpOptions } from '../system/http.ts';
 import { readMachineId } from '../system/machine-id.ts';
 import type { Random } from '../system/random.ts';
-import { redactUrl } from '../system/shown-address.ts';
 
 export type LockWorld = Readonly<{
   files: Files;
@@ -79,7 +78,7 @@ async function clientOfEtcd(config: LockConfig, world: LockWorld, group: string)
     ...(etcdOnHosts ? { members: endpoints.length } : {}),
     ...world,
   });
-  return [client, `etcd at ${endpoints.map(redactUrl).join(', ')}`];
+  return [client, `etcd at ${endpoints.join(', ')}`];
 }
 
 async function clientOfFleetLock({ lock }: LockConfig, world: LockWorld, group: string): Opened {

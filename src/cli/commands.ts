@@ -9,11 +9,7 @@ const entry = (name: string, summary: string, load: () => Promise<Command>): Ent
 /** Loaded only when they are called: a host asks for its status often, and for the publisher's tools never. */
 export const COMMANDS: readonly Entry[] = [
   entry('status', 'what runs, what is being done, what it waits for', async () => (await import('./status.ts')).status),
-  entry(
-    'explain',
-    'is this host up to date, and if not, what stands in the way',
-    async () => (await import('./explain.ts')).explain,
-  ),
+  entry('explain', 'is this host up to date, and if not, why', async () => (await import('./explain.ts')).explain),
   entry('check', 'ask the repository now', async () => (await import('./check.ts')).check),
   entry('install', 'write a release to the free slot', async () => (await import('./install.ts')).install),
   entry('apply', 'reboot into what is staged', async () => (await import('./apply.ts')).apply),
@@ -24,7 +20,7 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry('rollback', 'go back to the release in the other slot', async () => (await import('./rollback.ts')).rollback),
   entry('forget', 'lift a refusal, or what is known of the time', async () => (await import('./forget.ts')).forget),
-  entry('history', 'how every attempt ended, or was disarmed', async () => (await import('./history.ts')).history),
+  entry('history', 'how every attempt ended', async () => (await import('./history.ts')).history),
   entry('metrics', 'figures of this host for Prometheus', async () => (await import('./metrics.ts')).metrics),
   entry(
     'config show',
@@ -40,7 +36,7 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'server token add',
-    'make a token for a viewer, an operator or hosts, and show it this once',
+    'make a token for a viewer, an operator or hosts',
     async () => (await import('./server-token.ts')).serverTokenAdd,
   ),
   entry(
@@ -94,28 +90,20 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'repo remove',
-    'take a release out of the repository and delete its file',
+    'take a release out of the repository',
     async () => (await import('./repo-remove.ts')).repoRemove,
   ),
-  entry(
-    'repo refresh',
-    'sign the timestamp again, and the snapshot when it is half-way to its expiry',
-    async () => (await import('./repo-refresh.ts')).repoRefresh,
-  ),
+  entry('repo refresh', 'sign again what would expire', async () => (await import('./repo-refresh.ts')).repoRefresh),
   entry(
     'repo recover',
-    'put into use what was signed and lost, above all that hosts have seen',
+    'put into use what was signed and lost',
     async () => (await import('./repo-recover.ts')).repoRecover,
   ),
   entry('repo rotate-key', 'replace a key of a role', async () => (await import('./repo-rotate-key.ts')).repoRotateKey),
-  entry(
-    'repo verify',
-    'check all metadata and every file, and show what expires when',
-    async () => (await import('./repo-verify.ts')).repoVerify,
-  ),
+  entry('repo verify', 'check all metadata and every file', async () => (await import('./repo-verify.ts')).repoVerify),
   entry(
     'rollout start',
-    'offer a release to the hosts of a channel little by little',
+    'offer a release little by little',
     async () => (await import('./rollout-start.ts')).rolloutStart,
   ),
   entry(
@@ -140,17 +128,13 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'rollout history',
-    'what has been done to the rollouts of a channel',
+    'what has been done to rollouts',
     async () => (await import('./rollout-history.ts')).rolloutHistory,
   ),
-  entry(
-    'rollout plan',
-    'who gets the release of a channel when',
-    async () => (await import('./rollout-plan.ts')).rolloutPlan,
-  ),
+  entry('rollout plan', 'who gets the release when', async () => (await import('./rollout-plan.ts')).rolloutPlan),
   entry(
     'rollout simulate',
-    'play a rollout against a fleet that does not exist',
+    'play a rollout against a fleet',
     async () => (await import('./rollout-simulate.ts')).rolloutSimulate,
   ),
   entry(
@@ -178,6 +162,5 @@ export const GROUPS: Readonly<Record<string, string>> = {
   key: 'keys that sign',
   repo: 'publish releases',
   lock: 'the fleet’s lock on rebooting',
-  rollout: 'bring a release to a fleet little by little',
   token: 'who may do what on a fleet server',
 };

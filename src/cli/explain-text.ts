@@ -90,11 +90,7 @@ function obstaclesOf(status: Status): Obstacle[] {
         command: 'systemctl start tandem-agent',
       },
     ];
-  const checked = checkOf(status);
-  // A refusal quotes the failure that it comes from.
-  const isToldOf = ({ reason }: Obstacle): boolean =>
-    checked.some((one) => one.what === 'refusal' && one.reason.endsWith(reason));
-  return [...trialOf(state), ...gatesOf(status), ...checked, ...errorOf(status).filter((one) => !isToldOf(one))];
+  return [...trialOf(state), ...gatesOf(status), ...checkOf(status), ...errorOf(status)];
 }
 
 function trialOf(state: State): Obstacle[] {

@@ -52,9 +52,15 @@ class SecureAgent extends https.Agent {
 
   override createConnection(to: https.RequestOptions, callback?: Callback): undefined {
     this.#trust(to);
-    const secured = (socket: Socket): Promise<TLSSocket> => {
+    const secured = async (socket: Socket): Promise<TLSSocket> => {
       const through: https.RequestOptions & { socket: Socket } = { ...to, socket };
-      return shaken(super.createConnection(through) as TLSSocket, this.#options.connectTimeoutMs);
+      try {
+        return await shaken(super.createConnection(through) as TLSSocket, this.#options.connectTimeoutMs);
+      } catch (error) {
+        // Where a certificate of our own cannot be used, nobody else has taken it over.
+        socket.destroy();
+        throw error;
+      }
     };
     connection(to, this.#options)
       .then(secured)

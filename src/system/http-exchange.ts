@@ -5,11 +5,11 @@ import { UpdateError } from '../errors.ts';
 import type { Clock } from './clock.ts';
 import { createAgents } from './connections.ts';
 import type { Lookup } from './dial.ts';
-import type { AnswerHead } from './http-answer.ts';
+import { type AnswerHead, redactUrl } from './http-answer.ts';
 import { connectionFailure } from './http-failure.ts';
 import { type Patience, watchOver } from './http-patience.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { redactUrl } from './shown-address.ts';
+import { namesAuthorities } from './trust-store.ts';
 
 export type HttpOptions = Readonly<{
   /** `http://[user:password@]host:port`; nothing is read from the environment. */
@@ -90,7 +90,7 @@ async function* exchange(
   ...[url, message, patience, signal, judge]: Parameters<Exchange>
 ): AsyncGenerator<Uint8Array> {
   const name = redactUrl(url);
-  checkUrl(url);
+  checkUrl(url, options);
   signal.throwIfAborted();
   const { clock } = options;
   options.counted?.({ requests: 1, bytes: 0 });
@@ -128,8 +128,10 @@ const headOf = (stream: Request): Promise<Response> =>
     stream.once('close', () => reject(new UpdateError('connection-lost')));
   });
 
-function checkUrl(url: string): void {
+function checkUrl(url: string, { ca }: HttpOptions): void {
   const protocol = URL.parse(url)?.protocol;
   if (protocol !== 'http:' && protocol !== 'https:')
     throw new UpdateError('url-invalid', `${redactUrl(url)} is not an http or https address.`);
+  if (protocol === 'https:' && ca !== undefined && !namesAuthorities(ca))
+    throw new UpdateError('tls-invalid', 'The file that says which authorities to trust holds no certificate in PEM.');
 }

@@ -9,6 +9,11 @@ export function connectionFailure(error: unknown, name: string, now: Date): Upda
   const why = `${name}: ${messageOf(error)}`;
   if (UNREACHABLE.has(code)) return new UpdateError('server-unreachable', why);
   if (code === 'ETIMEDOUT') return new UpdateError('server-timeout', why);
+  if (OWN_TLS.test(code))
+    return new UpdateError(
+      'tls-invalid',
+      `${name}: what this side shows of itself cannot be used (${messageOf(error)}).`,
+    );
   if (TLS.test(code))
     return new UpdateError('tls-untrusted', `${why} (the local clock shows ${now.toISOString().slice(0, 19)}Z)`);
   if (/\b407\b/.test(messageOf(error)) && PROXY.test(code)) return new UpdateError('proxy-auth', why);
@@ -33,6 +38,9 @@ const UNREACHABLE = new Set([
 const LOST = new Set(['ECONNRESET', 'EPIPE', 'ERR_HTTP_CONTENT_LENGTH_MISMATCH', 'ERR_STREAM_PREMATURE_CLOSE']);
 
 const TLS = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_SSL|ERR_TLS|EPROTO|CRL/;
+
+/** Of OpenSSL's own functions, which read certificates and keys: nothing has been sent yet. */
+const OWN_TLS = /^ERR_OSSL_/;
 
 const PROXY = /PROXY/;
 

@@ -7,6 +7,7 @@ import {
   bytesToSkip,
   checkHead,
   checkPart,
+  redactUrl,
   retryAfterMs,
   tooMuch,
 } from './http-answer.ts';
@@ -19,7 +20,6 @@ import {
   type Method,
   patienceFor,
 } from './http-exchange.ts';
-import { redactUrl } from './shown-address.ts';
 
 export type { HttpOptions, Method } from './http-exchange.ts';
 

@@ -1,5 +1,6 @@
 /** Whom servers are believed: the authorities that this system trusts, unless the configuration names others. */
 
+import { X509Certificate } from 'node:crypto';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 
 /**
@@ -11,4 +12,13 @@ export function trustSystem(): void {
   const trusted = system.length > 0 ? system : getCACertificates('bundled');
   // Whoever sets NODE_EXTRA_CA_CERTS means it.
   setDefaultCACertificates([...new Set([...trusted, ...getCACertificates('extra')])]);
+}
+
+/** Whether a file that names authorities names any; Node.js takes whatever it cannot read for nobody. */
+export function namesAuthorities(pem: Uint8Array): boolean {
+  try {
+    return new X509Certificate(pem).publicKey !== undefined;
+  } catch {
+    return false;
+  }
 }

@@ -72,7 +72,6 @@ const facts: Facts = {
   confirmed: true,
   bootId: 'x',
   leaving: false,
-  trial: { began: 0, expired: false, lost: 0 },
   isFlagged: false,
   isLost: false,
   isOfferFresh: true,

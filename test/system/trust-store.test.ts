@@ -9,7 +9,10 @@ import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import type { UpdateError } from '../../src/errors.ts';
+import type { HttpOptions } from '../../src/system/http.ts';
 import { temporaryFolder } from '../support/bundles.ts';
+import { testHttp } from '../support/http-client.ts';
 import { makeTlsFiles, type TlsFiles } from '../support/tls-files.ts';
 
 const CLIENT = `
@@ -17,17 +20,20 @@ const CLIENT = `
   import { getCACertificates } from 'node:tls';
   import { createHttp } from '${join(import.meta.dirname, '../../src/system/http.ts')}';
   import { realClock } from '${join(import.meta.dirname, '../../src/system/clock.ts')}';
-  const { url, proxy, ca } = JSON.parse(process.argv[1]);
-  const http = createHttp({
-    connectTimeoutMs: 5000, idleTimeoutMs: 5000, userAgent: 'test', clock: realClock,
-    ...(proxy ? { proxy } : {}), ...(ca ? { ca: readFileSync(ca) } : {}),
-  });
   const signal = new AbortController().signal;
-  const said = await http.fetchBytes(url, { maxBytes: 100, signal }).then(String, (error) => error.code + ': ' + error.message);
+  const { url, requests } = JSON.parse(process.argv[1]);
+  const said = [];
+  for (const { proxy, ca } of requests) {
+    const http = createHttp({
+      connectTimeoutMs: 20_000, idleTimeoutMs: 20_000, userAgent: 'test', clock: realClock,
+      ...(proxy ? { proxy } : {}), ...(ca ? { ca: readFileSync(ca) } : {}),
+    });
+    said.push(await http.fetchBytes(url, { maxBytes: 100, signal }).then(String, (error) => error.code + ': ' + error.message));
+  }
   console.log(JSON.stringify({ said, trusted: getCACertificates('default').length, bundled: getCACertificates('bundled').length }));
 `;
 
-type Outcome = Readonly<{ said: string; trusted: number; bundled: number }>;
+type Outcome = Readonly<{ said: readonly string[]; trusted: number; bundled: number }>;
 type Store = 'ours' | 'another' | 'empty';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -62,43 +68,77 @@ after(async () => {
 
 const portOf = (one: Server | ProxyServer): number => (one.address() as AddressInfo).port;
 
+type Request = Readonly<{ proxied?: boolean; ca?: string }>;
+
 /** What a host of its own gets, whose system trusts `store`. */
-async function hostTrusting(
-  store: Store,
-  request: Readonly<{ ca?: string; proxied?: boolean }> = {},
-): Promise<Outcome> {
+async function hostTrusting(store: Store, requests: readonly Request[]): Promise<Outcome> {
   const file = { ours: tls.ca, another: foreign.ca, empty: '/dev/null' }[store];
-  const url = `https://127.0.0.1:${portOf(server)}/`;
-  const through = request.proxied ? { proxy: `http://127.0.0.1:${portOf(proxy)}` } : {};
-  const asked = JSON.stringify({ url, ...through, ...(request.ca ? { ca: request.ca } : {}) });
+  const proxyUrl = `http://127.0.0.1:${portOf(proxy)}`;
+  const asked = {
+    url: `https://127.0.0.1:${portOf(server)}/`,
+    requests: requests.map(({ proxied, ca }) => ({ ...(proxied ? { proxy: proxyUrl } : {}), ...(ca ? { ca } : {}) })),
+  };
   const env = { PATH: process.env['PATH'], SSL_CERT_FILE: file, SSL_CERT_DIR: join(folder.path, 'none') };
-  const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', CLIENT, asked], { env });
-  return JSON.parse((await run).stdout);
+  const args = ['--input-type=module', '-e', CLIENT, JSON.stringify(asked)];
+  return JSON.parse((await promisify(execFile)(process.execPath, args, { env })).stdout);
 }
 
-for (const proxied of [false, true]) {
-  const way = proxied ? ' through a proxy' : '';
+const BOTH_WAYS = [{ proxied: false }, { proxied: true }] as const;
 
-  test(`what the system trusts is trusted${way}`, async () => {
-    const { said, trusted } = await hostTrusting('ours', { proxied });
-    assert.equal(said, 'proved');
-    assert.equal(trusted, 1);
-  });
+test('what the system trusts is trusted, also through a proxy', async () => {
+  const { said, trusted } = await hostTrusting('ours', BOTH_WAYS);
+  assert.deepEqual(said, ['proved', 'proved']);
+  assert.equal(trusted, 1);
+});
 
-  test(`what the system does not trust is refused, and nobody is told to start Node.js differently${way}`, async () => {
-    const { said } = await hostTrusting('another', { proxied });
+test('what the system does not trust is refused, and nobody is told to start Node.js differently', async () => {
+  for (const said of (await hostTrusting('another', BOTH_WAYS)).said) {
     assert.match(said, /^tls-untrusted: .*certificate.*the local clock shows/);
     assert.doesNotMatch(said, /Node|--use/);
-  });
+  }
+});
 
-  test(`a configured CA file counts instead of the system’s${way}`, async () => {
-    assert.equal((await hostTrusting('another', { ca: tls.ca, proxied })).said, 'proved');
-    assert.match((await hostTrusting('ours', { ca: foreign.ca, proxied })).said, /^tls-untrusted/);
-  });
-}
+test('a configured CA file counts instead of the system’s, also through a proxy', async () => {
+  const named = (ca: string): readonly Request[] => BOTH_WAYS.map((way) => ({ ...way, ca }));
+  assert.deepEqual((await hostTrusting('another', named(tls.ca))).said, ['proved', 'proved']);
+  for (const said of (await hostTrusting('ours', named(foreign.ca))).said) assert.match(said, /^tls-untrusted/);
+});
 
 test('a system without any certificates falls back to those of Node.js, and still refuses strangers', async () => {
-  const { said, trusted, bundled } = await hostTrusting('empty');
-  assert.match(said, /^tls-untrusted/);
+  const { said, trusted, bundled } = await hostTrusting('empty', [{}]);
+  assert.match(said[0] ?? '', /^tls-untrusted/);
   assert.equal(trusted, bundled);
+});
+
+const connectionsOf = (one: Server): Promise<number> =>
+  new Promise((resolve, reject) => one.getConnections((error, count) => (error ? reject(error) : resolve(count))));
+
+const failureWith = (change: Partial<HttpOptions>): Promise<UpdateError> =>
+  testHttp(change)
+    .fetchBytes(`https://127.0.0.1:${portOf(server)}/`, { maxBytes: 100, signal: new AbortController().signal })
+    .then(
+      () => assert.fail('it is content'),
+      (error: UpdateError) => error,
+    );
+
+test('a file that names nobody to trust is called that, and no server is blamed', async () => {
+  const whole = readFileSync(tls.ca);
+  for (const ca of [Buffer.alloc(0), Buffer.from('noise'), whole.subarray(0, 200), readFileSync(tls.clientKey)]) {
+    const { code, message } = await failureWith({ ca });
+    assert.equal(code, 'tls-invalid');
+    assert.doesNotMatch(message, /127\.0\.0\.1/);
+  }
+});
+
+test('a certificate of our own that cannot be used is not the server’s fault', async () => {
+  const [certificate, key] = [readFileSync(tls.clientCert), readFileSync(tls.clientKey)];
+  const noise = Buffer.from('noise');
+  for (const identity of [
+    { certificate: noise, key },
+    { certificate, key: noise },
+    { certificate, key: readFileSync(tls.serverKey) },
+  ])
+    assert.equal((await failureWith({ ca: readFileSync(tls.ca), identity })).code, 'tls-invalid');
+  // Nothing is left open that the server would wait for.
+  while ((await connectionsOf(server)) > 0) await new Promise((resolve) => setImmediate(resolve));
 });
