@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { checkFleet, type FleetFault, type FleetSetting } from './config-fleet.ts';
 import { asUpdateError } from './errors.ts';
 import { type Files, replaceFile } from './system/files.ts';
+import { type Format, inFormat } from './system/format.ts';
 import { list, literal, object, parseDocument, text } from './system/shape.ts';
 
 /** `latest`: as last read. `started`: those that an agent has last been started with between two attempts. */
@@ -25,13 +26,7 @@ export async function readFleetCache(
   try {
     const bytes = await files.read(cachePath(stateDir), MOST_BYTES);
     if (!bytes) return { faults: [] };
-    const { schema: _schema, ...cache } = parseDocument(
-      bytes,
-      MOST_BYTES,
-      'settings-cache-invalid',
-      cachePath(stateDir),
-      shape,
-    );
+    const cache = fleetCacheFormat.read(bytes);
     // Of another prefix: it says nothing about this one.
     if (cache.prefix !== prefix) return { faults: [] };
     return { cache, faults: checkFleet(cache.latest).faults };
@@ -42,10 +37,21 @@ export async function readFleetCache(
 }
 
 /** Replaces it; after a power cut the old or the new one is there. */
-export const writeFleetCache = (files: Files, stateDir: string, cache: FleetCache): Promise<void> =>
-  replaceFile(files, cachePath(stateDir), new TextEncoder().encode(`${JSON.stringify({ schema: 1, ...cache })}\n`));
+export const writeFleetCache = async (files: Files, stateDir: string, cache: FleetCache): Promise<void> =>
+  replaceFile(files, cachePath(stateDir), inFormat(fleetCacheFormat, cache).bytes);
 
-const cachePath = (stateDir: string): string => join(stateDir, 'fleet-settings.json');
+const NAME = 'fleet-settings.json';
+
+export const fleetCacheFormat: Format<FleetCache> = {
+  name: NAME,
+  write: (cache) => `${JSON.stringify({ schema: 1, ...cache })}\n`,
+  read: (bytes) => {
+    const { schema: _, ...cache } = parseDocument(bytes, MOST_BYTES, 'settings-cache-invalid', NAME, shape);
+    return cache;
+  },
+};
+
+const cachePath = (stateDir: string): string => join(stateDir, NAME);
 
 const MOST_BYTES = 8 * 1024 * 1024;
 const printable = text(/^[\x20-\x7e]{1,1024}$/, 'printable text');

@@ -311,7 +311,7 @@ export const ERRORS = {
   'store-document-invalid': entry(
     4,
     'later',
-    'A document in the fleet’s store is not JSON; nothing was changed.',
+    'A document in the fleet’s store is damaged; nothing was changed.',
     'Look at the named key with `etcdctl get`, and delete it if it is not the server’s.',
   ),
   // daemon
@@ -416,7 +416,7 @@ export const ERRORS = {
     1,
     'later',
     'A document could not be read again, so it was not written.',
-    'Please report it with the log.',
+    'Say shorter or simpler what it should hold; if nothing of it is yours, please report it with the log.',
   ),
   // bundle
   'uki-invalid': entry(

@@ -6,8 +6,9 @@ import { type HookAnswer, type HookVerb, runHook } from '../reboot/gates/hooks.t
 import { isNoLonger, programsIn } from '../reboot/program-folders.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Exec } from '../system/exec.ts';
-import { type Files, removeFile, replaceFile } from '../system/files.ts';
+import type { Files } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
+import { openBegun } from './hooks-begun.ts';
 import type { LockGate } from './lock-gate.ts';
 
 export interface HookGate {
@@ -46,7 +47,7 @@ export const noHooks: HookGate = {
 
 export function hookGate(world: HookWorld): HookGate {
   const { files, clock, log } = world;
-  const begun = begunFile(files, join(world.stateDir, 'pre-reboot.json'));
+  const begun = openBegun(files, world.stateDir);
   const done = new Set<string>();
   let last: Verdict = OPEN;
   let waitingSince: Date | undefined;
@@ -161,45 +162,6 @@ export const lockWithHooks = (lock: LockGate, hooks: HookGate): LockGate => ({
   },
 });
 
-type BegunFile = Readonly<{
-  read(): Promise<readonly string[]>;
-  add(path: string): Promise<void>;
-  remove(path: string): Promise<void>;
-}>;
-
-/** A list of paths, durable before `add` returns. One that makes no sense is empty; one that cannot be read throws. */
-function begunFile(files: Files, file: string): BegunFile {
-  let known: readonly string[] | undefined;
-  const read = async (): Promise<readonly string[]> => {
-    known ??= parseBegun(await files.read(file));
-    return known;
-  };
-  const write = async (paths: readonly string[]): Promise<void> => {
-    if (paths.length === 0) await removeFile(files, file);
-    else await replaceFile(files, file, new TextEncoder().encode(`${JSON.stringify({ schema: 1, begun: paths })}\n`));
-    known = paths;
-  };
-  return {
-    read,
-    add: async (path) => {
-      const paths = await read();
-      if (!paths.includes(path)) await write([...paths, path]);
-    },
-    remove: async (path) => write((await read()).filter((one) => one !== path)),
-  };
-}
-
-/** Only absolute paths, and not many. */
-function parseBegun(bytes: Uint8Array | undefined): readonly string[] {
-  if (!bytes || bytes.length > LARGEST) return [];
-  try {
-    const { begun } = JSON.parse(new TextDecoder().decode(bytes)) as { begun?: unknown };
-    return Array.isArray(begun) ? begun.filter((one) => typeof one === 'string' && one.startsWith('/')) : [];
-  } catch {
-    return [];
-  }
-}
-
 const isPast = (time: Date | undefined, now: Date): boolean => time === undefined || now >= time;
 
 const ASK_MS = 60_000;
@@ -207,4 +169,3 @@ const REST_MS = 10 * 60_000;
 /** Whoever asks for more time for so long has failed: others wait for the lock. */
 const PATIENCE_MS = 60 * 60_000;
 const AGAIN_MS = 60_000;
-const LARGEST = 64 * 1024;

@@ -69,9 +69,11 @@ export function readRollout(value: unknown, name: string): RolloutDocument {
   }
 }
 
-/** The document as JSON has it. */
+/** The document as JSON has it. One that hosts would not understand would hold them all, so it is refused. */
 export function writeRollout({ groups, ...rest }: RolloutDocument): object {
-  return { ...rest, ...(groups && groups.size > 0 ? { groups: Object.fromEntries(groups) } : {}) };
+  const written = { ...rest, ...(groups && groups.size > 0 ? { groups: Object.fromEntries(groups) } : {}) };
+  readRollout(written, 'The rollout cannot be written');
+  return written;
 }
 
 /** The policy that a document means for the release which its channel offers. */

@@ -1,5 +1,6 @@
 /** What the server remembers of a machine, and of a rollout's ledger, as documents. Pure. */
 
+import { UpdateError } from '../errors.ts';
 import type { MachineId, Version } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { emptyLedger, type Ledger } from '../rollout/brake.ts';
@@ -75,10 +76,12 @@ type LedgerJson = Readonly<{
   braked?: NonNullable<Ledger['braked']>;
 }>;
 
-/** A ledger as it was kept; an empty one where nothing was. */
+/** A ledger as it was kept; an empty one where nothing was. One that is not understood admits nobody. */
 export function ledgerFrom(document: Json | undefined): Ledger {
   if (document === undefined) return emptyLedger();
-  const { inFlight, failed, updated, braked } = document as LedgerJson;
+  if (!isLedger(document))
+    throw new UpdateError('store-document-invalid', 'The ledger of a rollout in the store is damaged.');
+  const { inFlight, failed, updated, braked } = document;
   return {
     inFlight: new Map(inFlight.map(([machine, due, via]) => [machine, { due, ...(via ? { via } : {}) }])),
     failed: new Map(failed.map(([machine, reason, via]) => [machine, { reason, ...(via ? { via } : {}) }])),
@@ -86,6 +89,30 @@ export function ledgerFrom(document: Json | undefined): Ledger {
     ...(braked ? { braked } : {}),
   };
 }
+
+/** Looked through with every check-in of a host that is about to begin, so no copy of it is made. */
+const isLedger = (document: unknown): document is LedgerJson =>
+  isRecord(document) &&
+  areEntries(document['inFlight'], 'number') &&
+  areEntries(document['failed'], 'string') &&
+  typeof document['updated'] === 'number' &&
+  (document['braked'] === undefined || isBrake(document['braked']));
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const areEntries = (given: unknown, kept: 'number' | 'string'): boolean =>
+  Array.isArray(given) &&
+  given.every(
+    (one) =>
+      Array.isArray(one) &&
+      typeof one[0] === 'string' &&
+      typeof one[1] === kept &&
+      (one[2] === undefined || typeof one[2] === 'string'),
+  );
+
+const isBrake = (given: unknown): boolean =>
+  isRecord(given) && typeof given['at'] === 'number' && typeof given['reason'] === 'string';
 
 export const ledgerJson = ({ inFlight, failed, updated, braked }: Ledger): Json => ({
   inFlight: [...inFlight].map(([machine, { due, via }]) => [machine, due, ...(via ? [via] : [])]),

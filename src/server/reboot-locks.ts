@@ -14,7 +14,7 @@ import {
   setMax,
   take,
 } from '../reboot/gates/locks/semaphore.ts';
-import { readSemaphore } from '../reboot/gates/locks/semaphore-document.ts';
+import { readSemaphore, writeSemaphore } from '../reboot/gates/locks/semaphore-document.ts';
 import { audited, type Entry } from './audit.ts';
 import { machineIn } from './machines.ts';
 import type { Json, Key, Store } from './store.ts';
@@ -108,7 +108,7 @@ const sightAt = (now: Date): Sight => ({
 /** Groups are made by those who ask, so one that says nothing is not kept. */
 function written(before: Semaphore, after: Semaphore, none: Semaphore): Json | undefined {
   if (isSame(before, after)) return undefined;
-  return isSame(after, none) ? null : (after as unknown as Json);
+  return isSame(after, none) ? null : (JSON.parse(new TextDecoder().decode(writeSemaphore(after))) as Json);
 }
 
 const isSame = (one: Semaphore, other: Semaphore): boolean => JSON.stringify(one) === JSON.stringify(other);

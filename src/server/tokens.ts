@@ -49,7 +49,11 @@ export function tokensFrom(document: Json | undefined): readonly Token[] {
   }
 }
 
-export const tokensJson = (tokens: readonly Token[]): Json => ({ schema: 1, tokens });
+/** Tokens that could not be read again would let nobody in any more. */
+export const tokensJson = (tokens: readonly Token[]): Json => ({
+  schema: 1,
+  tokens: tokensFrom({ schema: 1, tokens }),
+});
 
 const name = text(new RegExp(`^(?=.{1,${LONGEST_NAME}}$)${NAME.source.slice(1)}`), 'a name');
 const SHAPE = object({

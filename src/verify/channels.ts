@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Product, Version } from '../model.ts';
 import { replaceFile } from '../system/files.ts';
-import type { ChannelDocument, ReleaseEntry } from './documents.ts';
+import { type ChannelDocument, channelShape, LIMITS, type ReleaseEntry, readDocument } from './documents.ts';
 import { CHANNEL_PATTERN, channelPath, storedPath } from './names.ts';
 import { entryOf, type Publisher, publish } from './publish.ts';
 import { findRelease, makeDirDurably } from './publisher.ts';
@@ -91,6 +91,8 @@ function refuseOlder(before: ChannelDocument, release: ReleaseEntry, allowDowngr
 async function publishChannel(publisher: Publisher, repository: Repository, document: ChannelDocument): Promise<void> {
   const path = channelPath(document.channel);
   const bytes = Buffer.from(`${JSON.stringify(document)}\n`);
+  // Hosts read no more, and would be without a channel.
+  readDocument(bytes, LIMITS.channel, 'document-invalid', path, channelShape);
   const entry = entryOf(bytes.length, digest(bytes));
   const stored = join(publisher.dir, storedPath(path, entry.hashes.sha256));
   await makeDirDurably(publisher, dirname(stored));

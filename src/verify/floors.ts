@@ -2,6 +2,7 @@
 
 import { UpdateError } from '../errors.ts';
 import { PRODUCT_PATTERN, SHA256_PATTERN, type Sha256 } from '../model.ts';
+import { type Format, inFormat } from '../system/format.ts';
 import { integer, list, literal, object, optional, record, text } from '../system/shape.ts';
 import { readDocument } from './documents.ts';
 import type { Holders } from './signed-file.ts';
@@ -36,9 +37,15 @@ export function readFloors(bytes: Uint8Array): readonly Floors[] {
   return [first, ...others].map(({ roots = [], ...floors }) => ({ ...floors, roots }));
 }
 
-/** The bytes of floors.json. An agent that knows one repository only reads the first. */
-export const floorsFile = ([first = NO_FLOORS, ...others]: readonly Floors[]): Uint8Array =>
-  Buffer.from(`${JSON.stringify({ schema: 1, ...plain(first), others: others.map(plain) })}\n`);
+/** floors.json. An agent that knows one repository only reads the first. */
+export const floorsFormat: Format<readonly Floors[]> = {
+  name: 'floors.json',
+  write: ([first = NO_FLOORS, ...others]) =>
+    `${JSON.stringify({ schema: 1, ...plain(first), others: others.map(plain) })}\n`,
+  read: readFloors,
+};
+
+export const floorsFile = (floors: readonly Floors[]): Uint8Array => inFormat(floorsFormat, floors).bytes;
 
 /**
  * The floors that hold for a chain of roots, from the one in the image to the newest. Where an image brings another root of trust, what was

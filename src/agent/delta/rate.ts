@@ -2,13 +2,14 @@
 
 import { join } from 'node:path';
 import { type Files, replaceFile } from '../../system/files.ts';
+import { type Format, inFormat } from '../../system/format.ts';
 import { integer, literal, object, parseDocument } from '../../system/shape.ts';
 
 /** Bytes a second; undefined where nothing is known. */
 export async function loadRate(files: Pick<Files, 'read'>, stateDir: string): Promise<number | undefined> {
   const bytes = await files.read(join(stateDir, NAME));
   try {
-    return bytes && parseDocument(bytes, LIMIT, 'state-unreadable', NAME, shape).bytesPerSecond;
+    return bytes && rateFormat.read(bytes);
   } catch {
     return undefined;
   }
@@ -16,10 +17,18 @@ export async function loadRate(files: Pick<Files, 'read'>, stateDir: string): Pr
 
 /** A failure is no reason to stop. */
 export async function saveRate(files: Files, stateDir: string, bytesPerSecond: number): Promise<void> {
-  const text = `${JSON.stringify({ schema: 1, bytesPerSecond: Math.round(bytesPerSecond) })}\n`;
-  await replaceFile(files, join(stateDir, NAME), Buffer.from(text)).catch(() => undefined);
+  try {
+    await replaceFile(files, join(stateDir, NAME), inFormat(rateFormat, Math.round(bytesPerSecond)).bytes);
+  } catch {}
 }
 
 const NAME = 'download-rate.json';
+
+export const rateFormat: Format<number> = {
+  name: NAME,
+  write: (bytesPerSecond) => `${JSON.stringify({ schema: 1, bytesPerSecond })}\n`,
+  read: (bytes) => parseDocument(bytes, LIMIT, 'state-unreadable', NAME, shape).bytesPerSecond,
+};
+
 const LIMIT = 4096;
 const shape = object({ schema: literal(1), bytesPerSecond: integer(0) }, 'ignore');

@@ -38,8 +38,7 @@ export async function appLocksGate(files: Pick<Files, 'list' | 'read'>, dir: str
 export async function placeAppLock(files: Files, dir: string, lock: AppLock, id: string): Promise<() => Promise<void>> {
   if (!OWNER.test(lock.owner))
     throw new UpdateError('usage', `“${lock.owner}” is no name for an owner: letters, digits, dots and dashes.`);
-  const bytes = new TextEncoder().encode(`${JSON.stringify(lock)}\n`);
-  if (bytes.length > LARGEST) throw new UpdateError('usage', 'The reason is too long.');
+  const bytes = new TextEncoder().encode(`${JSON.stringify({ ...lock, reason: cleanLine(lock.reason, 200) })}\n`);
   const path = join(dir, `${lock.owner}.${id}.json`);
   await files.makeDir(dir);
   await replaceFile(files, path, bytes);

@@ -1,6 +1,7 @@
 /** The semaphore as bytes: bounded, checked before it is believed, and never written over when it is not understood. */
 
 import { cleanLine } from '../../../clean-text.ts';
+import { type Format, inFormat } from '../../../system/format.ts';
 import { type Check, integer, list, literal, object, parseDocument, text, words } from '../../../system/shape.ts';
 import { MOST_FAILURES, type Semaphore } from './semaphore.ts';
 
@@ -8,7 +9,23 @@ import { MOST_FAILURES, type Semaphore } from './semaphore.ts';
 export const readSemaphore = (bytes: Uint8Array, place: string): Semaphore =>
   parseDocument(bytes, MOST_BYTES, 'lock-document-invalid', place, SEMAPHORE);
 
-export const writeSemaphore = (document: Semaphore): Uint8Array => new TextEncoder().encode(JSON.stringify(document));
+/** What is said of the hosts is shortened where there is no room: a lock that nobody can read stops the whole group. */
+export function writeSemaphore(document: Semaphore): Uint8Array {
+  const isSmall = semaphoreFormat.write(document).length <= MOST_BYTES / 3;
+  return inFormat(semaphoreFormat, isSmall ? document : inFewWords(document)).bytes;
+}
+
+const inFewWords = ({ holders, failures, ...rest }: Semaphore): Semaphore => ({
+  ...rest,
+  holders: holders.map((one) => ({ ...one, why: cleanLine(one.why, 40) })),
+  failures: failures.map((one) => ({ ...one, why: cleanLine(one.why, 40) })),
+});
+
+export const semaphoreFormat: Format<Semaphore> = {
+  name: 'The lock of a group',
+  write: (document) => JSON.stringify(document),
+  read: (bytes) => readSemaphore(bytes, 'the lock'),
+};
 
 /** A sentence cut so that it may be written down. */
 export const oneLine = (sentence: string): string => cleanLine(sentence, 200) || 'no reason was given';
