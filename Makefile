@@ -1,7 +1,7 @@
 # Each target works alone on a fresh clone: it fetches what it needs first.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: demo demo-image check test test-etcd test-box test-vm bench build docs shell
+.PHONY: demo demo-image check test mutate test-etcd test-box test-vm bench build docs shell
 .DEFAULT_GOAL := test
 
 # Node.js itself comes with the packages, so the machine's own may be old; npm has to be there.
@@ -30,6 +30,11 @@ check: node_modules/.installed
 test: node_modules/.installed
 	packaging/install-tools test
 	node --test $(call REPORT,dot) --test-concurrency=$(shell nproc) 'test/**/*.test.ts'
+
+# Wrong steps in critical code, one at a time in a copy of the tree: which of them does no test notice? SEED=2 draws others; FILES="src/…" looks only there.
+mutate: node_modules/.installed
+	packaging/install-tools test
+	node test/mutate/mutate.ts --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) $(FILES)
 
 # The lock and the store of the fleet against a real etcd, whose members are killed, frozen and filled.
 test-etcd: node_modules/.installed

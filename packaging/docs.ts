@@ -105,7 +105,7 @@ const EVENTS: Readonly<{ [T in Event['type']]: Extract<Event, { type: T }> }> = 
   },
   disarmed: { type: 'disarmed', reason: '' },
   'booted-new': { type: 'booted-new', ...ON },
-  'booted-other': { type: 'booted-other', ...WHY },
+  'booted-other': { type: 'booted-other', ...WHY, refuse: true },
   healthy: { type: 'healthy' },
   unhealthy: { type: 'unhealthy', ...WHY },
 };

@@ -49,6 +49,15 @@ export function readFragment(fragment: Fragment, table: Table): Given[] {
   });
 }
 
+/** Only what is right; nothing of what is not TOML. */
+export function readSound(fragment: Fragment, table: Table): Given[] {
+  try {
+    return readEach(fragment, table).filter((one): one is Given => !('fault' in one));
+  } catch {
+    return [];
+  }
+}
+
 /** The same key by key, each a value or what is wrong with it; throws only for what is not TOML. */
 export function readEach(fragment: Fragment, table: Table): readonly (Given | Wrong)[] {
   const sections = Object.entries(parseToml(fragment));
@@ -86,9 +95,15 @@ function parseToml({ path, text }: Fragment): Record<string, unknown> {
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const [sentence = ''] = error.message.replace('Invalid TOML document: ', '').split('\n');
-    throw new UpdateError('config-invalid', `${path}:${error.line}: ${sentence}.`, { cause: error });
+    const hint = isUnquoted(text.split('\n')[error.line - 1] ?? '')
+      ? '; text stands in quotes, as in key = "text"'
+      : '';
+    throw new UpdateError('config-invalid', `${path}:${error.line}: ${sentence}${hint}.`, { cause: error });
   }
 }
+
+/** A value that begins with a letter, a slash or a dot, and is neither true nor false nor a number that TOML knows. */
+const isUnquoted = (line: string): boolean => /^[^=#]*=\s*(?!(true|false|inf|nan)\s*(#|$))[\p{L}/.~*]/u.test(line);
 
 const fault = (place: string, sentence: string): UpdateError =>
   new UpdateError('config-invalid', `${place}: ${sentence}`);

@@ -3,7 +3,7 @@
 import { dirname } from 'node:path';
 import { checkFleet, type FleetSetting } from './config-fleet.ts';
 import { type CacheReading, readFleetCache } from './config-fleet-cache.ts';
-import { type Fragment, readFragment, readFragments } from './config-fragments.ts';
+import { type Fragment, type Given, readFragment, readFragments, readSound } from './config-fragments.ts';
 import { KEYS } from './config-keys.ts';
 import type { AnyKey, Key, Preset } from './config-types.ts';
 import { camelCase } from './config-words.ts';
@@ -30,9 +30,17 @@ export type Setting = Readonly<{
   unit?: string;
 }>;
 
+/** What of the drop-ins is right: for looking at a host, never for acting on it. */
+export const resolveSound = (fragments: readonly Fragment[]): Config =>
+  resolved(explained(fragments.flatMap((fragment) => readSound(fragment, KEYS))));
+
 /** Key by key the last fragment wins; what the fleet has set counts where no fragment says anything. */
 export function resolveConfig(fragments: readonly Fragment[], fleet: readonly FleetSetting[] = []): Config {
-  const settings = new Map(explainConfig(fragments, fleet).map((setting) => [setting.path, setting.value]));
+  return resolved(explainConfig(fragments, fleet));
+}
+
+function resolved(all: readonly Setting[]): Config {
+  const settings = new Map(all.map((setting) => [setting.path, setting.value]));
   const sections = Object.entries(KEYS).map(([section, keys]) => [
     section,
     Object.fromEntries(Object.keys(keys).map((name) => [camelCase(name), settings.get(`${section}.${name}`)])),
@@ -44,7 +52,11 @@ export function resolveConfig(fragments: readonly Fragment[], fleet: readonly Fl
 /** Every key with the value in force, in the order of the table. */
 export function explainConfig(fragments: readonly Fragment[], fleet: readonly FleetSetting[] = []): readonly Setting[] {
   const local = fragments.flatMap((fragment) => readFragment(fragment, KEYS));
-  const given = new Map([...checkFleet(fleet).given, ...local].map((one) => [one.path, one] as const));
+  return explained([...checkFleet(fleet).given, ...local]);
+}
+
+function explained(all: readonly Given[]): readonly Setting[] {
+  const given = new Map(all.map((one) => [one.path, one] as const));
   return allKeys().map(([path, { fallback, sentence, unit }]) => {
     const one = given.get(path);
     const origin = one?.origin ?? (fallback === undefined ? undefined : 'default');

@@ -87,7 +87,7 @@ function groupNamed(parent: Commander, word: string): Commander {
     known ??
     parent
       .command(word)
-      .summary(GROUPS[word] ?? word)
+      .summary(GROUPS[word] ?? '')
       // Below a command that reads its own help there is none to inherit.
       .helpOption('-h, --help', 'display help for command')
       .allowUnknownOption(false)

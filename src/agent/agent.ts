@@ -26,7 +26,7 @@ import { forget } from './forgetting.ts';
 import type { Gates } from './gates.ts';
 import { type HookGate, lockWithHooks, noHooks } from './hook-gate.ts';
 import type { Told } from './installer.ts';
-import { isRefused, type Journal, type Journey } from './journal.ts';
+import type { Journal, Journey } from './journal.ts';
 import { createLastError } from './last-error.ts';
 import { createLeaving, restartStatus } from './leaving.ts';
 import { lockGate } from './lock-gate.ts';
@@ -36,8 +36,8 @@ import type { Found, Parts, Prepared, Restart, Verdict } from './parts.ts';
 import { createPolls, type PollLimits, soonest } from './polls.ts';
 import { rebootGate } from './reboot-gate.ts';
 import type { Releases } from './releases.ts';
-import { runningRelease } from './running-release.ts';
 import { createStandingOffer } from './standing-offer.ts';
+import { whereabouts } from './whereabouts.ts';
 import { asksChannel, createWishes, type Wish } from './wish.ts';
 
 /** What the agent is made of; put together in `run.ts`. */
@@ -122,22 +122,11 @@ export async function createAgent(world: AgentWorld, signal: AbortSignal): Promi
   const observe = async (asks = false): Promise<Facts> => {
     if (asks) await lock.lookAfter();
     if (asks) await journal.flush().catch(() => undefined);
-    const view = await boot.read();
-    const marker = await world.deadMan.read();
-    const free = otherSlot(world.booted);
-    const isFlagged = view.next === free || marker?.slot === free;
-    const running = runningRelease(world, saved, view);
-    // Chance may have started what was refused; that has to prove itself.
-    const isLost = view.isLost === true && !isRefused(await journal.refusals(), running);
+    const place = await whereabouts(world, saved);
     return {
-      booted: world.booted,
-      running,
-      confirmed: view.slots[world.booted].confirmed && marker?.slot !== world.booted,
-      isLost: isLost && marker?.slot !== world.booted,
-      bootId: world.bootId,
+      ...place,
       leaving: leaving.isAgreed(),
-      isFlagged,
-      ...(await gate.verdict(saved, { asks, isFlagged })),
+      ...(await gate.verdict(saved, { asks, isFlagged: place.isFlagged })),
       checkDue: wishes.isAny() || polls.isDue(),
     };
   };

@@ -16,6 +16,7 @@ import { readHardwareId } from '../system/hardware-id.ts';
 import { createHttp, type Http, type HttpOptions } from '../system/http.ts';
 import { readMachineId } from '../system/machine-id.ts';
 import type { Random } from '../system/random.ts';
+import { redactUrl } from '../system/shown-address.ts';
 
 export type LockWorld = Readonly<{
   files: Files;
@@ -78,7 +79,7 @@ async function clientOfEtcd(config: LockConfig, world: LockWorld, group: string)
     ...(etcdOnHosts ? { members: endpoints.length } : {}),
     ...world,
   });
-  return [client, `etcd at ${endpoints.join(', ')}`];
+  return [client, `etcd at ${endpoints.map(redactUrl).join(', ')}`];
 }
 
 async function clientOfFleetLock({ lock }: LockConfig, world: LockWorld, group: string): Opened {

@@ -15,7 +15,7 @@ export type Event =
   | Readonly<{ type: 'left'; departure: Departure }>
   | Readonly<{ type: 'disarmed'; reason: string }>
   | Readonly<{ type: 'booted-new'; release: Release; target: SlotName }>
-  | Readonly<{ type: 'booted-other'; code: string; reason: string }>
+  | Readonly<{ type: 'booted-other'; code: string; reason: string; refuse: boolean }>
   | Readonly<{ type: 'healthy' }>
   | Readonly<{ type: 'unhealthy'; code: string; reason: string }>;
 
@@ -33,6 +33,11 @@ export type Facts = Readonly<{
   bootId: string;
   /** systemd has agreed to a restart a moment ago. */
   leaving: boolean;
+  /**
+   * Of an attempt: how many starts of the new system were noted there, whether its dead man has restarted the machine, and how often its
+   * trial was lost before.
+   */
+  trial: Readonly<{ began: number; expired: boolean; lost: number }>;
   /** Something leads to the other slot: the boot loader takes it next, or the dead man's switch names it. */
   isFlagged: boolean;
   gate: Readonly<{ open: true } | { open: false; reason: string }>;
@@ -87,15 +92,13 @@ export function decide(state: State, facts: Facts): Action {
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
       // The same kernel in the old slot: we have not left, or a soft reboot has brought us back. The boot loader was not asked yet.
       if (facts.bootId === state.bootId) return decideArmed(state, facts);
-      return note(bootedOther('boot-failed', facts.isLost ? UNTRIED : FELL_BACK));
+      return note(fellBack(state, facts));
     case 'trial':
-      if (facts.booted === state.target)
-        // Proven already, and only the record is missing: the switch is cleared by nobody but us, and only then.
-        return facts.confirmed ? note({ type: 'healthy' }) : { do: 'probe', target: state.target };
-      return note(bootedOther('trial-lost', 'the new system started but did not last; the boot loader fell back'));
+      if (facts.booted === state.target) return decideTrial(state, facts);
+      return note(fellBack(state, facts));
     case 'condemned':
       if (facts.booted === state.target) return facts.leaving ? LEAVING : { do: 'fall-back', from: state.target };
-      return note(bootedOther(state.code, state.reason));
+      return note(bootedOther(state.code, state.reason, true));
   }
 }
 
@@ -142,7 +145,7 @@ export function transition(state: State, event: Event): State {
       break;
     case 'booted-other':
       if (state.kind === 'armed' || state.kind === 'trial' || state.kind === 'condemned')
-        return ended('rolled-back', state, event, true);
+        return ended('rolled-back', state, event, event.refuse);
       break;
     case 'healthy':
       if (state.kind === 'trial')
@@ -176,6 +179,35 @@ function decideStaging(state: Extract<State, { kind: 'staging' }>, facts: Facts)
     return note({ type: 'write-failed', code: 'too-many-attempts', reason, refuse: false });
   }
   return { do: 'stage', release: state.release, target: state.target };
+}
+
+function decideTrial({ target }: Extract<State, { kind: 'trial' }>, { confirmed, trial }: Facts): Action {
+  // Proven already, and only the record is missing: the switch is cleared by nobody but us, and only then.
+  if (confirmed) return note({ type: 'healthy' });
+  // Whoever has confirmed it without us has ended the boot loader's count.
+  if (trial.began > MOST_STARTS)
+    return note({ type: 'unhealthy', code: 'trial-lost', reason: `${LOST}, ${trial.began - 1} times` });
+  return { do: 'probe', target };
+}
+
+/** No boot loader counts further. */
+const MOST_STARTS = 9;
+/** How often a trial may be lost before the release is taken to be the reason. */
+const MOST_LOST = 1;
+/** What ends a trial without a verdict on the release. */
+export const LOST_CODES: readonly string[] = ['trial-lost', 'boot-untried'];
+
+/**
+ * The old system runs again. Power that fails is not the release's fault, and a kernel that crashes is; afterwards the two look alike, so
+ * it is tried once more.
+ */
+function fellBack({ kind }: State, { trial, isLost }: Facts): Event {
+  if (trial.expired) return bootedOther('trial-lost', EXPIRED, true);
+  const isLostAgain = trial.lost >= MOST_LOST;
+  const more = isLostAgain ? LOST_AGAIN : ONCE_MORE;
+  if (kind === 'trial' || trial.began > 0) return bootedOther('trial-lost', `${LOST}; ${more}`, isLostAgain);
+  if (isLost) return bootedOther('boot-untried', `${UNTRIED}; ${more}`, isLostAgain);
+  return bootedOther('boot-failed', FELL_BACK, true);
 }
 
 /** The machine is still here. What has closed since is obeyed until systemd has agreed to the restart. */
@@ -225,6 +257,10 @@ const departureOf = (state: State): { departure?: Departure } =>
 
 const FELL_BACK = 'the new system did not start; the boot loader fell back';
 const UNTRIED = 'the boot loader has lost what it was told, so the new system was perhaps not tried';
+const EXPIRED = 'the new system started and gave no verdict in time; the dead man’s timer restarted the machine';
+const LOST = 'the new system started, and the machine lost its power or crashed before it was proven';
+const ONCE_MORE = 'it is tried once more';
+const LOST_AGAIN = 'as it did before';
 
 const LEAVING: Action = { do: 'wait', reason: 'the restart of the machine' };
 
@@ -232,7 +268,12 @@ const note = (event: Event): Action => ({ do: 'note', event });
 
 const bootedNew = (release: Release, target: SlotName): Event => ({ type: 'booted-new', release, target });
 
-const bootedOther = (code: string, reason: string): Event => ({ type: 'booted-other', code, reason });
+const bootedOther = (code: string, reason: string, refuse: boolean): Event => ({
+  type: 'booted-other',
+  code,
+  reason,
+  refuse,
+});
 
 const ended = (
   result: 'rolled-back' | 'failed' | 'withdrawn',

@@ -9,7 +9,11 @@ const entry = (name: string, summary: string, load: () => Promise<Command>): Ent
 /** Loaded only when they are called: a host asks for its status often, and for the publisher's tools never. */
 export const COMMANDS: readonly Entry[] = [
   entry('status', 'what runs, what is being done, what it waits for', async () => (await import('./status.ts')).status),
-  entry('explain', 'is this host up to date, and if not, why', async () => (await import('./explain.ts')).explain),
+  entry(
+    'explain',
+    'is this host up to date, and if not, what stands in the way',
+    async () => (await import('./explain.ts')).explain,
+  ),
   entry('check', 'ask the repository now', async () => (await import('./check.ts')).check),
   entry('install', 'write a release to the free slot', async () => (await import('./install.ts')).install),
   entry('apply', 'reboot into what is staged', async () => (await import('./apply.ts')).apply),
@@ -20,7 +24,7 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry('rollback', 'go back to the release in the other slot', async () => (await import('./rollback.ts')).rollback),
   entry('forget', 'lift a refusal, or what is known of the time', async () => (await import('./forget.ts')).forget),
-  entry('history', 'how every attempt ended', async () => (await import('./history.ts')).history),
+  entry('history', 'how every attempt ended, or was disarmed', async () => (await import('./history.ts')).history),
   entry('metrics', 'figures of this host for Prometheus', async () => (await import('./metrics.ts')).metrics),
   entry(
     'config show',
@@ -36,7 +40,7 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'server token add',
-    'make a token for a viewer, an operator or hosts',
+    'make a token for a viewer, an operator or hosts, and show it this once',
     async () => (await import('./server-token.ts')).serverTokenAdd,
   ),
   entry(
@@ -90,20 +94,28 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'repo remove',
-    'take a release out of the repository',
+    'take a release out of the repository and delete its file',
     async () => (await import('./repo-remove.ts')).repoRemove,
   ),
-  entry('repo refresh', 'sign again what would expire', async () => (await import('./repo-refresh.ts')).repoRefresh),
+  entry(
+    'repo refresh',
+    'sign the timestamp again, and the snapshot when it is half-way to its expiry',
+    async () => (await import('./repo-refresh.ts')).repoRefresh,
+  ),
   entry(
     'repo recover',
-    'put into use what was signed and lost',
+    'put into use what was signed and lost, above all that hosts have seen',
     async () => (await import('./repo-recover.ts')).repoRecover,
   ),
   entry('repo rotate-key', 'replace a key of a role', async () => (await import('./repo-rotate-key.ts')).repoRotateKey),
-  entry('repo verify', 'check all metadata and every file', async () => (await import('./repo-verify.ts')).repoVerify),
+  entry(
+    'repo verify',
+    'check all metadata and every file, and show what expires when',
+    async () => (await import('./repo-verify.ts')).repoVerify,
+  ),
   entry(
     'rollout start',
-    'offer a release little by little',
+    'offer a release to the hosts of a channel little by little',
     async () => (await import('./rollout-start.ts')).rolloutStart,
   ),
   entry(
@@ -128,13 +140,17 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'rollout history',
-    'what has been done to rollouts',
+    'what has been done to the rollouts of a channel',
     async () => (await import('./rollout-history.ts')).rolloutHistory,
   ),
-  entry('rollout plan', 'who gets the release when', async () => (await import('./rollout-plan.ts')).rolloutPlan),
+  entry(
+    'rollout plan',
+    'who gets the release of a channel when',
+    async () => (await import('./rollout-plan.ts')).rolloutPlan,
+  ),
   entry(
     'rollout simulate',
-    'play a rollout against a fleet',
+    'play a rollout against a fleet that does not exist',
     async () => (await import('./rollout-simulate.ts')).rolloutSimulate,
   ),
   entry(
@@ -162,5 +178,6 @@ export const GROUPS: Readonly<Record<string, string>> = {
   key: 'keys that sign',
   repo: 'publish releases',
   lock: 'the fleet’s lock on rebooting',
+  rollout: 'bring a release to a fleet little by little',
   token: 'who may do what on a fleet server',
 };

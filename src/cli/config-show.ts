@@ -2,19 +2,20 @@
 
 import { CONFIG_DIRS, explainConfig, type Layers, readLayers, type Setting } from '../config.ts';
 import { isHeardAtStart } from '../config-fleet-keys.ts';
+import { maskUrl } from '../system/shown-address.ts';
 import type { Command } from './command.ts';
 
 export const configShow: Command = {
   name: 'config show',
   summary: 'every setting and where it came from',
   description:
-    'Reads the drop-ins as the agent does, and what the agent last heard from etcd. Logins within addresses are not shown.',
+    'Reads the drop-ins as the agent does, and what the agent last heard from etcd. Logins and queries within addresses are not shown.',
   examples: ['updatectl config show', 'updatectl config show --dir ./config.d --json'],
   options: [{ flags: '--dir <folder>', summary: 'read this folder instead; may be repeated', repeat: true }],
   run: async ({ files, out }, input) => {
     const dirs = input.list('dir');
     const layers = await readLayers(files, dirs.length > 0 ? dirs : CONFIG_DIRS);
-    const settings = settingsOf(layers).map(withoutLogin);
+    const settings = settingsOf(layers).map(withoutLogins);
     const { faults } = layers;
     out.document({ schema: 1, settings, ...(faults.length > 0 ? { faults } : {}) });
     out.table([['SETTING', 'VALUE', 'FROM'], ...settings.map((one) => [one.path, shown(one), whence(one)])]);
@@ -40,11 +41,12 @@ const shown = ({ value, unit }: Setting): string =>
 const whence = ({ origin = '', waits }: Shown): string => (waits ? `${origin}, when the agent starts` : origin);
 
 /** The output of this command ends up in tickets. */
-function withoutLogin(setting: Shown): Shown {
-  if (typeof setting.value !== 'string' || !/^https?:/i.test(setting.value)) return setting;
-  const url = new URL(setting.value);
-  if (url.username === '' && url.password === '') return setting;
-  url.username = '***';
-  url.password = '';
-  return { ...setting, value: url.href };
+const withoutLogins = (setting: Shown): Shown => ({ ...setting, value: masked(setting.value) });
+
+/** Addresses, wherever they are in a value. */
+function masked(value: unknown): unknown {
+  if (typeof value === 'string') return maskUrl(value);
+  if (Array.isArray(value)) return value.map(masked);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, masked(one)]));
 }

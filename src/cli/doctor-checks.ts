@@ -62,7 +62,12 @@ export async function runChecks(
 
 const MOST_BYTES = 1024 * 1024;
 const SOON_MS = 30 * 86_400_000;
-const UNITS = ['tandem-agent.service', 'tandem-confirm.service', 'tandem-dead-man.timer'] as const;
+const UNITS = [
+  'tandem-agent.service',
+  'tandem-confirm.service',
+  'tandem-dead-man.timer',
+  'tandem-trial-began.service',
+] as const;
 
 function findingOf(error: unknown): Finding {
   const { message, entry, cause } = asUpdateError(error);
@@ -70,7 +75,8 @@ function findingOf(error: unknown): Finding {
   const isDenied = codes.some((code) => code === 'EACCES' || code === 'EPERM') || /EACCES|EPERM/.test(message);
   if (isDenied) return unknown(`Could not look: ${message}`, 'Run it as root.');
   // The first check has told it; this one has nothing to look for.
-  if (codes.includes('config-invalid')) return unknown(message, entry.next);
+  if (codes.includes('config-invalid'))
+    return unknown('Not looked at: the configuration has an error.', 'Correct it first; the first check names it.');
   return codes.includes('tool-missing') ? unknown(message, entry.next) : fail(message, entry.next);
 }
 
@@ -120,7 +126,10 @@ async function metadata({ files, clock: { now } }: World, { agent }: Config): Pr
   if (!expires) return warn('What was kept of the repository is damaged.', 'Fetch it anew: `updatectl check`.');
   const left = expires.getTime() - now().getTime();
   if (left >= 0) return ok(`Good for another ${duration(left)}.`);
-  return warn(`It expired ${duration(-left)} ago.`, '`updatectl check`; the publisher runs `updatectl repo refresh`.');
+  return fail(
+    `What this host knows of the repository expired ${duration(-left)} ago, so it installs nothing.`,
+    'Ask it again: `updatectl check`. If it has nothing newer, its publisher runs `updatectl repo refresh`.',
+  );
 }
 
 function expiryOf(content: Uint8Array): Date | undefined {

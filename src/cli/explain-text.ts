@@ -90,7 +90,11 @@ function obstaclesOf(status: Status): Obstacle[] {
         command: 'systemctl start tandem-agent',
       },
     ];
-  return [...trialOf(state), ...gatesOf(status), ...checkOf(status), ...errorOf(status)];
+  const checked = checkOf(status);
+  // A refusal quotes the failure that it comes from.
+  const isToldOf = ({ reason }: Obstacle): boolean =>
+    checked.some((one) => one.what === 'refusal' && one.reason.endsWith(reason));
+  return [...trialOf(state), ...gatesOf(status), ...checked, ...errorOf(status).filter((one) => !isToldOf(one))];
 }
 
 function trialOf(state: State): Obstacle[] {

@@ -6,7 +6,7 @@ import { EXIT } from '../errors.ts';
 import { agentClient } from './agent-client.ts';
 import type { Command } from './command.ts';
 import { followWork } from './follow.ts';
-import { headline, transferLines } from './status-text.ts';
+import { headline, nothingLines, transferLines } from './status-text.ts';
 
 export const install: Command = {
   name: 'install',
@@ -40,7 +40,7 @@ export const install: Command = {
     out.line(headline(status));
     for (const line of transferLines(status)) out.line(line);
     if (status.state.kind !== 'idle') return EXIT.ok;
-    out.line(`  ${status.lastCheck?.result ?? ''}`);
+    for (const line of nothingLines(status, version)) out.line(line);
     return EXIT.nothing;
   },
 };

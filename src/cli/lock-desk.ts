@@ -6,6 +6,7 @@ import { UpdateError } from '../errors.ts';
 import { type LockView, lockView, releaseHolder, setLockMax } from '../reboot/gates/locks/etcd-operator.ts';
 import { MOST_HOLDERS } from '../reboot/gates/locks/semaphore-document.ts';
 import { integer, list, literal, object, text, words } from '../system/shape.ts';
+import { redactUrl } from '../system/shown-address.ts';
 import type { Context, Input, OptionSpec } from './command.ts';
 import { askServer, readAnswer, SERVER_OPTIONS } from './server-client.ts';
 
@@ -114,7 +115,7 @@ function withOptions(config: Config, input: Input): Config {
 
 function checkedUrl(url: string): string {
   if (/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return url;
-  throw new UpdateError('usage', `--endpoint must be an http or https address, not “${url}”.`);
+  throw new UpdateError('usage', `--endpoint must be an http or https address, not “${redactUrl(url)}”.`);
 }
 
 const id = text(/^[0-9a-f]{1,64}$/);

@@ -11,6 +11,8 @@ export interface Output {
   readonly isTerminal: boolean;
   /** A line for people; silent under --json. */
   line(text?: string): void;
+  /** A line that begins with a mark in a colour, where there are colours. */
+  marked(tone: Tone, mark: string, rest: string): void;
   /** Rows of cells, aligned; the first row is the heading. */
   table(rows: readonly (readonly string[])[]): void;
   /** The command's one document; silent without --json. Under --watch, one line each. */
@@ -23,18 +25,28 @@ export interface Output {
   clear(): void;
 }
 
+export type Tone = 'good' | 'fair' | 'bad';
+
 export type Streams = Readonly<{
   out(text: string): void;
   err(text: string): void;
   isTerminal: boolean;
+  hasColour?: boolean;
   width(): number;
 }>;
 
 /** Output on a pair of streams: the one door to the terminal, which nothing passes that would steer it. */
 export function createOutput(streams: Streams, clock: Clock, json: boolean, isStream = false): Output {
-  const line = (text = ''): void => {
-    if (!json) streams.out(`${shownText(text)}\n`);
+  let bar: Bar | undefined;
+  /** A bar that is shown makes room, and comes back below. */
+  const write = (text: string): void => {
+    if (bar) bar.above(() => streams.out(text));
+    else streams.out(text);
   };
+  const line = (text = ''): void => {
+    if (!json) write(`${shownText(text)}\n`);
+  };
+  const tinted = (tone: Tone, text: string): string => (streams.hasColour ? `${COLOURS[tone]}${text}\u001b[0m` : text);
   return {
     json,
     isTerminal: streams.isTerminal,
@@ -42,19 +54,31 @@ export function createOutput(streams: Streams, clock: Clock, json: boolean, isSt
       return streams.width();
     },
     line,
+    marked: (tone, mark, rest) => {
+      if (!json) write(`${tinted(tone, shownText(mark))}${shownText(rest)}\n`);
+    },
     table: (rows) => {
       for (const row of alignRows(rows.map((cells) => cells.map(inOneLine)))) line(row);
     },
     document: (value) => {
       if (json) streams.out(`${shownJson(JSON.stringify(value, undefined, isStream ? undefined : 2))}\n`);
     },
-    warn: (text) => streams.err(`${shownText(text)}\n`),
-    progress: (title) => createBar(title, streams, clock, json),
+    warn: (text) => {
+      const show = (): void => streams.err(`${shownText(text)}\n`);
+      if (bar) bar.above(show);
+      else show();
+    },
+    progress: (title) => {
+      bar = createBar(title, streams, clock, json);
+      return bar;
+    },
     clear: () => {
       if (streams.isTerminal && !json) streams.out('\u001b[H\u001b[2J');
     },
   };
 }
+
+const COLOURS: Readonly<Record<Tone, string>> = { good: '\u001b[32m', fair: '\u001b[33m', bad: '\u001b[31m' };
 
 const inOneLine = (cell: string): string => shownText(cell).replaceAll('\n', ' ');
 

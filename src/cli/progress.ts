@@ -8,6 +8,8 @@ import { bytes, duration } from './units.ts';
 export interface Bar extends Disposable {
   /** Bytes done of the total. */
   update(done: number, total: number, title?: string): void;
+  /** Lets something else be written where the bar is; the bar comes back below it. */
+  above(write: () => void): void;
 }
 
 const TERMINAL_EVERY_MS = 100;
@@ -45,8 +47,15 @@ export function createBar(
       const isDue = now - shownAt >= (streams.isTerminal ? TERMINAL_EVERY_MS : LINES_EVERY_MS);
       if (isDue || (done >= total && text !== last)) show(text, now);
     },
+    above: (write) => {
+      const isShown = streams.isTerminal && last !== '';
+      if (isShown) streams.err('\r\u001b[2K');
+      write();
+      if (isShown) streams.err(last);
+    },
     [Symbol.dispose]: () => {
       if (streams.isTerminal && last !== '') streams.err('\n');
+      last = '';
     },
   };
 }

@@ -7,6 +7,7 @@ import { sqliteStore } from '../server/sqlite-store.ts';
 import type { Store } from '../server/store.ts';
 import { createEtcd } from '../system/etcd.ts';
 import { createHttp } from '../system/http.ts';
+import { redactUrl } from '../system/shown-address.ts';
 import { openDatabase } from '../system/sqlite.ts';
 import type { Context, Input, OptionSpec } from './command.ts';
 import { readGiven } from './given-file.ts';
@@ -33,7 +34,7 @@ export async function openStore(context: Context, input: Input): Promise<Readonl
   if (endpoints.length > 0 === (state !== undefined))
     throw new UpdateError('usage', 'Give either --state, for one server, or --etcd, for several that share it.');
   if (state === undefined)
-    return { store: await inEtcd(context, input, endpoints), place: `etcd at ${endpoints.join(', ')}` };
+    return { store: await inEtcd(context, input, endpoints), place: `etcd at ${endpoints.map(redactUrl).join(', ')}` };
   const folder = resolve(context.cwd(), state);
   await context.files.makeDir(folder);
   return { store: sqliteStore(openDatabase(join(folder, 'fleet.db'))), place: folder };
@@ -88,5 +89,5 @@ function prefixFrom(text: string): string {
 
 function checkedUrl(url: string): string {
   if (/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return url;
-  throw new UpdateError('usage', `--etcd must be an http or https address, not “${url}”.`);
+  throw new UpdateError('usage', `--etcd must be an http or https address, not “${redactUrl(url)}”.`);
 }

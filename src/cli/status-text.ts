@@ -1,5 +1,6 @@
 /** A status as people read it. Pure. */
 
+import { standingError } from '../agent/standing-error.ts';
 import { otherSlot, type SlotName, type State } from '../model.ts';
 import type { SlotStatus, Status } from '../protocol.ts';
 import { formatProgress } from './progress.ts';
@@ -22,20 +23,51 @@ export function statusText(status: Status, now: Date, width: number): readonly s
     ...lastRestartLines(status, now),
     ...errorLines(status, now),
     ...settingsLines(status, now),
-    ...status.refused.map(
-      (one) =>
-        `  refused    ${one.version}: ${one.reason} [${one.code}] (lift it with \`updatectl forget ${one.version}\`)`,
-    ),
+    ...refusalLines(status),
   ];
 }
 
+/** Each with its reason, unless that stands above already. */
+function refusalLines({ refused, lastCheck, lastError }: Status): string[] {
+  return refused.flatMap(({ version, reason, code }) => {
+    // With what to do about it.
+    if (lastError?.message === reason && lastError.next.includes(`forget ${version}`)) return [];
+    const why = lastCheck?.code === 'refused' && lastCheck.result.endsWith(reason) ? '' : `: ${reason}`;
+    return [`  refused    ${version}${why} [${code}] (lift it with \`updatectl forget ${version}\`)`];
+  });
+}
+
+/** Why a host that was asked has nothing to do, and how to ask for it all the same. */
+export function nothingLines({ lastCheck, refused }: Status, version = 'VERSION'): string[] {
+  if (!lastCheck) return [];
+  const { code, result } = lastCheck;
+  const anyway = [
+    ...(code === 'downgrade' ? [`updatectl install ${version} --allow-downgrade`] : []),
+    ...(code === 'refused' ? [`updatectl forget ${refused.at(-1)?.version ?? version}`] : []),
+  ];
+  return [`  ${result}`, ...anyway.map((command) => `  All the same: \`${command}\`.`)];
+}
+
 /** One sentence: what is so, and what comes next. */
-export function headline({ state, running, confirmed, waitingFor, offline }: Status): string {
+export function headline(status: Status): string {
+  const { state, running, confirmed, waitingFor, offline } = status;
   const here = running ? `Running ${running.version}${confirmed === false ? ', unproven' : ''}. ` : '';
   const next =
     waitingFor && !offline && (state.kind === 'staged' || state.kind === 'armed') ? ` Waiting for ${waitingFor}.` : '';
-  return `${here}${sentence(state)}${next}${offline ? ' The agent is not running.' : ''}`;
+  return offline
+    ? `The agent is not running (\`systemctl start tandem-agent\`). ${ofRecord(state)}`
+    : `${here}${nowDoing(status)}${next}`;
 }
+
+/** A host that rests may do so because it can do nothing else. */
+const nowDoing = (status: Status): string =>
+  status.state.kind === 'idle' && standingError(status)
+    ? 'Nothing is being done: see the last error.'
+    : sentence(status.state);
+
+/** Nobody knows what has happened since. */
+const ofRecord = (state: State): string =>
+  state.kind === 'idle' ? 'It left nothing undone.' : `Its record says: ${sentence(state)}`;
 
 function sentence(state: State): string {
   switch (state.kind) {

@@ -2,6 +2,7 @@
 
 import { offlineStatus } from '../agent/offline.ts';
 import { type Config, loadConfig } from '../config.ts';
+import { EXIT } from '../errors.ts';
 import type { Status } from '../protocol.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
 import type { Command, Context } from './command.ts';
@@ -10,14 +11,15 @@ import { statusText } from './status-text.ts';
 export const status: Command = {
   name: 'status',
   summary: 'what runs, what is being done, what it waits for',
-  description: 'Without a running agent it tells what the state files say.',
+  description: 'Without a running agent it tells what the state files say, and ends with status 9.',
   examples: ['updatectl status', 'updatectl status --watch', 'updatectl status --json | jq .state.kind'],
   options: [{ flags: '--watch', summary: 'go on until Ctrl-C, each time something changes' }],
   run: async (context, input) => {
     const config = await loadConfig(context.files);
     if (input.flag('watch')) return watch(context, config);
-    show(context, await readStatus(context, config));
-    return undefined;
+    const current = await readStatus(context, config);
+    show(context, current);
+    return current.offline ? EXIT.daemon : EXIT.ok;
   },
 };
 

@@ -5,8 +5,11 @@ import { UpdateError } from '../errors.ts';
 import { SHA256_PATTERN, type Sha256, SLOT_NAMES, type SlotName } from '../model.ts';
 import { type Files, readTextIfAny, removeFile, replaceFile } from '../system/files.ts';
 
-/** `expired`: the timer has restarted the machine, because nobody settled the trial in time. */
-export type Marker = Readonly<{ slot: SlotName; rootHash: Sha256; expired: boolean }>;
+/**
+ * `began`: how often the system on trial has started, as a unit of it has noted. `expired`: the timer has restarted the machine, because nobody
+ * settled the trial in time.
+ */
+export type Marker = Readonly<{ slot: SlotName; rootHash: Sha256; began: number; expired: boolean }>;
 
 export type DeadMan = Readonly<{
   /** Before arming: durable when it returns. */
@@ -67,5 +70,10 @@ function parseMarker(text: string): Marker | undefined {
   const slot = SLOT_NAMES.find((name) => name === fields.get('slot'));
   const rootHash = fields.get('roothash') ?? '';
   if (!slot || !SHA256_PATTERN.test(rootHash)) return undefined;
-  return { slot, rootHash: rootHash as Sha256, expired: fields.get('expired') === '1' };
+  return {
+    slot,
+    rootHash: rootHash as Sha256,
+    began: text.split('\n').filter((line) => line.startsWith('began=')).length,
+    expired: fields.get('expired') === '1',
+  };
 }

@@ -3,15 +3,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { cleanLine } from '../clean-text.ts';
 import { UpdateError } from '../errors.ts';
+import { redactUrl } from './shown-address.ts';
 
 export type AnswerHead = Readonly<{ statusCode: number; headers: IncomingHttpHeaders }>;
 export type Span = Readonly<{ offset: number; end: number; total: number }>;
-
-/** A URL for messages: no user, password, query or fragment. */
-export function redactUrl(url: string): string {
-  const parsed = URL.parse(url);
-  return parsed ? `${parsed.protocol}//${parsed.host}${parsed.pathname}` : 'an address that is not a URL';
-}
 
 /** Throws unless the answer is a plain 200 or 206 without any encoding. */
 export function checkHead(head: AnswerHead, name: string, now: Date): void {

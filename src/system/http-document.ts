@@ -1,8 +1,9 @@
 /** Fetches a small document whole, and goes on from the byte that was reached when the connection breaks. */
 
 import { UpdateError } from '../errors.ts';
-import { type AnswerHead, announcedLength, bytesToSkip, checkHead, redactUrl, tooMuch } from './http-answer.ts';
+import { type AnswerHead, announcedLength, bytesToSkip, checkHead, tooMuch } from './http-answer.ts';
 import { type Exchange, type HttpOptions, patienceFor } from './http-exchange.ts';
+import { redactUrl } from './shown-address.ts';
 
 type Request = Readonly<{ maxBytes: number; signal: AbortSignal }>;
 

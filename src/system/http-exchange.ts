@@ -5,10 +5,11 @@ import { UpdateError } from '../errors.ts';
 import type { Clock } from './clock.ts';
 import { createAgents } from './connections.ts';
 import type { Lookup } from './dial.ts';
-import { type AnswerHead, redactUrl } from './http-answer.ts';
+import type { AnswerHead } from './http-answer.ts';
 import { connectionFailure } from './http-failure.ts';
 import { type Patience, watchOver } from './http-patience.ts';
 import type { RateLimit } from './rate-limit.ts';
+import { redactUrl } from './shown-address.ts';
 import { namesAuthorities } from './trust-store.ts';
 
 export type HttpOptions = Readonly<{

@@ -1,9 +1,9 @@
 /** A file on one web server or several that can be read from any offset and goes on after a broken connection. */
 
 import type { Http } from './http.ts';
-import { redactUrl } from './http-answer.ts';
 import { createMirrors, type RangeSource } from './mirrors.ts';
 import { DEFAULT_MAX_DELAY_MS, type Resumption, resumed } from './resumed.ts';
+import { redactUrl } from './shown-address.ts';
 
 export type { Resumption } from './resumed.ts';
 

@@ -7,7 +7,6 @@ import {
   bytesToSkip,
   checkHead,
   checkPart,
-  redactUrl,
   retryAfterMs,
   tooMuch,
 } from './http-answer.ts';
@@ -20,6 +19,7 @@ import {
   type Method,
   patienceFor,
 } from './http-exchange.ts';
+import { redactUrl } from './shown-address.ts';
 
 export type { HttpOptions, Method } from './http-exchange.ts';
 

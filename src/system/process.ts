@@ -18,6 +18,10 @@ export function cwd(): string {
 export const standardStreams = {
   out: (text: string): void => void process.stdout.write(text),
   err: (text: string): void => void process.stderr.write(text),
+  /** By the convention of no-color.org. */
+  get hasColour(): boolean {
+    return process.stdout.isTTY === true && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb';
+  },
   get isTerminal(): boolean {
     return process.stdout.isTTY === true && process.stderr.isTTY === true;
   },

@@ -1,7 +1,8 @@
 /** Files that are given away, whole or in parts: each is opened once, and shared by all who ask for it at the same time. */
 
-import { readSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, readSync } from 'node:fs';
+import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 
 /** A file that is lent until it is disposed of; then nobody may hold a byte of it any more. */
@@ -13,25 +14,32 @@ export type ServedFile = AsyncDisposable &
     span(start: number, end: number): Promise<Uint8Array | Readable>;
   }>;
 
-/** Undefined when there is no such file, or it is none. */
-export type Serve = (path: string) => Promise<ServedFile | undefined>;
+/** Of the folder `dir`, the file `name`; undefined when there is no such file in it, or it is none: links and pipes are not followed. */
+export type Serve = (dir: string, name: string) => Promise<ServedFile | undefined>;
 
 /** A file is looked for anew when it was not for `freshMs`, and closed when nobody has asked for it for as long. `opens` fails as `open` does. */
 export type ServeOptions = Readonly<{ freshMs?: number; opens?(path: string): Promise<FileHandle> }>;
 
-export function serveFiles({ freshMs = 1000, opens = (path) => open(path, 'r') }: ServeOptions = {}): Serve {
+export function serveFiles({ freshMs = 1000, opens = openNow }: ServeOptions = {}): Serve {
   const files = new Map<string, Promise<Shared | undefined>>();
   const memory = createMemory();
   // However many ask while it is being opened, it is opened once.
-  const opened = (path: string): Promise<Shared | undefined> => {
-    const shared = openShared(opens(path), memory);
+  const opened = (dir: string, name: string, path: string): Promise<Shared | undefined> => {
+    const shared = openShared(opens(path), { dir, name }, memory);
     files.set(path, shared);
     const forget = (): boolean => files.delete(path);
     shared.then((file) => (file ? retireLater(file, forget, freshMs) : forget()), forget);
     return shared;
   };
-  return async (path) => (await (files.get(path) ?? opened(path)))?.lend();
+  return async (dir, name) => {
+    const path = join(dir, name);
+    return (await (files.get(path) ?? opened(dir, name, path)))?.lend();
+  };
 }
+
+// Not blocking, since a pipe in its place would keep a thread waiting, and four of them all that are served.
+const openNow = (path: string): Promise<FileHandle> =>
+  open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
 
 /** An open file; it is closed once it is retired and nobody has it any more. */
 type Shared = Readonly<{ lend(): ServedFile; retire(): Promise<void> }>;
@@ -44,17 +52,37 @@ function retireLater(file: Shared, forget: () => void, freshMs: number): void {
   setTimeout(retire, freshMs).unref();
 }
 
-async function openShared(opening: Promise<FileHandle>, memory: Memory): Promise<Shared | undefined> {
+type Place = Readonly<{ dir: string; name: string }>;
+
+async function openShared(opening: Promise<FileHandle>, place: Place, memory: Memory): Promise<Shared | undefined> {
   await using held = new AsyncDisposableStack();
   const handle = held.use(await opening.catch(absent));
   const about = await handle?.stat();
-  if (!handle || !about?.isFile()) return undefined;
+  if (!handle || !about?.isFile() || !(await isWithin(handle, place))) return undefined;
   return shared(handle, held.move(), about, memory);
 }
 
 function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EISDIR') return undefined;
+  if (ABSENT.has(error.code ?? '')) return undefined;
   throw error;
+}
+
+/** There is none of the name, none can have it, or it is a link, a pipe, a socket or a device without a driver. */
+const ABSENT: ReadonlySet<string> = new Set([
+  'ENOENT',
+  'ENOTDIR',
+  'EISDIR',
+  'ENAMETOOLONG',
+  'ELOOP',
+  'ENXIO',
+  'ENODEV',
+]);
+
+/** What was opened lies where its name says: a folder on its way that is a link leads elsewhere. It may have been replaced meanwhile. */
+async function isWithin({ fd }: FileHandle, { dir, name }: Place): Promise<boolean> {
+  const [there, top] = await Promise.all([readlink(`/proc/self/fd/${fd}`), realpath(dir)]);
+  const expected = join(top, name);
+  return expected.startsWith(`${top}/`) && (there === expected || there === `${expected} (deleted)`);
 }
 
 type About = Readonly<{ size: number; mtime: Date }>;

@@ -17,6 +17,7 @@ const HERE = {
   isLost: false,
   leaving: false,
   isFlagged: false,
+  trial: { began: 0, expired: false, lost: 0 },
   gate: { open: true },
   isOfferFresh: true,
   checkDue: false,
@@ -52,8 +53,8 @@ test('the departure is kept through trial and condemnation into the outcome', as
   const trial = transition(state, { type: 'booted-new', release: state.release, target: 'b' });
   const good = transition(trial, { type: 'healthy' });
   const condemned = transition(trial, { type: 'unhealthy', code: 'c', reason: 'r' });
-  const bad = transition(condemned, { type: 'booted-other', code: 'c', reason: 'r' });
-  for (const end of [good, bad, transition(state, { type: 'booted-other', code: 'c', reason: 'r' })]) {
+  const bad = transition(condemned, { type: 'booted-other', code: 'c', reason: 'r', refuse: true });
+  for (const end of [good, bad, transition(state, { type: 'booted-other', code: 'c', reason: 'r', refuse: true })]) {
     assert.ok(end.kind === 'settling' && end.outcome.result !== 'none');
     assert.deepEqual(end.outcome.departure, state.departure);
     const saved: Saved = { state: end, since: '2026-03-01T12:00:00.000Z', slots: {} };

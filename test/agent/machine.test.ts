@@ -29,7 +29,7 @@ const EVENTS: Record<Event['type'], Event> = {
   left: { type: 'left', departure: { method: 'soft', reason: '', at: '', uptimeMs: 0, bootId: '1' } },
   disarmed: { type: 'disarmed', reason: 'y' },
   'booted-new': { type: 'booted-new', release, target: 'b' },
-  'booted-other': { type: 'booted-other', ...why },
+  'booted-other': { type: 'booted-other', ...why, refuse: true },
   healthy: { type: 'healthy' },
   unhealthy: { type: 'unhealthy', ...why },
 };
@@ -76,6 +76,7 @@ test('every action that decide asks for leads to an event its state allows, what
                 bootId,
                 leaving: false,
                 isFlagged: !checkDue,
+                trial: { began: open ? 1 : 0, expired: checkDue && open, lost: bootId === '1' ? 0 : 1 },
                 gate: open ? { open } : { open, reason: 'r' },
                 isOfferFresh,
                 checkDue,
@@ -104,6 +105,7 @@ test('the next attempt begins with all methods, and is the channel’s again', (
 
 const HERE: Facts = {
   booted: 'a',
+  trial: { began: 0, expired: false, lost: 0 },
   running: release,
   confirmed: false,
   isLost: true,
@@ -127,8 +129,74 @@ test('a slot that was on its way to a trial is on trial, whatever became of the 
   assert.equal(decide(STATES.trial, there).do, 'probe');
 });
 
-test('a release whose flags were lost on the way is told apart from one that did not start', () => {
-  const action = decide(STATES.armed, { ...HERE, bootId: '2' });
-  assert.ok(action.do === 'note' && action.event.type === 'booted-other');
-  assert.match(action.event.reason, /perhaps not tried/);
-});
+const NOTHING = { began: 0, expired: false, lost: 0 } as const;
+const BEGAN = { ...NOTHING, began: 1 };
+const ENDS: readonly (readonly [
+  what: string,
+  from: 'armed' | 'trial',
+  facts: Pick<Facts, 'trial' | 'isLost'>,
+  code: string,
+  refuse: boolean,
+  reason: RegExp,
+])[] = [
+  ['never started', 'armed', { trial: NOTHING, isLost: false }, 'boot-failed', true, /did not start/],
+  [
+    'never started, though its trial was lost before',
+    'armed',
+    { trial: { ...NOTHING, lost: 1 }, isLost: false },
+    'boot-failed',
+    true,
+    /did not start/,
+  ],
+  [
+    'started, before its agent did',
+    'armed',
+    { trial: BEGAN, isLost: false },
+    'trial-lost',
+    false,
+    /lost its power or crashed.*once more/,
+  ],
+  ['started as far as its agent', 'trial', { trial: NOTHING, isLost: false }, 'trial-lost', false, /once more/],
+  [
+    'started, and was lost before',
+    'trial',
+    { trial: { ...BEGAN, lost: 1 }, isLost: false },
+    'trial-lost',
+    true,
+    /as it did before/,
+  ],
+  [
+    'gave no verdict in time',
+    'armed',
+    { trial: { ...BEGAN, expired: true }, isLost: false },
+    'trial-lost',
+    true,
+    /dead man/,
+  ],
+  [
+    'gave no verdict in time though its agent ran',
+    'trial',
+    { trial: { ...BEGAN, expired: true }, isLost: false },
+    'trial-lost',
+    true,
+    /no verdict in time/,
+  ],
+  ['was perhaps not tried', 'armed', { trial: NOTHING, isLost: true }, 'boot-untried', false, /perhaps not tried/],
+  [
+    'was perhaps not tried, twice',
+    'armed',
+    { trial: { ...NOTHING, lost: 1 }, isLost: true },
+    'boot-untried',
+    true,
+    /perhaps not tried/,
+  ],
+];
+for (const [what, from, facts, code, refuse, reason] of ENDS)
+  test(`a release that ${what} ends as ${code}${refuse ? ' and is refused' : ' and is tried again'}`, () => {
+    const action = decide(STATES[from], { ...HERE, confirmed: !facts.isLost, bootId: '2', ...facts });
+    assert.ok(action.do === 'note' && action.event.type === 'booted-other');
+    assert.deepEqual([action.event.code, action.event.refuse], [code, refuse]);
+    assert.match(action.event.reason, reason);
+    const next = transition(STATES[from], action.event);
+    assert.ok(next.kind === 'settling' && next.outcome.result === 'rolled-back' && next.outcome.refuse === refuse);
+  });

@@ -72,6 +72,7 @@ const facts: Facts = {
   confirmed: true,
   bootId: 'x',
   leaving: false,
+  trial: { began: 0, expired: false, lost: 0 },
   isFlagged: false,
   isLost: false,
   isOfferFresh: true,

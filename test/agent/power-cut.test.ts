@@ -6,12 +6,13 @@ import { type Action, decide, type Facts, transition } from '../../src/agent/mac
 import type { Parts } from '../../src/agent/parts.ts';
 import { perform } from '../../src/agent/perform.ts';
 import type { State } from '../../src/model.ts';
-import { type Brain, type Image, type Loader, realBrain, type Scene, World } from '../support/world.ts';
+import { type Brain, type Image, type Loader, PowerCut, realBrain, type Scene, World } from '../support/world.ts';
 
 const IMAGES: Record<string, Image> = {
   good: { version: '2', boots: true, agent: true, healthy: true },
   unbootable: { version: '2', boots: false, agent: false, healthy: false },
   unhealthy: { version: '2', boots: true, agent: true, healthy: false },
+  crashing: { version: '2', boots: true, agent: true, healthy: false, crashes: true },
   'without a working agent': { version: '2', boots: true, agent: false, healthy: false },
 };
 const LOADERS: readonly Loader[] = ['priority', 'newest-first'];
@@ -72,6 +73,29 @@ test('what had failed before is not held against a good release, after any one o
     for (const losesState of [false, true])
       for (const method of ['firmware', 'soft', 'kexec'] as const)
         await everyCut({ offer: must('good'), loader, losesState, method, failedBefore: true }, 2);
+});
+
+for (const loader of LOADERS)
+  for (const blessed of [false, true])
+    test(`a good release that loses its power at every try is tried once more and installed (${loader}${blessed ? ', a third party confirms first' : ''})`, async () => {
+      const scene: Scene = { offer: must('good'), loader, blessed };
+      const first = new World(scene);
+      await first.life(realBrain, (parts) => ({
+        ...parts,
+        // Where a third party confirms, there is only one try to lose: the next start is not counted.
+        probe: async () => {
+          if (first.data.boots <= 1 + TRIES) throw new PowerCut();
+          return parts.probe();
+        },
+      }));
+      assert.deepEqual([first.version, first.data.refused], ['2', []]);
+    });
+
+test('a release that crashes in its trial is tried on two occasions and no more', async () => {
+  const world = new World({ offer: must('crashing'), loader: 'priority' });
+  await world.life();
+  assert.deepEqual([world.version, world.data.outcomes], ['1', ['rolled-back', 'rolled-back']]);
+  assert.deepEqual([world.data.refused, world.data.burnt], [['2'], 2 * TRIES]);
 });
 
 test('a soft reboot is known by the slot it led to: the kernel is still the same, and none is started', async () => {
@@ -220,7 +244,7 @@ const SABOTAGES: readonly Sabotage[] = [
     brain: deciding((state, facts, normal) => {
       if (state.kind !== 'armed' || facts.bootId === state.bootId)
         return state.kind === 'trial' ? normal : decide(state, { ...facts, confirmed: true });
-      return { do: 'note', event: { type: 'booted-other', code: 'x', reason: 'x' } };
+      return { do: 'note', event: { type: 'booted-other', code: 'x', reason: 'x', refuse: true } };
     }),
   },
   {
@@ -449,6 +473,25 @@ const SABOTAGES: readonly Sabotage[] = [
     after: () => {},
   },
   {
+    rule: '10: a trial that lost its power is not held against the release at once',
+    scene: { tries: 2 },
+    brain: deciding((_state, _facts, normal) =>
+      normal.do === 'note' && normal.event.type === 'booted-other'
+        ? { ...normal, event: { ...normal.event, refuse: true } }
+        : normal,
+    ),
+    after: (world) => assert.deepEqual(world.data.refused, [], 'power that failed has cost a release'),
+  },
+  {
+    rule: '10: a release that crashes is not tried for ever',
+    scene: { offer: must('crashing') },
+    brain: deciding((_state, _facts, normal) =>
+      normal.do === 'note' && normal.event.type === 'booted-other'
+        ? { ...normal, event: { ...normal.event, refuse: false } }
+        : normal,
+    ),
+  },
+  {
     rule: 'locks are given back',
     scene: {},
     parts: (parts) => ({ ...parts, lock: { ...parts.lock, giveBack: nothing } }),
@@ -533,11 +576,12 @@ function assertAtRest(world: World): void {
     assert.equal(world.startable()[0], world.data.booted, 'waits, and a power cut would start the release');
 }
 
-/** A good release ends installed unless power cuts used up its tries; any other ends refused on the old version. */
+/** A good release ends installed, also when power cuts have used up its tries; any other ends refused on the old version. */
 function assertRightEnd(world: World): void {
   const { offer, losesState } = world.scene;
   if (offer.healthy) {
-    if (world.data.burnt < TRIES) assert.equal(world.version, offer.version, 'a good release was not installed');
+    assert.equal(world.version, offer.version, 'a good release was not installed');
+    assert.deepEqual(world.data.refused, [], 'a good release was refused');
     return;
   }
   assert.equal(world.version, '1', 'a bad release stayed');

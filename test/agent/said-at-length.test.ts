@@ -41,7 +41,7 @@ async function fallenBack(journal: Journal, version: string, reason: string, cod
     { type: 'left', departure },
     { type: 'booted-new', release: release(version), target: 'b' },
     { type: 'unhealthy', code, reason },
-    { type: 'booted-other', code, reason },
+    { type: 'booted-other', code, reason, refuse: true },
   ];
   let saved = asleep;
   for (const event of events) saved = await journal.advance(saved, event, now);

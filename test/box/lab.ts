@@ -31,6 +31,11 @@ export type LabOptions = Partial<DiskOptions> &
     off?: boolean;
   }>;
 
+/** The drop-in that says where the repository is; one in the image counts less. */
+export const ADDRESS = '10-address';
+export const addressOf = ({ port }: Web, { address }: Box): string =>
+  `[repository]\nurl = "http://${address}:${port}/"\n`;
+
 /** Where images have their health programs. */
 export const HEALTH = 'usr/lib/tandem/health.d';
 
@@ -53,7 +58,8 @@ export async function inLab(options: LabOptions, story: (lab: Lab) => Promise<vo
   const lab = { box, publisher, web, release, offer: offerTo(box, publisher) };
   try {
     await publisher.promote(installed.version);
-    await box.configure('20-lab', configuration(`http://${box.address}:${web.port}/`));
+    await box.configure(ADDRESS, addressOf(web, box));
+    await box.configure('20-lab', CONFIGURATION);
     await box.configure('30-scenario', options.config ?? '');
     if (!options.off) {
       await box.powerOn();
@@ -72,10 +78,9 @@ const offerTo = (box: Box, publisher: Publisher) => async (version: string) => {
 };
 
 /** The first look comes with the start, later ones when asked for. */
-const configuration = (url: string): string => `[host]
+const CONFIGURATION = `[host]
 product = "${PRODUCT}"
 [repository]
-url = "${url}"
 channel = "${CHANNEL}"
 [poll]
 schedule = "0 0 1 1 *"

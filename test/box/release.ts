@@ -38,7 +38,13 @@ StandardError=append:/dev/agent.log
 ReadWritePaths=${CACHE}
 BindReadOnlyPaths=/dev/boot_id:/proc/sys/kernel/random/boot_id /dev/cmdline:/proc/cmdline
 `;
-const OWN = ['tandem-agent.service', 'tandem-confirm.service', 'tandem-dead-man.service', 'tandem-dead-man.timer'];
+const OWN = [
+  'tandem-agent.service',
+  'tandem-confirm.service',
+  'tandem-dead-man.service',
+  'tandem-dead-man.timer',
+  'tandem-trial-began.service',
+];
 
 /** Makes the images and the bundle in `dir`. `trustRoot`: the root of trust that the image brings. */
 export async function buildRelease(dir: string, trustRoot: string, options: ReleaseOptions): Promise<Release> {
@@ -114,6 +120,7 @@ async function copyUnits(tree: string): Promise<void> {
     'sockets.target.wants/dbus.socket': '../dbus.socket',
     'sysinit.target.wants/systemd-tmpfiles-setup.service': '../systemd-tmpfiles-setup.service',
     'sysinit.target.wants/tandem-dead-man.timer': '../tandem-dead-man.timer',
+    'sysinit.target.wants/tandem-trial-began.service': '../tandem-trial-began.service',
     'multi-user.target.wants/tandem-agent.service': '../tandem-agent.service',
   };
   for (const [link, to] of Object.entries(wanted)) {

@@ -55,3 +55,25 @@ test('what is kept of etcd and damaged is named, and the files are shown', async
     ['settings-cache-invalid'],
   );
 });
+
+test('no login and no signed query is shown, in lists and single values, as text and as JSON', async (t) => {
+  const { dir, show } = await host(t);
+  await writeFile(
+    join(dir, '60.toml'),
+    `[repository]
+url = "https://u:sesame1@main.example/repo"
+mirrors = ["https://u:sesame2@one.example/repo", "https://two.example/repo?sig=sesame3"]
+proxy = "http://sesame4@proxy.example:3128"
+[lock]
+url = "https://lock.example/?token=sesame5"
+endpoints = ["https://u:sesame6@etcd1.example:2379"]
+[fleet]
+url = "https://fleet.example/#sesame7"
+`,
+  );
+  for (const said of [await show(), await show('--json')]) {
+    assert.doesNotMatch(said, /sesame/);
+    for (const name of ['main', 'one', 'two', 'proxy', 'lock', 'etcd1', 'fleet'])
+      assert.match(said, new RegExp(`${name}\\.example`));
+  }
+});

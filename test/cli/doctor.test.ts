@@ -6,7 +6,7 @@ import type { Context } from '../../src/cli/command.ts';
 import { runChecks } from '../../src/cli/doctor-checks.ts';
 import type { Finding } from '../../src/cli/finding.ts';
 import { findMount } from '../../src/cli/mount-table.ts';
-import { resolveConfig } from '../../src/config.ts';
+import { resolveSound } from '../../src/config.ts';
 import { UpdateError } from '../../src/errors.ts';
 import { formatBootOption } from '../../src/reboot/bootloaders/boot-option.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -26,7 +26,7 @@ const HEALTHY: Readonly<Record<string, string>> = {
   '/etc/fstab': '# what\twhere\nPARTLABEL=esp /efi vfat umask=0077,dirsync 0 2\n',
   '/usr/sbin/fsck.vfat': '',
 };
-const TOOLS: Readonly<Record<string, string>> = { timedatectl: 'yes\n', systemctl: 'enabled\nenabled\nenabled\n' };
+const TOOLS: Readonly<Record<string, string>> = { timedatectl: 'yes\n', systemctl: 'enabled\n'.repeat(4) };
 
 /** What the checks say on a host with these files and tools; only what they read is there. */
 async function examine(
@@ -53,7 +53,7 @@ async function examine(
     log: silentLog,
   } as unknown as Context;
   const text = files['/etc/tandem/config.d/site.toml'] ?? '';
-  const config = resolveConfig(text.includes('product') ? [{ path: 'site.toml', text }] : []);
+  const config = resolveSound([{ path: 'site.toml', text }]);
   const findings = await runChecks(context, config, async (path, most) => (await read(path))?.subarray(0, most));
   return (name) => findings.find((one) => one.name === name) ?? assert.fail(`no check is called ${name}`);
 }
@@ -128,7 +128,12 @@ type Files = Readonly<Record<string, string | undefined>>;
 const WRONG: readonly (readonly [string, Files, Finding['result'], RegExp])[] = [
   ['configuration', { '/etc/tandem/config.d/site.toml': 'boot.trise = 1' }, 'fail', /Did you mean “tries”/],
   ['configuration', { '/etc/tandem/config.d/site.toml': '' }, 'fail', /host\.product is not set/],
-  ['boot loader', { '/etc/tandem/config.d/site.toml': '' }, 'unknown', /host\.product is not set/],
+  [
+    'boot loader',
+    { '/etc/tandem/config.d/site.toml': '' },
+    'unknown',
+    /^Not looked at: the configuration has an error/,
+  ],
   ['boot loader', { '/efi/loader/loader.conf': 'default other_*\n' }, 'fail', /./],
   ['boot loader', UBOOT, 'fail', /fw_env\.config is missing/],
   ['boot loader', { ...UBOOT, '/etc/fw_env.config': '# none\n' }, 'fail', /names no environment/],
@@ -194,7 +199,7 @@ const WRONG: readonly (readonly [string, Files, Finding['result'], RegExp])[] = 
   ['file system check', { '/usr/sbin/fsck.vfat': undefined }, 'warn', /fsck\.vfat is not installed/],
   ['trust root', { '/usr/share/tandem/root.json': '{}' }, 'fail', /no trust root/],
   ['trust root', { '/usr/share/tandem/root.json': '{"expires":"2026-06-11T00:00:00Z"}' }, 'warn', /expires in/],
-  ['metadata', { '/var/lib/tandem/metadata/timestamp.json': '{"expires":"2026-05-30T00:00:00Z"}' }, 'warn', /expired/],
+  ['metadata', { '/var/lib/tandem/metadata/timestamp.json': '{"expires":"2026-05-30T00:00:00Z"}' }, 'fail', /expired/],
   ['metadata', { '/var/lib/tandem/metadata/timestamp.json': 'torn' }, 'warn', /damaged/],
   [
     'clock',
@@ -285,7 +290,7 @@ test('what could not be looked at is not called wrong', async () => {
 });
 
 test('units that are switched off are named', async () => {
-  const found = await examine(HEALTHY, { ...TOOLS, systemctl: 'enabled\ndisabled\nenabled\n' });
+  const found = await examine(HEALTHY, { ...TOOLS, systemctl: 'enabled\ndisabled\nenabled\nenabled\n' });
   assert.match(found('units').sentence, /^Not enabled: tandem-confirm\.service\.$/);
 });
 
@@ -296,4 +301,25 @@ test('the mount of a path is the longest above it, and the last of those', () =>
   assert.equal(findMount(MOUNTS, '/var/my disk/x')?.device, '254:6');
   assert.equal(findMount(`${MOUNTS}33 31 0:9 / /efi rw - tmpfs none rw\n`, '/efi')?.type, 'tmpfs');
   assert.equal(findMount('', '/'), undefined);
+});
+
+test('metadata that has expired is wrong: nothing can be installed', async () => {
+  const found = await examine({
+    ...HEALTHY,
+    '/var/lib/tandem/metadata/timestamp.json': '{"signed":{"expires":"2026-05-29T00:00:00Z"}}',
+  });
+  const { result, sentence, next } = found('metadata');
+  assert.equal(result, 'fail');
+  assert.match(sentence, /expired .* ago, so it installs nothing/);
+  assert.match(next ?? '', /updatectl check/);
+});
+
+test('where the configuration is wrong no other check speaks of what it lacks', async () => {
+  const typo = `${HEALTHY['/etc/tandem/config.d/site.toml']}boot.trise = 3\n`;
+  const files = { ...HEALTHY, '/etc/tandem/config.d/site.toml': typo };
+  assert.match((await examine(files))('configuration').sentence, /boot\.trise/);
+  const broken = await examine({ ...HEALTHY, '/etc/tandem/config.d/site.toml': 'host = {' });
+  assert.equal(broken('configuration').result, 'fail');
+  const { result, sentence } = broken('boot loader');
+  assert.deepEqual([result, sentence], ['unknown', 'Not looked at: the configuration has an error.']);
 });

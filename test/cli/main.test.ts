@@ -27,6 +27,16 @@ test('the help lists every command or its group', async () => {
   for (const { name } of COMMANDS) assert.match(stdout, new RegExp(`^  ${name.split(' ')[0]} `, 'm'));
 });
 
+test('a group says in the help what it is for', async () => {
+  const { stdout } = await updatectl('--help');
+  for (const word of new Set(COMMANDS.filter(({ name }) => name.includes(' ')).map(({ name }) => name.split(' ')[0])))
+    assert.match(stdout, new RegExp(`^  ${word} +(?!${word}$)\\S`, 'm'));
+});
+
+test('the list says of each command what the command says of itself', async () => {
+  for (const { name, summary, load } of COMMANDS) assert.equal((await load()).summary, summary, name);
+});
+
 for (const { name, load } of COMMANDS)
   test(`the help of ${name} shows what it does, its options and its examples`, async () => {
     const command = await load();

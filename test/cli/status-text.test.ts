@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createBar } from '../../src/cli/progress.ts';
-import { statusText } from '../../src/cli/status-text.ts';
+import { nothingLines, statusText } from '../../src/cli/status-text.ts';
 import type { Product, Release, Version } from '../../src/model.ts';
 import type { Status } from '../../src/protocol.ts';
 import { IDLE } from '../support/scripted-agent.ts';
@@ -117,8 +117,48 @@ const CASES: Readonly<Record<string, Status>> = {
     refused: [{ at, version: '2.0' as Version, code: 'unhealthy', reason: 'web.service failed' }],
     lastError: { code: 'server-unreachable', message: 'No route to updates.example.', next: 'Check the network.', at },
   },
+  'rolled back: the refusal stands in the last error': {
+    ...base,
+    refused: [{ at, version: '2.0' as Version, code: 'unhealthy', reason: 'web.service failed' }],
+    lastError: {
+      code: 'unhealthy',
+      message: 'web.service failed',
+      next: 'It is refused; lift that with `updatectl forget 2.0`.',
+      at,
+    },
+  },
+  'refused again by the last check, which says why': {
+    ...base,
+    refused: [{ at, version: '2.0' as Version, code: 'unhealthy', reason: 'web.service failed' }],
+    lastCheck: { at, result: `2.0 is refused since ${at}: web.service failed`, code: 'refused' },
+  },
+  'something failed and is tried again': {
+    ...base,
+    nextTry: '2026-03-01T12:05:22.000Z',
+    lastError: { code: 'boot-partition-missing', message: 'No ESP.', next: 'Mount it.', at },
+  },
   offline: { ...base, offline: true },
+  'offline in the middle': { ...base, state: { kind: 'staged', ...ON }, offline: true },
 };
+
+for (const [name, one] of Object.entries(CASES))
+  test(`${name}: a reason is told once`, () => {
+    const text = statusText(one, NOW, 120).join('\n');
+    for (const { reason } of one.refused) assert.equal(text.split(reason).length, 2, text);
+  });
+
+test('a host that was asked and has nothing to do says how to ask for it all the same', () => {
+  const older = { ...base, lastCheck: { at, result: '1.1 is older than 1.2, which is running', code: 'downgrade' } };
+  assert.deepEqual(nothingLines(older, '1.1'), [
+    '  1.1 is older than 1.2, which is running',
+    '  All the same: `updatectl install 1.1 --allow-downgrade`.',
+  ]);
+  const refused = CASES['refused again by the last check, which says why'];
+  assert.match(nothingLines(refused ?? base).join('\n'), /All the same: `updatectl forget 2\.0`/);
+  assert.deepEqual(nothingLines({ ...base, lastCheck: { at, result: '1.0 is running', code: 'up-to-date' } }), [
+    '  1.0 is running',
+  ]);
+});
 
 test('every state is shown as the golden file has it', async () => {
   const shown = [80, 120].flatMap((width) =>

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { allKeys, explainConfig, loadConfig, requireSetting, resolveConfig } from '../../src/config.ts';
+import { allKeys, explainConfig, loadConfig, requireSetting, resolveConfig, resolveSound } from '../../src/config.ts';
 import { type Fragment, readFragments } from '../../src/config-fragments.ts';
 import { UpdateError } from '../../src/errors.ts';
 import { realFiles } from '../../src/system/files.ts';
@@ -176,4 +176,31 @@ test('what must be set and is not names the folder to put it in', () => {
     message: /^host\.product is not set; .*\/etc\/tandem\/config\.d/,
   });
   assert.equal(requireSetting(resolveConfig([file('host.product = "shop"')]), 'host.product'), 'shop');
+});
+
+test('text without quotes is told what it lacks, and nothing else is', () => {
+  const said = (text: string): string => {
+    try {
+      resolveConfig([{ path: 'x.toml', text }]);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return assert.fail(`${text} was accepted`);
+  };
+  for (const value of ['shop', 'shop # ours', 'https://u:sesame@h/', '/etc/x', '*/30 * * * *']) {
+    const message = said(`[host]\nproduct = ${value}\n`);
+    assert.match(message, /^x\.toml:2: .*text stands in quotes, as in key = "text"\.$/, value);
+    assert.doesNotMatch(message, /sesame/);
+  }
+  for (const value of ['"shop', '[1', '1..2'])
+    assert.doesNotMatch(said(`[host]\nproduct = ${value}\n`), /quotes/, value);
+});
+
+test('one key that is wrong takes none of the others away from who only looks', () => {
+  const text = '[host]\nproduct = "shop"\n[boot]\ntrise = 3\ntries = 5\n';
+  const { host, boot } = resolveSound([
+    { path: 'a.toml', text },
+    { path: 'b.toml', text: 'no TOML' },
+  ]);
+  assert.deepEqual([host.product, boot.tries], ['shop', 5]);
 });

@@ -6,7 +6,7 @@ import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Sha256 } from '../../src/model.ts';
+import type { Sha256, SlotName } from '../../src/model.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
 import { type DeadMan, deadMan } from '../../src/reboot/dead-man.ts';
 import { type Files, realFiles } from '../../src/system/files.ts';
@@ -32,6 +32,8 @@ type Host = Readonly<{
   below?: string;
   /** How much longer than it should be the marker is. */
   padding?: number;
+  /** What the script is called with. */
+  word?: string;
   /** What is done before, in the shell that becomes the script. */
   before?: string;
   /** The status of systemctl. */
@@ -46,9 +48,11 @@ async function run(host: Host, times = 1) {
   const root = await mkdtemp(join(tmpdir(), 'tandem-dead-man-'));
   try {
     const [esp, state] = [join(root, host.esp ?? 'efi', 'EFI/Linux'), join(root, 'var/lib/tandem')];
-    for (const dir of [esp, join(root, 'proc/self'), join(root, 'run/tandem')]) await mkdir(dir, { recursive: true });
+    for (const dir of [esp, join(root, 'proc/self'), join(root, 'run/tandem'), join(root, 'proc/sys/kernel/random')])
+      await mkdir(dir, { recursive: true });
     const started = host.softFrom ?? host.booted;
     await writeFile(join(root, 'proc/cmdline'), `quiet roothash=${rootHashOfVersion(started)} ro\n`);
+    await writeFile(join(root, 'proc/sys/kernel/random/boot_id'), 'this-boot\n');
     const device = host.softFrom === undefined ? 'root' : `tandem-${rootHashOfVersion(host.booted)}`;
     await writeFile(
       join(root, 'proc/self/mountinfo'),
@@ -69,7 +73,7 @@ async function run(host: Host, times = 1) {
     if (host.broken) await writeFile(join(root, 'bin', host.broken), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
     const PATH = `${join(root, 'bin')}:${systemctl.env['PATH']}`;
     const env = { ...process.env, ...systemctl.env, PATH, TANDEM_ROOT: root };
-    const start = `${host.before ?? ':'}; exec sh "$0"`;
+    const start = `${host.before ?? ':'}; exec sh "$0" ${host.word ?? ''}`;
     const runs = Array.from({ length: times }, () => spawnSync('sh', ['-c', start, SCRIPT], { env, encoding: 'utf8' }));
     const last = runs.at(-1);
     return {
@@ -77,7 +81,7 @@ async function run(host: Host, times = 1) {
       said: last?.stderr ?? '',
       calls: await systemctl.calls(),
       entries: (await readdir(esp)).sort(),
-      next: (await systemdBoot(espWorld(realFiles, join(root, host.esp ?? 'efi'), HOLDS)).read()).next,
+      next: await nextOf(join(root, host.esp ?? 'efi'), host.entries),
       marker: host.over ? undefined : await marker.read(),
     };
   } finally {
@@ -90,13 +94,17 @@ const mountOf = (version: string | undefined): string =>
     ? ''
     : `39 1 254:4 / / ro - erofs /dev/mapper/tandem-${rootHashOfVersion(version)} ro\n38 39 0:5 / /dev rw - devtmpfs none rw\n`;
 
+/** An ESP without any entry is taken for one that is not mounted. */
+const nextOf = async (esp: string, entries: Host['entries']): Promise<SlotName | undefined> =>
+  Object.keys(entries).length > 0 ? (await systemdBoot(espWorld(realFiles, esp, HOLDS)).read()).next : undefined;
+
 test('the script restarts a system on trial whose entry the boot loader counts, and leaves the entry alone', async () => {
   const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
   const found = await run({ trial: '2', booted: '2', entries });
   assert.equal(found.status, 0, found.said);
   assert.deepEqual(found.calls, ['--no-wall --force reboot']);
   assert.deepEqual(found.entries, Object.keys(entries));
-  assert.deepEqual(found.marker, { slot: 'b', rootHash: rootHashOfVersion('2'), expired: true });
+  assert.deepEqual(found.marker, { slot: 'b', rootHash: rootHashOfVersion('2'), began: 0, expired: true });
 });
 
 test('the script takes back a confirmation that was not ours, since the boot loader would not fall back', async () => {
@@ -114,6 +122,32 @@ test('an older version on trial that was confirmed by others gives way to the ne
   const found = await run({ trial: '2', booted: '2', entries });
   assert.equal(found.status, 0, found.said);
   assert.deepEqual(found.entries, ['shop_0.9+0-1.efi', 'shop_1+0-100.efi']);
+});
+
+test('that the system on trial has started is noted once for each start, and nothing else is done', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
+  const found = await run({ trial: '2', booted: '2', word: 'began', entries }, 3);
+  assert.deepEqual([found.status, found.calls, found.entries], [0, [], Object.keys(entries)], found.said);
+  assert.deepEqual(found.marker, { slot: 'b', rootHash: rootHashOfVersion('2'), began: 3, expired: false });
+});
+
+test('nothing is noted in another system than the one on trial, and without one', async () => {
+  const other = await run({ trial: '2', booted: '1', word: 'began', entries: {} });
+  assert.deepEqual([other.status, other.marker?.began], [0, 0]);
+  const none = await run({ booted: '2', word: 'began', entries: {} });
+  assert.deepEqual([none.status, none.marker], [0, undefined]);
+});
+
+test('a note after one that a power cut has torn is read all the same', async () => {
+  const torn = {
+    trial: '2',
+    booted: '2',
+    entries: {},
+    backend: 'grub',
+    before: 'printf "\\nbega" >>"$TANDEM_ROOT/var/lib/tandem/trial"',
+  };
+  assert.equal((await run({ ...torn, word: 'began' })).marker?.began, 1);
+  assert.equal((await run(torn)).marker?.expired, true);
 });
 
 test('the script does nothing when the trial is over, though a disk that is full has kept the marker', async () => {
@@ -203,7 +237,7 @@ test('the script gives up after 20 restarts in vain', async () => {
 test('the script is clean in the eyes of shellcheck, and short', async () => {
   const found = spawnSync('shellcheck', [SCRIPT], { encoding: 'utf8' });
   assert.equal(found.status, 0, found.error?.message ?? found.stdout);
-  assert.ok((await readFile(SCRIPT, 'utf8')).split('\n').length <= 72);
+  assert.ok((await readFile(SCRIPT, 'utf8')).split('\n').length <= 80);
 });
 
 const dirs = (dir: string) => ({ stateDir: join(dir, 'state'), runtimeDir: join(dir, 'run') });
@@ -234,7 +268,7 @@ async function withMarker(
   }
 }
 
-const TRIAL = { slot: 'b', rootHash: rootHashOfVersion('2'), expired: false };
+const TRIAL = { slot: 'b', rootHash: rootHashOfVersion('2'), began: 0, expired: false };
 
 test('the marker is written, read and cleared, and clearing it twice is fine', () =>
   withMarker(async (marker) => {

@@ -19,9 +19,17 @@ import {
 import type { BootBackend, BootView } from '../../src/reboot/bootloaders/bootloader.ts';
 
 export class PowerCut extends Error {}
+class Crash extends Error {}
 
 /** What an image does once it is written: start its kernel, start our agent, pass its probes. */
-export type Image = Readonly<{ version: string; boots: boolean; agent: boolean; healthy: boolean }>;
+export type Image = Readonly<{
+  version: string;
+  boots: boolean;
+  agent: boolean;
+  healthy: boolean;
+  /** Its kernel crashes while it is being proven. */
+  crashes?: boolean;
+}>;
 type Slot = { image: Image; whole: boolean; bootable: boolean; tries: number | undefined };
 export type Loader = 'priority' | 'newest-first';
 
@@ -89,6 +97,11 @@ export type WorldData = {
   kept: State | undefined;
   /** Which units had failed in the system before. */
   isNoted: boolean;
+  /** What the marker says beside the slot: that its trial has begun, and that the dead man has ended it. */
+  began: number;
+  expired: boolean;
+  /** How often a trial was lost. */
+  lost: number;
   /** That the trial of this slot is over, where the disk did not let the marker go; gone with the machine. */
   over: SlotName | undefined;
   disk: 'fine' | 'refuses' | 'fine again';
@@ -118,6 +131,9 @@ export const newWorldData = (): WorldData => ({
   saved: INITIAL,
   kept: undefined,
   isNoted: false,
+  began: 0,
+  expired: false,
+  lost: 0,
   over: undefined,
   disk: 'fine',
   refusals: 0,
@@ -173,6 +189,7 @@ export class World {
         else if (await this.rests(brain, parts)) return;
       } catch (error) {
         if (error instanceof PowerCut) this.cut();
+        else if (error instanceof Crash) this.start();
         // The loop asks again later.
         else if (!(error instanceof UpdateError)) throw error;
         else if (error.code === 'state-unwritable') this.diskRefused();
@@ -251,6 +268,8 @@ export class World {
     if (!slot.whole || !slot.image.boots) return false;
     this.data.booted = name;
     this.data.kept = undefined;
+    // An early unit of the system, which needs no agent.
+    if (this.data.marker === name) this.data.began++;
     if (this.scene.disk && this.data.disk === 'fine' && slot.image === this.scene.offer) this.data.disk = 'refuses';
     this.isOfferFresh = false;
     if (this.scene.blessed) slot.tries = undefined;
@@ -307,6 +326,7 @@ export class World {
     assert.equal(this.data.marker, this.data.booted, 'STUCK: a system without an agent, and nobody notices');
     const slot = this.data.slots[this.data.booted];
     if (slot.tries === undefined) slot.bootable = false;
+    this.data.expired = true;
     this.start();
   }
 
@@ -328,7 +348,8 @@ export class World {
         [Symbol.asyncDispose]: async () => {},
       }),
       probe: async () => {
-        const { healthy } = this.data.slots[this.data.booted].image;
+        const { healthy, crashes } = this.data.slots[this.data.booted].image;
+        if (crashes) throw new Crash();
         return healthy && (!this.scene.failedBefore || this.data.isNoted)
           ? { healthy: true }
           : { healthy: false, reason: 'sick' };
@@ -355,6 +376,7 @@ export class World {
       isLost: false,
       bootId: String(this.data.boots),
       leaving: false,
+      trial: { began: this.data.began, expired: this.data.expired, lost: this.data.lost },
       isFlagged: [this.data.marker, this.startable()[0]].includes(otherSlot(this.data.booted)),
       gate: this.scene.gateClosed || this.data.shut === 'now' ? { open: false, reason: 'closed' } : { open: true },
       isOfferFresh: this.isOfferFresh,
@@ -402,6 +424,7 @@ export class World {
   private setMarker(target: SlotName | undefined): void {
     this.point();
     if (target !== undefined) this.mustWrite();
+    if (target !== undefined) Object.assign(this.data, { began: 0, expired: false });
     this.data.over = target === undefined ? this.data.marker : undefined;
     if (target === undefined && this.data.disk === 'refuses' && this.scene.disk === 'read-only') return;
     this.data.marker = target;
@@ -413,6 +436,7 @@ export class World {
     this.mustWrite();
     this.flush();
     this.data.outcomes.push(outcome.result);
+    if ('code' in outcome && outcome.code === 'trial-lost') this.data.lost++;
     if (outcome.result === 'failed') this.data.gaveUp = true;
     if (outcome.result !== 'updated' && outcome.refuse) this.data.refused.push(outcome.release.version);
   }

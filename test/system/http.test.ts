@@ -9,8 +9,9 @@ import { gzipSync } from 'node:zlib';
 import type { UpdateError } from '../../src/errors.ts';
 import { type Clock, realClock } from '../../src/system/clock.ts';
 import { createHttp, type HttpOptions } from '../../src/system/http.ts';
-import { redactUrl, retryAfterMs } from '../../src/system/http-answer.ts';
+import { retryAfterMs } from '../../src/system/http-answer.ts';
 import { httpSource } from '../../src/system/http-source.ts';
+import { redactUrl } from '../../src/system/shown-address.ts';
 import { answer, HostileServer, ok, rangeOf, type Script } from '../support/hostile-server.ts';
 
 const signal = new AbortController().signal;

@@ -50,7 +50,7 @@ test('systemd finds no fault in any unit', async () => {
       await chmod(join(root, program), 0o755);
     }
     const names = (await readdir(UNITS)).filter((name) => /\.(service|timer)$/.test(name));
-    assert.equal(names.length, 5);
+    assert.equal(names.length, 6);
     for (const name of names) await cp(join(UNITS, name), join(root, SYSTEM_UNITS, name));
     for (const name of FIGURES) await cp(join(MONITORING, name), join(root, SYSTEM_UNITS, name));
     const paths = [...names, ...FIGURES].map((name) => join(SYSTEM_UNITS, name.replace('@.', '@soft-b.')));

@@ -47,6 +47,7 @@ const POLL_MS = 1_000;
 const WAITING_FOR_US = [
   'tandem-agent.service',
   'tandem-confirm.service',
+  'tandem-trial-began.service',
   // After a start that skipped the boot loader it looks for the entry of the start before, and fails when that has another name by now.
   'systemd-bless-boot.service',
 ];

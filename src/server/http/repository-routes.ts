@@ -1,6 +1,5 @@
 /** Gives the repository away: the same files as any static web server would, with ranges, and headers that caches understand. */
 
-import { join } from 'node:path';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Serve, ServedFile } from '../../system/served-file.ts';
 import { spanOf } from '../byte-range.ts';
@@ -17,7 +16,7 @@ export function repositoryRoutes(app: FastifyInstance, dir: string, serve: Serve
       schema: REPOSITORY[folder],
       handler: async (request, reply) => {
         const path = `${folder}/${request.params['*']}`;
-        await using file = SAFE_PATH.test(path) ? await serve(join(dir, path)) : undefined;
+        await using file = SAFE_PATH.test(path) ? await serve(dir, path) : undefined;
         if (!file) return missing(reply);
         if (!hasHungUp(request)) await give(request, reply, path, file);
         // It is lent until the last byte is sent, or nobody is there any more to whom it could be.
