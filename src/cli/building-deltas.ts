@@ -13,7 +13,7 @@ import { fileSource } from '../system/file-source.ts';
 import { createScratch, type Scratch } from '../system/scratch.ts';
 import type { ReleaseEntry } from '../verify/documents.ts';
 import { releasePath, storedPath } from '../verify/names.ts';
-import type { Publisher } from '../verify/publish.ts';
+import type { Alone, Site } from '../verify/publish.ts';
 import { addDeltas, type NewDelta } from '../verify/publish-deltas.ts';
 import { releasesIn } from '../verify/publisher.ts';
 import { readRepository } from '../verify/repository.ts';
@@ -27,25 +27,26 @@ export type WantedDeltas = Readonly<{
   known?: readonly string[];
 }>;
 
-/** Builds, then signs all at once. Returns what was added. */
+/** Builds, which takes minutes, then signs all at once as the only publisher. Returns what was added. */
 export async function publishDeltas(
   context: Context,
-  publisher: Publisher,
+  site: Site,
   wanted: WantedDeltas,
+  alone: Alone,
 ): Promise<readonly NewDelta[]> {
   if (wanted.patchFrom.length === 0 && !wanted.known) return [];
-  await using workshop = await openWorkshop(context, publisher);
+  await using workshop = await openWorkshop(context, site);
   await using to = await unpack(workshop, wanted.bundle);
   const built: NewDelta[] = [];
   if (wanted.known) built.push(await blocksFile(workshop, to, wanted.known));
   for (const [index, path] of wanted.patchFrom.entries()) built.push(await patchFile(workshop, to, path, index));
-  await addDeltas(publisher, built);
+  await alone((publisher) => addDeltas(publisher, built));
   return built;
 }
 
 /** The bundles of older releases for the same machines, newest first, as files. */
 export async function olderBundles(
-  { files, dir }: Publisher,
+  { files, dir }: Site,
   release: ReleaseEntry,
   count: number,
 ): Promise<readonly string[]> {
@@ -71,7 +72,7 @@ type Workshop = Readonly<{
   AsyncDisposable;
 
 /** Everything is built inside the repository's file system, so that publishing is a rename. */
-async function openWorkshop(context: Context, { dir }: Publisher): Promise<Workshop> {
+async function openWorkshop(context: Context, { dir }: Site): Promise<Workshop> {
   await using held = new AsyncDisposableStack();
   const scratch = held.use(await createScratch(join(dir, 'delta')));
   const pool = held.use(decodePool({ entry: context.entry }));

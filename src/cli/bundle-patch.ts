@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import { publishDeltas } from './building-deltas.ts';
 import type { Command } from './command.ts';
-import { PUBLISHER_OPTIONS, publishing } from './publishing.ts';
+import { PUBLISHER_OPTIONS, publisherFrom } from './publishing.ts';
 import { bytes } from './units.ts';
 
 export const bundlePatch: Command = {
@@ -23,9 +23,8 @@ export const bundlePatch: Command = {
     const patchFrom = input.list('from').map((path) => resolve(context.cwd(), path));
     if (patchFrom.length === 0) throw new UpdateError('usage', 'Name an old bundle with --from.');
     const bundle = resolve(context.cwd(), input.argument(0));
-    const added = await publishing(context, input, (publisher) =>
-      publishDeltas(context, publisher, { bundle, patchFrom }),
-    );
+    const { alone, ...site } = await publisherFrom(context, input);
+    const added = await publishDeltas(context, site, { bundle, patchFrom }, alone);
     for (const { entry, size } of added)
       context.out.line(`Published the patch ${entry.from?.version} → ${entry.version}: ${bytes(size)}.`);
     context.out.document({ schema: 1, patches: added.map(({ entry, size }) => ({ ...entry, size })) });

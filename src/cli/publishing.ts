@@ -5,7 +5,7 @@ import { UpdateError } from '../errors.ts';
 import { PRODUCT_PATTERN, type Product, VERSION_PATTERN, type Version } from '../model.ts';
 import { takeLock } from '../system/lock-file.ts';
 import { ROLE_NAMES, type RoleName } from '../verify/names.ts';
-import { LIFETIME_DAYS, type Publisher } from '../verify/publish.ts';
+import { type Alone, LIFETIME_DAYS, type Publisher, type Site } from '../verify/publish.ts';
 import type { Context, Input, OptionSpec } from './command.ts';
 import { SIGNER_OPTIONS, signersFrom } from './key-files.ts';
 
@@ -44,12 +44,23 @@ export async function publishing<T>(
   input: Input,
   task: (publisher: Publisher) => Promise<T>,
 ): Promise<T> {
-  const dir = repositoryFolder(context, input);
-  await mustBeThere(context, dir);
+  return (await publisherFrom(context, input)).alone(task);
+}
+
+/** Where to publish, and how to be the only one who does: for as long as it takes to publish, and no longer. */
+export async function publisherFrom(context: Context, input: Input): Promise<Site & Readonly<{ alone: Alone }>> {
+  const site = { files: context.files, dir: repositoryFolder(context, input) };
+  await mustBeThere(context, site.dir);
   const signers = await signersFrom(context, input);
-  const work = () =>
-    task({ files: context.files, dir, now: context.clock.now(), signers, lifetimeDays: lifetimes(input) });
-  return locked(context, dir, work, input.whole('wait'));
+  const lifetimeDays = lifetimes(input);
+  const alone: Alone = (task) =>
+    locked(
+      context,
+      site.dir,
+      () => task({ ...site, now: context.clock.now(), signers, lifetimeDays }),
+      input.whole('wait'),
+    );
+  return { ...site, alone };
 }
 
 /** Nothing is made in a folder that holds no repository. */

@@ -8,12 +8,12 @@ import { openBundle } from '../bundle/reader.ts';
 import { asUpdateError } from '../errors.ts';
 import { fileSource } from '../system/file-source.ts';
 import type { ReleaseEntry } from '../verify/documents.ts';
-import type { Publisher } from '../verify/publish.ts';
+import type { Alone, Site } from '../verify/publish.ts';
 import type { NewDelta } from '../verify/publish-deltas.ts';
 import { addBundle, type BundleFacts } from '../verify/publisher.ts';
 import { olderBundles, publishDeltas } from './building-deltas.ts';
 import type { Command, Context, Input } from './command.ts';
-import { PUBLISHER_OPTIONS, publishing } from './publishing.ts';
+import { PUBLISHER_OPTIONS, publisherFrom } from './publishing.ts';
 import { bytes } from './units.ts';
 
 export const repoAdd: Command = {
@@ -36,13 +36,12 @@ export const repoAdd: Command = {
   ],
   run: async (context, input) => {
     const bundle = resolve(context.cwd(), input.argument(0));
-    const { release, deltas } = await publishing(context, input, async (publisher) => {
-      await using source = await fileSource(bundle);
-      const content = source.open(0, context.signal);
-      // Awaited here: the file is closed when this function is left.
-      const release = await addBundle(publisher, { bytes: content, check: (path) => checkBundle(context, path) });
-      return { release, deltas: await addDeltasOf(context, input, publisher, { release, bundle }) };
-    });
+    const { alone, ...site } = await publisherFrom(context, input);
+    await using source = await fileSource(bundle);
+    const content = source.open(0, context.signal);
+    const candidate = { bytes: content, check: (path: string) => checkBundle(context, path) };
+    const release = await addBundle(site, candidate, alone);
+    const deltas = await addDeltasOf(context, input, { ...site, alone, release, bundle });
     context.out.line(`Published ${release.product} ${release.version} (counter ${release.counter}).`);
     for (const { entry, size } of deltas)
       context.out.line(
@@ -58,14 +57,13 @@ export const repoAdd: Command = {
 async function addDeltasOf(
   context: Context,
   input: Input,
-  publisher: Publisher,
-  { release, bundle }: Readonly<{ release: ReleaseEntry; bundle: string }>,
+  { release, bundle, alone, ...site }: Site & Readonly<{ alone: Alone; release: ReleaseEntry; bundle: string }>,
 ): Promise<readonly NewDelta[]> {
   const patches = input.whole('patch-from', 0) ?? 0;
-  const older = await olderBundles(publisher, release, Math.max(patches, KNOWN));
+  const older = await olderBundles(site, release, Math.max(patches, KNOWN));
   const known = input.flag('blocks') ? { known: older.slice(0, KNOWN) } : {};
   try {
-    return await publishDeltas(context, publisher, { bundle, patchFrom: older.slice(0, patches), ...known });
+    return await publishDeltas(context, site, { bundle, patchFrom: older.slice(0, patches), ...known }, alone);
   } catch (error) {
     const { code, message } = asUpdateError(error);
     if (code !== 'delta-unsupported') throw error;

@@ -10,15 +10,19 @@ import { type DelegatedRole, metadataPath, type RoleName } from './names.ts';
 import { holdersOf, nextVersion, type Repository, type Unused, type VersionedRole } from './repository.ts';
 import { digest, type Holders, signedBy, signersForAll, signFile } from './signed-file.ts';
 
+/** The folder of a repository. */
+export type Site = Readonly<{ files: Files; dir: string }>;
+
+/** Does a task as the only publisher. */
+export type Alone = <T>(task: (publisher: Publisher) => Promise<T>) => Promise<T>;
+
 /** Where and as whom a publisher works. `now` and the signers come from outside. */
-export type Publisher = Readonly<{
-  files: Files;
-  /** The folder of the repository. */
-  dir: string;
-  now: Date;
-  signers: readonly Signer[];
-  lifetimeDays?: Partial<Record<RoleName, number>>;
-}>;
+export type Publisher = Site &
+  Readonly<{
+    now: Date;
+    signers: readonly Signer[];
+    lifetimeDays?: Partial<Record<RoleName, number>>;
+  }>;
 
 export const LIFETIME_DAYS: Readonly<Record<RoleName, number>> = {
   root: 365,

@@ -1,14 +1,14 @@
 /** What a publisher does with a repository: add a bundle, take it away, keep it fresh. */
 
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Product, Sha256, Version } from '../model.ts';
-import { moveFile, removeFile, removeTemporaries } from '../system/files.ts';
+import { moveFile, removeFile, statOf, TEMPORARY } from '../system/files.ts';
 import { isDeltaPath, readDelta } from './deltas.ts';
 import { MAX_TARGETS, type ReleaseEntry, releaseShape, type TargetEntry } from './documents.ts';
 import { releasePath, storedPath } from './names.ts';
-import { entryOf, type Publisher, publish, republish } from './publish.ts';
+import { type Alone, entryOf, type Publisher, publish, republish, type Site } from './publish.ts';
 import { channelDocument, type Repository, readRepository } from './repository.ts';
 
 /** What a bundle says about itself, once every byte of it has been checked. */
@@ -20,29 +20,50 @@ export type Candidate = Readonly<{
   check: (path: string) => Promise<BundleFacts>;
 }>;
 
-/** Copies the bundle into the repository, checks the copy, and signs it into `releases`. Doing it twice changes nothing. */
-export async function addBundle(publisher: Publisher, candidate: Candidate): Promise<ReleaseEntry> {
-  const repository = await readRepository(publisher.files, publisher.dir);
-  const incoming = join(publisher.dir, 'targets', INCOMING);
-  await removeTemporaries(publisher.files, dirname(incoming));
-  const copy = await copyIn(publisher, candidate.bytes, incoming);
+/** Copies the bundle into the repository, checks the copy, and signs it into `releases`, for which alone nobody else may publish. Doing it twice changes nothing. */
+export async function addBundle(site: Site, candidate: Candidate, alone: Alone): Promise<ReleaseEntry> {
+  await readRepository(site.files, site.dir);
+  const incoming = join(site.dir, 'targets', `incoming-${randomBytes(8).toString('hex')}${TEMPORARY}`);
   try {
+    const copy = await copyIn(site, candidate.bytes, incoming);
     const release: ReleaseEntry = { schema: 1, ...(await candidate.check(incoming)) };
-    const path = releasePath(release.product, release.version);
-    const known = repository.releases.document.signed.targets;
-    if (known.get(path)?.hashes.sha256 === copy.sha256) return release;
-    refuseRelease(release, path, known);
-    const stored = join(publisher.dir, storedPath(path, copy.sha256));
-    await makeDirDurably(publisher, dirname(stored));
-    await moveFile(publisher.files, incoming, stored);
-    await publish(publisher, repository, {
-      releases: new Map([...known, [path, entryOf(copy.size, copy.sha256, release)]]),
-    });
+    await alone((publisher) => publishBundle(publisher, release, { ...copy, file: incoming }));
     return release;
   } finally {
-    await publisher.files.remove(incoming);
+    await site.files.remove(incoming);
   }
 }
+
+type Incoming = Readonly<{ file: string; size: number; sha256: Sha256 }>;
+
+async function publishBundle(publisher: Publisher, release: ReleaseEntry, incoming: Incoming): Promise<void> {
+  const repository = await readRepository(publisher.files, publisher.dir);
+  await removeLeftOver(publisher, incoming.file);
+  const path = releasePath(release.product, release.version);
+  const known = repository.releases.document.signed.targets;
+  if (known.get(path)?.hashes.sha256 === incoming.sha256) return;
+  refuseRelease(release, path, known);
+  const stored = join(publisher.dir, storedPath(path, incoming.sha256));
+  await makeDirDurably(publisher, dirname(stored));
+  await moveFile(publisher.files, incoming.file, stored);
+  await publish(publisher, repository, {
+    releases: new Map([...known, [path, entryOf(incoming.size, incoming.sha256, release)]]),
+  });
+}
+
+/** What publishers that were killed have left behind; others may be at work on theirs. Only the file system's own clock is sure to be one. */
+async function removeLeftOver({ files, dir }: Publisher, ours: string): Promise<void> {
+  const folder = join(dir, 'targets');
+  const now = (await statOf(ours))?.mtimeMs ?? 0;
+  for (const name of await files.list(folder)) {
+    const path = join(folder, name);
+    if (!name.endsWith(TEMPORARY) || path === ours) continue;
+    const written = (await statOf(path))?.mtimeMs ?? now;
+    if (now - written > LEFT_OVER_MS) await files.remove(path);
+  }
+}
+
+const LEFT_OVER_MS = 24 * 3_600_000;
 
 /** Takes a release out of the repository, and then its file. */
 export async function removeRelease(publisher: Publisher, version: Version, product?: Product): Promise<void> {
@@ -75,23 +96,22 @@ export async function refreshRepository(publisher: Publisher): Promise<Repositor
 export const releasesIn = (repository: Repository): ReleaseEntry[] =>
   [...repository.releases.document.signed.targets.values()].flatMap((entry) => releaseOf(entry) ?? []);
 
-const INCOMING = 'incoming.tandem-new';
 const SNAPSHOT_MARGIN_MS = 7 * 86_400_000;
 
 /** A new folder's name is durable only once the folder that holds it is synced. */
-export async function makeDirDurably({ files, dir }: Publisher, path: string): Promise<void> {
+export async function makeDirDurably({ files, dir }: Site, path: string): Promise<void> {
   await files.makeDir(path);
   for (let above = dirname(path); above.length >= dir.length; above = dirname(above)) await files.syncDir(above);
 }
 
 async function copyIn(
-  publisher: Publisher,
+  { files }: Site,
   bytes: AsyncIterable<Uint8Array>,
   path: string,
 ): Promise<{ size: number; sha256: Sha256 }> {
   const hash = createHash('sha256');
   let size = 0;
-  await publisher.files.write(
+  await files.write(
     path,
     (async function* () {
       for await (const chunk of bytes) {
@@ -101,7 +121,7 @@ async function copyIn(
       }
     })(),
   );
-  await publisher.files.syncFile(path);
+  await files.syncFile(path);
   return { size, sha256: hash.digest('hex') as Sha256 };
 }
 

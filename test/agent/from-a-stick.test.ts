@@ -22,7 +22,7 @@ import {
   patchFile,
   rootImage,
 } from '../support/delta-releases.ts';
-import { NOW, TestRepository } from '../support/tuf-repository.ts';
+import { alone, NOW, TestRepository } from '../support/tuf-repository.ts';
 
 const old = await buildRelease('1', rootImage(300));
 const fresh = await buildRelease(
@@ -119,7 +119,7 @@ async function publishedWith(deltas: readonly DeltaFile[]): Promise<TestReposito
     minAgent: '0.1.0',
   } as const;
   const check = async () => ({ ...facts, manifest: fresh.expected });
-  await addBundle(repository.publisher(), { bytes: whole(fresh.bundle), check });
+  await addBundle(repository.publisher(), { bytes: whole(fresh.bundle), check }, alone(repository.publisher()));
   await addDeltas(
     repository.publisher(),
     deltas.map((delta) => newFile(repository, delta, old)),

@@ -13,7 +13,7 @@ import { createTrust, type TrustedRepository, type TrustOptions } from '../../sr
 import { generateKey, localSigner, type Signer } from '../../src/verify/keys.ts';
 import { dirMetadata, type MetadataFetch } from '../../src/verify/metadata-fetch.ts';
 import { metadataPath, ROLE_NAMES, type RoleName } from '../../src/verify/names.ts';
-import type { Publisher } from '../../src/verify/publish.ts';
+import type { Alone, Publisher } from '../../src/verify/publish.ts';
 import type { NewDelta } from '../../src/verify/publish-deltas.ts';
 import { addBundle, type BundleFacts } from '../../src/verify/publisher.ts';
 import { initRepository, type RoleKeys } from '../../src/verify/repository-init.ts';
@@ -77,10 +77,9 @@ export class TestRepository implements Disposable {
 
   /** Publishes a release with bytes made from its version. */
   add(version: string, change: Partial<BundleFacts> = {}, publisher: Partial<Publisher> = {}): Promise<unknown> {
-    return addBundle(this.publisher(publisher), {
-      bytes: oneChunk(`bundle ${version}`),
-      check: async () => facts(version, change),
-    });
+    const candidate = { bytes: oneChunk(`bundle ${version}`), check: async () => facts(version, change) };
+    const one = this.publisher(publisher);
+    return addBundle(one, candidate, alone(one));
   }
 
   promote(version: string, channel = 'stable', publisher: Partial<Publisher> = {}): Promise<unknown> {
@@ -163,6 +162,12 @@ export type Host = {
   /** The code with which a poll fails; "accepted" when it does not. */
   refused: (now?: Date) => Promise<string>;
 };
+
+/** Nobody else publishes in a test that does not say so. */
+export const alone =
+  (publisher: Publisher): Alone =>
+  (task) =>
+    task(publisher);
 
 export const newSigner = (): Signer => localSigner(generateKey());
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Version } from '../../src/model.ts';
@@ -15,6 +15,7 @@ import { checkRepository } from '../../src/verify/repository-check.ts';
 import { renewRole, rotateKey } from '../../src/verify/rotate-key.ts';
 import { Cut, failingFiles } from '../support/failing-files.ts';
 import {
+  alone,
   codeOf,
   daysLater,
   facts,
@@ -41,7 +42,11 @@ const withTwo = async (): Promise<TestRepository> => template.copy();
 /** Everything that changes a repository, each able to run on files that fail. */
 const changes: readonly (readonly [string, (repository: TestRepository, publisher: Publisher) => Promise<unknown>])[] =
   [
-    ['add', (_, publisher) => addBundle(publisher, { bytes: oneChunk('three'), check: async () => facts('3.0') })],
+    [
+      'add',
+      (_, publisher) =>
+        addBundle(publisher, { bytes: oneChunk('three'), check: async () => facts('3.0') }, alone(publisher)),
+    ],
     ['promote', (_, publisher) => promote(publisher, { channel: 'stable', version: version('2.0') })],
     ['a new channel', (_, publisher) => promote(publisher, { channel: 'edge', version: version('2.0') })],
     ['refresh', (_, publisher) => refreshRepository(publisher)],
@@ -107,7 +112,7 @@ test('nothing is copied or signed when the bundle fails its check', async () => 
   using repository = await withTwo();
   const before = await realFiles.list(join(repository.dir, 'metadata'));
   const failing = { bytes: oneChunk('bad'), check: async () => Promise.reject(new Error('bad bundle')) };
-  await assert.rejects(addBundle(repository.publisher(), failing), /bad bundle/);
+  await assert.rejects(addBundle(repository.publisher(), failing, alone(repository.publisher())), /bad bundle/);
   assert.deepEqual(await realFiles.list(join(repository.dir, 'metadata')), before);
   assert.deepEqual(await realFiles.list(join(repository.dir, 'targets')), ['channels', 'releases']);
 });
@@ -118,7 +123,7 @@ test('adding the same bundle twice changes nothing; other bytes or a used counte
   await repository.add('2.0');
   assert.equal(repository.versionOf('snapshot'), before);
   const other = { bytes: oneChunk('other bytes'), check: async () => facts('2.0') };
-  assert.equal(await codeOf(addBundle(repository.publisher(), other)), 'release-exists');
+  assert.equal(await codeOf(addBundle(repository.publisher(), other, alone(repository.publisher()))), 'release-exists');
   assert.equal(await codeOf(repository.add('2.1')), 'release-exists');
 });
 
@@ -135,7 +140,11 @@ test('a channel offers only what is published, and goes back only when told to',
 test('two products with the same version need a name', async () => {
   using repository = await withTwo();
   const other = { product: 'other' as typeof PRODUCT, manifest: { ...facts('x').manifest } };
-  await addBundle(repository.publisher(), { bytes: oneChunk('o'), check: async () => facts('2.0', other) });
+  await addBundle(
+    repository.publisher(),
+    { bytes: oneChunk('o'), check: async () => facts('2.0', other) },
+    alone(repository.publisher()),
+  );
   assert.equal(await codeOf(repository.promote('2.0', 'edge')), 'usage');
   await promote(repository.publisher(), { channel: 'edge', version: version('2.0'), product: other.product });
   assert.equal((await (await repository.host().poll()).channel('edge')).product, 'other');
@@ -306,4 +315,18 @@ test('a lifetime that is none is refused before anything is signed', async () =>
     assert.equal(await codeOf(refreshRepository(publisher)), 'expiry-too-near');
   }
   await check(repository);
+});
+
+test('what killed publishers left behind is removed after a day, and what others are at work on is not', async () => {
+  using repository = await withTwo();
+  const left = (name: string, hours: number): string => {
+    const path = join(repository.dir, 'targets', `${name}.tandem-new`);
+    writeFileSync(path, 'half');
+    const then = Date.now() / 1000 - hours * 3600;
+    utimesSync(path, then, then);
+    return path;
+  };
+  const [old, fresh] = [left('old', 25), left('fresh', 23)];
+  await repository.add('3.0');
+  assert.deepEqual([existsSync(old), existsSync(fresh)], [false, true]);
 });
