@@ -8,7 +8,14 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
-import { type Gpt, parseHeader, parseTable, serialise, withPartitionUuid } from '../../src/partitions/gpt.ts';
+import {
+  type Gpt,
+  parseHeader,
+  parseTable,
+  serialise,
+  withPartitionAttributes,
+  withPartitionUuid,
+} from '../../src/partitions/gpt.ts';
 import { readGuid, writeGuid } from '../../src/partitions/guid.ts';
 import { changeTable, readTable } from '../../src/partitions/partition-table.ts';
 import { neutralUuid, uuidsOfRootHash } from '../../src/partitions/uuids.ts';
@@ -243,6 +250,18 @@ describe('changing', () => {
         `byte ${index}`,
       );
     assert.equal((await readTable(world.disk, [512])).entries[1]?.uuid, UUID);
+  });
+
+  test('touches the attributes of one partition, of which each bit is kept', async () => {
+    const world = worldOf(bySfdisk());
+    const attributes = 0x8123_4567_89ab_cdefn;
+    await changeTable(world.disk, [512], (table) => withPartitionAttributes(table, 2, attributes));
+    const { entries } = await readTable(world.disk, [512]);
+    assert.deepEqual(
+      entries.map((one) => one.attributes),
+      [0n, attributes, 0n],
+    );
+    assert.deepEqual([entries[1]?.label, entries[1]?.size], ['root-b', 2048 * KIB]);
   });
 
   test('that changes nothing writes nothing, but makes durable what it found', async () => {

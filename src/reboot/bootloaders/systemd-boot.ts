@@ -29,9 +29,10 @@ async function change(esp: Esp, verb: () => Promise<void>): Promise<void> {
 const RESERVE: Counter = { left: 0, done: 100 };
 const MOST_TRIES = RESERVE.done - 1;
 
-function view(esp: Esp, { entries }: EspView): BootView {
-  // The running slot was started from an entry, and no verb takes the last one away.
-  if (entries.length === 0) throw notMounted(`${entriesDir(esp)} has no boot entry of either slot`, esp.dir);
+function view(esp: Esp, { entries, waiting, orphans }: EspView): BootView {
+  // The running slot was started from an entry, and no verb takes the last one away. Where others of ours lie, it was lost.
+  if (entries.length + waiting.length + orphans.length === 0)
+    throw notMounted(`${entriesDir(esp)} has no boot entry of either slot`, esp.dir);
   return { next: entries[0]?.slot, slots: { a: slotBoot(entries, 'a'), b: slotBoot(entries, 'b') } };
 }
 
