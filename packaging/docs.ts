@@ -107,6 +107,7 @@ const EVENTS: Readonly<{ [T in Event['type']]: Extract<Event, { type: T }> }> = 
   'booted-new': { type: 'booted-new', ...ON },
   'booted-other': { type: 'booted-other', ...WHY, refuse: true },
   healthy: { type: 'healthy' },
+  hindered: { type: 'hindered', ...WHY },
   unhealthy: { type: 'unhealthy', ...WHY },
 };
 

@@ -79,7 +79,14 @@ export type State =
       Attempt)
   | (Readonly<{ kind: 'staged' }> & Attempt)
   | (Readonly<{ kind: 'armed'; bootId: string; departure?: Departure }> & Attempt)
-  | Readonly<{ kind: 'trial'; release: Release; target: SlotName; departure?: Departure }>
+  | Readonly<{
+      kind: 'trial';
+      release: Release;
+      target: SlotName;
+      departure?: Departure;
+      /** Why the boot loader could not be told that it is healthy. */
+      hindered?: Readonly<{ code: string; reason: string }>;
+    }>
   | Readonly<{
       kind: 'condemned';
       release: Release;

@@ -168,7 +168,16 @@ const state = oneOf<State>('kind', {
   ),
   staged: object({ kind: literal('staged'), ...attempt }, 'ignore'),
   armed: object({ kind: literal('armed'), ...attempt, bootId: words(), departure: ifSound(departure) }, 'ignore'),
-  trial: object({ kind: literal('trial'), release, target: slot, departure: ifSound(departure) }, 'ignore'),
+  trial: object(
+    {
+      kind: literal('trial'),
+      release,
+      target: slot,
+      departure: ifSound(departure),
+      hindered: ifSound(object({ code, reason: words() }, 'ignore')),
+    },
+    'ignore',
+  ),
   condemned: object(
     { kind: literal('condemned'), release, target: slot, code, reason: words(), departure: ifSound(departure) },
     'ignore',

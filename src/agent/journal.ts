@@ -159,7 +159,8 @@ const isUnbroken = ({ result, ...why }: Exclude<Outcome, { result: 'none' }>): b
   result === 'updated' || ('code' in why && why.code === 'boot-failed');
 
 /** A release that is armed, and perhaps disarmed again, has waited since it was staged: its deadline does not move. */
-const isSameWait = ({ type }: Event): boolean => type === 'armed' || type === 'left' || type === 'disarmed';
+const isSameWait = ({ type }: Event): boolean =>
+  type === 'armed' || type === 'left' || type === 'disarmed' || type === 'hindered';
 
 const disarmedBy = (event: Event, now: Date): Pick<Saved, 'disarmed'> | undefined =>
   event.type === 'disarmed' ? { disarmed: { at: now.toISOString(), reason: event.reason } } : undefined;

@@ -17,6 +17,7 @@ export type Event =
   | Readonly<{ type: 'booted-new'; release: Release; target: SlotName }>
   | Readonly<{ type: 'booted-other'; code: string; reason: string; refuse: boolean }>
   | Readonly<{ type: 'healthy' }>
+  | Readonly<{ type: 'hindered'; code: string; reason: string }>
   | Readonly<{ type: 'unhealthy'; code: string; reason: string }>;
 
 /** What is so right now, whatever the state file says. */
@@ -151,6 +152,9 @@ export function transition(state: State, event: Event): State {
       if (state.kind === 'trial')
         return { kind: 'settling', outcome: { result: 'updated', release: state.release, ...departureOf(state) } };
       break;
+    case 'hindered':
+      if (state.kind === 'trial') return { ...state, hindered: { code: event.code, reason: event.reason } };
+      break;
     case 'unhealthy':
       if (state.kind === 'trial')
         return {
@@ -201,10 +205,13 @@ export const LOST_CODES: readonly string[] = ['trial-lost', 'boot-untried'];
  * The old system runs again. Power that fails is not the release's fault, and a kernel that crashes is; afterwards the two look alike, so
  * it is tried once more.
  */
-function fellBack({ kind }: State, { trial, isLost }: Facts): Event {
-  if (trial.expired) return bootedOther('trial-lost', EXPIRED, true);
+function fellBack(state: State, { trial, isLost }: Facts): Event {
+  const { kind } = state;
+  const hindered = kind === 'trial' ? state.hindered : undefined;
+  if (trial.expired && !hindered) return bootedOther('trial-lost', EXPIRED, true);
   const isLostAgain = trial.lost >= MOST_LOST;
   const more = isLostAgain ? LOST_AGAIN : ONCE_MORE;
+  if (hindered) return bootedOther('trial-lost', `${HINDERED} (${hindered.reason}); ${more}`, isLostAgain);
   if (kind === 'trial' || trial.began > 0) return bootedOther('trial-lost', `${LOST}; ${more}`, isLostAgain);
   if (isLost) return bootedOther('boot-untried', `${UNTRIED}; ${more}`, isLostAgain);
   return bootedOther('boot-failed', FELL_BACK, true);
@@ -259,6 +266,7 @@ const FELL_BACK = 'the new system did not start; the boot loader fell back';
 const UNTRIED = 'the boot loader has lost what it was told, so the new system was perhaps not tried';
 const EXPIRED = 'the new system started and gave no verdict in time; the dead man’s timer restarted the machine';
 const LOST = 'the new system started, and the machine lost its power or crashed before it was proven';
+const HINDERED = 'the new system was healthy, and the boot loader could not be told so';
 const ONCE_MORE = 'it is tried once more';
 const LOST_AGAIN = 'as it did before';
 

@@ -157,7 +157,15 @@ async function probe(parts: Parts, state: State, action: Of<'probe'>): Promise<S
     await requireWayBack(parts, action.target, verdict.reason);
     return parts.save(state, { type: 'unhealthy', code: 'unhealthy', reason: verdict.reason });
   }
-  await parts.boot.confirm(action.target);
+  try {
+    await parts.boot.confirm(action.target);
+  } catch (error) {
+    // Whatever ends this trial, it was not the health of the release; kept if it can be, once, and told either way.
+    const { code, message: reason } = asUpdateError(error);
+    const isKnown = code === 'unexpected' || (state.kind === 'trial' && state.hindered?.code === code);
+    if (!isKnown) await parts.save(state, { type: 'hindered', code, reason }).catch(() => undefined);
+    throw error;
+  }
   // The switch names a slot on trial even to those who have lost the state file: cleared only after the slot is confirmed.
   await parts.deadMan.clear();
   return parts.save(state, { type: 'healthy' });

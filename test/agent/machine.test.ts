@@ -31,6 +31,7 @@ const EVENTS: Record<Event['type'], Event> = {
   'booted-new': { type: 'booted-new', release, target: 'b' },
   'booted-other': { type: 'booted-other', ...why, refuse: true },
   healthy: { type: 'healthy' },
+  hindered: { type: 'hindered', ...why },
   unhealthy: { type: 'unhealthy', ...why },
 };
 const ALLOWED: Record<Event['type'], Partial<Record<State['kind'], State['kind']>>> = {
@@ -48,6 +49,7 @@ const ALLOWED: Record<Event['type'], Partial<Record<State['kind'], State['kind']
   'booted-new': { settling: 'trial', idle: 'trial', staging: 'trial', staged: 'trial', armed: 'trial' },
   'booted-other': { armed: 'settling', trial: 'settling', condemned: 'settling' },
   healthy: { trial: 'settling' },
+  hindered: { trial: 'trial' },
   unhealthy: { trial: 'condemned' },
 };
 
@@ -200,3 +202,14 @@ for (const [what, from, facts, code, refuse, reason] of ENDS)
     const next = transition(STATES[from], action.event);
     assert.ok(next.kind === 'settling' && next.outcome.result === 'rolled-back' && next.outcome.refuse === refuse);
   });
+
+test('a healthy release that the boot loader could not be told of is tried once more, then refused', () => {
+  const hindered = transition(STATES.trial, { type: 'hindered', code: 'boot-partition-read-only', reason: 'EROFS' });
+  for (const lost of [0, 1]) {
+    const trial = { ...BEGAN, expired: true, lost };
+    const action = decide(hindered, { ...HERE, confirmed: true, isLost: false, bootId: '2', trial });
+    assert.ok(action.do === 'note' && action.event.type === 'booted-other');
+    assert.deepEqual([action.event.code, action.event.refuse], ['trial-lost', lost === 1]);
+    assert.match(action.event.reason, /was healthy.*\(EROFS\)/);
+  }
+});

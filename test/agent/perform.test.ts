@@ -266,3 +266,17 @@ test('a slot that is written is taken from the boot loader before its first byte
   await perform({ ...parts, boot: { ...parts.boot, disable } }, staging(), stage);
   assert.deepEqual(order, ['disable b', 'write', 'close']);
 });
+
+test('a healthy system that the boot loader cannot be told of stays on trial, and why is kept', async () => {
+  const saved: Event[] = [];
+  const { parts } = machine(ARMED, { save: (event) => void saved.push(event) });
+  const confirm = async () => Promise.reject(new UpdateError('boot-partition-read-only', 'EROFS on /efi'));
+  const hindered = { ...parts, boot: { ...parts.boot, confirm } };
+  await assert.rejects(perform(hindered, onTrial('b'), { do: 'probe', target: 'b' }), {
+    code: 'boot-partition-read-only',
+  });
+  assert.deepEqual(saved, [{ type: 'hindered', code: 'boot-partition-read-only', reason: 'EROFS on /efi' }]);
+  const known = transition(onTrial('b'), saved[0] ?? assert.fail());
+  await assert.rejects(perform(hindered, known, { do: 'probe', target: 'b' }), { code: 'boot-partition-read-only' });
+  assert.equal(saved.length, 1, 'not at every try');
+});
