@@ -6,8 +6,8 @@ import { UpdateError } from '../errors.ts';
 import { PROTOCOL, PROTOCOL_HEADER } from '../protocol.ts';
 import { serveControl } from '../system/control-socket.ts';
 import { keptFiles } from '../system/kept-files.ts';
+import { takeLock } from '../system/lock-file.ts';
 import { createNotifier, type Notifier } from '../system/notify.ts';
-import { lockFile } from '../system/sqlite.ts';
 import { assembleAgent, type Surroundings } from './assemble.ts';
 import { answer } from './control.ts';
 import { restingLoop, untilOutdated } from './fleet-heeded.ts';
@@ -33,7 +33,7 @@ export async function runAgent(
     NOTIFY_SOCKET: env('NOTIFY_SOCKET'),
     WATCHDOG_USEC: env('WATCHDOG_USEC'),
   });
-  using _only = await onlyAgent(world.files, runtimeDir);
+  await using _only = await onlyAgent(world.files, runtimeDir);
   // What was begun before a start that fails must not keep the process alive.
   using _over = { [Symbol.dispose]: () => over.abort() };
   const settings = await fleetSettingsOf(layers, world);
@@ -56,12 +56,12 @@ export async function runAgent(
 const GROUP = 'tandem';
 
 /** Before anything is read or written that belongs to the agent: of two that are started at the same moment one goes on. */
-async function onlyAgent(files: Surroundings['files'], runtimeDir: string): Promise<Disposable> {
+async function onlyAgent(files: Surroundings['files'], runtimeDir: string): Promise<AsyncDisposable> {
   await files.makeDir(runtimeDir);
   const path = join(runtimeDir, 'agent.lock');
-  const lock = lockFile(path);
-  if (lock) return lock;
-  throw new UpdateError('already-running', `Another agent holds ${path}.`);
+  const lock = await takeLock(path);
+  if (!('heldBy' in lock)) return lock;
+  throw new UpdateError('already-running', `Another agent runs here: ${lock.heldBy} holds ${path}.`);
 }
 
 /** Whatever waits in here waits asynchronously, so a loop that is stuck for good stops the pings. */

@@ -1,6 +1,5 @@
 /** A SQLite database in one file, for one process. The only importer of node:sqlite. */
 
-import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { type ErrorCode, UpdateError } from '../errors.ts';
 
@@ -58,38 +57,6 @@ export function openDatabase(path: string, { durable = true }: Readonly<{ durabl
     },
   };
 }
-
-/**
- * A lock between processes on the file at `path`, to which nothing is ever written; undefined where another process has it. It is the kernel's:
- * it is given back when it is disposed of, and when its process ends, however that ends.
- */
-export function lockFile(path: string): Disposable | undefined {
-  try {
-    return lockedDatabase(path);
-  } catch (error) {
-    const result = resultOf(error) & 0xff;
-    if (result === BUSY) return undefined;
-    // SQLite does not tell why it cannot open a file; the system does.
-    closeSync(openSync(path, result === NOT_A_DATABASE ? 'w' : 'a'));
-    if (result === NOT_A_DATABASE) return lockFile(path);
-    throw error;
-  }
-}
-
-function lockedDatabase(path: string): Disposable {
-  const database = new DatabaseSync(path, { timeout: 0 });
-  try {
-    // Without a journal beside it.
-    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
-    return { [Symbol.dispose]: () => database.close() };
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-const BUSY = 5;
-const NOT_A_DATABASE = 26;
 
 /** By the result codes of SQLite (https://sqlite.org/rescode.html), of which the lowest byte tells the kind. */
 const FAULTS: Readonly<Record<number, readonly [code: ErrorCode, meaning: string]>> = {

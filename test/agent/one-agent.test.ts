@@ -3,24 +3,24 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as elapsed } from 'node:timers/promises';
-import { lockFile } from '../../src/system/sqlite.ts';
+import { takeLock } from '../../src/system/lock-file.ts';
 import { temporaryFolder } from '../support/bundles.ts';
 import { daemonStatus, layDaemonOut } from '../support/daemon.ts';
 
-const SQLITE = new URL('../../src/system/sqlite.ts', import.meta.url).href;
+const LOCK = new URL('../../src/system/lock-file.ts', import.meta.url).href;
 const DAEMON = new URL('../support/daemon.ts', import.meta.url).href;
 
 /** Takes and gives back when it is told to, and says whether it has the lock. */
 const RUNNER = `
-const { lockFile } = await import(${JSON.stringify(SQLITE)});
+const { takeLock } = await import(${JSON.stringify(LOCK)});
 let lock;
-process.stdin.on('data', (said) => {
-  if (String(said) === 'drop') { lock?.[Symbol.dispose](); lock = undefined; process.stdout.write('dropped'); }
-  else { lock = lockFile(process.argv[1]); process.stdout.write(lock ? 'held' : 'refused'); }
+process.stdin.on('data', async (said) => {
+  if (String(said) === 'drop') { await lock?.[Symbol.asyncDispose]?.(); lock = undefined; process.stdout.write('dropped'); }
+  else { lock = await takeLock(process.argv[1]); process.stdout.write('heldBy' in lock ? 'refused' : 'held'); }
 });
 process.stdout.write('ready');
 `;
@@ -59,17 +59,16 @@ async function all(runners: readonly Runner[], word: string): Promise<string[]> 
   return Promise.all(answers);
 }
 
-test('of four processes that reach for the lock at the same moment, a hundred times, one has it', async () => {
+test('of four processes that reach for the lock at the same moment, forty times, one has it', async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'agent.lock');
   const runners = await Promise.all(Array.from({ length: 4 }, () => start(RUNNER, path)));
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < 40; round++) {
     assert.deepEqual((await all(runners, 'take')).sort(), ['held', 'refused', 'refused', 'refused']);
     await all(runners, 'drop');
   }
   for (const { child } of runners) child.kill('SIGKILL');
-  assert.deepEqual(await readdir(folder.path), ['agent.lock']);
-  assert.equal((await stat(path)).size, 0);
+  assert.deepEqual(await readdir(folder.path), []);
 });
 
 test('the lock of a process that was killed is free at once', async () => {
@@ -77,11 +76,12 @@ test('the lock of a process that was killed is free at once', async () => {
   const path = join(folder.path, 'agent.lock');
   const holder = await start(RUNNER, path);
   assert.deepEqual(await all([holder], 'take'), ['held']);
-  assert.equal(lockFile(path), undefined);
+  assert.ok('heldBy' in (await takeLock(path)));
   holder.child.kill('SIGKILL');
   await once(holder.child, 'exit');
-  using mine = lockFile(path);
-  assert.ok(mine);
+  const mine = await takeLock(path);
+  assert.ok(!('heldBy' in mine));
+  await mine[Symbol.asyncDispose]();
 });
 
 test('what lies in the place of the lock does not keep the agent from starting, unless it cannot be a file', async () => {
@@ -90,11 +90,11 @@ test('what lies in the place of the lock does not keep the agent from starting, 
   await writeFile(path, 'no database at all'.repeat(100));
   const holder = await start(RUNNER, path);
   assert.deepEqual(await all([holder], 'take'), ['held']);
-  assert.equal(lockFile(path), undefined);
+  assert.ok('heldBy' in (await takeLock(path)));
   holder.child.kill('SIGKILL');
   await mkdir(join(folder.path, 'folder'));
-  assert.throws(() => lockFile(join(folder.path, 'folder')), { code: 'EISDIR' });
-  assert.throws(() => lockFile(join(folder.path, 'absent/agent.lock')), { code: 'ENOENT' });
+  await assert.rejects(takeLock(join(folder.path, 'folder')), { code: 'file-unlockable' });
+  await assert.rejects(takeLock(join(folder.path, 'absent/agent.lock')), { code: 'file-unlockable' });
 });
 
 test('of two agents that are started at the same moment one listens; the other says why not, and its process ends', async () => {
@@ -117,12 +117,14 @@ test('an agent that finds another one ends before it has touched anything', asyn
   await using folder = await temporaryFolder();
   await layDaemonOut(folder.path);
   await mkdir(join(folder.path, 'run'));
-  using _held = lockFile(join(folder.path, 'run/agent.lock'));
+  const held = await takeLock(join(folder.path, 'run/agent.lock'));
+  assert.ok(!('heldBy' in held));
   const agent = await start(STARTER, folder.path);
   const ended = once(agent.child, 'exit');
   assert.deepEqual(await all([agent], 'go'), ['already-running']);
   assert.deepEqual(await ended, [9, null]);
   assert.deepEqual((await readdir(folder.path)).sort(), ['config.d', 'esp', 'root.json', 'run']);
+  await held[Symbol.asyncDispose]();
 });
 
 test('an agent that cannot be put together ends, whatever it had begun', async () => {
