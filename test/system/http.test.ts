@@ -348,13 +348,14 @@ test('a wait that the server asks for is kept when it is short and left to the s
 
 test('requests go through the proxy that the configuration names, and 407 is named', async () => {
   await using proxy = await HostileServer.start(ok('from the proxy'));
-  const through = { proxy: `http://user:pass@127.0.0.1:${proxy.port}` };
+  const patient = { connectTimeoutMs: 5000, idleTimeoutMs: 5000 };
+  const through = { ...patient, proxy: `http://user:pass@127.0.0.1:${proxy.port}` };
   assert.equal(Buffer.from(await small('http://example.invalid/x', through)).toString(), 'from the proxy');
   assert.match(proxy.requests[0] ?? '', /^GET http:\/\/example\.invalid\/x HTTP/);
   assert.match(proxy.requests[0] ?? '', /^proxy-authorization: Basic dXNlcjpwYXNz/im);
   await using closed = await HostileServer.start(answer('407 Proxy Authentication Required', {}));
   const error = await refusal(
-    small('https://example.invalid/x', { proxy: `http://user:pass@127.0.0.1:${closed.port}` }),
+    small('https://example.invalid/x', { ...patient, proxy: `http://user:pass@127.0.0.1:${closed.port}` }),
   );
   assert.equal(error.code, 'proxy-auth', error.message);
   assert.doesNotMatch(error.message, /pass/);

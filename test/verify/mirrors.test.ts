@@ -43,7 +43,7 @@ after(() => {
 });
 
 const http = testHttp();
-const impatient = testHttp({ connectTimeoutMs: 500, idleTimeoutMs: 500 });
+const impatient = testHttp({ connectTimeoutMs: 1500, idleTimeoutMs: 1500 });
 const signal = new AbortController().signal;
 
 let hosts = 0;
