@@ -33,10 +33,11 @@ const EMPTY = ['dev', 'efi', 'proc', 'root', 'run', 'sys', 'tmp', 'usr', 'var', 
 /** What Node.js has compiled once, which halves the time of every later start. */
 const CACHE = '/opt/tandem/node_modules/.cache/box';
 /** The log takes the place of the journal. ProtectProc= gives the agent a /proc of its own, which has to be imitated, too. */
+const IMITATED = 'BindReadOnlyPaths=/dev/boot_id:/proc/sys/kernel/random/boot_id /dev/cmdline:/proc/cmdline';
 const AGENT_DROP_IN = `[Service]
 StandardError=append:/dev/agent.log
 ReadWritePaths=${CACHE}
-BindReadOnlyPaths=/dev/boot_id:/proc/sys/kernel/random/boot_id /dev/cmdline:/proc/cmdline
+${IMITATED}
 `;
 const OWN = [
   'tandem-agent.service',
@@ -101,6 +102,7 @@ const commonFiles = (version: string): Record<string, string> => ({
   'etc/group': 'root:x:0:\nmessagebus:x:101:\ntandem:x:998:\nnogroup:x:65534:\n',
   'etc/systemd/system.conf.d/box.conf': '[Manager]\nDefaultTimeoutStopSec=5s\n',
   'etc/systemd/system/tandem-agent.service.d/box.conf': AGENT_DROP_IN,
+  'etc/systemd/system/tandem-trial-began.service.d/box.conf': `[Service]\n${IMITATED}\n`,
   'opt/node': '',
   'usr/bin/updatectl': `#!/bin/sh\nexport NODE_COMPILE_CACHE=${CACHE}\nexec /opt/node /opt/tandem/src/main.ts "$@"\n`,
   'usr/lib/systemd/system-generators/README': 'None here.\n',
