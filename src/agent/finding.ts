@@ -62,5 +62,5 @@ export async function findWayBack(
   const reason = 'an operator went back from it';
   await journal.refuse({ ...running, at: clock.now().toISOString(), code: 'rolled-back-by-hand', reason });
   const known = slots[target];
-  return { found: 'present', release: known?.version === version ? known : { product, version } };
+  return { found: 'present', release: known?.version === version ? known : { product, version }, byHand: true };
 }

@@ -5,7 +5,7 @@ import type { Attempt, Departure, Method, Outcome, Release, SlotName, State } fr
 export type Event =
   | Readonly<{ type: 'settled' }>
   | Readonly<{ type: 'offered'; release: Release; target: SlotName; byHand?: true }>
-  | Readonly<{ type: 'chosen'; release: Release; target: SlotName }>
+  | Readonly<{ type: 'chosen'; release: Release; target: SlotName; byHand?: true }>
   | Readonly<{ type: 'started' }>
   | Readonly<{ type: 'written' }>
   | Readonly<{ type: 'write-failed'; code: string; reason: string; refuse: boolean }>
@@ -114,7 +114,7 @@ export function transition(state: State, event: Event): State {
         return { kind: 'staging', attempt: 0, ...chosen(event, event.byHand) };
       break;
     case 'chosen':
-      if (state.kind === 'idle' || state.kind === 'staged') return { kind: 'staged', ...chosen(event, true) };
+      if (state.kind === 'idle' || state.kind === 'staged') return { kind: 'staged', ...chosen(event, event.byHand) };
       break;
     case 'started':
       if (state.kind === 'staging') return { ...state, attempt: state.attempt + 1 };

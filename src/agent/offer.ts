@@ -32,9 +32,9 @@ export function judge(candidate: Candidate, host: Host, state: State, wish: Wish
     return state.kind === 'staged' && !wish.named ? withdrawn('refused', reason) : nothing('refused', reason);
   }
   if (state.kind === 'staged' && isSame(release, state.release))
-    return wish.named && !state.byHand
-      ? { found: 'present', release }
-      : nothing('staged', `${release.version} is staged already`);
+    return wish.named === (state.byHand === true)
+      ? nothing('staged', `${release.version} is staged already`)
+      : { found: 'present', release, ...(wish.named ? { byHand: true } : {}) };
   if (isOlder(release, host.running) && !wish.allowDowngrade)
     return (
       superseded(state) ??

@@ -8,7 +8,7 @@ import type { Event, Facts } from './machine.ts';
 /** What a check found: something to write, something that already lies in the free slot, or nothing with the reason. */
 export type Found =
   | Readonly<{ found: 'offer'; release: Release; byHand?: true }>
-  | Readonly<{ found: 'present'; release: Release }>
+  | Readonly<{ found: 'present'; release: Release; byHand?: true }>
   | Readonly<{ found: 'nothing'; code: string; reason: string; until?: string }>
   | Readonly<{ found: 'withdrawn'; code: string; reason: string }>;
 

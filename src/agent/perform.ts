@@ -4,7 +4,7 @@ import { asUpdateError, EXIT, UpdateError } from '../errors.ts';
 import { otherSlot, type SlotName, type State } from '../model.ts';
 import type { Jump } from '../reboot/methods/choose.ts';
 import type { Action, Event } from './machine.ts';
-import type { Parts } from './parts.ts';
+import type { Found, Parts } from './parts.ts';
 
 /** Carries out `action` and saves where it led; returns the new state, or the old one when nothing changed. */
 export async function perform(parts: Parts, state: State, action: Action): Promise<State> {
@@ -56,20 +56,20 @@ async function check(parts: Parts, state: State): Promise<State> {
   const found = await parts.check(state);
   switch (found.found) {
     case 'offer':
-      return parts.save(state, {
-        type: 'offered',
-        release: found.release,
-        target,
-        ...(found.byHand ? { byHand: true } : {}),
-      });
+      return parts.save(state, { type: 'offered', ...named(found), target });
     case 'present':
-      return parts.save(state, { type: 'chosen', release: found.release, target });
+      return parts.save(state, { type: 'chosen', ...named(found), target });
     case 'withdrawn':
       return parts.save(state, { type: 'withdrawn', code: found.code, reason: found.reason });
     case 'nothing':
       return state;
   }
 }
+
+const named = ({ release, byHand }: Extract<Found, { found: 'offer' | 'present' }>) => ({
+  release,
+  ...(byHand ? { byHand } : {}),
+});
 
 async function stage(parts: Parts, state: State, action: Of<'stage'>): Promise<State> {
   const started = await parts.save(state, { type: 'started' });

@@ -70,6 +70,8 @@ const FRESH_MS = 5 * 60_000;
 
 /** A hold that ends by itself leaves what is staged where it is, but does not let it start. */
 function closingOf({ version }: Release, found: Found): Closing | undefined {
+  // It was named by hand, and the channel offers it, too.
+  if (found.found === 'present') return undefined;
   if (found.found !== 'nothing') return gone({ version });
   if (STANDS.has(found.code)) return undefined;
   return { code: 'offer-held', reason: `${version} is held back: ${found.reason}` };

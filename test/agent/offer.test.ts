@@ -64,8 +64,14 @@ test('a staged release is given up when it is refused here, or when the channel 
   found('withdrawn', release('3', 3), { refusals: [refused] }, staged(release('3', 3)));
   found('withdrawn', release('3', 3), { refusals: [refused] }, staged(release('2.5', 2)));
 });
-test('an operator who names what is staged answers for it from then on', () =>
-  found('present', release('3', 3), {}, staged(release('3', 3)), { named: true, allowDowngrade: false }));
+test('an operator who names what is staged answers for it from then on, until the channel is asked for it', () => {
+  const byHand: State = { kind: 'staged', release: release('3', 3), target: 'b', byHand: true };
+  const of = (state: State, named: boolean) => judge(candidate(release('3', 3)), host(), state, { ...plain, named });
+  assert.deepEqual(of(staged(release('3', 3)), true), { found: 'present', release: release('3', 3), byHand: true });
+  assert.deepEqual(of(byHand, false), { found: 'present', release: release('3', 3) });
+  for (const verdict of [of(byHand, true), of(staged(release('3', 3)), false)])
+    assert.equal(verdict.found === 'nothing' && verdict.code, 'staged');
+});
 test('what an operator has named is marked as that; what the channel offers is not', () => {
   const of = (wish: Wish) => judge(candidate(release('3', 3)), host(), idle, wish);
   assert.deepEqual(of({ named: true, allowDowngrade: false }), {

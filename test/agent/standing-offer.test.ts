@@ -95,6 +95,12 @@ test('a hold that ends by itself is waited for, unless an operator applies', () 
   }
 });
 
+test('a release that was named by hand, and that the channel offers when it is asked, is on offer', () => {
+  const { answered, isFresh, objection } = bench();
+  answered(RELEASE, { found: 'present', release: RELEASE });
+  assert.deepEqual([isFresh(STAGED, false), objection(STAGED, false)], [true, undefined]);
+});
+
 test('a server that has given a host up does not stop it: it has not tried yet', () => {
   const { answered, isFresh } = bench();
   answered(RELEASE, said('failed-here'));
