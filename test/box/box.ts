@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AgentClient, agentClient } from '../../src/cli/agent-client.ts';
 import { resolveConfig } from '../../src/config.ts';
+import { UpdateError } from '../../src/errors.ts';
 import type { SlotName, StateKind } from '../../src/model.ts';
 import type { Status } from '../../src/protocol.ts';
 import { noSignal } from '../support/bundles.ts';
@@ -143,11 +144,21 @@ export class Box implements AsyncDisposable {
     return this.agent.status();
   }
 
-  /** Asks the agent to look at the repository now. */
+  /** Asks the agent to look at the repository, as soon as it can be asked. */
   async check(): Promise<void> {
-    await this.until('the agent can be asked to look', ({ state }) => state.kind === 'idle' || state.kind === 'staged');
-    this.asked = new Date().toISOString();
-    await this.agent.post('/v1/check');
+    for (;;) {
+      await this.until(
+        'the agent can be asked to look',
+        ({ state }) => state.kind === 'idle' || state.kind === 'staged',
+      );
+      this.asked = new Date().toISOString();
+      try {
+        return void (await this.agent.post('/v1/check'));
+      } catch (error) {
+        // It has begun something else meanwhile.
+        if (!(error instanceof UpdateError && error.code === 'agent-busy')) throw error;
+      }
+    }
   }
 
   /** Waits for what the agent says of itself. */

@@ -11,6 +11,8 @@ export type BoxDisk = AsyncDisposable &
     /** N, which nobody else has meanwhile. */
     number: number;
     part(number: number): string;
+    /** Gives a partition another label, as a tool does that the running system knows nothing of. */
+    label(number: number, label: string): Promise<void>;
   }>;
 
 export type DiskOptions = Readonly<{
@@ -24,6 +26,7 @@ export type DiskOptions = Readonly<{
 
 /** The numbers of the partitions. */
 export const PARTS = { esp: 1, a: 2, b: 4, var: 6 } as const;
+const QUIETLY = ['--quiet', '--no-reread', '--no-tell-kernel'];
 const ATTEMPTS = 20;
 const MIB = 1024 * 1024;
 
@@ -47,6 +50,9 @@ export async function createDisk(file: string, options: DiskOptions, slotA: read
     path,
     number: Number(path.replace('/dev/loop', '')),
     part: (number) => `${path}p${number}`,
+    label: async (number, label) => {
+      await run('sfdisk', [...QUIETLY, '--force', '--part-label', path, String(number), label]);
+    },
     [Symbol.asyncDispose]: () => held.close(),
   };
 }
@@ -69,8 +75,7 @@ function tableOf({ espMib, rootMib, varMib, extra }: DiskOptions, [root, verity]
 
 /** Not every kernel reads such a table, so it is told; while somebody looks at a new device it is busy. */
 async function partition(path: string, table: string): Promise<void> {
-  const sfdisk = 'printf %s "$2" | sfdisk --quiet --no-reread --no-tell-kernel "$1"';
-  await run('sh', ['-c', sfdisk, 'sh', path, table]);
+  await run('sh', ['-c', `printf %s "$2" | sfdisk ${QUIETLY.join(' ')} "$1"`, 'sh', path, table]);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return void (await run('partx', ['--update', path]));

@@ -1,7 +1,7 @@
 /** Releases for boxes: a small root with Tandem's own units in it, a kernel that only the firmware of a box starts, one bundle of both. */
 
 import { createCipheriv } from 'node:crypto';
-import { chmod, copyFile, mkdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createTreeBuilder, saltFor } from '../../src/bundle/verity.ts';
 import { bundleBuild } from '../../src/cli/bundle-build.ts';
@@ -39,13 +39,7 @@ StandardError=append:/dev/agent.log
 ReadWritePaths=${CACHE}
 ${IMITATED}
 `;
-const OWN = [
-  'tandem-agent.service',
-  'tandem-confirm.service',
-  'tandem-dead-man.service',
-  'tandem-dead-man.timer',
-  'tandem-trial-began.service',
-];
+const SHIPPED = join(PROJECT, 'systemd');
 
 /** Makes the images and the bundle in `dir`. `trustRoot`: the root of trust that the image brings. */
 export async function buildRelease(dir: string, trustRoot: string, options: ReleaseOptions): Promise<Release> {
@@ -109,30 +103,43 @@ const commonFiles = (version: string): Record<string, string> => ({
   'usr/lib/sysusers.d/README': 'Users are in /etc/passwd.\n',
 });
 
-/** Tandem's, as they are shipped, and those of this machine's systemd that are named in `units`. */
+/** Those of this machine's systemd that are named in `units`, and Tandem's, as they are shipped. */
 async function copyUnits(tree: string): Promise<void> {
   const units = join(tree, UNITS);
-  await mkdir(units, { recursive: true });
   const stock = (await readFile(join(import.meta.dirname, 'units'), 'utf8')).trim().split('\n');
-  for (const unit of stock) await copyFile(join('/usr/lib/systemd/system', unit), join(units, unit));
-  for (const unit of OWN) await copyFile(join(PROJECT, 'systemd', unit), join(units, unit));
+  for (const unit of stock) await copy(join('/usr/lib/systemd/system', unit), join(units, unit));
   const wanted = {
     'default.target': 'multi-user.target',
     'dbus-org.freedesktop.login1.service': 'systemd-logind.service',
     'sockets.target.wants/dbus.socket': '../dbus.socket',
     'sysinit.target.wants/systemd-tmpfiles-setup.service': '../systemd-tmpfiles-setup.service',
-    'sysinit.target.wants/tandem-dead-man.timer': '../tandem-dead-man.timer',
-    'sysinit.target.wants/tandem-trial-began.service': '../tandem-trial-began.service',
-    'multi-user.target.wants/tandem-agent.service': '../tandem-agent.service',
   };
-  for (const [link, to] of Object.entries(wanted)) {
-    await mkdir(dirname(join(units, link)), { recursive: true });
-    await symlink(to, join(units, link));
+  for (const [name, to] of Object.entries(wanted)) await link(join(units, name), to);
+  const shipped = (await readdir(SHIPPED)).filter((name) => /\.(service|timer)$/.test(name));
+  for (const unit of shipped) await copy(join(SHIPPED, unit), join(units, unit));
+  await enable(units);
+  await copy(join(SHIPPED, 'tandem.tmpfiles'), join(tree, 'slot/usr/lib/tmpfiles.d/tandem.conf'));
+  await copy(join(SHIPPED, 'tandem-dead-man'), join(tree, 'slot/usr/lib/tandem/tandem-dead-man'));
+}
+
+/** What `systemctl preset` does where a package is installed. */
+async function enable(units: string): Promise<void> {
+  const preset = await readFile(join(SHIPPED, 'tandem.preset'), 'utf8');
+  for (const [, unit = ''] of preset.matchAll(/^enable (\S+)$/gm)) {
+    const text = await readFile(join(units, unit), 'utf8');
+    for (const [, verb, target] of text.matchAll(/^(Want|Requir)edBy=(\S+)$/gm))
+      await link(join(units, `${target}.${verb === 'Want' ? 'wants' : 'requires'}`, unit), `../${unit}`);
   }
-  await mkdir(join(tree, 'slot/usr/lib/tmpfiles.d'), { recursive: true });
-  await copyFile(join(PROJECT, 'systemd/tandem.tmpfiles'), join(tree, 'slot/usr/lib/tmpfiles.d/tandem.conf'));
-  await mkdir(join(tree, 'slot/usr/lib/tandem'), { recursive: true });
-  await copyFile(join(PROJECT, 'systemd/tandem-dead-man'), join(tree, 'slot/usr/lib/tandem/tandem-dead-man'));
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  await copyFile(from, to);
+}
+
+async function link(path: string, to: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await symlink(to, path);
 }
 
 /** Mostly the same in all releases, so that deltas have something to save, and not to be compressed away. */
