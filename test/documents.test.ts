@@ -86,6 +86,7 @@ const stateSaying = (text: Arbitrary<string>): Arbitrary<State> => {
   const departure = fc.record({ method, reason: text, at: moment, uptimeMs: whole, bootId: hex(32) });
   const at = { release, target: slot };
   const failed = { code, reason: text, departure };
+  const met = fc.record({ code, reason: text });
   const made = <K extends string>(kind: K, model: Record<string, Arbitrary<unknown>>, optional: string[] = []) =>
     fc.record(
       { kind: fc.constant(kind), ...model },
@@ -104,13 +105,13 @@ const stateSaying = (text: Arbitrary<string>): Arbitrary<State> => {
   return fc.oneof(
     made('settling', { outcome: outcomes }),
     made('idle', {}),
-    made('staging', { ...at, attempt: whole }),
+    made('staging', { ...at, attempt: whole, stumbled: met }, ['stumbled']),
     made('staged', at),
     made('armed', { ...at, bootId: hex(32), departure, tried: fc.array(method, { maxLength: 16 }) }, [
       'departure',
       'tried',
     ]),
-    made('trial', { ...at, departure }, ['departure']),
+    made('trial', { ...at, departure, hindered: met }, ['departure', 'hindered']),
     made('condemned', { ...at, ...failed }, ['departure']),
   ) as unknown as Arbitrary<State>;
 };
