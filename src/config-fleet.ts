@@ -1,5 +1,6 @@
 /** Settings that the fleet gives its hosts through etcd: drop-ins in TOML, read key by key; what is wrong is named and not heeded. */
 
+import { cleanLine } from './clean-text.ts';
 import { FLEET_TABLE, localReason } from './config-fleet-keys.ts';
 import { checkValue, type Fragment, type Given, readEach, type Wrong } from './config-fragments.ts';
 import { KEYS } from './config-keys.ts';
@@ -98,8 +99,7 @@ function checkSetting({ path, origin, written }: FleetSetting): Given | Wrong {
 }
 
 function faultOf({ code, message }: UpdateError, isKept: boolean): FleetFault {
-  // What somebody wrote into etcd is shown on terminals.
-  const shown = message.replace(/[^\x20-\x7e“”’]/g, '?').slice(0, 400);
+  const shown = cleanLine(message, 400);
   const named = code === 'setting-local-only' ? code : 'setting-invalid';
   return { code: named, message: isKept ? `${shown} The last good value stays in force.` : shown };
 }

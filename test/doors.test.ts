@@ -20,6 +20,7 @@ import { logTo } from '../src/system/log.ts';
 import { openDatabase } from '../src/system/sqlite.ts';
 import { temporaryFolder } from './support/bundles.ts';
 import { startFleetApp } from './support/fleet-app.ts';
+import { readSourceTree } from './support/source-tree.ts';
 
 const EVIL = 'a\u001b]0;owned\u0007b\u009b31mc\u202egpj.exe\u2066d\u200be\u0000f\u007fg';
 const STEERS = /(?!\n)[\p{Cc}\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff]/u;
@@ -85,6 +86,17 @@ test('an error has a clean message, whatever it quotes', () => {
     fc.property(anything, (said) => {
       assert.doesNotMatch(new UpdateError('metadata-invalid', `timestamp.json.${said} must be absent`).message, STEERS);
     }),
+  );
+});
+
+test('text is cleaned by the one cleaner: nobody replaces control characters by hand', () => {
+  const byHand = readSourceTree().filter(
+    ({ path, text }) =>
+      path !== 'clean-text.ts' && /replace(All)?\(\/[^\n]*(\\p\{C|\\x20-\\x7e|\\u0000|\\x00)/.test(text),
+  );
+  assert.deepEqual(
+    byHand.map(({ path }) => path),
+    [],
   );
 });
 

@@ -1,6 +1,7 @@
 /** Looks for signs of the boot loader that has started this machine, and compares them with the configuration. */
 
 import { join } from 'node:path';
+import { cleanLine } from '../clean-text.ts';
 import type { Config } from '../config.ts';
 import { SLOT_NAMES } from '../model.ts';
 import { isSameFile, parseBootOption } from '../reboot/bootloaders/boot-option.ts';
@@ -9,7 +10,7 @@ import { readFlags } from '../reboot/bootloaders/grub-flags.ts';
 import { kernelName } from '../reboot/bootloaders/slot-kernels.ts';
 import { VARIABLE_ATTRIBUTES, variableFile } from '../system/efi-variable-files.ts';
 import { type BootFacts, fittingBackends } from './doctor-backend.ts';
-import { loaderVariable, printable } from './doctor-loader-variables.ts';
+import { loaderVariable } from './doctor-loader-variables.ts';
 import type { Reading } from './doctor-reading.ts';
 import { ubootCopies } from './doctor-uboot.ts';
 import { type Finding, ok, unknown, warn } from './finding.ts';
@@ -80,5 +81,5 @@ const LONGEST_NAME = 1024;
 
 async function boardModel({ readHead }: Reading): Promise<string | undefined> {
   const bytes = await readHead('/proc/device-tree/model', LONGEST_NAME);
-  return bytes && printable(Buffer.from(bytes).toString('latin1'));
+  return bytes && cleanLine(Buffer.from(bytes).toString('utf8'));
 }

@@ -1,6 +1,7 @@
 /** What a boot loader and the system leave for one another in the firmware's variables, in the namespace that systemd's gave them. */
 
 import { join } from 'node:path';
+import { cleanLine } from '../clean-text.ts';
 import { VARIABLE_ATTRIBUTES, variableFile } from '../system/efi-variable-files.ts';
 import type { Reading } from './doctor-reading.ts';
 
@@ -8,11 +9,8 @@ import type { Reading } from './doctor-reading.ts';
 export async function loaderVariable({ readHead }: Reading, name: string): Promise<string | undefined> {
   const bytes = await readHead(join(VARIABLES, variableFile(name, LOADER)), MOST_BYTES);
   const [text] = new TextDecoder('utf-16le').decode(bytes?.subarray(VARIABLE_ATTRIBUTES)).split('\0', 1);
-  return bytes && printable(text ?? '');
+  return bytes && cleanLine(text ?? '');
 }
-
-/** It goes onto somebody's terminal. */
-export const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '');
 
 const VARIABLES = '/sys/firmware/efi/efivars';
 const LOADER = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';

@@ -1,5 +1,6 @@
 /** What etcd answers when it does not do what it was asked for. */
 
+import { cleanLine } from '../clean-text.ts';
 import { UpdateError } from '../errors.ts';
 
 /** An answer with an error; the codes are those of gRPC. */
@@ -43,7 +44,7 @@ export function refusalOf(status: number, body: Uint8Array): EtcdRefusal {
   try {
     const answer: unknown = JSON.parse(new TextDecoder().decode(body.subarray(0, 65_536)));
     if (typeof answer === 'object' && answer !== null && 'error' in answer && 'code' in answer)
-      return new EtcdRefusal(Number(answer.code), printable(String(answer.error)));
+      return new EtcdRefusal(Number(answer.code), cleanLine(String(answer.error), 200));
   } catch {
     // Not from etcd's gateway: a proxy in between, or something else on this port.
   }
@@ -51,5 +52,3 @@ export function refusalOf(status: number, body: Uint8Array): EtcdRefusal {
 }
 
 const UNKNOWN = 2;
-
-const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200);

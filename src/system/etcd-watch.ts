@@ -1,5 +1,6 @@
 /** Listens to a watch of etcd, one JSON message a line, until something has changed. */
 
+import { cleanLine } from '../clean-text.ts';
 import { UpdateError } from '../errors.ts';
 import { heardOf } from './etcd-messages.ts';
 import { EtcdRefusal } from './etcd-refusal.ts';
@@ -11,7 +12,7 @@ export type Heard = 'changed' | 'compacted';
 export async function listen(stream: AsyncIterable<Uint8Array>): Promise<Heard> {
   for await (const line of linesOf(stream)) {
     const heard = heardOf(line);
-    if (typeof heard === 'object') throw new EtcdRefusal(UNKNOWN, heard.ended.replace(/[^\x20-\x7e]/g, '?')).named();
+    if (typeof heard === 'object') throw new EtcdRefusal(UNKNOWN, cleanLine(heard.ended, 200)).named();
     if (heard !== undefined) return heard;
   }
   throw new UpdateError('etcd-unavailable', 'etcd has ended the watch.');
