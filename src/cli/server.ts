@@ -8,6 +8,7 @@ import { createPublished } from '../server/channels.ts';
 import { createFigures, measuredStore } from '../server/figures.ts';
 import { createFleet } from '../server/fleet.ts';
 import { createApp, type Shows, showIdentity } from '../server/http/app.ts';
+import { type Ends, endServer } from '../server/http/ending.ts';
 import { createLimits } from '../server/rate-limits.ts';
 import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts';
 import type { Store } from '../server/store.ts';
@@ -103,7 +104,7 @@ export const server: Command = {
       ...(signers.length > 0 ? { abort: aborting(revise, now) } : {}),
       ...(tls ? { tls: await tls.identity() } : {}),
     });
-    await using _app = { [Symbol.asyncDispose]: () => app.close() };
+    await using _app = { [Symbol.asyncDispose]: () => endInTime(context, app) };
     const address = await app.listen({ host, port, signal: context.signal });
     await unlessStopped(context.signal, showFirstTokens(context, input, access));
     if (tls?.hint !== undefined) context.out.line(tls.hint);
@@ -118,6 +119,15 @@ export const server: Command = {
     return 0;
   },
 };
+
+async function endInTime({ clock }: Context, app: Ends): Promise<void> {
+  const over = new AbortController();
+  await endServer(app, clock.sleep(GRACE_MS, over.signal));
+  over.abort();
+}
+
+/** A download that is cut off is resumed at the next server; a check-in is asked again. */
+const GRACE_MS = 5_000;
 
 function addressFrom(text: string): Readonly<{ host: string; port: number }> {
   const [, host, digits] = /^\[?([^\]]+)\]?:(\d{1,5})$/.exec(text) ?? [];

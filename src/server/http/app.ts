@@ -64,6 +64,8 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
     requestTimeout: 30_000,
     exposeHeadRoutes: false,
     keepAliveTimeout: 60_000,
+    // Who has a connection is answered as ever until the server ends.
+    return503OnClosing: false,
     logger: false as const,
     trustProxy: [...(world.proxies ?? [])],
     // How long what may be, the routes say.
