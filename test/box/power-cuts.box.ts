@@ -18,22 +18,3 @@ test('one power cut during a trial costs a try and nothing else', () =>
     await box.settled('b', '2');
     assert.deepEqual(box.versions, ['1', '2', '2']);
   }));
-
-test('a trial that loses its power at every try is told from a release that cannot start, and made once more', () =>
-  inLab({ config: '[boot]\ntries = 2\n' }, async ({ box, release, offer }) => {
-    await release({ version: '2', files: WAITS });
-    await offer('2');
-    for (const cuts of [1, 2]) {
-      await box.until(
-        `it is on trial, cut ${cuts}`,
-        ({ state }) => state.kind === 'trial' && box.versions.length > cuts,
-      );
-      await box.powerCut();
-      await box.powerOn();
-    }
-    await box.until('it is on trial once more', ({ state }) => state.kind === 'trial' && box.versions.length === 5);
-    assert.match(await box.run('updatectl history --json'), /"trial-lost"/);
-    await box.run('touch /var/go');
-    await box.settled('b', '2');
-    assert.deepEqual(box.versions, ['1', '2', '2', '1', '2']);
-  }));
