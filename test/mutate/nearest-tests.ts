@@ -17,8 +17,12 @@ export function nearestTests(root: string, path: string, most: number): readonly
   const tests = [...found].filter(([one]) => one.endsWith('.test.ts') && !LEFT_OUT.test(one));
   const named = tree.filter(({ path: one, text }) => one.endsWith('.test.ts') && text.includes(posix.basename(path)));
   const all = path.endsWith('.ts') ? tests : named.map(({ path: one }) => [one, 1] as const);
-  // Of two that are as near, the one of the same folder, and then the one with fewer imports: it is about less else.
-  const distance = (one: string): number => (posix.dirname(one).slice(5) === posix.dirname(path).slice(4) ? 0 : 1);
+  // Of two that are as near, the one that bears its name, then one of the same folder, then the one with fewer imports: it is about less else.
+  const stem = posix.basename(path, '.ts').replace(/^tandem-/, '');
+  const distance = (one: string): number => {
+    if (posix.basename(one) === `${stem}.test.ts`) return 0;
+    return posix.dirname(one).slice(5) === posix.dirname(path).slice(4) ? 1 : 2;
+  };
   const breadth = (one: string): number => imports(tree, one).length;
   return all
     .toSorted(
