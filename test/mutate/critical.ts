@@ -68,4 +68,22 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text: '(0 + 1)',
     why: 'any six bytes of the digest spread the hosts alike',
   },
+  {
+    path: 'src/agent/reboot-gate.ts',
+    line: 'isApplyRead = true',
+    text: '(false)',
+    why: 'the file is read again at each look, and says the same',
+  },
+  {
+    path: 'src/agent/agent.ts',
+    line: 'log.info({ ...(gates ?',
+    text: ';',
+    why: 'a line of the log',
+  },
+  {
+    path: 'src/server/rate-limits.ts',
+    line: 'const zeros = tail === undefined ? 0 :',
+    text: '(Math.max(0, 8 - ',
+    why: 'an address without “::” has all of its eight groups',
+  },
 ];

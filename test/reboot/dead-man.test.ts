@@ -30,16 +30,16 @@ type Host = Readonly<{
   backend?: string;
   /** What is mounted on / below the file system that counts. */
   below?: string;
-  /** How much longer than it should be the marker is. */
-  padding?: number;
+  /** What follows in the marker. */
+  appended?: string;
   /** What the script is called with. */
   word?: string;
   /** What is done before, in the shell that becomes the script. */
   before?: string;
   /** The status of systemctl. */
   systemctl?: number;
-  /** A tool that fails. */
-  broken?: string;
+  /** What other tools do instead. */
+  tools?: Readonly<Record<string, string>>;
 }>;
 
 /** Runs the script in a host with these boot entries (file name to version). */
@@ -67,10 +67,11 @@ async function run(host: Host, times = 1) {
     );
     if (host.trial) await marker.set('b');
     if (host.over) await writeFile(join(root, 'run/tandem/trial-over'), `${rootHashOfVersion(host.over)}\n`);
-    if (host.padding) await appendFile(join(state, 'trial'), '\n'.repeat(host.padding));
+    if (host.appended) await appendFile(join(state, 'trial'), host.appended);
     if (host.systemctl) await systemctl.answer('reboot', { status: host.systemctl });
     await mkdir(join(root, 'bin'));
-    if (host.broken) await writeFile(join(root, 'bin', host.broken), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    for (const [tool, does] of Object.entries(host.tools ?? {}))
+      await writeFile(join(root, 'bin', tool), `#!/bin/sh\n${does}\n`, { mode: 0o755 });
     const PATH = `${join(root, 'bin')}:${systemctl.env['PATH']}`;
     const env = { ...process.env, ...systemctl.env, PATH, TANDEM_ROOT: root };
     const start = `${host.before ?? ':'}; exec sh "$0" ${host.word ?? ''}`;
@@ -80,6 +81,7 @@ async function run(host: Host, times = 1) {
       status: last?.status,
       said: last?.stderr ?? '',
       calls: await systemctl.calls(),
+      synced: (await readFile(join(root, 'synced'), 'utf8').catch(() => '')).split('\n'),
       entries: (await readdir(esp)).sort(),
       next: await nextOf(join(root, host.esp ?? 'efi'), host.entries),
       marker: host.over ? undefined : await marker.read(),
@@ -200,7 +202,7 @@ test('where systemd does not restart the machine when asked, it is made to', asy
 test('the machine is restarted even where the marker cannot be written', async () => {
   const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
   // No file may grow beyond 1024 bytes: the marker is longer already.
-  const full = { padding: 1100, before: "trap '' XFSZ; ulimit -f 2" };
+  const full = { appended: '\n'.repeat(1100), before: "trap '' XFSZ; ulimit -f 2" };
   const found = await run({ trial: '2', booted: '2', entries, ...full });
   assert.match(found.said, /the marker cannot be written/);
   assert.deepEqual([found.status, found.calls], [0, ['--no-wall --force reboot']]);
@@ -208,10 +210,29 @@ test('the machine is restarted even where the marker cannot be written', async (
 });
 
 test('the machine is not restarted where the confirmation of others cannot be taken back, since it would start the same again', async () => {
-  const found = await run({ trial: '2', booted: '2', entries: { 'shop_1.efi': '1', 'shop_2.efi': '2' }, broken: 'mv' });
+  const found = await run({
+    trial: '2',
+    booted: '2',
+    entries: { 'shop_1.efi': '1', 'shop_2.efi': '2' },
+    tools: { mv: 'exit 1' },
+  });
   assert.notEqual(found.status, 0);
   assert.deepEqual([found.calls, found.entries], [[], ['shop_1.efi', 'shop_2.efi']]);
   assert.equal(found.marker?.expired, false);
+});
+
+test('what is counted is on the medium before the machine restarts', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
+  const sync = 'cat "$TANDEM_ROOT/var/lib/tandem/trial" "$FAKE_SYSTEMCTL/calls" >"$TANDEM_ROOT/synced" 2>&1';
+  const { synced } = await run({ trial: '2', booted: '2', entries, tools: { sync } });
+  assert.ok(synced.includes('expired=1'), synced.join(' '));
+  assert.ok(!synced.some((line) => line.includes('reboot')), synced.join(' '));
+});
+
+test('the first root hash that the marker names is the one on trial, whatever a power cut has left behind it', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
+  const found = await run({ trial: '2', booted: '2', entries, appended: `roothash=${rootHashOfVersion('9')}\n` });
+  assert.deepEqual([found.status, found.calls.length], [0, 1], found.said);
 });
 
 for (const backend of ['grub', 'uboot', 'efi-variables', 'gpt', 'tryboot', 'program'])
