@@ -218,3 +218,16 @@ test('who forgets one release is told how many refusals that lifts, and the othe
     assert.equal(await journal.forget(undefined), 0);
     assert.deepEqual(await journal.refusals(), []);
   }));
+
+test('of the history as many entries are told as were asked for, the latest first', () =>
+  inDir(async (journal) => {
+    const saved = await journal.load();
+    for (const [index, version] of ['2', '3', '4'].entries())
+      await journal.report(
+        { ...saved, since: new Date(now.getTime() + index * 1000).toISOString() },
+        { ...rolledBack, release: release(version) },
+      );
+    const versions = async (limit: number) => (await journal.history(limit)).map((one) => one.version);
+    assert.deepEqual(await versions(2), ['4', '3']);
+    assert.deepEqual(await versions(9), ['4', '3', '2']);
+  }));

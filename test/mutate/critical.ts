@@ -86,4 +86,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text: '(Math.max(0, 8 - ',
     why: 'an address without “::” has all of its eight groups',
   },
+  ...['(8 + first?.length', '(0)'].map((text) => ({
+    path: 'src/server/rate-limits.ts',
+    line: '8 - (first?.length ?? 0) - (last',
+    text,
+    why: 'only the first four groups are looked at, and too many zeros are behind them',
+  })),
 ];
