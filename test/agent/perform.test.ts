@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decide, type Event, type Facts, transition } from '../../src/agent/machine.ts';
+import { type Action, decide, type Event, type Facts, transition } from '../../src/agent/machine.ts';
 import type { Parts, Verdict } from '../../src/agent/parts.ts';
 import { perform } from '../../src/agent/perform.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Product, Release, SlotName, State, Version } from '../../src/model.ts';
 import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import type { SlotFlag, SlotFlags } from '../../src/reboot/bootloaders/slot-flags.ts';
+import { Turns } from '../support/in-turn.ts';
 
 const NEVER: SlotFlag = { bootable: false, successful: false, tries: 0 };
 const PROVEN: SlotFlag = { bootable: true, successful: true, tries: 0 };
@@ -58,6 +59,8 @@ function machine(flags: SlotFlags, { verdict = { healthy: true }, jump, undo, sa
     lock: { take: deed('take'), giveBack: deed('give back') },
     deadMan: { set: deed('set'), clear: deed('clear') },
     reportDisarmed: deed('report'),
+    noteFailed: deed('note failed'),
+    report: deed('report'),
     save: async (state: State, event: Event) => {
       save?.(event);
       return transition(state, event);
@@ -280,3 +283,44 @@ test('a healthy system that the boot loader cannot be told of stays on trial, an
   await assert.rejects(perform(hindered, known, { do: 'probe', target: 'b' }), { code: 'boot-partition-read-only' });
   assert.equal(saved.length, 1, 'not at every try');
 });
+
+/** The same parts, each of whose deeds takes its time. */
+function slow(parts: Parts, turns: Turns): Parts {
+  const each = <T extends object>(hands: T, ...names: readonly (keyof T & string)[]): T => ({
+    ...hands,
+    ...Object.fromEntries(
+      names.map((name) => {
+        const deed = hands[name] as (...given: unknown[]) => unknown;
+        return [name, (...given: unknown[]) => turns.change(name, 'everything', () => deed(...given))];
+      }),
+    ),
+  });
+  return {
+    ...each(parts, 'save', 'reboot', 'report', 'reportDisarmed', 'noteFailed'),
+    boot: each(parts.boot, 'disable', 'arm', 'confirm', 'countTry'),
+    lock: each(parts.lock, 'take', 'giveBack'),
+    deadMan: each(parts.deadMan, 'set', 'clear'),
+    restart: each(parts.restart, 'undo', 'jump'),
+  };
+}
+
+const PROVEN_B: SlotFlags = { first: 'b', slots: { a: PROVEN, b: PROVEN } };
+const staged: State = { kind: 'staged', release, target: 'b' };
+const condemned: State = { kind: 'condemned', release, target: 'b', code: 'unhealthy', reason: 'x' };
+const ended = { kind: 'settling', outcome: { result: 'none' } } as const satisfies State;
+const STEPS: readonly (readonly [flags: SlotFlags, state: State, action: Action])[] = [
+  [PROVEN_B, condemned, { do: 'fall-back', from: 'b' }],
+  [ARMED, onTrial('b'), { do: 'probe', target: 'b' }],
+  [ARMED, staged, { do: 'disarm', booted: 'a' }],
+  [PROVEN_B, staged, { do: 'arm', release, target: 'b' }],
+  [ARMED, armed, leave],
+  [PROVEN_B, ended, { do: 'settle', outcome: ended.outcome, keepLock: false }],
+];
+
+for (const [flags, state, action] of STEPS)
+  test(`each step of “${action.do}” has ended before the next one begins`, async () => {
+    const turns = new Turns();
+    const { parts } = machine(flags);
+    await perform(slow({ ...parts, observe: async () => facts }, turns), state, action);
+    turns.atRest();
+  });
