@@ -106,7 +106,7 @@ export const server: Command = {
     });
     await using _app = { [Symbol.asyncDispose]: () => endInTime(context, app) };
     const address = await app.listen({ host, port, signal: context.signal });
-    await unlessStopped(context.signal, showFirstTokens(context, input, access));
+    await unlessStopped(context.signal, () => showFirstTokens(context, input, access));
     if (tls?.hint !== undefined) context.out.line(tls.hint);
     if (!tls && !isLoopback(host))
       context.log.warn({ host }, 'tokens travel in the clear: give a certificate, or --tls-own');
@@ -190,12 +190,12 @@ async function machinesFrom(context: Context, input: Input): Promise<AccessOptio
 }
 
 /** A store that does not answer is not waited for by a server that has been told to end. */
-async function unlessStopped<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const stopped = Promise.withResolvers<never>();
   const stop = (): void => stopped.reject(signal.reason);
   signal.addEventListener('abort', stop, { once: true });
-  return await Promise.race([work, stopped.promise]).finally(() => signal.removeEventListener('abort', stop));
+  return await Promise.race([work(), stopped.promise]).finally(() => signal.removeEventListener('abort', stop));
 }
 
 /** The fleet is counted now and then, so that its curve has no holes while nobody looks at it. */

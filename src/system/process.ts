@@ -1,5 +1,6 @@
 /** This process: its streams, its environment, the signals that stop it. */
 
+import { constants } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { UpdateError } from '../errors.ts';
 
@@ -39,9 +40,12 @@ export function endWithReader(): void {
 /** Aborted once by SIGINT or SIGTERM; a second signal ends the process at once. */
 export function onStop(reason: () => Error): AbortSignal {
   const controller = new AbortController();
-  const stop = (): void => controller.abort(reason());
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  // The listeners stay: the library that ends our child processes with us takes their absence for leave to end us as well.
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(128 + constants.signals[name]);
+      controller.abort(reason());
+    });
   return controller.signal;
 }
 
