@@ -66,6 +66,22 @@ describe('reading', () => {
     assert.equal(entries[0]?.type, 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b');
   });
 
+  test('takes an entry for a partition when any byte of its type is set', () => {
+    const disk = gptDisk(SIZE, 512, PARTS);
+    for (const byte of [0, 7, 8, 15]) {
+      const entries = disk.slice(1024, 1024 + 128 * 128);
+      entries.fill(0, 0, 16)[byte] = 1;
+      const sector = Buffer.from(disk.subarray(512, 1024));
+      sector.writeUInt32LE(crc32(entries), 88);
+      const table = parseTable(parseHeader(reseal(sector), 1, SIZE / 512) ?? assert.fail(), entries, 512);
+      assert.deepEqual(
+        table?.entries.map((one) => one.label),
+        ['root-a', 'root-b'],
+        `byte ${byte}`,
+      );
+    }
+  });
+
   test('tries the sector sizes in turn', async () => {
     const table = await readTable(worldOf(gptDisk(SIZE, 4096, PARTS)).disk, [512, 4096]);
     assert.equal(table.sectorSize, 4096);

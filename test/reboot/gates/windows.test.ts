@@ -137,6 +137,8 @@ test('cron and dates name days and times in the zone of the window', () => {
 test('without a window it is open but for the black-outs, and those are hard', () => {
   const calendar = createCalendar([], [span({ name: 'xmas', dates: ['12-24'], minutes: 3 * 1440 })], undefined);
   assert.equal(calendar.verdict(new Date('2026-06-01')).open, true);
+  assert.equal(calendar.closing(new Date('2026-06-01'))?.toISOString(), '2026-12-24T00:00:00.000Z');
+  assert.equal(createCalendar([], [], undefined).closing(new Date('2026-06-01')), undefined);
   const verdict = calendar.verdict(new Date('2026-12-25T10:00:00Z'));
   assert.ok(!verdict.open);
   assert.deepEqual(
