@@ -187,3 +187,23 @@ test('the programs before a reboot are heard, unless an operator or the deadline
     [true, true],
   ]);
 });
+
+test('while something keeps the host here, what was drained for the reboot is taken back, with or without a lock', async () => {
+  for (const [held, owed, isFlagged, given] of [
+    [false, true, false, 1],
+    [true, false, false, 1],
+    [false, false, false, 0],
+    [false, true, true, 0],
+  ] as const) {
+    const asked: string[] = [];
+    const gate = rebootGate({
+      ...NOTHING_OWED,
+      fleet: { status: () => ({ place: 'here', group: 'web', held }) },
+      hooks: { isOwed: async () => owed },
+      gates: { ...openGates, ask: async () => combine([NIGHTS]) },
+      lock: { ...OPEN_LOCK, giveBack: async () => void asked.push('give back') },
+    });
+    await gate.verdict({ state: STAGED, since: SINCE, slots: {} }, { asks: true, isFlagged });
+    assert.equal(asked.length, given, `held ${held}, owed ${owed}, flagged ${isFlagged}`);
+  }
+});
