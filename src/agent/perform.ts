@@ -90,12 +90,25 @@ async function stage(parts: Parts, state: State, action: Of<'stage'>): Promise<S
 
 async function arm(parts: Parts, state: State, action: Of<'arm'>): Promise<State> {
   await parts.lock.take();
-  await parts.noteFailed();
-  // The switch first: an armed slot without it could start a system in which we cannot run.
-  await parts.deadMan.set(action.target);
-  await parts.boot.arm(action.target, parts.tries);
+  try {
+    await parts.noteFailed();
+    // The switch first: an armed slot without it could start a system in which we cannot run.
+    await parts.deadMan.set(action.target);
+    await parts.boot.arm(action.target, parts.tries);
+  } catch (error) {
+    await giveBackUnlessArmed(parts, action.target);
+    throw error;
+  }
   const { bootId } = await parts.observe(state);
   return parts.save(state, { type: 'armed', bootId });
+}
+
+/** A boot partition that cannot be written may stay so for days, and the fleet should not wait for it. What leads to the target keeps the lock. */
+async function giveBackUnlessArmed({ boot, lock }: Parts, target: SlotName): Promise<void> {
+  const view = await boot.read().catch(() => undefined);
+  if (view === undefined || view.next === target) return;
+  // The failure that ended the arming is the one to tell.
+  await lock.giveBack().catch(() => undefined);
 }
 
 /** Begun again until it has come to its end: the switch says that it has not, and goes last. */

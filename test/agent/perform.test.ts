@@ -324,3 +324,31 @@ for (const [flags, state, action] of STEPS)
     await perform(slow({ ...parts, observe: async () => facts }, turns), state, action);
     turns.atRest();
   });
+
+const stagedB: State = { kind: 'staged', release, target: 'b' };
+const arm = { do: 'arm', release, target: 'b' } as const;
+const DISABLED: SlotFlags = { first: 'a', slots: { a: PROVEN, b: NEVER } };
+
+test('where the boot loader cannot be told, the lock goes back: the fleet does not wait for one host’s disk', async () => {
+  const { parts, now, deeds } = machine(DISABLED);
+  const full = new UpdateError('esp-full');
+  const failing = { ...parts, boot: { ...parts.boot, arm: () => Promise.reject(full) } };
+  await assert.rejects(perform(failing, stagedB, arm), full);
+  assert.deepEqual([now.flags, deeds], [DISABLED, ['take', 'note failed', 'set', 'give back']]);
+});
+
+test('where the boot loader was told all the same, or nobody can say, the lock stays', async () => {
+  const lost = new UpdateError('boot-partition-failed');
+  const { parts, deeds } = machine(DISABLED);
+  const told = async (...call: Parameters<typeof parts.boot.arm>): Promise<never> => {
+    await parts.boot.arm(...call);
+    throw lost;
+  };
+  await assert.rejects(perform({ ...parts, boot: { ...parts.boot, arm: told } }, stagedB, arm), lost);
+  const mute = { ...parts.boot, arm: () => Promise.reject(lost), read: () => Promise.reject(lost) };
+  await assert.rejects(perform({ ...parts, boot: mute }, stagedB, arm), lost);
+  assert.deepEqual(
+    deeds.filter((deed) => deed === 'give back'),
+    [],
+  );
+});
