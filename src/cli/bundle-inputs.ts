@@ -84,15 +84,19 @@ const faultsOfFile = (path: string, option: string): Promise<string[]> =>
       await source[Symbol.asyncDispose]();
       return source.size === 0 ? [`${option} ${path} is empty`] : [];
     },
-    (error: unknown) => [`${option} ${asUpdateError(error).message.replace(/\.$/, '')}`],
+    (error: unknown) => [faultOf(option, error)],
   );
 
 /** Read by ukify, which follows links. */
 const faultsOfReading = (path: string, option: string): Promise<string[]> =>
   readHead(path, 1).then(
     (bytes) => (bytes?.length === 1 ? [] : [`${option} ${path} ${bytes ? 'is empty' : 'does not exist'}`]),
-    (error: unknown) => [`${option} ${asUpdateError(error).message.replace(/\.$/, '')}`],
+    (error: unknown) => [faultOf(option, error)],
   );
+
+/** As a part of a longer sentence. */
+const faultOf = (option: string, error: unknown): string =>
+  `${option} ${asUpdateError(error).message.replace(/\.$/, '')}`;
 
 async function faultsOfFolder(folder: string): Promise<string[]> {
   return (await statOf(folder))?.isDirectory() ? [] : [`the folder of --output, ${folder}, does not exist`];

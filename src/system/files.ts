@@ -205,8 +205,9 @@ async function makeFolder(dir: string): Promise<void> {
     await mkdir(dir, { recursive: true, mode: 0o755 });
   } catch (error) {
     // On a read-only file system Node.js says ENOENT of the whole path.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    await makeFolder(dirname(dir));
+    const above = dirname(dir);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || above === dir) throw error;
+    await makeFolder(above);
     await mkdir(dir, { mode: 0o755 });
   }
 }

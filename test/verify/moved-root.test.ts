@@ -64,34 +64,32 @@ test('an image that falls back finds the floors of its own root again', async ()
   using fleet = await twoRepositories();
   const { before, after } = fleet;
   const { poll } = hostOf(before);
-  const old = before.copy();
+  using old = before.copy();
   await before.add('5.0');
   assert.equal(await poll(before), 'accepted');
   assert.equal(await poll(after), 'accepted');
   assert.equal(await poll(before, dirMetadata(old.dir)), 'metadata-rollback', 'replayed');
   assert.equal(await poll(before), 'accepted');
   assert.equal(await poll(after), 'accepted');
-  old[Symbol.dispose]();
 });
 
 test('whoever answers for the new address cannot lead a host back to the old root, nor drop its floors', async () => {
   using fleet = await twoRepositories(true);
   const { before, after } = fleet;
   const { poll } = hostOf(before);
-  const old = after.copy();
+  using old = after.copy();
   await after.add('3.0');
   assert.equal(await poll(before), 'accepted');
   assert.equal(await poll(after), 'accepted');
   assert.equal(await poll(after, dirMetadata(before.dir)), 'metadata-signature');
   assert.equal(await poll(after, dirMetadata(old.dir)), 'metadata-rollback');
   assert.equal(await poll(after), 'accepted');
-  old[Symbol.dispose]();
 });
 
 test('an image that brings a newer or an older root of the same repository keeps its floors', async () => {
   using fleet = await twoRepositories();
   const { before } = fleet;
-  const old = before.copy();
+  using old = before.copy();
   await before.add('5.0');
   const { as, poll, options } = hostOf(before);
   assert.equal(await poll(before), 'accepted');
@@ -101,7 +99,6 @@ test('an image that brings a newer or an older root of the same repository keeps
     const replayed = createTrust(as(root, dirMetadata(old.dir))).refresh(NOW, new AbortController().signal);
     assert.equal(await codeOf(replayed), 'metadata-rollback', `the image has root ${version}`);
   }
-  old[Symbol.dispose]();
 });
 
 test('what one mirror has shown stays a floor when the poll goes on at another', async () => {
@@ -109,7 +106,7 @@ test('what one mirror has shown stays a floor when the poll goes on at another',
   const { before } = fleet;
   const { options, poll } = hostOf(before);
   assert.equal(await poll(before), 'accepted');
-  const old = before.copy();
+  using old = before.copy();
   await before.add('5.0');
   const newest = dirMetadata(before.dir);
   const broken: MetadataMirror = {
@@ -121,13 +118,12 @@ test('what one mirror has shown stays a floor when the poll goes on at another',
   const both = createTrust({ ...options, mirrors }).refresh(NOW, new AbortController().signal);
   await assert.rejects(both);
   assert.equal(await poll(before, dirMetadata(old.dir)), 'metadata-rollback');
-  old[Symbol.dispose]();
 });
 
 test('a root that was only signed once more is the same root', async () => {
   using fleet = await twoRepositories();
   const { before } = fleet;
-  const old = before.copy();
+  using old = before.copy();
   await before.add('5.0');
   const { as, poll, options } = hostOf(before);
   assert.equal(await poll(before), 'accepted');
@@ -136,7 +132,6 @@ test('a root that was only signed once more is the same root', async () => {
   const root = Buffer.from(JSON.stringify({ signed: document.signed, signatures: document.signatures }, undefined, 2));
   const replayed = createTrust(as(root, dirMetadata(old.dir))).refresh(NOW, new AbortController().signal);
   assert.equal(await codeOf(replayed), 'metadata-rollback');
-  old[Symbol.dispose]();
 });
 
 /** What an agent wrote that knew one root only. */
@@ -149,7 +144,7 @@ test('floors that do not say whose they are count for the root they were kept wi
   for (const isMoved of [false, true]) {
     using fleet = await twoRepositories(true);
     const { before, after } = fleet;
-    const old = before.copy();
+    using old = before.copy();
     await before.add('5.0');
     const { poll, options } = hostOf(before);
     assert.equal(await poll(before), 'accepted');
@@ -157,7 +152,6 @@ test('floors that do not say whose they are count for the root they were kept wi
     if (isMoved) assert.equal(await poll(after), 'accepted');
     assert.equal(await poll(before, dirMetadata(old.dir)), 'metadata-rollback');
     assert.equal(await poll(before), 'accepted');
-    old[Symbol.dispose]();
   }
 });
 
