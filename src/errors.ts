@@ -758,6 +758,30 @@ export const ERRORS = {
     'The channel offers a newer release already.',
     'Add --allow-downgrade if hosts shall be offered the older one.',
   ),
+  'clock-behind': entry(
+    2,
+    'never',
+    'This clock shows a time before the repository was last signed.',
+    'Set the clock. If it is right, another publisher’s was ahead: repeat the command with `--insist clock-behind`.',
+  ),
+  'role-expired': entry(
+    2,
+    'never',
+    'By this clock, a role has expired that the command does not sign.',
+    'See that the clock is right, then sign the role again: `updatectl repo refresh --role …`. `--insist role-expired` publishes all the same.',
+  ),
+  'expiry-earlier': entry(
+    2,
+    'never',
+    'A role would expire earlier than it does now.',
+    'See that the clock is right; give --expires as before, or `--insist expiry-earlier`.',
+  ),
+  'lifetime-too-long': entry(
+    2,
+    'never',
+    'A role would be good for longer than is safe.',
+    'Give fewer days with --expires, or `--insist lifetime-too-long`.',
+  ),
   'expiry-too-near': entry(2, 'never', 'Metadata would expire too soon.', 'Sign the named role again first.'),
   // boot
   'boot-no-fallback': entry(

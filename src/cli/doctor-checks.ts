@@ -2,6 +2,7 @@
 
 import { type Config, loadConfig, requireSetting } from '../config.ts';
 import { asUpdateError } from '../errors.ts';
+import { isClockSynchronised } from '../system/clock-sync.ts';
 import { freeSpace, type ReadHead, readHead, statOf } from '../system/files.ts';
 import { readFloors } from '../verify/floors.ts';
 import { agentClient, isAbsent } from './agent-client.ts';
@@ -145,9 +146,10 @@ async function clock({ files, exec, clock: { now } }: World, { agent }: Config):
       `It shows a time before ${floor.toISOString()}, when metadata that was accepted here was signed.`,
       'Set the clock: metadata is judged by it.',
     );
-  const { exitCode, stdout } = await exec('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
-  if (exitCode !== 0) return unknown('systemd does not tell whether the clock is right.', 'Look at `timedatectl`.');
-  if (stdout.trim() === 'yes') return ok('Synchronised.');
+  const isSynchronised = await isClockSynchronised(exec);
+  if (isSynchronised === undefined)
+    return unknown('systemd does not tell whether the clock is right.', 'Look at `timedatectl`.');
+  if (isSynchronised) return ok('Synchronised.');
   return warn('The clock is not synchronised.', 'Metadata is judged by it: switch on time synchronisation.');
 }
 

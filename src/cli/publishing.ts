@@ -3,9 +3,13 @@
 import { join, resolve } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import { PRODUCT_PATTERN, type Product, VERSION_PATTERN, type Version } from '../model.ts';
+import { suggestion } from '../nearest-word.ts';
+import { isClockSynchronised } from '../system/clock-sync.ts';
 import { takeLock } from '../system/lock-file.ts';
+import { INSISTABLE, type Insistable } from '../verify/insist.ts';
 import { ROLE_NAMES, type RoleName } from '../verify/names.ts';
-import { type Alone, LIFETIME_DAYS, type Publisher, type Site } from '../verify/publish.ts';
+import type { Alone, Publisher, Site } from '../verify/publish.ts';
+import { LIFETIME_DAYS } from '../verify/signing-time.ts';
 import type { Context, Input, OptionSpec } from './command.ts';
 import { SIGNER_OPTIONS, signersFrom } from './key-files.ts';
 
@@ -20,6 +24,12 @@ export const PRODUCT_OPTION: OptionSpec = {
   summary: 'where several products have this version',
 };
 
+export const INSIST_OPTION: OptionSpec = {
+  flags: '--insist <code>',
+  summary: `do what was refused with this code: ${INSISTABLE.join(', ')}`,
+  repeat: true,
+};
+
 /** Options of every command that publishes. */
 export const PUBLISHER_OPTIONS: readonly OptionSpec[] = [
   REPOSITORY_OPTION,
@@ -32,6 +42,7 @@ export const PUBLISHER_OPTIONS: readonly OptionSpec[] = [
     repeat: true,
   },
   { flags: '--wait <seconds>', summary: 'how long to wait for another publisher', default: '10' },
+  INSIST_OPTION,
 ];
 
 /** Where the repository is. */
@@ -52,14 +63,10 @@ export async function publisherFrom(context: Context, input: Input): Promise<Sit
   const site = { files: context.files, dir: repositoryFolder(context, input) };
   await mustBeThere(context, site.dir);
   const signers = await signersFrom(context, input);
-  const lifetimeDays = lifetimes(input);
+  const as = { signers, lifetimeDays: lifetimes(input), insists: insistedOn(input) };
+  await warnOfClock(context);
   const alone: Alone = (task) =>
-    locked(
-      context,
-      site.dir,
-      () => task({ ...site, now: context.clock.now(), signers, lifetimeDays }),
-      input.whole('wait'),
-    );
+    locked(context, site.dir, () => task({ ...site, now: context.clock.now(), ...as }), input.whole('wait'));
   return { ...site, alone };
 }
 
@@ -67,6 +74,12 @@ export async function publisherFrom(context: Context, input: Input): Promise<Sit
 async function mustBeThere({ files }: Context, dir: string): Promise<void> {
   if ((await files.list(join(dir, 'metadata'))).length > 0) return;
   throw new UpdateError('repository-missing', `${dir} holds no repository.`);
+}
+
+/** What is signed says when it was, and until when it is good. */
+export async function warnOfClock({ exec, out }: Context): Promise<void> {
+  if ((await isClockSynchronised(exec)) === false)
+    out.warn('This clock is not synchronised, and what is signed is dated by it: see `timedatectl`.');
 }
 
 /** Holds the repository's lock during a task; another one may have it for some seconds yet. */
@@ -95,6 +108,19 @@ export function lifetimes(input: Input): Partial<Record<RoleName, number>> {
     }),
   );
 }
+
+/** The refusals given with `--insist`. */
+export const insistedOn = (input: Input): ReadonlySet<Insistable> =>
+  new Set(
+    input.list('insist').map((given) => {
+      const found = INSISTABLE.find((one) => one === given);
+      if (found !== undefined) return found;
+      throw new UpdateError(
+        'usage',
+        `--insist takes ${INSISTABLE.join(', ')}, not “${given}”.${suggestion(given, INSISTABLE)}`,
+      );
+    }),
+  );
 
 /** A role by its name. */
 export function roleFrom(name: string): RoleName {

@@ -7,7 +7,7 @@ import { metadataPath, type RoleName } from '../verify/names.ts';
 import { initRepository, type RoleKeys } from '../verify/repository-init.ts';
 import type { Command, Context, Input } from './command.ts';
 import { makeKey, passphraseFrom, publicKeyFrom, signersFrom } from './key-files.ts';
-import { lifetimes, locked, PUBLISHER_OPTIONS, repositoryFolder } from './publishing.ts';
+import { insistedOn, lifetimes, locked, PUBLISHER_OPTIONS, repositoryFolder, warnOfClock } from './publishing.ts';
 
 /** These sign by themselves, from a timer; the others belong under lock and key. */
 const ONLINE: ReadonlySet<RoleName> = new Set(['snapshot', 'timestamp']);
@@ -29,11 +29,13 @@ export const repoInit: Command = {
   run: async (context, input) => {
     const dir = repositoryFolder(context, input);
     await context.files.makeDir(dir);
+    await warnOfClock(context);
     const init = async (): Promise<number> => {
       const roles = await roleKeys(context, input);
       const signers = await signersFrom(context, input);
       const { files, clock } = context;
-      await initRepository({ files, dir, now: clock.now(), signers, lifetimeDays: lifetimes(input) }, roles);
+      const as = { signers, lifetimeDays: lifetimes(input), insists: insistedOn(input) };
+      await initRepository({ files, dir, now: clock.now(), ...as }, roles);
       report(context, dir, input.given('keys'));
       return 0;
     };

@@ -1,7 +1,7 @@
 /** How commands show when the roles of a repository expire, and when they warn. */
 
-import { LIFETIME_DAYS } from '../verify/publish.ts';
 import type { RoleLife } from '../verify/repository-check.ts';
+import { LIFETIME_DAYS } from '../verify/signing-time.ts';
 import type { Context } from './command.ts';
 
 /** A table of the roles. */

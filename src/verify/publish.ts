@@ -9,6 +9,7 @@ import type { Signer } from './keys.ts';
 import { type DelegatedRole, metadataPath, type RoleName } from './names.ts';
 import { holdersOf, nextVersion, type Repository, type Unused, type VersionedRole } from './repository.ts';
 import { digest, type Holders, signedBy, signersForAll, signFile } from './signed-file.ts';
+import { refuseExpired, type Signing, type Times, timesOf } from './signing-time.ts';
 
 /** The folder of a repository. */
 export type Site = Readonly<{ files: Files; dir: string }>;
@@ -17,21 +18,7 @@ export type Site = Readonly<{ files: Files; dir: string }>;
 export type Alone = <T>(task: (publisher: Publisher) => Promise<T>) => Promise<T>;
 
 /** Where and as whom a publisher works. `now` and the signers come from outside. */
-export type Publisher = Site &
-  Readonly<{
-    now: Date;
-    signers: readonly Signer[];
-    lifetimeDays?: Partial<Record<RoleName, number>>;
-  }>;
-
-export const LIFETIME_DAYS: Readonly<Record<RoleName, number>> = {
-  root: 365,
-  targets: 180,
-  releases: 180,
-  channels: 90,
-  snapshot: 14,
-  timestamp: 2,
-};
+export type Publisher = Site & Signing & Readonly<{ signers: readonly Signer[] }>;
 
 /** New content of roles. Only what changes is named; snapshot and timestamp follow by themselves. */
 export type Changes = Readonly<{
@@ -44,6 +31,8 @@ export type Changes = Readonly<{
   adopted?: ReadonlyMap<VersionedRole, Unused>;
   /** By how much the version of the timestamp grows; 1 where nothing is said. */
   lift?: number;
+  /** Roles are signed again because they expire, or with new keys: that others have expired is known, and they are next. */
+  isCeremony?: boolean;
   /** The role whose current file may be signed again although none of our keys signed it: its key is lost. */
   unsignedByUs?: RoleName;
 }>;
@@ -52,13 +41,17 @@ export type Delegations = NonNullable<TargetsDocument['signed']['delegations']>;
 
 /** Signs and writes the changes; a crash after any step leaves the old or the new repository. */
 export async function publish(publisher: Publisher, repository: Repository, changes: Changes): Promise<void> {
+  if (!changes.isCeremony) refuseExpired(publisher, offlineRoles(repository, changes));
   const written = new Map<string, Uint8Array>();
   const meta = new Map<string, object>(repository.snapshot.document.signed.meta);
   for (const [role, { version, bytes }] of changes.adopted ?? []) meta.set(`${role}.json`, metaOf(version, bytes));
   for (const role of ['targets', 'releases', 'channels'] as const) {
     if (changes[role] === undefined) continue;
     const version = nextVersion(repository, role);
-    const part = { ...partOf(role, repository, changes), ...common(publisher, role, version) };
+    const part = {
+      ...partOf(role, repository, changes),
+      ...common(publisher, role, version, repository[role].document.signed),
+    };
     const bytes = await signed(publisher, repository, changes, role, part);
     refuseTooLarge(role, bytes);
     written.set(metadataPath(role, version), bytes);
@@ -78,6 +71,7 @@ function refuseTooLarge(role: 'targets' | DelegatedRole, { length }: Uint8Array)
 
 /** Signs timestamp.json alone again. */
 export async function republish(publisher: Publisher, repository: Repository, changes: Changes = {}): Promise<void> {
+  if (!changes.isCeremony) refuseExpired(publisher, offlineRoles(repository, changes));
   await publishTimestamp(
     publisher,
     repository,
@@ -87,13 +81,12 @@ export async function republish(publisher: Publisher, repository: Repository, ch
   );
 }
 
-/** What every role's document begins with. */
-export const common = (publisher: Pick<Publisher, 'now' | 'lifetimeDays'>, role: RoleName, version: number) => ({
+/** What every role's document begins with; `replaced` is the one in use. */
+export const common = (signing: Signing, role: RoleName, version: number, replaced?: Times) => ({
   _type: role === 'releases' || role === 'channels' ? 'targets' : role,
   spec_version: '1.0.31',
   version,
-  expires: expiry(publisher, role),
-  issued: timeOf(publisher.now),
+  ...timesOf(signing, role, replaced),
 });
 
 /** How a parent names a metadata file. */
@@ -119,13 +112,11 @@ export const entryOf = (length: number, sha256: Sha256, custom?: object): Target
   ...(custom === undefined ? {} : { custom }),
 });
 
-function expiry(publisher: Pick<Publisher, 'now' | 'lifetimeDays'>, role: RoleName): string {
-  const days = publisher.lifetimeDays?.[role] ?? LIFETIME_DAYS[role];
-  if (!(days > 0)) throw new UpdateError('expiry-too-near', `A lifetime of ${days} days for ${role} makes no sense.`);
-  return timeOf(new Date(publisher.now.getTime() + days * 86_400_000));
-}
-
-const timeOf = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
+/** The roles that stay as they are, and that nobody signs again in passing. */
+const offlineRoles = (repository: Repository, changes: Changes): (readonly [RoleName, Times])[] =>
+  (['root', 'targets', 'releases', 'channels'] as const)
+    .filter((role) => role === 'root' || (changes[role] === undefined && !changes.adopted?.has(role)))
+    .map((role) => [role, repository[role].document.signed]);
 
 function partOf(role: 'targets' | DelegatedRole, repository: Repository, changes: Changes): object {
   if (role !== 'targets') return listing(changes[role] ?? repository[role].document.signed.targets);
@@ -141,7 +132,10 @@ async function publishSnapshot(
   written: Map<string, Uint8Array>,
 ): Promise<void> {
   const version = nextVersion(repository, 'snapshot');
-  const part = { ...common(publisher, 'snapshot', version), meta: Object.fromEntries(meta) };
+  const part = {
+    ...common(publisher, 'snapshot', version, repository.snapshot.document.signed),
+    meta: Object.fromEntries(meta),
+  };
   const bytes = await signed(publisher, repository, changes, 'snapshot', part);
   written.set(metadataPath('snapshot', version), bytes);
   await publishTimestamp(publisher, repository, changes, metaOf(version, bytes), written);
@@ -154,8 +148,9 @@ async function publishTimestamp(
   snapshot: object,
   written: Map<string, Uint8Array>,
 ): Promise<void> {
-  const version = repository.timestamp.document.signed.version + (changes.lift ?? 1);
-  const part = { ...common(publisher, 'timestamp', version), meta: { 'snapshot.json': snapshot } };
+  const before = repository.timestamp.document.signed;
+  const version = before.version + (changes.lift ?? 1);
+  const part = { ...common(publisher, 'timestamp', version, before), meta: { 'snapshot.json': snapshot } };
   // Everything is signed before the first file is written: a missing key or a wrong passphrase changes nothing.
   const timestamp = await signed(publisher, repository, changes, 'timestamp', part);
   await mustBeAsRead(publisher, repository);

@@ -83,11 +83,13 @@ export async function removeRelease(publisher: Publisher, version: Version, prod
     await removeFile(publisher.files, join(publisher.dir, storedPath(one, hashes.sha256)));
 }
 
-/** Signs the timestamp again, and the snapshot when half of its life is over. */
+/** Signs the timestamp again, and the snapshot when half of its life is over, or it was signed by a clock that was ahead. */
 export async function refreshRepository(publisher: Publisher): Promise<Repository> {
   const repository = await readRepository(publisher.files, publisher.dir);
-  const left = Date.parse(repository.snapshot.document.signed.expires) - publisher.now.getTime();
-  if (left < SNAPSHOT_MARGIN_MS) await publish(publisher, repository, {});
+  const { expires, issued = expires } = repository.snapshot.document.signed;
+  const left = Date.parse(expires) - publisher.now.getTime();
+  const isAhead = publisher.insists?.has('clock-behind') && Date.parse(issued) > publisher.now.getTime();
+  if (left < SNAPSHOT_MARGIN_MS || isAhead) await publish(publisher, repository, {});
   else await republish(publisher, repository);
   return readRepository(publisher.files, publisher.dir);
 }

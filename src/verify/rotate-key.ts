@@ -8,6 +8,7 @@ import { type DelegatedRole, metadataPath, type RoleName, type TopRole } from '.
 import { type Changes, common, type Delegations, type Publisher, publish, republish } from './publish.ts';
 import { holdersOf, isSigned, keysFor, type Repository, readRepository } from './repository.ts';
 import { type Holders, signersForAll, signFile } from './signed-file.ts';
+import { timesOf } from './signing-time.ts';
 
 export type Rotation = Readonly<{
   role: RoleName;
@@ -33,6 +34,8 @@ export async function rotateKey(given: Publisher, rotation: Rotation): Promise<v
   if (role === 'releases' || role === 'channels') return rotateDelegated(publisher, repository, role, after, newSigner);
   const root = await nextRoot(publisher, repository, { role, after, key: newSigner });
   if (role === 'root') return writeRoot(publisher, root);
+  // Whatever the clock forbids is found before the new root is written.
+  for (const one of [role, 'snapshot', 'timestamp'] as const) timesOf(publisher, one, repository[one].document.signed);
   if (canSign(publisher, before)) {
     // Signed by both keys first: whoever still has the old root accepts it, and so does whoever has the new one.
     await resign(publisher, repository, role, { holders: { [role]: [before, after] } });
@@ -59,7 +62,7 @@ async function nextRoot(publisher: Publisher, repository: Repository, replacemen
   const keys = new Map(signed.keys);
   if (replacement !== undefined) keys.set(replacement.key.keyId, replacement.key.publicKey);
   const part = {
-    ...common(publisher, 'root', version),
+    ...common(publisher, 'root', version, signed),
     consistent_snapshot: true,
     keys: inUse(keys, Object.values(roles)),
     roles,
@@ -84,6 +87,7 @@ async function rotateDelegated(
   const keys = new Map(Object.entries(inUse(new Map([...current.keys, [key.keyId, key.publicKey]]), roles)));
   const targets: Delegations = { ...current, keys, roles };
   await publish(publisher, repository, {
+    isCeremony: true,
     targets,
     [role]: repository[role].document.signed.targets,
     holders: { [role]: [after] },
@@ -103,12 +107,13 @@ async function resign(
   role: Exclude<RoleName, 'root'>,
   changes: Changes,
 ): Promise<void> {
-  if (role === 'timestamp') return republish(publisher, repository, changes);
-  if (role === 'snapshot') return publish(publisher, repository, changes);
+  const ceremony = { ...changes, isCeremony: true };
+  if (role === 'timestamp') return republish(publisher, repository, ceremony);
+  if (role === 'snapshot') return publish(publisher, repository, ceremony);
   if (role !== 'targets')
-    return publish(publisher, repository, { ...changes, [role]: repository[role].document.signed.targets });
+    return publish(publisher, repository, { ...ceremony, [role]: repository[role].document.signed.targets });
   const targets = repository.targets.document.signed.delegations;
-  await publish(publisher, repository, { ...changes, ...(targets === undefined ? {} : { targets }) });
+  await publish(publisher, repository, { ...ceremony, ...(targets === undefined ? {} : { targets }) });
 }
 
 function canSign(publisher: Publisher, holders: Holders): boolean {

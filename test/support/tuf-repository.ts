@@ -64,14 +64,14 @@ export class TestRepository implements Disposable {
     return { dir: this.dir, now: NOW, signers: Object.values(this.keys).flat(), ...change, files };
   }
 
-  async init(files: Files = quickFiles, now = NOW): Promise<this> {
+  async init(files: Files = quickFiles, now = NOW, change: Partial<Publisher> = {}): Promise<this> {
     const roles = Object.fromEntries(
       ROLE_NAMES.map((role) => [
         role,
         { keys: this.keys[role].map((one) => one.publicKey), threshold: this.thresholds[role] ?? 1 },
       ]),
     ) as unknown as RoleKeys;
-    this.root = await initRepository(this.publisher({ files, now }), roles);
+    this.root = await initRepository(this.publisher({ ...change, files, now }), roles);
     return this;
   }
 

@@ -1,12 +1,13 @@
 /** The commands for keys and repositories, run as a publisher runs them. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { bundlePatch } from '../../src/cli/bundle-patch.ts';
 import type { Command } from '../../src/cli/command.ts';
 import { keyGenerate } from '../../src/cli/key-generate.ts';
@@ -28,6 +29,7 @@ import { makeBundle, someBytes, temporaryFolder } from '../support/bundles.ts';
 import { refusalOf, runCommand } from '../support/command-line.ts';
 import { demoUki } from '../support/uki.ts';
 
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const SIGNER = new URL('../bin/sign-with-openssl', import.meta.url).pathname;
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -274,4 +276,36 @@ test('many publishers at once: one works, the others are refused, and the reposi
   const report = JSON.parse(await publisher(path)('repo', 'verify', '--repository', 'repo', '--json'));
   const timestamp = report.roles.find((one: { role: string }) => one.role === 'timestamp');
   assert.equal(timestamp.version, 1 + done);
+});
+
+test('what a clock or a lifetime forbids is done for whoever insists on just that', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  const where = ['--repository', 'repo', '--keys', 'keys'];
+  await publisher(path)('repo', 'init', ...where);
+  const refresh = (...rest: string[]): Promise<string> => refusal(path, 'repo', 'refresh', ...where, ...rest);
+  assert.equal(await refresh('--expires', 'timestamp=3650'), 'lifetime-too-long');
+  assert.equal(await refresh('--expires', 'timestamp=3650', '--insist', 'clock-behind'), 'lifetime-too-long');
+  assert.equal(await refresh('--expires', 'timestamp=30', '--insist', 'lifetime-too-long'), 'none');
+  assert.equal(await refresh(), 'expiry-earlier');
+  assert.equal(await refresh('--insist', 'expiry-earlier'), 'none');
+  await assert.rejects(publisher(path)('repo', 'refresh', ...where, '--insist', 'clock'), {
+    code: 'usage',
+    message: /--insist takes clock-behind, .*, not “clock”/,
+  });
+});
+
+test('whoever signs by a clock that nothing keeps right is warned, and where that cannot be told nobody is', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  await publisher(path)('repo', 'init', '--repository', 'repo', '--keys', 'keys');
+  const warned = async (timedatectl: string): Promise<string> => {
+    writeFileSync(join(path, 'timedatectl'), `#!/bin/sh\n${timedatectl}\n`, { mode: 0o755 });
+    const env = { ...process.env, PATH: `${path}:${process.env['PATH']}` };
+    const args = [MAIN, 'repo', 'refresh', '--repository', 'repo', '--keys', 'keys'];
+    return (await promisify(execFile)(process.execPath, args, { cwd: path, env })).stderr;
+  };
+  assert.match(await warned('echo no'), /^This clock is not synchronised/);
+  for (const other of ['echo yes', 'exit 1', 'echo what', 'echo no; exit 1'])
+    assert.equal(await warned(other), '', other);
 });
