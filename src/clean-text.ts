@@ -53,5 +53,9 @@ const STEERING = /(?![\n\t])[\p{Cc}\u2028\u2029]/gu;
 const LINE_ENDS = /\r\n?|[\u2028\u2029\v\f]/g;
 // Marks, overrides and isolates of the bidirectional algorithm (UAX #9), zero-width spaces and joiners of words, interlinear
 // annotations, tags. The joiners U+200C and U+200D stay: scripts and emoji need them.
-const INVISIBLE =
-  /[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+const HIDDEN = String.raw`\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}`;
+const INVISIBLE = new RegExp(`[${HIDDEN}]`, 'gu');
+const SIGN = String.raw`[^\s\p{Cc}\p{Cs}${HIDDEN}]`;
+
+/** Text that is not empty and that `cleanLine` leaves as it is, where what is not so must be refused instead of changed. */
+export const CLEAN_LINE = new RegExp(`^${SIGN}(?: ?${SIGN})*$`, 'u');

@@ -15,6 +15,7 @@ export const PRODUCT_PATTERN = /^[a-z0-9][a-z0-9-]{0,31}$/;
 // No "+" and no "_": systemd-boot reads the first as a try counter, and our entries use the second as a separator.
 export const VERSION_PATTERN = /^[0-9A-Za-z][0-9A-Za-z.~^-]{0,63}$/;
 export const SHA256_PATTERN = /^[0-9a-f]{64}$/;
+export const MACHINE_PATTERN = /^[0-9a-f]{32}$/;
 
 export const SLOT_NAMES = ['a', 'b'] as const;
 export type SlotName = (typeof SLOT_NAMES)[number];

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { cleanLine, cleanText } from '../src/clean-text.ts';
+import { CLEAN_LINE, cleanLine, cleanText } from '../src/clean-text.ts';
 
 const anyText = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 300 }),
@@ -55,6 +55,22 @@ test('what is clean is not changed by cleaning it again', () => {
       assert.equal(cleanText(cleanText(text, limit), limit), cleanText(text, limit));
     }),
   );
+});
+
+test('what is called a clean line is what cleaning leaves as it is, empty lines aside', () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        anyText,
+        anyText.map((text) => cleanLine(text)),
+      ),
+      (text) => {
+        assert.equal(CLEAN_LINE.test(text), text !== '' && cleanLine(text) === text, JSON.stringify(text));
+      },
+    ),
+    { numRuns: 1000 },
+  );
+  assert.ok(CLEAN_LINE.test('node 1') && !CLEAN_LINE.test('node  1') && !CLEAN_LINE.test('node\u200b1'));
 });
 
 test('what people write stays: accents, scripts that need joiners, emoji', () => {

@@ -30,6 +30,7 @@ import {
 import { appLocksGate, placeAppLock } from '../src/reboot/gates/app-locks.ts';
 import type { Semaphore } from '../src/reboot/gates/locks/semaphore.ts';
 import {
+  HOLDER_ID,
   oneLine,
   readSemaphore,
   semaphoreFormat,
@@ -195,7 +196,11 @@ const cache: Arbitrary<FleetCache> = fc.record({
   started: settings,
 });
 
-const host = { id: hex(32), name: fc.stringMatching(/^[\x21-\x7e]{1,64}$/), since: moment };
+const holderId = fc.oneof(
+  hex(32),
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).filter((one) => HOLDER_ID.test(one)),
+);
+const host = { id: holderId, name: fc.stringMatching(/^[\x21-\x7e]{1,64}$/), since: moment };
 const semaphoreSaying = (text: Arbitrary<string>): Arbitrary<Semaphore> => {
   const why = text.map(oneLine);
   return fc.record({

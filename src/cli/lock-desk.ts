@@ -5,7 +5,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { type LockView, lockView, releaseHolder, setLockMax } from '../reboot/gates/locks/etcd-operator.ts';
 import { MOST_HOLDERS } from '../reboot/gates/locks/semaphore-document.ts';
-import { integer, list, literal, object, text, words } from '../system/shape.ts';
+import { integer, list, literal, object, words } from '../system/shape.ts';
 import { redactUrl } from '../system/shown-address.ts';
 import type { Context, Input, OptionSpec } from './command.ts';
 import { askServer, readAnswer, SERVER_OPTIONS } from './server-client.ts';
@@ -75,7 +75,7 @@ function serverDesk(context: Context, input: Input, group: string): LockDesk {
           'lock-not-held',
           `“${host}” neither holds the lock of the group ${group} nor has failed in it.`,
         );
-      await askServer(context, input, 'DELETE', `${path}/${found.id}`);
+      await askServer(context, input, 'DELETE', `${path}/${encodeURIComponent(found.id)}`);
     },
     setMax: async (max, maxFailures) => {
       await askServer(context, input, 'PUT', path, { max, ...(maxFailures === undefined ? {} : { maxFailures }) });
@@ -118,8 +118,8 @@ function checkedUrl(url: string): string {
   throw new UpdateError('usage', `--endpoint must be an http or https address, not “${redactUrl(url)}”.`);
 }
 
-const id = text(/^[0-9a-f]{1,64}$/);
 const line = words(300);
+const id = line;
 const HOLDERS = list(
   object(
     {

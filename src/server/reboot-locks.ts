@@ -1,5 +1,6 @@
 /** The locks on rebooting that the server keeps, one for each group of hosts: the semaphore of etcd, with the server's clock for deadlines. */
 
+import { MACHINE_PATTERN } from '../model.ts';
 import {
   begin,
   emptySemaphore,
@@ -115,9 +116,12 @@ const isSame = (one: Semaphore, other: Semaphore): boolean => JSON.stringify(one
 
 /** What the server knows of a host that also checks in. */
 async function whyOf(store: Store, id: string): Promise<string> {
+  if (!MACHINE_PATTERN.test(id)) return A_REBOOT;
   const record = machineIn(await store.read({ kind: 'machine', id }));
-  return record ? `${record.product} ${record.running.version}, ${record.state}` : 'a reboot';
+  return record ? `${record.product} ${record.running.version}, ${record.state}` : A_REBOOT;
 }
+
+const A_REBOOT = 'a reboot';
 
 function shown(group: string, { max, maxFailures, holders, failures }: Semaphore, now: Date): ShownLock {
   const { late } = sightAt(now);

@@ -20,9 +20,14 @@ export function valueLike(schema: Schema): fc.Arbitrary<unknown> {
       fc.integer({ min: minimum, max: Math.min(maximum ?? 1e9, 1e9) }),
       fc.constantFrom(minimum, maximum ?? 1e9),
     );
+  if (pattern?.includes('\\p{')) return lineLike(new RegExp(pattern, 'u'));
   if (pattern !== undefined) return fc.stringMatching(new RegExp(pattern)).map((text) => text.slice(0, maxLength));
   return type === 'string' ? fc.string({ maxLength }) : fc.jsonValue();
 }
+
+/** Such classes of characters are not made from a pattern, but nearly every clean line has them. */
+const lineLike = (pattern: RegExp): fc.Arbitrary<string> =>
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((line) => pattern.test(line));
 
 type Loose = Readonly<{
   type?: string;

@@ -82,10 +82,10 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   // The schemas of answers describe them: a slip in one must not cost an answer. Tests hold the answers to them.
   app.setSerializerCompiler(() => jsonOf);
   app.setReplySerializer(jsonOf);
-  const { methodsAt } = describeRoutes(app);
+  const { routesAt } = describeRoutes(app);
   answerBeforeNode(app);
   answerFailures(app, log, plain);
-  answerMissing(app, methodsAt);
+  answerMissing(app, routesAt);
   readNumbers(app);
   const counts = world.figures ?? createFigures();
   countRequests(app, counts);

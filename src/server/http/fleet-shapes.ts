@@ -1,6 +1,6 @@
 /** What hosts say of themselves, and what operators are shown of it, as schemas. */
 
-import { PRODUCT_PATTERN, VERSION_PATTERN } from '../../model.ts';
+import { MACHINE_PATTERN, PRODUCT_PATTERN, VERSION_PATTERN } from '../../model.ts';
 import { GROUP_PATTERN } from '../../rollout/document.ts';
 import { STATES } from '../pages/machines.ts';
 import {
@@ -18,7 +18,7 @@ import {
   whole,
 } from './shapes.ts';
 
-export const machineId = saying('made from /etc/machine-id, which it does not give away', text(/^[0-9a-f]{32}$/, 32));
+export const machineId = saying('made from /etc/machine-id, which it does not give away', text(MACHINE_PATTERN, 32));
 export const moment = saying(
   'UTC',
   text(/^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,3})?Z$/, 24),

@@ -5,7 +5,18 @@ import type { Refusal } from '../../reboot/gates/locks/semaphore.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
 import { json, refused } from './answers.ts';
 import { entryOf } from './entries.ts';
-import { ASKED, FLEETLOCK_REFUSAL, GRANTED, HELD, LOCK, LOCKS, LOCKS_PAGE, NAMED, SIZE } from './lock-shapes.ts';
+import {
+  ASKED,
+  ASKED_WITH,
+  FLEETLOCK_REFUSAL,
+  GRANTED,
+  HELD,
+  LOCK,
+  LOCKS,
+  LOCKS_PAGE,
+  NAMED,
+  SIZE,
+} from './lock-shapes.ts';
 import { plain } from './refusals.ts';
 
 export const lockRoutes = { hosts, operators };
@@ -91,6 +102,7 @@ type Named = { Params: { group: string } };
 const locked = (description: string) => json(description, LOCK);
 const taken = {
   tags: ['hosts'],
+  headers: ASKED_WITH,
   body: ASKED,
   refusal: FLEETLOCK_REFUSAL,
   description:

@@ -1,6 +1,6 @@
 /** The locks on rebooting, as schemas: FleetLock's requests, and what operators see and change. */
 
-import { MOST_HOLDERS } from '../../reboot/gates/locks/semaphore-document.ts';
+import { HOLDER_ID, LONGEST_ID, MOST_HOLDERS } from '../../reboot/gates/locks/semaphore-document.ts';
 import { moment } from './fleet-shapes.ts';
 import {
   always,
@@ -17,11 +17,20 @@ import {
   whole,
 } from './shapes.ts';
 
-const host: Shape = { minLength: 1, ...text(/^[0-9a-f]+$/, 64) };
+const host = saying(
+  'text of one line, without blanks at its ends or signs that cannot be seen; case counts',
+  text(HOLDER_ID, LONGEST_ID),
+);
 export const lockGroup: Shape = { minLength: 1, ...text(/^[a-zA-Z0-9.-]+$/, 64) };
 
 /** Later versions of FleetLock may say more. */
 export const ASKED = named('FleetLockRequest', object({ client_params: object({ id: host, group: lockGroup }) }));
+/** The others that come with a request are left as they are. */
+export const ASKED_WITH: Shape = {
+  type: 'object',
+  properties: { 'fleet-lock-protocol': saying('what is asked for is meant', { const: 'true' }) },
+  required: ['fleet-lock-protocol'],
+};
 export const GRANTED: Shape = saying('granted, or given back', { type: 'object' });
 export const FLEETLOCK_REFUSAL = named(
   'FleetLockRefusal',

@@ -21,10 +21,13 @@ declare module 'fastify' {
 /** The largest body that a route reads which does not say otherwise. */
 export const MOST_BYTES = 64 * 1024;
 
+/** The methods of a route, and how it refuses where it does so in words of its own. */
+export type Way = Readonly<{ methods: readonly string[]; refusal: Shape | undefined }>;
+
 export type Interface = Readonly<{
   document(): Shape;
-  /** The methods that a path is asked with; empty where there is nothing. */
-  methodsAt(path: string): readonly string[];
+  /** What a path is asked with; empty where there is nothing. */
+  routesAt(path: string): readonly Way[];
 }>;
 
 /** Every route that is added from now on, and one that gives the description away. */
@@ -35,11 +38,11 @@ export function describeRoutes(app: FastifyInstance): Interface {
   });
   // Both are asked by anybody, and do not change once all routes are there.
   const document = once(() => documentOf(routes));
-  const patterns = once(() => routes.map((route) => ({ methods: methodsOf(route), pattern: patternOf(route.url) })));
+  const patterns = once(() => routes.map((route) => ({ pattern: patternOf(route.url), way: wayOf(route) })));
   app.get('/openapi.json', { schema: OWN }, async () => document());
   return {
     document,
-    methodsAt: (path) => patterns().flatMap(({ methods, pattern }) => (pattern.test(path) ? methods : [])),
+    routesAt: (path) => patterns().flatMap(({ pattern, way }) => (pattern.test(path) ? [way] : [])),
   };
 }
 
@@ -59,6 +62,8 @@ const OWN = {
 
 const patternOf = (url: string): RegExp =>
   new RegExp(`^${url.replace(/[.]/g, '\\.').replace('*', '.*').replace(/:\w+/g, '[^/]*')}$`);
+
+const wayOf = (route: RouteOptions): Way => ({ methods: methodsOf(route), refusal: route.schema?.refusal });
 
 const methodsOf = ({ method }: RouteOptions): readonly string[] => [method].flat();
 
@@ -80,7 +85,7 @@ function documentOf(routes: readonly RouteOptions[]): Shape {
 }
 
 function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions, method: string): Shape {
-  const { summary, description, tags, security = [], params, querystring, body } = schema;
+  const { summary, description, tags, security = [], params, querystring, headers, body } = schema;
   const type = schema.consumes ?? 'application/json';
   const refused = (text: string) =>
     schema.refusedAs ? alsoJson(page(text), REFUSAL) : json(text, schema.refusal ?? REFUSAL);
@@ -91,7 +96,11 @@ function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions,
     operationId: `${method.toLowerCase()}${url.replace(/[^A-Za-z0-9]+(\w?)/g, (_, first: string) => first.toUpperCase())}`,
     tags,
     security,
-    parameters: [...parametersOf(params as Shape, 'path'), ...parametersOf(querystring as Shape, 'query')],
+    parameters: [
+      ...parametersOf(params as Shape, 'path'),
+      ...parametersOf(querystring as Shape, 'query'),
+      ...parametersOf(headers as Shape, 'header'),
+    ],
     ...(body === undefined ? {} : { requestBody: { required: true, content: { [type]: { schema: body } } } }),
     responses: {
       ...(isRead ? { 400: refused('It is not understood; the sentence says what is wrong.') } : {}),
@@ -121,7 +130,7 @@ const alsoJson = (answer: Answer, schema: Shape): Answer => ({
   content: { ...answer.content, 'application/json': { schema } },
 });
 
-function parametersOf(shape: Shape | undefined, place: 'path' | 'query'): readonly Shape[] {
+function parametersOf(shape: Shape | undefined, place: 'path' | 'query' | 'header'): readonly Shape[] {
   const { properties = {}, required = [] } = (shape ?? {}) as Readonly<{
     properties?: Readonly<Record<string, Shape>>;
     required?: readonly string[];

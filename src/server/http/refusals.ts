@@ -4,6 +4,8 @@ import type { FastifyInstance, FastifyReply, FastifyServerOptions } from 'fastif
 import { asUpdateError, ERRORS, type ErrorCode, type UpdateError } from '../../errors.ts';
 import type { Log } from '../../system/log.ts';
 import { isOutage } from '../watched-store.ts';
+import { FLEETLOCK_REFUSAL } from './lock-shapes.ts';
+import type { Interface } from './openapi.ts';
 
 /** How a refusal is worded for those who ask. */
 export type Wording = (code: ErrorCode, message?: string) => object;
@@ -55,14 +57,15 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
 };
 
 /** An address of which there is nothing, or not with this method; whatever its body is, it is not read. */
-export function answerMissing(app: FastifyInstance, methodsAt: (path: string) => readonly string[]): void {
+export function answerMissing(app: FastifyInstance, routesAt: Interface['routesAt']): void {
   app.addHook('onRequest', (request, reply, go) => {
     if (!request.is404) return go();
-    const methods = methodsAt(request.url.replace(/[?#].*/s, ''));
-    if (methods.length === 0) return reply.code(404).send(plain('not-found'));
-    const allow = [...new Set(methods)].toSorted().join(', ');
+    const routes = routesAt(request.url.replace(/[?#].*/s, ''));
+    if (routes.length === 0) return reply.code(404).send(plain('not-found'));
+    const allow = [...new Set(routes.flatMap(({ methods }) => methods))].toSorted().join(', ');
+    const worded = routes.some(({ refusal }) => refusal === FLEETLOCK_REFUSAL) ? fleetLock : plain;
     const message = `This is asked with ${allow}, not with ${request.method}.`;
-    reply.code(405).header('allow', allow).send(plain('method-not-allowed', message));
+    reply.code(405).header('allow', allow).send(worded('method-not-allowed', message));
   });
 }
 

@@ -3,7 +3,7 @@
 import { type Html, html } from './html.ts';
 import type { Entry, Page, Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';
-import { count, plural } from './wording.ts';
+import { count, holderName, plural } from './wording.ts';
 
 export const ACTS = ['pause', 'resume', 'abort'] as const;
 export type Act = (typeof ACTS)[number];
@@ -45,9 +45,9 @@ const REASON = html`<label for="reason">Why (operators and machines are told)</l
 
 export const confirmFreeing = (group: string, holder: string, viewer: Viewer): Page =>
   question(`Free the lock of ${group}?`, 'locks', viewer, '/locks', {
-    path: `/locks/${group}/${holder}`,
+    path: `/locks/${group}/${encodeURIComponent(holder)}`,
     button: html`<button class="stop">Free it</button>`,
-    body: html`<p>The machine <a class="id" href="/machines/${holder}">${holder}</a> loses its place, and another may reboot at once.</p>
+    body: html`<p>The machine ${holderName(holder)} loses its place, and another may reboot at once.</p>
 <p>Do this only for a machine that will not come back: one that still reboots would then be away together with the next.</p>`,
   });
 

@@ -4,7 +4,7 @@ import type { Counted } from '../census.ts';
 import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, scrolled, type Viewer } from './layout.ts';
-import { ago, badge, machineLink, plural } from './wording.ts';
+import { ago, badge, holderName, machineLink, plural } from './wording.ts';
 
 export type LocksData = Readonly<{ locks: readonly ShownLock[]; next?: string; census: Counted }>;
 
@@ -34,7 +34,7 @@ ${
         `Holders in ${group}`,
         html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Since</th><th scope="col">Why</th><th scope="col" class="roomy">Due back</th>${mayChange && html`<th scope="col"><span class="hidden">What to do</span></th>`}</tr></thead><tbody>${holders.map(
           (holder) =>
-            html`<tr><th scope="row">${machineLink(holder.id)}</th><td>${ago(holder.since, now)}${holder.late && html` ${badge('bad', 'late')}`}</td><td>${holder.why}</td><td class="roomy">${ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td>${mayChange && freeing(group, holder)}</tr>`,
+            html`<tr><th scope="row">${holderName(holder.id)}</th><td>${ago(holder.since, now)}${holder.late && html` ${badge('bad', 'late')}`}</td><td>${holder.why}</td><td class="roomy">${ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td>${mayChange && freeing(group, holder)}</tr>`,
         )}</tbody></table>`,
       )
 }
@@ -42,7 +42,7 @@ ${late > 0 && html`<p class="note">${plural(late, 'machine is', 'machines are')}
 }
 
 const freeing = (group: string, { id, name }: ShownLock['holders'][number]): Html =>
-  html`<td><a id="free-${group}-${id}" class="keep" href="/locks/${group}/${id}">Free…<span class="hidden"> what ${name.slice(0, 12)} holds</span></a></td>`;
+  html`<td><a id="free-${group}-${encodeURIComponent(id)}" class="keep" href="/locks/${group}/${encodeURIComponent(id)}">Free…<span class="hidden"> what ${name} holds</span></a></td>`;
 
 function waiting({ waiting: rows, at }: Counted, now: Date): Html {
   if (rows.length === 0) return empty('No machine has a release ready and waits to reboot.');

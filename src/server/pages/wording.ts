@@ -1,5 +1,6 @@
 /** Times, numbers and states as people read them. Pure. */
 
+import { MACHINE_PATTERN } from '../../model.ts';
 import type { MachineRecord } from '../machines.ts';
 import { type Html, html } from './html.ts';
 
@@ -43,6 +44,10 @@ export const plural = (number: number, one: string, many = `${one}s`): string =>
 /** The way to a machine: as much of its id as there is room for. */
 export const machineLink = (id: string, length = 12): Html =>
   html`<a class="id" href="/machines/${id}">${id.slice(0, 8)}<span class="roomy">${id.slice(8, length)}</span></a>`;
+
+/** Who holds a lock: a machine that checks in, or one that is known by the name it gave itself. */
+export const holderName = (id: string): Html =>
+  MACHINE_PATTERN.test(id) ? machineLink(id) : html`<span class="id">${id}</span>`;
 
 /** A state with a shape and a word, since a colour alone tells nothing to many. */
 export function badge(tone: 'good' | 'busy' | 'warn' | 'bad' | 'quiet', words: string | Html): Html {

@@ -1,6 +1,6 @@
 /** The semaphore as bytes: bounded, checked before it is believed, and never written over when it is not understood. */
 
-import { cleanLine } from '../../../clean-text.ts';
+import { CLEAN_LINE, cleanLine } from '../../../clean-text.ts';
 import { type Format, inFormat } from '../../../system/format.ts';
 import { type Check, integer, list, literal, object, parseDocument, text, words } from '../../../system/shape.ts';
 import { MOST_FAILURES, type Semaphore } from './semaphore.ts';
@@ -11,7 +11,7 @@ export const readSemaphore = (bytes: Uint8Array, place: string): Semaphore =>
 
 /** What is said of the hosts is shortened where there is no room: a lock that nobody can read stops the whole group. */
 export function writeSemaphore(document: Semaphore): Uint8Array {
-  const isSmall = semaphoreFormat.write(document).length <= MOST_BYTES / 3;
+  const isSmall = semaphoreFormat.write(document).length <= FEW_WORDS_FROM;
   return inFormat(semaphoreFormat, isSmall ? document : inFewWords(document)).bytes;
 }
 
@@ -30,13 +30,30 @@ export const semaphoreFormat: Format<Semaphore> = {
 /** A sentence cut so that it may be written down. */
 export const oneLine = (sentence: string): string => cleanLine(sentence, 200) || 'no reason was given';
 
+/**
+ * FleetLock's ids are text, and case counts. One that is not clean is refused, never cleaned: two hosts must not become one. Dots alone would
+ * lead elsewhere in an address.
+ */
+export const HOLDER_ID = new RegExp(`^(?!\\.{1,2}$)${CLEAN_LINE.source.slice(1)}`, 'u');
+
+/** In characters: a host name has room, and a thousand of them in one document, too. */
+export const LONGEST_ID = 255;
+
 /** The most hosts that may reboot at once. */
 export const MOST_HOLDERS = 1000;
 
-const MOST_BYTES = 1024 * 1024;
+/** Every holder and every failure with the longest of ids and few words. */
+const MOST_BYTES = 6 * 1024 * 1024;
+const FEW_WORDS_FROM = 350_000;
 
-const id = text(/^[0-9a-f]{1,64}$/, 'an id in lower-case hex');
-const name = text(/^[\x21-\x7e]{1,255}$/, 'the name of a host');
+const line =
+  (pattern: RegExp, what: string): Check<string> =>
+  (value, path) => {
+    if (typeof value === 'string' && pattern.test(value) && [...value].length <= LONGEST_ID) return value;
+    throw new TypeError(`${path} must be ${what}`);
+  };
+const id = line(HOLDER_ID, 'the id of a host');
+const name = line(CLEAN_LINE, 'the name of a host');
 const sentence: Check<string> = (value, path) => oneLine(words()(value, path));
 const time = text(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/, 'a time');
 
