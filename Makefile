@@ -34,7 +34,7 @@ test: node_modules/.installed
 # Wrong steps in critical code, one at a time in a copy of the tree: which of them does no test notice? SEED=2 draws others; FILES="src/…" looks only there.
 mutate: node_modules/.installed
 	packaging/install-tools test
-	node test/mutate/mutate.ts --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) $(FILES)
+	node test/mutate/mutate.ts --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) $(if $(EACH),--each $(EACH)) $(FILES)
 
 # The lock and the store of the fleet against a real etcd, whose members are killed, frozen and filled.
 test-etcd: node_modules/.installed

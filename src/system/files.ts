@@ -183,12 +183,12 @@ export async function writableSpace(dir: string): Promise<number> {
   return freeSpace(dir);
 }
 
-/** What is not there to be read at once (a pipe, a socket) is refused: whoever put it there could keep us waiting for ever. */
+/** What is not there to be read at once (a pipe, a disk) is refused: whoever put it there could keep us waiting for ever. The kernel opens no socket. */
 async function readRegular(path: string, most = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const found = await file.stat();
   // A link to /dev/null is how systemd's users mask a file.
-  if (found.isFIFO() || found.isSocket() || found.isBlockDevice())
+  if (found.isFIFO() || found.isBlockDevice())
     throw Object.assign(new Error(`ENXIO: ${path}`), { code: 'ENXIO', syscall: 'open', path });
   // Others, like /dev/zero, have no end.
   if (found.isCharacterDevice()) return new Uint8Array();

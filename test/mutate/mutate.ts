@@ -5,48 +5,54 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { dice } from '../support/dice.ts';
+import { type Baseline, createBaseline } from './baseline.ts';
 import { CRITICAL, EQUIVALENT } from './critical.ts';
 import { type Mutant, mutantsOf, mutated, shellMutantsOf } from './mutants.ts';
-import { nearestTests } from './nearest-tests.ts';
 import { runTest } from './run-tests.ts';
+import { type Candidate, sampleOf } from './sample.ts';
 
-const USAGE = 'node test/mutate/mutate.ts [--minutes 10] [--seed 1] [--tests 8] [path ...]';
+const USAGE = `node test/mutate/mutate.ts [--minutes 10] [--seed 1] [--each N] [--tests 8] [path ...]
+
+  --each   at most so many changes of each folder
+  --tests  at most so many tests for each change: the nearest ones that execute it`;
 const { values, positionals } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
+    each: { type: 'string' },
     tests: { type: 'string', default: '8' },
     help: { type: 'boolean', default: false },
   },
   allowPositionals: true,
 });
 
-type Candidate = Readonly<{ path: string; mutant: Mutant }>;
-type Tried = Candidate & Readonly<{ killedBy: string | undefined }>;
+type Outcome = Readonly<{ noticed: 'failed' | 'timeout' | undefined; asked: number }>;
+type Tried = Candidate & Outcome;
 
 /** A test may take three times as long as without the change, and this. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 8_000;
 
 if (values.help) console.log(USAGE);
 else await main();
 
 async function main(): Promise<void> {
   const root = copyOfTree();
-  const release = (): void => rmSync(root, { recursive: true, force: true });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-  process.once('exit', release);
   const end = performance.now() + Number(values.minutes) * 60_000;
-  const all = shuffled(candidates(root), Number(values.seed));
+  const paths = positionals.length > 0 ? positionals : CRITICAL;
+  const all = candidates(root, paths);
+  const baseline = createBaseline(root, paths, Number(values.tests));
   const tried: Tried[] = [];
-  const baseline = createBaseline(root);
-  for (const candidate of all) {
+  process.once('exit', () => {
+    report(tried, all.length);
+    rmSync(root, { recursive: true, force: true });
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+  for (const candidate of sampleOf(all, Number(values.seed), values.each ? Number(values.each) : undefined)) {
     if (performance.now() >= end) break;
-    const one = { ...candidate, killedBy: await killerOf(root, candidate, baseline) };
+    const one = { ...candidate, ...(await outcomeOf(root, candidate, baseline)) };
     tried.push(one);
-    if (one.killedBy === undefined) console.log(`survived  ${shown(one, root)}`);
+    if (one.noticed === undefined) console.log(survivor(one, root));
   }
-  report(tried, all.length);
 }
 
 /** What git knows of and what is new, with the packages of this tree. */
@@ -63,8 +69,7 @@ function copyOfTree(): string {
   return root;
 }
 
-function candidates(root: string): readonly Candidate[] {
-  const paths = positionals.length > 0 ? positionals : CRITICAL;
+function candidates(root: string, paths: readonly string[]): readonly Candidate[] {
   return paths.flatMap((path) => {
     const source = readFileSync(join(root, path), 'utf8');
     const mutants = path.endsWith('.ts') ? mutantsOf(source) : shellMutantsOf(source);
@@ -81,63 +86,46 @@ function lineOf(source: string, { line }: Mutant): string {
   return source.split('\n')[line - 1] ?? '';
 }
 
-function shuffled<T>(all: readonly T[], seed: number): readonly T[] {
-  const { roll } = dice(seed);
-  const mixed = [...all];
-  for (let last = mixed.length - 1; last > 0; last--) {
-    const other = roll(last + 1);
-    [mixed[last], mixed[other]] = [mixed[other] as T, mixed[last] as T];
-  }
-  return mixed;
-}
-
-type Baseline = (path: string) => Promise<readonly Readonly<{ test: string; ms: number }>[]>;
-
-/** The tests that see a file and pass without a change, and how long each takes. */
-function createBaseline(root: string): Baseline {
-  const known = new Map<string, Promise<number | undefined>>();
-  const timeOf = async (test: string): Promise<number | undefined> => {
-    const { passed, ms } = await runTest(root, test, 300_000);
-    if (!passed) console.log(`left out  ${test}, which fails without any change`);
-    return passed ? ms : undefined;
-  };
-  return async (path) => {
-    const passing: { test: string; ms: number }[] = [];
-    for (const test of nearestTests(root, path, Number(values.tests))) {
-      const time = known.get(test) ?? timeOf(test);
-      known.set(test, time);
-      const ms = await time;
-      if (ms !== undefined) passing.push({ test, ms });
-    }
-    return passing;
-  };
-}
-
-async function killerOf(root: string, { path, mutant }: Candidate, baseline: Baseline): Promise<string | undefined> {
-  const tests = await baseline(path);
+async function outcomeOf(root: string, { path, mutant }: Candidate, baseline: Baseline): Promise<Outcome> {
+  const tests = await baseline(path, mutant.start);
   const source = readFileSync(join(root, path), 'utf8');
   writeFileSync(join(root, path), mutated(source, mutant));
   try {
-    for (const { test, ms } of tests) if (!(await runTest(root, test, 3 * ms + PATIENCE_MS)).passed) return test;
-    return undefined;
+    for (const { test, ms } of tests) {
+      const noticed = await noticedBy(root, test, 3 * ms + PATIENCE_MS);
+      if (noticed) return { noticed, asked: tests.length };
+    }
+    return { noticed: undefined, asked: tests.length };
   } finally {
     writeFileSync(join(root, path), source);
   }
 }
 
-function shown({ path, mutant }: Candidate, root: string): string {
+/** A test that fails once may do so by itself; twice is no chance. */
+async function noticedBy(root: string, test: string, timeoutMs: number): Promise<Outcome['noticed']> {
+  const first = await runTest(root, test, timeoutMs);
+  if (first.end !== 'failed') return first.end === 'passed' ? undefined : 'timeout';
+  const second = await runTest(root, test, timeoutMs);
+  return second.end === 'passed' ? undefined : second.end;
+}
+
+function survivor({ path, mutant, asked }: Tried, root: string): string {
   const line = lineOf(readFileSync(join(root, path), 'utf8'), mutant).trim();
   const brief = (text: string): string => text.replace(/\s+/g, ' ').slice(0, 120);
-  return `${path}:${mutant.line}  ${brief(mutant.before)}  →  ${brief(mutant.text)}\n          in: ${brief(line)}`;
+  const tests = asked === 0 ? 'no test executes it' : `${asked} tests`;
+  return `survived  ${path}:${mutant.line}  ${brief(mutant.before)}  →  ${brief(mutant.text)}\n          in: ${brief(line)}  (${tests})`;
 }
 
 function report(tried: readonly Tried[], count: number): void {
   const folders = Map.groupBy(tried, ({ path }) => dirname(path));
-  const score = (some: readonly Tried[]): string => {
-    const killed = some.filter(({ killedBy }) => killedBy !== undefined).length;
-    return `${killed} of ${some.length} (${Math.round((100 * killed) / Math.max(1, some.length))} %)`;
-  };
   for (const [folder, some] of [...folders].toSorted(([one], [other]) => (one < other ? -1 : 1)))
     console.log(`${folder.padEnd(28)} ${score(some)}`);
   console.log(`${'all'.padEnd(28)} ${score(tried)} noticed, of ${count} that there are; seed ${values.seed}`);
+}
+
+function score(some: readonly Tried[]): string {
+  const noticed = some.filter((one) => one.noticed !== undefined).length;
+  const slow = some.filter((one) => one.noticed === 'timeout').length;
+  const share = Math.round((100 * noticed) / Math.max(1, some.length));
+  return `${noticed} of ${some.length} (${share} %)${slow > 0 ? `, ${slow} by a test that did not end` : ''}`;
 }

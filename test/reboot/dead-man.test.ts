@@ -221,12 +221,51 @@ test('the machine is not restarted where the confirmation of others cannot be ta
   assert.equal(found.marker?.expired, false);
 });
 
-test('what is counted is on the medium before the machine restarts', async () => {
+test('what is counted is on the medium before the machine restarts, and before the system on trial goes on to start', async () => {
   const entries = { 'shop_1.efi': '1', 'shop_2+2-1.efi': '2' };
   const sync = 'cat "$TANDEM_ROOT/var/lib/tandem/trial" "$FAKE_SYSTEMCTL/calls" >"$TANDEM_ROOT/synced" 2>&1';
-  const { synced } = await run({ trial: '2', booted: '2', entries, tools: { sync } });
-  assert.ok(synced.includes('expired=1'), synced.join(' '));
-  assert.ok(!synced.some((line) => line.includes('reboot')), synced.join(' '));
+  for (const [word, line] of [
+    ['', 'expired=1'],
+    ['began', 'began=this-boot'],
+  ] as const) {
+    const { synced } = await run({ trial: '2', booted: '2', word, entries, tools: { sync } });
+    assert.ok(synced.includes(line), synced.join(' '));
+    assert.ok(!synced.some((one) => one.includes('reboot')), synced.join(' '));
+  }
+});
+
+test('whatever the script does or leaves undone is told to the journal in one line', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2.efi': '2' };
+  const trial = { trial: '2', booted: '2', entries };
+  const told: readonly (readonly [Host, ...string[]])[] = [
+    [{ booted: '2', entries }],
+    [{ ...trial, booted: '1' }, 'not running from the system on trial'],
+    [{ ...trial, booted: '1', word: 'began' }, 'not running from the system on trial'],
+    [{ ...trial, over: '2' }, 'the trial is over'],
+    [{ ...trial, word: 'began' }],
+    [{ ...trial, appended: 'expired=1\n'.repeat(20) }, 'restarted 20 times in vain, giving up'],
+    [{ ...trial, entries: { 'shop_1.efi': '1' } }, 'no boot entry of the system on trial was found in '],
+    [trial, 'took the confirmation from shop_2.efi', 'the system on trial was not settled in time, restarting'],
+  ];
+  for (const [host, ...sentences] of told) {
+    const lines = (await run(host)).said.split('\n').filter((line) => line !== '');
+    assert.equal(lines.length, sentences.length, lines.join(' '));
+    for (const [at, sentence] of sentences.entries())
+      assert.ok(lines[at]?.startsWith(`tandem-dead-man: ${sentence}`), `${lines[at]} is not ${sentence}`);
+  }
+});
+
+test('a system that cannot tell which one it is does nothing', async () => {
+  const entries = { 'shop_1.efi': '1', 'shop_2.efi': '2' };
+  const before = 'echo quiet >"$TANDEM_ROOT/proc/cmdline"';
+  const found = await run({ trial: '2', booted: '2', entries, before });
+  assert.deepEqual([found.status, found.calls, found.entries], [0, [], Object.keys(entries)], found.said);
+});
+
+test('of several places where an ESP may be mounted the first that holds entries counts', async () => {
+  const before = 'mkdir -p "$TANDEM_ROOT/boot/EFI/Linux"';
+  const found = await run({ trial: '2', booted: '2', entries: { 'shop_1.efi': '1', 'shop_2.efi': '2' }, before });
+  assert.deepEqual([found.status, found.entries], [0, ['shop_1.efi', 'shop_2+0-1.efi']], found.said);
 });
 
 test('the first root hash that the marker names is the one on trial, whatever a power cut has left behind it', async () => {

@@ -115,11 +115,36 @@ test('a device that takes or gives no bytes is a failed one', async () => {
   });
 });
 
-test('what was written is sent out when the target is closed without a flush', async () => {
-  const { medium, target } = device();
+test('what was written is sent out when the target is closed without a flush, and only then is the device let go', async () => {
+  const deeds: string[] = [];
+  const late = async (deed: string): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    deeds.push(deed);
+  };
+  const { target } = device({
+    write: async (bytes, done, at) => {
+      await late(`${at}: ${Buffer.from(bytes.subarray(done)).toString()}`);
+      return bytes.length - done;
+    },
+    close: () => late('closed'),
+  });
   await target.write(100, Buffer.from('kept'));
   await target[Symbol.asyncDispose]();
-  assert.equal(medium.subarray(AREA.start + 100, AREA.start + 104).toString(), 'kept');
+  assert.deepEqual(deeds, [`${AREA.start + 100}: kept`, 'closed']);
+});
+
+test('what lies outside of the area is neither read nor written, by one byte', async () => {
+  const { target } = device();
+  for (const [offset, length] of [
+    [-1, 1],
+    [SIZE, 1],
+    [SIZE - 511, 512],
+  ] as const) {
+    await assert.rejects(target.read(offset, length), RangeError);
+    await assert.rejects(target.write(offset, new Uint8Array(length)), RangeError);
+  }
+  await target.write(SIZE - 1, Uint8Array.of(7));
+  assert.deepEqual([...(await target.read(SIZE - 2, 2))], [0, 7]);
 });
 
 test('writes overlap, and no more memory is used than that of three large ones', async () => {
