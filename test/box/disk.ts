@@ -19,6 +19,7 @@ export type DiskOptions = Readonly<{
   sectorSize: 512 | 4096;
   espMib: number;
   rootMib: number;
+  verityMib: number;
   varMib: number;
   /** Labels of further partitions of 1 MiB. */
   extra: readonly string[];
@@ -32,9 +33,9 @@ const MIB = 1024 * 1024;
 
 /** Partitions the file and gives it to the kernel. The loop device is let go of when it is closed, even if by our death. */
 export async function createDisk(file: string, options: DiskOptions, slotA: readonly string[]): Promise<BoxDisk> {
-  const { sectorSize, espMib, rootMib, varMib, extra } = options;
+  const { sectorSize, espMib, rootMib, verityMib, varMib, extra } = options;
   await writeFile(file, '');
-  await truncate(file, (espMib + 2 * rootMib + 2 + varMib + extra.length + 4) * MIB);
+  await truncate(file, (espMib + 2 * (rootMib + verityMib) + varMib + extra.length + 4) * MIB);
   const path = await run('losetup', ['--find', '--show', '--partscan', '--sector-size', String(sectorSize), file]);
   const held = await open(path, 'r');
   try {
@@ -57,13 +58,16 @@ export async function createDisk(file: string, options: DiskOptions, slotA: read
   };
 }
 
-function tableOf({ espMib, rootMib, varMib, extra }: DiskOptions, [root, verity]: readonly string[]): string {
+function tableOf(
+  { espMib, rootMib, verityMib, varMib, extra }: DiskOptions,
+  [root, verity]: readonly string[],
+): string {
   const parts: [label: string, mib: number, more?: string][] = [
     ['esp', espMib],
     ['root-a', rootMib, `uuid=${root}`],
-    ['root-a-verity', 1, `uuid=${verity}`],
+    ['root-a-verity', verityMib, `uuid=${verity}`],
     ['root-b', rootMib],
-    ['root-b-verity', 1],
+    ['root-b-verity', verityMib],
     ['var', varMib],
     ...extra.map((label): [string, number] => [label, 1]),
   ];

@@ -39,7 +39,7 @@ export const addressOf = ({ port }: Web, { address }: Box): string =>
 /** Where images have their health programs. */
 export const HEALTH = 'usr/lib/tandem/health.d';
 
-const DISK: DiskOptions = { sectorSize: 512, espMib: 16, rootMib: 16, varMib: 32, extra: [] };
+const DISK: DiskOptions = { sectorSize: 512, espMib: 16, rootMib: 16, verityMib: 1, varMib: 32, extra: [] };
 
 export async function inLab(options: LabOptions, story: (lab: Lab) => Promise<void>): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('boxes need root: for loop devices, mounts and namespaces');

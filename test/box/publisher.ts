@@ -38,7 +38,8 @@ export class Publisher {
   /** Builds a release and adds it; nobody is offered it yet. */
   async release(options: ReleaseOptions, trustRoot = this.trustRoot): Promise<Release> {
     const release = await buildRelease(this.dir, trustRoot, options);
-    await this.run(repoAdd, release.bundle, '--patch-from', '0', '--no-blocks');
+    const { patchFrom = 0, blocks = false } = options;
+    await this.run(repoAdd, release.bundle, '--patch-from', String(patchFrom), ...(blocks ? [] : ['--no-blocks']));
     return release;
   }
 

@@ -1,7 +1,8 @@
 /** Releases for boxes: a small root with Tandem's own units in it, a kernel that only the firmware of a box starts, one bundle of both. */
 
 import { createCipheriv } from 'node:crypto';
-import { chmod, copyFile, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { chmod, copyFile, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createTreeBuilder, saltFor } from '../../src/bundle/verity.ts';
 import { bundleBuild } from '../../src/cli/bundle-build.ts';
@@ -22,6 +23,9 @@ export type ReleaseOptions = Readonly<{
   /** What fills the image: another seed is other bytes. */
   seed?: string;
   contentMib?: number;
+  /** Patches from so many of the releases before it, and the file for hosts on any version; none of them unless said. */
+  patchFrom?: number;
+  blocks?: boolean;
   /** Its kernel does not start. */
   panics?: boolean;
 }>;
@@ -49,10 +53,7 @@ export async function buildRelease(dir: string, trustRoot: string, options: Rele
   const root = at('.erofs');
   await run('mkfs.erofs', ['--quiet', '-T0', '-E', 'noinline_data', '--all-root', root, at('.tree')]);
   await rm(at('.tree'), { recursive: true });
-  const bytes = await padded(root);
-  const builder = createTreeBuilder(saltFor(PRODUCT), bytes.length / 4096);
-  builder.addBlocks(bytes);
-  const rootHash = builder.finish();
+  const rootHash = await rootHashOf(root);
   await writeFile(at('.efi'), ukiOf(version, rootHash, panics));
   const inputs = ['--root', root, '--uki', at('.efi'), '--output', at('.bundle'), '--level', '1'];
   const names = ['--product', PRODUCT, '--version', version, '--counter', String(options.counter ?? Number(version))];
@@ -143,17 +144,22 @@ async function link(path: string, to: string): Promise<void> {
 }
 
 /** Mostly the same in all releases, so that deltas have something to save, and not to be compressed away. */
-function content(seed: string, mib: number): Uint8Array {
-  const stream = (key: string, size: number): Buffer =>
-    createCipheriv('aes-128-ctr', key.padEnd(16).slice(0, 16), Buffer.alloc(16)).update(Buffer.alloc(size));
-  const bytes = stream('common', mib * 1024 * 1024);
-  const own = stream(seed, 4096);
-  for (let at = 0; at < bytes.length; at += 65_536) own.copy(bytes, at);
-  return bytes;
+function* content(seed: string, mib: number): Generator<Uint8Array> {
+  const stream = (key: string) => createCipheriv('aes-128-ctr', key.padEnd(16).slice(0, 16), Buffer.alloc(16));
+  const common = stream('common');
+  const own = stream(seed).update(Buffer.alloc(4096));
+  for (let done = 0; done < mib; done += 1) {
+    const bytes = common.update(Buffer.alloc(1024 * 1024));
+    for (let at = 0; at < bytes.length; at += 65_536) own.copy(bytes, at);
+    yield bytes;
+  }
 }
 
-async function padded(image: string): Promise<Uint8Array> {
-  const size = Math.ceil((await readFile(image)).length / 4096) * 4096;
-  await truncate(image, size);
-  return readFile(image);
+/** Of an image, which is filled up to whole blocks. */
+async function rootHashOf(image: string): Promise<string> {
+  const blocks = Math.ceil((await stat(image)).size / 4096);
+  await truncate(image, blocks * 4096);
+  const builder = createTreeBuilder(saltFor(PRODUCT), blocks);
+  for await (const bytes of createReadStream(image, { highWaterMark: 1024 * 1024 })) builder.addBlocks(bytes as Buffer);
+  return builder.finish();
 }
