@@ -2,23 +2,18 @@
 
 import { join } from 'node:path';
 import { decodePool } from '../bundle/decode-pool.ts';
-import type { Decoder } from '../bundle/decoder.ts';
 import { type Config, requireSetting } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { type Departure, type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { deadMan } from '../reboot/dead-man.ts';
 import { rebootByFirmware } from '../reboot/methods/firmware.ts';
-import type { Clock } from '../system/clock.ts';
 import { startSchedule } from '../system/cron.ts';
-import type { Exec } from '../system/exec.ts';
-import { type Files, type ReadPart, readText, type WritePart } from '../system/files.ts';
+import { type Files, readText } from '../system/files.ts';
 import { createHttp, type Http } from '../system/http.ts';
 import { fetchRanges } from '../system/http-ranges.ts';
-import type { Log } from '../system/log.ts';
 import { readMachineId } from '../system/machine-id.ts';
 import { osReleaseValue } from '../system/pe.ts';
-import type { Random } from '../system/random.ts';
 import { createRateLimit } from '../system/rate-limit.ts';
 import { createTrust, type Trust } from '../verify/client.ts';
 import { httpMetadata, type MetadataMirror } from '../verify/metadata-fetch.ts';
@@ -31,11 +26,10 @@ import type { DeltaWorld } from './delta/world.ts';
 import { excused } from './failed-before.ts';
 import { type FleetServer, withFleetServer } from './fleet-client.ts';
 import { liveGates, withFleetSettings } from './fleet-heeded.ts';
-import type { FleetSettings } from './fleet-settings.ts';
 import { createGates } from './gates.ts';
 import { lookAtHealth, noteFailed, proveHealth } from './health.ts';
 import { hookGate } from './hook-gate.ts';
-import { type DiskDoors, findHost, type Host, realDoors, slotLabels } from './host.ts';
+import { findHost, type Host, realDoors, slotLabels } from './host.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
 import { journeyFrom } from './journey.ts';
@@ -45,29 +39,7 @@ import { freeSlot } from './preparation.ts';
 import { createReleases } from './releases.ts';
 import { configuredRestart, onlyFirmware } from './restart.ts';
 import { scrubSlot } from './scrub.ts';
-
-/** The outside world of the agent. */
-export type Surroundings = Readonly<{
-  files: Files;
-  readPart: ReadPart;
-  writePart: WritePart;
-  writableSpace(dir: string): Promise<number>;
-  clock: Clock;
-  random: Random;
-  exec: Exec;
-  log: Log;
-  version: string;
-  architecture: 'x86-64' | 'arm64';
-  /** The program of a decoding thread. */
-  entry: Decoder;
-  signal: AbortSignal;
-  /** What the fleet says, of which some is heeded at once. */
-  settings?: FleetSettings;
-  /** Other doors to the disk and another way to reboot, for a machine that is simulated. */
-  doors?: DiskDoors;
-  reboot?: () => Promise<void>;
-  bootId?: string;
-}>;
+import type { Surroundings } from './surroundings.ts';
 
 /** The agent of this host, not yet running. */
 export async function assembleAgent(config: Config, world: Surroundings): Promise<Agent> {

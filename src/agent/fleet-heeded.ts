@@ -4,10 +4,10 @@ import type { Config } from '../config.ts';
 import type { State } from '../model.ts';
 import type { AgentEvent, Status } from '../protocol.ts';
 import type { Agent } from './agent.ts';
-import type { Surroundings } from './assemble.ts';
 import type { FleetSettings } from './fleet-settings.ts';
 import type { Gates } from './gates.ts';
 import type { Loop } from './loop.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** Gates that follow the settings: made anew when something that they go by has changed. */
 export function liveGates(current: () => Config, make: (config: Config) => Gates): Gates {

@@ -8,12 +8,13 @@ import { serveControl } from '../system/control-socket.ts';
 import { keptFiles } from '../system/kept-files.ts';
 import { takeLock } from '../system/lock-file.ts';
 import { createNotifier, type Notifier } from '../system/notify.ts';
-import { assembleAgent, type Surroundings } from './assemble.ts';
+import { assembleAgent } from './assemble.ts';
 import { answer } from './control.ts';
 import { restingLoop, untilOutdated } from './fleet-heeded.ts';
 import { fleetSettingsOf } from './fleet-settings-here.ts';
 import { runLoop } from './loop.ts';
 import { undoLeftOver } from './restart.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** Runs until the signal is aborted, or until it should be started anew. */
 export async function runAgent(

@@ -2,8 +2,7 @@
 
 import { UpdateError } from '../errors.ts';
 import type { Role } from '../model.ts';
-import type { Manifest, Sealed } from './manifest.ts';
-import { ENTRY_LIMIT } from './manifest-rules.ts';
+import { ENTRY_LIMIT, type Manifest, type Sealed } from './manifest.ts';
 import { TAR_BLOCK, TAR_END, tarPadding } from './tar.ts';
 
 export const MANIFEST_NAME = 'manifest.json';

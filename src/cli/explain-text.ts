@@ -4,19 +4,9 @@ import { standingError } from '../agent/standing-error.ts';
 import { ERRORS, isErrorCode } from '../errors.ts';
 import type { Disarmed, Refusal, State } from '../model.ts';
 import { type GateStatus, type Status, WELL_CODES } from '../protocol.ts';
+import type { Obstacle } from './obstacle.ts';
 import { settingsObstacles } from './settings-text.ts';
 import { relative } from './units.ts';
-
-/** Something between this host and the release. Times are ISO 8601 in UTC. */
-export type Obstacle = Readonly<{
-  what: 'agent' | 'error' | 'gate' | 'operator' | 'refusal' | 'repository' | 'rollout' | 'setting' | 'trial';
-  code: string;
-  reason: string;
-  since?: string;
-  /** The next moment at which it may be gone. */
-  next?: string;
-  command?: string;
-}>;
 
 /** `upToDate`: nothing newer is known for this host. `working`: nobody has to do anything. */
 export type Explanation = Readonly<{

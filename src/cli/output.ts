@@ -2,7 +2,7 @@
 
 import { shownJson, shownText } from '../clean-text.ts';
 import type { Clock } from '../system/clock.ts';
-import { type Bar, createBar } from './progress.ts';
+import { type Bar, createBar, type Streams } from './progress.ts';
 
 export interface Output {
   readonly json: boolean;
@@ -26,14 +26,6 @@ export interface Output {
 }
 
 export type Tone = 'good' | 'fair' | 'bad';
-
-export type Streams = Readonly<{
-  out(text: string): void;
-  err(text: string): void;
-  isTerminal: boolean;
-  hasColour?: boolean;
-  width(): number;
-}>;
 
 /** Output on a pair of streams: the one door to the terminal, which nothing passes that would steer it. */
 export function createOutput(streams: Streams, clock: Clock, json: boolean, isStream = false): Output {

@@ -2,8 +2,15 @@
 
 import { shownText } from '../clean-text.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Streams } from './output.ts';
 import { bytes, duration } from './units.ts';
+
+export type Streams = Readonly<{
+  out(text: string): void;
+  err(text: string): void;
+  isTerminal: boolean;
+  hasColour?: boolean;
+  width(): number;
+}>;
 
 export interface Bar extends Disposable {
   /** Bytes done of the total. */

@@ -1,7 +1,7 @@
 /** What is shown of the settings that the fleet gives a host. Pure. */
 
 import type { Status } from '../protocol.ts';
-import type { Obstacle } from './explain-text.ts';
+import type { Obstacle } from './obstacle.ts';
 import { relative } from './units.ts';
 
 /** For a status: whence they are, what waits, and what is wrong. */

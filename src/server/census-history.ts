@@ -1,6 +1,6 @@
 /** How many machines ran which version, over a fortnight: dense for a day, then one point an hour. Pure. */
 
-import type { Counted } from './census.ts';
+import type { Counted } from './census-tally.ts';
 
 /** Machines by version, for each channel; whatever few run is summed up as `other`. */
 export type Point = Readonly<{ at: string; channels: Readonly<Record<string, Readonly<Record<string, number>>>> }>;

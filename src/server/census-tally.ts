@@ -28,6 +28,9 @@ export type Tally = {
   waiting: Waiting[];
 };
 
+/** A finished count, and how long it took. */
+export type Counted = Tally & Readonly<{ schema: 1; at: string; tookMs: number }>;
+
 export const emptyTally = (): Tally => ({
   machines: 0,
   silent: 0,

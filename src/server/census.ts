@@ -1,12 +1,9 @@
 /** What the whole fleet looks like: counted in pages now and then, so that looking at it costs the same however many machines there are. */
 
 import { addPoint, type History, type Point } from './census-history.ts';
-import { emptyTally, type Tally, tally } from './census-tally.ts';
+import { type Counted, emptyTally, tally } from './census-tally.ts';
 import { machineIn } from './machines.ts';
 import type { Json, Store } from './store.ts';
-
-/** A finished count, and how long it took. */
-export type Counted = Tally & Readonly<{ schema: 1; at: string; tookMs: number }>;
 
 export type Census = Readonly<{
   /** The last count. One that has become old is made anew behind the back of who asks; the first is waited for. */

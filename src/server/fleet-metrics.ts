@@ -1,7 +1,7 @@
 /** A fleet in figures: its machines as they were last counted, its rollouts beside their plans, its locks. Bounded and pure. */
 
 import { gauge, type Labels, type Metric } from '../system/metrics-text.ts';
-import type { Counted } from './census.ts';
+import type { Counted } from './census-tally.ts';
 import { progressOf, type Shown } from './pages/rollout-progress.ts';
 import type { ShownLock } from './reboot-locks.ts';
 

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assembleAgent, type Surroundings } from '../../src/agent/assemble.ts';
+import { assembleAgent } from '../../src/agent/assemble.ts';
 import type { DiskDoors } from '../../src/agent/host.ts';
+import type { Surroundings } from '../../src/agent/surroundings.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { silentLog } from '../../src/system/log.ts';
 

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createOutput, type Streams } from '../../src/cli/output.ts';
+import { createOutput } from '../../src/cli/output.ts';
+import type { Streams } from '../../src/cli/progress.ts';
 import type { Clock } from '../../src/system/clock.ts';
 
 const clock: Clock = { now: () => new Date(0), monotonicMs: () => 1000, sleep: async () => {} };

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import type { Counted } from '../../src/server/census.ts';
 import { addPoint, type History } from '../../src/server/census-history.ts';
+import type { Counted } from '../../src/server/census-tally.ts';
 import { emptyTally, tally } from '../../src/server/census-tally.ts';
 import { searchMachines } from '../../src/server/machine-search.ts';
 import type { MachineRecord } from '../../src/server/machines.ts';

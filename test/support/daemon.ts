@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Surroundings } from '../../src/agent/assemble.ts';
 import type { DiskDoors } from '../../src/agent/host.ts';
 import { runAgent } from '../../src/agent/run.ts';
+import type { Surroundings } from '../../src/agent/surroundings.ts';
 import { DECODER } from '../../src/bundle/decoder.ts';
 import { agentClient } from '../../src/cli/agent-client.ts';
 import { readLayers, resolveConfig } from '../../src/config.ts';

@@ -3,7 +3,8 @@
 import type { FastifyInstance } from 'fastify';
 import { gauge, METRICS_TYPE, type Metric, metricsText } from '../../system/metrics-text.ts';
 import { processMetrics } from '../../system/process-metrics.ts';
-import type { Census, Counted } from '../census.ts';
+import type { Census } from '../census.ts';
+import type { Counted } from '../census-tally.ts';
 import type { Channels } from '../channels.ts';
 import { type Figures, figuresMetrics } from '../figures.ts';
 import type { Fleet } from '../fleet.ts';

@@ -1,6 +1,6 @@
 /** Who holds the locks on rebooting, since when and why, and who waits. Pure. */
 
-import type { Counted } from '../census.ts';
+import type { Counted } from '../census-tally.ts';
 import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, scrolled, type Viewer } from './layout.ts';

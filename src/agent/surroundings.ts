@@ -1,0 +1,32 @@
+/** The outside world of the agent. */
+
+import type { Decoder } from '../bundle/decoder.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Exec } from '../system/exec.ts';
+import type { Files, ReadPart, WritePart } from '../system/files.ts';
+import type { Log } from '../system/log.ts';
+import type { Random } from '../system/random.ts';
+import type { FleetSettings } from './fleet-settings.ts';
+import type { DiskDoors } from './host.ts';
+
+export type Surroundings = Readonly<{
+  files: Files;
+  readPart: ReadPart;
+  writePart: WritePart;
+  writableSpace(dir: string): Promise<number>;
+  clock: Clock;
+  random: Random;
+  exec: Exec;
+  log: Log;
+  version: string;
+  architecture: 'x86-64' | 'arm64';
+  /** The program of a decoding thread. */
+  entry: Decoder;
+  signal: AbortSignal;
+  /** What the fleet says, of which some is heeded at once. */
+  settings?: FleetSettings;
+  /** Other doors to the disk and another way to reboot, for a machine that is simulated. */
+  doors?: DiskDoors;
+  reboot?: () => Promise<void>;
+  bootId?: string;
+}>;
