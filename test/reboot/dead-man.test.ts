@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { Sha256, SlotName } from '../../src/model.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
@@ -26,6 +26,12 @@ type Host = Readonly<{
   softFrom?: string;
   /** The version whose trial is over, as the runtime directory has it. */
   over?: string;
+  /** The file system of the state is not there. */
+  stateless?: boolean;
+  /** The new name of the booted entry, as systemd-boot tells it to the system. */
+  countedAs?: string;
+  /** What the Raspberry Pi's firmware says of a start. */
+  tryboot?: number;
   /** What starts the machine. */
   backend?: string;
   /** What is mounted on / below the file system that counts. */
@@ -69,6 +75,9 @@ async function run(host: Host, times = 1) {
     if (host.over) await writeFile(join(root, 'run/tandem/trial-over'), `${rootHashOfVersion(host.over)}\n`);
     if (host.appended) await appendFile(join(state, 'trial'), host.appended);
     if (host.systemctl) await systemctl.answer('reboot', { status: host.systemctl });
+    await (host.stateless ? rm(state, { recursive: true, force: true }) : mkdir(state, { recursive: true }));
+    if (host.countedAs !== undefined) await put(join(root, COUNTED), loaderVariable(host.countedAs));
+    if (host.tryboot !== undefined) await put(join(root, TRYBOOT), Uint8Array.of(0, 0, 0, host.tryboot));
     await mkdir(join(root, 'bin'));
     for (const [tool, does] of Object.entries(host.tools ?? {}))
       await writeFile(join(root, 'bin', tool), `#!/bin/sh\n${does}\n`, { mode: 0o755 });
@@ -90,6 +99,18 @@ async function run(host: Host, times = 1) {
     await rm(root, { recursive: true });
   }
 }
+
+const COUNTED = 'sys/firmware/efi/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
+const TRYBOOT = 'proc/device-tree/chosen/bootloader/tryboot';
+
+async function put(path: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, bytes);
+}
+
+/** As efivarfs shows it: four bytes of attributes, then the text in UTF-16 with a NUL. */
+const loaderVariable = (text: string): Uint8Array =>
+  Buffer.concat([Uint8Array.of(6, 0, 0, 0), Buffer.from(`${text}\0`, 'utf16le')]);
 
 const mountOf = (version: string | undefined): string =>
   version === undefined
@@ -289,6 +310,29 @@ test('a marker that does not name the boot loader is one of systemd-boot', async
   assert.deepEqual([found.status, found.entries], [0, ['shop_2+0-1.efi']], found.said);
 });
 
+test('a system whose state cannot be mounted is restarted as long as the boot loader has it on trial, and not without end', async () => {
+  const lost = { booted: '2', stateless: true, entries: {} };
+  const counted = (used: number) => `\\EFI\\Linux\\shop_2+${Math.max(0, 3 - used)}-${used}.efi`;
+  const cases: readonly (readonly [Partial<Host>, number])[] = [
+    [{}, 0],
+    [{ countedAs: counted(1) }, 1],
+    [{ countedAs: counted(3) }, 1],
+    [{ countedAs: counted(19) }, 1],
+    [{ countedAs: counted(20) }, 0],
+    [{ countedAs: '\\EFI\\Linux\\shop_2.efi' }, 0],
+    [{ countedAs: '' }, 0],
+    [{ tryboot: 1 }, 1],
+    [{ tryboot: 0 }, 0],
+    [{ countedAs: counted(1), over: '2' }, 0],
+    [{ countedAs: counted(1), word: 'began' }, 0],
+    [{ countedAs: counted(1), stateless: false }, 0],
+  ];
+  for (const [host, restarts] of cases) {
+    const found = await run({ ...lost, ...host });
+    assert.deepEqual([found.status, found.calls.length], [0, restarts], `${JSON.stringify(host)}: ${found.said}`);
+  }
+});
+
 test('the script gives up after 20 restarts in vain', async () => {
   const found = await run({ trial: '2', booted: '2', entries: { 'shop_2+0-1.efi': '2' } }, 22);
   assert.deepEqual([found.status, found.calls.length], [1, 20]);
@@ -297,7 +341,7 @@ test('the script gives up after 20 restarts in vain', async () => {
 test('the script is clean in the eyes of shellcheck, and short', async () => {
   const found = spawnSync('shellcheck', [SCRIPT], { encoding: 'utf8' });
   assert.equal(found.status, 0, found.error?.message ?? found.stdout);
-  assert.ok((await readFile(SCRIPT, 'utf8')).split('\n').length <= 80);
+  assert.ok((await readFile(SCRIPT, 'utf8')).split('\n').length <= 110);
 });
 
 const dirs = (dir: string) => ({ stateDir: join(dir, 'state'), runtimeDir: join(dir, 'run') });

@@ -15,7 +15,8 @@ export type Kind =
   | 'mute'
   | 'foreign'
   | 'too-large'
-  | 'hang';
+  | 'hang'
+  | 'no-state';
 
 /** Versions in the order of their counters. A machine is installed with version 1. */
 export const RELEASES: readonly Readonly<{ version: string; kind: Kind }>[] = [
@@ -29,6 +30,7 @@ export const RELEASES: readonly Readonly<{ version: string; kind: Kind }>[] = [
   { version: '8', kind: 'foreign' },
   { version: '9', kind: 'too-large' },
   { version: '10', kind: 'hang' },
+  { version: '11', kind: 'no-state' },
 ];
 
 /** What the releases are made from. */
@@ -76,7 +78,7 @@ export async function buildRelease(from: Ingredients, version: string, kind: Kin
 
 async function makeTree(from: Ingredients, tree: string, version: string, kind: Kind): Promise<void> {
   if (isSmall(kind)) return makeSmallTree(tree, kind);
-  const timer = { DEAD_MAN: kind === 'mute' ? '20s' : '4min' };
+  const timer = { DEAD_MAN: kind === 'mute' || kind === 'no-state' ? '20s' : '4min' };
   await run(join(from.scripts, 'system'), [tree, version, PRODUCT, from.node, from.agent, from.trustRoot], timer);
   const tandem = join(tree, 'usr/lib/tandem');
   if (kind === 'unhealthy') {
@@ -89,6 +91,10 @@ async function makeTree(from: Ingredients, tree: string, version: string, kind: 
     await rm(program);
     await writeFile(program, '#!/bin/sh\necho "@@HANG" >/dev/console\nwhile :; do sleep 1000; done\n');
     await chmod(program, 0o755);
+  }
+  if (kind === 'no-state') {
+    await rm(join(tree, 'etc/fstab'));
+    await writeFile(join(tree, 'etc/fstab'), 'PARTLABEL=data /var ext4 x-systemd.device-timeout=5s 0 0\n');
   }
   if (kind === 'mute') await writeFile(join(tandem, 'updatectl.js'), 'throw new Error("this agent cannot start");\n');
 }

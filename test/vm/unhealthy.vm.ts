@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertSettled, statusOf, UPDATE_MS, update } from './guest.ts';
+import { assertSettled, checkNow, statusOf, UPDATE_MS, update } from './guest.ts';
 import { inLab } from './lab.ts';
 
 test('a release that fails its health check is rolled back by its own agent and refused', () =>
@@ -30,4 +30,16 @@ test('a release in which the agent cannot start is ended by the dead man’s tim
     while (ready.version === '7') ready = await machine.awaitReady(UPDATE_MS);
     await assertSettled(machine, ready, 'a', '1');
     assert.equal((await statusOf(machine)).refused[0]?.version, '7');
+  }));
+
+test('a release that cannot mount the state is ended by the dead man’s timer and refused', () =>
+  inLab('no-state', {}, async (lab) => {
+    const { machine } = lab;
+    await lab.offer('11');
+    const boots = machine.boots;
+    await checkNow(machine);
+    const ready = await machine.awaitReady(UPDATE_MS);
+    await assertSettled(machine, ready, 'a', '1');
+    assert.ok(machine.boots > boots + 1, 'it has been started');
+    assert.equal((await statusOf(machine)).refused[0]?.version, '11');
   }));
