@@ -702,7 +702,7 @@ export const ERRORS = {
     5,
     'later',
     'The repository has no such channel.',
-    'Create it with `updatectl repo promote`.',
+    'See its name; `updatectl repo list` shows all, and `updatectl repo promote` makes one.',
   ),
   // publisher
   'key-invalid': entry(2, 'never', 'A key file cannot be used.', 'Make keys with `updatectl key generate`.'),
@@ -752,6 +752,30 @@ export const ERRORS = {
     'Published releases never change: use a new version.',
   ),
   'release-in-use': entry(2, 'never', 'A channel still offers this release.', 'Promote another version first.'),
+  'release-named': entry(
+    2,
+    'never',
+    'A rollout still names this release.',
+    'Start the rollout again without it first, or remove it with `--insist release-named`.',
+  ),
+  'root-hash-known': entry(
+    2,
+    'never',
+    'Another release has the same root hash: a host that runs one of them cannot install the other.',
+    'Build the root image again, for example with the new version in its os-release; or `--insist root-hash-known`.',
+  ),
+  'channel-new': entry(
+    2,
+    'never',
+    'There is no such channel yet, and others there are.',
+    'See that its name is right; `--insist channel-new` makes it.',
+  ),
+  'rollout-doubtful': entry(
+    2,
+    'never',
+    'The rollout says something that is hardly meant.',
+    'Correct it, or give `--insist rollout-doubtful`.',
+  ),
   'release-older': entry(
     2,
     'never',

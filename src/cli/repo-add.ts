@@ -3,9 +3,10 @@
 import { resolve } from 'node:path';
 import { auditBundle } from '../bundle/audit.ts';
 import { decodePool } from '../bundle/decode-pool.ts';
-import { manifestDigest } from '../bundle/manifest.ts';
+import { manifestDigest, rootOf } from '../bundle/manifest.ts';
 import { openBundle } from '../bundle/reader.ts';
 import { asUpdateError } from '../errors.ts';
+import type { Sha256 } from '../model.ts';
 import { fileSource } from '../system/file-source.ts';
 import type { ReleaseEntry } from '../verify/documents.ts';
 import type { Alone, Site } from '../verify/publish.ts';
@@ -39,7 +40,11 @@ export const repoAdd: Command = {
     const { alone, ...site } = await publisherFrom(context, input);
     await using source = await fileSource(bundle);
     const content = source.open(0, context.signal);
-    const candidate = { bytes: content, check: (path: string) => checkBundle(context, path) };
+    const candidate = {
+      bytes: content,
+      check: (path: string) => checkBundle(context, path),
+      rootHashOf: (path: string) => rootHashOf(context, path),
+    };
     const release = await addBundle(site, candidate, alone);
     const deltas = await addDeltasOf(context, input, { ...site, alone, release, bundle });
     context.out.line(`Published ${release.product} ${release.version} (counter ${release.counter}).`);
@@ -91,5 +96,16 @@ async function checkBundle(context: Context, path: string): Promise<BundleFacts>
   };
   await auditBundle(bundle, { decode: pool.map, signal, progress });
   const manifest = { sha256: manifestDigest(bundle.manifestBytes), size: bundle.manifestBytes.length };
-  return { product, version, counter, architecture, minAgent, manifest };
+  const { rootHash } = rootOf(bundle.manifest).verity;
+  return { product, version, counter, architecture, minAgent, manifest, rootHash };
+}
+
+async function rootHashOf({ signal }: Context, path: string): Promise<Sha256 | undefined> {
+  try {
+    await using source = await fileSource(path);
+    return rootOf((await openBundle(source, undefined, signal)).manifest).verity.rootHash;
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
 }

@@ -1,11 +1,12 @@
 /** The options with which an operator describes a rollout, shared by starting, planning and playing one. */
 
-import { UpdateError } from '../errors.ts';
-import { readRollout } from '../rollout/document.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import { type RolloutDocument, readRollout } from '../rollout/document.ts';
 import type { Draft } from '../rollout/operate.ts';
 import type { Step } from '../rollout/rollout.ts';
 import type { Input, OptionSpec } from './command.ts';
 import { minutesFrom } from './duration.ts';
+import { momentFrom } from './moment.ts';
 import { versionFrom } from './publishing.ts';
 
 export const DRAFT_OPTIONS: readonly OptionSpec[] = [
@@ -30,7 +31,7 @@ export const DRAFT_OPTIONS: readonly OptionSpec[] = [
 export function draftFrom(input: Input, stepOf: (version: string) => Step, now: Date): Draft {
   const draft = {
     schema: 1,
-    start: input.text('start') ?? `${now.toISOString().slice(0, 19)}Z`,
+    start: momentFrom('--start', input.text('start') ?? `${now.toISOString().slice(0, 19)}Z`),
     ...canaries(input),
     ramp: { minutes: minutesFrom('--over', input.given('over')), steps: input.whole('steps') ?? 0 },
     groups: groups(input, stepOf),
@@ -40,9 +41,17 @@ export function draftFrom(input: Input, stepOf: (version: string) => Step, now: 
     ...(input.flag('allow-downgrade') ? { allowDowngrade: true } : {}),
     ...limits(input),
   };
-  // What was typed passes the same door as what is read.
-  const { schema: _, ...checked } = readRollout(draft, 'the command line');
+  const { schema: _, ...checked } = readTyped(draft);
   return checked;
+}
+
+/** What was typed passes the same door as what is read. */
+function readTyped(draft: object): RolloutDocument {
+  try {
+    return readRollout(draft, 'The command line');
+  } catch (error) {
+    throw new UpdateError('usage', asUpdateError(error).message, { cause: error });
+  }
 }
 
 function canaries(input: Input): object {
@@ -71,10 +80,14 @@ function limits(input: Input): object {
 }
 
 function pairs(input: Input, option: string): readonly (readonly [string, string])[] {
-  return input.list(option).map((given) => {
+  const found = new Map<string, string>();
+  for (const given of input.list(option)) {
     const at = given.indexOf('=');
     if (at < 1 || at === given.length - 1)
       throw new UpdateError('usage', `--${option} takes name=value, not “${given}”.`);
-    return [given.slice(0, at), given.slice(at + 1)];
-  });
+    const name = given.slice(0, at);
+    if (found.has(name)) throw new UpdateError('usage', `--${option} names ${name} twice.`);
+    found.set(name, given.slice(at + 1));
+  }
+  return [...found];
 }

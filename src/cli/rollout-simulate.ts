@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import { seeded } from '../rollout/dice.ts';
 import { limitsOf, policyOf, type RolloutDocument } from '../rollout/document.ts';
+import { doubtsOf } from '../rollout/doubts.ts';
 import type { Step } from '../rollout/rollout.ts';
 import { type Fleet, type Played, play } from '../rollout/simulate.ts';
 import { replaceFile } from '../system/files.ts';
@@ -81,7 +82,9 @@ async function described(context: Context, input: Input): Promise<Readonly<{ ste
     return { version: versionFrom(text), counter: known.indexOf(text) + 2 };
   };
   const draft = draftFrom(input, stepOf, context.clock.now());
-  return { step: { version: versionFrom('new'), counter: known.length + 2 }, document: { schema: 1, ...draft } };
+  const step = { version: versionFrom('new'), counter: known.length + 2 };
+  for (const doubt of doubtsOf(draft, step)) context.out.warn(`Is that meant? ${doubt}.`);
+  return { step, document: { schema: 1, ...draft } };
 }
 
 function fleetFrom(input: Input): Fleet {

@@ -1,10 +1,14 @@
 /** `rollout start`: offers a release in a channel, group by group and share by share. */
 
 import { writeRollout } from '../rollout/document.ts';
-import { started } from '../rollout/operate.ts';
+import { doubtsOf } from '../rollout/doubts.ts';
+import { type Draft, started } from '../rollout/operate.ts';
 import { rollOut } from '../verify/channels.ts';
-import { readRepository } from '../verify/repository.ts';
-import type { Command } from './command.ts';
+import { refuse } from '../verify/insist.ts';
+import { releasesIn } from '../verify/publisher.ts';
+import { type Repository, readRepository } from '../verify/repository.ts';
+import type { Command, Context } from './command.ts';
+import { durationText } from './duration.ts';
 import { productFrom, publishing, versionFrom } from './publishing.ts';
 import { NEEDED_KEYS, offerOf, ROLLOUT_OPTIONS, stepsOf } from './rollout-channel.ts';
 import { DRAFT_OPTIONS, draftFrom } from './rollout-draft.ts';
@@ -23,8 +27,12 @@ export const rolloutStart: Command = {
     const product = productFrom(input);
     const version = versionFrom(input.argument(0));
     const document = await publishing(context, input, async (publisher) => {
-      const stepOf = stepsOf(await readRepository(publisher.files, publisher.dir), product);
+      const repository = await readRepository(publisher.files, publisher.dir);
+      const stepOf = stepsOf(repository, product);
       const draft = draftFrom(input, stepOf, publisher.now);
+      const doubts = doubtsOf(draft, stepOf(version));
+      if (doubts.length > 0) refuse(publisher, 'rollout-doubtful', `Is that meant? ${doubts.join('; ')}.`);
+      warnOfTypos(context, repository, draft, publisher.now);
       const promotion = { channel: input.given('channel'), version, allowDowngrade: draft.allowDowngrade === true };
       return rollOut(
         publisher,
@@ -39,3 +47,13 @@ export const rolloutStart: Command = {
     return 0;
   },
 };
+
+/** What may be meant, and may be a wrong year or number. */
+function warnOfTypos({ out }: Context, repository: Repository, { start, deadEnds = [] }: Draft, now: Date): void {
+  const ago = Math.floor((now.getTime() - Date.parse(start)) / 60_000);
+  if (ago >= 1)
+    out.warn(`The rollout begins in the past, ${durationText(ago)} ago: all turns since then come at once.`);
+  const known = new Set(releasesIn(repository).map(({ version }) => version));
+  for (const { version } of deadEnds)
+    if (!known.has(version)) out.warn(`The repository has no release ${version}, which is named as a dead end.`);
+}

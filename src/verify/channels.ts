@@ -1,10 +1,12 @@
 /** What an operator says in a channel: which release is on offer, and to whom. */
 
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Product, Version } from '../model.ts';
+import { suggestion } from '../nearest-word.ts';
 import { replaceFile } from '../system/files.ts';
 import { type ChannelDocument, channelShape, LIMITS, type ReleaseEntry, readDocument } from './documents.ts';
+import { refuse } from './insist.ts';
 import { CHANNEL_PATTERN, channelPath, storedPath } from './names.ts';
 import { entryOf, type Publisher, publish } from './publish.ts';
 import { findRelease, makeDirDurably } from './publisher.ts';
@@ -40,6 +42,8 @@ export async function reviseRollout(
   const before = await channelDocument(publisher, repository, channel);
   if (!before) throw new UpdateError('channel-unknown', `The repository has no channel "${channel}".`);
   const document: ChannelDocument = { ...before, ...revise(before), published: nowOf(publisher) };
+  // It may have been removed since it was offered.
+  if (document.version !== before.version) findRelease(repository, document.version, document.product);
   await publishChannel(publisher, repository, document);
   return document;
 }
@@ -57,6 +61,7 @@ async function offer(
   const repository = await readRepository(publisher.files, publisher.dir);
   const release = findRelease(repository, version, product);
   const before = await channelDocument(publisher, repository, channel);
+  if (!before) refuseTypo(publisher, repository, channel);
   const rollout = rolloutOf(before, release);
   if (rollout === 'unchanged' && before) return before;
   if (before) refuseOlder(before, release, allowDowngrade);
@@ -72,6 +77,16 @@ async function offer(
   await publishChannel(publisher, repository, document);
   return document;
 }
+
+/** Nobody would notice that hosts of the channel that was meant get nothing. */
+function refuseTypo(publisher: Publisher, repository: Repository, channel: string): void {
+  const known = [...repository.channels.document.signed.targets.keys()].map((path) => basename(path, '.json'));
+  if (known.length === 0) return;
+  const others = `the repository has ${known.slice(0, MOST_NAMED).join(', ')}${known.length > MOST_NAMED ? ', …' : ''}`;
+  refuse(publisher, 'channel-new', `There is no channel “${channel}” yet; ${others}.${suggestion(channel, known)}`);
+}
+
+const MOST_NAMED = 8;
 
 const nowOf = ({ now }: Publisher): string => `${now.toISOString().slice(0, 19)}Z`;
 

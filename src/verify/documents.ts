@@ -132,6 +132,8 @@ export const releaseShape = object(
     architecture: literal('x86-64', 'arm64'),
     minAgent: text(/^\d{1,6}\.\d{1,6}\.\d{1,6}$/, 'a version like 1.2.3'),
     manifest: object({ sha256, size: integer(1, 1024 * 1024) }, 'ignore'),
+    /** Of its root image; publishers before it was added do not say. */
+    rootHash: optional(sha256),
   },
   'ignore',
 );

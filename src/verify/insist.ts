@@ -8,6 +8,10 @@ export const INSISTABLE = [
   'expiry-earlier',
   'lifetime-too-long',
   'role-expired',
+  'channel-new',
+  'release-named',
+  'root-hash-known',
+  'rollout-doubtful',
 ] as const satisfies readonly ErrorCode[];
 
 export type Insistable = (typeof INSISTABLE)[number];

@@ -6,7 +6,8 @@ import { UpdateError } from '../errors.ts';
 import type { Product, Sha256, Version } from '../model.ts';
 import { moveFile, removeFile, statOf, TEMPORARY } from '../system/files.ts';
 import { isDeltaPath, readDelta } from './deltas.ts';
-import { MAX_TARGETS, type ReleaseEntry, releaseShape, type TargetEntry } from './documents.ts';
+import { type ChannelDocument, MAX_TARGETS, type ReleaseEntry, releaseShape, type TargetEntry } from './documents.ts';
+import { refuse } from './insist.ts';
 import { releasePath, storedPath } from './names.ts';
 import { type Alone, entryOf, type Publisher, publish, republish, type Site } from './publish.ts';
 import { channelDocument, type Repository, readRepository } from './repository.ts';
@@ -18,6 +19,8 @@ export type BundleFacts = Omit<ReleaseEntry, 'schema'>;
 export type Candidate = Readonly<{
   bytes: AsyncIterable<Uint8Array>;
   check: (path: string) => Promise<BundleFacts>;
+  /** The root hash of a bundle that is published already; undefined where it cannot be read. */
+  rootHashOf?: (path: string) => Promise<Sha256 | undefined>;
 }>;
 
 /** Copies the bundle into the repository, checks the copy, and signs it into `releases`, for which alone nobody else may publish. Doing it twice changes nothing. */
@@ -27,7 +30,7 @@ export async function addBundle(site: Site, candidate: Candidate, alone: Alone):
   try {
     const copy = await copyIn(site, candidate.bytes, incoming);
     const release: ReleaseEntry = { schema: 1, ...(await candidate.check(incoming)) };
-    await alone((publisher) => publishBundle(publisher, release, { ...copy, file: incoming }));
+    await alone((publisher) => publishBundle(publisher, release, { ...copy, file: incoming }, candidate));
     return release;
   } finally {
     await site.files.remove(incoming);
@@ -36,13 +39,19 @@ export async function addBundle(site: Site, candidate: Candidate, alone: Alone):
 
 type Incoming = Readonly<{ file: string; size: number; sha256: Sha256 }>;
 
-async function publishBundle(publisher: Publisher, release: ReleaseEntry, incoming: Incoming): Promise<void> {
+async function publishBundle(
+  publisher: Publisher,
+  release: ReleaseEntry,
+  incoming: Incoming,
+  { rootHashOf }: Pick<Candidate, 'rootHashOf'>,
+): Promise<void> {
   const repository = await readRepository(publisher.files, publisher.dir);
   await removeLeftOver(publisher, incoming.file);
   const path = releasePath(release.product, release.version);
   const known = repository.releases.document.signed.targets;
   if (known.get(path)?.hashes.sha256 === incoming.sha256) return;
   refuseRelease(release, path, known);
+  await refuseTwin(publisher, release, known, rootHashOf);
   const stored = join(publisher.dir, storedPath(path, incoming.sha256));
   await makeDirDurably(publisher, dirname(stored));
   await moveFile(publisher.files, incoming.file, stored);
@@ -65,14 +74,27 @@ async function removeLeftOver({ files, dir }: Publisher, ours: string): Promise<
 
 const LEFT_OVER_MS = 24 * 3_600_000;
 
+/** For what a channel needs a release beside the one that it offers; undefined where it does without. */
+export type Needs = (channel: ChannelDocument, version: Version) => string | undefined;
+
 /** Takes a release out of the repository, and then its file. */
-export async function removeRelease(publisher: Publisher, version: Version, product?: Product): Promise<void> {
+export async function removeRelease(
+  publisher: Publisher,
+  version: Version,
+  needs: Needs,
+  product?: Product,
+): Promise<void> {
   const repository = await readRepository(publisher.files, publisher.dir);
   const release = findRelease(repository, version, product);
   for (const path of repository.channels.document.signed.targets.keys()) {
     const document = await channelDocument(publisher, repository, basename(path, '.json'));
-    if (document?.version === version && document.product === release.product)
-      throw new UpdateError('release-in-use', `The channel ${document.channel} offers ${release.product} ${version}.`);
+    if (document?.product !== release.product) continue;
+    const whose = `${release.product} ${version}`;
+    if (document.version === version)
+      throw new UpdateError('release-in-use', `The channel ${document.channel} offers ${whose}.`);
+    const need = needs(document, version);
+    if (need !== undefined)
+      refuse(publisher, 'release-named', `The rollout in the channel ${document.channel} needs ${whose} ${need}.`);
   }
   const path = releasePath(release.product, version);
   const releases = new Map(repository.releases.document.signed.targets);
@@ -145,6 +167,23 @@ function refuseRelease(release: ReleaseEntry, path: string, known: ReadonlyMap<s
       'release-exists',
       `${release.product} ${same.version} has the counter ${release.counter} already; ${release.version} needs a higher one.`,
     );
+}
+
+/** A slot is known by its root hash: no host could tell the two apart. */
+async function refuseTwin(
+  publisher: Publisher,
+  { rootHash, product }: ReleaseEntry,
+  known: ReadonlyMap<string, TargetEntry>,
+  rootHashOf: Candidate['rootHashOf'],
+): Promise<void> {
+  if (rootHash === undefined) return;
+  for (const [path, entry] of known) {
+    const other = isDeltaPath(path) ? undefined : releaseOf(entry);
+    if (other?.product !== product) continue;
+    const stored = join(publisher.dir, storedPath(path, entry.hashes.sha256));
+    if ((other.rootHash ?? (await rootHashOf?.(stored))) === rootHash)
+      refuse(publisher, 'root-hash-known', `${product} ${other.version} has the root hash ${rootHash} already.`);
+  }
 }
 
 const releaseOf = (entry: TargetEntry): ReleaseEntry | undefined => {

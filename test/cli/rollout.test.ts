@@ -9,6 +9,7 @@ import type { Command } from '../../src/cli/command.ts';
 import { repoAdd } from '../../src/cli/repo-add.ts';
 import { repoInit } from '../../src/cli/repo-init.ts';
 import { repoPromote } from '../../src/cli/repo-promote.ts';
+import { repoRemove } from '../../src/cli/repo-remove.ts';
 import { rolloutAbort } from '../../src/cli/rollout-abort.ts';
 import { rolloutHistory } from '../../src/cli/rollout-history.ts';
 import { rolloutPause } from '../../src/cli/rollout-pause.ts';
@@ -55,6 +56,7 @@ async function fleet() {
   const run = (command: Command, ...args: string[]) => runCommand(command, path, args);
   return {
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
+    path,
     sign: (command: Command, ...args: string[]) => run(command, ...args, ...WHERE),
     read: (command: Command, ...args: string[]) => run(command, ...args, '--repository', 'repo'),
     /** What a host of this group is offered at a time, in hours from now: a version, or why not. */
@@ -169,13 +171,76 @@ test('a rollout that makes no sense is refused before anything is signed', async
     ['usage', '--hold', 'kiosk'],
     ['usage', '--max-in-flight', '5'],
     ['release-unknown', '--barrier', '7.0=never published'],
-    ['rollout-invalid', '--canary', 'no spaces here'],
-    ['rollout-invalid', '--start', 'tomorrow'],
+    ['usage', '--canary', 'no spaces here'],
+    ['usage', '--start', 'tomorrow'],
+    ['usage', '--start', '2031-01-31'],
+    ...['2031-11-31', '2031-02-29', '2031-13-01', '2031-00-10', '2031-01-32'].map(
+      (day) => ['usage', '--start', `${day}T00:00:00Z`] as const,
+    ),
+    ['usage', '--start', '2031-01-31T24:00:00Z'],
+    ['usage', '--start', '2031-01-31T23:59:60Z'],
+    ['usage', '--pin', 'till=1.0', '--pin', 'till=2.0'],
+    ['rollout-doubtful', '--barrier', '1.0=new layout', '--dead-end', '1.0=no updater'],
+    ['rollout-doubtful', '--dead-end', '2.0=no updater'],
+    ['rollout-doubtful', '--pin', 'till=1.0', '--dead-end', '1.0=no updater'],
+    ['rollout-doubtful', '--barrier', '2.0=new layout'],
+    ['rollout-doubtful', '--barrier', '3.0=new layout'],
+    ['rollout-doubtful', '--canary', 'lab', '--hold', 'lab=exam week'],
+    ['rollout-doubtful', '--dead-end', '2.0=no updater', '--insist', 'channel-new'],
   ];
   for (const [code, ...args] of WRONG)
     assert.equal(await refusalOf(site.sign(rolloutStart, '2.0', ...args)), code, args.join(' '));
   assert.equal(await site.offered('default', '1.0'), '1.0');
   assert.equal(await refusalOf(site.sign(rolloutResume)), 'rollout-state');
+});
+
+test('whoever insists on a doubtful rollout gets it', async () => {
+  await using site = await fleet();
+  await site.sign(rolloutStart, '2.0', '--over', '0m', '--dead-end', '2.0=the last', '--insist', 'rollout-doubtful');
+  assert.equal(await site.offered('default', '1.0'), '2.0');
+});
+
+test('a start in the past and a dead end that was never published are warned about', async () => {
+  await using site = await fleet();
+  const warned: string[] = [];
+  const start = (...args: string[]): Promise<string> =>
+    runCommand(rolloutStart, site.path, ['2.0', ...args, ...WHERE], {}, (text) => warned.push(text));
+  await start('--start', '2020-01-31T00:00:00Z', '--dead-end', '1.9=no updater');
+  assert.match(warned.join(''), /begins in the past, \d+ d.* ago.*\n.*no release 1\.9, which is named as a dead end/);
+  warned.length = 0;
+  await start('--dead-end', '1.0=no updater');
+  assert.deepEqual(warned, []);
+});
+
+test('a release that a rollout needs is removed for whoever insists, and then not gone back to', async () => {
+  await using site = await fleet();
+  const remove = (version: string, ...rest: string[]): Promise<string> =>
+    refusalOf(site.sign(repoRemove, version, ...rest));
+  await site.sign(rolloutStart, '3.0', '--barrier', '2.0=new layout');
+  assert.equal(await remove('2.0'), 'release-named');
+  assert.equal(await remove('1.0'), 'release-named', 'an abort goes back to it');
+  assert.equal(await remove('3.0', '--insist', 'release-named'), 'release-in-use');
+  await site.sign(rolloutStart, '3.0', '--pin', 'till=2.0');
+  await assert.rejects(site.sign(repoRemove, '2.0'), {
+    message: 'The rollout in the channel stable needs demo 2.0 for the group till, which stays at it.',
+  });
+  await site.sign(rolloutStart, '3.0');
+  assert.equal(await remove('2.0'), 'none');
+  assert.equal(await remove('1.0', '--insist', 'release-named'), 'none');
+  assert.equal(await refusalOf(site.sign(rolloutAbort, '--reason', 'slow')), 'release-unknown');
+  assert.equal(await refusalOf(site.sign(rolloutPause, '--reason', 'slow')), 'none');
+});
+
+test('a channel that a slip of the finger would make is refused, with the one that was meant', async () => {
+  await using site = await fleet();
+  const typo = {
+    code: 'channel-new',
+    message: /no channel “stabel” yet; the repository has stable\. Did you mean “stable”\?/,
+  };
+  await assert.rejects(site.sign(repoPromote, '2.0', '--channel', 'stabel'), typo);
+  await assert.rejects(site.sign(rolloutStart, '2.0', '--channel', 'stabel'), typo);
+  assert.equal(await refusalOf(site.sign(rolloutStart, '2.0', '--channel', 'edge', '--insist', 'channel-new')), 'none');
+  assert.equal(await refusalOf(site.sign(repoPromote, '3.0', '--channel', 'edge')), 'none');
 });
 
 test('a rollout is played without a repository, and what is signed can be played too', async () => {

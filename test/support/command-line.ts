@@ -12,15 +12,16 @@ import { realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { realRandom } from '../../src/system/random.ts';
 
-/** Runs `command` in `cwd`; returns its standard output, throws its UpdateError. */
+/** Runs `command` in `cwd`; returns its standard output, tells warnings, throws its UpdateError. */
 export async function runCommand(
   command: Command,
   cwd: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  warned: (text: string) => void = () => {},
 ): Promise<string> {
   const written: string[] = [];
-  const streams = { out: (text: string) => void written.push(text), err: () => {}, isTerminal: false, width: () => 80 };
+  const streams = { out: (text: string) => void written.push(text), err: warned, isTerminal: false, width: () => 80 };
   const context: Context = {
     out: createOutput(streams, realClock, args.includes('--json')),
     clock: realClock,

@@ -61,7 +61,8 @@ export class TestRepository implements Disposable {
 
   publisher(change: Partial<Publisher> = {}): Publisher {
     const files = this.inTurn(change.files ?? quickFiles);
-    return { dir: this.dir, now: NOW, signers: Object.values(this.keys).flat(), ...change, files };
+    const signers = Object.values(this.keys).flat();
+    return { dir: this.dir, now: NOW, signers, insists: new Set(['channel-new']), ...change, files };
   }
 
   async init(files: Files = quickFiles, now = NOW, change: Partial<Publisher> = {}): Promise<this> {
@@ -162,6 +163,9 @@ export type Host = {
   /** The code with which a poll fails; "accepted" when it does not. */
   refused: (now?: Date) => Promise<string>;
 };
+
+/** No rollout needs a release. */
+export const unneeded = (): undefined => undefined;
 
 /** Nobody else publishes in a test that does not say so. */
 export const alone =

@@ -309,3 +309,32 @@ test('whoever signs by a clock that nothing keeps right is warned, and where tha
   for (const other of ['echo yes', 'exit 1', 'echo what', 'echo no; exit 1'])
     assert.equal(await warned(other), '', other);
 });
+
+test('two releases of one root image are refused', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  const where = ['--repository', 'repo', '--keys', 'keys'];
+  await publisher(path)('repo', 'init', ...where);
+  for (const [index, version] of ['1.0', '2.0'].entries())
+    await makeBundle(
+      join(path, `${version}.bundle`),
+      { root, uki: demoUki(root, version) },
+      { about: { version: version as Version, counter: index + 1 } },
+    );
+  await publisher(path)('repo', 'add', '1.0.bundle', ...where);
+  await assert.rejects(publisher(path)('repo', 'add', '2.0.bundle', ...where), {
+    code: 'root-hash-known',
+    message: /^demo 1\.0 has the root hash [0-9a-f]{64} already\.$/,
+  });
+  await publisher(path)(
+    'repo',
+    'add',
+    '2.0.bundle',
+    ...where,
+    '--insist',
+    'root-hash-known',
+    '--no-blocks',
+    '--patch-from',
+    '0',
+  );
+});

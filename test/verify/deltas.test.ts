@@ -10,7 +10,7 @@ import type { TrustedDelta } from '../../src/verify/deltas.ts';
 import { addDeltas } from '../../src/verify/publish-deltas.ts';
 import { removeRelease } from '../../src/verify/publisher.ts';
 import { checkRepository } from '../../src/verify/repository-check.ts';
-import { codeOf, NOW, newDelta, PRODUCT, TestRepository } from '../support/tuf-repository.ts';
+import { codeOf, NOW, newDelta, PRODUCT, TestRepository, unneeded } from '../support/tuf-repository.ts';
 
 const template = await new TestRepository().init();
 await template.add('1.0');
@@ -110,7 +110,7 @@ test('a changed byte in a delta is found', async () => {
 test('a release takes its deltas with it, files too', async () => {
   using repository = template.copy();
   const deltas = await seen(repository, '2.0');
-  await removeRelease(repository.publisher(), '2.0' as Version);
+  await removeRelease(repository.publisher(), '2.0' as Version, unneeded);
   for (const { path } of deltas) assert.ok(!existsSync(join(repository.dir, path)), path);
   await check(repository);
 });

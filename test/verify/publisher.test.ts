@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { Version } from '../../src/model.ts';
+import type { Sha256, Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { promote } from '../../src/verify/channels.ts';
 import { LIMITS, MAX_TARGETS } from '../../src/verify/documents.ts';
@@ -25,6 +25,7 @@ import {
   oneChunk,
   type PRODUCT,
   TestRepository,
+  unneeded,
 } from '../support/tuf-repository.ts';
 
 const signal = new AbortController().signal;
@@ -60,7 +61,7 @@ const changes: readonly (readonly [string, (repository: TestRepository, publishe
       'deltas',
       (repository, publisher) => addDeltas(publisher, [newDelta(repository, 'blocks'), newDelta(repository, 'patch')]),
     ],
-    ['remove', (_, publisher) => removeRelease(publisher, version('2.0'))],
+    ['remove', (_, publisher) => removeRelease(publisher, version('2.0'), unneeded)],
     ...ROLE_NAMES.map((role) => [`rotation of the ${role} key`, rotation(role)] as const),
   ];
 
@@ -152,8 +153,8 @@ test('two products with the same version need a name', async () => {
 
 test('a release that a channel offers stays; another goes with its file', async () => {
   using repository = await withTwo();
-  assert.equal(await codeOf(removeRelease(repository.publisher(), version('1.0'))), 'release-in-use');
-  await removeRelease(repository.publisher(), version('2.0'));
+  assert.equal(await codeOf(removeRelease(repository.publisher(), version('1.0'), unneeded)), 'release-in-use');
+  await removeRelease(repository.publisher(), version('2.0'), unneeded);
   assert.equal((await realFiles.list(join(repository.dir, 'targets/releases/acme'))).length, 1);
   assert.equal((await repository.host().poll()).releases().length, 1);
 });
@@ -329,4 +330,26 @@ test('what killed publishers left behind is removed after a day, and what others
   const [old, fresh] = [left('old', 25), left('fresh', 23)];
   await repository.add('3.0');
   assert.deepEqual([existsSync(old), existsSync(fresh)], [false, true]);
+});
+
+test('a second release with a root hash that another one has is refused, also where that one does not say so', async () => {
+  using repository = await withTwo();
+  const rootHash = 'a'.repeat(64) as Sha256;
+  const { rootHash: _, ...silent } = facts('1.0');
+  assert.deepEqual(silent, facts('1.0'), 'the releases before do not say');
+  const add = (text: string, known: Sha256 | undefined, insists: Publisher['insists'] = new Set()): Promise<string> => {
+    const one = repository.publisher({ insists });
+    const candidate = {
+      bytes: oneChunk(text),
+      check: async () => facts(text, { rootHash }),
+      rootHashOf: async () => known,
+    };
+    return codeOf(addBundle(one, candidate, alone(one)));
+  };
+  assert.equal(await add('3.0', rootHash), 'root-hash-known');
+  assert.equal(await add('3.0', undefined), 'accepted', 'a bundle that cannot be read tells nothing');
+  assert.equal(await add('3.0', undefined), 'accepted', 'the same again');
+  assert.equal(await add('4.0', undefined), 'root-hash-known');
+  assert.equal(await add('4.0', undefined, new Set(['root-hash-known'])), 'accepted');
+  assert.equal(await repository.host().refused(), 'accepted');
 });

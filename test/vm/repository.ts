@@ -31,7 +31,7 @@ export async function addDeltas(repository: string, version: string, product: st
 
 /** Offers a release to the machines of a channel. */
 export async function promote(repository: string, version: string, product: string, channel = CHANNEL): Promise<void> {
-  const options = ['--product', product, '--channel', channel, '--allow-downgrade'];
+  const options = ['--product', product, '--channel', channel, '--allow-downgrade', '--insist', 'channel-new'];
   await updatectl(['repo', 'promote', version, ...options, ...where(repository)]);
 }
 
