@@ -119,13 +119,23 @@ export const ERRORS = {
     'See who has it: `ss -ltnp`. Stop that program, or choose another address or port.',
   ),
   // lock
-  'lock-full': entry(3, 'later', 'Others hold the lock on rebooting.', 'See who: `updatectl lock status`.'),
-  'lock-turn': entry(3, 'later', 'Other hosts asked for the lock before.', 'See the queue: `updatectl lock status`.'),
+  'lock-full': entry(
+    3,
+    'later',
+    'Others hold the lock on rebooting.',
+    'Wait for them: `updatectl explain` says who, as far as it is told.',
+  ),
+  'lock-turn': entry(
+    3,
+    'later',
+    'Other hosts asked for the lock before.',
+    'Wait for them: `updatectl explain` says how many they are.',
+  ),
   'lock-failures': entry(
     3,
     'later',
     'Hosts failed or did not come back from their reboot, so nobody else is granted the lock.',
-    'See which: `updatectl lock status`; when they are well, or given up: `updatectl lock release HOST`.',
+    'See which: `updatectl explain`; when they are well, or given up: `updatectl lock release HOST`, with --server and --token-file where a fleet server keeps the lock.',
   ),
   'lock-contended': entry(
     3,
@@ -151,7 +161,12 @@ export const ERRORS = {
     'The lock on rebooting was lost before the reboot, so the reboot does not happen.',
     'Wait: the lock is asked for again.',
   ),
-  'lock-not-held': entry(3, 'never', 'There is no such holder.', 'See who there is: `updatectl lock status`.'),
+  'lock-not-held': entry(
+    3,
+    'never',
+    'There is no such holder.',
+    'See who there is: `updatectl lock status`, with the same options.',
+  ),
   'lock-foreign': entry(
     2,
     'later',

@@ -26,7 +26,7 @@ export type LockWorld = Readonly<{
   signal: AbortSignal;
 }>;
 
-type LockConfig = Pick<Config, 'lock' | 'host'>;
+type LockConfig = Pick<Config, 'lock' | 'host' | 'fleet'>;
 
 /** `why` is shown to the hosts that wait. */
 export async function openLock(config: LockConfig, world: LockWorld, why: () => string): Promise<RebootLock> {
@@ -35,7 +35,15 @@ export async function openLock(config: LockConfig, world: LockWorld, why: () => 
   const group = groupOf(config);
   const [client, place] =
     kind === 'etcd' ? await clientOfEtcd(config, world, group) : await clientOfFleetLock(config, world, group);
-  return rebootLock(client, { place, group, why, clock: world.clock, random: world.random });
+  return rebootLock(client, { place, group, why, ...lookingAt(config), clock: world.clock, random: world.random });
+}
+
+/** Into a lock that another program keeps only its own operator can look. */
+function lookingAt({ lock, fleet }: LockConfig): { command?: string } {
+  if (lock.kind === 'etcd') return { command: 'updatectl lock status' };
+  const server = fleet.url;
+  if (server === undefined || URL.parse(server)?.origin !== URL.parse(lock.url ?? '')?.origin) return {};
+  return { command: `updatectl lock status --server ${redactUrl(server)} --token-file FILE` };
 }
 
 /** The etcd of the configuration, for those who look into the lock. */

@@ -70,7 +70,7 @@ test('our hosts have it one after the other, may ask twice, and may give back wh
   await first.begin();
   assert.deepEqual(await second.take('update'), {
     held: false,
-    code: 'lock-refused',
+    code: 'lock-full',
     reason: 'aa (since 2030-01-01T00:00:00.000Z) holds the lock (failed_lock_semaphore_full)',
     askAgainMs: 10_000,
   });

@@ -179,7 +179,11 @@ export const ALERT_CASES: readonly AlertCase[] = [
   {
     alert: 'TandemLockNeedsOperator',
     fires: refusal('gate', 'lock-failures', 'later'),
-    quiet: [refusal('gate', 'lock-full', 'later')],
+    quiet: [
+      refusal('gate', 'lock-full', 'later'),
+      refusal('gate', 'lock-contended', 'later'),
+      refusal('gate', 'lock-unreachable', 'later'),
+    ],
   },
   { alert: 'TandemMetadataExpires', fires: expires('timestamp', 10 * HOUR), quiet: [expires('timestamp', 20 * HOUR)] },
   { alert: 'TandemMetadataExpires', fires: expires('snapshot', 2 * DAY), quiet: [expires('snapshot', 4 * DAY)] },

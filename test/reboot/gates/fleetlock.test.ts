@@ -42,7 +42,7 @@ test('one host after the other: granted, refused with the reason of the server, 
   assert.deepEqual(await first.take('update'), { held: true }, 'asking twice is fine');
   assert.deepEqual(await second.take('update'), {
     held: false,
-    code: 'lock-refused',
+    code: 'lock-full',
     reason: 'semaphore currently full, all 1 slots are locked already (failed_lock_semaphore_full)',
     askAgainMs: 10_000,
   });
@@ -69,6 +69,8 @@ test('a group that the server does not know is a reason, not a grant', async () 
 test('a lock that is not taken back is no success', async () => {
   await using server = await FleetLockServer.start({ default: 1 });
   server.instead.push((response) => response.writeHead(500).end('{"kind":"failed_unlock","value":"etcd is away"}'));
+  assert.equal(await refusalOf(lockOf(server.url).giveBack()), 'server-failed');
+  server.instead.push((response) => response.writeHead(400).end('{"kind":"unknown_group","value":"no such group"}'));
   assert.equal(await refusalOf(lockOf(server.url).giveBack()), 'lock-refused');
 });
 

@@ -1,10 +1,11 @@
 /** FleetLock, the protocol of Zincati and airlock: two requests, both of which may be repeated. */
 
+import { cleanLine } from '../../../clean-text.ts';
 import { UpdateError } from '../../../errors.ts';
 import type { Http } from '../../../system/http.ts';
 import type { Random } from '../../../system/random.ts';
 import { object, optional, parseDocument, words } from '../../../system/shape.ts';
-import type { LockClient } from './lock-client.ts';
+import type { LockClient, Objection } from './lock-client.ts';
 import { oneLine } from './semaphore-document.ts';
 
 export type FleetLockOptions = Readonly<{
@@ -27,8 +28,8 @@ export function fleetLock(options: FleetLockOptions): LockClient {
     take: async () => {
       const refusal = await ask(options, 'pre-reboot');
       if (!refusal) return { held: true };
-      const { reason, retryAfterMs = 0 } = refusal;
-      return { held: false, code: 'lock-refused', reason, askAgainMs: retryAfterMs + pauseOf(options) };
+      const { code, reason } = refusal;
+      return { held: false, code, reason, askAgainMs: pauseOf(options, code) };
     },
     begin: async () => {
       // Asking again for what one holds is granted: anything else means that it was lost.
@@ -38,15 +39,17 @@ export function fleetLock(options: FleetLockOptions): LockClient {
     },
     giveBack: async () => {
       const refusal = await ask(options, 'steady-state');
-      if (refusal)
-        throw new UpdateError('lock-refused', `The FleetLock server does not take the lock back: ${refusal.reason}.`);
+      // Some refuse because another holds it: then it is not ours.
+      if (!refusal || refusal.code === 'lock-full') return;
+      const code = refusal.code === 'lock-contended' ? refusal.code : 'lock-refused';
+      throw new UpdateError(code, `The FleetLock server does not take the lock back: ${refusal.reason}.`);
     },
   };
 }
 
-type Refusal = Readonly<{ reason: string; retryAfterMs?: number }>;
+type Refusal = Readonly<{ code: Objection; reason: string }>;
 
-/** Undefined when the server agrees, else its reason, and how long it wants to be left alone. */
+/** Undefined when the server agrees, else why it does not. Throws where it could not say whether it does. */
 async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state'): Promise<Refusal | undefined> {
   const { http, url, login, id, group, timeoutMs, signal } = options;
   const { status, body, retryAfterMs } = await http.post(`${url.replace(/\/+$/, '')}/v1/${verb}`, {
@@ -57,9 +60,14 @@ async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state
     signal,
   });
   if (status === 200) return undefined;
-  if (status >= 500 && !isJson(body))
-    throw new UpdateError('server-failed', `${new URL(url).host}: the server answers ${status}.`);
-  return { reason: reasonOf(status, body), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  const { kind, value } = saidIn(body);
+  const code = objectionOf(kind, value);
+  const reason = reasonIn(kind, value) ?? `it answers ${status} and does not say why`;
+  if (code) return { code, reason };
+  if (status !== 429 && status < 500) return { code: 'lock-refused', reason };
+  throw new UpdateError('server-failed', `${new URL(url).host}: ${reason}.`, {
+    details: retryAfterMs === undefined ? {} : { retryAfterMs },
+  });
 }
 
 const MOST_BYTES = 64 * 1024;
@@ -69,18 +77,49 @@ const basic = ({ user, password }: Readonly<{ user: string; password: string }>)
 
 const ANSWER = object({ kind: words(), value: optional(words()) }, 'ignore');
 
-function reasonOf(status: number, body: Uint8Array): string {
+type Said = Readonly<{ kind?: string; value?: string }>;
+
+/** Early versions of airlock answer with a bare line of text. */
+function saidIn(body: Uint8Array): Said {
   try {
-    const { kind, value } = parseDocument(body, MOST_BYTES, 'lock-refused', 'the answer', ANSWER);
-    return oneLine(value ? `${value} (${kind})` : kind);
+    return parseDocument(body, MOST_BYTES, 'lock-refused', 'the answer', ANSWER);
   } catch {
-    return `it answers ${status} and does not say why`;
+    const line = cleanLine(new TextDecoder().decode(body.subarray(0, 1000)));
+    return /^[^<{[]/.test(line) ? { value: line } : {};
   }
 }
 
-function isJson(body: Uint8Array): boolean {
-  return /^\s*\{/.test(new TextDecoder().decode(body.subarray(0, 100)));
+function reasonIn(kind: string | undefined, value: string | undefined): string | undefined {
+  if (kind === undefined) return value;
+  return oneLine(value ? `${value} (${kind})` : kind);
 }
 
+/** What the servers that there are mean by what they say. Whatever is not known here may need an operator. */
+function objectionOf(kind = '', value = ''): Objection | undefined {
+  const known = KINDS.get(kind);
+  if (known) return known;
+  if (kind !== '' && kind !== 'failed_lock') return undefined;
+  return TEXTS.find(({ text }) => text.test(value))?.code;
+}
+
+const KINDS: ReadonlyMap<string, Objection> = new Map([
+  // airlock's, and those of our own server
+  ['failed_lock_semaphore_full', 'lock-full'],
+  ['failed_lock_turn', 'lock-turn'],
+  ['failed_lock_failures', 'lock-failures'],
+  // poseidon/fleetlock's, and an older one of it
+  ['lock_held', 'lock-full'],
+  ['locked', 'lock-full'],
+]);
+
+/** airlock calls everything `failed_lock` that may happen when a lock is asked for, and tells more in words. */
+const TEXTS: readonly Readonly<{ text: RegExp; code: Objection }>[] = [
+  { text: /\bslots\b.*\blocked\b/, code: 'lock-full' },
+  { text: /\bconflict on semaphore\b/, code: 'lock-contended' },
+];
+
 /** Full jitter around the rhythm: a fleet that was started together does not ask together. */
-const pauseOf = ({ askMs, random }: FleetLockOptions): number => Math.ceil(askMs * (0.5 + random.fraction()));
+function pauseOf({ askMs, random }: FleetLockOptions, code: Objection): number {
+  const rhythm = code === 'lock-contended' ? askMs / 10 : askMs;
+  return Math.ceil(rhythm * (0.5 + random.fraction()));
+}

@@ -7,7 +7,15 @@ import { closed, type GateCode, OPEN, type Verdict } from '../gate.ts';
 import type { LockStatus, RebootLock } from '../lock.ts';
 import type { LockAnswer, LockClient } from './lock-client.ts';
 
-type World = Readonly<{ place: string; group: string; why(): string; clock: Clock; random: Random }>;
+type World = Readonly<{
+  place: string;
+  group: string;
+  why(): string;
+  /** What shows who holds it; there is none where only its operator can look. */
+  command?: string;
+  clock: Clock;
+  random: Random;
+}>;
 
 /** Asks at most as often as the lock wants to be asked, however often the loop looks. */
 export function rebootLock(client: LockClient, world: World): RebootLock {
@@ -19,7 +27,10 @@ export function rebootLock(client: LockClient, world: World): RebootLock {
     rest = { verdict, untilMs: world.clock.monotonicMs() + pauseMs };
     return verdict;
   };
-  const inMs = (ms: number): Date => new Date(world.clock.now().getTime() + ms);
+  const more = (pauseMs: number): { next: Date; command?: string } => ({
+    next: new Date(world.clock.now().getTime() + pauseMs),
+    ...(world.command === undefined ? {} : { command: world.command }),
+  });
 
   const answered = (answer: LockAnswer): Verdict => {
     failures = 0;
@@ -28,13 +39,12 @@ export function rebootLock(client: LockClient, world: World): RebootLock {
     status = { place, group, held: answer.held, ...(answer.held && since !== undefined ? { since } : {}) };
     if (answer.held) return OPEN;
     const { code, reason, askAgainMs } = answer;
-    return told(closed(code, 'hard', `the lock: ${reason}`, { next: inMs(askAgainMs), command: COMMAND }), askAgainMs);
+    return told(closed(code, 'hard', `the lock: ${reason}`, more(askAgainMs)), askAgainMs);
   };
 
   const failed = (error: UpdateError): Verdict => {
-    const pauseMs = pauseOf(failures++, world.random);
-    const code = gateOf(error);
-    return told(closed(code, 'hard', `the lock: ${error.message}`, { next: inMs(pauseMs), command: COMMAND }), pauseMs);
+    const pauseMs = Math.max(pauseOf(failures++, world.random), Number(error.details['retryAfterMs'] ?? 0));
+    return told(closed(gateOf(error), 'hard', `the lock: ${error.message}`, more(pauseMs)), pauseMs);
   };
 
   return {
@@ -54,8 +64,6 @@ export function rebootLock(client: LockClient, world: World): RebootLock {
     status: () => status,
   };
 }
-
-const COMMAND = 'updatectl lock status';
 
 /** What fails is out of reach, unless it was understood and must be seen to by somebody. */
 function gateOf({ code }: UpdateError): GateCode {
