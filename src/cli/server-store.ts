@@ -1,12 +1,13 @@
 /** Where a fleet server keeps what it knows: in a file of its own, or in an etcd that it shares with other servers. */
 
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import { etcdStore } from '../server/etcd-store.ts';
 import { sqliteStore } from '../server/sqlite-store.ts';
 import type { Store } from '../server/store.ts';
 import { createEtcd } from '../system/etcd.ts';
 import { createHttp } from '../system/http.ts';
+import { makePrivate } from '../system/private-folder.ts';
 import { redactUrl } from '../system/shown-address.ts';
 import { openDatabase } from '../system/sqlite.ts';
 import type { Context, Input, OptionSpec } from './command.ts';
@@ -36,9 +37,20 @@ export async function openStore(context: Context, input: Input): Promise<Readonl
   if (state === undefined)
     return { store: await inEtcd(context, input, endpoints), place: `etcd at ${endpoints.map(redactUrl).join(', ')}` };
   const folder = resolve(context.cwd(), state);
-  await context.files.makeDir(folder);
-  return { store: sqliteStore(openDatabase(join(folder, 'fleet.db'))), place: folder };
+  for (const path of await makePrivate(folder, DATABASE, secretsIn(folder, context, input)))
+    context.log.warn({ path }, 'other users of this machine may look at what the server keeps: narrow its mode');
+  return { store: sqliteStore(openDatabase(join(folder, DATABASE))), place: folder };
 }
+
+const DATABASE = 'fleet.db';
+
+/** What else of the server's own may lie there. */
+const secretsIn = (folder: string, context: Context, input: Input): ReadonlySet<string> =>
+  new Set(
+    ['tls-own', 'tls-cert', 'tls-key', 'machine-token']
+      .map((option) => relative(folder, resolve(context.cwd(), input.text(option) ?? '/')))
+      .map((path) => path.split('/')[0] ?? ''),
+  );
 
 async function inEtcd(context: Context, input: Input, endpoints: readonly string[]): Promise<Store> {
   const { clock, random, version } = context;

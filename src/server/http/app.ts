@@ -21,6 +21,7 @@ import { lockRoutes } from './lock-routes.ts';
 import { countRequests, metricsRoute } from './metrics-route.ts';
 import { describeRoutes, MOST_BYTES } from './openapi.ts';
 import { pageRoutes } from './page-routes.ts';
+import { PATIENCE, type Patience, patientFor } from './patience.ts';
 import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import { always, object } from './shapes.ts';
@@ -51,6 +52,8 @@ export type AppWorld = Readonly<{
   pages?: Pick<ViewWorld, 'census' | 'pause'>;
   /** Counted elsewhere as well; without it, the server begins its own. */
   figures?: Figures;
+  /** How long clients may take, where that is not as documented. */
+  patience?: Partial<Patience>;
   /** Without it, HTTP is spoken in the clear. */
   tls?: Readonly<{ key: Uint8Array; cert: Uint8Array }>;
 }>;
@@ -58,10 +61,12 @@ export type AppWorld = Readonly<{
 /** The server, not yet listening. */
 export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   const { tls, log } = world;
+  const patient = patientFor({ ...PATIENCE, ...world.patience });
   const options = {
     ...BEFORE_ROUTES,
+    ...patient,
+    http: { ...BEFORE_ROUTES.http, ...patient.http },
     bodyLimit: MOST_BYTES,
-    requestTimeout: 30_000,
     exposeHeadRoutes: false,
     keepAliveTimeout: 60_000,
     // Who has a connection is answered as ever until the server ends.

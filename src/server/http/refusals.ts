@@ -6,6 +6,7 @@ import type { Log } from '../../system/log.ts';
 import { isOutage } from '../watched-store.ts';
 import { FLEETLOCK_REFUSAL } from './lock-shapes.ts';
 import type { Interface } from './openapi.ts';
+import { underWayOn } from './patience.ts';
 
 /** How a refusal is worded for those who ask. */
 export type Wording = (code: ErrorCode, message?: string) => object;
@@ -80,6 +81,8 @@ export const BEFORE_ROUTES: Refusals = {
     answer.code(status).send(plain(codeOf(status), 'The address holds what is not UTF-8.'));
   },
   clientErrorHandler: (error, socket) => {
+    const underWay = underWayOn(socket);
+    if (underWay) return void underWay.once('close', () => socket.destroy(error));
     if (socket.writable && error.code !== 'ECONNRESET') socket.write(answerTo(error.code));
     socket.destroy(error);
   },

@@ -46,6 +46,8 @@ export class TestFleet implements AsyncDisposable {
   /** What signs an abort; undefined where the server has no keys. */
   abort: AppWorld['abort'];
   proxies: readonly string[] = [];
+  patience: NonNullable<AppWorld['patience']> = {};
+  tls: AppWorld['tls'];
   serve: Serve = serveFiles();
   access!: Access;
   app!: FastifyInstance;
@@ -65,6 +67,8 @@ export class TestFleet implements AsyncDisposable {
       log: silentLog,
       limits: this.limits,
       proxies: this.proxies,
+      patience: this.patience,
+      ...(this.tls ? { tls: this.tls } : {}),
       pages: { census: this.census, pause },
       ...(this.abort ? { abort: this.abort } : {}),
     });
