@@ -11,6 +11,7 @@ import { createApp, type Shows, showIdentity } from '../server/http/app.ts';
 import { type Ends, endServer } from '../server/http/ending.ts';
 import { createLimits } from '../server/rate-limits.ts';
 import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts';
+import { createSessions } from '../server/sessions.ts';
 import type { Store } from '../server/store.ts';
 import { digestOf } from '../server/tokens.ts';
 import { isOutage, watchedStore } from '../server/watched-store.ts';
@@ -100,7 +101,7 @@ export const server: Command = {
       log: context.log,
       limits: createLimits(input.whole('host-rate') ?? 0, () => context.clock.monotonicMs()),
       proxies: input.list('trust-proxy').map(checkedProxy),
-      pages: { census, pause },
+      pages: { census, pause, sessions: createSessions({ store, access, now, secret: secretFrom(context) }) },
       ...(signers.length > 0 ? { abort: aborting(revise, now) } : {}),
       ...(tls ? { tls: await tls.identity() } : {}),
     });
@@ -164,9 +165,18 @@ function within(least: number, most: number, option: string, value: number): num
 
 async function accessTo(context: Context, input: Input, store: Store): Promise<Access> {
   const machines = await machinesFrom(context, input);
-  const secret = () => Buffer.from(context.random.bytes(24)).toString('base64url');
-  return createAccess({ store, now: () => context.clock.now(), secret, ...(machines ? { machines } : {}) });
+  return createAccess({
+    store,
+    now: () => context.clock.now(),
+    secret: secretFrom(context),
+    ...(machines ? { machines } : {}),
+  });
 }
+
+const secretFrom =
+  ({ random }: Context) =>
+  (): string =>
+    Buffer.from(random.bytes(24)).toString('base64url');
 
 /**
  * The first tokens are made by the first server that starts, and shown this once: only their digests are kept. A server that does not get as

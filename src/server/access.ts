@@ -5,7 +5,7 @@ import type { Json, Key, Store } from './store.ts';
 import {
   digestOf,
   type Holder,
-  holderOf,
+  holderWith,
   MOST_TOKENS,
   type Role,
   type Token,
@@ -25,6 +25,8 @@ export type Access = Readonly<{
   isOpenToHosts: boolean;
   /** Who has this token; undefined for nobody. One that was revoked is known for a few seconds more. */
   holderOf(token: string | undefined): Promise<Holder | undefined>;
+  /** Who has the token of the store with this digest. */
+  holderWith(digest: string): Promise<Holder | undefined>;
   all(): Promise<readonly ShownToken[]>;
   /** The new token, which is told this once. */
   add(holder: Holder, entry?: Entry): Promise<Added>;
@@ -68,12 +70,14 @@ export function createAccess({ store, now, secret, machines }: AccessOptions): A
     known = undefined;
     return result;
   };
+  const whose = async (digest: string) => holderWith(await tokens(), digest);
   const given = typeof machines === 'object' ? [{ ...HOSTS, digest: machines.digest, added: '' }] : [];
   return {
     isOpenToHosts: machines === 'anybody',
     // Hosts ask most, and theirs may need nothing of the store.
     holderOf: async (token) =>
-      token === undefined ? undefined : (holderOf(given, token) ?? holderOf(await tokens(), token)),
+      token === undefined ? undefined : (holderWith(given, digestOf(token)) ?? (await whose(digestOf(token)))),
+    holderWith: whose,
     all: async () => (await tokens()).map(({ name, role, added }) => ({ name, role, added })),
     add: (holder, entry) => {
       const token = secret();

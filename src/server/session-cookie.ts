@@ -1,28 +1,26 @@
-/** Signed in on the pages: the cookie holds the operator's token, so no replica keeps anything, and a new token ends every session. Pure. */
+/** The cookie of who is signed in on the pages, and the forms that belong to it. Pure. */
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { MOST_AGE_MS } from './sessions.ts';
 
-/** The token in the cookies of a request. */
-export function tokenOf(cookies: string | undefined): string | undefined {
-  const [, value] = /(?:^|;\s*)tandem=([A-Za-z0-9_-]{1,400})(?:;|$)/.exec(cookies ?? '') ?? [];
-  return value === undefined ? undefined : Buffer.from(value, 'base64url').toString('latin1');
-}
+/** The key of the session in the cookies of a request. */
+export const keyIn = (cookies: string | undefined): string | undefined =>
+  /(?:^|;\s*)tandem=([A-Za-z0-9._-]{1,400})(?:;|$)/.exec(cookies ?? '')?.[1];
 
-/** The cookie that keeps a token, out of reach of scripts and of other sites; without one, the cookie that ends it. */
-export function cookieOf(token: string | undefined, isSecure: boolean): string {
-  const value = Buffer.from(token ?? '', 'latin1').toString('base64url');
-  const age = token === undefined ? 0 : WORKING_DAY;
-  return `tandem=${value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${age}${isSecure ? '; Secure' : ''}`;
+/** The cookie that keeps a key, out of reach of scripts and of other sites; without one, the cookie that ends it. */
+export function cookieOf(key: string | undefined, isSecure: boolean): string {
+  const age = key === undefined ? 0 : MOST_AGE_MS / 1000;
+  return `tandem=${key ?? ''}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${age}${isSecure ? '; Secure' : ''}`;
 }
 
 /** What a form of ours carries; another site cannot know it. */
-export const formTokenOf = (token: string | undefined): string =>
-  createHmac('sha256', token ?? '')
+export const formTokenOf = (key: string | undefined): string =>
+  createHmac('sha256', key ?? '')
     .update('a form of the dashboard')
     .digest('base64url');
 
-export function isOurForm(given: string, token: string | undefined): boolean {
-  const [one, other] = [Buffer.from(given), Buffer.from(formTokenOf(token))];
+export function isOurForm(given: string, key: string | undefined): boolean {
+  const [one, other] = [Buffer.from(given), Buffer.from(formTokenOf(key))];
   return one.length === other.length && timingSafeEqual(one, other);
 }
 
@@ -34,5 +32,3 @@ export function isSameSite(headers: Readonly<Record<string, string | readonly st
   if (origin === undefined) return true;
   return URL.canParse(String(origin)) && new URL(String(origin)).host === host;
 }
-
-const WORKING_DAY = 12 * 3600;

@@ -22,10 +22,10 @@ export const MOST_TOKENS = 200;
 export const mayAct = (holder: Holder | undefined, role: Role): boolean =>
   holder !== undefined && (holder.role === role || holder.role === 'operator');
 
-/** Whose token it is; undefined for one that nobody has. Every token is looked at, however early one is found. */
-export function holderOf(tokens: readonly Token[], token: string): Holder | undefined {
-  const given = Buffer.from(digestOf(token), 'hex');
-  const [found] = tokens.filter(({ digest }) => timingSafeEqual(given, Buffer.from(digest, 'hex')));
+/** Whose token has this digest; undefined where nobody's has. Every token is looked at, however early one is found. */
+export function holderWith(tokens: readonly Token[], digest: string): Holder | undefined {
+  const given = Buffer.from(digest, 'hex');
+  const [found] = tokens.filter((one) => timingSafeEqual(given, Buffer.from(one.digest, 'hex')));
   return found && { name: found.name, role: found.role };
 }
 

@@ -4,12 +4,11 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { UpdateError } from '../../src/errors.ts';
 import { type Entry, lastEntries, noted } from '../../src/server/audit.ts';
-import { cookieOf, formTokenOf } from '../../src/server/sessions.ts';
 import { readDescription } from '../support/openapi-answers.ts';
-import { idOf, NOW, TestFleet, TOKEN, VIEWER } from './pages/fleet.ts';
+import { idOf, NOW, OPERATOR_SESSION, TestFleet, TOKEN, VIEWER, VIEWER_SESSION } from './pages/fleet.ts';
 
 const OPERATOR = { authorization: `Bearer ${TOKEN}` };
-const COOKIE = { cookie: cookieOf(TOKEN, false).split(';')[0] ?? '' };
+const COOKIE = { cookie: OPERATOR_SESSION.cookie };
 let site: TestFleet;
 
 before(async () => {
@@ -31,7 +30,7 @@ const post = (url: string, fields: Record<string, string>, headers: Record<strin
     method: 'POST',
     url,
     headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
-    payload: new URLSearchParams({ form: formTokenOf(TOKEN), ...fields }).toString(),
+    payload: new URLSearchParams({ form: OPERATOR_SESSION.form, ...fields }).toString(),
   });
 const entries = async () =>
   (await site.app.inject({ url: '/v1/audit?limit=1000', headers: OPERATOR })).json().entries as Entry[];
@@ -134,7 +133,7 @@ test('a log that is damaged keeps nobody from acting, and what is still an entry
 });
 
 test('a viewer may read the log, on the page and as JSON', async () => {
-  const { cookie } = { cookie: cookieOf(VIEWER, false).split(';')[0] ?? '' };
+  const { cookie } = VIEWER_SESSION;
   const page = await site.app.inject({ url: '/audit', headers: { cookie } });
   assert.match(page.body, /sign-in failed/);
   assert.equal(

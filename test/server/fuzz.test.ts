@@ -6,19 +6,18 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { UpdateError } from '../../src/errors.ts';
-import { cookieOf, formTokenOf } from '../../src/server/sessions.ts';
 import { digestOf } from '../../src/server/tokens.ts';
 import { type FuzzedRequest, requestTo } from '../support/fuzzed-requests.ts';
 import { type Answered, type Description, type Operation, readDescription } from '../support/openapi-answers.ts';
-import { idOf, TestFleet, TOKEN, VIEWER } from './pages/fleet.ts';
+import { idOf, OPERATOR_SESSION, TestFleet, TOKEN, VIEWER, VIEWER_SESSION } from './pages/fleet.ts';
 
 const TIMES = Number(process.env['N'] ?? 1);
 /** Whatever takes longer than this hangs. */
 const LONGEST_MS = 20_000;
 const FILES = ['metadata/timestamp.json', 'targets/releases/acme/a.bundle', 'targets/empty'];
-const SESSION = { cookie: cookieOf(TOKEN, false).split(';')[0] ?? '' };
+const SESSION = { cookie: OPERATOR_SESSION.cookie };
 const OPERATOR = { authorization: `Bearer ${TOKEN}` };
-const LOOKER = { authorization: `Bearer ${VIEWER}`, cookie: cookieOf(VIEWER, false).split(';')[0] ?? '' };
+const LOOKER = { authorization: `Bearer ${VIEWER}`, cookie: VIEWER_SESSION.cookie };
 const MACHINE = { authorization: 'Bearer of-a-machine' };
 
 let site: TestFleet;
@@ -271,7 +270,7 @@ test('a form with the token of its page is a deed, at random, too', async () => 
       async ({ path, method, responses }, reason) => {
         const address = path.replace('{channel}', 'stable').replace('{group}', 'web').replace('{holder}', idOf(1));
         const body = Buffer.from(
-          String(new URLSearchParams({ form: formTokenOf(TOKEN), reason: reason.toWellFormed() })),
+          String(new URLSearchParams({ form: OPERATOR_SESSION.form, reason: reason.toWellFormed() })),
         );
         const type = { 'content-type': 'application/x-www-form-urlencoded' };
         const { status } = await ask({ method, path: address, headers: { ...SESSION, ...type }, body });

@@ -6,13 +6,12 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import { cookieOf } from '../../src/server/sessions.ts';
 import { digestOf } from '../../src/server/tokens.ts';
 import { serveFiles } from '../../src/system/served-file.ts';
 import { type FuzzedRequest, requestTo } from '../support/fuzzed-requests.ts';
 import { readDescription } from '../support/openapi-answers.ts';
 import { hangUp, wire } from '../support/rude-client.ts';
-import { TestFleet, TOKEN } from './pages/fleet.ts';
+import { OPERATOR_SESSION, TestFleet, TOKEN } from './pages/fleet.ts';
 
 const TIMES = Number(process.env['N'] ?? 1);
 const AT_ONCE = 16;
@@ -25,7 +24,7 @@ const FILES: Readonly<Record<string, number>> = {
 };
 const KEYS = [
   { authorization: `Bearer ${TOKEN}`, 'fleet-lock-protocol': 'true' },
-  { cookie: cookieOf(TOKEN, false).split(';')[0] ?? '' },
+  { cookie: OPERATOR_SESSION.cookie },
   { authorization: 'Bearer of-a-machine', 'fleet-lock-protocol': 'true' },
 ];
 

@@ -20,13 +20,12 @@ import { guard, inTime } from './guard.ts';
 import { lockRoutes } from './lock-routes.ts';
 import { countRequests, metricsRoute } from './metrics-route.ts';
 import { describeRoutes, MOST_BYTES } from './openapi.ts';
-import { pageRoutes } from './page-routes.ts';
+import { type PageWorld, pageRoutes } from './page-routes.ts';
 import { PATIENCE, type Patience, patientFor } from './patience.ts';
 import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import { always, object } from './shapes.ts';
 import { tokenRoutes } from './token-routes.ts';
-import type { ViewWorld } from './view-routes.ts';
 
 export type AppWorld = Readonly<{
   fleet: Fleet;
@@ -49,7 +48,7 @@ export type AppWorld = Readonly<{
   /** Signs that a channel offers again what it offered before this version; only where the server has the keys. */
   abort?(channel: string, version: string, reason: string): Promise<unknown>;
   /** What the pages need besides; without it there are none. */
-  pages?: Pick<ViewWorld, 'census' | 'pause'>;
+  pages?: Pick<PageWorld, 'census' | 'pause' | 'sessions'>;
   /** Counted elsewhere as well; without it, the server begins its own. */
   figures?: Figures;
   /** How long clients may take, where that is not as documented. */

@@ -5,11 +5,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { asUpdateError } from '../../errors.ts';
 import { noted } from '../audit.ts';
 import { document, type Page, type Viewer } from '../pages/layout.ts';
-import { SCRIPT } from '../pages/script.ts';
+import { FOLLOWS, SCRIPT } from '../pages/script.ts';
 import { saidPage, signInPage } from '../pages/sign-in.ts';
 import { ICON, STYLE } from '../pages/style.ts';
 import { NO_LIMITS } from '../rate-limits.ts';
-import { cookieOf, formTokenOf, isOurForm, isSameSite, tokenOf } from '../sessions.ts';
+import { cookieOf, formTokenOf, isOurForm, isSameSite, keyIn } from '../session-cookie.ts';
+import type { Sessions } from '../sessions.ts';
 import { mayAct } from '../tokens.ts';
 import { actRoutes } from './act-routes.ts';
 import type { AppWorld } from './app.ts';
@@ -22,10 +23,12 @@ import { type ViewWorld, viewRoutes } from './view-routes.ts';
 
 export type Shows = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;
 
-export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): void {
-  const { access, limits = NO_LIMITS } = world;
+export type PageWorld = ViewWorld & AppWorld & Readonly<{ sessions: Sessions }>;
+
+export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
+  const { sessions, limits = NO_LIMITS } = world;
   const viewerOf = (request: FastifyRequest): Viewer => ({
-    formToken: formTokenOf(tokenOf(request.headers.cookie)),
+    formToken: formTokenOf(keyIn(request.headers.cookie)),
     name: request.holder?.name ?? '',
     mayChange: mayAct(request.holder, 'operator'),
   });
@@ -43,10 +46,14 @@ export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): v
       route.schema = { ...route.schema, security: [{ session: [] }] };
     });
     scope.addHook('onRequest', async (request, reply) => {
-      const token = tokenOf(request.headers.cookie);
-      request.holder = await access.holderOf(token);
-      if (token !== undefined) countHolder(request, limits);
-      if (!mayAct(request.holder, 'viewer')) await reply.redirect('/sign-in', 303);
+      const { cookie, [FOLLOWS]: follows } = request.headers;
+      const key = keyIn(cookie);
+      request.holder = key === undefined ? undefined : await sessions.holderOf(key, follows === undefined);
+      if (key !== undefined) countHolder(request, limits);
+      if (mayAct(request.holder, 'viewer')) return;
+      // What it held is good for nothing any more.
+      if (cookie !== undefined) reply.header('set-cookie', cookieOf(undefined, isSecure(request)));
+      await reply.redirect('/sign-in', 303);
     });
     scope.addHook('preHandler', async (request, reply) => {
       if (request.method !== 'POST' || isOurs(request)) return;
@@ -59,9 +66,11 @@ export function pageRoutes(app: FastifyInstance, world: ViewWorld & AppWorld): v
       });
       actRoutes(acts, world, show, viewerOf);
     });
-    scope.post('/sign-out', { schema: PAGES.signOut }, async (request, reply) =>
-      reply.header('set-cookie', cookieOf(undefined, isSecure(request))).redirect('/sign-in', 303),
-    );
+    scope.post('/sign-out', { schema: PAGES.signOut }, async (request, reply) => {
+      reply.header('set-cookie', cookieOf(undefined, isSecure(request)));
+      await sessions.end(keyIn(request.headers.cookie) ?? '');
+      return reply.redirect('/sign-in', 303);
+    });
   });
 }
 
@@ -117,7 +126,7 @@ function assets(app: FastifyInstance): void {
     );
 }
 
-function signingIn(app: FastifyInstance, { access, store, now, limits = NO_LIMITS }: AppWorld): void {
+function signingIn(app: FastifyInstance, { access, sessions, store, now, limits = NO_LIMITS }: PageWorld): void {
   app.get('/sign-in', { schema: PAGES.askIn }, async (request, reply) =>
     sendPage(request, reply, document(signInPage(false), undefined)),
   );
@@ -126,15 +135,17 @@ function signingIn(app: FastifyInstance, { access, store, now, limits = NO_LIMIT
     const isOurs = isSameSite(request.headers);
     request.holder = isOurs ? await access.holderOf(token) : undefined;
     countHolder(request, limits);
-    const isLetIn = mayAct(request.holder, 'viewer');
-    await noted(store, entryOf(request, now(), isLetIn ? 'signed-in' : 'sign-in-failed'));
-    if (!isLetIn) return sendPage(request, reply.code(403), document(signInPage(true), undefined));
-    return reply.header('set-cookie', cookieOf(token, isSecure(request))).redirect('/', 303);
+    if (!request.holder || !mayAct(request.holder, 'viewer')) {
+      await noted(store, entryOf(request, now(), 'sign-in-failed'));
+      return sendPage(request, reply.code(403), document(signInPage(true), undefined));
+    }
+    const key = await sessions.begin(request.holder, token, entryOf(request, now(), 'signed-in'));
+    return reply.header('set-cookie', cookieOf(key, isSecure(request))).redirect('/', 303);
   });
 }
 
 const isOurs = (request: FastifyRequest): boolean =>
-  isSameSite(request.headers) && isOurForm(fieldOf(request, 'form'), tokenOf(request.headers.cookie));
+  isSameSite(request.headers) && isOurForm(fieldOf(request, 'form'), keyIn(request.headers.cookie));
 
 /** Behind a proxy that speaks HTTPS the cookie is for HTTPS alone, too. */
 const isSecure = ({ protocol, headers }: FastifyRequest): boolean =>

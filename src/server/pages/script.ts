@@ -1,5 +1,8 @@
 /** The script of the pages, as it is sent: it asks for the page again and replaces what has changed. Without it the pages work as well. */
 
+/** The header with which a page that follows the fleet asks: nobody need sit before it. */
+export const FOLLOWS = 'tandem-follows';
+
 export const SCRIPT = `'use strict';
 const EVERY_MS = 5000;
 const freshness = document.getElementById('freshness');
@@ -31,7 +34,7 @@ function replace(part, fresh) {
 }
 
 async function update() {
-  const answer = await fetch(location.href, { headers: tag ? { 'if-none-match': tag } : {}, cache: 'no-store', redirect: 'manual' });
+  const answer = await fetch(location.href, { headers: { '${FOLLOWS}': '1', ...(tag ? { 'if-none-match': tag } : {}) }, cache: 'no-store', redirect: 'manual' });
   if (answer.status === 304) return;
   if (answer.type === 'opaqueredirect') { stopped = true; location.reload(); return; }
   if (!answer.ok) throw new Error(String(answer.status));

@@ -13,6 +13,7 @@ import { type AppWorld, createApp } from '../../../src/server/http/app.ts';
 import type { MachineRecord } from '../../../src/server/machines.ts';
 import { NO_LIMITS } from '../../../src/server/rate-limits.ts';
 import { createRebootLocks, type RebootLocks } from '../../../src/server/reboot-locks.ts';
+import type { Sessions } from '../../../src/server/sessions.ts';
 import { sqliteStore } from '../../../src/server/sqlite-store.ts';
 import type { Json, Store } from '../../../src/server/store.ts';
 import { digestOf } from '../../../src/server/tokens.ts';
@@ -20,9 +21,13 @@ import { silentLog } from '../../../src/system/log.ts';
 import { type Serve, serveFiles } from '../../../src/system/served-file.ts';
 import { openDatabase } from '../../../src/system/sqlite.ts';
 import { accessWith, type GivenTokens } from '../../support/fleet-tokens.ts';
+import { sessionsWith, signedInAs } from '../../support/signed-in.ts';
 
 export const TOKEN = 'of-an-operator';
 export const VIEWER = 'of-a-viewer';
+/** Of browsers that are signed in with these. */
+export const OPERATOR_SESSION = signedInAs('operator');
+export const VIEWER_SESSION = signedInAs('viewer');
 export const NOW = new Date('2030-01-02T03:04:05Z');
 const HOUR = 3_600_000;
 
@@ -50,11 +55,16 @@ export class TestFleet implements AsyncDisposable {
   tls: AppWorld['tls'];
   serve: Serve = serveFiles();
   access!: Access;
+  sessions!: Sessions;
   app!: FastifyInstance;
   url = '';
 
   async start(): Promise<this> {
     this.access = await accessWith(this.store, this.tokens, () => this.now);
+    this.sessions = await sessionsWith(
+      { store: this.store, access: this.access, now: () => this.now },
+      { operator: TOKEN, viewer: VIEWER },
+    );
     this.app = await createApp({
       fleet: this.fleet,
       locks: this.locks,
@@ -69,7 +79,7 @@ export class TestFleet implements AsyncDisposable {
       proxies: this.proxies,
       patience: this.patience,
       ...(this.tls ? { tls: this.tls } : {}),
-      pages: { census: this.census, pause },
+      pages: { census: this.census, pause, sessions: this.sessions },
       ...(this.abort ? { abort: this.abort } : {}),
     });
     this.url = await this.app.listen({ host: '127.0.0.1', port: 0 });

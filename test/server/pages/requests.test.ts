@@ -4,11 +4,10 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { html } from '../../../src/server/pages/html.ts';
-import { cookieOf, formTokenOf, isSameSite, tokenOf } from '../../../src/server/sessions.ts';
-import { idOf, NOW, someMachine, TestFleet, TOKEN, VIEWER } from './fleet.ts';
+import { cookieOf, formTokenOf, isSameSite, keyIn } from '../../../src/server/session-cookie.ts';
+import { idOf, NOW, OPERATOR_SESSION, someMachine, TestFleet, TOKEN, VIEWER, VIEWER_SESSION } from './fleet.ts';
 
-const COOKIE = cookieOf(TOKEN, false).split(';')[0] ?? '';
-const FORM = formTokenOf(TOKEN);
+const { cookie: COOKIE, form: FORM } = OPERATOR_SESSION;
 let site: TestFleet;
 
 before(async () => {
@@ -38,8 +37,8 @@ test('every page and every deed asks for the token of an operator', async () => 
 });
 
 test('a viewer sees every page without what changes something, and no form of his does anything', async () => {
-  const cookie = cookieOf(VIEWER, false).split(';')[0] ?? '';
-  const forms = { form: formTokenOf(VIEWER), reason: 'x' };
+  const { cookie, form } = VIEWER_SESSION;
+  const forms = { form, reason: 'x' };
   for (const path of [
     '/',
     '/rollouts',
@@ -173,10 +172,10 @@ test('whatever is asked for is answered without a failure of the server', async 
   );
 });
 
-test('the cookie gives back any token, and is for HTTPS alone where HTTPS is spoken', () => {
+test('the cookie gives back any key, and is for HTTPS alone where HTTPS is spoken', () => {
   fc.assert(
-    fc.property(fc.stringMatching(/^[\x21-\x7e]{1,200}$/), (token) => {
-      assert.equal(tokenOf(`other=1; ${cookieOf(token, true).split(';')[0]}`), token);
+    fc.property(fc.stringMatching(/^[a-z0-9][a-z0-9.-]{0,63}\.[A-Za-z0-9_-]{16,64}$/), (key) => {
+      assert.equal(keyIn(`other=1; ${cookieOf(key, true).split(';')[0]}`), key);
     }),
   );
   assert.match(cookieOf('x', true), /; HttpOnly; SameSite=Strict; .*; Secure$/);
