@@ -143,6 +143,19 @@ export type Reply = Readonly<{ schema: 1; result: 'accepted' | 'done' | 'nothing
 
 export type HistoryReply = Readonly<{ schema: 1; entries: readonly HistoryEntry[] }>;
 
+/** Where a host can be found and what it is, in its own words: for people, who may be lied to, and never for decisions. */
+export type HostFacts = Readonly<{
+  name?: string;
+  /** From which it reaches the server. */
+  address?: string;
+  os?: string;
+  kernel?: string;
+  architecture?: string;
+}>;
+
+/** One boot of one machine. `seconds`: for how long it has run; `hardware`: a digest that says which machine it is, where it can be told. */
+export type BootFacts = Readonly<{ id: string; seconds?: number; hardware?: string }>;
+
 /** What a host tells the fleet server: who and where it is, what it runs, what it is about to do, and how the last attempt ended. */
 export type CheckIn = Readonly<{
   schema: 1;
@@ -151,6 +164,8 @@ export type CheckIn = Readonly<{
   product: Product;
   channel: string;
   agent: string;
+  host?: HostFacts;
+  boot?: BootFacts;
   running: Readonly<{ version: Version; counter?: number }>;
   confirmed: boolean;
   state: StateKind;

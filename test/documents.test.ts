@@ -9,6 +9,7 @@ import { rateFormat } from '../src/agent/delta/rate.ts';
 import { type FailedBefore, failedBeforeFormat } from '../src/agent/failed-before.ts';
 import { type FleetServer, withFleetServer } from '../src/agent/fleet-client.ts';
 import { begunFormat } from '../src/agent/hooks-begun.ts';
+import { readFacts } from '../src/agent/host-facts.ts';
 import type { EndedEntry } from '../src/agent/journal.ts';
 import { historyFormat, refusalsFormat, savedFormat } from '../src/agent/journal-documents.ts';
 import type { Releases } from '../src/agent/releases.ts';
@@ -398,6 +399,13 @@ test('a lock of an application objects whatever its reason is', async () => {
   );
 });
 
+/** A host of which everything says `text`. */
+const saying = (text: string) => ({
+  files: { read: async () => new TextEncoder().encode(text) },
+  architecture: text,
+  address: async () => text,
+});
+
 test('the server takes the check-in of a host in any situation, and the host its answer', async () => {
   await using folder = await temporaryFolder();
   await using store = sqliteStore(openDatabase(join(folder.path, 'fleet.db'), { durable: false }));
@@ -423,6 +431,7 @@ test('the server takes the check-in of a host in any situation, and the host its
         url: 'http://fleet',
         host: { group: 'default', product: running.product, channel: 'stable', agent: reason.slice(0, 100) },
         machine: async () => 'a'.repeat(32) as MachineId,
+        facts: () => readFacts(saying(reason)),
         situation: async () => ({
           saved: inFormat(savedFormat, given).value,
           confirmed,

@@ -24,8 +24,9 @@ import { loadRate, saveRate } from './delta/rate.ts';
 import { createTransfer, type Transfer } from './delta/transfer.ts';
 import type { DeltaWorld } from './delta/world.ts';
 import { excused } from './failed-before.ts';
-import { type FleetServer, withFleetServer } from './fleet-client.ts';
+import { withFleetServer } from './fleet-client.ts';
 import { liveGates, withFleetSettings } from './fleet-heeded.ts';
+import { fleetServer } from './fleet-server.ts';
 import { createGates } from './gates.ts';
 import { lookAtHealth, noteFailed, proveHealth } from './health.ts';
 import { hookGate } from './hook-gate.ts';
@@ -157,21 +158,6 @@ function deltaWorld(
       fetchRanges(mirrors, ranges, { ...options, connections, resumption: { clock, random } }),
     cache: createDeltaCache(files, join(stateDir, 'delta'), log),
   };
-}
-
-/** The server that is asked before a rollout is begun, where there is one. */
-async function fleetServer(
-  config: Config,
-  { files, version }: Surroundings,
-  http: Http,
-  situation: FleetServer['situation'],
-): Promise<FleetServer | undefined> {
-  const { url, tokenFile } = config.fleet;
-  if (url === undefined) return undefined;
-  const token = tokenFile === undefined ? undefined : await readText(files, tokenFile);
-  const product = requireSetting(config, 'host.product') as Product;
-  const host = { group: config.host.group, product, channel: config.repository.channel, agent: version };
-  return { http, url, ...(token ? { token } : {}), host, machine: () => readMachineId(files), situation };
 }
 
 const hookSettings = ({

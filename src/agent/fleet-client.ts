@@ -16,6 +16,8 @@ export type FleetServer = Readonly<{
   /** Who asks. */
   host: Readonly<{ group: string; product: Product; channel: string; agent: string }>;
   machine(): Promise<MachineId>;
+  /** Where it can be found, and which machine it is. */
+  facts(): Promise<Pick<CheckIn, 'host' | 'boot'>>;
   /** What the host is doing, and how its last attempt ended. */
   situation(): Promise<Readonly<{ saved: Saved; confirmed: boolean; last: EndedEntry | undefined }>>;
 }>;
@@ -45,6 +47,7 @@ async function checkInOf(server: FleetServer, running: Release, wants: Release):
     schema: 1,
     machine: await server.machine(),
     ...server.host,
+    ...(await server.facts()),
     running: { version, ...(counter === undefined ? {} : { counter }) },
     confirmed,
     state: saved.state.kind,

@@ -14,6 +14,8 @@ export type Surroundings = Readonly<{
   readPart: ReadPart;
   writePart: WritePart;
   writableSpace(dir: string): Promise<number>;
+  /** The address of this host from which it reaches that of `url`; where it is missing, no server is told. */
+  addressTowards?(url: string): Promise<string | undefined>;
   clock: Clock;
   random: Random;
   exec: Exec;

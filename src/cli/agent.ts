@@ -4,6 +4,7 @@ import { architectureOf } from '../agent/host.ts';
 import { runAgent } from '../agent/run.ts';
 import { readLayers, resolveConfig } from '../config.ts';
 import { readPart, writableSpace, writePart } from '../system/files.ts';
+import { addressTowards } from '../system/local-address.ts';
 import { createLog } from '../system/log.ts';
 import { endNow, keepHeapSmall, processor } from '../system/process.ts';
 import type { Command } from './command.ts';
@@ -25,6 +26,7 @@ export const agent: Command = {
       readPart,
       writePart,
       writableSpace,
+      addressTowards,
       architecture: architectureOf(processor()),
     };
     await runAgent(layers, world, context.env);

@@ -124,6 +124,11 @@ export const COMMANDS: readonly Entry[] = [
     async () => (await import('./rollout-status.ts')).rolloutStatus,
   ),
   entry(
+    'rollout machines',
+    'the machines of a fleet, or those that are looked for: names, addresses, versions',
+    async () => (await import('./rollout-machines.ts')).rolloutMachines,
+  ),
+  entry(
     'rollout pause',
     'let nobody new have the release',
     async () => (await import('./rollout-pause.ts')).rolloutPause,

@@ -18,6 +18,7 @@ export function statusText(status: Status, now: Date, width: number): readonly s
     ...gateLines(status, now),
     ...disarmedLines(status, now),
     '',
+    ...machineLines(status),
     ...slotLines(status),
     ...checkLines(status, now),
     ...lastRestartLines(status, now),
@@ -153,6 +154,10 @@ function lastRestartLines({ lastRestart }: Status, now: Date): string[] {
 }
 
 const TIERS = { patch: 'patch', blocks: 'blocks', full: 'full image' } as const;
+
+/** By which the fleet server and the lock know this host. */
+const machineLines = ({ machine, group }: Status): string[] =>
+  machine === undefined ? [] : [`  machine    ${machine}${group === undefined ? '' : `, of the group ${group}`}`];
 
 function slotLines({ slots, booted }: Status): string[] {
   if (!slots || !booted) return [];

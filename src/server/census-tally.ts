@@ -14,10 +14,12 @@ export type FailureTally = {
   machines: number;
   last: string;
   some: string[];
+  /** How those call themselves. */
+  names?: Record<string, string>;
 };
 
 /** A machine with a release ready that it may not boot into yet. */
-export type Waiting = Readonly<{ machine: string; group: string; since: string; why: string }>;
+export type Waiting = Readonly<{ machine: string; name?: string; group: string; since: string; why: string }>;
 
 export type Tally = {
   machines: number;
@@ -54,6 +56,7 @@ export function tally(sum: Tally, machine: MachineRecord, now: Date): void {
   if (machine.state === 'staged' && sum.waiting.length < MOST_WAITING)
     sum.waiting.push({
       machine: machine.machine,
+      ...(machine.host?.name === undefined ? {} : { name: machine.host.name }),
       group: machine.group,
       since: machine.since,
       why: machine.waitingFor ?? machine.hold?.reason ?? 'its turn',
@@ -82,7 +85,7 @@ function bump(numbersByKey: Numbers, name: string): void {
 }
 
 /** A machine that has come to run the release since has not failed. */
-function addFailure(failures: FailureTally[], { machine, outcome, running }: MachineRecord): void {
+function addFailure(failures: FailureTally[], { machine, host, outcome, running }: MachineRecord): void {
   if (!outcome || (outcome.result !== 'failed' && outcome.result !== 'rolled-back')) return;
   const { version, at, result } = outcome;
   if (running.version === version) return;
@@ -92,7 +95,9 @@ function addFailure(failures: FailureTally[], { machine, outcome, running }: Mac
   const group = same ?? fresh(failures, version, code, reason);
   group.machines += 1;
   if (at > group.last) group.last = at;
-  if (group.some.length < SOME) group.some.push(machine);
+  if (group.some.length === SOME) return;
+  group.some.push(machine);
+  if (host?.name !== undefined) group.names = { ...group.names, [machine]: host.name };
 }
 
 function fresh(failures: FailureTally[], version: string, code: string, reason: string): FailureTally {

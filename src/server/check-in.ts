@@ -1,7 +1,7 @@
 /** What a check-in means for the rollout that the machine takes part in. Pure: documents in, documents and an answer out. */
 
 import { cleanLine } from '../clean-text.ts';
-import type { CheckIn, CheckInAnswer } from '../protocol.ts';
+import type { CheckIn, CheckInAnswer, HostFacts } from '../protocol.ts';
 import type { Ledger } from '../rollout/brake.ts';
 import { answerHost, type Caller, type Offered } from '../rollout/roll-call.ts';
 import type { MachineRecord } from './machines.ts';
@@ -28,12 +28,23 @@ export function answerCheckIn(
 }
 
 /** A check-in as it is kept and shown: whoever has the token of a machine may say anything. */
-export const inCleanWords = ({ agent, waitingFor, outcome, ...rest }: CheckIn): CheckIn => ({
+export const inCleanWords = ({ agent, host, waitingFor, outcome, ...rest }: CheckIn): CheckIn => ({
   ...rest,
   agent: cleanLine(agent),
+  ...(host === undefined ? {} : { host: cleanHost(host) }),
   ...(waitingFor === undefined ? {} : { waitingFor: cleanLine(waitingFor) }),
   ...(outcome === undefined ? {} : { outcome: cleanOutcome(outcome) }),
 });
+
+/** What is empty says nothing. */
+const cleanHost = (host: HostFacts): HostFacts =>
+  Object.fromEntries(
+    Object.entries(host)
+      .map(([key, text]) => [key, cleanLine(text, LONGEST_FACT)] as const)
+      .filter(([, text]) => text !== ''),
+  );
+
+const LONGEST_FACT = 255;
 
 const cleanOutcome = ({ code, reason, ...rest }: NonNullable<CheckIn['outcome']>): typeof rest => ({
   ...rest,

@@ -1,10 +1,18 @@
 /** A page of the machines that a search is about. It looks at so many and no more: who wants the rest asks again. */
 
+import type { HostFacts } from '../protocol.ts';
 import { type MachineRecord, machineIn } from './machines.ts';
 import type { Page } from './store.ts';
 
-/** `id` is how the machine's id begins; `after` is the `more` of the page before. */
-export type Search = Readonly<{ id?: string; version?: string; group?: string; state?: string; after?: string }>;
+/** `name` is a part of what the machine calls itself or of its address; `id` is how its id begins; `after` is the `more` of the page before. */
+export type Search = Readonly<{
+  name?: string;
+  id?: string;
+  version?: string;
+  group?: string;
+  state?: string;
+  after?: string;
+}>;
 
 /** `looked`: how many machines this took. `more` is undefined at the end. */
 export type Found = Readonly<{ machines: readonly MachineRecord[]; looked: number; more?: string }>;
@@ -15,7 +23,11 @@ export type SearchWorld = Readonly<{
   pause(): Promise<void>;
 }>;
 
-export async function searchMachines({ machines: list, pause }: SearchWorld, search: Search): Promise<Found> {
+export async function searchMachines(
+  { machines: list, pause }: SearchWorld,
+  search: Search,
+  limit = MOST_FOUND,
+): Promise<Found> {
   const prefix = search.id ?? '';
   const found: MachineRecord[] = [];
   let after = search.after ?? before(prefix);
@@ -26,12 +38,18 @@ export async function searchMachines({ machines: list, pause }: SearchWorld, sea
       looked += 1;
       const machine = machineIn(document);
       if (machine && isLike(machine, search)) found.push(machine);
-      if (found.length === MOST_FOUND) return { machines: found, looked, more: id };
+      if (found.length === limit) return { machines: found, looked, more: id };
     }
     if (next === undefined) return { machines: found, looked };
     if (looked >= MOST_LOOKED) return { machines: found, looked, more: next };
     after = next;
   }
+}
+
+/** A field that was left empty asks for nothing. */
+export function searchOf({ id, ...rest }: Search): Search {
+  const fields = Object.entries({ ...rest, id: id?.toLowerCase() });
+  return Object.fromEntries(fields.filter(([, value]) => value !== undefined && value !== ''));
 }
 
 const PAGE = 200;
@@ -44,7 +62,12 @@ function before(prefix: string): string | undefined {
   return first === 0n ? undefined : (first - 1n).toString(16).padStart(32, '0');
 }
 
-const isLike = ({ running, group, state }: MachineRecord, search: Search): boolean =>
+const isLike = ({ host, running, group, state }: MachineRecord, search: Search): boolean =>
+  isCalled(host, search.name) &&
   (search.version === undefined || running.version === search.version) &&
   (search.group === undefined || group === search.group) &&
   (search.state === undefined || state === search.state);
+
+/** People do not heed capitals. */
+const isCalled = ({ name = '', address = '' }: HostFacts = {}, part = ''): boolean =>
+  [name, address].some((text) => text.toLowerCase().includes(part.toLowerCase()));

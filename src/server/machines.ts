@@ -7,7 +7,7 @@ import { emptyLedger, type Ledger } from '../rollout/brake.ts';
 import type { Json } from './store.ts';
 
 /** The last check-in, and what the machine has lived through; times are ISO 8601 in UTC. */
-export type MachineRecord = CheckIn &
+export type MachineRecord = Omit<CheckIn, 'boot'> &
   Readonly<{
     firstSeen: string;
     lastSeen: string;
@@ -39,8 +39,11 @@ export function recorded(
 ): MachineRecord {
   const at = now.toISOString();
   const { go, schema: _, ...hold } = answer.go ? { ...answer, code: '', reason: '' } : answer;
+  const { boot: _boot, host = before?.host, ...said } = request;
   return {
-    ...request,
+    ...said,
+    // An agent that does not say is an older one on the same host.
+    ...(host ? { host } : {}),
     firstSeen: before?.firstSeen ?? at,
     lastSeen: at,
     ...(go ? {} : { hold }),

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createBar } from '../../src/cli/progress.ts';
 import { nothingLines, statusText } from '../../src/cli/status-text.ts';
-import type { Product, Release, Version } from '../../src/model.ts';
+import type { MachineId, Product, Release, Version } from '../../src/model.ts';
 import type { Status } from '../../src/protocol.ts';
 import { IDLE } from '../support/scripted-agent.ts';
 
@@ -24,6 +24,7 @@ const base: Status = {
 };
 const CASES: Readonly<Record<string, Status>> = {
   idle: base,
+  'idle, in a fleet': { ...base, machine: '4f'.repeat(16) as MachineId, group: 'web' },
   staging: {
     ...base,
     state: { kind: 'staging', ...ON, attempt: 1 },

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { CheckIn } from '../../protocol.ts';
 import { countCheckIn, type Figures } from '../figures.ts';
 import type { Fleet } from '../fleet.ts';
+import { type Search, searchMachines, searchOf } from '../machine-search.ts';
 import { json, refused } from './answers.ts';
 import { CHECK_IN, CHECK_IN_ANSWER, MACHINE, MACHINES, MACHINES_PAGE, machineId } from './fleet-shapes.ts';
 import { plain } from './refusals.ts';
@@ -21,11 +22,15 @@ function hosts(app: FastifyInstance, fleet: Fleet, now: () => Date, figures: Fig
 }
 
 /** What an operator may read. */
-function operators(app: FastifyInstance, fleet: Fleet): void {
-  app.get<{ Querystring: { limit?: number; after?: string } }>(
+function operators(app: FastifyInstance, fleet: Fleet, pause: () => Promise<void>): void {
+  app.get<{ Querystring: Search & { limit?: number } }>(
     '/v1/machines',
     { schema: ASKS.machines },
-    async ({ query: { limit = 100, after } }) => ({ schema: 1, ...(await fleet.machines(limit, after)) }),
+    async ({ query: { limit = 100, ...query } }) => {
+      const { machines, more } = await searchMachines({ machines: fleet.machines, pause }, searchOf(query), limit);
+      const documents = machines.map((document) => ({ id: document.machine, document }));
+      return { schema: 1, documents, ...(more === undefined ? {} : { next: more }) };
+    },
   );
   app.get<{ Params: { id: string } }>(
     '/v1/machines/:id',
@@ -44,10 +49,10 @@ const ASKS = {
     response: { 200: json('Whether it may begin, and if not, why; never what to install', CHECK_IN_ANSWER) },
   },
   machines: {
-    summary: 'What hosts have said, a page at a time, by id',
+    summary: 'What hosts have said, all or those that are looked for, a page at a time, by id',
     tags: ['operators'],
     querystring: MACHINES_PAGE,
-    response: { 200: json('A page; `next` is missing on the last', MACHINES) },
+    response: { 200: json('A page, which may be empty while others follow; `next` is missing on the last', MACHINES) },
   },
   machine: {
     summary: 'What one host has said',

@@ -39,6 +39,23 @@ const said = {
   state: oneOf(...STATES),
   since: saying('how long it has been in this state', moment),
 };
+const HOST = loose({
+  name: line,
+  address: saying('from which it reaches the server', line),
+  os: saying('as os-release calls it', line),
+  kernel: line,
+  architecture: line,
+});
+const hex = text(/^[0-9a-f]{32}$/, 32);
+const BOOT = object(
+  {
+    id: saying('of the kernel', hex),
+    seconds: saying('for how long it has run', whole(0)),
+    hardware: saying('a digest of what the firmware calls the machine', hex),
+  },
+  ['id'],
+);
+const told = { host: saying('where to find it, for people', HOST) };
 const saidSometimes = {
   wants: saying('the release that it would begin to install now, if nobody objects', version),
   waitingFor: saying('in words', line),
@@ -48,7 +65,13 @@ const saidSometimes = {
   ),
 };
 
-export const CHECK_IN = named('CheckIn', object({ ...said, ...saidSometimes }, Object.keys(said)));
+export const CHECK_IN = named(
+  'CheckIn',
+  object(
+    { ...said, ...told, ...saidSometimes, boot: saying('tells it from another with the same id', BOOT) },
+    Object.keys(said),
+  ),
+);
 
 const hold = { code: sentence, reason: sentence, until: saying('ask again at the earliest', moment) };
 
@@ -68,6 +91,7 @@ export const MACHINE = named(
   object(
     {
       ...said,
+      ...told,
       ...saidSometimes,
       ...seen,
       hold: saying('what it was told last, when it was not to go', object(hold, ['code', 'reason'])),
@@ -81,7 +105,17 @@ export const MACHINES = object(
   ['schema', 'documents'],
 );
 
+/** By what machines are looked for; with nothing of it, all are meant. */
+export const SEARCH = {
+  name: saying('a part of what it calls itself, or of its address', { type: 'string', maxLength: 100 }),
+  id: saying('how it begins', text(/^[0-9a-fA-F]*$/, 32)),
+  version: text(/^[0-9A-Za-z.~^-]*$/, 64),
+  group: text(/^[A-Za-z0-9.-]*$/, 64),
+};
+
 export const MACHINES_PAGE = loose({
+  ...SEARCH,
+  state: oneOf(...STATES),
   limit: { ...whole(1, 1000), default: 100 },
   after: saying('the `next` of the page before', machineId),
 });

@@ -3,7 +3,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { lastEntries } from '../audit.ts';
 import type { Census } from '../census.ts';
-import { type Search, searchMachines } from '../machine-search.ts';
+import { type Search, searchMachines, searchOf } from '../machine-search.ts';
+import { namesOf } from '../names.ts';
 import { auditPage, MOST_SHOWN } from '../pages/audit.ts';
 import { failuresPage } from '../pages/failures.ts';
 import type { Viewer } from '../pages/layout.ts';
@@ -12,7 +13,7 @@ import { machinePage, noSuchMachine } from '../pages/machine.ts';
 import { machinesPage } from '../pages/machines.ts';
 import { overviewPage } from '../pages/overview.ts';
 import type { Shown } from '../pages/rollout-progress.ts';
-import { rolloutPage, rolloutsPage } from '../pages/rollouts.ts';
+import { rolloutPage, rolloutsPage, shownIds } from '../pages/rollouts.ts';
 import { saidPage } from '../pages/sign-in.ts';
 import type { AppWorld } from './app.ts';
 import type { Shows } from './page-routes.ts';
@@ -39,11 +40,17 @@ export function viewRoutes(
   app.get<Channel>('/rollouts/:channel', { schema: PAGES.rollout }, async (request, reply) => {
     const shown = await shownOf(world, request.params.channel);
     if (!shown) return show(request, reply.code(404), noSuchChannel(request.params.channel));
-    return show(request, reply, rolloutPage(shown, await census.history(), viewerOf(request), now()));
+    const named = { ...shown, names: await namesOf(fleet, shownIds(shown.ledger)) };
+    return show(request, reply, rolloutPage(named, await census.history(), viewerOf(request), now()));
   });
   app.get<{ Querystring: { after?: string } }>('/locks', { schema: PAGES.locks }, async (request, reply) => {
     const page = await locks.all(20, now(), request.query.after);
-    return show(request, reply, locksPage({ ...page, census: await census.latest() }, viewerOf(request), now()));
+    const names = await namesOf(
+      fleet,
+      page.locks.flatMap(({ holders }) => holders.map(({ id }) => id)),
+    );
+    const data = { ...page, names, census: await census.latest() };
+    return show(request, reply, locksPage(data, viewerOf(request), now()));
   });
   app.get('/failures', { schema: PAGES.failures }, async (request, reply) =>
     show(request, reply, failuresPage(await census.latest(), now())),
@@ -52,7 +59,7 @@ export function viewRoutes(
     show(request, reply, auditPage(await lastEntries(world.store, MOST_SHOWN), now())),
   );
   app.get<{ Querystring: Search }>('/machines', { schema: PAGES.machines }, async (request, reply) => {
-    const search = given(request.query);
+    const search = searchOf(request.query);
     const found = await searchMachines({ machines: fleet.machines, pause: world.pause }, search);
     return show(request, reply, machinesPage(search, found, now()));
   });
@@ -61,7 +68,11 @@ export function viewRoutes(
     if (!machine) return show(request, reply.code(404), noSuchMachine(request.params.id));
     const rollout = await shownOf(world, machine.channel);
     const lock = await locks.show(machine.group, now());
-    return show(request, reply, machinePage({ machine, lock, ...(rollout ? { rollout } : {}) }, now()));
+    const names = await namesOf(
+      fleet,
+      lock.holders.map(({ id }) => id),
+    );
+    return show(request, reply, machinePage({ machine, lock, names, ...(rollout ? { rollout } : {}) }, now()));
   });
 }
 
@@ -86,12 +97,6 @@ async function allShown(world: ViewWorld): Promise<readonly Shown[]> {
     .map(([name]) => name);
   const all = await Promise.all(names.map((name) => shownOf(world, name)));
   return all.filter((one) => one !== undefined);
-}
-
-/** A field that was left empty asks for nothing. */
-function given({ id, ...rest }: Search): Search {
-  const fields = Object.entries({ ...rest, id: id?.toLowerCase() });
-  return Object.fromEntries(fields.filter(([, value]) => value !== undefined && value !== ''));
 }
 
 type Channel = { Params: { channel: string } };

@@ -20,11 +20,11 @@ ${live(
 }
 
 const section = (
-  { version, code, reason, machines, last, some }: Counted['failures'][number],
+  { version, code, reason, machines, last, some, names = {} }: Counted['failures'][number],
   sum: number,
   now: Date,
 ): Html =>
   html`<section class="sheet"><div class="head"><h2><code>${code}</code>${version !== '' && ` in ${version}`}</h2><strong>${plural(machines, 'machine')}</strong></div>
 <svg class="meter" aria-hidden="true"><rect class="track" x="0" y="3" width="100%" height="8" rx="4"/><rect class="f4" x="0" y="3" width="${Math.round((machines / sum) * 1000) / 10}%" height="8" rx="3"/></svg>
 <p>${reason}</p>
-<p class="note">Last ${ago(last, now)}. ${some.map((id) => html`${machineLink(id)} `)}${machines > some.length && html`and ${count(machines - some.length)} more`}</p></section>`;
+<p class="note">Last ${ago(last, now)}. ${some.map((id) => html`${machineLink(id, names[id])} `)}${machines > some.length && html`and ${count(machines - some.length)} more`}</p></section>`;

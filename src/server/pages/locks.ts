@@ -1,24 +1,34 @@
 /** Who holds the locks on rebooting, since when and why, and who waits. Pure. */
 
 import type { Counted } from '../census-tally.ts';
+import type { Names } from '../names.ts';
 import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, scrolled, type Viewer } from './layout.ts';
 import { ago, badge, holderName, machineLink, plural } from './wording.ts';
 
-export type LocksData = Readonly<{ locks: readonly ShownLock[]; next?: string; census: Counted }>;
+export type LocksData = Readonly<{ locks: readonly ShownLock[]; next?: string; census: Counted; names?: Names }>;
 
-export function locksPage({ locks, next, census }: LocksData, { mayChange }: Viewer, now: Date): Page {
+export function locksPage(
+  { locks, next, census, names = new Map() }: LocksData,
+  { mayChange }: Viewer,
+  now: Date,
+): Page {
   const body = html`<h1>Locks on rebooting</h1>
 <p class="lead">A machine holds the lock of its group from before its reboot until it has proved itself. Nobody frees it but the machine and an operator.</p>
-${live('locks', locks.length === 0 ? html`<section class="sheet">${empty('No lock is held. A group appears here when its first machine asks.')}</section>` : locks.map((lock) => section(lock, mayChange, now)))}
+${live('locks', locks.length === 0 ? html`<section class="sheet">${empty('No lock is held. A group appears here when its first machine asks.')}</section>` : locks.map((lock) => section(lock, names, mayChange, now)))}
 ${next !== undefined && html`<p><a class="button second" href="/locks?after=${next}">Next groups</a></p>`}
 <section class="sheet"><h2>Ready and waiting</h2>${live('waiting', waiting(census, now))}
 <p class="note">Nobody stands in line: machines ask again until there is a place.</p></section>`;
   return { title: 'Locks on rebooting', here: 'locks', body };
 }
 
-function section({ group, max, maxFailures, free, holders, failures }: ShownLock, mayChange: boolean, now: Date): Html {
+function section(
+  { group, max, maxFailures, free, holders, failures }: ShownLock,
+  names: Names,
+  mayChange: boolean,
+  now: Date,
+): Html {
   const late = holders.filter((one) => one.late).length;
   const isShut = late + failures.length > maxFailures;
   const head = isShut
@@ -34,7 +44,7 @@ ${
         `Holders in ${group}`,
         html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Since</th><th scope="col">Why</th><th scope="col" class="roomy">Due back</th>${mayChange && html`<th scope="col"><span class="hidden">What to do</span></th>`}</tr></thead><tbody>${holders.map(
           (holder) =>
-            html`<tr><th scope="row">${holderName(holder.id)}</th><td>${ago(holder.since, now)}${holder.late && html` ${badge('bad', 'late')}`}</td><td>${holder.why}</td><td class="roomy">${ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td>${mayChange && freeing(group, holder)}</tr>`,
+            html`<tr><th scope="row">${holderName(holder.id, names.get(holder.id))}</th><td>${ago(holder.since, now)}${holder.late && html` ${badge('bad', 'late')}`}</td><td>${holder.why}</td><td class="roomy">${ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td>${mayChange && freeing(group, holder)}</tr>`,
         )}</tbody></table>`,
       )
 }
@@ -49,8 +59,8 @@ function waiting({ waiting: rows, at }: Counted, now: Date): Html {
   return scrolled(
     'Machines that wait to reboot',
     html`<table><caption>${plural(rows.length, 'machine')}${rows.length >= 25 && ' at least'}, as of ${ago(at, now)}</caption><thead><tr><th scope="col">Machine</th><th scope="col" class="roomy">Group</th><th scope="col">Since</th><th scope="col">Waits for</th></tr></thead><tbody>${rows.map(
-      ({ machine, group, since, why }) =>
-        html`<tr><th scope="row">${machineLink(machine)}</th><td class="roomy">${group}</td><td>${ago(since, now)}</td><td>${why}</td></tr>`,
+      ({ machine, name, group, since, why }) =>
+        html`<tr><th scope="row">${machineLink(machine, name)}</th><td class="roomy">${group}</td><td>${ago(since, now)}</td><td>${why}</td></tr>`,
     )}</tbody></table>`,
   );
 }

@@ -3,24 +3,26 @@
 import { judgeHost, turnStarts } from '../../rollout/rollout.ts';
 import { SILENT_MS } from '../census-tally.ts';
 import type { MachineRecord } from '../machines.ts';
+import type { Names } from '../names.ts';
 import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';
 import { ago, badge, lasting, machineLink, moment, span, stateBadge } from './wording.ts';
 
-/** `rollout` is that of its channel; `lock` that of its group. */
-export type MachineData = Readonly<{ machine: MachineRecord; rollout?: Shown; lock: ShownLock }>;
+/** `rollout` is that of its channel; `lock` that of its group, and `names` are of those who hold it. */
+export type MachineData = Readonly<{ machine: MachineRecord; rollout?: Shown; lock: ShownLock; names: Names }>;
 
 export function machinePage(data: MachineData, now: Date): Page {
   const { machine } = data;
-  const body = html`<h1>Machine <span class="id">${machine.machine}</span></h1>
+  const name = machine.host?.name;
+  const body = html`<h1>${name ?? html`Machine <span class="id">${machine.machine}</span>`}</h1>
 <div class="pair">
 <div><section class="sheet"><h2>What holds it back</h2>${live('explain', explain(data, now))}</section>
 <section class="sheet"><h2>History</h2>${live('history', history(machine, now))}</section></div>
 <section class="sheet"><h2>What it last said</h2>${live('facts', facts(machine, now))}</section>
 </div>`;
-  return { title: `Machine ${machine.machine.slice(0, 12)}`, here: 'machines', body };
+  return { title: name ?? `Machine ${machine.machine.slice(0, 12)}`, here: 'machines', body };
 }
 
 export function noSuchMachine(id: string): Page {
@@ -93,7 +95,7 @@ function ofTheRollout({ machine, rollout }: MachineData, now: Date): readonly Po
   ];
 }
 
-function ofTheLock({ machine, lock }: MachineData): readonly Point[] {
+function ofTheLock({ machine, lock, names }: MachineData): readonly Point[] {
   const mine = lock.holders.find(({ id }) => id === machine.machine);
   if (mine)
     return [
@@ -107,7 +109,7 @@ function ofTheLock({ machine, lock }: MachineData): readonly Point[] {
   return [
     {
       who: 'The lock',
-      what: html`of ${lock.group} is held by ${lock.holders.map(({ id }) => html`${machineLink(id)} `)}`,
+      what: html`of ${lock.group} is held by ${lock.holders.map(({ id }) => html`${machineLink(id, names.get(id))} `)}`,
     },
   ];
 }
@@ -132,6 +134,8 @@ const WORDS: Readonly<Record<string, string>> = {
 const TONES: Readonly<Record<string, string>> = { updated: 'good', 'rolled-back': 'bad', failed: 'bad' };
 
 const facts = (machine: MachineRecord, now: Date): Html => html`<dl class="terms">
+<dt>Id</dt><dd class="id">${machine.machine}</dd>
+${whereabouts(machine).map(([term, text]) => text !== undefined && html`<dt>${term}</dt><dd>${text}</dd>`)}
 <dt>Runs</dt><dd>${machine.product} ${machine.running.version} ${machine.confirmed ? badge('good', 'confirmed') : badge('warn', 'on trial')}</dd>
 <dt>State</dt><dd>${stateBadge(machine)} <span class="note">${lasting(machine.since, now)}</span></dd>
 <dt>On its way to</dt><dd>${machine.wants ?? 'no other release'}</dd>
@@ -141,5 +145,15 @@ const facts = (machine: MachineRecord, now: Date): Html => html`<dl class="terms
 <dt>Last heard of</dt><dd>${ago(machine.lastSeen, now)}</dd>
 </dl>
 <p class="note">On the machine itself, “updatectl explain” knows more: its windows, sessions and inhibitors.</p>`;
+
+/** In its own words. */
+const whereabouts = ({ host = {} }: MachineRecord): readonly (readonly [string, string | undefined])[] => [
+  ['Address', host.address],
+  ['System', host.os],
+  [
+    'Kernel',
+    host.kernel === undefined ? undefined : `${host.kernel}${host.architecture ? `, ${host.architecture}` : ''}`,
+  ],
+];
 
 const iso = (time: number): string => new Date(time).toISOString();

@@ -12,7 +12,8 @@ export const STATES = ['settling', 'idle', 'staging', 'staged', 'armed', 'trial'
 export function machinesPage(search: Search, found: Found, now: Date): Page {
   const body = html`<h1>Machines</h1>
 <section class="sheet" aria-label="Search"><form class="row" method="get" action="/machines">
-<label>Id begins with <input name="id" value="${search.id ?? ''}" maxlength="32" pattern="[0-9a-fA-F]*" title="hexadecimal digits" autocomplete="off" spellcheck="false"></label>
+<label>Name or address <input name="name" value="${search.name ?? ''}" maxlength="100" autocomplete="off" spellcheck="false"></label>
+<label>Id begins with <input name="id" value="${search.id ?? ''}" maxlength="32" size="14" pattern="[0-9a-fA-F]*" title="hexadecimal digits" autocomplete="off" spellcheck="false"></label>
 <label>Version <input name="version" value="${search.version ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
 <label>Group <input name="group" value="${search.group ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
 <label>State <select name="state"><option value="">any</option>${STATES.map((state) => html`<option${state === search.state && html` selected`}>${state}</option>`)}</select></label>
@@ -25,19 +26,20 @@ ${pager(search, found)}</section>`;
 
 /** The row of a machine in any list. */
 export function machineRow(machine: MachineRecord, now: Date): Html {
-  const { machine: id, running, group, lastSeen, hold, waitingFor } = machine;
+  const { machine: id, host, running, group, lastSeen, hold, waitingFor } = machine;
   const isSilent = now.getTime() - Date.parse(lastSeen) > SILENT_MS;
-  return html`<tr><th scope="row">${machineLink(id, 32)}</th><td>${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}</td><td>${stateBadge(machine)}</td><td class="roomy">${group}</td><td>${isSilent ? badge('warn', ago(lastSeen, now)) : ago(lastSeen, now)}</td><td class="roomy">${waitingFor ?? hold?.reason}</td></tr>`;
+  return html`<tr><th scope="row">${machineLink(id, host?.name)}</th><td>${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}</td><td>${stateBadge(machine)}</td><td class="roomy">${group}</td><td class="roomy">${host?.address}</td><td>${isSilent ? badge('warn', ago(lastSeen, now)) : ago(lastSeen, now)}</td><td class="roomy">${waitingFor ?? hold?.reason}</td></tr>`;
 }
 
-const isFiltered = ({ id, version, group, state }: Search): boolean => Boolean(id ?? version ?? group ?? state);
+const isFiltered = ({ name, id, version, group, state }: Search): boolean =>
+  Boolean(name ?? id ?? version ?? group ?? state);
 
 function listed({ machines, more }: Found, now: Date): Html {
   if (machines.length === 0)
     return empty(more === undefined ? 'No machine is like this.' : 'None among those looked at so far.');
   return scrolled(
     'Machines',
-    html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Runs</th><th scope="col">State</th><th scope="col" class="roomy">Group</th><th scope="col">Last heard of</th><th scope="col" class="roomy">What holds it back</th></tr></thead>
+    html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Runs</th><th scope="col">State</th><th scope="col" class="roomy">Group</th><th scope="col" class="roomy">Address</th><th scope="col">Last heard of</th><th scope="col" class="roomy">What holds it back</th></tr></thead>
 <tbody>${machines.map((machine) => machineRow(machine, now))}</tbody></table>`,
   );
 }

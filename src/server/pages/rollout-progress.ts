@@ -6,10 +6,17 @@ import { beginOf, type Rollout } from '../../rollout/rollout.ts';
 import type { Point } from '../census-history.ts';
 import type { ChannelTally } from '../census-tally.ts';
 import type { ChannelState } from '../fleet.ts';
+import type { Names } from '../names.ts';
 import type { Curve } from './chart.ts';
 
-/** A channel as its pages show it; `tally` is undefined while no machine follows it. */
-export type Shown = Readonly<{ channel: string; state: ChannelState; ledger: Ledger; tally?: ChannelTally }>;
+/** A channel as its pages show it; `tally` is undefined while no machine follows it. `names`: of machines that are shown one by one. */
+export type Shown = Readonly<{
+  channel: string;
+  state: ChannelState;
+  ledger: Ledger;
+  tally?: ChannelTally;
+  names?: Names;
+}>;
 
 export type Progress = Readonly<{ machines: number; done: number; underWay: number; plan?: number; end?: number }>;
 

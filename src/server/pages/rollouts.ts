@@ -1,6 +1,7 @@
 /** The rollouts of all channels, and one beside its plan with what an operator may do to it. Pure. */
 
 import type { Point } from '../census-history.ts';
+import type { Names } from '../names.ts';
 import { planChart } from './chart.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, scrolled, type Viewer } from './layout.ts';
@@ -29,7 +30,7 @@ export function rolloutsPage(rollouts: readonly Shown[], now: Date): Page {
 }
 
 export function rolloutPage(shown: Shown, history: readonly Point[], { mayChange }: Viewer, now: Date): Page {
-  const { channel, state, ledger } = shown;
+  const { channel, state, ledger, names = new Map() } = shown;
   const failed = [...ledger.failed].map(([id, { reason }]) => [id, reason] as const);
   const underWay = [...ledger.inFlight].map(([id, { due }]) => [id, html`by ${moment(iso(due))}`] as const);
   const body = html`<h1>Rollout of ${state.version} in ${channel}</h1>
@@ -38,11 +39,15 @@ ${live('alarms', standstill(shown, now))}
 <div><section class="sheet">${live('card', rolloutCard(shown, now))}${live('acts', mayChange && acts(shown))}</section>
 <section class="sheet"><h2>Machines against the plan</h2>${live('curve', curve(shown, history, now))}</section></div>
 <div><section class="sheet"><h2>The plan</h2>${live('terms', terms(shown, now))}</section>
-<section class="sheet"><h2>Failed</h2>${live('failed', named(failed, 'No machine has failed in it.', 'Said'))}</section>
-<section class="sheet"><h2>Under way</h2>${live('under-way', named(underWay, 'No machine is under way.', 'Must report'))}</section></div>
+<section class="sheet"><h2>Failed</h2>${live('failed', named(failed, names, 'No machine has failed in it.', 'Said'))}</section>
+<section class="sheet"><h2>Under way</h2>${live('under-way', named(underWay, names, 'No machine is under way.', 'Must report'))}</section></div>
 </div>`;
   return { title: `Rollout of ${state.version} in ${channel}`, here: 'rollouts', body };
 }
+
+/** Whom the page of a rollout shows by name. */
+export const shownIds = ({ failed, inFlight }: Shown['ledger']): readonly string[] =>
+  [failed, inFlight].flatMap((some) => [...some.keys()].slice(0, MOST_NAMED));
 
 const MOST_NAMED = 20;
 const iso = (time: number): string => new Date(time).toISOString();
@@ -90,10 +95,12 @@ function curve(shown: Shown, history: readonly Point[], now: Date): Html {
 <ul class="keys"><li>dashed: the plan</li><li>solid: machines that run ${shown.state.version}</li></ul>`;
 }
 
-function named(rows: readonly (readonly [string, Html | string])[], none: string, column: string): Html {
+function named(rows: readonly (readonly [string, Html | string])[], names: Names, none: string, column: string): Html {
   if (rows.length === 0) return empty(none);
   return html`<table><thead><tr><th scope="col">Machine</th><th scope="col">${column}</th></tr></thead><tbody>${rows
     .slice(0, MOST_NAMED)
-    .map(([id, what]) => html`<tr><th scope="row">${machineLink(id)}</th><td>${what}</td></tr>`)}</tbody></table>
+    .map(
+      ([id, what]) => html`<tr><th scope="row">${machineLink(id, names.get(id))}</th><td>${what}</td></tr>`,
+    )}</tbody></table>
 ${rows.length > MOST_NAMED && html`<p class="note">And ${count(rows.length - MOST_NAMED)} more.</p>`}`;
 }

@@ -70,6 +70,7 @@ th .id { white-space: nowrap; }
 td time, .badge, .keep { white-space: nowrap; }
 code, .id { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .9em; }
 .id { overflow-wrap: anywhere; }
+.name { overflow-wrap: anywhere; } .name .id { color: var(--soft); display: inline-block; }
 pre { background: var(--faint); border: 1px solid var(--line); border-radius: 6px; padding: .7rem .9rem; margin: 0 0 .75rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .badge.good span { color: var(--good); } .badge.busy span { color: var(--busy); } .badge.quiet span { color: var(--soft); }
 .badge.warn { color: var(--warn); } .badge.bad { color: var(--bad); font-weight: 600; }

@@ -41,13 +41,15 @@ export const moment = (iso: string): string => `${iso.slice(0, 10)} ${iso.slice(
 export const plural = (number: number, one: string, many = `${one}s`): string =>
   `${count(number)} ${number === 1 ? one : many}`;
 
-/** The way to a machine: as much of its id as there is room for. */
-export const machineLink = (id: string, length = 12): Html =>
-  html`<a class="id" href="/machines/${id}">${id.slice(0, 8)}<span class="roomy">${id.slice(8, length)}</span></a>`;
+/** The way to a machine: by its name and the beginning of its id, since a name may be another's; by as much of its id as there is room for without one. */
+export const machineLink = (id: string, name?: string): Html =>
+  name === undefined
+    ? html`<a class="id" href="/machines/${id}">${id.slice(0, 8)}<span class="roomy">${id.slice(8, 12)}</span></a>`
+    : html`<a class="name" href="/machines/${id}" title="${id}">${name} <span class="id">${id.slice(0, 8)}</span></a>`;
 
 /** Who holds a lock: a machine that checks in, or one that is known by the name it gave itself. */
-export const holderName = (id: string): Html =>
-  MACHINE_PATTERN.test(id) ? machineLink(id) : html`<span class="id">${id}</span>`;
+export const holderName = (id: string, name?: string): Html =>
+  MACHINE_PATTERN.test(id) ? machineLink(id, name) : html`<span class="id">${id}</span>`;
 
 /** A state with a shape and a word, since a colour alone tells nothing to many. */
 export function badge(tone: 'good' | 'busy' | 'warn' | 'bad' | 'quiet', words: string | Html): Html {

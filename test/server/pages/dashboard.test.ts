@@ -146,7 +146,12 @@ test('a machine is found by how its id begins, and by what it runs', async () =>
   await page.keyboard.press('Enter');
   await page.getByText('1 shown of 1 looked at.').waitFor();
   await page.locator('#found a').click();
-  await page.getByRole('heading', { name: `Machine ${idOf(9)}` }).waitFor();
+  await page.getByRole('heading', { name: 'default-0009.default' }).waitFor();
+  await page.getByText(idOf(9)).waitFor();
+  await page.goto(`${site.url}/machines`);
+  await page.getByLabel('Name or address').fill('DB-0016');
+  await page.keyboard.press('Enter');
+  await page.getByText('1 shown of').waitFor();
   await page.goto(`${site.url}/machines?version=2.1.0`);
   assert.equal(await page.locator('#found tbody tr').count(), 50);
   const first = await page.locator('#found tbody th').first().textContent();

@@ -192,6 +192,7 @@ export function someMachine(number: number): MachineRecord {
     product: 'acme',
     channel: isEdge ? 'edge' : 'stable',
     agent: '0.1.0',
+    host: someHost(number),
     running: { version, counter: 20 },
     confirmed: number % 29 !== 3,
     state,
@@ -212,6 +213,21 @@ export function someMachine(number: number): MachineRecord {
       ...(isDone ? [{ at: before(5 * HOUR), what: 'updated', version: '2.1.0' }] : []),
     ],
   } as unknown as MachineRecord;
+}
+
+/** Some have long names; an agent of before says nothing of its host. */
+function someHost(number: number): MachineRecord['host'] {
+  if (number % 97 === 8) return undefined;
+  const group = ['web', 'db', 'canary', 'web', 'default'][number % 5];
+  const site = number % 13 === 4 ? `${group}.frankfurt-am-main.customers.example.net` : `${group}.example`;
+  return {
+    name: `${group}-${String(number).padStart(4, '0')}.${site}`,
+    address:
+      number % 7 === 3 ? `2001:db8:0:17::${number.toString(16)}` : `10.${number % 4}.${number >> 8}.${number & 255}`,
+    os: 'Acme Linux 2.1.0',
+    kernel: '6.12.48+deb13-amd64',
+    architecture: number % 17 === 0 ? 'arm64' : 'x86-64',
+  };
 }
 
 function history(machines: number): Json {
