@@ -17,7 +17,7 @@ import { osReleaseValue } from '../system/pe.ts';
 import { createRateLimit } from '../system/rate-limit.ts';
 import { createTrust, type Trust } from '../verify/client.ts';
 import { httpMetadata, type MetadataMirror } from '../verify/metadata-fetch.ts';
-import { type Agent, type AgentWorld, createAgent } from './agent.ts';
+import { type Agent, createAgent } from './agent.ts';
 import { openBootLoader, triesToArm } from './boot-loader.ts';
 import { createDeltaCache } from './delta/cache.ts';
 import { loadRate, saveRate } from './delta/rate.ts';
@@ -39,6 +39,7 @@ import { rebootNotice } from './notice.ts';
 import { freeSlot } from './preparation.ts';
 import { createReleases } from './releases.ts';
 import { configuredRestart, onlyFirmware } from './restart.ts';
+import type { AgentWorld } from './running.ts';
 import { scrubSlot } from './scrub.ts';
 import type { Surroundings } from './surroundings.ts';
 

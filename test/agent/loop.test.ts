@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Agent, type AgentWorld, createAgent } from '../../src/agent/agent.ts';
+import { type Agent, createAgent } from '../../src/agent/agent.ts';
 import { openGates } from '../../src/agent/gates.ts';
 import { openJournal } from '../../src/agent/journal.ts';
 import { runLoop } from '../../src/agent/loop.ts';
 import type { Event } from '../../src/agent/machine.ts';
 import { onlyFirmware } from '../../src/agent/restart.ts';
+import type { AgentWorld } from '../../src/agent/running.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Departure, Product, Release, Version } from '../../src/model.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';

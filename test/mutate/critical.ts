@@ -4,6 +4,8 @@
 export const CRITICAL: readonly string[] = [
   'systemd/tandem-dead-man',
   'src/agent/agent.ts',
+  'src/agent/operator.ts',
+  'src/agent/running.ts',
   'src/agent/delta/cache.ts',
   'src/agent/delta/delta-install.ts',
   'src/agent/delta/rate.ts',
