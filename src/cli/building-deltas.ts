@@ -8,7 +8,7 @@ import { buildPatch } from '../bundle/delta/patch-build.ts';
 import { leavesOfBundle, type UnpackedRelease, unpackRelease } from '../bundle/delta/unpack.ts';
 import { imageOf, type Manifest, rootOf } from '../bundle/manifest.ts';
 import { openBundle } from '../bundle/reader.ts';
-import { UpdateError } from '../errors.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
 import { fileSource } from '../system/file-source.ts';
 import { createScratch, type Scratch } from '../system/scratch.ts';
 import type { ReleaseEntry } from '../verify/documents.ts';
@@ -25,6 +25,8 @@ export type WantedDeltas = Readonly<{
   bundle: string;
   patchFrom: readonly string[];
   known?: readonly string[];
+  /** Hears of an older bundle that is missing or damaged, and is done without; nothing is built where nobody hears. */
+  without?: (message: string) => void;
 }>;
 
 /** Builds, which takes minutes, then signs all at once as the only publisher. Returns what was added. */
@@ -38,8 +40,9 @@ export async function publishDeltas(
   await using workshop = await openWorkshop(context, site);
   await using to = await unpack(workshop, wanted.bundle);
   const built: NewDelta[] = [];
-  if (wanted.known) built.push(await blocksFile(workshop, to, wanted.known));
-  for (const [index, path] of wanted.patchFrom.entries()) built.push(await patchFile(workshop, to, path, index));
+  if (wanted.known) built.push(await blocksFile(workshop, to, wanted.known, wanted));
+  for (const [index, path] of wanted.patchFrom.entries())
+    built.push(...(await ifWhole(workshop, wanted, async () => [await patchFile(workshop, to, path, index)])));
   await alone((publisher) => addDeltas(publisher, built));
   return built;
 }
@@ -85,10 +88,32 @@ async function unpack({ context, scratch, pool }: Workshop, path: string): Promi
   return await unpackRelease(await openBundle(source, undefined, context.signal), pool, scratch, context.signal);
 }
 
-async function blocksFile(workshop: Workshop, to: UnpackedRelease, known: readonly string[]): Promise<NewDelta> {
+/** What an older bundle gives; nothing where it fails and somebody hears of it. */
+async function ifWhole<T>(
+  { context }: Workshop,
+  { without }: Pick<WantedDeltas, 'without'>,
+  work: () => Promise<readonly T[]>,
+): Promise<readonly T[]> {
+  try {
+    return await work();
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (without === undefined) throw error;
+    without(asUpdateError(error).message);
+    return [];
+  }
+}
+
+async function blocksFile(
+  workshop: Workshop,
+  to: UnpackedRelease,
+  known: readonly string[],
+  hears: Pick<WantedDeltas, 'without'>,
+): Promise<NewDelta> {
   const { context, scratch } = workshop;
   const older: Uint8Array[] = [];
-  for (const path of known) older.push(...(await leavesOf(workshop, to.manifest, path)));
+  for (const path of known)
+    older.push(...(await ifWhole(workshop, hears, () => leavesOf(workshop, to.manifest, path))));
   const file = scratch.path('blocks');
   using bar = context.out.progress('Blocks for any version');
   const out = { path: file, files: context.files, scratch };

@@ -107,6 +107,11 @@ export const COMMANDS: readonly Entry[] = [
     'put into use what was signed and lost, above all that hosts have seen',
     async () => (await import('./repo-recover.ts')).repoRecover,
   ),
+  entry(
+    'repo list',
+    'show the releases of a repository, and what its channels offer',
+    async () => (await import('./repo-list.ts')).repoList,
+  ),
   entry('repo rotate-key', 'replace a key of a role', async () => (await import('./repo-rotate-key.ts')).repoRotateKey),
   entry(
     'repo verify',

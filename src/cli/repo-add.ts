@@ -42,12 +42,12 @@ export const repoAdd: Command = {
     const content = source.open(0, context.signal);
     const candidate = {
       bytes: content,
-      check: (path: string) => checkBundle(context, path),
+      check: (path: string) => checkBundle(context, path, bundle),
       rootHashOf: (path: string) => rootHashOf(context, path),
     };
     const release = await addBundle(site, candidate, alone);
-    const deltas = await addDeltasOf(context, input, { ...site, alone, release, bundle });
     context.out.line(`Published ${release.product} ${release.version} (counter ${release.counter}).`);
+    const deltas = await addDeltasOf(context, input, { ...site, alone, release, bundle });
     for (const { entry, size } of deltas)
       context.out.line(
         `  ${entry.from ? `patch from ${entry.from.version}` : 'blocks for any version'}: ${bytes(size)}`,
@@ -58,32 +58,45 @@ export const repoAdd: Command = {
   },
 };
 
-/** What older releases in the repository make possible. A release of a kind that has no deltas is published all the same. */
+/** What older releases in the repository make possible. The release is published: whatever happens here costs hosts only bytes. */
 async function addDeltasOf(
   context: Context,
   input: Input,
   { release, bundle, alone, ...site }: Site & Readonly<{ alone: Alone; release: ReleaseEntry; bundle: string }>,
 ): Promise<readonly NewDelta[]> {
   const patches = input.whole('patch-from', 0) ?? 0;
-  const older = await olderBundles(site, release, Math.max(patches, KNOWN));
-  const known = input.flag('blocks') ? { known: older.slice(0, KNOWN) } : {};
+  const without = (message: string): void =>
+    context.out.warn(`An older release is left out of what saves downloading. ${message}`);
   try {
-    return await publishDeltas(context, site, { bundle, patchFrom: older.slice(0, patches), ...known }, alone);
+    const older = await olderBundles(site, release, Math.max(patches, KNOWN));
+    const known = input.flag('blocks') ? { known: older.slice(0, KNOWN) } : {};
+    const wanted = { bundle, patchFrom: older.slice(0, patches), ...known, without: once(without) };
+    return await publishDeltas(context, site, wanted, alone);
   } catch (error) {
+    context.signal.throwIfAborted();
     const { code, message } = asUpdateError(error);
-    if (code !== 'delta-unsupported') throw error;
-    context.out.line(`Hosts fetch this release whole. ${message}`);
+    if (code === 'delta-unsupported') context.out.line(`Hosts fetch this release whole. ${message}`);
+    else context.out.warn(`Hosts fetch this release whole until the same command is run again. ${message}`);
     return [];
   }
+}
+
+/** Each thing once. */
+function once(say: (message: string) => void): (message: string) => void {
+  const said = new Set<string>();
+  return (message) => {
+    if (!said.has(message)) say(message);
+    said.add(message);
+  };
 }
 
 /** Releases that the blocks file knows: hosts on them fetch the fewest bytes. */
 const KNOWN = 3;
 
-/** Reads every byte before it is signed. */
-async function checkBundle(context: Context, path: string): Promise<BundleFacts> {
+/** Reads every byte of the copy before it is signed. */
+async function checkBundle(context: Context, path: string, given: string): Promise<BundleFacts> {
   const { entry, signal } = context;
-  await using source = await fileSource(path);
+  await using source = await fileSource(path, given);
   const bundle = await openBundle(source, undefined, signal);
   const { product, version, counter, architecture, minAgent, images } = bundle.manifest;
   const total = images.reduce((sum, image) => sum + image.size, 0);

@@ -10,16 +10,16 @@ export interface FileSource extends AsyncDisposable {
   open(offset: number, signal: AbortSignal, end?: number): AsyncIterable<Uint8Array>;
 }
 
-/** The regular file at `path`; folders, pipes, devices and symbolic links are refused with the reason. */
-export async function fileSource(path: string): Promise<FileSource> {
+/** The regular file at `path`; folders, pipes, devices and symbolic links are refused with the reason. A copy goes by the `name` of what it was made from. */
+export async function fileSource(path: string, name = path): Promise<FileSource> {
   const file = await openRegular(path);
   try {
     const stat = await file.stat();
     if (!stat.isFile()) throw unreadable(path, kind(stat));
     return {
-      name: path,
+      name,
       size: stat.size,
-      open: (offset, signal, end = stat.size) => pieces(file, path, offset, end, signal),
+      open: (offset, signal, end = stat.size) => pieces(file, name, offset, end, signal),
       [Symbol.asyncDispose]: () => file.close(),
     };
   } catch (error) {

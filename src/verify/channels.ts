@@ -1,6 +1,6 @@
 /** What an operator says in a channel: which release is on offer, and to whom. */
 
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Product, Version } from '../model.ts';
 import { suggestion } from '../nearest-word.ts';
@@ -10,7 +10,7 @@ import { refuse } from './insist.ts';
 import { CHANNEL_PATTERN, channelPath, storedPath } from './names.ts';
 import { entryOf, type Publisher, publish } from './publish.ts';
 import { findRelease, makeDirDurably } from './publisher.ts';
-import { channelDocument, type Repository, readRepository } from './repository.ts';
+import { channelDocument, channelNames, type Repository, readRepository } from './repository.ts';
 import { digest } from './signed-file.ts';
 
 export type Promotion = Readonly<{ channel: string; version: Version; product?: Product; allowDowngrade?: boolean }>;
@@ -80,7 +80,7 @@ async function offer(
 
 /** Nobody would notice that hosts of the channel that was meant get nothing. */
 function refuseTypo(publisher: Publisher, repository: Repository, channel: string): void {
-  const known = [...repository.channels.document.signed.targets.keys()].map((path) => basename(path, '.json'));
+  const known = channelNames(repository);
   if (known.length === 0) return;
   const others = `the repository has ${known.slice(0, MOST_NAMED).join(', ')}${known.length > MOST_NAMED ? ', …' : ''}`;
   refuse(publisher, 'channel-new', `There is no channel “${channel}” yet; ${others}.${suggestion(channel, known)}`);

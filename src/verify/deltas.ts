@@ -39,6 +39,16 @@ export function readDelta(listed: string, entry: TargetEntry): ListedDelta {
   return { kind, product, version, manifest, head, path, sha256, listed, size: entry.length, ...(from && { from }) };
 }
 
+/** All that are listed, without those that make no sense. */
+export const deltasIn = (targets: ReadonlyMap<string, TargetEntry>): ListedDelta[] =>
+  [...targets].flatMap(([path, entry]) => {
+    try {
+      return isDeltaPath(path) ? [readDelta(path, entry)] : [];
+    } catch {
+      return [];
+    }
+  });
+
 /** Those that lead to one release. A manifest's digest names it for good: its version could be published anew. */
 export const deltasOf = (all: readonly ListedDelta[], manifest: Sha256): readonly TrustedDelta[] =>
   all

@@ -1,7 +1,7 @@
 /** What a publisher does with a repository: add a bundle, take it away, keep it fresh. */
 
 import { createHash, randomBytes } from 'node:crypto';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Product, Sha256, Version } from '../model.ts';
 import { moveFile, removeFile, statOf, TEMPORARY } from '../system/files.ts';
@@ -10,7 +10,7 @@ import { type ChannelDocument, MAX_TARGETS, type ReleaseEntry, releaseShape, typ
 import { refuse } from './insist.ts';
 import { releasePath, storedPath } from './names.ts';
 import { type Alone, entryOf, type Publisher, publish, republish, type Site } from './publish.ts';
-import { channelDocument, type Repository, readRepository } from './repository.ts';
+import { channelDocument, channelNames, type Repository, readRepository } from './repository.ts';
 
 /** What a bundle says about itself, once every byte of it has been checked. */
 export type BundleFacts = Omit<ReleaseEntry, 'schema'>;
@@ -86,8 +86,8 @@ export async function removeRelease(
 ): Promise<void> {
   const repository = await readRepository(publisher.files, publisher.dir);
   const release = findRelease(repository, version, product);
-  for (const path of repository.channels.document.signed.targets.keys()) {
-    const document = await channelDocument(publisher, repository, basename(path, '.json'));
+  for (const channel of channelNames(repository)) {
+    const document = await channelDocument(publisher, repository, channel);
     if (document?.product !== release.product) continue;
     const whose = `${release.product} ${version}`;
     if (document.version === version)

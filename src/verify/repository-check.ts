@@ -13,7 +13,7 @@ import { memoryFiles } from './memory-files.ts';
 import { dirMetadata } from './metadata-fetch.ts';
 import { metadataPath, ROLE_NAMES, type RoleName, releasePath, storedPath } from './names.ts';
 import { releasesIn } from './publisher.ts';
-import { channelDocument, type Repository, readRepository } from './repository.ts';
+import { channelDocument, channelNames, type Repository, readRepository } from './repository.ts';
 
 export type RoleLife = Readonly<{ role: RoleName; version: number; expires: Date; daysLeft: number }>;
 
@@ -129,8 +129,8 @@ async function channelsOf(
   releases: readonly ReleaseEntry[],
 ): Promise<ChannelDocument[]> {
   const documents: ChannelDocument[] = [];
-  for (const path of repository.channels.document.signed.targets.keys()) {
-    const document = await channelDocument({ files, dir }, repository, path.slice('channels/'.length, -'.json'.length));
+  for (const channel of channelNames(repository)) {
+    const document = await channelDocument({ files, dir }, repository, channel);
     if (document === undefined) continue;
     if (!releases.some((one) => one.product === document.product && one.version === document.version))
       throw damaged(`the channel ${document.channel} offers ${document.version}, which is not published`);

@@ -1,6 +1,6 @@
 /** A repository as it lies on the publisher's disk: read whole, every signature checked before anything is signed again. */
 
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Files } from '../system/files.ts';
 import type { Check } from '../system/shape.ts';
@@ -124,6 +124,10 @@ const versionsOf = (names: Iterable<string>, role: RoleName): number[] =>
     const [, digits, of] = /^(\d{1,9})\.([a-z]+)\.json$/.exec(name) ?? [];
     return of === role ? [Number(digits)] : [];
   });
+
+/** The channels that a repository has. */
+export const channelNames = ({ channels }: Pick<Repository, 'channels'>): string[] =>
+  [...channels.document.signed.targets.keys()].map((path) => basename(path, '.json')).sort();
 
 /** The document of a channel as the publisher's disk has it. */
 export async function channelDocument(

@@ -3,10 +3,19 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { bundlePatch } from '../../src/cli/bundle-patch.ts';
 import type { Command } from '../../src/cli/command.ts';
@@ -14,6 +23,7 @@ import { keyGenerate } from '../../src/cli/key-generate.ts';
 import { keyShow } from '../../src/cli/key-show.ts';
 import { repoAdd } from '../../src/cli/repo-add.ts';
 import { repoInit } from '../../src/cli/repo-init.ts';
+import { repoList } from '../../src/cli/repo-list.ts';
 import { repoPromote } from '../../src/cli/repo-promote.ts';
 import { repoRefresh } from '../../src/cli/repo-refresh.ts';
 import { repoRemove } from '../../src/cli/repo-remove.ts';
@@ -38,6 +48,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   'key show': keyShow,
   'repo init': repoInit,
   'repo add': repoAdd,
+  'repo list': repoList,
   'repo promote': repoPromote,
   'repo remove': repoRemove,
   'repo refresh': repoRefresh,
@@ -337,4 +348,158 @@ test('two releases of one root image are refused', async () => {
     '--patch-from',
     '0',
   );
+});
+
+/** A repository with the releases 1.0 to 3.0, of which each differs from the one before; the bundle of 4.0 lies beside it. */
+async function makeThree() {
+  const folder = await temporaryFolder();
+  const { path } = folder;
+  await publisher(path)('repo', 'init', ...where);
+  for (const counter of [1, 2, 3, 4]) {
+    const changed = new Uint8Array(root).fill(counter, 0, 4096 * counter);
+    const version = `${counter}.0` as Version;
+    const images = { root: changed, uki: demoUki(changed, version) };
+    await makeBundle(join(path, `${version}.bundle`), images, { about: { version, counter } });
+    if (counter < 4) await publisher(path)('repo', 'add', `${version}.bundle`, ...where);
+  }
+  return folder;
+}
+
+const where = ['--repository', 'repo', '--keys', 'keys'];
+const three = await makeThree();
+after(() => three[Symbol.asyncDispose]());
+
+/** A copy of them. */
+async function withThree() {
+  const folder = await temporaryFolder();
+  const { path } = folder;
+  await cp(three.path, path, { recursive: true });
+  const stored = (version: string): string => {
+    const at = join(path, 'repo/targets/releases/demo');
+    return join(at, readdirSync(at).find((name) => name.endsWith(`.${version}.bundle`)) ?? '');
+  };
+  return { path, where, stored, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
+}
+
+test('a release is published and says so, although the bundle of an older one is missing or damaged', async () => {
+  await using site = await withThree();
+  rmSync(site.stored('2.0'));
+  writeFileSync(site.stored('1.0'), 'no bundle');
+  const warned: string[] = [];
+  const args = ['4.0.bundle', '--patch-from', '3', ...site.where, '--json'];
+  const said = await runCommand(repoAdd, site.path, args, {}, (text) => void warned.push(text));
+  const { version, deltas } = JSON.parse(said) as {
+    version: string;
+    deltas: { kind: string; from?: { version: string } }[];
+  };
+  assert.equal(version, '4.0');
+  assert.deepEqual(
+    deltas.map(({ kind, from }) => [kind, from?.version]),
+    [
+      ['blocks', undefined],
+      ['patch', '3.0'],
+    ],
+  );
+  assert.equal(warned.length, 2, warned.join(''));
+  assert.match(
+    warned.join(''),
+    /^An older release is left out of what saves downloading\. .*2\.0\.bundle: there is no such file/,
+  );
+});
+
+test('what saves downloading may fail as a whole: the release is published, and the same command makes it later', async () => {
+  await using site = await withThree();
+  const warned: string[] = [];
+  const add = async (...rest: string[]): Promise<number> => {
+    const args = ['4.0.bundle', ...site.where, ...rest, '--json'];
+    const said = await runCommand(repoAdd, site.path, args, {}, (text) => void warned.push(text));
+    return (JSON.parse(said) as { deltas: unknown[] }).deltas.length;
+  };
+  renameSync(join(site.path, 'keys/releases.pem'), join(site.path, 'vault.pem'));
+  const signer = (program: string): string[] => ['--signer', `keys/releases.pub.json=${program}`];
+  const once = join(site.path, 'signs-once');
+  writeFileSync(once, `#!/bin/sh\nmkdir ${site.path}/signed && exec ${SIGNER} ${site.path}/vault.pem\n`, {
+    mode: 0o755,
+  });
+  assert.equal(await add(...signer(once)), 0);
+  assert.match(warned.join(''), /^Hosts fetch this release whole until the same command is run again\. .*signs-once/);
+  assert.equal(await add(...signer(`${SIGNER} vault.pem`)), 2);
+});
+
+test('a fault of a bundle names the file that was given', async () => {
+  await using site = await withThree();
+  truncateSync(join(site.path, '4.0.bundle'), 8192);
+  await assert.rejects(publisher(site.path)('repo', 'add', '4.0.bundle', ...site.where), (error: Error) => {
+    assert.match(error.message, /4\.0\.bundle has 8192 bytes/);
+    assert.doesNotMatch(error.message, /incoming/);
+    return true;
+  });
+  assert.deepEqual(readdirSync(join(site.path, 'repo/targets')), ['releases']);
+});
+
+test('no command makes the folder in which there is no repository', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = folder;
+  writeFileSync(join(path, 'x.bundle'), '');
+  const nowhere = ['--repository', 'nowhere'];
+  const commands = [
+    ['add', 'x.bundle'],
+    ['promote', '1.0', '--channel', 'stable'],
+    ['remove', '1.0'],
+    ['refresh'],
+    ['rotate-key', 'timestamp', '--old', '0'.repeat(64), '--new', 'x.bundle'],
+    ['verify'],
+    ['list'],
+  ];
+  for (const args of commands) {
+    const [name = ''] = args;
+    assert.match(await refusal(path, 'repo', ...args, ...nowhere), /^(repository-missing|key-invalid)$/, name);
+    assert.deepEqual(readdirSync(path), ['x.bundle'], name);
+  }
+});
+
+test('a list shows what is offered where, without reading a bundle', async () => {
+  await using site = await withThree();
+  const run = publisher(site.path);
+  await run('repo', 'promote', '2.0', '--channel', 'stable', ...site.where);
+  await run('repo', 'promote', '3.0', '--channel', 'edge', '--insist', 'channel-new', ...site.where);
+  for (const version of ['2.0', '3.0']) writeFileSync(site.stored(version), 'not read');
+  rmSync(site.stored('1.0'));
+  const list = (...rest: string[]): Promise<string> => run('repo', 'list', '--repository', 'repo', ...rest);
+  const { releases, channels } = JSON.parse(await list('--json'));
+  assert.deepEqual(
+    releases.map((one: { version: string; offeredIn: string[]; missing: string[]; deltas: unknown[] }) => [
+      one.version,
+      one.offeredIn,
+      one.missing.length,
+      one.deltas.length,
+    ]),
+    [
+      ['3.0', ['edge'], 0, 2],
+      ['2.0', ['stable'], 0, 2],
+      ['1.0', [], 1, 1],
+    ],
+  );
+  assert.deepEqual(
+    channels.map((one: { channel: string; version: string; to: string }) => [one.channel, one.version, one.to]),
+    [
+      ['edge', '3.0', 'everybody'],
+      ['stable', '2.0', 'everybody'],
+    ],
+  );
+  const text = await list();
+  assert.match(text, /^demo +3\.0 +3 +x86-64 .* blocks, from 2\.0 +edge$/m);
+  assert.match(text, /^demo +1\.0 .*MISSING targets\/releases\/demo\/[0-9a-f]{64}\.1\.0\.bundle$/m);
+});
+
+test('a channel that is damaged does not keep the others from being listed', async () => {
+  await using site = await withThree();
+  const run = publisher(site.path);
+  for (const channel of ['stable', 'edge'])
+    await run('repo', 'promote', '2.0', '--channel', channel, '--insist', 'channel-new', ...site.where);
+  const at = join(site.path, 'repo/targets/channels');
+  writeFileSync(join(at, readdirSync(at).find((name) => name.endsWith('.edge.json')) ?? ''), '{}');
+  const text = await run('repo', 'list', '--repository', 'repo');
+  assert.match(text, /^edge +DAMAGED: .*edge.*$/m);
+  assert.match(text, /^stable +demo 2\.0 .*everybody$/m);
 });
