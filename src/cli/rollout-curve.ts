@@ -32,8 +32,10 @@ export function curveSvg({ samples, braked }: Pick<Played, 'samples' | 'braked'>
       ...samples.map((one) => `${x(one.at)},${y(to(one))}`),
       ...samples.toReversed().map((one) => `${x(one.at)},${y(from(one))}`),
     ].join(' ');
+  // It reads inward from its line: rollouts that are stopped end there, at the very edge.
+  const anchor = braked && braked.at > end / 2 ? 'end' : 'start';
   const brake = braked
-    ? `<path class="brake" d="M${x(braked.at)} 40V300"/><text x="${x(braked.at)}" y="34">brake</text>`
+    ? `<path class="brake" d="M${x(braked.at)} 40V300"/><text x="${x(braked.at)}" y="34" text-anchor="${anchor}">brake</text>`
     : '';
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 340" role="img" aria-label="Share of ${hosts} hosts over ${durationText(end)}">
 <style>
@@ -54,7 +56,7 @@ export function curveSvg({ samples, braked }: Pick<Played, 'samples' | 'braked'>
     ({ updated, failed, inFlight }) => updated + failed + inFlight,
   )}"/>
 <path class="axis" d="M60 40V300H680"/>
-<text x="10" y="44">${hosts}</text><text x="40" y="304">0</text><text x="60" y="318">start</text><text x="680" y="318" text-anchor="end">${durationText(end)}</text>
+<text x="54" y="44" text-anchor="end">${hosts}</text><text x="54" y="304" text-anchor="end">0</text><text x="60" y="318">start</text><text x="680" y="318" text-anchor="end">${durationText(end)}</text>
 <text x="60" y="334">green: updated, amber: under way, red: failed</text>
 ${brake}
 </svg>

@@ -1,6 +1,7 @@
 /** `rollout status`: what a channel offers, to whom so far, and what holds it back. */
 
 import { limitsOf, policyOf, type RolloutDocument } from '../rollout/document.ts';
+import { abortIn, type Line } from '../rollout/operate.ts';
 import { shareAt } from '../rollout/ramp.ts';
 import { beginOf, type Rollout } from '../rollout/rollout.ts';
 import type { Command } from './command.ts';
@@ -22,7 +23,14 @@ export const rolloutStatus: Command = {
     context.out.line(`${document.channel}: ${document.product} ${document.version}`);
     for (const line of lines) context.out.line(`  ${line}`);
     const schedule = rollout ? scheduleOf(policyOf(rollout, step)) : [];
-    context.out.document({ schema: 1, channel: document.channel, offer: step, rollout: document.rollout, schedule });
+    context.out.document({
+      schema: 1,
+      channel: document.channel,
+      offer: step,
+      aborted: rollout && abortIn(rollout),
+      rollout: document.rollout,
+      schedule,
+    });
     return 0;
   },
 };
@@ -30,7 +38,9 @@ export const rolloutStatus: Command = {
 function describe(document: RolloutDocument, policy: Rollout, now: number): string[] {
   const { maxInFlight, maxFailures } = limitsOf(document);
   const rest = shareAt(policy.ramp, now - beginOf(policy, ''));
+  const undone = abortIn(document);
   return [
+    ...(undone ? abortText(undone, document, policy.release.version) : []),
     ...(policy.pause ? [`PAUSED since ${document.pause?.since}: ${policy.pause.reason}`] : []),
     `begins ${document.start}${policy.urgent ? ', urgent' : ''}`,
     ...(policy.canaries.groups.length > 0 ? [`canaries: ${policy.canaries.groups.join(', ')}`] : []),
@@ -46,3 +56,12 @@ function describe(document: RolloutDocument, policy: Rollout, now: number): stri
       : []),
   ];
 }
+
+const abortText = (
+  { version, at, reason = 'no reason was given' }: Line,
+  { allowDowngrade }: RolloutDocument,
+  again: string,
+): string[] => [
+  `ABORTED ${version} at ${at}: ${reason}`,
+  `${again} is offered again; hosts that run ${version} ${allowDowngrade ? 'go back to it' : 'keep that'}`,
+];

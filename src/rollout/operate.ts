@@ -60,6 +60,14 @@ export function aborted(
   return { step: running.before, rollout: noted(rest, 'aborted', step, now, reason) };
 }
 
+export type Line = NonNullable<RolloutDocument['history']>[number];
+
+/** The abort because of which a channel offers what it offers; undefined where it offers that for another reason. */
+export function abortIn({ history = [] }: RolloutDocument): Line | undefined {
+  const last = history.findLast(({ what }) => what !== 'paused' && what !== 'resumed');
+  return last?.what === 'aborted' ? last : undefined;
+}
+
 function noted(
   rollout: RolloutDocument,
   what: (typeof DEEDS)[number],

@@ -42,6 +42,8 @@ export const emptyTally = (): Tally => ({
 });
 
 export const SILENT_MS = 24 * 3_600_000;
+/** Of those that wait only so many are named. */
+export const MOST_WAITING = 25;
 
 /** Changes the sum that it is given. */
 export function tally(sum: Tally, machine: MachineRecord, now: Date): void {
@@ -66,9 +68,9 @@ export function tally(sum: Tally, machine: MachineRecord, now: Date): void {
 const MOST_CHANNELS = 24;
 const MOST_KEYS = 60;
 const MOST_FAILURES = 100;
-const MOST_WAITING = 25;
 const SOME = 8;
-const MANY = 'others';
+/** What is beyond the bounds of a tally goes by this name. */
+export const MANY = 'others';
 
 function channelOf({ channels }: Tally, name: string): ChannelTally {
   const key = name in channels || Object.keys(channels).length < MOST_CHANNELS ? name : MANY;
@@ -84,20 +86,26 @@ function bump(numbersByKey: Numbers, name: string): void {
   numbersByKey[key] = (numbersByKey[key] ?? 0) + 1;
 }
 
-/** A machine that has come to run the release since has not failed. */
-function addFailure(failures: FailureTally[], { machine, host, outcome, running }: MachineRecord): void {
-  if (!outcome || (outcome.result !== 'failed' && outcome.result !== 'rolled-back')) return;
-  const { version, at, result } = outcome;
-  if (running.version === version) return;
-  const code = outcome.code ?? result;
-  const reason = outcome.reason ?? '';
+/** How the last attempt of a machine failed; one that has come to run the release since has not failed. */
+export function failureOf({ outcome, running }: MachineRecord): Failure | undefined {
+  if (!outcome || (outcome.result !== 'failed' && outcome.result !== 'rolled-back')) return undefined;
+  const { version, at, result, code = result, reason = '' } = outcome;
+  return running.version === version ? undefined : { version, at, code, reason };
+}
+
+export type Failure = Readonly<{ version: string; at: string; code: string; reason: string }>;
+
+function addFailure(failures: FailureTally[], machine: MachineRecord): void {
+  const failure = failureOf(machine);
+  if (!failure) return;
+  const { version, at, code, reason } = failure;
   const same = failures.find((one) => one.version === version && one.code === code && one.reason === reason);
   const group = same ?? fresh(failures, version, code, reason);
   group.machines += 1;
   if (at > group.last) group.last = at;
   if (group.some.length === SOME) return;
-  group.some.push(machine);
-  if (host?.name !== undefined) group.names = { ...group.names, [machine]: host.name };
+  group.some.push(machine.machine);
+  if (machine.host?.name !== undefined) group.names = { ...group.names, [machine.machine]: machine.host.name };
 }
 
 function fresh(failures: FailureTally[], version: string, code: string, reason: string): FailureTally {

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { limitsOf, policyOf, readRollout } from '../rollout/document.ts';
+import { abortIn } from '../rollout/operate.ts';
 import type { Files } from '../system/files.ts';
 import type { ChannelDocument } from '../verify/documents.ts';
 import { ROLE_NAMES } from '../verify/names.ts';
@@ -55,5 +56,6 @@ function stateOf({ channel, version, counter, rollout }: ChannelDocument): Chann
   const document = readRollout(rollout, `the channel ${channel}`);
   const begun = document.history?.findLast(({ what }) => what === 'started' || what === 'aborted');
   const offered = { policy: policyOf(document, { version, counter }), limits: limitsOf(document) };
-  return { id: `${version} ${begun?.at ?? document.start}`, version, offered };
+  const aborted = abortIn(document);
+  return { id: `${version} ${begun?.at ?? document.start}`, version, offered, ...(aborted ? { aborted } : {}) };
 }

@@ -9,7 +9,13 @@ import { isKept, ledgerFrom, ledgerJson, type MachineRecord, machineIn, recorded
 import type { Json, Key, Page, Store } from './store.ts';
 
 /** What a channel says now. `id` changes when its rollout is another one. */
-export type ChannelState = Readonly<{ id: string; version: string; offered?: Offered }>;
+export type ChannelState = Readonly<{
+  id: string;
+  version: string;
+  offered?: Offered;
+  /** What was taken back, so that this is offered again. */
+  aborted?: Readonly<{ version: string; at: string; reason?: string }>;
+}>;
 
 export type Fleet = Readonly<{
   checkIn(request: CheckIn, now: Date): Promise<CheckInAnswer>;

@@ -1,6 +1,7 @@
 /** A page of the machines that a search is about. It looks at so many and no more: who wants the rest asks again. */
 
 import type { HostFacts } from '../protocol.ts';
+import { failureOf } from './census-tally.ts';
 import { type MachineRecord, machineIn } from './machines.ts';
 import type { Page } from './store.ts';
 
@@ -12,7 +13,11 @@ export type Search = Readonly<{
   group?: string;
   state?: string;
   after?: string;
-}>;
+}> &
+  FailureSearch;
+
+/** Machines whose last attempt failed: all of them, or by the name of the failure, the release and the words. */
+export type FailureSearch = Readonly<{ failed?: string; code?: string; attempted?: string; reason?: string }>;
 
 /** `looked`: how many machines this took. `more` is undefined at the end. */
 export type Found = Readonly<{ machines: readonly MachineRecord[]; looked: number; more?: string }>;
@@ -62,11 +67,23 @@ function before(prefix: string): string | undefined {
   return first === 0n ? undefined : (first - 1n).toString(16).padStart(32, '0');
 }
 
-const isLike = ({ host, running, group, state }: MachineRecord, search: Search): boolean =>
-  isCalled(host, search.name) &&
-  (search.version === undefined || running.version === search.version) &&
-  (search.group === undefined || group === search.group) &&
-  (search.state === undefined || state === search.state);
+const isLike = (machine: MachineRecord, search: Search): boolean =>
+  isCalled(machine.host, search.name) &&
+  (search.version === undefined || machine.running.version === search.version) &&
+  (search.group === undefined || machine.group === search.group) &&
+  (search.state === undefined || machine.state === search.state) &&
+  hasFailedSo(machine, search);
+
+function hasFailedSo(machine: MachineRecord, { failed, code, attempted, reason }: FailureSearch): boolean {
+  if ((failed ?? code ?? attempted ?? reason) === undefined) return true;
+  const failure = failureOf(machine);
+  return (
+    failure !== undefined &&
+    (code === undefined || failure.code === code) &&
+    (attempted === undefined || failure.version === attempted) &&
+    (reason === undefined || failure.reason === reason)
+  );
+}
 
 /** People do not heed capitals. */
 const isCalled = ({ name = '', address = '' }: HostFacts = {}, part = ''): boolean =>

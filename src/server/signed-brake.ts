@@ -60,13 +60,16 @@ async function changeOf(
       what: 'the pause is signed',
       sign: (offer) => paused(notResumedSince(same(offer), braked.at), sayable(`${SAID}${braked.reason}`), now()),
     };
-  if (!braked && pause?.reason.startsWith(SAID))
+  if (!braked && pause && isOfServer(pause))
     return { what: 'the end of the pause is signed', sign: (offer) => resumed(pausedHere(same(offer)), now()) };
   return undefined;
 }
 
 /** So that a pause of the server's is told from one of an operator's. */
 const SAID = 'the fleet server: ';
+
+/** Whether a server has signed this pause, and none of the operators. */
+export const isOfServer = ({ reason }: Readonly<{ reason: string }>): boolean => reason.startsWith(SAID);
 
 /** As much as a channel has room for. */
 const sayable = (text: string): string => [...text].slice(0, 200).join('');
@@ -80,6 +83,6 @@ function notResumedSince(offer: Offer, at: number): Offer {
 }
 
 function pausedHere(offer: Offer): Offer {
-  if (offer.rollout?.pause?.reason.startsWith(SAID)) return offer;
+  if (offer.rollout?.pause && isOfServer(offer.rollout.pause)) return offer;
   throw new UpdateError('rollout-state', 'It is paused by somebody else.');
 }

@@ -11,6 +11,10 @@ const MACHINE = object({ id: text(/^[0-9a-f]+$/, 64) });
 const SEARCH = loose({
   ...FOR,
   state: { type: 'string', enum: ['', ...STATES] },
+  failed: saying('whose last attempt failed', { type: 'string', enum: ['', 'yes'] }),
+  code: saying('the name of the failure', { type: 'string', maxLength: 500 }),
+  attempted: saying('the release that failed', text(/^[0-9A-Za-z.~^-]*$/, 64)),
+  reason: saying('what the machine said of it, to the letter', { type: 'string', maxLength: 500 }),
   after: machineId,
 });
 

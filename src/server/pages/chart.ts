@@ -83,8 +83,8 @@ export const swatch = (colour: string): Html =>
 
 const WIDTH = 720;
 const HEIGHT = 200;
-const TOP = 12;
-const LEFT = 84;
+const TOP = 18;
+const LEFT = 120;
 
 const round = (value: number): number => Math.round(value * 10) / 10;
 const iso = (time: number): string => new Date(time).toISOString();

@@ -1,6 +1,6 @@
 /** Why updates failed, all machines with the same reason together. Pure. */
 
-import type { Counted } from '../census-tally.ts';
+import { type Counted, type Failure, MANY } from '../census-tally.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
 import { ago, count, machineLink, plural } from './wording.ts';
@@ -25,6 +25,12 @@ const section = (
   now: Date,
 ): Html =>
   html`<section class="sheet"><div class="head"><h2><code>${code}</code>${version !== '' && ` in ${version}`}</h2><strong>${plural(machines, 'machine')}</strong></div>
-<svg class="meter" aria-hidden="true"><rect class="track" x="0" y="3" width="100%" height="8" rx="4"/><rect class="f4" x="0" y="3" width="${Math.round((machines / sum) * 1000) / 10}%" height="8" rx="3"/></svg>
+<svg class="meter" aria-hidden="true"><rect class="track" x="0" y="3" width="100%" height="8" rx="4"/><rect class="failed" x="0" y="3" width="${Math.round((machines / sum) * 1000) / 10}%" height="8" rx="3"/></svg>
 <p>${reason}</p>
-<p class="note">Last ${ago(last, now)}. ${some.map((id) => html`${machineLink(id, names[id])} `)}${machines > some.length && html`and ${count(machines - some.length)} more`}</p></section>`;
+<p class="note">Last ${ago(last, now)}. ${some.map((id) => html`${machineLink(id, names[id])} `)}${machines > some.length && html`and <a class="keep" href="/machines?${queryOf({ version, code, reason })}">${count(machines - some.length)} more</a>`}</p></section>`;
+
+/** The search that finds all of them. What is only counted as one more kind has no words of its own. */
+const queryOf = ({ version, code, reason }: Omit<Failure, 'at'>): string =>
+  code === MANY
+    ? 'failed=yes'
+    : new URLSearchParams({ failed: 'yes', code, attempted: version, ...(reason === '' ? {} : { reason }) }).toString();

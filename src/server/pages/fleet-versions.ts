@@ -4,7 +4,7 @@ import type { Counted } from '../census-tally.ts';
 import { COLOURS, colourOf, swatch } from './chart.ts';
 import { type Html, html } from './html.ts';
 import { empty } from './layout.ts';
-import { count, percent } from './wording.ts';
+import { count, shares } from './wording.ts';
 
 /** Machines by version, in all channels together. */
 export function versionsNow({ channels }: Counted): Readonly<Record<string, number>> {
@@ -20,15 +20,15 @@ export function colouredTable(
   machines: number,
 ): Html {
   if (machines === 0) return empty('No machine has checked in yet.');
-  const rest = machines - versions.reduce((sum, version) => sum + (numbers[version] ?? 0), 0);
+  const named = versions.toReversed();
+  const rest = machines - named.reduce((sum, version) => sum + (numbers[version] ?? 0), 0);
+  const share = shares([...named.map((version) => numbers[version] ?? 0), rest]);
   return html`<table><caption class="hidden">Machines by version now</caption>
 <thead><tr><th scope="col">Version</th><th scope="col" class="number">Machines</th><th scope="col" class="number">Share</th></tr></thead><tbody>
-${versions
-  .toReversed()
-  .map(
-    (version) =>
-      html`<tr><th scope="row">${swatch(colourOf(versions, version))}<a href="/machines?version=${encodeURIComponent(version)}">${version}</a></th><td class="number">${count(numbers[version] ?? 0)}</td><td class="number">${percent(numbers[version] ?? 0, machines)}</td></tr>`,
-  )}
-${rest > 0 && html`<tr><th scope="row">${swatch(`f${COLOURS}`)}all others</th><td class="number">${count(rest)}</td><td class="number">${percent(rest, machines)}</td></tr>`}
+${named.map(
+  (version, at) =>
+    html`<tr><th scope="row">${swatch(colourOf(versions, version))}<a href="/machines?version=${encodeURIComponent(version)}">${version}</a></th><td class="number">${count(numbers[version] ?? 0)}</td><td class="number">${share[at]}</td></tr>`,
+)}
+${rest > 0 && html`<tr><th scope="row">${swatch(`f${COLOURS}`)}all others</th><td class="number">${count(rest)}</td><td class="number">${share.at(-1)}</td></tr>`}
 </tbody></table>`;
 }

@@ -1,10 +1,11 @@
 /** Who holds the locks on rebooting, since when and why, and who waits. Pure. */
 
-import type { Counted } from '../census-tally.ts';
+import { type Counted, MOST_WAITING } from '../census-tally.ts';
 import type { Names } from '../names.ts';
 import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
-import { empty, live, type Page, scrolled, type Viewer } from './layout.ts';
+import { empty, live, type Page, type Viewer } from './layout.ts';
+import { table } from './table.ts';
 import { ago, badge, holderName, machineLink, plural } from './wording.ts';
 
 export type LocksData = Readonly<{ locks: readonly ShownLock[]; next?: string; census: Counted; names?: Names }>;
@@ -40,27 +41,31 @@ function section(
 ${
   holders.length === 0
     ? empty('Nobody holds it.')
-    : scrolled(
+    : table(
         `Holders in ${group}`,
-        html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Since</th><th scope="col">Why</th><th scope="col" class="roomy">Due back</th>${mayChange && html`<th scope="col"><span class="hidden">What to do</span></th>`}</tr></thead><tbody>${holders.map(
-          (holder) =>
-            html`<tr><th scope="row">${holderName(holder.id, names.get(holder.id))}</th><td>${ago(holder.since, now)}${holder.late && html` ${badge('bad', 'late')}`}</td><td>${holder.why}</td><td class="roomy">${ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now)}</td>${mayChange && freeing(group, holder)}</tr>`,
-        )}</tbody></table>`,
+        ['Machine', 'Since', 'Why', 'Due back', ...(mayChange ? [{ name: 'What to do', is: 'hidden' } as const] : [])],
+        holders.map((holder) => [
+          holderName(holder.id, names.get(holder.id)),
+          html`${ago(holder.since, now)}${holder.late && html` ${badge('bad', 'late')}`}`,
+          holder.why,
+          ago(new Date(Date.parse(holder.since) + holder.deadlineSeconds * 1000).toISOString(), now),
+          ...(mayChange ? [freeing(group, holder)] : []),
+        ]),
       )
 }
 ${late > 0 && html`<p class="note">${plural(late, 'machine is', 'machines are')} late; ${maxFailures} ${maxFailures === 1 ? 'is' : 'are'} put up with.</p>`}</section>`;
 }
 
 const freeing = (group: string, { id, name }: ShownLock['holders'][number]): Html =>
-  html`<td><a id="free-${group}-${encodeURIComponent(id)}" class="keep" href="/locks/${group}/${encodeURIComponent(id)}">Free…<span class="hidden"> what ${name} holds</span></a></td>`;
+  html`<a id="free-${group}-${encodeURIComponent(id)}" class="keep" href="/locks/${group}/${encodeURIComponent(id)}">Free…<span class="hidden"> what ${name} holds</span></a>`;
 
 function waiting({ waiting: rows, at }: Counted, now: Date): Html {
   if (rows.length === 0) return empty('No machine has a release ready and waits to reboot.');
-  return scrolled(
+  const isMore = rows.length >= MOST_WAITING;
+  return html`${table(
     'Machines that wait to reboot',
-    html`<table><caption>${plural(rows.length, 'machine')}${rows.length >= 25 && ' at least'}, as of ${ago(at, now)}</caption><thead><tr><th scope="col">Machine</th><th scope="col" class="roomy">Group</th><th scope="col">Since</th><th scope="col">Waits for</th></tr></thead><tbody>${rows.map(
-      ({ machine, name, group, since, why }) =>
-        html`<tr><th scope="row">${machineLink(machine, name)}</th><td class="roomy">${group}</td><td>${ago(since, now)}</td><td>${why}</td></tr>`,
-    )}</tbody></table>`,
-  );
+    ['Machine', 'Group', 'Since', 'Waits for'],
+    rows.map(({ machine, name, group, since, why }) => [machineLink(machine, name), group, ago(since, now), why]),
+    html`${plural(rows.length, 'machine')}${isMore && ' at least'}, as of ${ago(at, now)}`,
+  )}${isMore && html`<p><a href="/machines?state=staged">All that wait</a></p>`}`;
 }

@@ -1,10 +1,11 @@
 /** Machines, a page at a time, and the search among them. Pure. */
 
 import { SILENT_MS } from '../census-tally.ts';
-import type { Found, Search } from '../machine-search.ts';
+import type { FailureSearch, Found, Search } from '../machine-search.ts';
 import type { MachineRecord } from '../machines.ts';
-import { type Html, html } from './html.ts';
-import { empty, live, type Page, scrolled } from './layout.ts';
+import { type Html, html, type Part } from './html.ts';
+import { empty, live, type Page } from './layout.ts';
+import { table } from './table.ts';
 import { ago, badge, count, machineLink, stateBadge } from './wording.ts';
 
 export const STATES = ['settling', 'idle', 'staging', 'staged', 'armed', 'trial', 'condemned'] as const;
@@ -17,7 +18,7 @@ export function machinesPage(search: Search, found: Found, now: Date): Page {
 <label>Version <input name="version" value="${search.version ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
 <label>Group <input name="group" value="${search.group ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
 <label>State <select name="state"><option value="">any</option>${STATES.map((state) => html`<option${state === search.state && html` selected`}>${state}</option>`)}</select></label>
-<button>Search</button>${isFiltered(search) && html`<a class="button second" href="/machines">All machines</a>`}
+${kept(search)}<button>Search</button>${isFiltered(search) && html`<a class="button second" href="/machines">All machines</a>`}
 </form></section>
 <section class="sheet" aria-label="Machines found">${live('found', listed(found, now))}
 ${pager(search, found)}</section>`;
@@ -25,22 +26,43 @@ ${pager(search, found)}</section>`;
 }
 
 /** The row of a machine in any list. */
-export function machineRow(machine: MachineRecord, now: Date): Html {
+function machineRow(machine: MachineRecord, now: Date): readonly Part[] {
   const { machine: id, host, running, group, lastSeen, hold, waitingFor } = machine;
   const isSilent = now.getTime() - Date.parse(lastSeen) > SILENT_MS;
-  return html`<tr><th scope="row">${machineLink(id, host?.name)}</th><td>${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}</td><td>${stateBadge(machine)}</td><td class="roomy">${group}</td><td class="roomy">${host?.address}</td><td>${isSilent ? badge('warn', ago(lastSeen, now)) : ago(lastSeen, now)}</td><td class="roomy">${waitingFor ?? hold?.reason}</td></tr>`;
+  return [
+    machineLink(id, host?.name),
+    html`${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}`,
+    stateBadge(machine),
+    group,
+    host?.address,
+    isSilent ? badge('warn', ago(lastSeen, now)) : ago(lastSeen, now),
+    waitingFor ?? hold?.reason,
+  ];
 }
 
-const isFiltered = ({ name, id, version, group, state }: Search): boolean =>
-  Boolean(name ?? id ?? version ?? group ?? state);
+const COLUMNS = ['Machine', 'Runs', 'State', 'Group', 'Address', 'Last heard of', 'What holds it back'];
+
+const isFiltered = ({ name, id, version, group, state, ...failure }: Search): boolean =>
+  Boolean(name ?? id ?? version ?? group ?? state) || hasFailed(failure);
+
+const hasFailed = ({ failed, code, attempted, reason }: FailureSearch): boolean =>
+  Boolean(failed ?? code ?? attempted ?? reason);
+
+/** Which failure the list is about; a further search is among the same machines. */
+function kept({ failed, code, attempted, reason }: Search): Html | undefined {
+  const fields = Object.entries({ failed, code, attempted, reason }).filter(([, value]) => value !== undefined);
+  if (fields.length === 0) return undefined;
+  return html`${fields.map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
+<p class="wide">Only machines whose last attempt failed${code !== undefined && html`: <code>${code}</code>`}${attempted !== undefined && ` in ${attempted}`}${reason !== undefined && html`<br><span class="note">${reason}</span>`}</p>`;
+}
 
 function listed({ machines, more }: Found, now: Date): Html {
   if (machines.length === 0)
     return empty(more === undefined ? 'No machine is like this.' : 'None among those looked at so far.');
-  return scrolled(
+  return table(
     'Machines',
-    html`<table><thead><tr><th scope="col">Machine</th><th scope="col">Runs</th><th scope="col">State</th><th scope="col" class="roomy">Group</th><th scope="col" class="roomy">Address</th><th scope="col">Last heard of</th><th scope="col" class="roomy">What holds it back</th></tr></thead>
-<tbody>${machines.map((machine) => machineRow(machine, now))}</tbody></table>`,
+    COLUMNS,
+    machines.map((machine) => machineRow(machine, now)),
   );
 }
 

@@ -1,5 +1,6 @@
 /** A rollout in short: where it stands, how far it is beside its plan, and what bounds it. Pure. */
 
+import { isOfServer } from '../signed-brake.ts';
 import { meter } from './chart.ts';
 import { type Html, html } from './html.ts';
 import { progressOf, type Shown } from './rollout-progress.ts';
@@ -9,6 +10,7 @@ export function rolloutCard(shown: Shown, now: Date): Html {
   const { channel, state, ledger } = shown;
   const { machines, done, underWay, plan, end } = progressOf(shown, now.getTime());
   return html`<div class="head"><h2><a href="/rollouts/${channel}" id="to-${channel}">${channel}</a>: ${state.version}</h2>${stageOf(shown, now)}</div>
+${state.aborted && html`<p>${badge('warn', `${state.aborted.version} was aborted`)} ${ago(state.aborted.at, now)}${state.aborted.reason !== undefined && `: ${state.aborted.reason}`}.</p>`}
 ${meter(done, underWay, plan, machines)}
 <p><strong>${count(done)}</strong> of ${plural(machines, 'machine')} ${done === 1 ? 'runs' : 'run'} it (${percent(done, machines)})${plan !== undefined && html`; planned by now: <strong>${count(plan)}</strong> (${percent(plan, machines)})`}.</p>
 ${
@@ -29,16 +31,19 @@ export function stageOf(shown: Shown, now: Date): Html {
   if (ledger.braked) return badge('bad', 'stopped');
   const policy = state.offered?.policy;
   if (!policy) return badge('quiet', 'no rollout');
-  if (policy.pause) return badge('warn', 'paused by its signature');
+  if (policy.pause)
+    return isOfServer(policy.pause) ? badge('busy', 'resuming') : badge('warn', 'paused by its signature');
   if (policy.start > now.getTime()) return badge('quiet', 'not begun');
   const { done, machines } = progressOf(shown, now.getTime());
   return done >= machines && machines > 0 ? badge('good', 'complete') : badge('busy', 'running');
 }
 
 /** Why nobody new begins; undefined when nothing stands in the way. */
-export function standstill({ channel, state, ledger }: Shown, now: Date): Html | undefined {
+export function standstill(shown: Shown, now: Date): Html | undefined {
+  const { channel, state, ledger } = shown;
   const pause = state.offered?.policy.pause;
   if (!ledger.braked && !pause) return undefined;
+  if (!ledger.braked && pause && isOfServer(pause)) return resuming(shown);
   const [since, reason, head] = ledger.braked
     ? ([ledger.braked.at, ledger.braked.reason, 'is stopped'] as const)
     : ([pause?.since ?? 0, pause?.reason ?? '', 'is paused by its signed document'] as const);
@@ -46,3 +51,8 @@ export function standstill({ channel, state, ledger }: Shown, now: Date): Html |
 <p>${reason}. No machine begins; those under way go on. Since ${ago(new Date(since).toISOString(), now)}.</p>
 <p><a href="/failures">Why machines failed</a> · <a href="/rollouts/${channel}">This rollout</a></p></section>`;
 }
+
+/** The operator has let it go on, and the channel, as hosts read it, does not say so yet. */
+const resuming = ({ channel, state }: Shown): Html =>
+  html`<section class="sheet"><h2><span aria-hidden="true">◐</span> The rollout of ${state.version} in ${channel} is resumed</h2>
+<p>This server had signed a pause, and signs its end within seconds; machines begin from then on. If this stays, the server’s log says what keeps it from signing, and “updatectl rollout resume” does it by hand.</p></section>`;

@@ -4,21 +4,30 @@ import type { Point } from '../census-history.ts';
 import type { Names } from '../names.ts';
 import { planChart } from './chart.ts';
 import { type Html, html } from './html.ts';
-import { empty, live, type Page, scrolled, type Viewer } from './layout.ts';
+import { empty, live, type Page, type Viewer } from './layout.ts';
 import { rolloutCard, stageOf, standstill } from './rollout-card.ts';
 import { curvesOf, progressOf, type Shown } from './rollout-progress.ts';
+import { type Column, table } from './table.ts';
 import { ago, badge, count, machineLink, moment, percent, plural, span } from './wording.ts';
 
 export function rolloutsPage(rollouts: readonly Shown[], now: Date): Page {
   const rows = rollouts.map((one) => {
     const { done, machines, plan, underWay } = progressOf(one, now.getTime());
-    return html`<tr><th scope="row"><a href="/rollouts/${one.channel}">${one.channel}</a></th><td>${one.state.version}</td><td>${stageOf(one, now)}</td><td class="number">${percent(done, machines)}</td><td class="number roomy">${plan === undefined ? '–' : percent(plan, machines)}</td><td class="number roomy">${count(underWay)}</td><td class="number roomy">${count(one.ledger.failed.size)}</td></tr>`;
+    return [
+      html`<a href="/rollouts/${one.channel}">${one.channel}</a>`,
+      one.state.version,
+      stageOf(one, now),
+      percent(done, machines),
+      plan === undefined ? '–' : percent(plan, machines),
+      count(underWay),
+      count(one.ledger.failed.size),
+    ];
   });
-  const table = scrolled(
-    'Rollouts',
-    html`<table><thead><tr><th scope="col">Channel</th><th scope="col">Release</th><th scope="col">Stands</th><th scope="col" class="number">Run it</th><th scope="col" class="number roomy">Planned</th><th scope="col" class="number roomy">Under way</th><th scope="col" class="number roomy">Failed</th></tr></thead><tbody>${rows}</tbody></table>`,
-  );
-  const list = rollouts.length === 0 ? empty('The repository has no channel yet.') : table;
+  const figures = ['Run it', 'Planned', 'Under way', 'Failed'].map((name): Column => ({ name, is: 'number' }));
+  const list =
+    rollouts.length === 0
+      ? empty('The repository has no channel yet.')
+      : table('Rollouts', ['Channel', 'Release', 'Stands', ...figures], rows);
   return {
     title: 'Rollouts',
     here: 'rollouts',

@@ -6,14 +6,14 @@ export const STYLE = `
   --ground: #f6f7f9; --sheet: #fff; --ink: #1a2029; --soft: #566070; --line: #d9dee6; --faint: #eef1f5;
   --link: #0b57b0; --accent: #0b57b0; --on-accent: #fff;
   --good: #146c3a; --busy: #0b57b0; --warn: #875400; --bad: #b3261e; --bad-ground: #fdecea; --warn-ground: #fff4dc;
-  --c0: #2f6fd0; --c1: #d9822b; --c2: #2f9e78; --c3: #9b5fc0; --c4: #c94f6d; --c5: #5c8f1f; --c6: #1f95a8; --c7: #a88a1a; --c8: #8b93a1;
+  --c0: #2f6fd0; --c1: #d9822b; --c2: #2f9e78; --c3: #9b5fc0; --c4: #4b3f9e; --c5: #5c8f1f; --c6: #1f95a8; --c7: #a88a1a; --c8: #8b93a1;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ground: #0f1318; --sheet: #171c23; --ink: #e3e8ef; --soft: #9aa6b6; --line: #2b333f; --faint: #1f262f;
     --link: #86b7ff; --accent: #2f6cc0; --on-accent: #fff;
     --good: #6fd39a; --busy: #86b7ff; --warn: #f0bd5c; --bad: #ff948a; --bad-ground: #3a1a1a; --warn-ground: #33290f;
-    --c0: #5b93ea; --c1: #e39a4f; --c2: #4db893; --c3: #b484d6; --c4: #e0708c; --c5: #86b947; --c6: #4bb6c9; --c7: #cdb045; --c8: #7d8796;
+    --c0: #5b93ea; --c1: #e39a4f; --c2: #4db893; --c3: #b484d6; --c4: #8f84f0; --c5: #86b947; --c6: #4bb6c9; --c7: #cdb045; --c8: #7d8796;
   }
 }
 * { box-sizing: border-box; }
@@ -84,11 +84,12 @@ pre { background: var(--faint); border: 1px solid var(--line); border-radius: 6p
 .chart .plan { fill: none; stroke: var(--soft); stroke-width: 2; stroke-dasharray: 5 4; }
 .chart .done { fill: none; stroke: var(--c0); stroke-width: 2.5; }
 .chart .area { stroke: var(--sheet); stroke-width: 1; }
-.track { fill: var(--faint); stroke: var(--line); } .mark { fill: var(--ink); } .under-way { fill: var(--c1); }
+.track { fill: var(--faint); stroke: var(--line); } .mark { fill: var(--ink); } .under-way { fill: var(--c1); } .failed { fill: var(--bad); }
 .f0 { fill: var(--c0); } .f1 { fill: var(--c1); } .f2 { fill: var(--c2); } .f3 { fill: var(--c3); } .f4 { fill: var(--c4); }
 .f5 { fill: var(--c5); } .f6 { fill: var(--c6); } .f7 { fill: var(--c7); } .f8 { fill: var(--c8); }
 .swatch { width: .8rem; height: .8rem; margin-right: .5rem; vertical-align: -.05rem; }
 .keys { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; padding: 0; margin: .4rem 0 0; color: var(--soft); font-size: .867rem; }
+form.row .wide { flex-basis: 100%; margin: 0; overflow-wrap: anywhere; }
 form.row { display: flex; flex-wrap: wrap; gap: .75rem; align-items: end; }
 label { display: block; color: var(--soft); font-size: .867rem; }
 input, select { display: block; font: inherit; color: inherit; background: var(--sheet); border: 1px solid var(--soft); border-radius: 6px; padding: .4rem .6rem; min-height: 2.5rem; max-width: 100%; }
@@ -122,6 +123,12 @@ ol.story p { margin: 0; }
   .figures dd { font-size: 1.3rem; }
   .terms { grid-template-columns: minmax(0, 1fr); gap: 0; } .terms dd { margin-bottom: .5rem; }
   .roomy { display: none; }
+  .cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .cards, .cards caption, .cards tbody, .cards tr, .cards th, .cards td { display: block; }
+  .cards tr { border-top: 1px solid var(--line); padding: .5rem 0; }
+  .cards tbody th, .cards td { border: 0; padding: .1rem 0; text-align: left; white-space: normal; overflow-wrap: anywhere; }
+  .cards td:not([data-label]):empty { display: none; }
+  .cards td[data-label]::before { content: attr(data-label) ": "; color: var(--soft); }
 }
 @media (prefers-reduced-motion: no-preference) { a, button, .button { transition: color .12s, background-color .12s; } }
 @media (forced-colors: active) { .swatch, .chart, .meter { forced-color-adjust: none; } }

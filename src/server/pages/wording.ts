@@ -15,6 +15,21 @@ export function percent(part: number, whole: number): string {
   return `${part < whole ? Math.min(99, Math.round(share)) : Math.round(share)} %`;
 }
 
+/** The shares of a whole, which no rounding makes more than that: what rounding down leaves goes where most was cut off. */
+export function shares(parts: readonly number[]): readonly string[] {
+  const whole = parts.reduce((sum, part) => sum + part, 0);
+  const exact = parts.map((part) => (whole === 0 ? 0 : (part / whole) * 100));
+  const left = Math.round(exact.reduce((sum, share) => sum + share - Math.floor(share), 0));
+  const most = [...exact.keys()]
+    .toSorted((one, other) => ((exact[other] ?? 0) % 1) - ((exact[one] ?? 0) % 1))
+    .slice(0, left);
+  return exact.map((share, at) => {
+    if (share > 0 && share < 1) return '< 1 %';
+    // All but one is not everything.
+    return `${share < 100 ? Math.min(99, Math.floor(share) + (most.includes(at) ? 1 : 0)) : 100} %`;
+  });
+}
+
 /** “5 min”, “3 h”, “12 days”. */
 export function span(ms: number): string {
   const minutes = Math.floor(Math.abs(ms) / 60_000);

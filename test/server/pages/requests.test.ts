@@ -113,6 +113,19 @@ test('an abort is a question where the server can sign it, and a command where i
   assert.deepEqual(asked, [['stable', '2.1.0', 'it breaks']]);
 });
 
+test('of every failure all machines can be listed, not only some', async () => {
+  const { body } = await get('/failures');
+  const links = [...body.matchAll(/<strong>(\d+) machines<\/strong>[\s\S]*?href="(\/machines\?[^"]+)">(\d+) more</g)];
+  assert.ok(links.length > 0);
+  for (const [, machines, href = ''] of links) {
+    const page = await get(href.replaceAll('&amp;', '&'));
+    assert.equal(page.statusCode, 200, href);
+    assert.equal(page.body.match(/<th scope="row"/g)?.length, Number(machines), href);
+    assert.match(page.body, /Only machines whose last attempt failed/);
+  }
+  assert.equal((await get('/machines?code=no-such-code')).body.includes('No machine is like this.'), true);
+});
+
 test('nothing is loaded from elsewhere or run from within a page, and nobody may frame it', async () => {
   for (const path of ['/', '/sign-in', '/assets/dashboard.js', '/machines?state=unheard-of']) {
     const policy = String((await get(path)).headers['content-security-policy']);
