@@ -150,8 +150,7 @@ export async function readThrough(path: string, most: number): Promise<number> {
 }
 
 /** A whole file, or what a program writes into a pipe, as `<(pass show token)` does in a shell; undefined where there is nothing. */
-export const readStream = (path: string): Promise<Uint8Array | undefined> =>
-  readFile(path).catch(absent).catch(naming(path));
+export const readStream = (path: string): Promise<Uint8Array | undefined> => readFile(path).catch(absent);
 
 /** What `stat` says, or undefined where there is nothing. */
 export const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(absent);

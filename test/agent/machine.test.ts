@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decide, type Event, type Facts, transition } from '../../src/agent/machine.ts';
-import type { Product, Release, State, Version } from '../../src/model.ts';
+import { type Action, decide, type Event, type Facts, transition } from '../../src/agent/machine.ts';
+import type { Departure, Product, Release, State, Version } from '../../src/model.ts';
 
 const release: Release = { product: 'p' as Product, version: '2' as Version };
 const why = { code: 'x', reason: 'y' };
@@ -213,3 +213,190 @@ test('a healthy release that the boot loader could not be told of is tried once 
     assert.match(action.event.reason, /was healthy.*\(EROFS\)/);
   }
 });
+
+const OTHER: Release = { product: 'p' as Product, version: '1' as Version };
+const CALM: Facts = { ...HERE, running: OTHER, confirmed: true, isLost: false, checkDue: false };
+const CLOSED = { open: false, reason: 'the window' } as const;
+const LEAVING = { do: 'wait', reason: 'the restart of the machine' } as const;
+const noted = (event: Event) => ({ do: 'note', event }) as const;
+const tookOver = (what: Release, target: 'a' | 'b') => noted({ type: 'booted-new', release: what, target });
+const ROLLED_BACK: State = { kind: 'settling', outcome: { result: 'rolled-back', release, ...why, refuse: true } };
+const wornOut = (last: string) => ({
+  type: 'write-failed' as const,
+  code: 'too-many-attempts',
+  reason: `writing was begun 3 times and never came to an end${last}`,
+  refuse: false,
+});
+const DECISIONS: readonly (readonly [what: string, state: State, facts: Partial<Facts>, action: Action])[] = [
+  ['an end is reported', STATES.settling, {}, { do: 'settle', outcome: { result: 'none' }, keepLock: false }],
+  [
+    'an end is reported first, and the lock kept, where the running system is not proven',
+    ROLLED_BACK,
+    { confirmed: false },
+    { do: 'settle', outcome: ROLLED_BACK.kind === 'settling' ? ROLLED_BACK.outcome : assert.fail(), keepLock: true },
+  ],
+  ['an unproven system is on trial after a start', STATES.settling, { confirmed: false }, tookOver(OTHER, 'a')],
+  ['nothing is due', STATES.idle, {}, { do: 'wait', reason: 'the next check' }],
+  ['a check is due', STATES.idle, { checkDue: true }, { do: 'check' }],
+  ['an unproven system is on trial though nothing was meant', STATES.idle, { confirmed: false }, tookOver(OTHER, 'a')],
+  ['a slot is written', STATES.staging, {}, { do: 'stage', release, target: 'b' }],
+  [
+    'a slot is written for the third time',
+    { kind: 'staging', release, target: 'b', attempt: 2 },
+    {},
+    { do: 'stage', release, target: 'b' },
+  ],
+  ['not for the fourth', { kind: 'staging', release, target: 'b', attempt: 3 }, {}, noted(wornOut(''))],
+  [
+    'and the last cause is told',
+    { kind: 'staging', release, target: 'b', attempt: 3, stumbled: why },
+    {},
+    noted(wornOut('; the last cause that is known: y')),
+  ],
+  [
+    'the slot to be written runs',
+    STATES.staging,
+    { booted: 'b' },
+    noted({
+      type: 'withdrawn',
+      code: 'target-is-booted',
+      reason: 'the machine now runs from the slot to be written',
+    }),
+  ],
+  [
+    'an unproven system runs instead of the one that writes',
+    STATES.staging,
+    { confirmed: false },
+    tookOver(OTHER, 'a'),
+  ],
+  ['everything is open', STATES.staged, {}, { do: 'arm', release, target: 'b' }],
+  ['a gate is closed', STATES.staged, { gate: CLOSED }, { do: 'wait', reason: 'the window' }],
+  ['a gate is closed and a check is due', STATES.staged, { gate: CLOSED, checkDue: true }, { do: 'check' }],
+  ['the offer is old', STATES.staged, { isOfferFresh: false }, { do: 'check' }],
+  [
+    'a gate has closed over a slot that the boot loader takes',
+    STATES.staged,
+    { gate: CLOSED, isFlagged: true },
+    { do: 'disarm', booted: 'a' },
+  ],
+  [
+    'the offer has become old over a slot that the boot loader takes',
+    STATES.staged,
+    { isOfferFresh: false, isFlagged: true },
+    { do: 'disarm', booted: 'a' },
+  ],
+  ['everything is open over such a slot', STATES.staged, { isFlagged: true }, { do: 'arm', release, target: 'b' }],
+  ['somebody else has started and confirmed it', STATES.staged, { booted: 'b' }, tookOver(release, 'b')],
+  ['somebody else has started it', STATES.staged, { booted: 'b', confirmed: false }, tookOver(release, 'b')],
+  ['an unproven system runs instead of the one that staged', STATES.staged, { confirmed: false }, tookOver(OTHER, 'a')],
+  ['the new system runs', STATES.armed, { booted: 'b', confirmed: false, bootId: '2' }, tookOver(release, 'b')],
+  ['the new system runs after a soft reboot', STATES.armed, { booted: 'b' }, tookOver(release, 'b')],
+  ['systemd has agreed', STATES.armed, { leaving: true, gate: CLOSED }, LEAVING],
+  ['a gate has closed', STATES.armed, { gate: CLOSED }, noted({ type: 'disarmed', reason: 'the window' })],
+  [
+    'the offer has become old',
+    STATES.armed,
+    { isOfferFresh: false },
+    noted({ type: 'disarmed', reason: 'the repository is to be asked again whether it is still on offer' }),
+  ],
+  ['nothing is in the way', STATES.armed, {}, { do: 'reboot', target: 'b', tried: [] }],
+  [
+    'a method is used up',
+    { kind: 'armed', release, target: 'b', bootId: '1', tried: ['soft'] },
+    {},
+    { do: 'reboot', target: 'b', tried: ['soft'] },
+  ],
+  ['it is proven, and only the record is missing', STATES.trial, { booted: 'b' }, noted({ type: 'healthy' })],
+  ['it is unproven', STATES.trial, { booted: 'b', confirmed: false }, { do: 'probe', target: 'b' }],
+  [
+    'it has started nine times',
+    STATES.trial,
+    { booted: 'b', confirmed: false, trial: { ...BEGAN, began: 9 } },
+    { do: 'probe', target: 'b' },
+  ],
+  [
+    'it has started ten times',
+    STATES.trial,
+    { booted: 'b', confirmed: false, trial: { ...BEGAN, began: 10 } },
+    noted({
+      type: 'unhealthy',
+      code: 'trial-lost',
+      reason: 'the new system started, and the machine lost its power or crashed before it was proven, 9 times',
+    }),
+  ],
+  ['it is condemned', STATES.condemned, { booted: 'b', confirmed: false }, { do: 'fall-back', from: 'b' }],
+  ['it is condemned and leaves', STATES.condemned, { booted: 'b', leaving: true }, LEAVING],
+  ['it was left', STATES.condemned, {}, noted({ type: 'booted-other', ...why, refuse: true })],
+];
+for (const [what, state, facts, action] of DECISIONS)
+  test(`${state.kind}: ${what}, so the next action is “${action.do}”`, () => {
+    assert.deepEqual(decide(state, { ...CALM, ...facts }), action);
+  });
+
+const departure: Departure = { method: 'soft', reason: 'r', at: 't', uptimeMs: 1, bootId: '1' };
+const gone: State = { kind: 'armed', release, target: 'b', bootId: '1', departure, tried: ['soft'] };
+const onTrial: State = { kind: 'trial', release, target: 'b', departure };
+const outcome = (result: 'failed' | 'withdrawn' | 'rolled-back', refuse: boolean): State => ({
+  kind: 'settling',
+  outcome: { result, release, ...why, refuse },
+});
+const LEADS: readonly (readonly [what: string, from: State, event: Event, to: State])[] = [
+  [
+    'one more attempt is counted',
+    { kind: 'staging', release, target: 'b', attempt: 1 },
+    EVENTS.started,
+    { kind: 'staging', release, target: 'b', attempt: 2 },
+  ],
+  [
+    'what it met is kept',
+    STATES.staging,
+    EVENTS.stumbled,
+    { kind: 'staging', release, target: 'b', attempt: 0, stumbled: why },
+  ],
+  [
+    'a failure is no refusal',
+    STATES.staging,
+    { type: 'write-failed', ...why, refuse: false },
+    outcome('failed', false),
+  ],
+  [
+    'a failure of the release is one',
+    STATES.staging,
+    { type: 'write-failed', ...why, refuse: true },
+    outcome('failed', true),
+  ],
+  ['what is withdrawn is not refused', STATES.staged, EVENTS.withdrawn, outcome('withdrawn', false)],
+  ['a jump is used up', STATES.armed, { type: 'left', departure }, gone],
+  [
+    'so is the next one',
+    { ...gone, tried: ['kexec'] },
+    { type: 'left', departure },
+    { ...gone, tried: ['kexec', 'soft'] },
+  ],
+  [
+    'the firmware is never used up',
+    STATES.armed,
+    { type: 'left', departure: { ...departure, method: 'firmware' } },
+    { kind: 'armed', release, target: 'b', bootId: '1', departure: { ...departure, method: 'firmware' } },
+  ],
+  ['how it left comes along', gone, EVENTS['booted-new'], onTrial],
+  ['who never left has no departure', STATES.armed, EVENTS['booted-new'], STATES.trial],
+  [
+    'a proven release is told with its departure',
+    onTrial,
+    EVENTS.healthy,
+    { kind: 'settling', outcome: { result: 'updated', release, departure } },
+  ],
+  ['what is in the way of proving it is kept', onTrial, EVENTS.hindered, { ...onTrial, hindered: why }],
+  [
+    'a disproved release is condemned with its departure',
+    onTrial,
+    EVENTS.unhealthy,
+    { kind: 'condemned', release, target: 'b', ...why, departure },
+  ],
+  ['what fell back is refused', STATES.condemned, EVENTS['booted-other'], outcome('rolled-back', true)],
+  ['or not', STATES.armed, { type: 'booted-other', ...why, refuse: false }, outcome('rolled-back', false)],
+];
+for (const [what, from, event, to] of LEADS)
+  test(`${event.type} leads from ${from.kind} to ${to.kind}: ${what}`, () =>
+    assert.deepEqual(transition(from, event), to));

@@ -35,6 +35,16 @@ test('types and imports are left alone', () => {
   );
 });
 
+test('what the compiler refuses is no change: a case that runs into the next', () => {
+  const source = 'for (;;) { switch (a) { case b: if (c) break; d(); break; } break; }';
+  assert.deepEqual(
+    mutantsOf(source)
+      .filter(({ before }) => before === 'break;')
+      .map(({ start }) => start),
+    [source.indexOf('break'), source.lastIndexOf('break')],
+  );
+});
+
 test('each change says on which line it is', () => {
   assert.deepEqual(
     mutantsOf('const a = 1;\n\nconst b = true;').map(({ line, before, text }) => [line, before, text]),

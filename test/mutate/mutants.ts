@@ -11,7 +11,12 @@ type Change = Readonly<{ at: Pick<Node, 'start' | 'end'>; text: string }>;
 /** Every change of a TypeScript file that leaves it a program. */
 export function mutantsOf(source: string): readonly Mutant[] {
   const changes: Change[] = [];
-  walk(parse(source), (node) => changes.push(...changesOf(node, source)));
+  const refused = new Set<Node>();
+  walk(parse(source), (node) => {
+    if (node.type === 'SwitchCase') for (const one of node['consequent'] as Node[]) refused.add(one);
+    // The compiler lets no case of a switch run into the next.
+    if (node.type !== 'BreakStatement' || !refused.has(node)) changes.push(...changesOf(node, source));
+  });
   return changes.map((change) => mutantOf(change, source)).filter((mutant) => isProgram(mutated(source, mutant)));
 }
 

@@ -150,12 +150,14 @@ test('parts of a file in memory are read and written as those of a real one', as
   const [read, write] = [readPartOf(files), writePartOf(files)];
   assert.deepEqual([await read(path, 0, 4), await readPart(path, 0, 4)], [undefined, undefined]);
   for (const [offset, content] of [
+    [0, ''],
     [3, 'defgh'],
     [0, 'ABC'],
     [7, 'xyz'],
     [5, '-'],
   ] as const) {
     await write(path, offset, bytesOf(content));
+    files.atRest();
     await writePart(path, offset, bytesOf(content));
     assert.equal(textOf(await files.read(path)), textOf(await realFiles.read(path)), content);
   }
