@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Action, decide, type Event, type Facts, transition } from '../../src/agent/machine.ts';
-import type { Parts, Verdict } from '../../src/agent/parts.ts';
+import type { Found, Parts, Verdict } from '../../src/agent/parts.ts';
 import { perform } from '../../src/agent/perform.ts';
 import { UpdateError } from '../../src/errors.ts';
-import type { Product, Release, SlotName, State, Version } from '../../src/model.ts';
+import type { Method, Product, Release, SlotName, State, Version } from '../../src/model.ts';
 import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import type { SlotFlag, SlotFlags } from '../../src/reboot/bootloaders/slot-flags.ts';
 import { Turns } from '../support/in-turn.ts';
@@ -20,6 +20,7 @@ const onTrial = (target: SlotName): State => ({ kind: 'trial', release, target }
 const armed: State = { kind: 'armed', release, target: 'b', bootId: 'x' };
 
 type Wishes = Readonly<{
+  method?: Method;
   verdict?: Verdict;
   jump?: Error;
   undo?: Error;
@@ -28,7 +29,10 @@ type Wishes = Readonly<{
 }>;
 
 /** A machine with flags in memory; `deeds` are what was done to everything else. */
-function machine(flags: SlotFlags, { verdict = { healthy: true }, jump, undo, save, prepare }: Wishes = {}) {
+function machine(
+  flags: SlotFlags,
+  { verdict = { healthy: true }, method = 'soft', jump, undo, save, prepare }: Wishes = {},
+) {
   const now = { flags };
   const deeds: string[] = [];
   const deed = (name: string, error?: Error) => async (): Promise<void> => {
@@ -50,9 +54,9 @@ function machine(flags: SlotFlags, { verdict = { healthy: true }, jump, undo, sa
     prepare,
     reboot: deed('reboot'),
     restart: {
-      choose: async () => ({ method: 'soft', reason: '', ruledOut: [] }),
+      choose: async () => ({ method, reason: '', ruledOut: [] }),
       prepare: async (choice: unknown) => choice,
-      departure: () => ({ method: 'soft', reason: '', at: '', uptimeMs: 0, bootId: 'x' }),
+      departure: () => ({ method, reason: '', at: '', uptimeMs: 0, bootId: 'x' }),
       jump: deed('jump', jump),
       undo: deed('undo', undo),
     },
@@ -351,4 +355,146 @@ test('where the boot loader was told all the same, or nobody can say, the lock s
     deeds.filter((deed) => deed === 'give back'),
     [],
   );
+});
+
+test('an end that is reported clears the switch and gives the lock back, unless the running system is unproven', async () => {
+  for (const [keepLock, wanted] of [
+    [false, ['report', 'clear', 'give back']],
+    [true, ['report']],
+  ] as const) {
+    const { parts, deeds } = machine(ARMED);
+    const settle = { do: 'settle', outcome: ended.outcome, keepLock } as const;
+    assert.deepEqual([await perform(parts, ended, settle), deeds], [{ kind: 'idle' }, wanted]);
+  }
+});
+
+test('an end that cannot be written down is told again, but others do not wait for it', async () => {
+  const saved: Event[] = [];
+  const { parts, deeds } = machine(ARMED, { save: (event) => void saved.push(event) });
+  const full = new UpdateError('state-unwritable');
+  const report = async (): Promise<never> => Promise.reject(full);
+  const settle = { do: 'settle', outcome: ended.outcome, keepLock: false } as const;
+  await assert.rejects(perform({ ...parts, report }, ended, settle), full);
+  assert.deepEqual([deeds, saved], [['clear', 'give back'], []]);
+});
+
+test('what a check finds is meant for the slot that does not run', async () => {
+  const why = { code: 'x', reason: 'y' };
+  const idle: State = { kind: 'idle' };
+  const FOUND: readonly (readonly [Found, State, Event | undefined])[] = [
+    [{ found: 'offer', release }, idle, { type: 'offered', release, target: 'b' }],
+    [{ found: 'offer', release, byHand: true }, idle, { type: 'offered', release, byHand: true, target: 'b' }],
+    [{ found: 'present', release, byHand: true }, idle, { type: 'chosen', release, byHand: true, target: 'b' }],
+    [{ found: 'withdrawn', ...why }, stagedB, { type: 'withdrawn', ...why }],
+    [{ found: 'nothing', ...why }, idle, undefined],
+  ];
+  for (const [found, state, event] of FOUND) {
+    const saved: Event[] = [];
+    const { parts } = machine(ARMED, { save: (one) => void saved.push(one) });
+    const asking = { ...parts, observe: async () => facts, check: async () => found };
+    const next = await perform(asking, state, { do: 'check' });
+    assert.deepEqual(saved, event ? [event] : []);
+    assert.deepEqual(next, event ? transition(state, event) : state);
+  }
+});
+
+test('what is only to be noted or waited for touches nothing', async () => {
+  const { parts, deeds } = machine(ARMED);
+  const note = { do: 'note', event: { type: 'disarmed', reason: 'x' } } as const;
+  assert.deepEqual(await perform(parts, armed, note), { kind: 'staged', release, target: 'b' });
+  assert.equal(await perform(parts, armed, { do: 'wait', reason: 'x' }), armed);
+  assert.deepEqual(deeds, []);
+});
+
+test('a slot is armed under the lock, with the switch on, and with as many tries as were set', async () => {
+  const { parts, now, deeds } = machine(DISABLED);
+  const next = await perform({ ...parts, tries: 3, observe: async () => facts }, stagedB, arm);
+  assert.deepEqual(next, armed);
+  assert.deepEqual(
+    [now.flags, deeds],
+    [{ first: 'b', slots: { a: PROVEN, b: tries(3) } }, ['take', 'note failed', 'set']],
+  );
+});
+
+test('the machine leaves by the firmware or past it, after that is written down, and a jump takes its try', async () => {
+  for (const [method, deed, left] of [
+    ['firmware', 'reboot', 1],
+    ['soft', 'jump', 0],
+  ] as const) {
+    const at: string[][] = [];
+    const { parts, now, deeds } = machine(ARMED, { method, save: () => void at.push([...deeds]) });
+    const next = await perform(parts, armed, leave);
+    assert.ok(next.kind === 'armed' && next.departure?.method === method);
+    assert.deepEqual([at, deeds, now.flags.slots.b.tries], [[[]], [deed], left]);
+  }
+});
+
+test('a restart that systemd refuses is taken back, whatever the way', async () => {
+  const { parts, deeds } = machine(ARMED, { method: 'firmware' });
+  const refused = new UpdateError('reboot-inhibited');
+  await assert.rejects(perform({ ...parts, reboot: () => Promise.reject(refused) }, armed, leave), refused);
+  assert.deepEqual(deeds, ['undo']);
+});
+
+test('a healthy system is confirmed before its switch is cleared, and then proven', async () => {
+  const { parts, now, deeds } = machine(ARMED, { save: () => void deeds.push('save') });
+  const clear = async (): Promise<void> => void deeds.push(`clear, with ${now.flags.slots.b.successful}`);
+  const next = await perform({ ...parts, deadMan: { ...parts.deadMan, clear } }, onTrial('b'), {
+    do: 'probe',
+    target: 'b',
+  });
+  assert.deepEqual(next, { kind: 'settling', outcome: { result: 'updated', release } });
+  assert.deepEqual([now.flags, deeds], [PROVEN_B, ['clear, with true', 'save']]);
+});
+
+test('what nobody can name is not kept as what was in the way of proving', async () => {
+  const saved: Event[] = [];
+  const { parts } = machine(ARMED, { save: (event) => void saved.push(event) });
+  const boot = { ...parts.boot, confirm: () => Promise.reject(new Error('bits fell out')) };
+  await assert.rejects(perform({ ...parts, boot }, onTrial('b'), { do: 'probe', target: 'b' }), /bits fell out/);
+  assert.deepEqual(saved, []);
+});
+
+test('what is in the way of proving is told even where it cannot be kept, and a new cause replaces the old', async () => {
+  const saved: Event[] = [];
+  const { parts } = machine(ARMED, {
+    save: (event) => {
+      saved.push(event);
+      throw new UpdateError('state-unwritable');
+    },
+  });
+  const error = new UpdateError('esp-full', 'no room');
+  const boot = { ...parts.boot, confirm: () => Promise.reject(error) };
+  const hindered: State = {
+    kind: 'trial',
+    release,
+    target: 'b',
+    hindered: { code: 'boot-partition-read-only', reason: 'x' },
+  };
+  await assert.rejects(perform({ ...parts, boot }, hindered, { do: 'probe', target: 'b' }), error);
+  assert.deepEqual(saved, [{ type: 'hindered', code: 'esp-full', reason: 'no room' }]);
+});
+
+test('a condemned system gives way to the proven one by a full restart, and its own entry goes', async () => {
+  const { parts, now, deeds } = machine(PROVEN_B);
+  assert.equal(await perform(parts, condemned, { do: 'fall-back', from: 'b' }), condemned);
+  assert.deepEqual([now.flags, deeds], [{ first: 'a', slots: { a: PROVEN, b: NEVER } }, ['reboot']]);
+});
+
+test('a slot that is disarmed is no longer taken, and is not given up', async () => {
+  const { parts, now, deeds } = machine(ARMED);
+  assert.equal(await perform(parts, stagedB, { do: 'disarm', booted: 'a' }), stagedB);
+  assert.deepEqual(now.flags.first, 'a');
+  assert.deepEqual(deeds, ['give back', 'report', 'undo', 'clear']);
+});
+
+test('where nothing leads to the slot that could not be armed, the failure is told though the lock cannot be given back', async () => {
+  const { parts } = machine(DISABLED);
+  const full = new UpdateError('esp-full');
+  const failing = {
+    ...parts,
+    boot: { ...parts.boot, arm: () => Promise.reject(full) },
+    lock: { ...parts.lock, giveBack: () => Promise.reject(new UpdateError('server-unreachable')) },
+  };
+  await assert.rejects(perform(failing, stagedB, arm), full);
 });
