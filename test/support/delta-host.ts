@@ -67,13 +67,16 @@ export type Attempt = Readonly<{
   fetched?: (kind: string, bytes: number) => void;
   /** Where the release is found instead of in memory. */
   find?: InstallerWorld['find'];
+  /** Told what is opened, and closed, by its kind. */
+  handled?: (what: 'opened' | 'closed', kind: string) => void;
+  signal?: AbortSignal;
 }>;
 
 /** One attempt; returns what was counted. */
 export async function attempt(host: DeltaHost, how: Attempt = {}): Promise<ReturnType<Transfer['status']>> {
   const transfer = createTransfer(ticking(), undefined);
   const world = worldOf(host, transfer, how);
-  await using prepared = await prepareInstall(world, host.fresh.release, 'b', noSignal);
+  await using prepared = await prepareInstall(world, host.fresh.release, 'b', how.signal ?? noSignal);
   await prepared.write();
   return transfer.status();
 }
@@ -103,6 +106,7 @@ function worldOf(
     free = (root) => root,
     log = silentLog,
     fetched = () => {},
+    handled = () => {},
     esp: onEsp = (files) => files,
   } = how;
   const slotOfRootHash = async (hash: Sha256): Promise<SlotName | undefined> =>
@@ -132,7 +136,8 @@ function worldOf(
     deltas: deltas.map(({ delta }) => delta),
     openDelta: async (delta: TrustedDelta) => {
       const found = source(deltas.find((one) => one.delta === delta)?.bytes ?? new Uint8Array(), delta.kind);
-      return { source: found, mirrors: [found] };
+      handled('opened', delta.kind);
+      return { source: found, mirrors: [found], [Symbol.asyncDispose]: async () => handled('closed', delta.kind) };
     },
   });
   return {
@@ -145,12 +150,13 @@ function worldOf(
     delta: {
       openRunning: async () => {
         const uki = await kernels.open('a');
+        handled('opened', 'running');
         return {
           rootHash: old.rootHash,
           root: readOnly(running(at(0))),
           verity: readOnly(at(1)),
           ...(uki ? { uki } : {}),
-          [Symbol.asyncDispose]: async () => {},
+          [Symbol.asyncDispose]: async () => handled('closed', 'running'),
         };
       },
       fetchRanges: (mirrors, ranges, options) =>

@@ -86,7 +86,9 @@ async function candidates(install: DeltaInstall, running: RunningSystem): Promis
   const digest = await ukiDigest(running, signal);
   const fits = ({ from }: TrustedDelta): boolean =>
     from?.rootHash === running.rootHash && (from.uki === undefined || from.uki === digest);
-  const patches = deltas.filter((delta) => delta.kind === 'patch' && fits(delta) && delta.size < full);
+  const patches = deltas
+    .filter((delta) => delta.kind === 'patch' && fits(delta) && delta.size < full)
+    .toSorted((one, other) => one.size - other.size);
   const blocks = deltas.filter((delta) => delta.kind === 'blocks' && delta.head.size < full);
   transfer.choices([
     ...patches.map(({ size }) => ({ tier: 'patch' as const, bytes: size })),
@@ -94,7 +96,7 @@ async function candidates(install: DeltaInstall, running: RunningSystem): Promis
     ...blocks.map(({ head }) => ({ tier: 'blocks' as const, bytes: head.size, atLeast: true as const })),
     { tier: 'full' as const, bytes: full },
   ]);
-  return [...patches.toSorted((one, other) => one.size - other.size), ...blocks];
+  return [...patches, ...blocks];
 }
 
 /** What the full tier fetches at most. */
