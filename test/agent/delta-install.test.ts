@@ -47,6 +47,7 @@ test('of the cache of deltas the heads and leaves of those on offer are kept, an
   let kept: readonly string[] = [];
   const cache = {
     keepOnly: async (names: readonly string[]) => {
+      await new Promise(setImmediate);
       kept = names;
     },
   };
@@ -194,12 +195,24 @@ test('a slot that loses a single block which was written twice is given up by th
 });
 
 test('whatever is wrong with the running system, the full image does it, and why is told', async () => {
-  const host = deltaHost(OLD, NEW, [PATCH, BY_BLOCKS]);
-  await host.storage.disk.write(host.partition, new Uint8Array(BLOCK));
+  for (const [offset, damage, code] of [
+    [0, new Uint8Array(BLOCK), 'tree-unknown'],
+    // Its salt.
+    [88, Uint8Array.of(1, 2, 3), 'delta-unsupported'],
+  ] as const) {
+    const host = deltaHost(OLD, NEW, [PATCH, BY_BLOCKS]);
+    await host.storage.disk.write(host.partition + offset, damage);
+    const { warnings, log } = listener();
+    const counts = await endsRight(host, { log });
+    assert.deepEqual([counts.tier, counts.fallen, counts.choices], ['full', [], undefined]);
+    assert.deepEqual(warnings, [{ code }]);
+  }
+});
+
+test('where nothing runs that a release can be put together from, that is no fault', async () => {
   const { warnings, log } = listener();
-  const counts = await endsRight(host, { log });
-  assert.deepEqual([counts.tier, counts.fallen, counts.choices, warnings.length], ['full', [], undefined, 1]);
-  assert.ok(warnings[0]?.['code']);
+  const counts = await endsRight(deltaHost(OLD, NEW, [PATCH, BY_BLOCKS]), { log, isBare: true });
+  assert.deepEqual([counts.tier, counts.choices, warnings], ['full', undefined, []]);
 });
 
 test('who is told to stop while the running system or a tier is read begins nothing else', async () => {
@@ -211,14 +224,16 @@ test('who is told to stop while the running system or a tier is read begins noth
       throw new UpdateError('delta-mismatch');
     };
     const host = deltaHost(OLD, NEW, [PATCH, BY_BLOCKS]);
+    const { warnings, log } = listener();
     const how: Attempt = {
+      log,
       signal: stop.signal,
       fetched: (kind) => void fetched.add(kind),
       running: (root) => (at === 'running' ? { ...root, read: fail } : root),
       tamper: (source, kind) => (at === 'tier' && kind === 'patch' ? { ...source, open: fail } : source),
     };
     await assert.rejects(attempt(host, how), { name: 'AbortError' });
-    assert.ok(!fetched.has('blocks'), [...fetched].join(' '));
+    assert.deepEqual([fetched.has('blocks'), warnings], [false, []]);
   }
 });
 

@@ -99,7 +99,8 @@ const CHANGES: Readonly<Record<string, (node: Node, code: (node: unknown) => str
         : [],
   ExpressionStatement: (node, code) => (isCall(node['expression']) ? [';', ...unwaited(node['expression'], code)] : []),
   ThrowStatement: () => [';'],
-  ReturnStatement: (node, code) => (['', 'undefined'].includes(code(node['argument'])) ? [] : ['return;']),
+  // Nothing and false are the same to whoever asks.
+  ReturnStatement: (node, code) => (['', 'undefined', 'false'].includes(code(node['argument'])) ? [] : ['return;']),
   BreakStatement: () => [';'],
   ContinueStatement: () => [';'],
   CallExpression: (node, code) => calls(node, code),

@@ -1,125 +1,20 @@
-/** The kernel files of a Raspberry Pi's boot partition: power may fail anywhere, and a slot that has its UKI has the rest of it too. */
+/** The kernel files of a Raspberry Pi's boot partition: what is put there, refused and removed. */
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Version } from '../../src/model.ts';
+import { formatPartName } from '../../src/reboot/bootloaders/entry-name.ts';
 import { trybootKernels, UKI_NAME } from '../../src/reboot/bootloaders/tryboot-kernels.ts';
 import type { Files } from '../../src/system/files.ts';
-import { silentLog } from '../../src/system/log.ts';
-import { peSection } from '../../src/system/pe.ts';
+import { type Log, silentLog } from '../../src/system/log.ts';
 import { PRODUCT, rootHashOfVersion } from '../support/esp.ts';
 import { peFile } from '../support/pe.ts';
 import { RecordingDisk } from '../support/recording-disk.ts';
 import { oneChunk, piIncoming, piUki } from '../support/tryboot-machine.ts';
+import { DIRS, FIRMWARE, kernelsOn, put, storage, unpacked } from '../support/tryboot-storage.ts';
 
-const DIRS = { a: '/boot/a', b: '/boot/b' };
-const FIRMWARE = { 'config.txt': Buffer.from('kernel=kernel8.img\n'), 'start4.elf': Buffer.from('firmware') };
-const PARTS = [
-  ['kernel8.img', '.linux'],
-  ['initramfs', '.initrd'],
-] as const;
-const LOSSES = 15;
-
-/** Both partitions with the firmware's files; slot a with version 2, slot b with version 1. */
-function storage(options: Readonly<{ dropSync?: number }> = {}): RecordingDisk {
-  const files = new Map<string, Uint8Array>();
-  for (const [slot, version] of [
-    ['a', '2'],
-    ['b', '1'],
-  ] as const)
-    for (const [name, bytes] of Object.entries({ ...FIRMWARE, ...unpacked(version) }))
-      files.set(join(DIRS[slot], name), bytes);
-  return new RecordingDisk({ files, dirs: ['/boot', DIRS.a, DIRS.b], ...options });
-}
-
-function unpacked(version: string): Record<string, Uint8Array> {
-  const uki = piUki(version);
-  const parts = PARTS.map(([name, section]) => [name, peSection(uki, section) ?? assert.fail(section)]);
-  const commandLine = Buffer.from(`quiet roothash=${rootHashOfVersion(version)} ro\n`);
-  return { ...Object.fromEntries(parts), 'cmdline.txt': commandLine, [UKI_NAME]: uki };
-}
-
-const kernelsOn = ({ files }: RecordingDisk, free = 1e9) =>
-  trybootKernels({ files, dirs: DIRS, product: PRODUCT, log: silentLog }, async () => free);
-
-const put = (disk: RecordingDisk, version = '3') =>
-  kernelsOn(disk).put('b', piIncoming(version), oneChunk(piUki(version)));
-
-async function assemble(disk: RecordingDisk): Promise<void> {
-  const bytes = piUki('3');
-  const part = await kernelsOn(disk).openPart('b', '3' as Version, bytes.length);
-  await part.write(1000, bytes.subarray(1000));
-  await part.write(0, bytes.subarray(0, 1000));
-  await part.flush();
-  assert.equal(await kernelsOn(disk).adoptPart('b', piIncoming('3')), true);
-}
-
-/** A slot that would be armed starts exactly the kernel that its UKI holds; the other slot and the firmware are never touched. */
-async function check(disk: RecordingDisk, isDone: boolean, when: string): Promise<void> {
-  const found = async (slot: 'a' | 'b') => {
-    const names = (await disk.files.list(DIRS[slot])).filter((name) => !/\.tandem-/.test(name));
-    const read = names.map(async (name) => [name, Buffer.from((await disk.files.read(join(DIRS[slot], name))) ?? [])]);
-    return Object.fromEntries(await Promise.all(read)) as Record<string, Buffer>;
-  };
-  const whole = (version: string) => asBuffers({ ...FIRMWARE, ...unpacked(version) });
-  assert.deepEqual(await found('a'), whole('2'), `slot a was touched ${when}`);
-  const now = await found('b');
-  const version = await kernelsOn(disk).versionOf('b');
-  if (isDone) assert.equal(version, '3', `not durable ${when}`);
-  if (version !== undefined) assert.deepEqual(now, whole(version), `slot b is a mixture ${when}`);
-  for (const [name, bytes] of Object.entries(FIRMWARE)) assert.deepEqual(now[name], bytes, when);
-}
-
-const asBuffers = (files: Record<string, Uint8Array>): Record<string, Buffer> =>
-  Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, Buffer.from(bytes)]));
-
-async function everyCut(disk: RecordingDisk): Promise<number> {
-  let count = 0;
-  for (const cut of disk.crashStates(1, LOSSES)) {
-    await check(cut.world, cut.count === disk.log.length, `after ${disk.describe(cut.count)}`);
-    count++;
-  }
-  return count;
-}
-
-for (const [name, act] of [
-  ['putting', put],
-  ['putting together', assemble],
-] as const) {
-  test(`${name} a kernel: power may fail anywhere, and no slot that can be armed is a mixture`, async (t) => {
-    const disk = storage();
-    await act(disk);
-    t.diagnostic(`${await everyCut(disk)} power cuts`);
-  });
-
-  test(`${name} a kernel can be repeated after every power cut`, async () => {
-    const disk = storage();
-    await act(disk);
-    for (const cut of disk.crashStates(2, 1)) {
-      await act(cut.world);
-      await check(cut.world, true, `after ${disk.describe(cut.count)}`);
-      const left = await cut.world.files.list(DIRS.b);
-      assert.deepEqual(left, Object.keys({ ...FIRMWARE, ...unpacked('3') }).sort());
-    }
-  });
-
-  test(`${name} a kernel: leaving out a sync of what the firmware reads is noticed`, async (t) => {
-    const whole = storage();
-    await act(whole);
-    const noticed: number[] = [];
-    for (let dropSync = 0; dropSync < whole.syncs; dropSync++) {
-      const sloppy = storage({ dropSync });
-      await act(sloppy);
-      await everyCut(sloppy).catch((error: unknown) => {
-        if (!(error instanceof assert.AssertionError)) throw error;
-        noticed.push(dropSync);
-      });
-    }
-    t.diagnostic(`noticed ${noticed} of ${whole.syncs}`);
-    assert.ok(noticed.length >= 5, `only ${noticed} of ${whole.syncs} were missed`);
-  });
-}
+const partName = (version: string): string => formatPartName(PRODUCT, version as Version);
 
 test('the kernel of a slot is told by its root hash, its version and its bytes', async () => {
   const kernels = kernelsOn(storage());
@@ -134,6 +29,7 @@ const commandLine: readonly [string, string] = ['.cmdline', `roothash=${rootHash
 const UNFIT: readonly (readonly [name: string, sections: readonly (readonly [string, string | Uint8Array])[]])[] = [
   ['for another processor', [release, commandLine, ['.linux', 'MZ kernel'.repeat(20)], ['.initrd', 'initrd']]],
   ['without an initrd', [release, commandLine, ['.linux', kernel]]],
+  ['with an empty initrd', [release, commandLine, ['.linux', kernel], ['.initrd', '']]],
   ['without a kernel', [release, commandLine, ['.initrd', 'initrd']]],
   [
     'with a command line of two lines',
@@ -194,3 +90,146 @@ for (const file of ['kernel8.img', 'initramfs', 'cmdline.txt'])
     assert.equal(await kernelsOn(disk).versionOf('b'), undefined);
     assert.equal(await kernelsOn(disk).versionOf('a'), '2');
   });
+
+test('a kernel that is put lies there with all that comes out of it and nothing else, and the journal is told', async () => {
+  const disk = storage();
+  const said: unknown[] = [];
+  const log = { ...silentLog, info: (facts: unknown) => void said.push(facts) } as Log;
+  const kernels = trybootKernels({ files: disk.files, dirs: DIRS, product: PRODUCT, log }, async () => 1e9);
+  await disk.files.write(join(DIRS.b, 'stray.tandem-new'), [Buffer.from('torn')]);
+  await kernels.put('b', piIncoming('3'), oneChunk(piUki('3')));
+  assert.deepEqual(await heldBy(disk, 'b'), heldOf({ ...FIRMWARE, ...unpacked('3') }));
+  assert.deepEqual(await heldBy(disk, 'a'), heldOf({ ...FIRMWARE, ...unpacked('2') }));
+  assert.deepEqual(said, [{ slot: 'b', version: '3' }]);
+});
+
+test('the UKI goes first and comes last, after all that is taken out of it is on the medium', async () => {
+  const disk = storage();
+  await put(disk);
+  const uki = join(DIRS.b, UKI_NAME);
+  const places = ['kernel8.img', 'initramfs', 'cmdline.txt'].map((name) => join(DIRS.b, name));
+  const ops = disk.log.map((op) =>
+    'path' in op ? `${op.op} ${op.path}` : 'to' in op ? `to ${op.to}` : 'dir' in op ? `${op.op} ${op.dir}` : op.op,
+  );
+  const first = (what: string): number => ops.indexOf(what);
+  const last = (what: string): number => ops.lastIndexOf(what);
+  const named = first(`to ${uki}`);
+  assert.ok(ops.findIndex((one) => one.startsWith('remove')) === first(`remove ${uki}`));
+  assert.equal(ops[first(`remove ${uki}`) + 1], `syncDir ${DIRS.b}`);
+  for (const path of places) {
+    assert.ok(last(`remove ${uki}`) < last(`write ${path}`), path);
+    assert.ok(last(`write ${path}`) < last(`syncFile ${path}`) && last(`syncFile ${path}`) < named, path);
+    assert.ok(ops.slice(last(`write ${path}`), named).includes(`syncDir ${DIRS.b}`), path);
+  }
+  assert.equal(ops[named + 1], `syncDir ${DIRS.b}`);
+});
+
+test('a slot for which a kernel is put together holds none, nor anything that came out of the last', async () => {
+  const disk = storage();
+  await kernelsOn(disk).openPart('b', '3' as Version, 1000);
+  assert.deepEqual(await heldBy(disk, 'b'), heldOf(FIRMWARE));
+  assert.deepEqual(await heldBy(disk, 'a'), heldOf({ ...FIRMWARE, ...unpacked('2') }));
+});
+
+test('parts are removed from both slots', async () => {
+  const disk = storage();
+  for (const slot of ['a', 'b'] as const)
+    await disk.files.write(join(DIRS[slot], partName('3')), [Buffer.from('part')]);
+  await kernelsOn(disk).removeParts();
+  for (const [slot, version] of [
+    ['a', '2'],
+    ['b', '1'],
+  ] as const)
+    assert.deepEqual(await heldBy(disk, slot), heldOf({ ...FIRMWARE, ...unpacked(version) }));
+});
+
+test('a part that is not the promised kernel is not taken, and the slot keeps what it holds', async () => {
+  for (const bytes of [undefined, piUki('4'), piUki('3').subarray(1)]) {
+    const disk = storage();
+    if (bytes) await disk.files.write(join(DIRS.b, partName('3')), [bytes]);
+    assert.equal(await kernelsOn(disk).adoptPart('b', piIncoming('3')), false);
+    assert.equal(await kernelsOn(disk).versionOf('b'), '1');
+  }
+});
+
+test('what would not fit or start is found out from the bundle, before anything is written', async () => {
+  const disk = storage();
+  const fits = (bytes: Uint8Array, wanted = piIncoming('3', bytes)) =>
+    kernelsOn(disk).checkFit('b', wanted, {
+      size: bytes.length,
+      read: async (at, length) => bytes.subarray(at, at + length),
+    });
+  await fits(piUki('3'));
+  await assert.rejects(fits(piUki('3'), piIncoming('4')), { code: 'uki-mismatch' });
+  for (const [, sections] of UNFIT) await assert.rejects(fits(peFile(sections)), { code: 'uki-invalid' });
+  assert.deepEqual(disk.log, []);
+});
+
+for (const [what, names] of [
+  ['the kernel and what is left of writing one', [UKI_NAME, `${UKI_NAME}.tandem-new`]],
+  ['the kernel and a part', [UKI_NAME, partName('3')]],
+  ['what is left of writing one and a part', [`${UKI_NAME}.tandem-new`, partName('3')]],
+] as const)
+  test(`where ${what} are one file, nothing is written or removed`, async () => {
+    const disk = storage();
+    for (const name of names) await disk.files.write(join(DIRS.b, name), [piUki('3')]);
+    const before = disk.log.length;
+    const kernels = kernelsOn(disk);
+    const bytes = piUki('3');
+    const content = { size: bytes.length, read: async (at: number, length: number) => bytes.subarray(at, at + length) };
+    for (const deed of [
+      () => kernels.checkFit('b', piIncoming('3'), content),
+      () => kernels.openPart('b', '3' as Version, bytes.length),
+      () => kernels.adoptPart('b', piIncoming('3')),
+      () => put(disk),
+    ])
+      await assert.rejects(deed(), { code: 'boot-file-shared' });
+    assert.equal(disk.log.length, before);
+  });
+
+test('a boot partition that is not mounted is told from a slot without a kernel', async () => {
+  const config = Buffer.from('');
+  const on = (...paths: string[]): RecordingDisk =>
+    new RecordingDisk({ files: new Map(paths.map((path) => [path, config])), dirs: [DIRS.a, DIRS.b] });
+  for (const [disk, slots] of [
+    [on(), 'ab'],
+    [on('/boot/a/config.txt'), 'b'],
+    [on('/boot/b/config.txt'), 'a'],
+  ] as const) {
+    const missing = { code: 'boot-partition-missing', message: new RegExp(`slot ${slots[0]}`) };
+    await assert.rejects(kernelsOn(disk).checkRoom('b', 10), missing);
+    for (const slot of ['a', 'b'] as const) {
+      const version = kernelsOn(disk).versionOf(slot);
+      if (slots === 'ab')
+        await assert.rejects(version, { code: 'boot-partition-missing', message: new RegExp(`slot ${slot}`) });
+      else assert.equal(await version, undefined);
+      assert.equal(await kernelsOn(disk).rootHash(slot), undefined);
+      assert.equal(await kernelsOn(disk).open(slot), undefined);
+    }
+  }
+});
+
+test('of a kernel in gzip the firmware knows the first bytes, and wants more than those', async () => {
+  for (const [bytes, fits] of [
+    [[0x1f, 0x8b, 8], true],
+    [[0x1f, 0x8b], false],
+    [[0x1f, 0x8c, 8], false],
+  ] as const) {
+    const disk = storage();
+    const uki = peFile([release, commandLine, ['.linux', Uint8Array.from(bytes)], ['.initrd', 'initrd']]);
+    const done = kernelsOn(disk).put('b', piIncoming('3', uki), oneChunk(uki));
+    if (fits) await done;
+    else await assert.rejects(done, { code: 'uki-invalid' });
+  }
+});
+
+const heldOf = (files: Record<string, Uint8Array>): Record<string, string> =>
+  Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, Buffer.from(bytes).toString('latin1')]));
+
+async function heldBy(disk: RecordingDisk, slot: 'a' | 'b'): Promise<Record<string, string>> {
+  const names = await disk.files.list(DIRS[slot]);
+  const read = names.map(
+    async (name) => [name, (await disk.files.read(join(DIRS[slot], name))) ?? new Uint8Array()] as const,
+  );
+  return heldOf(Object.fromEntries(await Promise.all(read)));
+}

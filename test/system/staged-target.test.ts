@@ -115,6 +115,22 @@ test('a device that takes or gives no bytes is a failed one', async () => {
   });
 });
 
+test('a read that fails half way is named with the offset at which it did', async () => {
+  const half =
+    (then: RawIo['read']): RawIo['read'] =>
+    async (bytes, done, at) =>
+      done < 512 ? 512 : then(bytes, done, at);
+  for (const [then, message] of [
+    [failing('EIO'), /EIO/],
+    [async () => 0, /ends/],
+  ] as const)
+    await assert.rejects(device({ read: half(then) }).target.read(512, 2048), {
+      code: 'disk-read-error',
+      message,
+      details: { offset: 1024 },
+    });
+});
+
 test('what was written is sent out when the target is closed without a flush, and only then is the device let go', async () => {
   const deeds: string[] = [];
   const late = async (deed: string): Promise<void> => {
