@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { cleanLine } from '../../src/clean-text.ts';
 import { lockFault, takeLock } from '../../src/system/lock-file.ts';
 import { temporaryFolder } from '../support/bundles.ts';
 
@@ -90,6 +91,52 @@ test('what is no file of ours is refused by name', async () => {
   for (const name of ['folder', 'link', 'none/lock', 'file/lock'])
     await assert.rejects(takeLock(at(name)), { code: 'file-unlockable' }, name);
   await rm(at('file'));
+});
+
+/** Does `deed` where this stands in for flock; nothing does where there is no `script`. */
+async function withFlock(
+  script: string | undefined,
+  mode: number,
+  deed: (path: string) => Promise<void>,
+): Promise<void> {
+  await using folder = await temporaryFolder();
+  const tools = join(folder.path, 'tools');
+  mkdirSync(tools);
+  if (script !== undefined) writeFileSync(join(tools, 'flock'), `#!/bin/sh\n${script}\n`, { mode });
+  const before = process.env['PATH'];
+  process.env['PATH'] = tools;
+  try {
+    await deed(join(folder.path, 'lock'));
+  } finally {
+    process.env['PATH'] = before;
+  }
+}
+
+test('what flock says of a file that cannot be locked is told, and so is what keeps it from saying anything', async () => {
+  const refused = (message: RegExp) => (path: string) =>
+    assert.rejects(takeLock(path), { code: 'file-unlockable', message });
+  await withFlock('echo "flock: 3: No locks available" >&2; exit 1', 0o755, refused(/flock: 3: No locks available\.$/));
+  await withFlock('exit 64', 0o755, refused(/flock was stopped\.$/));
+  await withFlock('kill -9 $$', 0o755, refused(/flock was stopped\.$/));
+  await withFlock('exit 1', 0o755, async (path) =>
+    assert.deepEqual(await takeLock(path), { heldBy: 'another process' }),
+  );
+  await withFlock('exit 0', 0o644, (path) => assert.rejects(takeLock(path), { code: 'EACCES' }));
+  await withFlock(undefined, 0, (path) => assert.rejects(takeLock(path), { code: 'tool-missing' }));
+});
+
+test('who holds a lock is told in one line, whatever its file says', async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, 'lock');
+  await using _ = await held(path);
+  for (const [content, shown] of [
+    ['', 'another process'],
+    ['\u001b[2J\n', cleanLine('\u001b[2J\n')],
+    ['x'.repeat(1000), 'x'.repeat(200)],
+  ] as const) {
+    writeFileSync(path, content);
+    assert.equal(await holder(path), shown);
+  }
 });
 
 test('a file system whose locks others do not see is refused', () => {

@@ -6,13 +6,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { cleanLine } from '../../../src/clean-text.ts';
 import { keptGrace } from '../../../src/reboot/gates/grace.ts';
 import { createSessionsGate, readSessions, type SessionsGate } from '../../../src/reboot/gates/sessions.ts';
 import type { Exec } from '../../../src/system/exec.ts';
 import { type Files, realFiles } from '../../../src/system/files.ts';
 import { noFiles } from '../../support/no-files.ts';
 
-type Login = Readonly<{ user: string; kind?: string; state?: string; tty?: string; host?: string; idle?: boolean }>;
+type Login = Readonly<{
+  user: string;
+  kind?: string;
+  state?: string;
+  tty?: string;
+  display?: string;
+  host?: string;
+  idle?: boolean;
+}>;
 
 const at = (minute: number): Date => new Date(Date.UTC(2026, 2, 4, 12, minute));
 const GRACE = 10 * 60_000;
@@ -40,8 +49,15 @@ function logind(logins: readonly Login[]) {
       return said(JSON.stringify({ type: 'a(susso)', data: [rows] }));
     }
     const index = Number(/_3(\d+)$/.exec(args.find((arg) => arg.includes('/session/')) ?? '')?.[1]);
-    const { kind = 'user', state = 'active', tty = '', host = '', idle = false } = logins[index] ?? { user: '' };
-    return said([kind, state, tty, '', host, idle].map((data) => JSON.stringify({ type: '?', data })).join('\n'));
+    const {
+      kind = 'user',
+      state = 'active',
+      tty = '',
+      display = '',
+      host = '',
+      idle = false,
+    } = logins[index] ?? { user: '' };
+    return said([kind, state, tty, display, host, idle].map((data) => JSON.stringify({ type: '?', data })).join('\n'));
   };
   return { exec, told };
 }
@@ -57,12 +73,107 @@ test('people count; greeters, lock screens, service managers, jobs, unfinished l
     { user: 'ana', kind: 'lock-screen', tty: 'tty3' },
     { user: 'dan', kind: 'user-incomplete', tty: 'pts/1' },
     { user: 'root', kind: 'user-early-light', tty: 'pts/2' },
+    { user: 'eve', kind: 'user-early', display: ':0' },
+    { user: 'fay', kind: 'user-light', display: ':1', tty: 'tty4' },
+    { user: 'gil', host: 'far' },
+    { user: 'h'.repeat(200), tty: 't'.repeat(200), state: 'online' },
   ]);
   assert.deepEqual(await readSessions(exec), [
     { user: 'ana', where: 'tty1', isIdle: false },
     { user: 'ben', where: 'pts/0 from 192.0.2.7', isIdle: false },
     { user: 'root', where: 'pts/2', isIdle: false },
+    { user: 'eve', where: ':0', isIdle: false },
+    { user: 'fay', where: 'tty4', isIdle: false },
+    { user: 'gil', where: 'no terminal from far', isIdle: false },
+    { user: cleanLine('h'.repeat(200), 100), where: cleanLine('t'.repeat(200), 100), isIdle: false },
   ]);
+});
+
+test('logind is asked for its sessions and each of them, and who is there is told by wall, each in ten seconds', async () => {
+  const { exec } = logind([{ user: 'ana', tty: 'tty1' }]);
+  const calls: unknown[] = [];
+  const heard: Exec = (program, args, options) => {
+    calls.push([program, ...args, options]);
+    return exec(program, args, options);
+  };
+  await gateOf(heard, GRACE).verdict(at(0), true);
+  const [login, manager] = ['org.freedesktop.login1', '/org/freedesktop/login1'];
+  const ten = { timeoutMs: 10_000, package: 'systemd' };
+  const session = [`${manager}/session/_30`, `${login}.Session`];
+  const text =
+    'This machine restarts into an update in 10 minutes. To hold it up: updatectl inhibit --owner NAME --reason WHY --for 2h';
+  assert.deepEqual(calls, [
+    ['busctl', '--json=short', 'call', login, manager, `${login}.Manager`, 'ListSessions', ten],
+    [
+      'busctl',
+      '--json=short',
+      'get-property',
+      login,
+      ...session,
+      'Class',
+      'State',
+      'TTY',
+      'Display',
+      'RemoteHost',
+      'IdleHint',
+      ten,
+    ],
+    ['systemd-run', '--quiet', '--collect', 'wall', text, ten],
+  ]);
+});
+
+test('how long people have is told in whole minutes, at least one', async () => {
+  for (const [graceMs, text] of [
+    [1_000, 'in 1 minute.'],
+    [60_000, 'in 1 minute.'],
+    [89_000, 'in 1 minute.'],
+    [91_000, 'in 2 minutes.'],
+    [GRACE, 'in 10 minutes.'],
+  ] as const) {
+    const { exec, told } = logind([{ user: 'ana' }]);
+    await gateOf(exec, graceMs).verdict(at(0), true);
+    assert.ok(told[0]?.includes(text), `${graceMs}: ${told[0]}`);
+  }
+});
+
+test('sessions that do not exist, or of which busctl knows nothing, are nobody', async () => {
+  const session = '/org/freedesktop/login1/session/_30';
+  const shown = ['user', 'active', 'tty1', '', '', false].map((data) => JSON.stringify({ data })).join('\n');
+  const answering = (row: readonly unknown[], exitCodes: readonly [number, number] = [0, 0]) =>
+    readSessions(async (_, args) => {
+      const isList = args.includes('ListSessions');
+      const stdout = isList ? JSON.stringify({ data: [[row, 'no row']] }) : shown;
+      return { exitCode: exitCodes[isList ? 0 : 1], stdout, stderr: '', timedOut: false };
+    });
+  assert.equal((await answering(['1', 0, 'ana', '', session])).length, 1);
+  for (const row of [
+    ['1', 0, 7, '', session],
+    ['1', 0, 'ana', '', 7],
+    ['1', 0, 'ana', '', '/org/freedesktop/login1/seat/_30'],
+    ['1', 0, 'ana', '', `/elsewhere${session}`],
+  ])
+    assert.deepEqual(await answering(row), []);
+  for (const exitCodes of [
+    [1, 0],
+    [0, 1],
+  ] as const)
+    assert.deepEqual(await answering(['1', 0, 'ana', '', session], exitCodes), []);
+});
+
+test('of more sessions than anybody has the first are looked at', async () => {
+  const { exec } = logind(Array.from({ length: 70 }, (_, index) => ({ user: `u${index}`, tty: 't' })));
+  assert.equal((await readSessions(exec)).length, 64);
+});
+
+test('who only asks, while nobody is to be told, learns who is there and no time', async () => {
+  const { exec } = logind([{ user: 'ana', tty: 'tty1' }]);
+  assert.deepEqual(await gateOf(exec, GRACE).verdict(at(0), false), {
+    open: false,
+    code: 'users-logged-in',
+    strength: 'soft',
+    reason: 'ana is logged in on tty1',
+    command: 'updatectl apply',
+  });
 });
 
 test('a shell that somebody has left behind holds nobody up, and is not told', async () => {

@@ -161,6 +161,45 @@ test('each host opens at its own moment, always the same, and a fleet is spread 
   assert.ok(new Set(moments).size > 60);
 });
 
+test('the moment of a host is another in each of its windows, and another host’s is, too', () => {
+  const minute = (more: Partial<Span>, machine = 'm'): number => {
+    const one = span({ start: '02:00', minutes: 600, spreadMinutes: 500, ...more });
+    const at = createCalendar([one], [], machine).nextOpening(new Date('2026-01-01T00:00:00Z'))?.getTime() ?? 0;
+    return (at - Date.parse(`2026-01-01T${one.start}:00Z`)) / MINUTE;
+  };
+  const same = minute({});
+  assert.equal(minute({}), same);
+  for (const other of [minute({ name: 'days' }), minute({ zone: 'UTC' }), minute({ start: '02:01' }), minute({}, 'n')])
+    assert.notEqual(other, same);
+});
+
+test('a closed gate says which window it waits for and what opens it at once', () => {
+  const soft = { open: false, code: 'window-closed', strength: 'soft', command: '`updatectl apply`' };
+  const at = new Date('2026-01-01T12:00:00Z');
+  const verdict = (...windows: Span[]) => createCalendar(windows, [], undefined).verdict(at);
+  const next = new Date('2026-01-02T00:00:00Z');
+  assert.deepEqual(verdict(span({})), { ...soft, reason: 'the maintenance window “nights” is not open', next });
+  assert.deepEqual(verdict(span({}), span({ start: '13:00' })), {
+    ...soft,
+    reason: 'no maintenance window is open',
+    next: new Date('2026-01-01T13:00:00Z'),
+  });
+  assert.deepEqual(verdict(span({ dates: ['2020-01-01'] })), {
+    ...soft,
+    reason: 'the maintenance window “nights” is not open',
+  });
+});
+
+test('windows that touch are one, and one without an end never closes', () => {
+  const half = (hour: number, minutes = 720): Span =>
+    span({ name: `${hour}`, start: `${hour}:00`.padStart(5, '0'), minutes });
+  const closing = (...windows: Span[]): string | undefined =>
+    createCalendar(windows, [], undefined).closing(new Date('2026-01-01T03:00:00Z'))?.toISOString();
+  assert.equal(closing(half(2, 120), half(4, 60)), '2026-01-01T05:00:00.000Z');
+  assert.equal(closing(half(2, 120), half(3, 30)), '2026-01-01T04:00:00.000Z');
+  assert.equal(closing(half(0), half(12)), undefined);
+});
+
 const time = fc
   .tuple(fc.integer({ min: 0, max: 23 }), fc.integer({ min: 0, max: 59 }))
   .map((parts) => parts.map((part) => String(part).padStart(2, '0')).join(':'));
