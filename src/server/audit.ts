@@ -28,19 +28,27 @@ export type Entry = Readonly<{
   times?: number;
 }>;
 
+/** An entry to be. `kept` is called once it is, with the change that it tells of. */
+export type PendingEntry = Entry & Readonly<{ kept?(): void }>;
+
 /** An update of `store` that leaves the entry; one that writes nothing leaves none. */
-export function audited<T>(
+export async function audited<T>(
   store: Store,
-  entry: Entry | undefined,
+  entry: PendingEntry | undefined,
   keys: readonly Key[],
   change: (documents: readonly (Json | undefined)[]) => Change<T>,
 ): Promise<T> {
   if (entry === undefined) return store.update(keys, change);
-  return store.update([...keys, logOf(entry)], (documents) => {
+  const { result, isChange } = await store.update([...keys, logOf(entry)], (documents) => {
     const { write, result } = change(documents.slice(0, -1));
     const isChange = write.some((one) => one !== undefined);
-    return { write: [...write, isChange ? withEntry(documents.at(-1), entry) : undefined], result };
+    return {
+      write: [...write, isChange ? withEntry(documents.at(-1), entry) : undefined],
+      result: { result, isChange },
+    };
   });
+  if (isChange) entry.kept?.();
+  return result;
 }
 
 /** An update that may turn out to be worth an entry, of which `told` hears. Most are not, and those that are not do not read the log. */
@@ -64,8 +72,10 @@ export async function auditedIfDue<T>(
 }
 
 /** Leaves an entry of what changes nothing else. The same again within an hour is counted, so that nobody can push others out by trying. */
-export const noted = (store: Store, entry: Entry): Promise<void> =>
-  store.update([logOf(entry)], ([document]) => ({ write: [withEntry(document, entry)], result: undefined }));
+export async function noted(store: Store, entry: PendingEntry): Promise<void> {
+  await store.update([logOf(entry)], ([document]) => ({ write: [withEntry(document, entry)], result: undefined }));
+  entry.kept?.();
+}
 
 /** The last entries, the newest first. */
 export async function lastEntries(store: Store, limit: number): Promise<readonly Entry[]> {

@@ -60,8 +60,11 @@ export function actRoutes(
       if (code !== 'rollout-state' && code !== 'channel-unknown') throw error;
       return show(request, reply.code(409), notDone(channel, message));
     }
+    const entry = entryOf(request, now(), 'rollout-aborted', { about: `${version} in ${channel}`, reason });
     // What has happened is in the channel's own history, whatever becomes of this entry.
-    await noted(world.store, entryOf(request, now(), 'rollout-aborted', { about: `${version} in ${channel}`, reason }));
+    entry.kept();
+    const { kept: _, ...kept } = entry;
+    await noted(world.store, kept);
     return reply.redirect(`/rollouts/${channel}`, 303);
   });
   app.get<Held>('/locks/:group/:holder', { schema: PAGES.askFree }, async (request, reply) => {

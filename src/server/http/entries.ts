@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Log } from '../../system/log.ts';
-import { DEEDS, type Deed, type Entry, lastEntries } from '../audit.ts';
+import { DEEDS, type Deed, type Entry, lastEntries, type PendingEntry } from '../audit.ts';
 import type { Store } from '../store.ts';
 import { json } from './answers.ts';
 import { moment } from './fleet-shapes.ts';
@@ -10,32 +10,39 @@ import { always, list, loose, named, object, oneOf, sentence, whole } from './sh
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What it does, if it is one that changes something. */
-    entry?: Entry;
+    /** What it is to do and has not done, if it is one that changes something. */
+    undone?: Entry | undefined;
+    /** Logs what it has done. */
+    tells?(entry: Entry): void;
   }
 }
 
-/** Remembered with the request, so that the server's own log has it, too. */
+/** The server's own log has it, too, once it is kept. */
 export function entryOf(
   request: FastifyRequest,
   now: Date,
   what: Deed,
   rest: Readonly<{ who?: string; about?: string; reason?: string }> = {},
-): Entry {
-  request.entry = {
-    at: now.toISOString(),
-    what,
-    who: request.holder?.name ?? 'nobody',
-    from: request.ip,
-    ...rest,
+): Entry & Required<Pick<PendingEntry, 'kept'>> {
+  const who = request.holder?.name ?? 'nobody';
+  const entry: Entry = { at: now.toISOString(), what, who, from: request.ip, ...rest };
+  request.undone = entry;
+  const kept = (): void => {
+    request.undone = undefined;
+    request.tells?.(entry);
   };
-  return request.entry;
+  return { ...entry, kept };
 }
 
-/** From here on what requests do is logged, with what they were answered. */
+/** From here on what requests have done is logged at once, whether or not anybody waits for the answer; and what they have not done, as such. */
 export function logEntries(scope: FastifyInstance, log: Log): void {
-  scope.addHook('onResponse', async ({ entry }, { statusCode }) => {
-    if (entry) log.info({ ...entry, status: statusCode }, 'audit');
+  scope.addHook('onRequest', async (request) => {
+    request.tells = (entry) => log.info(entry, 'audit');
+  });
+  scope.addHook('onResponse', async ({ undone }, { statusCode: status }) => {
+    if (!undone) return;
+    const { what: asked, ...rest } = undone;
+    log.info({ ...rest, asked, status }, 'nothing was changed');
   });
 }
 

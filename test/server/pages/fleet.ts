@@ -17,7 +17,7 @@ import type { Sessions } from '../../../src/server/sessions.ts';
 import { sqliteStore } from '../../../src/server/sqlite-store.ts';
 import type { Json, Store } from '../../../src/server/store.ts';
 import { digestOf } from '../../../src/server/tokens.ts';
-import { silentLog } from '../../../src/system/log.ts';
+import { type Log, silentLog } from '../../../src/system/log.ts';
 import { type Serve, serveFiles } from '../../../src/system/served-file.ts';
 import { openDatabase } from '../../../src/system/sqlite.ts';
 import { accessWith, type GivenTokens } from '../../support/fleet-tokens.ts';
@@ -51,6 +51,7 @@ export class TestFleet implements AsyncDisposable {
   /** What signs an abort; undefined where the server has no keys. */
   abort: AppWorld['abort'];
   proxies: readonly string[] = [];
+  log: Log = silentLog;
   patience: NonNullable<AppWorld['patience']> = {};
   tls: AppWorld['tls'];
   serve: Serve = serveFiles();
@@ -74,7 +75,7 @@ export class TestFleet implements AsyncDisposable {
       store: this.store,
       channels: async () => this.channels,
       now: () => this.now,
-      log: silentLog,
+      log: this.log,
       limits: this.limits,
       proxies: this.proxies,
       patience: this.patience,
