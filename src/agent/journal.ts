@@ -39,16 +39,49 @@ export type Journey = Pick<HistoryEntry, 'method' | 'methodReason' | 'downtime'>
 
 /** Opens the memory that lies in `dir`. */
 export function openJournal(files: Files, dir: string, log: Log): Journal {
-  const at = {
-    state: join(dir, 'state.json'),
-    refused: join(dir, 'refused.json'),
-    history: join(dir, 'history.jsonl'),
+  const document = <T>(name: string, format: Format<T>) => openDocument(files, join(dir, name), log, format);
+  const state = openState(document('state.json', savedFormat), log);
+  const refusals = openRefusals(document('refused.json', refusalsFormat));
+  const history = openHistory(document('history.jsonl', historyFormat));
+  return {
+    load: async () => {
+      // On a disk that is read-only they stay, and harm nobody.
+      await removeTemporaries(files, dir).catch(() => undefined);
+      return state.load();
+    },
+    advance: async (saved, said, now) => {
+      const event = inFewWords(said);
+      return state.save(savedAfter(saved, event, now), mayWait(event));
+    },
+    flush: state.flush,
+    trouble: state.trouble,
+    report: async (saved, outcome, journey = {}) => {
+      if (outcome.result === 'none') return;
+      const { downtime, ...way } = journey;
+      await history.add({
+        ...historyEntry(outcome, saved.since),
+        ...way,
+        ...(downtime && isUnbroken(outcome) ? { downtime } : {}),
+      });
+      if (outcome.result !== 'updated' && outcome.refuse) await refusals.add(refusal(outcome, saved.since));
+    },
+    reportDisarmed: async ({ state, disarmed }) => {
+      if (state.kind === 'staged' && disarmed)
+        await history.add({ ...disarmed, result: 'disarmed', version: state.release.version });
+    },
+    refusals: refusals.all,
+    refuse: refusals.add,
+    forget: refusals.forget,
+    history: async (limit) => (await history.all()).slice(-limit).reverse(),
+    lastEnded: async () => (await history.all()).findLast(isEnded),
   };
-  const put = <T>(path: string, format: Format<T>, value: T) => write(files, path, format, value);
-  let kept: Readonly<{ saved: Saved; error: UpdateError }> | undefined;
+}
 
-  const save = async (saved: Saved): Promise<Saved> => {
-    const written = await put(at.state, savedFormat, saved);
+/** The state: kept in memory where the disk does not take it and that must not stop what is under way. */
+function openState(document: Document<Saved>, log: Log) {
+  let kept: Readonly<{ saved: Saved; error: UpdateError }> | undefined;
+  const write = async (saved: Saved): Promise<Saved> => {
+    const written = await document.write(saved);
     if (kept) log.info({}, 'the state is on disk again');
     kept = undefined;
     return written;
@@ -59,77 +92,59 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
     kept = { saved, error };
     return saved;
   };
-
-  const refusals = async () => (await read(files, at.refused, log, refusalsFormat)) ?? [];
-  const history = async () => (await read(files, at.history, log, historyFormat)) ?? [];
-  const add = async (entry: HistoryEntry) => {
-    const known = await history();
-    const isKnown = known.some(
-      (one) => one.at === entry.at && one.version === entry.version && one.result === entry.result,
-    );
-    const kept = isSameDisarming(known.at(-1), entry) ? known.slice(0, -1) : known;
-    if (!isKnown) await put(at.history, historyFormat, [...kept, entry]);
-  };
-  const refuse = async (refusal: Refusal) => {
-    const known = await refusals();
-    if (known.some((one) => one.version === refusal.version && one.manifest === refusal.manifest)) return;
-    await put(at.refused, refusalsFormat, [...known, refusal]);
-  };
-
   return {
-    load: async () => {
-      // On a disk that is read-only they stay, and harm nobody.
-      await removeTemporaries(files, dir).catch(() => undefined);
-      return (
-        kept?.saved ??
-        (await read(files, at.state, log, savedFormat)) ?? {
-          state: INITIAL,
-          since: new Date(0).toISOString(),
-          slots: {},
-        }
-      );
-    },
-    advance: async (saved, said, now) => {
-      const event = inFewWords(said);
-      const state = transition(saved.state, event);
-      const since = isSameWait(event) ? saved.since : now.toISOString();
-      const slots = recordSlots(saved, event, state);
-      const next: Saved = { state, since, slots, ...(disarmedBy(event, now) ?? {}) };
-      return save(next).catch((error: unknown) => {
-        if (mayWait(event) && error instanceof UpdateError && error.code === 'state-unwritable')
-          return keep(next, error);
+    load: async () => kept?.saved ?? (await document.read()) ?? NOTHING_SAVED,
+    save: (next: Saved, mayWait: boolean): Promise<Saved> =>
+      write(next).catch((error: unknown) => {
+        if (mayWait && error instanceof UpdateError && error.code === 'state-unwritable') return keep(next, error);
         throw error;
-      });
-    },
+      }),
     flush: async () => {
-      if (kept) await save(kept.saved);
+      if (kept) await write(kept.saved);
     },
     trouble: () => kept?.error,
-    report: async (saved, outcome, journey = {}) => {
-      if (outcome.result === 'none') return;
-      const { downtime, ...way } = journey;
-      await add({
-        ...historyEntry(outcome, saved.since),
-        ...way,
-        ...(downtime && isUnbroken(outcome) ? { downtime } : {}),
-      });
-      if (outcome.result !== 'updated' && outcome.refuse) await refuse(refusal(outcome, saved.since));
+  };
+}
+
+const NOTHING_SAVED: Saved = { state: INITIAL, since: new Date(0).toISOString(), slots: {} };
+
+function openRefusals(document: Document<readonly Refusal[]>) {
+  const all = async (): Promise<readonly Refusal[]> => (await document.read()) ?? [];
+  return {
+    all,
+    add: async (refusal: Refusal): Promise<void> => {
+      const known = await all();
+      if (known.some((one) => one.version === refusal.version && one.manifest === refusal.manifest)) return;
+      await document.write([...known, refusal]);
     },
-    reportDisarmed: async ({ state, disarmed }) => {
-      if (state.kind === 'staged' && disarmed)
-        await add({ ...disarmed, result: 'disarmed', version: state.release.version });
-    },
-    refusals,
-    refuse,
-    forget: async (version) => {
-      const known = await refusals();
+    forget: async (version: string | undefined): Promise<number> => {
+      const known = await all();
       const kept = version === undefined ? [] : known.filter((one) => one.version !== version);
-      if (kept.length < known.length) await put(at.refused, refusalsFormat, kept);
+      if (kept.length < known.length) await document.write(kept);
       return known.length - kept.length;
     },
-    history: async (limit) => (await history()).slice(-limit).reverse(),
-    lastEnded: async () => (await history()).findLast(isEnded),
   };
+}
+
+function openHistory(document: Document<readonly HistoryEntry[]>) {
+  const all = async (): Promise<readonly HistoryEntry[]> => (await document.read()) ?? [];
+  return {
+    all,
+    add: async (entry: HistoryEntry): Promise<void> => {
+      const known = await all();
+      const isKnown = known.some(
+        (one) => one.at === entry.at && one.version === entry.version && one.result === entry.result,
+      );
+      const kept = isSameDisarming(known.at(-1), entry) ? known.slice(0, -1) : known;
+      if (!isKnown) await document.write([...kept, entry]);
+    },
+  };
+}
+
+function savedAfter(saved: Saved, event: Event, now: Date): Saved {
+  const state = transition(saved.state, event);
+  const since = isSameWait(event) ? saved.since : now.toISOString();
+  return { state, since, slots: recordSlots(saved, event, state), ...(disarmedBy(event, now) ?? {}) };
 }
 
 /** Whether a release is refused: by its digest, or by its version where no digest was known. */
@@ -200,28 +215,34 @@ const refusal = (outcome: Exclude<Ended, { result: 'updated' }>, at: string): Re
   reason: outcome.reason,
 });
 
-/** A document, or undefined where there is none or it cannot be understood; what cannot be is moved aside, never deleted. */
-async function read<T>(files: Files, path: string, log: Log, format: Format<T>): Promise<T | undefined> {
-  const bytes = await files.read(path);
-  if (bytes === undefined) return undefined;
-  try {
-    return format.read(bytes);
-  } catch (error) {
-    log.warn({ path, err: asUpdateError(error).message }, 'a state file cannot be understood; it was moved aside');
-    await files.rename(path, `${path}.bad`).catch(() => {});
-    return undefined;
-  }
-}
+type Document<T> = Readonly<{
+  /** Undefined where there is none, or none that can be understood: that is moved aside, never deleted. */
+  read(): Promise<T | undefined>;
+  /** Answers what is read of it from now on. */
+  write(value: T): Promise<T>;
+}>;
 
-/** Replaces a document; answers what is read of it from now on. */
-async function write<T>(files: Files, path: string, format: Format<T>, given: T): Promise<T> {
-  const { value, bytes } = inFormat(format, given);
-  try {
-    await replaceFile(files, path, bytes);
-    return value;
-  } catch (error) {
-    throw new UpdateError('state-unwritable', `${path} cannot be written: ${asUpdateError(error).message}`, {
-      cause: error,
-    });
-  }
-}
+const openDocument = <T>(files: Files, path: string, log: Log, format: Format<T>): Document<T> => ({
+  read: async () => {
+    const bytes = await files.read(path);
+    if (bytes === undefined) return undefined;
+    try {
+      return format.read(bytes);
+    } catch (error) {
+      log.warn({ path, err: asUpdateError(error).message }, 'a state file cannot be understood; it was moved aside');
+      await files.rename(path, `${path}.bad`).catch(() => {});
+      return undefined;
+    }
+  },
+  write: async (given) => {
+    const { value, bytes } = inFormat(format, given);
+    try {
+      await replaceFile(files, path, bytes);
+      return value;
+    } catch (error) {
+      throw new UpdateError('state-unwritable', `${path} cannot be written: ${asUpdateError(error).message}`, {
+        cause: error,
+      });
+    }
+  },
+});
