@@ -42,36 +42,49 @@ export type FleetSettingsWorld = Readonly<{
 
 /** Asks etcd, but does not wait long for it: what was kept on disk is as good. */
 export async function openFleetSettings(layers: Layers, world: FleetSettingsWorld): Promise<FleetSettings> {
-  const { etcd, prefix, machine, clock, log, signal } = world;
-  let latest = layers.cache?.latest ?? [];
-  let started = layers.cache?.started ?? [];
-  let current = resolveConfig(layers.fragments, latest);
+  const { prefix, log, signal } = world;
+  for (const one of layers.faults) log.warn({ code: one.code }, one.message);
+  const known = createKnown(layers, world);
+  const read = oneAfterTheOther(() => readSettings(layers, world, known));
+  await withinPatience(
+    read().then(() => undefined, known.failed),
+    world,
+  );
+  const started = world.isBetweenAttempts ? await known.start() : known.started();
+  return {
+    config: resolveConfig(layers.fragments, started),
+    current: known.config,
+    changed: known.changed,
+    status: () => ({
+      prefix,
+      ...known.status(),
+      pending: differing(layers, known.latest(), started).filter(isHeardAtStart),
+    }),
+    follow: (stop) => followFleet({ ...world, read, failed: known.failed }, AbortSignal.any([signal, stop])),
+  };
+}
+
+type Settings = readonly FleetSetting[];
+type Known = ReturnType<typeof createKnown>;
+
+/** What is known of the settings, in memory and on disk. */
+function createKnown(layers: Layers, world: FleetSettingsWorld) {
+  const { clock, log } = world;
+  let latest: Settings = layers.cache?.latest ?? [];
+  let started: Settings = layers.cache?.started ?? [];
+  let config = resolveConfig(layers.fragments, latest);
   let faults = layers.faults;
   let changed = new AbortController();
   let readAt: string | undefined;
   let error: Failure | undefined;
-  for (const one of faults) log.warn({ code: one.code }, one.message);
-
   let isKept = true;
-  const keep = async (): Promise<void> => {
-    const cache = { prefix, savedAt: clock.now().toISOString(), latest, started };
-    isKept = await writeFleetCache(world.files, world.stateDir, cache).then(
-      () => true,
-      (failure: unknown) => {
-        log.warn({ code: asUpdateError(failure).code }, 'the settings of the fleet cannot be kept on disk');
-        return false;
-      },
-    );
-  };
 
-  const take = async (settings: readonly FleetSetting[], found: readonly FleetFault[]): Promise<void> => {
-    [readAt, error] = [clock.now().toISOString(), undefined];
-    for (const { code, message } of found)
-      if (!faults.some((one) => one.message === message)) log.warn({ code }, message);
-    faults = found;
-    if (isSame(settings, latest)) return isKept ? undefined : keep();
+  const keep = async (): Promise<void> => {
+    isKept = await isWritten(world, latest, started);
+  };
+  const change = async (settings: Settings): Promise<void> => {
     latest = settings;
-    current = resolveConfig(layers.fragments, latest);
+    config = resolveConfig(layers.fragments, latest);
     log.info({ settings: settings.length }, 'the fleet has other settings');
     await keep();
     const told = changed;
@@ -79,53 +92,72 @@ export async function openFleetSettings(layers: Layers, world: FleetSettingsWorl
     told.abort();
   };
 
-  /** Returns the revision at which it was read. */
-  const readOnce = async (group = current.host.group, isAgain = false): Promise<string> => {
-    const { documents, faults: odd, revision } = await readFleetDocuments(etcd, { prefix, group, machine });
-    const { settings, faults: wrong } = readFleet(documents, latest);
-    const said = resolveConfig(layers.fragments, settings).host.group;
-    // What its group is, a group cannot say: the second time it is right.
-    if (said !== group && !isAgain) return readOnce(said, true);
-    await take(settings, [...odd, ...wrong].slice(0, MOST_FAULTS));
-    return revision;
+  return {
+    latest: () => latest,
+    started: () => started,
+    config: () => config,
+    changed: () => changed.signal,
+    take: async (settings: Settings, found: readonly FleetFault[]): Promise<void> => {
+      [readAt, error] = [clock.now().toISOString(), undefined];
+      for (const { code, message } of found)
+        if (!faults.some((one) => one.message === message)) log.warn({ code }, message);
+      faults = found;
+      if (!isSame(settings, latest)) await change(settings);
+      else if (!isKept) await keep();
+    },
+    /** The agent starts with the latest; returns them. */
+    start: async (): Promise<Settings> => {
+      if (isSame(latest, started)) return started;
+      started = latest;
+      await keep();
+      return started;
+    },
+    failed: (failure: unknown): void => {
+      const { code, message, entry } = asUpdateError(failure);
+      if (error?.code !== code) log.warn({ code }, message);
+      error = { code, message, next: entry.next, at: clock.now().toISOString() };
+    },
+    status: () => ({ ...(readAt === undefined ? {} : { readAt }), faults, ...(error ? { error } : {}) }),
   };
+}
 
+async function isWritten(world: FleetSettingsWorld, latest: Settings, started: Settings): Promise<boolean> {
+  const { prefix, clock, files, stateDir, log } = world;
+  const cache = { prefix, savedAt: clock.now().toISOString(), latest, started };
+  try {
+    await writeFleetCache(files, stateDir, cache);
+    return true;
+  } catch (error) {
+    log.warn({ code: asUpdateError(error).code }, 'the settings of the fleet cannot be kept on disk');
+    return false;
+  }
+}
+
+/** Returns the revision at which they were read. */
+async function readSettings(
+  layers: Layers,
+  world: FleetSettingsWorld,
+  known: Known,
+  group = known.config().host.group,
+  isAgain = false,
+): Promise<string> {
+  const { etcd, prefix, machine } = world;
+  const { documents, faults: odd, revision } = await readFleetDocuments(etcd, { prefix, group, machine });
+  const { settings, faults: wrong } = readFleet(documents, known.latest());
+  const said = resolveConfig(layers.fragments, settings).host.group;
+  // What its group is, a group cannot say: the second time it is right.
+  if (said !== group && !isAgain) return readSettings(layers, world, known, said, true);
+  await known.take(settings, [...odd, ...wrong].slice(0, MOST_FAULTS));
+  return revision;
+}
+
+/** The first may still be waiting for etcd when the agent starts. */
+function oneAfterTheOther<T>(work: () => Promise<T>): () => Promise<T> {
   let turn: Promise<unknown> = Promise.resolve();
-  /** One after the other: the first may still be waiting for etcd when the agent starts. */
-  const read = (): Promise<string> => {
-    const next = turn.then(() => readOnce());
+  return () => {
+    const next = turn.then(work);
     turn = next.catch(() => {});
     return next;
-  };
-
-  const failed = (failure: unknown): void => {
-    const { code, message, entry } = asUpdateError(failure);
-    if (error?.code !== code) log.warn({ code }, message);
-    error = { code, message, next: entry.next, at: clock.now().toISOString() };
-  };
-
-  await withinPatience(
-    read().then(() => undefined, failed),
-    world,
-  );
-  if (world.isBetweenAttempts && !isSame(latest, started)) {
-    started = latest;
-    await keep();
-  }
-  const inForce = resolveConfig(layers.fragments, started);
-
-  return {
-    config: inForce,
-    current: () => current,
-    changed: () => changed.signal,
-    status: () => ({
-      prefix,
-      ...(readAt === undefined ? {} : { readAt }),
-      faults,
-      pending: differing(layers, latest, started).filter(isHeardAtStart),
-      ...(error ? { error } : {}),
-    }),
-    follow: (stop) => followFleet({ ...world, read, failed }, AbortSignal.any([signal, stop])),
   };
 }
 
