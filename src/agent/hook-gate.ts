@@ -47,22 +47,78 @@ export const noHooks: HookGate = {
 
 export function hookGate(world: HookWorld): HookGate {
   const { files, clock, log } = world;
-  const begun = openBegun(files, world.stateDir);
-  const done = new Set<string>();
+  const deeds = createDeeds(world);
   let last: Verdict = OPEN;
   let waitingSince: Date | undefined;
+
+  const refused = (path: string, answer: Refusal): Verdict => {
+    waitingSince ??= clock.now();
+    return refusal(path, answer, waitingSince, clock.now());
+  };
+  return {
+    resting: () => (last.open || last.code === 'hook-later' || isPast(last.next, clock.now()) ? OPEN : last),
+    verdict: async (goes) => {
+      last = OPEN;
+      deeds.mayBeOwed();
+      for (const { path, fault } of await programsIn(files, world.dirs)) {
+        const answer = await deeds.run(path, fault);
+        if (answer.said === 'done') continue;
+        if (!goes) {
+          last = refused(path, answer);
+          break;
+        }
+        log.warn({ path, err: answer.reason }, 'the host leaves without waiting for it');
+      }
+      return last;
+    },
+    isOwed: deeds.isOwed,
+    undo: async () => {
+      if (!last.open && last.code === 'hook-later') last = OPEN;
+      if (await deeds.undo()) waitingSince = undefined;
+    },
+    wakeMs: () => {
+      const owedMs = deeds.wakeMs();
+      if (owedMs !== undefined) return owedMs;
+      return last.open || !last.next ? undefined : Math.max(0, last.next.getTime() - clock.now().getTime());
+    },
+  };
+}
+
+type Refusal = Exclude<HookAnswer, { said: 'done' }>;
+
+/** Who asks for more time is asked again soon; who has failed, or has asked for too long, rests for a while. */
+function refusal(path: string, answer: Refusal, since: Date, now: Date): Verdict {
+  const isLong = now.getTime() - since.getTime() >= PATIENCE_MS;
+  const isLater = answer.said === 'later' && !isLong;
+  const next = new Date(now.getTime() + (isLater ? ASK_MS : REST_MS));
+  const more = { since, next, command: `${path} do` };
+  return isLater
+    ? closed('hook-later', 'soft', `${path} asks for more time: ${answer.reason}`, more)
+    : closed('hook-failed', 'soft', `${path} has not let the host go: ${answer.reason}`, more);
+}
+
+/** What programs have done here, and what of it is to be taken back. */
+function createDeeds(world: HookWorld) {
+  const { clock, log } = world;
+  const begun = openBegun(world.files, world.stateDir);
+  const done = new Set<string>();
   let owedAt: number | undefined;
   let owed = '';
 
-  const run = (path: string, verb: HookVerb): Promise<HookAnswer> =>
+  const ask = (path: string, verb: HookVerb): Promise<HookAnswer> =>
     runHook({ ...world, output: join(world.runtimeDir, 'pre-reboot.out') }, path, verb);
-
+  /** Written down first: power may fail at any moment of it. */
+  const start = async (path: string): Promise<HookAnswer> => {
+    const failure = await begun.add(path).catch((error: unknown) => String(error));
+    if (failure === undefined) return ask(path, 'do');
+    return { said: 'failed', reason: `that it begins cannot be written down: ${failure}` };
+  };
   /** What cannot take back what it did keeps no other from it. */
   const takeBack = async (): Promise<readonly string[]> => {
     const failures: string[] = [];
     for (const path of (await begun.read()).toReversed()) {
       const isGone = await isNoLonger(path);
-      const answer = isGone ? undefined : await run(path, 'undo');
+      const answer = isGone ? undefined : await ask(path, 'undo');
       if (answer !== undefined && answer.said !== 'done') failures.push(`${path}: ${answer.reason}`);
       else {
         if (isGone) log.warn({ path }, 'a program is gone that should have taken back what it did before a restart');
@@ -72,50 +128,30 @@ export function hookGate(world: HookWorld): HookGate {
     }
     return failures;
   };
-  const undo = async (): Promise<void> => {
-    const failure = (await takeBack().catch((error: unknown) => [String(error)])).join('; ');
-    owedAt = failure === '' ? undefined : clock.monotonicMs() + AGAIN_MS;
-    if (failure === '') waitingSince = undefined;
-    else if (failure !== owed) log.warn({ err: failure }, 'what was done before a restart cannot be taken back yet');
-    owed = failure;
-  };
-  /** Written down first: power may fail at any moment of it. */
-  const start = async (path: string): Promise<HookAnswer> => {
-    const failure = await begun.add(path).catch((error: unknown) => String(error));
-    if (failure === undefined) return run(path, 'do');
-    return { said: 'failed', reason: `that it begins cannot be written down: ${failure}` };
-  };
-
-  const refused = (path: string, answer: Exclude<HookAnswer, { said: 'done' }>): Verdict => {
-    const now = clock.now();
-    waitingSince ??= now;
-    const isLong = now.getTime() - waitingSince.getTime() >= PATIENCE_MS;
-    const isLater = answer.said === 'later' && !isLong;
-    const next = new Date(now.getTime() + (isLater ? ASK_MS : REST_MS));
-    const more = { since: waitingSince, next, command: `${path} do` };
-    return isLater
-      ? closed('hook-later', 'soft', `${path} asks for more time: ${answer.reason}`, more)
-      : closed('hook-failed', 'soft', `${path} has not let the host go: ${answer.reason}`, more);
-  };
 
   return {
-    resting: () => (last.open || last.code === 'hook-later' || isPast(last.next, clock.now()) ? OPEN : last),
-    verdict: async (goes) => {
-      last = OPEN;
-      owedAt = undefined;
-      for (const { path, fault } of await programsIn(files, world.dirs)) {
-        if (done.has(path)) continue;
-        const answer = fault === undefined ? await start(path) : ({ said: 'failed', reason: fault } as const);
-        if (answer.said === 'done') done.add(path);
-        else if (goes) log.warn({ path, err: answer.reason }, 'the host leaves without waiting for it');
-        else {
-          last = refused(path, answer);
-          break;
-        }
-      }
-      return last;
+    /** Runs one that has not been run yet. `fault`: it cannot be. */
+    run: async (path: string, fault: string | undefined): Promise<HookAnswer> => {
+      if (done.has(path)) return { said: 'done' };
+      const answer = fault === undefined ? await start(path) : ({ said: 'failed', reason: fault } as const);
+      if (answer.said === 'done') done.add(path);
+      return answer;
     },
-    isOwed: async () => {
+    /** Whether all is taken back. Never throws. */
+    undo: async (): Promise<boolean> => {
+      const failure = (await takeBack().catch((error: unknown) => [String(error)])).join('; ');
+      const isDone = failure === '';
+      owedAt = isDone ? undefined : clock.monotonicMs() + AGAIN_MS;
+      if (!isDone && failure !== owed)
+        log.warn({ err: failure }, 'what was done before a restart cannot be taken back yet');
+      owed = failure;
+      return isDone;
+    },
+    /** Something is begun again: a failure to take it back before says nothing of it. */
+    mayBeOwed: (): void => {
+      owedAt = undefined;
+    },
+    isOwed: async (): Promise<boolean> => {
       if (owedAt !== undefined && clock.monotonicMs() < owedAt) return false;
       // What cannot be read is found out by taking it back, which is tried again.
       return begun.read().then(
@@ -123,14 +159,7 @@ export function hookGate(world: HookWorld): HookGate {
         () => true,
       );
     },
-    undo: async () => {
-      if (!last.open && last.code === 'hook-later') last = OPEN;
-      await undo();
-    },
-    wakeMs: () => {
-      if (owedAt !== undefined) return Math.max(0, owedAt - clock.monotonicMs());
-      return last.open || !last.next ? undefined : Math.max(0, last.next.getTime() - clock.now().getTime());
-    },
+    wakeMs: (): number | undefined => (owedAt === undefined ? undefined : Math.max(0, owedAt - clock.monotonicMs())),
   };
 }
 
