@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { decodePool } from '../bundle/decode-pool.ts';
 import { type Config, requireSetting } from '../config.ts';
 import { UpdateError } from '../errors.ts';
-import { type Departure, type Product, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
+import { type Product, type Release, type SlotName, VERSION_PATTERN, type Version } from '../model.ts';
+import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { deadMan } from '../reboot/dead-man.ts';
 import { rebootByFirmware } from '../reboot/methods/firmware.ts';
@@ -37,7 +38,7 @@ import { journeyFrom } from './journey.ts';
 import { openLock } from './lock.ts';
 import { rebootNotice } from './notice.ts';
 import { freeSlot } from './preparation.ts';
-import { createReleases } from './releases.ts';
+import { createReleases, type Releases } from './releases.ts';
 import { configuredRestart, onlyFirmware } from './restart.ts';
 import type { AgentWorld } from './running.ts';
 import { scrubSlot } from './scrub.ts';
@@ -52,38 +53,16 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   const disk = config.slots.disk === 'auto' ? undefined : config.slots.disk;
   const host = await findHost(slotLabels(config), world.doors ?? realDoors(disk, (sentence) => log.warn(sentence)));
   const { backend: boot, kernels } = openBootLoader(config, world, { ...host, product });
-  const trust = await trustOf(config, world);
-  const http = await httpOf(config, world);
-  const urls = [requireSetting(config, 'repository.url'), ...config.repository.mirrors] as const;
   const journal = openJournal(files, stateDir, log);
-  const inRepository = createReleases({
-    product,
-    channel: config.repository.channel,
-    group: config.host.group,
-    machine: () => readMachineId(files),
-    urls,
-    http,
-    resumption: { clock: world.clock, random: world.random },
-    trust,
-  });
+  const repository = await repositoryOf(config, world, product);
   const situation = async () => ({
     saved: await journal.load(),
     confirmed: (await boot.read()).slots[host.booted].confirmed,
     last: await journal.lastEnded(),
   });
-  const fleet = await fleetServer(config, world, http, situation);
-  const releases = fleet ? withFleetServer(inRepository, fleet) : inRepository;
+  const fleet = await fleetServer(config, world, repository.http, situation);
+  const releases = fleet ? withFleetServer(repository.releases, fleet) : repository.releases;
   const schedule = startSchedule(config.poll.schedule, () => {}, world.signal);
-  const installer: Omit<InstallerWorld, 'told'> = {
-    find: (release, stop) => releases.open(release, world.clock.now(), stop),
-    openSlot: host.openSlot,
-    kernels,
-    runningRootHash: () => kernels.rootHash(host.booted),
-    pool: () => decodePool({ workers: config.download.threads, entry: world.entry }),
-    delta: deltaWorld(config, world, host, kernels),
-    log,
-  };
-  let transfer: Transfer | undefined;
   const bootId = world.bootId ?? (await readText(files, '/proc/sys/kernel/random/boot_id'));
   const member = await memberOf(config, files);
   const agentWorld: AgentWorld = {
@@ -99,15 +78,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     boot,
     deadMan: deadMan(files, config.agent, boot.name, kernels.rootHash),
     releases,
-    prepare: async (release, target, told, stop) => {
-      const counting = createTransfer(world.clock, await loadRate(files, stateDir));
-      transfer = counting;
-      await freeSlot(config, world, host, target);
-      const prepared = await prepareInstall({ ...installer, transfer: counting, told }, release, target, stop);
-      const keepRate = (): Promise<void> => keptRate(files, stateDir, counting);
-      return { ...prepared, write: () => prepared.write().finally(keepRate) };
-    },
-    transfer: () => transfer?.status(),
+    ...installing(config, world, { host, kernels, releases }),
     scrub: (slot, told, stop) => scrub(host, kernels, slot, told, stop),
     gates: liveGates(world.settings?.current ?? (() => config), (now) =>
       createGates(now, { ...world, probe: () => lookAtHealth(config, world, world.signal) }, member.machine),
@@ -118,20 +89,10 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     probe: (stop) => proveHealth(config, world, host.booted, stop),
     noteFailed: () => noteFailed(config, world, host.booted, world.signal),
     excused: () => excused(files, stateDir, host.booted),
-    reboot: world.reboot ?? (() => rebootByFirmware(world.exec, boot.rebootArgument)),
-    restart: world.reboot
-      ? onlyFirmware(bootId, world.clock)
-      : configuredRestart(config, world, { kernels, bootId, booted: host.booted }),
-    ...(world.reboot ? {} : { journey: (departure: Departure) => journeyFrom(departure, bootId, world) }),
-    proven: async (release) => {
-      if (release.counter !== undefined) await trust(httpMetadata(http, urls)).raiseCounter(product, release.counter);
-    },
-    waiveClock: () => trust(httpMetadata(http, urls)).waiveClock(),
-    limits: {
-      jitterMs: config.poll.jitterMinutes * MINUTE,
-      backoffMs: config.poll.backoffMinutes * MINUTE,
-      backoffLimitMs: config.poll.backoffLimitMinutes * MINUTE,
-    },
+    ...waysOut(config, world, { kernels, bootId, booted: host.booted, boot }),
+    proven: repository.proven,
+    waiveClock: repository.waiveClock,
+    limits: limitsOf(config),
     scheduled: () => schedule.next(),
     clock: world.clock,
     random: world.random,
@@ -139,6 +100,83 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   };
   return withFleetSettings(await createAgent(agentWorld, world.signal), world.settings);
 }
+
+/** The repository that the configuration names, and what is remembered of it. */
+async function repositoryOf(config: Config, world: Surroundings, product: Product) {
+  const trust = await trustOf(config, world);
+  const http = await httpOf(config, world);
+  const urls = [requireSetting(config, 'repository.url'), ...config.repository.mirrors] as const;
+  const ofServer = () => trust(httpMetadata(http, urls));
+  const releases = createReleases({
+    product,
+    channel: config.repository.channel,
+    group: config.host.group,
+    machine: () => readMachineId(world.files),
+    urls,
+    http,
+    resumption: { clock: world.clock, random: world.random },
+    trust,
+  });
+  return {
+    http,
+    releases,
+    proven: async ({ counter }: Release): Promise<void> => {
+      if (counter !== undefined) await ofServer().raiseCounter(product, counter);
+    },
+    waiveClock: () => ofServer().waiveClock(),
+  };
+}
+
+/** What is installed, how, and how far that is. */
+function installing(
+  config: Config,
+  world: Surroundings,
+  { host, kernels, releases }: Readonly<{ host: Host; kernels: Kernels; releases: Releases }>,
+): Pick<AgentWorld, 'prepare' | 'transfer'> {
+  const { files, clock, log } = world;
+  const { stateDir } = config.agent;
+  const installer: Omit<InstallerWorld, 'told'> = {
+    find: (release, stop) => releases.open(release, clock.now(), stop),
+    openSlot: host.openSlot,
+    kernels,
+    runningRootHash: () => kernels.rootHash(host.booted),
+    pool: () => decodePool({ workers: config.download.threads, entry: world.entry }),
+    delta: deltaWorld(config, world, host, kernels),
+    log,
+  };
+  let transfer: Transfer | undefined;
+  return {
+    prepare: async (release, target, told, stop) => {
+      const counting = createTransfer(clock, await loadRate(files, stateDir));
+      transfer = counting;
+      await freeSlot(config, world, host, target);
+      const prepared = await prepareInstall({ ...installer, transfer: counting, told }, release, target, stop);
+      const keepRate = (): Promise<void> => keptRate(files, stateDir, counting);
+      return { ...prepared, write: () => prepared.write().finally(keepRate) };
+    },
+    transfer: () => transfer?.status(),
+  };
+}
+
+/** A machine that is simulated has one way of its own. */
+function waysOut(
+  config: Config,
+  world: Surroundings,
+  { boot, ...here }: Readonly<{ kernels: Kernels; bootId: string; booted: SlotName; boot: BootBackend }>,
+): Pick<AgentWorld, 'reboot' | 'restart' | 'journey'> {
+  if (world.reboot) return { reboot: world.reboot, restart: onlyFirmware(here.bootId, world.clock) };
+  return {
+    reboot: () => rebootByFirmware(world.exec, boot.rebootArgument),
+    restart: configuredRestart(config, world, here),
+    journey: (departure) => journeyFrom(departure, here.bootId, world),
+  };
+}
+
+const limitsOf = ({ poll }: Config): AgentWorld['limits'] => ({
+  jitterMs: poll.jitterMinutes * MINUTE,
+  backoffMs: poll.backoffMinutes * MINUTE,
+  backoffLimitMs: poll.backoffLimitMinutes * MINUTE,
+});
 
 const MINUTE = 60_000;
 
