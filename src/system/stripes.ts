@@ -22,12 +22,8 @@ export function createStripes(
   let free: Area[] | undefined;
   let area: Area | undefined;
   let stage: Stage | undefined;
-  let failure: { error: unknown } | undefined;
-  const flights = new Set<Flight>();
+  const flights = createFlights(send);
 
-  const check = (): void => {
-    if (failure) throw failure.error;
-  };
   const release = (one: Area): void => {
     if (one.flights > 0 || one === area) return;
     one.used = 0;
@@ -40,8 +36,8 @@ export function createStripes(
     area = undefined;
     if (full) release(full);
     free ??= alignedBuffers(count, size).map((buffer) => ({ buffer, used: 0, flights: 0 }));
-    while (free.length === 0) await Promise.race([...flights].map((flight) => flight.done));
-    check();
+    while (free.length === 0) await flights.anyLanded();
+    flights.check();
     area = free.pop() as Area;
     return area;
   };
@@ -56,19 +52,10 @@ export function createStripes(
     stage = undefined;
     from.used += Math.ceil(length / ALIGNED) * ALIGNED;
     from.flights += 1;
-    // Two writes of the same bytes must not overtake one another.
-    for (const other of [...flights]) if (offset < other.end && other.offset < offset + length) await other.done;
-    const done = (failure ? Promise.resolve() : send(offset, bytes.subarray(0, length)))
-      .catch((error: unknown) => {
-        failure ??= { error };
-      })
-      .then(() => {
-        from.flights -= 1;
-        release(from);
-        flights.delete(flight);
-      });
-    const flight: Flight = { offset, end: offset + length, done };
-    flights.add(flight);
+    await flights.launch(offset, bytes.subarray(0, length), () => {
+      from.flights -= 1;
+      release(from);
+    });
   };
   const gather = async (offset: number, bytes: Uint8Array): Promise<number> => {
     if (stage && stage.offset + stage.length !== offset) await submit();
@@ -81,14 +68,44 @@ export function createStripes(
   };
   return {
     write: async (offset, bytes) => {
-      check();
+      flights.check();
       for (let done = 0; done < bytes.length; ) done += await gather(offset + done, bytes.subarray(done));
     },
     settle: async () => {
       await submit();
-      await Promise.all([...flights].map((flight) => flight.done));
-      check();
+      await flights.allLanded();
+      flights.check();
     },
+  };
+}
+
+/** Writes that are under way. */
+function createFlights(send: (offset: number, bytes: Uint8Array) => Promise<void>) {
+  const flights = new Set<Flight>();
+  let failure: { error: unknown } | undefined;
+  const landings = (): readonly Promise<void>[] => [...flights].map(({ done }) => done);
+  return {
+    /** Throws the first failure. */
+    check: (): void => {
+      if (failure) throw failure.error;
+    },
+    launch: async (offset: number, bytes: Uint8Array, landed: () => void): Promise<void> => {
+      const end = offset + bytes.length;
+      // Two writes of the same bytes must not overtake one another.
+      for (const other of [...flights]) if (offset < other.end && other.offset < end) await other.done;
+      const done = (failure ? Promise.resolve() : send(offset, bytes))
+        .catch((error: unknown) => {
+          failure ??= { error };
+        })
+        .then(() => {
+          landed();
+          flights.delete(flight);
+        });
+      const flight: Flight = { offset, end, done };
+      flights.add(flight);
+    },
+    anyLanded: () => Promise.race(landings()),
+    allLanded: () => Promise.all(landings()),
   };
 }
 
