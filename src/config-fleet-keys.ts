@@ -79,6 +79,7 @@ export const FLEET_RULES: Readonly<Record<KeyPath, FleetRule>> = {
   'lock.url': 'server',
   'lock.endpoints': 'server',
   'lock.group': 'start',
+  'lock.id': 'machine',
   'lock.max': 'lock',
   'lock.max_failures': 'lock',
   'lock.deadline_minutes': 'start',

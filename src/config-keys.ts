@@ -18,6 +18,7 @@ import {
 } from './config-types.ts';
 import { bootPartition, verity } from './config-words.ts';
 import { PRODUCT_PATTERN } from './model.ts';
+import { HOLDER_ID, LONGEST_ID } from './reboot/gates/locks/semaphore-document.ts';
 import { HEALTH_DIRS } from './reboot/health/programs.ts';
 import { GROUP_PATTERN } from './rollout/document.ts';
 import { isScheduleExpression } from './system/cron.ts';
@@ -175,6 +176,12 @@ export const KEYS = {
     group: key(
       text.regex(GROUP_PATTERN, 'must be letters, digits, dots and dashes, at most 64'),
       'Hosts of one group share a lock; `host.group` when not set.',
+    ),
+    id: key(
+      text
+        .regex(HOLDER_ID, 'must be one line without blanks at its ends, and not dots alone')
+        .max(LONGEST_ID, 'must be at most 255 characters'),
+      'How a FleetLock server calls this host; the id that Zincati makes from the machine id when not set (docs/locks.md).',
     ),
     max: preset(whole(1, 1000), 1, 'How many hosts may reboot at once; only the first host of a group is asked.'),
     max_failures: preset(

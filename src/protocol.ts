@@ -121,10 +121,21 @@ export type Status = Readonly<{
   /** When what has failed is tried again; no check comes before. */
   nextTry?: string;
   lastError?: Failure;
+  /** A lock that the host does not need and could not give back; it goes on, and tries again. */
+  lockOwed?: LockOwed;
   settings?: SettingsStatus;
   refused: readonly Refusal[];
   /** Said by the CLI when it read the state files itself. */
   offline?: true;
+}>;
+
+export type LockOwed = Readonly<{
+  place: string;
+  group: string;
+  since: string;
+  code: string;
+  message: string;
+  next: string;
 }>;
 
 /** One line of the event stream. `beat` only shows that the stream is alive. */

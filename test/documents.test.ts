@@ -12,6 +12,7 @@ import { begunFormat } from '../src/agent/hooks-begun.ts';
 import { readFacts } from '../src/agent/host-facts.ts';
 import type { EndedEntry } from '../src/agent/journal.ts';
 import { historyFormat, refusalsFormat, savedFormat } from '../src/agent/journal-documents.ts';
+import { type KeptPlace, lockPlacesFormat } from '../src/agent/lock-places.ts';
 import type { Releases } from '../src/agent/releases.ts';
 import { cleanLine } from '../src/clean-text.ts';
 import { type FleetCache, fleetCacheFormat } from '../src/config-fleet-cache.ts';
@@ -38,6 +39,7 @@ import {
   writeSemaphore,
 } from '../src/reboot/gates/locks/semaphore-document.ts';
 import type { Ledger } from '../src/rollout/brake.ts';
+import { GROUP_PATTERN } from '../src/rollout/document.ts';
 import { lastEntries, noted } from '../src/server/audit.ts';
 import { ledgerFrom, ledgerJson } from '../src/server/machines.ts';
 import { sqliteStore } from '../src/server/sqlite-store.ts';
@@ -202,6 +204,24 @@ const holderId = fc.oneof(
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).filter((one) => HOLDER_ID.test(one)),
 );
 const host = { id: holderId, name: fc.stringMatching(/^[\x21-\x7e]{1,64}$/), since: moment };
+const group = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/).filter((one) => GROUP_PATTERN.test(one));
+const file = fc.stringMatching(/^\/[\x20-\x7e]{1,40}$/);
+const keptPlace = (text: Arbitrary<string>): Arbitrary<KeptPlace> => {
+  const ended = fc.record({ failed: text.map((one) => cleanLine(one)) }, { requiredKeys: [] });
+  return fc.record(
+    {
+      kind: fc.constantFrom('fleetlock' as const, 'etcd' as const),
+      addresses: fc.array(fc.webUrl(), { maxLength: 5 }),
+      group,
+      id: holderId,
+      ...{ caFile: file, certFile: file, keyFile: file, passwordFile: file },
+      user: fc.stringMatching(/^[\x21-\x7e]{1,128}$/),
+      owed: fc.record({ since: moment, ended }, { requiredKeys: ['since'] }),
+    },
+    { requiredKeys: ['kind', 'addresses', 'group', 'id'] },
+  );
+};
+
 const semaphoreSaying = (text: Arbitrary<string>): Arbitrary<Semaphore> => {
   const why = text.map(oneLine);
   return fc.record({
@@ -239,6 +259,7 @@ const DOCUMENTS: Readonly<Record<string, Listed<unknown>>> = {
       { maxLength: 20 },
     ),
   ),
+  lockPlacesFormat: listed(lockPlacesFormat, (text) => fc.array(keptPlace(text), { maxLength: 8 })),
   rateFormat: listed(rateFormat, () => whole),
   failedBeforeFormat: listed(failedBeforeFormat, () => failedBefore),
   semaphoreFormat: listed(semaphoreFormat, semaphoreSaying),

@@ -185,6 +185,7 @@ export const lockWithHooks = (lock: LockGate, hooks: HookGate): LockGate => ({
     await lock.giveBack(outcome);
   },
   lookAfter: lock.lookAfter,
+  owed: lock.owed,
   wakeMs: () => {
     const times = [lock.wakeMs(), hooks.wakeMs()].filter((one) => one !== undefined);
     return times.length > 0 ? Math.min(...times) : undefined;

@@ -1,7 +1,9 @@
 /** The fleet's lock as the loop uses it: the last gate before arming, and what is owed to the fleet afterwards. */
 
-import { UpdateError } from '../errors.ts';
+import { cleanLine } from '../clean-text.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Outcome } from '../model.ts';
+import type { LockOwed } from '../protocol.ts';
 import { OPEN, type Verdict } from '../reboot/gates/gate.ts';
 import type { RebootLock } from '../reboot/gates/lock.ts';
 import type { Clock } from '../system/clock.ts';
@@ -12,32 +14,42 @@ export interface LockGate {
   verdict(asks: boolean, goes?: boolean): Promise<Verdict>;
   /** The host leaves now. */
   take(): Promise<void>;
+  /** What cannot be given back is owed; a host is not without updates for it. */
   giveBack(outcome?: Outcome): Promise<void>;
-  /** Gives back what could not be given back. */
+  /** Gives back what could not be given back, also before this start. */
   lookAfter(): Promise<void>;
+  /** What could not be given back when it was last tried, and why. */
+  owed(): LockOwed | undefined;
   /** In how long it wants to be asked or looked after again. */
   wakeMs(): number | undefined;
 }
 
 export function lockGate(lock: RebootLock, { clock, log }: Readonly<{ clock: Clock; log: Log }>): LockGate {
   let last: Verdict = OPEN;
-  let owedAt: number | undefined;
+  let isLookedAfter = false;
+  let againAt: number | undefined;
+  let failure: UpdateError | undefined;
 
-  const tryToGiveBack = async (): Promise<void> => {
+  const tryTo = async (give: () => Promise<void>): Promise<void> => {
     try {
-      await lock.giveBack();
-      owedAt = undefined;
+      await give();
+      againAt = undefined;
+      failure = undefined;
     } catch (error) {
-      owedAt = clock.monotonicMs() + AGAIN_MS;
-      log.warn({ code: error instanceof UpdateError ? error.code : 'unexpected' }, 'the lock cannot be given back yet');
+      const { code, message } = asUpdateError(error);
+      if (code !== failure?.code) log.warn({ code }, `the lock cannot be given back yet: ${message}`);
+      againAt = clock.monotonicMs() + AGAIN_MS;
+      failure = asUpdateError(error);
     }
   };
+  const inMs = (at: number): number => Math.max(0, at - clock.monotonicMs());
 
   return {
     verdict: async (asks) => {
       if (!asks) return last;
-      owedAt = undefined;
       last = await lock.take();
+      if (lock.debt()) againAt ??= clock.monotonicMs() + AGAIN_MS;
+      else againAt = failure = undefined;
       return last;
     },
     take: async () => {
@@ -47,19 +59,26 @@ export function lockGate(lock: RebootLock, { clock, log }: Readonly<{ clock: Clo
     },
     giveBack: async (outcome) => {
       last = OPEN;
-      const ended = endedOf(outcome);
-      // How an attempt ended must be known to the fleet before this host goes on. Where none was made, there may be nothing to give
-      // back, and a host must not be without updates because the lock is out of reach.
-      if (ended) await lock.giveBack(ended);
-      else await tryToGiveBack();
+      await tryTo(() => lock.giveBack(endedOf(outcome)));
     },
     lookAfter: async () => {
-      if (owedAt !== undefined && clock.monotonicMs() >= owedAt) await tryToGiveBack();
+      if (isLookedAfter && (againAt === undefined || inMs(againAt) > 0)) return;
+      isLookedAfter = true;
+      await tryTo(() => lock.giveBackOwed());
+    },
+    owed: () => {
+      const debt = lock.debt();
+      if (!debt || !failure) return undefined;
+      const { code, message } = failure;
+      const next = new Date(clock.now().getTime() + inMs(againAt ?? 0)).toISOString();
+      return { ...debt, code, message: cleanLine(message), next };
     },
     wakeMs: () => {
-      if (owedAt !== undefined) return Math.max(0, owedAt - clock.monotonicMs());
-      if (last.open || !last.next) return undefined;
-      return Math.max(0, last.next.getTime() - clock.now().getTime());
+      const waits = [
+        ...(againAt === undefined ? [] : [inMs(againAt)]),
+        ...(last.open || !last.next ? [] : [Math.max(0, last.next.getTime() - clock.now().getTime())]),
+      ];
+      return waits.length > 0 ? Math.min(...waits) : undefined;
     },
   };
 }

@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config.ts';
 import { UpdateError } from '../errors.ts';
+import { OPEN } from '../reboot/gates/gate.ts';
 import { noLock, type RebootLock } from '../reboot/gates/lock.ts';
 import { etcdLock } from '../reboot/gates/locks/etcd-lock.ts';
 import { fleetLock } from '../reboot/gates/locks/fleetlock.ts';
@@ -12,11 +13,15 @@ import type { Member } from '../reboot/gates/locks/semaphore.ts';
 import type { Clock } from '../system/clock.ts';
 import { createEtcd, type Etcd } from '../system/etcd.ts';
 import type { Files } from '../system/files.ts';
+import { inFormat } from '../system/format.ts';
 import { readHardwareId } from '../system/hardware-id.ts';
 import { createHttp, type Http, type HttpOptions } from '../system/http.ts';
-import { readMachineId } from '../system/machine-id.ts';
+import type { Log } from '../system/log.ts';
+import { readMachineId, readZincatiId } from '../system/machine-id.ts';
 import type { Random } from '../system/random.ts';
 import { redactUrl } from '../system/shown-address.ts';
+import { type KeptLock, keptLock } from './kept-lock.ts';
+import { type LockPlace, lockPlacesFormat, openLockPlaces } from './lock-places.ts';
 
 export type LockWorld = Readonly<{
   files: Files;
@@ -29,14 +34,36 @@ export type LockWorld = Readonly<{
 type LockConfig = Pick<Config, 'lock' | 'host' | 'fleet'>;
 
 /** `why` is shown to the hosts that wait. */
-export async function openLock(config: LockConfig, world: LockWorld, why: () => string): Promise<RebootLock> {
-  const { kind } = config.lock;
-  if (kind === 'none') return noLock;
-  const group = groupOf(config);
-  const [client, place] =
-    kind === 'etcd' ? await clientOfEtcd(config, world, group) : await clientOfFleetLock(config, world, group);
-  return rebootLock(client, { place, group, why, ...lookingAt(config), clock: world.clock, random: world.random });
+export async function openLock(
+  config: LockConfig & Pick<Config, 'agent'>,
+  world: LockWorld & Readonly<{ log: Pick<Log, 'warn'> }>,
+  why: () => string,
+): Promise<RebootLock> {
+  const place = await placeOf(config, world.files);
+  const lock = keptLock({
+    ...world,
+    places: openLockPlaces(world.files, config.agent.stateDir),
+    here: place && { place, client: await clientOf(config, world, place) },
+    ...(await formerOf(place, world.files)),
+    open: (one) => clientOf({ ...config, lock: settingsAt(one, config.lock) }, world, one),
+  });
+  if (!place) return withoutLock(lock);
+  const { group } = place;
+  const { clock, random } = world;
+  return rebootLock(lock, { place: nameOf(place), group, why, ...lookingAt(config), clock, random });
 }
+
+/** None is asked for any more, and what was taken before is given back all the same. */
+const withoutLock = (lock: KeptLock): RebootLock => ({
+  ...noLock,
+  take: async () => {
+    await lock.take('');
+    return OPEN;
+  },
+  giveBack: (ended) => lock.giveBack(ended),
+  giveBackOwed: () => lock.giveBackOwed(),
+  debt: () => lock.debt(),
+});
 
 /** Into a lock that another program keeps only its own operator can look. */
 function lookingAt({ lock, fleet }: LockConfig): { command?: string } {
@@ -71,14 +98,52 @@ const LEASE_SECONDS = 180;
 const ASK_MS = 2_000;
 const ASK_FLEETLOCK_MS = 30_000;
 
-type Opened = Promise<readonly [client: LockClient, place: string]>;
+/** What is asked, and as whom; undefined where none is configured. */
+async function placeOf(config: LockConfig, files: Files): Promise<LockPlace | undefined> {
+  const { kind, url, endpoints, id, caFile, certFile, keyFile, user, passwordFile } = config.lock;
+  if (kind === 'none') return undefined;
+  if (kind === 'fleetlock' && url === undefined) throw missing('lock.url', 'the address of the FleetLock server');
+  const addresses = (kind === 'etcd' ? endpoints : [url ?? '']).map(withoutLogin);
+  const name = kind === 'etcd' ? await readMachineId(files) : (id ?? (await readZincatiId(files)));
+  const shown = { caFile, certFile, keyFile, user, passwordFile };
+  return inFormat(lockPlacesFormat, [{ kind, addresses, group: groupOf(config), id: name, ...shown }]).value[0];
+}
 
-async function clientOfEtcd(config: LockConfig, world: LockWorld, group: string): Opened {
+/** Before hosts were called as Zincati calls them, a FleetLock server knew them by the id of check-ins. */
+async function formerOf(place: LockPlace | undefined, files: Files): Promise<{ former?: LockPlace }> {
+  if (place?.kind !== 'fleetlock') return {};
+  const id = await readMachineId(files).catch(() => undefined);
+  return id === undefined ? {} : { former: { ...place, id } };
+}
+
+/** How a place is asked that the configuration may name no more. */
+function settingsAt(place: LockPlace, lock: Config['lock']): Config['lock'] {
+  const { kind, addresses, group, caFile, certFile, keyFile, user, passwordFile } = place;
+  const [address = ''] = addresses;
+  const isSame = withoutLogin(lock.url ?? '') === address;
+  const at = kind === 'etcd' ? { endpoints: [...addresses] } : { url: isSame ? lock.url : address };
+  return { ...lock, kind, group, ...at, caFile, certFile, keyFile, user, passwordFile };
+}
+
+function withoutLogin(address: string): string {
+  const url = URL.parse(address);
+  return url ? Object.assign(url, { username: '', password: '' }).href : address;
+}
+
+const nameOf = ({ kind, addresses }: LockPlace): string =>
+  kind === 'etcd'
+    ? `etcd at ${addresses.map(redactUrl).join(', ')}`
+    : `FleetLock at ${new URL(addresses[0] ?? '').host}`;
+
+const clientOf = (config: LockConfig, world: LockWorld, place: LockPlace): Promise<LockClient> =>
+  place.kind === 'etcd' ? clientOfEtcd(config, world, place) : clientOfFleetLock(config, world, place);
+
+async function clientOfEtcd(config: LockConfig, world: LockWorld, { group, id }: LockPlace): Promise<LockClient> {
   const { max, maxFailures, deadlineMinutes, endpoints, etcdOnHosts } = config.lock;
-  const client = etcdLock({
+  return etcdLock({
     etcd: await openEtcd(config, world),
     group,
-    me: await memberOf(world.files),
+    me: await memberOf(world.files, id),
     max,
     maxFailures,
     deadlineSeconds: deadlineMinutes * 60,
@@ -87,19 +152,18 @@ async function clientOfEtcd(config: LockConfig, world: LockWorld, group: string)
     ...(etcdOnHosts ? { members: endpoints.length } : {}),
     ...world,
   });
-  return [client, `etcd at ${endpoints.map(redactUrl).join(', ')}`];
 }
 
-async function clientOfFleetLock({ lock }: LockConfig, world: LockWorld, group: string): Opened {
-  const { url } = lock;
-  if (url === undefined) throw missing('lock.url', 'the address of the FleetLock server');
+async function clientOfFleetLock(
+  { lock }: LockConfig,
+  world: LockWorld,
+  { group, id }: LockPlace,
+): Promise<LockClient> {
   const { random, signal } = world;
-  const id = await readMachineId(world.files);
-  const http = await httpOf(lock, world);
   const login = await loginOf(lock, world.files);
-  const client = fleetLock({
-    http,
-    url,
+  return fleetLock({
+    http: await httpOf(lock, world),
+    url: lock.url ?? '',
     ...(login ? { login } : {}),
     id,
     group,
@@ -108,7 +172,6 @@ async function clientOfFleetLock({ lock }: LockConfig, world: LockWorld, group: 
     random,
     signal,
   });
-  return [client, `FleetLock at ${new URL(url).host}`];
 }
 
 async function loginOf(
@@ -122,8 +185,7 @@ async function loginOf(
   return { user, password: new TextDecoder().decode(password).trimEnd() };
 }
 
-async function memberOf(files: Files): Promise<Member> {
-  const id = await readMachineId(files);
+async function memberOf(files: Files, id: string): Promise<Member> {
   const hostname = new TextDecoder().decode(await files.read('/proc/sys/kernel/hostname')).trim();
   return { id, name: /^[\x21-\x7e]{1,255}$/.test(hostname) ? hostname : id, hardware: await readHardwareId(files) };
 }

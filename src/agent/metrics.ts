@@ -109,7 +109,7 @@ function moments(status: Status): Metric[] {
 
 /** One of each kind and name; an objection that is overridden stands in nobody's way. */
 function refusalsOf(status: Status): ReadonlyMap<string, Readonly<{ labels: Labels; value: 1 }>> {
-  const { state, gates = [], lastCheck, refused, transfer, settings, offline } = status;
+  const { state, gates = [], lastCheck, lockOwed, refused, transfer, settings, offline } = status;
   const error = standingError(status);
   const named: readonly (readonly [string, string | undefined])[] = [
     ['agent', offline ? 'agent-not-running' : undefined],
@@ -117,6 +117,7 @@ function refusalsOf(status: Status): ReadonlyMap<string, Readonly<{ labels: Labe
     ...gates.filter(({ overriddenBy }) => overriddenBy === undefined).map(({ code }) => ['gate', code] as const),
     ['check', isBadNews(lastCheck?.code) && lastCheck?.code !== error?.code ? lastCheck?.code : undefined],
     ['error', error?.code],
+    ['lock', lockOwed?.code],
     ...refused.map(({ code }) => ['release', code] as const),
     ...(transfer?.fallen ?? []).map(({ code }) => ['tier', code] as const),
     ...(settings?.faults ?? []).map(({ code }) => ['setting', code] as const),

@@ -41,7 +41,7 @@ async function settle(parts: Parts, state: State, action: Of<'settle'>): Promise
     () => undefined,
     (error: unknown) => ({ error }),
   );
-  // Others wait for the lock, and a disk that is full is no reason to keep it.
+  // Others wait for the lock, and a disk that is full is no reason to keep it. What cannot be given back is owed.
   if (!action.keepLock) {
     await parts.deadMan.clear();
     await parts.lock.giveBack(action.outcome);

@@ -1,6 +1,6 @@
 /** What an agent is made of, and what it knows and holds while it runs: shared by the loop, by those who ask it and by those who watch. */
 
-import type { Departure, MachineId, Product, Release, Saved, SlotName, Version } from '../model.ts';
+import type { Departure, MachineId, Product, Release, Saved, SlotName, State, Version } from '../model.ts';
 import type { ProgressStatus, Status, TransferStatus } from '../protocol.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
@@ -124,7 +124,8 @@ export async function startRunning(world: AgentWorld, signal: AbortSignal): Prom
 /** What is so right now. Who only wants to know does not ask for the fleet's lock. */
 export async function observe(running: Running, asks = false): Promise<Facts> {
   const { world, memory, leaving, lock, gate, wishes, polls } = running;
-  if (asks) await lock.lookAfter();
+  // Its server may be slow to answer, and a system on trial has no time to lose.
+  if (asks && isAtRest(memory.saved.state)) await lock.lookAfter();
   if (asks) await world.journal.flush().catch(() => undefined);
   const place = await whereabouts(world, memory.saved);
   return {
@@ -134,3 +135,5 @@ export async function observe(running: Running, asks = false): Promise<Facts> {
     checkDue: wishes.isAny() || polls.isDue(),
   };
 }
+
+const isAtRest = ({ kind }: State): boolean => kind !== 'armed' && kind !== 'trial' && kind !== 'condemned';

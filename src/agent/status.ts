@@ -6,11 +6,12 @@ import { restartStatus } from './leaving.ts';
 import { observe, type Running } from './running.ts';
 
 export async function statusOf(running: Running): Promise<Status> {
-  const { world, memory, leaving, polls, lastError } = running;
+  const { world, memory, leaving, polls, lastError, lock } = running;
   const { saved, waitingFor, progress } = memory;
   const view = await world.boot.read().catch(() => undefined);
   const facts = view && (await observe(running).catch(() => undefined));
   const transfer = world.transfer?.();
+  const lockOwed = lock.owed();
   return {
     schema: 1,
     agent: world.version,
@@ -30,6 +31,7 @@ export async function statusOf(running: Running): Promise<Status> {
     ...(await restartStatus(world.restart, world.journal, saved.state, leaving.isAgreed())),
     ...polls.status(),
     ...lastError.status(saved),
+    ...(lockOwed ? { lockOwed } : {}),
     refused: await world.journal.refusals(),
   };
 }

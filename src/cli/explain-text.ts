@@ -4,6 +4,7 @@ import { standingError } from '../agent/standing-error.ts';
 import { ERRORS, isErrorCode } from '../errors.ts';
 import type { Disarmed, Refusal, State } from '../model.ts';
 import { type GateStatus, type Status, WELL_CODES } from '../protocol.ts';
+import { owedText } from './lock-text.ts';
 import type { Obstacle } from './obstacle.ts';
 import { settingsObstacles } from './settings-text.ts';
 import { relative } from './units.ts';
@@ -31,7 +32,7 @@ export function explain(status: Status): Explanation {
     schema: 1,
     verdict,
     headline: headlineOf(status, verdict),
-    obstacles: [...obstacles, ...settingsObstacles(status)],
+    obstacles: [...obstacles, ...settingsObstacles(status), ...lockObstacles(status)],
     ...(status.failedBefore ? { failedBefore: status.failedBefore } : {}),
     ...(status.disarmed ? { disarmed: status.disarmed } : {}),
     ...(next === undefined ? {} : { next }),
@@ -138,6 +139,10 @@ function errorOf(status: Status): Obstacle[] {
   const { code, message, next, at } = error;
   return [{ what: 'error', code, reason: sentence(message), since: at, command: next }];
 }
+
+/** It stands in the way of others, not of this host. */
+const lockObstacles = ({ lockOwed: owed }: Status): Obstacle[] =>
+  owed ? [{ what: 'lock', code: owed.code, reason: sentence(owedText(owed)), since: owed.since, next: owed.next }] : [];
 
 function verdictOf({ state, lastCheck, offline }: Status, obstacles: readonly Obstacle[]): Explanation['verdict'] {
   if (offline) return 'unknown';

@@ -1,7 +1,7 @@
 /** Something between this host and the release, and what to do about it. Times are ISO 8601 in UTC. */
 
 export type Obstacle = Readonly<{
-  what: 'agent' | 'error' | 'gate' | 'operator' | 'refusal' | 'repository' | 'rollout' | 'setting' | 'trial';
+  what: 'agent' | 'error' | 'gate' | 'lock' | 'operator' | 'refusal' | 'repository' | 'rollout' | 'setting' | 'trial';
   code: string;
   reason: string;
   since?: string;

@@ -3,6 +3,7 @@
 import { standingError } from '../agent/standing-error.ts';
 import { otherSlot, type SlotName, type State } from '../model.ts';
 import type { SlotStatus, Status } from '../protocol.ts';
+import { owedText } from './lock-text.ts';
 import { formatProgress } from './progress.ts';
 import { settingsLines } from './settings-text.ts';
 import { bytes, downtimeText, duration, relative } from './units.ts';
@@ -23,9 +24,14 @@ export function statusText(status: Status, now: Date, width: number): readonly s
     ...checkLines(status, now),
     ...lastRestartLines(status, now),
     ...errorLines(status, now),
+    ...lockLines(status, now),
     ...settingsLines(status, now),
     ...refusalLines(status),
   ];
+}
+
+function lockLines({ lockOwed: owed }: Status, now: Date): string[] {
+  return owed ? [`  owed       ${owedText(owed)} [${owed.code}], tried again ${relative(owed.next, now)}`] : [];
 }
 
 /** Each with its reason, unless that stands above already. */

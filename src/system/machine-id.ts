@@ -8,11 +8,28 @@ import type { Files } from './files.ts';
 const PATH = '/etc/machine-id';
 
 /** Reads the id of this host: 32 hex digits that only this program derives from its machine id. */
-export async function readMachineId(files: Pick<Files, 'read'>): Promise<MachineId> {
+export const readMachineId = async (files: Pick<Files, 'read'>): Promise<MachineId> =>
+  deriveMachineId(await readRaw(files));
+
+/** How Zincati calls this host when it asks a FleetLock server: what knows its hosts by that name knows no other. */
+export const readZincatiId = async (files: Pick<Files, 'read'>): Promise<string> =>
+  appSpecificId(await readRaw(files), ZINCATI);
+
+/** As `sd_id128_get_machine_app_specific` makes it: an HMAC with the bits of a version 4 UUID. */
+export function appSpecificId(machineId: string, application: string): string {
+  const digest = createHmac('sha256', Buffer.from(machineId, 'hex')).update(Buffer.from(application, 'hex')).digest();
+  digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x40;
+  digest[8] = ((digest[8] ?? 0) & 0x3f) | 0x80;
+  return digest.toString('hex', 0, 16);
+}
+
+const ZINCATI = 'de35106b6ec24688b63afddaa156679b';
+
+async function readRaw(files: Pick<Files, 'read'>): Promise<string> {
   const text = new TextDecoder().decode((await files.read(PATH)) ?? new Uint8Array()).trim();
   if (!/^[0-9a-f]{32}$/.test(text) || /^0*$/.test(text))
     throw new UpdateError('machine-id-missing', `${PATH} holds no machine id.`);
-  return deriveMachineId(text);
+  return text;
 }
 
 /** HMAC-SHA256 with the machine id as the key, cut to 128 bits. */

@@ -111,6 +111,8 @@ test('a gate that closes while the lock is held gives it back, and the slot is n
       if (isHeld) verbs.push('give back');
       isHeld = false;
     },
+    giveBackOwed: async () => {},
+    debt: () => undefined,
     status: () => ({ ...place, held: isHeld }),
   };
   const inhibited = closed('inhibited', 'hard', 'backup inhibits the shutdown: nightly copy');

@@ -90,6 +90,7 @@ function fakeLock(calls: string[]): LockGate {
     take: async () => {},
     giveBack: async () => void calls.push('give back'),
     lookAfter: async () => {},
+    owed: () => undefined,
     wakeMs: () => undefined,
   };
 }

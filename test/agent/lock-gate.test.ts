@@ -9,6 +9,7 @@ import type { LockAnswer, LockClient } from '../../src/reboot/gates/locks/lock-c
 import { rebootLock } from '../../src/reboot/gates/locks/reboot-lock.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { refusalOf } from '../support/command-line.ts';
+import { keptHere } from '../support/kept-lock.ts';
 
 const FULL: LockAnswer = {
   held: false,
@@ -29,6 +30,7 @@ function bench(answer: () => LockAnswer = () => ({ held: true })) {
     if (failing.has(name)) throw new UpdateError('etcd-unavailable', 'No endpoint of etcd answers.');
   };
   const client: LockClient = {
+    countsFailures: false,
     take: async () => {
       call('take');
       return answer();
@@ -37,7 +39,13 @@ function bench(answer: () => LockAnswer = () => ({ held: true })) {
     giveBack: async (ended) => call(ended ? `give back ${ended.failed ?? 'ok'}` : 'give back'),
   };
   const random = { fraction: () => 0.5, bytes: () => new Uint8Array() };
-  const lock = rebootLock(client, { place: 'etcd', group: 'web', why: () => 'an update', clock, random });
+  const lock = rebootLock(keptHere(client, { clock }), {
+    place: 'etcd',
+    group: 'web',
+    why: () => 'an update',
+    clock,
+    random,
+  });
   return {
     calls,
     failing,
@@ -109,18 +117,37 @@ const outcomes: readonly (readonly [Outcome, string])[] = [
 ];
 
 for (const [outcome, said] of outcomes)
-  test(`how an attempt ended is told before anything else is done: ${outcome.result}`, async () => {
-    const { calls, failing, gate } = bench();
+  test(`how an attempt ended is told until somebody hears it, and holds nothing up meanwhile: ${outcome.result}`, async () => {
+    const { calls, failing, gate, pass } = bench();
     failing.add(said);
-    assert.equal(await refusalOf(gate.giveBack(outcome)), 'etcd-unavailable');
-    failing.clear();
     await gate.giveBack(outcome);
-    assert.deepEqual(calls, [said, said]);
+    const { place, ...owed } = gate.owed() ?? {};
+    assert.deepEqual(
+      [place, owed],
+      [
+        'http://lock.example/',
+        {
+          group: 'web',
+          since: '1970-01-01T00:00:00.000Z',
+          code: 'etcd-unavailable',
+          message: 'No endpoint of etcd answers.',
+          next: '1970-01-01T00:01:00.000Z',
+        },
+      ],
+    );
+    pass(60_000);
+    await gate.lookAfter();
+    failing.clear();
+    pass(60_000);
+    await gate.lookAfter();
+    assert.deepEqual(calls, [said, said, said]);
+    assert.deepEqual([gate.owed(), gate.wakeMs()], [undefined, undefined]);
   });
 
 test('where no attempt was made, a lock out of reach holds nothing up and is given back later', async () => {
   const { calls, failing, gate, pass } = bench();
   failing.add('give back');
+  await gate.lookAfter();
   await gate.giveBack({ result: 'none' });
   assert.equal(gate.wakeMs(), 60_000);
   await gate.lookAfter();

@@ -63,6 +63,7 @@ const FULL: Partial<Status> = {
   lastGoodCheck: at,
   nextCheck: at,
   lastError: failure('disk-read-error'),
+  lockOwed: { place: 'http://lock.example/', group: 'web', since: at, code: 'server-failed', message: 'm', next: at },
   refused: [{ at, version: '1.9' as Version, code: 'unhealthy', reason: 'no web' }],
 };
 
@@ -97,10 +98,17 @@ test('versions, moments, bytes, tries and the deadline are told as they are', ()
     'tandem_agent_attempts{result="updated"}': 2,
     'tandem_agent_refusal{what="gate",code="window-closed",retry="later"}': 1,
     'tandem_agent_refusal{what="error",code="disk-read-error",retry="later"}': 1,
+    'tandem_agent_refusal{what="lock",code="server-failed",retry="later"}': 1,
     'tandem_agent_refusal{what="release",code="unhealthy",retry="never"}': 1,
   };
   for (const [name, value] of Object.entries(wanted)) assert.equal(told.get(name), value, name);
-  assert.deepEqual(refusals(FULL).toSorted(), ['disk-read-error', 'network', 'unhealthy', 'window-closed']);
+  assert.deepEqual(refusals(FULL).toSorted(), [
+    'disk-read-error',
+    'network',
+    'server-failed',
+    'unhealthy',
+    'window-closed',
+  ]);
 });
 
 const refusals = (status: Partial<Status>): string[] =>

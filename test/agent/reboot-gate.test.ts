@@ -28,6 +28,7 @@ const OPEN_LOCK: LockGate = {
   take: async () => {},
   giveBack: async () => {},
   lookAfter: async () => {},
+  owed: () => undefined,
   wakeMs: () => undefined,
 };
 

@@ -138,6 +138,17 @@ const CASES: Readonly<Record<string, Status>> = {
     nextTry: '2026-03-01T12:05:22.000Z',
     lastError: { code: 'boot-partition-missing', message: 'No ESP.', next: 'Mount it.', at },
   },
+  'the lock is owed': {
+    ...base,
+    lockOwed: {
+      place: 'http://lock.example/',
+      group: 'web',
+      since: '2026-03-01T11:00:00.000Z',
+      code: 'server-failed',
+      message: 'lock.example: error uncordoning node (internal_error)',
+      next: '2026-03-01T12:06:00.000Z',
+    },
+  },
   offline: { ...base, offline: true },
   'offline in the middle': { ...base, state: { kind: 'staged', ...ON }, offline: true },
 };

@@ -1,7 +1,7 @@
 /** What an operator sees of the lock and may change, on the command line, and how a host's configuration becomes its lock. */
 
 import assert from 'node:assert/strict';
-import { copyFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openLock } from '../../src/agent/lock.ts';
@@ -11,6 +11,7 @@ import { lockStatus } from '../../src/cli/lock-status.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { realClock } from '../../src/system/clock.ts';
 import { realFiles } from '../../src/system/files.ts';
+import { silentLog } from '../../src/system/log.ts';
 import { realRandom } from '../../src/system/random.ts';
 import { noSignal, temporaryFolder } from '../support/bundles.ts';
 import { refusalOf, runCommand } from '../support/command-line.ts';
@@ -83,15 +84,23 @@ test('an address that is none is a fault of the command line', async () => {
   assert.equal(await refusalOf(runCommand(lockStatus, '/', ['--endpoint', 'etcd1:2379'])), 'usage');
 });
 
-const open = (toml: string) => {
-  const config = resolveConfig([{ path: '/etc/tandem/config.d/lock.toml', text: toml }]);
+const states = await temporaryFolder();
+after(() => states[Symbol.asyncDispose]());
+
+/** Each is another host. */
+let hosts = 0;
+const open = async (toml: string) => {
+  const stateDir = join(states.path, `${hosts++}`);
+  await mkdir(stateDir);
+  const state = `[agent]\nstate_dir = "${stateDir}"\n`;
+  const config = resolveConfig([{ path: '/etc/tandem/config.d/lock.toml', text: state + toml }]);
   // A machine id of its own, wherever the test runs.
   const files = {
     ...realFiles,
     read: async (path: string) =>
       path === '/etc/machine-id' ? Buffer.from('0123456789abcdef0123456789abcdef\n') : realFiles.read(path),
   };
-  const world = { files, clock: realClock, random: realRandom, version: '0.1.0', signal: noSignal };
+  const world = { files, clock: realClock, random: realRandom, version: '0.1.0', signal: noSignal, log: silentLog };
   return openLock(config, world, () => 'an update of shop');
 };
 

@@ -177,6 +177,11 @@ export const ALERT_CASES: readonly AlertCase[] = [
     quiet: [{ [`tandem_lock_late{group="web",${SERVER}}`]: 0 }],
   },
   {
+    alert: 'TandemLockNotGivenBack',
+    fires: refusal('lock', 'server-failed', 'later'),
+    quiet: [refusal('gate', 'lock-full', 'later')],
+  },
+  {
     alert: 'TandemLockNeedsOperator',
     fires: refusal('gate', 'lock-failures', 'later'),
     quiet: [

@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 export class FleetLockServer implements AsyncDisposable {
   readonly holders = new Map<string, Set<string>>();
   readonly bodies: string[] = [];
+  readonly logins: string[] = [];
   /** Answers in its place, once each. */
   readonly instead: ((response: ServerResponse) => void)[] = [];
   private readonly server: Server;
@@ -31,6 +32,7 @@ export class FleetLockServer implements AsyncDisposable {
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
     this.bodies.push(body);
+    this.logins.push(request.headers.authorization ?? 'none');
     const instead = this.instead.shift();
     if (instead) return instead(response);
     const refusal = this.judge(request, body);

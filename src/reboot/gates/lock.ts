@@ -16,6 +16,9 @@ export type LockStatus = Readonly<{
   max?: number;
 }>;
 
+/** What this host could not give back yet. */
+export type LockDebt = Readonly<{ place: string; group: string; since: string }>;
+
 export interface RebootLock {
   /**
    * Asks for the lock; `open` means that it is ours. Asking while it is ours says so again. Throws nothing: what cannot be reached is
@@ -28,10 +31,14 @@ export interface RebootLock {
    */
   begin(): Promise<void>;
   /**
-   * Gives it back; nothing to do when it is not ours. Throws when that could not be made sure of, and is then called again.
+   * Gives it back; nothing to do when it is not ours. Throws when that could not be made sure of, and is then owed.
    * `ended` says that an attempt was made and, if so, how it failed: the fleet counts failures.
    */
   giveBack(ended?: Readonly<{ failed?: string }>): Promise<void>;
+  /** Tries again to give back what is owed; throws when some of it still is. */
+  giveBackOwed(): Promise<void>;
+  /** The oldest that is owed. */
+  debt(): LockDebt | undefined;
   /** What was last known, without asking anybody. */
   status(): LockStatus | undefined;
 }
@@ -41,5 +48,7 @@ export const noLock: RebootLock = {
   take: async () => OPEN,
   begin: async () => {},
   giveBack: async () => {},
+  giveBackOwed: async () => {},
+  debt: () => undefined,
   status: () => undefined,
 };

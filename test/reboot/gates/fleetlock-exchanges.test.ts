@@ -9,6 +9,7 @@ import { noSignal } from '../../support/bundles.ts';
 import { refusalOf } from '../../support/command-line.ts';
 import { answer, HostileServer } from '../../support/hostile-server.ts';
 import { testHttp } from '../../support/http-client.ts';
+import { keptHere } from '../../support/kept-lock.ts';
 
 const random = { fraction: () => 0.5, bytes: (length: number) => new Uint8Array(length) };
 const clock = { now: () => new Date(0), monotonicMs: () => 0, sleep: async () => {} };
@@ -89,7 +90,13 @@ const EXCHANGES: readonly Exchange[] = [
 
 /** As the gate of the host has it. */
 async function verdictOf(client: LockClient, verb: Verb): Promise<string> {
-  const lock = rebootLock(client, { place: 'FleetLock', group: 'default', why: () => 'an update', clock, random });
+  const lock = rebootLock(keptHere(client), {
+    place: 'FleetLock',
+    group: 'default',
+    why: () => 'an update',
+    clock,
+    random,
+  });
   if (verb === 'give back') {
     const refusal = await refusalOf(lock.giveBack({}));
     return refusal === 'none' ? 'given back' : refusal;
@@ -120,7 +127,7 @@ test('a server that asks to be left alone for a while is', async () => {
   const busy = said('too-many-requests', 'slowly');
   const headers = { 'content-length': Buffer.byteLength(busy), 'retry-after': 90 };
   await using server = await HostileServer.start(answer('429 Too Many Requests', headers, busy));
-  const lock = rebootLock(lockOf(server.url('')), { place: 'x', group: 'y', why: () => 'z', clock, random });
+  const lock = rebootLock(keptHere(lockOf(server.url(''))), { place: 'x', group: 'y', why: () => 'z', clock, random });
   const verdict = await lock.take();
   assert.deepEqual(verdict.open ? [] : [verdict.code, verdict.next], ['lock-unreachable', new Date(90_000)]);
 });

@@ -44,6 +44,7 @@ export type EtcdLockOptions = Readonly<{
 export function etcdLock(options: EtcdLockOptions): LockClient {
   const presence = keptPresence(options);
   return {
+    countsFailures: true,
     take: (why) => takeLock(options, presence, why),
     begin: () => beginReboot(options),
     giveBack: (ending) => giveBackLock(options, ending),

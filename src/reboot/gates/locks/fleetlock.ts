@@ -25,6 +25,7 @@ export type FleetLockOptions = Readonly<{
 /** This host's part in the lock of a FleetLock server. */
 export function fleetLock(options: FleetLockOptions): LockClient {
   return {
+    countsFailures: false,
     take: async () => {
       const refusal = await ask(options, 'pre-reboot');
       if (!refusal) return { held: true };

@@ -19,6 +19,8 @@ export type Ended = Readonly<{ failed?: string }>;
 
 /** Every verb may be repeated; each throws when nobody answers, and then nothing is known. */
 export interface LockClient {
+  /** Whether it is told how attempts end, and grants nobody anything after too many failures. */
+  readonly countsFailures: boolean;
   /** Asked when nothing else objects to a reboot; `why` is shown to those who wait. Asking again keeps the lock, or the place in the queue. */
   take(why: string): Promise<LockAnswer>;
   /** Right before the reboot: from here on the lock does not end with this host. Throws `lock-lost` when it was lost. */

@@ -7,6 +7,9 @@ import { closed, type GateCode, OPEN, type Verdict } from '../gate.ts';
 import type { LockStatus, RebootLock } from '../lock.ts';
 import type { LockAnswer, LockClient } from './lock-client.ts';
 
+/** What remembers what is owed. */
+type Debts = Pick<RebootLock, 'giveBackOwed' | 'debt'>;
+
 type World = Readonly<{
   place: string;
   group: string;
@@ -18,7 +21,7 @@ type World = Readonly<{
 }>;
 
 /** Asks at most as often as the lock wants to be asked, however often the loop looks. */
-export function rebootLock(client: LockClient, world: World): RebootLock {
+export function rebootLock(client: LockClient & Debts, world: World): RebootLock {
   let status: LockStatus | undefined;
   let rest: Readonly<{ verdict: Verdict; untilMs: number }> | undefined;
   let failures = 0;
@@ -61,6 +64,8 @@ export function rebootLock(client: LockClient, world: World): RebootLock {
       await client.giveBack(ended);
       status = { place: world.place, group: world.group, held: false };
     },
+    giveBackOwed: () => client.giveBackOwed(),
+    debt: () => client.debt(),
     status: () => status,
   };
 }
