@@ -17,7 +17,7 @@ import {
   whole,
 } from './config-types.ts';
 import { bootPartition, verity } from './config-words.ts';
-import { PRODUCT_PATTERN } from './model.ts';
+import { BOOT_BACKENDS, PRODUCT_PATTERN } from './model.ts';
 import { HOLDER_ID, LONGEST_ID } from './reboot/gates/locks/semaphore-document.ts';
 import { HEALTH_DIRS } from './reboot/health/programs.ts';
 import { GROUP_PATTERN } from './rollout/document.ts';
@@ -97,11 +97,7 @@ export const KEYS = {
     b_verity: preset(labelOrNone, 'root-b-verity', verity('b')),
   },
   boot: {
-    backend: preset(
-      oneOf('systemd-boot', 'grub', 'uboot', 'efi-variables', 'gpt', 'tryboot', 'program'),
-      'systemd-boot',
-      'The boot loader that counts the tries.',
-    ),
+    backend: preset(oneOf(...BOOT_BACKENDS), 'systemd-boot', 'The boot loader that counts the tries.'),
     esp: preset(path, '/efi', 'Where the EFI system partition is mounted.'),
     grub_environment: preset(
       path,

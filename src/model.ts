@@ -17,6 +17,10 @@ export const VERSION_PATTERN = /^[0-9A-Za-z][0-9A-Za-z.~^-]{0,63}$/;
 export const SHA256_PATTERN = /^[0-9a-f]{64}$/;
 export const MACHINE_PATTERN = /^[0-9a-f]{32}$/;
 
+/** The boot loaders that are known, as `boot.backend` names them. Records over this say what each needs, so another one is found by the compiler. */
+export const BOOT_BACKENDS = ['systemd-boot', 'grub', 'uboot', 'efi-variables', 'gpt', 'tryboot', 'program'] as const;
+export type BackendName = (typeof BOOT_BACKENDS)[number];
+
 export const SLOT_NAMES = ['a', 'b'] as const;
 export type SlotName = (typeof SLOT_NAMES)[number];
 export const otherSlot = (slot: SlotName): SlotName => (slot === 'a' ? 'b' : 'a');

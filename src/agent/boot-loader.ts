@@ -2,7 +2,7 @@
 
 import type { Config } from '../config.ts';
 import { UpdateError } from '../errors.ts';
-import type { Product, Sha256, SlotName } from '../model.ts';
+import type { BackendName, Product, Sha256, SlotName } from '../model.ts';
 import { type BootFiles, bootFiles } from '../reboot/bootloaders/boot-files.ts';
 import type { PartitionPlace } from '../reboot/bootloaders/boot-option.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
@@ -36,15 +36,8 @@ type BootHost = Readonly<{
 }>;
 
 /** `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash. */
-export function openBootLoader({ boot }: Pick<Config, 'boot'>, outside: World, host: BootHost): BootLoader {
-  const world = { ...outside, ...bootFiles(outside), ...host };
-  const { writableSpace } = world;
-  const esp = { ...world, dir: boot.esp };
-  if (boot.backend === 'systemd-boot') return { backend: systemdBoot(esp), kernels: entryKernels(esp, writableSpace) };
-  if (boot.backend === 'tryboot') return tryboot(boot, world);
-  const kernels = slotKernels(esp, writableSpace);
-  return { backend: backendOf(boot, world, outside.files, kernels.versionOf), kernels };
-}
+export const openBootLoader = ({ boot }: Pick<Config, 'boot'>, outside: World, host: BootHost): BootLoader =>
+  OPENERS[boot.backend](boot, { ...outside, ...bootFiles(outside), ...host, firmware: outside.files });
 
 /** As configured; a boot loader that counts fewer is armed with the most it can. */
 export function triesToArm({ boot: { tries } }: Pick<Config, 'boot'>, backend: BootBackend, log: Log): number {
@@ -53,38 +46,40 @@ export function triesToArm({ boot: { tries } }: Pick<Config, 'boot'>, backend: B
   return Math.min(tries, mostTries);
 }
 
-/** Here each slot has a boot partition, so its kernel has a place of its own. */
-function tryboot(boot: Config['boot'], world: World & BootHost): BootLoader {
-  const dirs = { a: boot.trybootADir, b: boot.trybootBDir };
-  const partitions = { a: boot.trybootAPartition, b: boot.trybootBPartition };
-  const kernels = trybootKernels({ ...world, dirs }, world.writableSpace);
-  const store = trybootStore({ ...world, partitions, dir: boot.trybootDir });
-  return { backend: flagsBackend(store, kernels.versionOf), kernels };
-}
-
+type Boot = Config['boot'];
 /** `firmware` are the files in which Linux shows the variables: what fails there is the firmware's, not a partition's. */
-function backendOf(
-  boot: Config['boot'],
-  world: World & BootHost,
-  firmware: Files,
-  versionOf: SlotVersion,
-): BootBackend {
-  switch (boot.backend) {
-    case 'grub':
-      return flagsBackend(grubStore({ ...world, path: boot.grubEnvironment }), versionOf);
-    case 'gpt':
-      return flagsBackend(gptStore(world.attributes), versionOf);
-    case 'uboot':
-      return flagsBackend(ubootFlags(world.exec, boot.ubootEnvironment), versionOf);
-    case 'efi-variables':
-      return efiVariablesBackend(efiVariableFiles(firmware, boot.efiVariables), versionOf, () =>
-        world.placeOf(boot.esp),
-      );
-    case 'program':
-      return flagsBackend(programStore({ ...world, path: programOf(boot), mostTries: boot.programTries }), versionOf);
-    default:
-      throw new RangeError(`${boot.backend} is no boot loader that starts fixed names`);
-  }
+type BootWorld = World & BootHost & Readonly<{ firmware: Files }>;
+
+const OPENERS: Readonly<Record<BackendName, (boot: Boot, world: BootWorld) => BootLoader>> = {
+  'systemd-boot': (boot, world) => {
+    const esp = { ...world, dir: boot.esp };
+    return { backend: systemdBoot(esp), kernels: entryKernels(esp, world.writableSpace) };
+  },
+  grub: onEsp((boot, world, versionOf) => flagsBackend(grubStore({ ...world, path: boot.grubEnvironment }), versionOf)),
+  uboot: onEsp((boot, { exec }, versionOf) => flagsBackend(ubootFlags(exec, boot.ubootEnvironment), versionOf)),
+  'efi-variables': onEsp((boot, { firmware, placeOf }, versionOf) =>
+    efiVariablesBackend(efiVariableFiles(firmware, boot.efiVariables), versionOf, () => placeOf(boot.esp)),
+  ),
+  gpt: onEsp((_boot, { attributes }, versionOf) => flagsBackend(gptStore(attributes), versionOf)),
+  tryboot: (boot, world) => {
+    // Here each slot has a boot partition, so its kernel has a place of its own.
+    const dirs = { a: boot.trybootADir, b: boot.trybootBDir };
+    const partitions = { a: boot.trybootAPartition, b: boot.trybootBPartition };
+    const kernels = trybootKernels({ ...world, dirs }, world.writableSpace);
+    const store = trybootStore({ ...world, partitions, dir: boot.trybootDir });
+    return { backend: flagsBackend(store, kernels.versionOf), kernels };
+  },
+  program: onEsp((boot, world, versionOf) =>
+    flagsBackend(programStore({ ...world, path: programOf(boot), mostTries: boot.programTries }), versionOf),
+  ),
+};
+
+/** A boot loader that starts a kernel of a fixed name for each slot. */
+function onEsp(backend: (boot: Boot, world: BootWorld, versionOf: SlotVersion) => BootBackend) {
+  return (boot: Boot, world: BootWorld): BootLoader => {
+    const kernels = slotKernels({ ...world, dir: boot.esp }, world.writableSpace);
+    return { backend: backend(boot, world, kernels.versionOf), kernels };
+  };
 }
 
 function programOf({ program }: Config['boot']): string {

@@ -3,6 +3,7 @@
 import type { Config } from '../config.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Method, SlotName } from '../model.ts';
+import { ARMS_BY_BOOT_NEXT } from '../reboot/bootloaders/bootloader.ts';
 import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { type Choice, chooseMethod, insteadOf, type Jump, type Known } from '../reboot/methods/choose.ts';
 import { readHostFacts, runningKernel } from '../reboot/methods/host-facts.ts';
@@ -95,7 +96,7 @@ export const configuredRestart = (
     mostKexecs: reboot.kexecMostInARow,
     firmwareFlags: reboot.firmwareFlags,
     esp: boot.esp,
-    isBootNextOurs: boot.backend === 'efi-variables',
+    isBootNextOurs: ARMS_BY_BOOT_NEXT[boot.backend],
     runtimeDir: agent.runtimeDir,
     uptimeMs: kernelUptimeMs,
   });

@@ -1,10 +1,8 @@
 /** Which boot loader this machine shows signs of, and so which `boot.backend` fits. Pure. */
 
-import type { Config } from '../config.ts';
+import type { BackendName } from '../model.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import { type Finding, warn } from './finding.ts';
-
-type Backend = Config['boot']['backend'];
 
 /** What can be seen of a boot loader from the running system. */
 export type BootFacts = Readonly<{
@@ -27,7 +25,7 @@ export type BootFacts = Readonly<{
 }>;
 
 /** A backend, and the sign that it fits. */
-export type Fit = Readonly<{ backend: Backend; sign: string }>;
+export type Fit = Readonly<{ backend: BackendName; sign: string }>;
 
 /** The surest first; none where nothing is known. */
 export const fittingBackends = (facts: BootFacts): readonly Fit[] =>
@@ -36,7 +34,7 @@ export const fittingBackends = (facts: BootFacts): readonly Fit[] =>
     return found === undefined ? [] : [{ backend, sign: found }];
   });
 
-type Sign = Readonly<{ backend: Backend; sign(facts: BootFacts): string | undefined }>;
+type Sign = Readonly<{ backend: BackendName; sign(facts: BootFacts): string | undefined }>;
 
 const SIGNS: readonly Sign[] = [
   {

@@ -2,6 +2,7 @@
 
 import { dirname } from 'node:path';
 import type { Config } from '../config.ts';
+import type { BackendName } from '../model.ts';
 import { freeSpace } from '../system/files.ts';
 import type { Reading } from './doctor-reading.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -25,23 +26,36 @@ export async function kernelPartitions({ files }: World, { boot }: Config): Prom
   return room(dirs);
 }
 
-/** Where they are mounted, and the keys that say so. A Raspberry Pi has no ESP: each slot has a boot partition. */
-export const kernelPlaces = (boot: Boot): readonly Readonly<{ dir: string; key: string }>[] =>
-  boot.backend === 'tryboot'
-    ? [
-        { dir: boot.trybootADir, key: 'boot.tryboot_a_dir' },
-        { dir: boot.trybootBDir, key: 'boot.tryboot_b_dir' },
-      ]
-    : [{ dir: boot.esp, key: 'boot.esp' }];
+/** Where they are mounted, and the keys that say so. */
+export const kernelPlaces = (boot: Boot): readonly Place[] => PLACES[boot.backend].kernels(boot);
+
+const flagFolders = (boot: Boot): readonly string[] => PLACES[boot.backend].flags(boot);
+
+type Place = Readonly<{ dir: string; key: string }>;
+/** `flags`: folders in which flags lie as files, which may be on partitions of their own. */
+type Places = Readonly<{ kernels(boot: Boot): readonly Place[]; flags(boot: Boot): readonly string[] }>;
+
+const ON_ESP: Places = { kernels: ({ esp }) => [{ dir: esp, key: 'boot.esp' }], flags: () => [] };
+
+const PLACES: Readonly<Record<BackendName, Places>> = {
+  'systemd-boot': ON_ESP,
+  grub: { ...ON_ESP, flags: ({ grubEnvironment }) => [dirname(grubEnvironment)] },
+  uboot: ON_ESP,
+  'efi-variables': ON_ESP,
+  gpt: ON_ESP,
+  // A Raspberry Pi has no ESP: each slot has a boot partition.
+  tryboot: {
+    kernels: ({ trybootADir, trybootBDir }) => [
+      { dir: trybootADir, key: 'boot.tryboot_a_dir' },
+      { dir: trybootBDir, key: 'boot.tryboot_b_dir' },
+    ],
+    flags: ({ trybootDir }) => [trybootDir],
+  },
+  program: ON_ESP,
+};
 
 /** Two kernels that must lie on the ESP at once, as large as they usually are. */
 const ROOM = 128e6;
-
-/** Where flags lie in files, which may be on partitions of their own. */
-function flagFolders(boot: Boot): readonly string[] {
-  if (boot.backend === 'tryboot') return [boot.trybootDir];
-  return boot.backend === 'grub' ? [dirname(boot.grubEnvironment)] : [];
-}
 
 async function mountFault(files: Reading, dir: string, key: string): Promise<Finding | undefined> {
   const mount = await mountOf(files, dir);

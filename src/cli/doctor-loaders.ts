@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { type Config, requireSetting } from '../config.ts';
-import type { Product } from '../model.ts';
+import type { BackendName, Product } from '../model.ts';
 import { copyOf } from '../reboot/bootloaders/grub.ts';
 import { hasGrubFlags, startedByUefi } from './doctor-boot-facts.ts';
 import { tableSettings } from './doctor-gpt.ts';
@@ -12,17 +12,21 @@ import { ubootSettings } from './doctor-uboot.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 import { mountOf } from './mount-table.ts';
 
-export async function loaderSettings(files: Reading, config: Config): Promise<Finding> {
-  const product = requireSetting(config, 'host.product') as Product;
-  const { boot } = config;
-  if (boot.backend === 'grub') return grubSettings(files, boot);
-  if (boot.backend === 'uboot') return ubootSettings(files, boot.ubootEnvironment);
-  if (boot.backend === 'efi-variables') return efiSettings(files, boot.efiVariables);
-  if (boot.backend === 'gpt') return tableSettings(config);
-  if (boot.backend === 'program') return programSettings(boot.program);
-  if (boot.backend === 'tryboot') return trybootSettings(files, boot);
-  return systemdBootSettings(files, boot.esp, product);
-}
+export const loaderSettings = (files: Reading, config: Config): Promise<Finding> =>
+  CHECKS[config.boot.backend](files, config);
+
+type Check = (files: Reading, config: Config) => Promise<Finding>;
+
+const CHECKS: Readonly<Record<BackendName, Check>> = {
+  'systemd-boot': async (files, config) =>
+    systemdBootSettings(files, config.boot.esp, requireSetting(config, 'host.product') as Product),
+  grub: (files, { boot }) => grubSettings(files, boot),
+  uboot: (files, { boot }) => ubootSettings(files, boot.ubootEnvironment),
+  'efi-variables': (files, { boot }) => efiSettings(files, boot.efiVariables),
+  gpt: async (_files, config) => tableSettings(config),
+  tryboot: (files, { boot }) => trybootSettings(files, boot),
+  program: async (_files, { boot }) => programSettings(boot.program),
+};
 
 /** What GRUB itself reads is told by the check of the boot entries; here, whether a power cut could take it away. */
 async function grubSettings(files: Reading, { grubEnvironment: path, esp }: Config['boot']): Promise<Finding> {

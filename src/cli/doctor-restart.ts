@@ -1,6 +1,7 @@
 /** Whether the configured ways of restarting are possible on this host. */
 
 import type { Config } from '../config.ts';
+import { ARMS_BY_BOOT_NEXT } from '../reboot/bootloaders/bootloader.ts';
 import { JUMPS, type Jump } from '../reboot/methods/choose.ts';
 import { readHostFacts } from '../reboot/methods/host-facts.ts';
 import type { Context } from './command.ts';
@@ -10,8 +11,7 @@ import { type Finding, ok, warn } from './finding.ts';
 export async function restartMethods({ files, exec }: Context, { reboot, boot }: Config): Promise<Finding> {
   const { method } = reboot;
   if (method === 'firmware') return ok('Restarts go through the firmware.');
-  const isBootNextOurs = boot.backend === 'efi-variables';
-  const host = await readHostFacts({ files, exec }, reboot.firmwareFlags, boot.esp, isBootNextOurs);
+  const host = await readHostFacts({ files, exec }, reboot.firmwareFlags, boot.esp, ARMS_BY_BOOT_NEXT[boot.backend]);
   if (host.firmwareFlag !== undefined)
     return warn(`${host.firmwareFlag} sends restarts through the firmware.`, 'Remove it when that has happened.');
   for (const jump of JUMPS.filter((one) => method === 'auto' || method === one)) {

@@ -1,7 +1,7 @@
 /** The four verbs behind which every boot loader hides. */
 
 import { UpdateError } from '../../errors.ts';
-import { otherSlot, type SlotName, type Version } from '../../model.ts';
+import { type BackendName, otherSlot, type SlotName, type Version } from '../../model.ts';
 
 /** What the boot loader thinks of a slot. `confirmed`: its default without counting. `triesLeft` is absent when nothing counts. */
 export type SlotBoot = Readonly<{ bootable: boolean; confirmed: boolean; triesLeft?: number; version?: Version }>;
@@ -37,6 +37,17 @@ export interface BootBackend {
    */
   countTry(slot: SlotName): Promise<void>;
 }
+
+/** Whether an armed slot is started by the firmware's BootNext, so that nobody else may set it meanwhile. */
+export const ARMS_BY_BOOT_NEXT: Readonly<Record<BackendName, boolean>> = {
+  'systemd-boot': false,
+  grub: false,
+  uboot: false,
+  'efi-variables': true,
+  gpt: false,
+  tryboot: false,
+  program: false,
+};
 
 /** What would be left to start is not known to be good. */
 export const noFallback = (slot: SlotName, why: string): UpdateError =>
