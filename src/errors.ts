@@ -259,6 +259,18 @@ export const ERRORS = {
     'Nothing of the range is in the file.',
     'Ask for less: the header `Content-Range` tells how long the file is.',
   ),
+  'machine-secret-wrong': entry(
+    2,
+    'never',
+    'The fleet server knows this machine by another secret than the one it shows.',
+    'Reinstalled: an operator runs `updatectl server machine reset ID` (`updatectl status` shows the id). Else two hosts have one machine id: give each its own /etc/machine-id.',
+  ),
+  'machine-secret-missing': entry(
+    2,
+    'later',
+    'The fleet server knows this machine by a secret, and it shows none.',
+    'Let its agent keep one (its log says why it cannot), or an older agent speak: `updatectl server --machines-without-secret`, or `updatectl server machine reset ID`.',
+  ),
   'machine-unknown': entry(2, 'later', 'No such machine has ever checked in.', 'See which have: `GET /v1/machines`.'),
   denied: entry(
     2,

@@ -154,6 +154,13 @@ export type Reply = Readonly<{ schema: 1; result: 'accepted' | 'done' | 'nothing
 
 export type HistoryReply = Readonly<{ schema: 1; entries: readonly HistoryEntry[] }>;
 
+/** What a host shows to its fleet server with every request: its own secret, its id there, and a digest that says which machine it is. */
+export const SECRET_HEADER = 'tandem-secret';
+export const MACHINE_HEADER = 'tandem-machine';
+export const HARDWARE_HEADER = 'tandem-hardware';
+/** 256 random bits. */
+export const SECRET_PATTERN = /^[A-Za-z0-9_-]{43}$/;
+
 /** Where a host can be found and what it is, in its own words: for people, who may be lied to, and never for decisions. */
 export type HostFacts = Readonly<{
   name?: string;

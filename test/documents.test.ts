@@ -452,6 +452,7 @@ test('the server takes the check-in of a host in any situation, and the host its
         url: 'http://fleet',
         host: { group: 'default', product: running.product, channel: 'stable', agent: reason.slice(0, 100) },
         machine: async () => 'a'.repeat(32) as MachineId,
+        identity: async () => ({}),
         facts: () => readFacts(saying(reason)),
         situation: async () => ({
           saved: inFormat(savedFormat, given).value,

@@ -32,6 +32,7 @@ import { createGates } from './gates.ts';
 import { lookAtHealth, noteFailed, proveHealth } from './health.ts';
 import { hookGate } from './hook-gate.ts';
 import { findHost, type Host, realDoors, slotLabels } from './host.ts';
+import { createIdentity } from './host-identity.ts';
 import { type InstallerWorld, prepareInstall } from './installer.ts';
 import { openJournal } from './journal.ts';
 import { journeyFrom } from './journey.ts';
@@ -60,7 +61,8 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     confirmed: (await boot.read()).slots[host.booted].confirmed,
     last: await journal.lastEnded(),
   });
-  const fleet = await fleetServer(config, world, repository.http, situation);
+  const identity = createIdentity(config.fleet.url, stateDir, world);
+  const fleet = await fleetServer(config, world, repository.http, situation, identity);
   const releases = fleet ? withFleetServer(repository.releases, fleet) : repository.releases;
   const schedule = startSchedule(config.poll.schedule, () => {}, world.signal);
   const bootId = world.bootId ?? (await readText(files, '/proc/sys/kernel/random/boot_id'));
@@ -85,7 +87,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     ),
     notice: rebootNotice(files, config.agent.runtimeDir, log),
     hooks: hookGate({ ...world, ...hookSettings(config) }),
-    lock: await openLock(config, world, () => `an update of ${product}`),
+    lock: await openLock(config, { ...world, identity }, () => `an update of ${product}`),
     probe: (stop) => proveHealth(config, world, host.booted, stop),
     noteFailed: () => noteFailed(config, world, host.booted, world.signal),
     excused: () => excused(files, stateDir, host.booted),

@@ -16,6 +16,8 @@ export type FleetServer = Readonly<{
   /** Who asks. */
   host: Readonly<{ group: string; product: Product; channel: string; agent: string }>;
   machine(): Promise<MachineId>;
+  /** The headers by which the server knows this host. */
+  identity(): Promise<Readonly<Record<string, string>>>;
   /** Where it can be found, and which machine it is. */
   facts(): Promise<Pick<CheckIn, 'host' | 'boot'>>;
   /** What the host is doing, and how its last attempt ended. */
@@ -62,20 +64,36 @@ function outcomeOf({ at, result, version, code, reason }: EndedEntry): NonNullab
   return { at, result, version, ...(code === undefined ? {} : { code }), ...said };
 }
 
-async function ask({ http, url, token }: FleetServer, request: CheckIn, signal: AbortSignal): Promise<CheckInAnswer> {
+async function ask(
+  { http, url, token, identity }: FleetServer,
+  request: CheckIn,
+  signal: AbortSignal,
+): Promise<CheckInAnswer> {
   const { status, body, retryAfterMs } = await http.post(`${url.replace(/\/+$/, '')}/v1/check-in`, {
     body: JSON.stringify(request),
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    headers: { ...(await identity()), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
     maxBytes: MOST_BYTES,
     totalTimeoutMs: TIMEOUT_MS,
     signal,
   });
   const place = new URL(url).host;
+  const named = status === 403 ? namedIn(body) : undefined;
+  if (named) throw new UpdateError(named);
   if (status === 401 || status === 403)
     throw new UpdateError('server-denied', `The fleet server ${place} does not accept this host's token.`);
   if (status === 429 || status === 503) throw busy(place, status, retryAfterMs);
   if (status !== 200) throw new UpdateError('server-failed', `The fleet server ${place} answers ${status}.`);
   return parseDocument(body, MOST_BYTES, 'server-protocol', `The answer of ${place}`, answerShape);
+}
+
+/** Why the server does not take this host for who it says it is; undefined for any other refusal. */
+function namedIn(body: Uint8Array): 'machine-secret-wrong' | 'machine-secret-missing' | undefined {
+  try {
+    const { code } = parseDocument(body, MOST_BYTES, 'server-protocol', 'the answer', object({ code: line }, 'ignore'));
+    return code === 'machine-secret-wrong' || code === 'machine-secret-missing' ? code : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The next check comes no earlier than the server asks for. */

@@ -7,6 +7,7 @@ import type { Http } from '../system/http.ts';
 import { readMachineId } from '../system/machine-id.ts';
 import type { FleetServer } from './fleet-client.ts';
 import { readFacts } from './host-facts.ts';
+import type { Identity } from './host-identity.ts';
 
 export type FleetServerWorld = Readonly<{
   files: Files;
@@ -21,6 +22,7 @@ export async function fleetServer(
   world: FleetServerWorld,
   http: Http,
   situation: FleetServer['situation'],
+  identity: Identity,
 ): Promise<FleetServer | undefined> {
   const { files, version, addressTowards = async () => undefined } = world;
   const { url, tokenFile } = config.fleet;
@@ -37,6 +39,7 @@ export async function fleetServer(
     ...(token ? { token } : {}),
     host,
     machine: () => readMachineId(files),
+    identity: () => identity(url),
     facts: () => readFacts({ files, architecture, address }),
     situation,
   };

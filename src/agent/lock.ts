@@ -20,6 +20,7 @@ import type { Log } from '../system/log.ts';
 import { readMachineId, readZincatiId } from '../system/machine-id.ts';
 import type { Random } from '../system/random.ts';
 import { redactUrl } from '../system/shown-address.ts';
+import type { Identity } from './host-identity.ts';
 import { type KeptLock, keptLock } from './kept-lock.ts';
 import { type LockPlace, lockPlacesFormat, openLockPlaces } from './lock-places.ts';
 
@@ -29,6 +30,8 @@ export type LockWorld = Readonly<{
   random: Random;
   version: string;
   signal: AbortSignal;
+  /** What the fleet server is shown of this host, where the lock is kept there. */
+  identity?: Identity;
 }>;
 
 type LockConfig = Pick<Config, 'lock' | 'host' | 'fleet'>;
@@ -159,12 +162,13 @@ async function clientOfFleetLock(
   world: LockWorld,
   { group, id }: LockPlace,
 ): Promise<LockClient> {
-  const { random, signal } = world;
+  const { random, signal, identity } = world;
   const login = await loginOf(lock, world.files);
   return fleetLock({
     http: await httpOf(lock, world),
     url: lock.url ?? '',
     ...(login ? { login } : {}),
+    ...(identity ? { headers: () => identity(lock.url ?? '') } : {}),
     id,
     group,
     timeoutMs: FLEETLOCK_TIMEOUT_MS,

@@ -54,6 +54,16 @@ export const COMMANDS: readonly Entry[] = [
     async () => (await import('./server-token.ts')).serverTokenRevoke,
   ),
   entry(
+    'server machine forget',
+    'forget a machine that will not come back',
+    async () => (await import('./server-machine.ts')).serverMachineForget,
+  ),
+  entry(
+    'server machine reset',
+    'let a machine that was reinstalled show another secret',
+    async () => (await import('./server-machine.ts')).serverMachineReset,
+  ),
+  entry(
     'wait-confirmed',
     'wait until the running system is proven',
     async () => (await import('./wait-confirmed.ts')).waitConfirmed,
@@ -190,4 +200,5 @@ export const GROUPS: Readonly<Record<string, string>> = {
   lock: 'the fleet’s lock on rebooting',
   rollout: 'bring a release to a fleet little by little',
   token: 'who may do what on a fleet server',
+  machine: 'what a fleet server knows of a machine',
 };

@@ -5,6 +5,7 @@ import { MOST_HOLDERS } from '../reboot/gates/locks/semaphore-document.ts';
 import { type Access, type AccessOptions, createAccess } from '../server/access.ts';
 import { type Census, createCensus } from '../server/census.ts';
 import { createPublished } from '../server/channels.ts';
+import { createExpiry, type Expiry, NO_EXPIRY } from '../server/expiry.ts';
 import { createFigures, measuredStore } from '../server/figures.ts';
 import { createFleet } from '../server/fleet.ts';
 import { createApp, type Shows, showIdentity } from '../server/http/app.ts';
@@ -43,6 +44,15 @@ export const server: Command = {
     {
       flags: '--machine-token <file>',
       summary: 'holds the token that hosts must have; without it the first start makes one',
+    },
+    {
+      flags: '--machines-without-secret',
+      summary: 'machines that have shown a secret may leave it out again, as agents do that know of none',
+    },
+    {
+      flags: '--forget-after <time>',
+      summary: 'machines that have not been heard of for so long are counted no more, and forgotten; 0d is never',
+      default: '90d',
     },
     { flags: '--machines-without-token', summary: 'whoever reaches the server may speak as any host' },
     {
@@ -83,13 +93,15 @@ export const server: Command = {
     await using store = measuredStore(watched, figures, () => context.clock.monotonicMs());
     const now = () => context.clock.now();
     const pause = () => context.clock.sleep(0);
-    const census = createCensus(store, { now, pause });
+    const rules = { maySilent: input.flag('machines-without-secret') };
+    const expiry = expiryOf(context, input, store);
+    const census = createCensus(store, { now, pause, expiry });
     const told = (entry: object): void => context.log.warn(entry, 'audit');
-    const fleet = createFleet(store, async (name) => (await channels()).get(name), told);
+    const fleet = createFleet(store, async (name) => (await channels()).get(name), told, { ...rules, ...expiry });
     const access = await accessTo(context, input, store);
     const app = await createApp({
       fleet,
-      locks: createRebootLocks(store, lockDefaults(input)),
+      locks: createRebootLocks(store, lockDefaults(input), rules),
       repository,
       serve: serveFiles(),
       access,
@@ -161,6 +173,12 @@ const YEAR = 365 * 24 * 60;
 function within(least: number, most: number, option: string, value: number): number {
   if (value >= least && value <= most) return value;
   throw new UpdateError('usage', `${option} goes from ${least} to ${most}, not ${value}.`);
+}
+
+function expiryOf({ clock }: Context, input: Input, store: Store): Expiry {
+  const afterMs = 60_000 * minutesFrom('--forget-after', input.given('forget-after'));
+  if (afterMs === 0) return NO_EXPIRY;
+  return createExpiry(store, { afterMs, now: () => clock.now(), monotonicMs: () => clock.monotonicMs() });
 }
 
 async function accessTo(context: Context, input: Input, store: Store): Promise<Access> {

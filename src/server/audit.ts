@@ -10,6 +10,8 @@ export const DEEDS = [
   'brake-pulled',
   'lock-freed',
   'lock-resized',
+  'machine-forgotten',
+  'machine-reset',
   'token-added',
   'token-revoked',
   'signed-in',

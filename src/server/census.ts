@@ -2,6 +2,7 @@
 
 import { addPoint, type History, type Point } from './census-history.ts';
 import { type Counted, emptyTally, tally } from './census-tally.ts';
+import { type Expiry, NO_EXPIRY } from './expiry.ts';
 import { machineIn } from './machines.ts';
 import type { Json, Store } from './store.ts';
 
@@ -16,7 +17,7 @@ export type Census = Readonly<{
 }>;
 
 /** `pause` lets others have their turn between two pages. */
-export type CensusWorld = Readonly<{ now(): Date; pause(): Promise<void> }>;
+export type CensusWorld = Readonly<{ now(): Date; pause(): Promise<void>; expiry?: Expiry }>;
 
 export function createCensus(store: Store, world: CensusWorld): Census {
   let running: Promise<Counted> | undefined;
@@ -55,19 +56,22 @@ const REST = 20;
 const isOld = ({ at, tookMs }: Counted, now: Date): boolean =>
   now.getTime() - Date.parse(at) > Math.max(FRESH_MS, tookMs * REST);
 
-async function countAll(store: Store, { now, pause }: CensusWorld): Promise<Counted> {
+async function countAll(store: Store, { now, pause, expiry = NO_EXPIRY }: CensusWorld): Promise<Counted> {
   const begun = now();
   const sum = emptyTally();
+  const over: string[] = [];
   for (let after: string | undefined, more = true; more; ) {
     const { documents, next } = await store.list('machine', PAGE, after);
-    for (const { document } of documents) {
+    for (const { id, document } of documents) {
       const machine = machineIn(document);
-      if (machine) tally(sum, machine, begun);
+      if (machine && expiry.isOver(machine)) over.push(id);
+      else if (machine) tally(sum, machine, begun);
     }
     after = next;
     more = next !== undefined;
     await pause();
   }
+  await expiry.forget(over);
   const counted: Counted = { schema: 1, at: begun.toISOString(), tookMs: now().getTime() - begun.getTime(), ...sum };
   await store.update([LATEST, HISTORY], ([last, history]) => {
     // Another replica was faster.

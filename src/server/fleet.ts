@@ -1,12 +1,16 @@
 /** The fleet as the server keeps it: every change of a machine and of a rollout's ledger is one update of the store. */
 
+import { UpdateError } from '../errors.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
 import type { Offered } from '../rollout/roll-call.ts';
 import { audited, auditedIfDue, type Entry } from './audit.ts';
 import { answerCheckIn, concernsLedger, inCleanWords } from './check-in.ts';
-import { isKept, ledgerFrom, ledgerJson, type MachineRecord, machineIn, recorded } from './machines.ts';
-import type { Json, Key, Page, Store } from './store.ts';
+import { type Expiry, NO_EXPIRY } from './expiry.ts';
+import { forgetMachine, machineKey, resetSecret } from './machine-deeds.ts';
+import { type SecretRules, type Shown, type Strange, strangerTo } from './machine-secrets.ts';
+import { isKept, ledgerFrom, ledgerJson, type MachineRecord, machineIn, recorded, withStranger } from './machines.ts';
+import type { Change, Json, Key, Page, Store } from './store.ts';
 
 /** What a channel says now. `id` changes when its rollout is another one. */
 export type ChannelState = Readonly<{
@@ -18,7 +22,8 @@ export type ChannelState = Readonly<{
 }>;
 
 export type Fleet = Readonly<{
-  checkIn(request: CheckIn, now: Date): Promise<CheckInAnswer>;
+  /** Throws where what is `shown` is not that of the machine. */
+  checkIn(request: CheckIn, now: Date, shown?: Shown): Promise<CheckInAnswer>;
   machine(id: string): Promise<MachineRecord | undefined>;
   machines(limit: number, after?: string): Promise<Page>;
   count(): Promise<number>;
@@ -28,13 +33,19 @@ export type Fleet = Readonly<{
   pullBrake(channel: string, reason: string, now: Date, entry?: Entry): Promise<Ledger>;
   /** Lets a rollout whose brake was pulled go on. */
   releaseBrake(channel: string, entry?: Entry): Promise<Ledger>;
+  /** False where no such machine is known. */
+  forget(id: string, entry?: Entry): Promise<boolean>;
+  resetSecret(id: string, entry?: Entry): Promise<boolean>;
 }>;
+
+export type FleetRules = Partial<SecretRules> & Readonly<{ isOver?: Expiry['isOver'] }>;
 
 /** `channel` tells what the repository's channel says at the moment; undefined for one that there is not. `told` hears of a brake that was pulled. */
 export function createFleet(
   store: Store,
   channel: (name: string) => Promise<ChannelState | undefined>,
   told: (entry: Entry) => void = () => {},
+  { maySilent = false, isOver = NO_EXPIRY.isOver }: FleetRules = {},
 ): Fleet {
   const ledgerOf = async (name: string, change: (ledger: Ledger) => void, entry?: Entry): Promise<Ledger> => {
     const state = await channel(name);
@@ -53,25 +64,41 @@ export function createFleet(
     });
   };
   return {
-    checkIn: async (said, now) => {
+    checkIn: async (said, now, shown = {}) => {
       const request = inCleanWords(said);
       const state = await channel(request.channel);
-      const machine: Key = { kind: 'machine', id: request.machine };
+      const machine = machineKey(request.machine);
       const known = machineIn(await store.read(machine));
       const keys = [machine, ...(concernsLedger(request, known) ? [ledgerKey(request.channel, state)] : [])];
-      return auditedIfDue(store, told, keys, ([document, ledger]) =>
-        decide(request, state, document, keys.length > 1 ? [ledger] : [], now),
-      );
+      const answer = await auditedIfDue<CheckInAnswer | Strange>(store, told, keys, ([document, ledger]) => {
+        const ledgers = keys.length > 1 ? [ledger] : [];
+        return (
+          turnedAway(request, document, shown, { maySilent }, now) ??
+          decide(request, state, document, ledgers, shown, now)
+        );
+      });
+      if (typeof answer === 'string') throw new UpdateError(answer);
+      return answer;
     },
-    machine: async (id) => machineIn(await store.read({ kind: 'machine', id })),
+    machine: async (id) => machineIn(await store.read(machineKey(id))),
     machines: async (limit, after) => {
       const page = await store.list('machine', limit, after);
-      return { ...page, documents: page.documents.filter(({ document }) => machineIn(document)) };
+      const isShown = ({ document }: Page['documents'][number]): boolean => {
+        const machine = machineIn(document);
+        return machine !== undefined && !isOver(machine);
+      };
+      return { ...page, documents: page.documents.filter(isShown) };
     },
     count: () => store.count('machine'),
     ledger: giveUp,
     pullBrake: (name, reason, now, entry) => ledgerOf(name, (ledger) => pull(ledger, reason, now.getTime()), entry),
     releaseBrake: (name, entry) => ledgerOf(name, release, entry),
+    forget: async (id, entry) => {
+      const known = machineIn(await store.read(machineKey(id)));
+      const ledger = known && ledgerKey(known.channel, await channel(known.channel));
+      return forgetMachine(store, id, ledger, entry);
+    },
+    resetSecret: (id, entry) => resetSecret(store, id, entry),
   };
 }
 
@@ -80,18 +107,33 @@ const ledgerKey = (channel: string, state: ChannelState | undefined): Key => ({
   id: `${channel}/${state?.id ?? 'none'}`,
 });
 
+/** Nothing is believed of who is not the machine, but that he was there. */
+function turnedAway(
+  request: CheckIn,
+  document: Json | undefined,
+  shown: Shown,
+  rules: SecretRules,
+  now: Date,
+): Change<Strange> | undefined {
+  const before = machineIn(document);
+  const strange = strangerTo(before, shown, rules);
+  if (!before || !strange) return undefined;
+  return { write: [withStranger(before, request, shown, now) as unknown as Json | undefined], result: strange };
+}
+
 /** `ledgers` is empty when the check-in is not about the rollout. */
 function decide(
   request: CheckIn,
   state: ChannelState | undefined,
   document: Json | undefined,
   ledgers: readonly (Json | undefined)[],
+  shown: Shown,
   now: Date,
 ) {
   const before = machineIn(document);
   const ledger = ledgerFrom(ledgers[0]);
   const answer = answerCheckIn(request, before, ledgers.length > 0 ? state?.offered : undefined, ledger, now.getTime());
-  const record = recorded(request, before, answer, now) as unknown as Json;
+  const record = recorded(request, before, answer, shown, now) as unknown as Json;
   const write = [record, ...ledgers.map((kept) => newsOf(ledger, kept))];
   return { write, result: answer, entry: pulled(request.channel, state, ledger, ledgers[0]) };
 }

@@ -4,6 +4,7 @@ import { UpdateError } from '../errors.ts';
 import type { MachineId, Version } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { emptyLedger, type Ledger } from '../rollout/brake.ts';
+import { boundBy, type Shown } from './machine-secrets.ts';
 import type { Json } from './store.ts';
 
 /** The last check-in, and what the machine has lived through; times are ISO 8601 in UTC. */
@@ -11,11 +12,19 @@ export type MachineRecord = Omit<CheckIn, 'boot'> &
   Readonly<{
     firstSeen: string;
     lastSeen: string;
+    /** The address that its last check-in came from, where that is not the one that it says. */
+    from?: string;
+    /** The digest of the secret to which its id is bound. */
+    secret?: string;
+    /** Who was refused last, since he did not show that secret. */
+    stranger?: Stranger;
     /** What it was told last, when it was not to go. */
     hold?: Readonly<{ code: string; reason: string; until?: string }>;
     /** Changes of version and ended attempts, the newest last. */
     events: readonly Readonly<{ at: string; what: string; version: string; reason?: string }>[];
   }>;
+
+export type Stranger = Readonly<{ at: string; from?: string; name?: string }>;
 
 /** The machine that a document tells of; undefined where it tells of none. */
 export function machineIn(document: Json | undefined): MachineRecord | undefined {
@@ -35,6 +44,7 @@ export function recorded(
   request: CheckIn,
   before: MachineRecord | undefined,
   answer: CheckInAnswer,
+  shown: Shown,
   now: Date,
 ): MachineRecord {
   const at = now.toISOString();
@@ -46,10 +56,40 @@ export function recorded(
     ...(host ? { host } : {}),
     firstSeen: before?.firstSeen ?? at,
     lastSeen: at,
+    ...fromOf(shown, host),
+    ...secretOf(before, shown, request.confirmed),
     ...(go ? {} : { hold }),
     events: [...(before?.events ?? []), ...news(request, before, at)].slice(-MOST_EVENTS),
   };
 }
+
+/** Behind another address than its own, as NAT makes it. */
+const fromOf = ({ from }: Shown, host: MachineRecord['host']): Pick<MachineRecord, 'from'> =>
+  from === undefined || from === host?.address ? {} : { from };
+
+function secretOf(
+  before: MachineRecord | undefined,
+  shown: Shown,
+  confirmed: boolean,
+): Pick<MachineRecord, 'secret' | 'stranger'> {
+  const secret = before?.secret ?? boundBy(shown, confirmed);
+  return { ...(secret === undefined ? {} : { secret }), ...(before?.stranger ? { stranger: before.stranger } : {}) };
+}
+
+/** The record with who was refused; undefined where it says so already: whoever tries again and again changes nothing. */
+export function withStranger(
+  before: MachineRecord,
+  { host }: CheckIn,
+  { from }: Shown,
+  now: Date,
+): MachineRecord | undefined {
+  const { stranger } = before;
+  if (stranger?.from === from && now.getTime() - Date.parse(stranger?.at ?? '') < STRANGER_MS) return undefined;
+  const who = { ...(from === undefined ? {} : { from }), ...(host?.name === undefined ? {} : { name: host.name }) };
+  return { ...before, stranger: { at: now.toISOString(), ...who } };
+}
+
+const STRANGER_MS = 3_600_000;
 
 function news({ running, outcome }: CheckIn, before: MachineRecord | undefined, at: string): MachineRecord['events'] {
   const changed = before !== undefined && before.running.version !== running.version;

@@ -1,6 +1,5 @@
 /** The locks on rebooting that the server keeps, one for each group of hosts: the semaphore of etcd, with the server's clock for deadlines. */
 
-import { MACHINE_PATTERN } from '../model.ts';
 import {
   begin,
   emptySemaphore,
@@ -17,6 +16,8 @@ import {
 } from '../reboot/gates/locks/semaphore.ts';
 import { readSemaphore, writeSemaphore } from '../reboot/gates/locks/semaphore-document.ts';
 import { audited, type Entry } from './audit.ts';
+import { memberOf, recordsOf } from './lock-members.ts';
+import type { SecretRules, Shown } from './machine-secrets.ts';
 import { machineIn } from './machines.ts';
 import type { Json, Key, Store } from './store.ts';
 
@@ -33,11 +34,11 @@ export type ShownLock = Readonly<{
   failures: readonly Failure[];
 }>;
 
-/** Every verb may be repeated. */
+/** Every verb may be repeated. Those of hosts throw where `who` asks is not the machine that he says he is. */
 export type RebootLocks = Readonly<{
   /** Undefined when the host `id` has the lock now. */
-  take(group: string, id: string, now: Date): Promise<Refusal | undefined>;
-  giveBack(group: string, id: string): Promise<void>;
+  take(group: string, id: string, now: Date, who?: Shown): Promise<Refusal | undefined>;
+  giveBack(group: string, id: string, who?: Shown): Promise<void>;
   /** A group that nobody has asked for is one with the defaults. */
   show(group: string, now: Date): Promise<ShownLock>;
   all(limit: number, now: Date, after?: string): Promise<Readonly<{ locks: readonly ShownLock[]; next?: string }>>;
@@ -47,7 +48,11 @@ export type RebootLocks = Readonly<{
 }>;
 
 /** The locks in `store`. Whoever asks is about to reboot: there is no second request that would say so. */
-export function createRebootLocks(store: Store, defaults: LockDefaults): RebootLocks {
+export function createRebootLocks(
+  store: Store,
+  defaults: LockDefaults,
+  rules: SecretRules = { maySilent: false },
+): RebootLocks {
   const none = emptySemaphore(defaults.max, defaults.maxFailures);
   const semaphoreOf = (group: string, document: Json | undefined): Semaphore =>
     document === undefined ? none : readSemaphore(bytesOf(document), `the lock of the group ${group}`);
@@ -57,17 +62,27 @@ export function createRebootLocks(store: Store, defaults: LockDefaults): RebootL
       return { write: [written(before, change(before), none)], result: undefined };
     });
   return {
-    take: async (group, id, now) => {
-      const ask = { ...memberOf(id), since: now.toISOString(), why: await whyOf(store, id) };
-      return store.update([keyOf(group)], ([document]) => {
+    take: (group, id, now, who = {}) =>
+      store.update([keyOf(group), ...recordsOf(id, who)], ([document, ...records]) => {
         const before = semaphoreOf(group, document);
-        const after = takeAndLeave(before, { ...ask, deadlineSeconds: defaults.deadlineSeconds }, now);
+        const member = memberOf(id, who, records, before, rules);
+        const ask = {
+          ...member,
+          since: now.toISOString(),
+          why: whyOf(records),
+          deadlineSeconds: defaults.deadlineSeconds,
+        };
+        const after = takeAndLeave(before, ask, now);
         return isRefusal(after)
-          ? { write: [undefined], result: after }
+          ? { write: [], result: after }
           : { write: [written(before, after, none)], result: undefined };
-      });
-    },
-    giveBack: (group, id) => revise(group, (before) => giveBack(before, memberOf(id))),
+      }),
+    giveBack: (group, id, who = {}) =>
+      store.update([keyOf(group), ...recordsOf(id, who)], ([document, ...records]) => {
+        const before = semaphoreOf(group, document);
+        const after = giveBack(before, memberOf(id, who, records, before, rules));
+        return { write: [written(before, after, none)], result: undefined };
+      }),
     show: async (group, now) => shown(group, semaphoreOf(group, await store.read(keyOf(group))), now),
     all: async (limit, now, after) => {
       const { documents, next } = await store.list(KIND, limit, after);
@@ -89,9 +104,6 @@ const bytesOf = (document: Json): Uint8Array => new TextEncoder().encode(JSON.st
 const KIND = 'lock';
 
 const keyOf = (group: string): Key => ({ kind: KIND, id: group });
-
-/** FleetLock tells nothing but an id. */
-const memberOf = (id: string) => ({ id, name: id, hardware: '' });
 
 function takeAndLeave(before: Semaphore, ask: Parameters<typeof take>[1], now: Date): Semaphore | Refusal {
   const sight = sightAt(now);
@@ -115,13 +127,10 @@ function written(before: Semaphore, after: Semaphore, none: Semaphore): Json | u
 const isSame = (one: Semaphore, other: Semaphore): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 /** What the server knows of a host that also checks in. */
-async function whyOf(store: Store, id: string): Promise<string> {
-  if (!MACHINE_PATTERN.test(id)) return A_REBOOT;
-  const record = machineIn(await store.read({ kind: 'machine', id }));
-  return record ? `${record.product} ${record.running.version}, ${record.state}` : A_REBOOT;
+function whyOf(records: readonly (Json | undefined)[]): string {
+  const record = records.map(machineIn).find((one) => one !== undefined);
+  return record ? `${record.product} ${record.running.version}, ${record.state}` : 'a reboot';
 }
-
-const A_REBOOT = 'a reboot';
 
 function shown(group: string, { max, maxFailures, holders, failures }: Semaphore, now: Date): ShownLock {
   const { late } = sightAt(now);

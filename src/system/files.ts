@@ -14,8 +14,8 @@ export interface Files {
   /** Names in a folder, sorted; an absent folder is empty. */
   list(dir: string): Promise<string[]>;
   makeDir(dir: string): Promise<void>;
-  /** Writes a new or truncated file. Not durable before `syncFile` and `syncDir`. */
-  write(path: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
+  /** Writes a new or truncated file, which others may read unless `mode` says otherwise. Not durable before `syncFile` and `syncDir`. */
+  write(path: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, mode?: number): Promise<void>;
   syncFile(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
@@ -27,9 +27,10 @@ export async function replaceFile(
   files: Files,
   path: string,
   bytes: Uint8Array | AsyncIterable<Uint8Array>,
+  mode?: number,
 ): Promise<void> {
   const temp = temporaryName(path);
-  await files.write(temp, bytes instanceof Uint8Array ? [bytes] : bytes);
+  await files.write(temp, bytes instanceof Uint8Array ? [bytes] : bytes, mode);
   await files.syncFile(temp);
   await files.rename(temp, path);
   await files.syncDir(dirname(path));
@@ -62,12 +63,14 @@ export const realFiles: Files = {
   read: (path, most) => readRegular(path, most).catch(absent).catch(naming(path)),
   list: async (dir) => ((await readdir(dir).catch(absent)) ?? []).sort(),
   makeDir: (dir) => makeFolder(dir),
-  write: async (path, chunks) => {
+  write: async (path, chunks, mode = 0o644) => {
     await using file = await open(
       path,
       constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
-      0o644,
+      mode,
     );
+    // What lay there before keeps the mode that it had.
+    if (mode !== 0o644) await file.chmod(mode);
     for await (const chunk of chunks) await file.writeFile(chunk).catch(naming(path));
   },
   syncFile: (path) => sync(path),

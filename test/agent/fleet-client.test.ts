@@ -76,6 +76,7 @@ function hostIn(group: string, machine: string, change: Partial<FleetServer> = {
     token: 'secret',
     host: { group, product: 'shop' as Product, channel: 'stable', agent: '0.1.0' },
     machine: async () => machine.repeat(32) as MachineId,
+    identity: async () => ({}),
     facts: async () => ({ host: { name: `web-${machine}`, os: 'Acme\nLinux' } }),
     situation: async () => ({
       saved: { state: { kind: 'idle' }, since: '2030-01-01T00:00:00.000Z', slots: {} },

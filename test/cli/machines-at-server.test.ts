@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Command } from '../../src/cli/command.ts';
 import { rolloutMachines } from '../../src/cli/rollout-machines.ts';
+import { serverMachineForget, serverMachineReset } from '../../src/cli/server-machine.ts';
+import type { CheckIn } from '../../src/protocol.ts';
 import { checkInOf } from '../support/check-in-line.ts';
 import { refusalOf, runCommand } from '../support/command-line.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -13,7 +15,7 @@ import { TestRepository } from '../support/tuf-repository.ts';
 
 const MANY = 120;
 
-test('an operator finds machines by name, group, version and id, and is told when there are more', async () => {
+test('an operator finds machines by name, group, version and id, forgets them, and lets them show another secret', async () => {
   using repository = await new TestRepository().init();
   await using server = await ServerProcess.start([
     ...['--repository', repository.dir, '--state', join(repository.top, 'state')],
@@ -23,20 +25,17 @@ test('an operator finds machines by name, group, version and id, and is told whe
     runCommand(command, repository.top, [...args, ...['--server', server.url, '--token-file', 'token']]);
   assert.match(await asking(rolloutMachines), /No machine is like this/);
   const group = (host: number) => (host % 2 === 0 ? 'web' : 'db');
-  await Promise.all(
-    Array.from({ length: MANY }, (_, host) =>
-      fetch(`${server.url}/v1/check-in`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${server.operatorToken}` },
-        body: JSON.stringify(
-          checkInOf(host, {
-            group: group(host),
-            host: { name: `${group(host)}-${host}`, address: `10.0.0.${host}`, os: 'Acme 2.1' },
-          }),
-        ),
-      }),
-    ),
-  );
+  const said = (request: CheckIn) =>
+    fetch(`${server.url}/v1/check-in`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${server.operatorToken}` },
+      body: JSON.stringify(request),
+    });
+  const hosts = Array.from({ length: MANY }, (_, host) => {
+    const named = { name: `${group(host)}-${host}`, address: `10.0.0.${host}`, os: 'Acme 2.1' };
+    return checkInOf(host, { group: group(host), host: named });
+  });
+  await Promise.all(hosts.map(said));
   const one = await asking(rolloutMachines, 'WEB-118');
   assert.match(one, /NAME +ID +RUNS[^\n]*\n *web-118 +0{30}77 +1\.0 +idle +web +10\.0\.0\.118 +Acme 2\.1[^\n]*\n$/);
   const all = JSON.parse(await asking(rolloutMachines, '--json'));
@@ -46,4 +45,10 @@ test('an operator finds machines by name, group, version and id, and is told whe
   assert.equal(JSON.parse(await asking(rolloutMachines, '--id', `${'0'.repeat(30)}7`, '--json')).machines.length, 9);
   assert.match(await asking(rolloutMachines, 'db', '--most', '3'), /Only the first 3: there are more/);
   assert.equal(await refusalOf(asking(rolloutMachines, '--state', 'asleep')), 'request-invalid');
+  assert.match(await asking(serverMachineForget, 'web-118'), /^0{30}77 is forgotten/);
+  assert.equal(await refusalOf(asking(serverMachineForget, 'web-118')), 'machine-unknown');
+  assert.equal(await refusalOf(asking(serverMachineReset, `${'0'.repeat(30)}77`)), 'machine-unknown');
+  assert.match(await asking(serverMachineReset, 'web-0'), /^The next secret that is shown for 0{31}1 counts/);
+  await said(checkInOf(500, { host: { name: 'web-0' } }));
+  assert.equal(await refusalOf(asking(serverMachineReset, 'web-0')), 'usage', 'two are called so');
 });

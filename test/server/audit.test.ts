@@ -66,6 +66,22 @@ const DEEDS: Readonly<Record<string, readonly [() => Promise<{ statusCode: numbe
     () => post(`/locks/web/${idOf(12)}`, {}),
     { what: 'lock-freed', about: `${idOf(12)} in web` },
   ],
+  'DELETE /v1/machines/{id}/secret': [
+    () => ask('DELETE', `/v1/machines/${idOf(2)}/secret`),
+    { what: 'machine-reset', about: idOf(2) },
+  ],
+  'POST /machines/{id}/reset': [
+    () => post(`/machines/${idOf(3)}/reset`, {}),
+    { what: 'machine-reset', about: idOf(3) },
+  ],
+  'DELETE /v1/machines/{id}': [
+    () => ask('DELETE', `/v1/machines/${idOf(2)}`),
+    { what: 'machine-forgotten', about: idOf(2) },
+  ],
+  'POST /machines/{id}/forget': [
+    () => post(`/machines/${idOf(3)}/forget`, {}),
+    { what: 'machine-forgotten', about: idOf(3) },
+  ],
   'POST /sign-in': [() => post('/sign-in', { token: TOKEN }), { what: 'signed-in' }],
 };
 

@@ -4,8 +4,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { cleanLine } from '../../clean-text.ts';
 import { asUpdateError } from '../../errors.ts';
 import { type Entry, noted } from '../audit.ts';
-import { ACTS, type Act, confirmFreeing, confirmRollout } from '../pages/confirm.ts';
+import { ACTS, type Act, confirmFreeing, confirmMachine, confirmRollout, MACHINE_ACTS } from '../pages/confirm.ts';
 import type { Viewer } from '../pages/layout.ts';
+import { noSuchMachine } from '../pages/machine.ts';
 import { saidPage } from '../pages/sign-in.ts';
 import type { AppWorld } from './app.ts';
 import { entryOf } from './entries.ts';
@@ -15,6 +16,7 @@ import { PAGES } from './page-shapes.ts';
 import { noSuchChannel, shownOf, type ViewWorld } from './view-routes.ts';
 
 type ChannelOf = { Params: { channel: string } };
+type OneMachine = { Params: { id: string } };
 type Held = { Params: { group: string; holder: string } };
 
 /** Every deed may be repeated: what has been done already is not done again. */
@@ -66,6 +68,25 @@ export function actRoutes(
     const { kept: _, ...kept } = entry;
     await noted(world.store, kept);
     return reply.redirect(`/rollouts/${channel}`, 303);
+  });
+  for (const act of MACHINE_ACTS)
+    app.get<OneMachine>(`/machines/:id/${act}`, { schema: PAGES.askMachine }, async (request, reply) => {
+      const { id } = request.params;
+      const machine = await fleet.machine(id);
+      if (!machine) return show(request, reply.code(404), noSuchMachine(id));
+      const { holders } = await locks.show(machine.group, now());
+      const held = holders.some((one) => one.id === id) ? machine.group : undefined;
+      return show(request, reply, confirmMachine(act, machine, held, viewerOf(request)));
+    });
+  app.post<OneMachine>('/machines/:id/forget', { schema: PAGES.forget }, async (request, reply) => {
+    const { id } = request.params;
+    await fleet.forget(id, entryOf(request, now(), 'machine-forgotten', { about: id }));
+    return reply.redirect('/machines', 303);
+  });
+  app.post<OneMachine>('/machines/:id/reset', { schema: PAGES.reset }, async (request, reply) => {
+    const { id } = request.params;
+    await fleet.resetSecret(id, entryOf(request, now(), 'machine-reset', { about: id }));
+    return reply.redirect(`/machines/${id}`, 303);
   });
   app.get<Held>('/locks/:group/:holder', { schema: PAGES.askFree }, async (request, reply) => {
     const { group, holder } = request.params;

@@ -107,7 +107,7 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   await app.register(async (scope) => {
     logEntries(scope, log);
     guard(scope, world, (method) => (method === 'GET' ? 'viewer' : 'operator'), plain);
-    fleetRoutes.operators(scope, world.fleet, world.pages?.pause ?? (async () => {}));
+    fleetRoutes.operators(scope, world);
     lockRoutes.operators(scope, world.locks, world.now);
     tokenRoutes(scope, world.access, world.now);
     auditRoute(scope, world.store);

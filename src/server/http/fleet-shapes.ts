@@ -1,6 +1,7 @@
 /** What hosts say of themselves, and what operators are shown of it, as schemas. */
 
 import { MACHINE_PATTERN, PRODUCT_PATTERN, VERSION_PATTERN } from '../../model.ts';
+import { HARDWARE_HEADER, MACHINE_HEADER, SECRET_HEADER, SECRET_PATTERN } from '../../protocol.ts';
 import { GROUP_PATTERN } from '../../rollout/document.ts';
 import { STATES } from '../pages/machines.ts';
 import {
@@ -65,6 +66,17 @@ const saidSometimes = {
   ),
 };
 
+/** What hosts show of themselves with every request; older ones show nothing. */
+export const SHOWN: Readonly<Record<string, Shape>> = {
+  [SECRET_HEADER]: saying(
+    'what the machine made itself: the first that is shown for its id counts',
+    text(SECRET_PATTERN, 43),
+  ),
+  [MACHINE_HEADER]: saying('its id', machineId),
+  [HARDWARE_HEADER]: saying('a digest of what its firmware calls it', hex),
+};
+export const SHOWN_WITH: Shape = { type: 'object', properties: SHOWN };
+
 export const CHECK_IN = named(
   'CheckIn',
   object(
@@ -82,6 +94,7 @@ export const CHECK_IN_ANSWER: Shape = named('CheckInAnswer', {
   ],
 });
 
+const stranger = object({ at: moment, from: sentence, name: sentence }, ['at']);
 const event = object({ at: moment, what: sentence, version: sentence, reason: sentence }, ['at', 'what', 'version']);
 const seen = { firstSeen: moment, lastSeen: moment, events: saying('the newest last', list(event)) };
 
@@ -94,6 +107,9 @@ export const MACHINE = named(
       ...told,
       ...saidSometimes,
       ...seen,
+      from: saying('the address that it asks from, where that is another', sentence),
+      bound: saying('its id is bound to a secret', flag),
+      stranger: saying('who was refused last, since he did not show that secret', stranger),
       hold: saying('what it was told last, when it was not to go', object(hold, ['code', 'reason'])),
     },
     [...Object.keys(said), ...Object.keys(seen)],

@@ -5,6 +5,7 @@ import type { Refusal } from '../../reboot/gates/locks/semaphore.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
 import { json, refused } from './answers.ts';
 import { entryOf } from './entries.ts';
+import { shownIn } from './fleet-routes.ts';
 import {
   ASKED,
   ASKED_WITH,
@@ -37,16 +38,16 @@ function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void 
   app.post<Asked>(
     '/v1/pre-reboot',
     { schema: ASKS.take, bodyLimit: MOST_BYTES },
-    async ({ body: { client_params: who } }, reply) => {
-      const refusal = await locks.take(who.group, who.id, now());
+    async ({ body: { client_params: who }, headers }, reply) => {
+      const refusal = await locks.take(who.group, who.id, now(), shownIn(headers));
       return refusal ? reply.code(409).send({ kind: LOCK_KINDS[refusal.code], value: refusal.reason }) : {};
     },
   );
   app.post<Asked>(
     '/v1/steady-state',
     { schema: ASKS.giveBack, bodyLimit: MOST_BYTES },
-    async ({ body: { client_params: who } }) => {
-      await locks.giveBack(who.group, who.id);
+    async ({ body: { client_params: who }, headers }) => {
+      await locks.giveBack(who.group, who.id, shownIn(headers));
       return {};
     },
   );
@@ -108,19 +109,28 @@ const taken = {
   description:
     'FleetLock, as Zincati speaks it: with the header `fleet-lock-protocol: true`, and JSON whatever its type is said to be.',
 };
+const strange = json(
+  'Another secret than this was shown first for the machine, or the token is not good for this.',
+  FLEETLOCK_REFUSAL,
+);
 const ASKS = {
   take: {
     ...taken,
     summary: 'A host takes the lock on rebooting; whoever has it already is granted it again',
     response: {
       200: json('It may reboot.', GRANTED),
+      403: strange,
       409: json('It may not, and why: ask again later.', FLEETLOCK_REFUSAL),
     },
   },
   giveBack: {
     ...taken,
     summary: 'A host gives the lock back, or never had it',
-    response: { 200: json('It does not have the lock.', GRANTED) },
+    response: {
+      200: json('It does not have the lock.', GRANTED),
+      403: strange,
+      409: json('Another machine with its id has the lock.', FLEETLOCK_REFUSAL),
+    },
   },
   all: {
     summary: 'All locks, a page at a time, by group',

@@ -1,7 +1,7 @@
 /** The locks on rebooting, as schemas: FleetLock's requests, and what operators see and change. */
 
 import { HOLDER_ID, LONGEST_ID, MOST_HOLDERS } from '../../reboot/gates/locks/semaphore-document.ts';
-import { moment } from './fleet-shapes.ts';
+import { moment, SHOWN } from './fleet-shapes.ts';
 import {
   always,
   flag,
@@ -28,7 +28,7 @@ export const ASKED = named('FleetLockRequest', object({ client_params: object({ 
 /** The others that come with a request are left as they are. */
 export const ASKED_WITH: Shape = {
   type: 'object',
-  properties: { 'fleet-lock-protocol': saying('what is asked for is meant', { const: 'true' }) },
+  properties: { 'fleet-lock-protocol': saying('what is asked for is meant', { const: 'true' }), ...SHOWN },
   required: ['fleet-lock-protocol'],
 };
 export const GRANTED: Shape = saying('granted, or given back', { type: 'object' });

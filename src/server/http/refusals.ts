@@ -20,7 +20,8 @@ export function answerFailures(scope: FastifyInstance, log: Log, worded: Wording
     const { code, message, details } = asUpdateError(error);
     const status = error.statusCode ?? statusOf(code);
     sayWhen(reply, status === 503 ? { retryAfterMs: OUTAGE_MS, ...details } : details);
-    if (status < 500) return reply.code(status).send(worded(codeOf(status), message));
+    const named = error.statusCode === undefined ? code : codeOf(status);
+    if (status < 500) return reply.code(status).send(worded(named, message));
     logFailure(log, code, message, request.url);
     return reply.code(status).send(worded(code, 'The server could not do this; its log says why.'));
   });
@@ -43,8 +44,14 @@ const OUTAGE_MS = 30_000;
 type Failure = Error & Readonly<{ statusCode?: number }>;
 
 /** What is out of reach for a while is asked for again; the rest is a fault of ours. */
-export const statusOf = (code: string): number =>
-  code === 'too-many-requests' ? 429 : /^(etcd|store)-/.test(code) ? 503 : 500;
+export const statusOf = (code: string): number => STATUSES[code] ?? (/^(etcd|store)-/.test(code) ? 503 : 500);
+
+const STATUSES: Readonly<Record<string, number>> = {
+  'too-many-requests': 429,
+  'machine-secret-wrong': 403,
+  'machine-secret-missing': 403,
+  'lock-identity': 409,
+};
 
 const codeOf = (status: number): ErrorCode => CODES[status] ?? 'request-invalid';
 

@@ -72,7 +72,11 @@ export function viewRoutes(
       fleet,
       lock.holders.map(({ id }) => id),
     );
-    return show(request, reply, machinePage({ machine, lock, names, ...(rollout ? { rollout } : {}) }, now()));
+    return show(
+      request,
+      reply,
+      machinePage({ machine, lock, names, ...(rollout ? { rollout } : {}) }, viewerOf(request), now()),
+    );
   });
 }
 

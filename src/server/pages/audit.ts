@@ -34,6 +34,8 @@ const WORDS: Readonly<Record<Deed, readonly ['good' | 'busy' | 'warn' | 'bad' | 
   'brake-pulled': ['bad', 'brake pulled'],
   'lock-freed': ['warn', 'lock freed'],
   'lock-resized': ['busy', 'lock resized'],
+  'machine-forgotten': ['warn', 'machine forgotten'],
+  'machine-reset': ['warn', 'secret of a machine reset'],
   'token-added': ['busy', 'token added'],
   'token-revoked': ['busy', 'token revoked'],
   'signed-in': ['quiet', 'signed in'],

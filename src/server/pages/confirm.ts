@@ -1,9 +1,10 @@
 /** Questions before something is done to a rollout or a lock: what will happen, and a button that does it. Pure. */
 
+import type { MachineRecord } from '../machines.ts';
 import { type Html, html } from './html.ts';
 import type { Entry, Page, Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';
-import { count, holderName, plural } from './wording.ts';
+import { count, holderName, moment, plural } from './wording.ts';
 
 export const ACTS = ['pause', 'resume', 'abort'] as const;
 export type Act = (typeof ACTS)[number];
@@ -50,6 +51,43 @@ export const confirmFreeing = (group: string, holder: string, viewer: Viewer): P
     body: html`<p>The machine ${holderName(holder)} loses its place, and another may reboot at once.</p>
 <p>Do this only for a machine that will not come back: one that still reboots would then be away together with the next.</p>`,
   });
+
+export const MACHINE_ACTS = ['forget', 'reset'] as const;
+export type MachineAct = (typeof MACHINE_ACTS)[number];
+
+/** `lock`: the group of which it holds the lock. */
+export function confirmMachine(
+  act: MachineAct,
+  machine: MachineRecord,
+  lock: string | undefined,
+  viewer: Viewer,
+): Page {
+  const { machine: id, host } = machine;
+  const back = `/machines/${id}`;
+  const name = host?.name ?? id.slice(0, 12);
+  const which = html`<p>It is the machine <span class="id">${id}</span>.</p>`;
+  const questions: Record<MachineAct, () => Page> = {
+    forget: () =>
+      question(`Forget ${name}?`, 'machines', viewer, back, {
+        path: `${back}/forget`,
+        button: html`<button class="stop">Forget it</button>`,
+        body: html`${which}<p>It is counted no more, its history is gone, and its id is bound to no secret. If it is still there, it is known again with its next check-in.</p>
+${lock !== undefined && html`<p>It holds the lock of ${lock}: <a href="/locks">free that</a>, too, or nobody else gets it.</p>`}`,
+      }),
+    reset: () =>
+      question(`Let ${name} show another secret?`, 'machines', viewer, back, {
+        path: `${back}/reset`,
+        button: html`<button class="stop">Reset it</button>`,
+        body: html`${which}<p>The next secret that is shown for this id counts, whoever shows it. Do this for a machine that was reinstalled, when it is the only one that asks.</p>
+${strangerLine(machine)}`,
+      }),
+  };
+  return questions[act]();
+}
+
+const strangerLine = ({ stranger }: MachineRecord): Html | false =>
+  stranger !== undefined &&
+  html`<p>Refused last: ${stranger.name ?? 'a machine without a name'}${stranger.from !== undefined && ` from ${stranger.from}`}, on ${moment(stranger.at)}.</p>`;
 
 function whatIsForgiven({ braked, failed }: Shown['ledger'], allowed: number | undefined): string {
   const failures = plural(failed.size, 'failure');

@@ -6,21 +6,21 @@ import type { MachineRecord } from '../machines.ts';
 import type { Names } from '../names.ts';
 import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
-import { empty, live, type Page } from './layout.ts';
+import { empty, live, type Page, type Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';
 import { ago, badge, lasting, machineLink, moment, span, stateBadge } from './wording.ts';
 
 /** `rollout` is that of its channel; `lock` that of its group, and `names` are of those who hold it. */
 export type MachineData = Readonly<{ machine: MachineRecord; rollout?: Shown; lock: ShownLock; names: Names }>;
 
-export function machinePage(data: MachineData, now: Date): Page {
+export function machinePage(data: MachineData, { mayChange }: Viewer, now: Date): Page {
   const { machine } = data;
   const name = machine.host?.name;
   const body = html`<h1>${name ?? html`Machine <span class="id">${machine.machine}</span>`}</h1>
 <div class="pair">
 <div><section class="sheet"><h2>What holds it back</h2>${live('explain', explain(data, now))}</section>
 <section class="sheet"><h2>History</h2>${live('history', history(machine, now))}</section></div>
-<section class="sheet"><h2>What it last said</h2>${live('facts', facts(machine, now))}</section>
+<section class="sheet"><h2>What it last said</h2>${live('facts', facts(machine, now))}${mayChange && acts(machine)}</section>
 </div>`;
   return { title: name ?? `Machine ${machine.machine.slice(0, 12)}`, here: 'machines', body };
 }
@@ -44,11 +44,23 @@ function explain(data: MachineData, now: Date): Html {
   )}</dl>`;
 }
 
-function ofItself({ waitingFor, hold, since, lastSeen, outcome, running }: MachineRecord, now: Date): readonly Point[] {
+function ofItself(
+  { stranger, waitingFor, hold, since, lastSeen, outcome, running }: MachineRecord,
+  now: Date,
+): readonly Point[] {
   const silence = now.getTime() - Date.parse(lastSeen);
   const hasFailed = outcome && outcome.version !== running.version && outcome.result !== 'updated';
   return [
     ...(silence > SILENT_MS ? [{ who: 'Silence', what: badge('warn', `not heard of for ${span(silence)}`) }] : []),
+    ...(stranger
+      ? [
+          {
+            who: 'A stranger',
+            what: html`${badge('bad', 'refused')} ${stranger.name ?? 'A machine'}${stranger.from !== undefined && ` from ${stranger.from}`} said that it is this one, without its secret. Reinstalled: reset the secret; else two machines have one id.`,
+            at: stranger.at,
+          },
+        ]
+      : []),
     ...(waitingFor === undefined ? [] : [{ who: 'The machine', what: `waits for ${waitingFor}`, since }]),
     ...(hold
       ? [{ who: 'The server', what: `told it to wait: ${hold.reason}`, ...(hold.until ? { until: hold.until } : {}) }]
@@ -146,9 +158,13 @@ ${whereabouts(machine).map(([term, text]) => text !== undefined && html`<dt>${te
 </dl>
 <p class="note">On the machine itself, “updatectl explain” knows more: its windows, sessions and inhibitors.</p>`;
 
+const acts = ({ machine, secret }: MachineRecord): Html =>
+  html`<div class="acts">${secret !== undefined && html`<a class="button second" href="/machines/${machine}/reset">Reset its secret…</a>`}<a class="button second" href="/machines/${machine}/forget">Forget it…</a></div>`;
+
 /** In its own words. */
-const whereabouts = ({ host = {} }: MachineRecord): readonly (readonly [string, string | undefined])[] => [
+const whereabouts = ({ host = {}, from }: MachineRecord): readonly (readonly [string, string | undefined])[] => [
   ['Address', host.address],
+  ['Asks from', from],
   ['System', host.os],
   [
     'Kernel',

@@ -199,6 +199,7 @@ export function someMachine(number: number): MachineRecord {
     state,
     since: before((number % 17) * HOUR),
     firstSeen: before(90 * 24 * HOUR),
+    ...(number % 6 === 2 || number % 6 === 3 ? { secret: digestOf(String(number)) } : {}),
     lastSeen: before(number % 61 === 5 ? 50 * HOUR : (number % 29) * 60_000),
     ...(state === 'staged' ? { waitingFor: 'the lock of its group: held by two others', wants: '2.1.0' } : {}),
     ...(isFailed

@@ -13,6 +13,8 @@ export type FleetLockOptions = Readonly<{
   /** The server; `/v1/…` is added to its path. */
   url: string;
   login?: Readonly<{ user: string; password: string }>;
+  /** What else the server is told of who asks. */
+  headers?(): Promise<Readonly<Record<string, string>>>;
   id: string;
   group: string;
   timeoutMs: number;
@@ -52,10 +54,14 @@ type Refusal = Readonly<{ code: Objection; reason: string }>;
 
 /** Undefined when the server agrees, else why it does not. Throws where it could not say whether it does. */
 async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state'): Promise<Refusal | undefined> {
-  const { http, url, login, id, group, timeoutMs, signal } = options;
+  const { http, url, login, headers, id, group, timeoutMs, signal } = options;
   const { status, body, retryAfterMs } = await http.post(`${url.replace(/\/+$/, '')}/v1/${verb}`, {
     body: JSON.stringify({ client_params: { id, group } }),
-    headers: { 'fleet-lock-protocol': 'true', ...(login ? { authorization: basic(login) } : {}) },
+    headers: {
+      ...(await headers?.()),
+      'fleet-lock-protocol': 'true',
+      ...(login ? { authorization: basic(login) } : {}),
+    },
     maxBytes: MOST_BYTES,
     totalTimeoutMs: timeoutMs,
     signal,
