@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { writeImage } from '../../src/partitions/image-writer.ts';
+import { openImage, writeImage } from '../../src/partitions/image-writer.ts';
 import { keepable, readBack } from '../../src/partitions/read-back.ts';
 import type { BlockTarget } from '../../src/system/block-target.ts';
 import { RecordingDisk } from '../support/recording-disk.ts';
@@ -67,6 +67,35 @@ describe('an image', () => {
       await assert.rejects(writeImage(recorder.disk, blocks, { size: 16_384 }), RangeError);
       assert.ok(recorder.bytes(0, 4096).every((byte) => byte === 0));
     }
+  });
+
+  test('is written at any place inside of it, its first bytes at the end, and nowhere outside', async () => {
+    const recorder = world();
+    const image = await openImage(recorder.disk, 16_384);
+    for (const [offset, length] of [
+      [-1, 2],
+      [16_383, 2],
+      [16_384, 1],
+    ] as const)
+      await assert.rejects(image.write(offset, new Uint8Array(length)), RangeError);
+    for (const [from, to] of [
+      [8192, 16_384],
+      [4000, 8192],
+      [0, 100],
+      [100, 4000],
+    ] as const)
+      await image.write(from, IMAGE.subarray(from, to));
+    assert.ok(recorder.bytes(0, 4096).every((byte) => byte === 0));
+    const before = recorder.log.length;
+    await image.flush();
+    assert.deepEqual(recorder.log.slice(before), [{ op: 'flush', ignored: false }]);
+    await image.finish();
+    assert.ok(Buffer.from(recorder.bytes(0, 16_384)).equals(IMAGE.subarray(0, 16_384)));
+  });
+
+  test('may be as large as its partition and as small as one block', async () => {
+    for (const size of [SIZE, 4096]) await openImage(world().disk, size);
+    for (const size of [0, 4095, 100]) await assert.rejects(openImage(world().disk, size), RangeError);
   });
 
   test('is not finished after an abort', async () => {

@@ -59,10 +59,33 @@ test('a boot partition that is not mounted is refused before anything is written
 });
 
 test('room is counted twice, for the UKI and for what comes out of it, less what will be gone', async () => {
-  const gone = Object.values(unpacked('1')).reduce((sum, { length }) => sum + length, 0);
+  const disk = storage();
+  await disk.files.write(join(DIRS.b, `${UKI_NAME}.tandem-new`), [Buffer.alloc(1000)]);
+  await disk.files.write(join(DIRS.b, partName('3')), [Buffer.alloc(200)]);
+  const gone = Object.values(unpacked('1')).reduce((sum, { length }) => sum + length, 1200);
   const need = 2 * 1_000_000 + 128 * 1024;
-  await kernelsOn(storage(), need - gone).checkRoom('b', 1_000_000);
-  await assert.rejects(kernelsOn(storage(), need - gone - 1).checkRoom('b', 1_000_000), { code: 'esp-full' });
+  await kernelsOn(disk, need - gone).checkRoom('b', 1_000_000);
+  await assert.rejects(kernelsOn(disk, need - gone - 1).checkRoom('b', 1_000_000), { code: 'esp-full' });
+});
+
+test('a part that becomes the kernel takes the place of the last, which goes before anything comes out of the new one', async () => {
+  const disk = storage();
+  await disk.files.write(join(DIRS.b, partName('3')), [piUki('3')]);
+  const before = disk.log.length;
+  assert.equal(await kernelsOn(disk).adoptPart('b', piIncoming('3')), true);
+  const ops = disk.log.slice(before).map((op) => `${op.op} ${'path' in op ? op.path : ''}`);
+  const gone = ops.indexOf(`remove ${join(DIRS.b, UKI_NAME)}`);
+  assert.ok(gone >= 0 && gone < ops.indexOf(`write ${join(DIRS.b, 'kernel8.img')}`), ops.join('\n'));
+  assert.deepEqual(await heldBy(disk, 'b'), heldOf({ ...FIRMWARE, ...unpacked('3') }));
+});
+
+test('a command line as long as it may be, and an initrd of one byte, come out whole', async () => {
+  const text = `roothash=${rootHashOfVersion('3')} `.padEnd(64 * 1024, 'x');
+  const uki = peFile([release, ['.cmdline', text], ['.linux', kernel], ['.initrd', 'i']]);
+  const disk = storage();
+  await kernelsOn(disk).put('b', piIncoming('3', uki), oneChunk(uki));
+  const { 'cmdline.txt': line, initramfs } = await heldBy(disk, 'b');
+  assert.deepEqual([line, initramfs], [`${text}\n`, 'i']);
 });
 
 /** Each file that the firmware reads, or the UKI itself. */
@@ -126,7 +149,8 @@ test('the UKI goes first and comes last, after all that is taken out of it is on
 
 test('a slot for which a kernel is put together holds none, nor anything that came out of the last', async () => {
   const disk = storage();
-  await kernelsOn(disk).openPart('b', '3' as Version, 1000);
+  const part = await kernelsOn(disk).openPart('b', '3' as Version, 1000);
+  assert.equal(part.size, 0);
   assert.deepEqual(await heldBy(disk, 'b'), heldOf(FIRMWARE));
   assert.deepEqual(await heldBy(disk, 'a'), heldOf({ ...FIRMWARE, ...unpacked('2') }));
 });
