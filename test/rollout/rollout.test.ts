@@ -5,7 +5,17 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { MachineId, Version } from '../../src/model.ts';
 import { shareAt, timeOfShare } from '../../src/rollout/ramp.ts';
-import { type GroupRule, type Host, judgeHost, type Rollout, turnStarts } from '../../src/rollout/rollout.ts';
+import {
+  beginOf,
+  type GroupRule,
+  goalOf,
+  HOLD_CODES,
+  type Host,
+  isStep,
+  judgeHost,
+  type Rollout,
+  turnStarts,
+} from '../../src/rollout/rollout.ts';
 import { turnOf } from '../../src/rollout/turn.ts';
 
 const HOUR = 3_600_000;
@@ -205,4 +215,119 @@ test('who waits for its turn is told how far the rollout has come since it began
     assert.ok(verdict.result === 'hold');
     assert.equal(verdict.reason, `it is offered to ${share} % of the hosts so far`);
   }
+});
+
+const MIGRATION = { ...step(4), reason: 'migration' };
+const SECOND = { ...step(7), reason: 'another' };
+const unknown = (version: number): Host => host({ running: { version: step(version).version } });
+
+test('the way leads over the oldest barrier that a host has not run, which says why', () => {
+  const policy = rollout({ barriers: [MIGRATION, SECOND], ramp: { durationMs: 0, steps: 0 } });
+  const late = 90 * DAY;
+  const offered = (one: Host) => {
+    const verdict = judgeHost(policy, one, late);
+    return verdict.result === 'offer' ? [verdict.step, verdict.barrier, verdict.urgent] : verdict;
+  };
+  assert.deepEqual(offered(host({ running: step(1) })), [step(4), 'migration', false]);
+  assert.deepEqual(offered(host({ running: step(4) })), [step(7), 'another', false]);
+  assert.deepEqual(offered(host({ running: step(6) })), [step(7), 'another', false]);
+  assert.deepEqual(offered(host({ running: step(7) })), [step(10), undefined, false]);
+  // What runs has no counter: a barrier is known by its version, anything else begins at the first.
+  assert.deepEqual(offered(unknown(4)), [step(7), 'another', false]);
+  assert.deepEqual(offered(unknown(7)), [step(10), undefined, false]);
+  assert.deepEqual(offered(unknown(9)), [step(4), 'migration', false]);
+  // A rebuilt barrier, whose version a host runs with a lower counter, is not offered to it again.
+  assert.deepEqual(offered(host({ running: { ...step(4), counter: 3 } })), [step(7), 'another', false]);
+  assert.deepEqual(
+    judgeHost(
+      rollout({
+        barriers: [step(10), step(12)].map((one) => ({ ...one, reason: 'x' })),
+        ramp: { durationMs: 0, steps: 0 },
+      }),
+      host(),
+      late,
+    ),
+    {
+      result: 'offer',
+      urgent: false,
+      step: step(10),
+    },
+  );
+});
+
+test('a pin holds a group below the release, and one that is not below it says nothing', () => {
+  const pinned = (pin: number | { version: Version; counter: number }) =>
+    goalOf(rollout({ groups: new Map([['rest', { pin: typeof pin === 'number' ? step(pin) : pin }]]) }), 'rest');
+  assert.deepEqual(pinned(9), step(9));
+  assert.deepEqual(pinned(11), step(10));
+  assert.deepEqual(pinned({ version: 'x' as Version, counter: 10 }), step(10));
+  assert.deepEqual(goalOf(rollout(), 'rest'), step(10));
+});
+
+test('a release with the counter of what runs is no way back, whatever its version', () => {
+  const same = host({ running: { version: 'x' as Version, counter: 10 } });
+  assert.equal(outcome(rollout(), same, 90 * DAY), '10.0');
+  assert.equal(outcome(rollout(), unknown(11), 90 * DAY), '10.0');
+});
+
+test('of a rollout are its release, its barriers and what groups are pinned to, and no other version', () => {
+  const policy = rollout({
+    barriers: [MIGRATION],
+    groups: new Map([
+      ['late', { pin: step(8) }],
+      ['rest', {}],
+    ]),
+  });
+  const found = [1, 4, 7, 8, 10].filter((counter) => isStep(policy, step(counter).version));
+  assert.deepEqual(found, [4, 8, 10]);
+});
+
+test('a group begins after the soak, if others are canaries, and after its delay, if it is not urgent', () => {
+  const groups = new Map([
+    ['late', { delayMs: 5 }],
+    ['canary', { delayMs: 3 }],
+  ]);
+  const begins = (change: Partial<Rollout>) =>
+    ['canary', 'late', 'rest'].map((group) => beginOf(rollout({ start: 1000, groups, ...change }), group));
+  assert.deepEqual(begins({}), [1003, 1000 + DAY + 5, 1000 + DAY]);
+  assert.deepEqual(begins({ urgent: true }), [1000, 1000 + DAY, 1000 + DAY]);
+  assert.deepEqual(begins({ canaries: { groups: [], soakMs: DAY } }), [1003, 1005, 1000]);
+  assert.equal(turnStarts(rollout({ start: 1000, groups }), { machine: machine(1), group: 'canary' }), 1003);
+});
+
+test('each hold says in a sentence why, until when, and what comes then', () => {
+  const late = { delayMs: DAY };
+  const policy = rollout({
+    start: 10,
+    ramp: { durationMs: 0, steps: 0 },
+    groups: new Map([['late', late]]),
+    canaries: { groups: ['canary', 'early'], soakMs: DAY },
+  });
+  const said = (group: string, now: number, change: Partial<Rollout> = {}) =>
+    judgeHost({ ...policy, ...change }, host({ group }), now);
+  const until = (at: number) => ({ result: 'hold', until: at, step: step(10) });
+  assert.deepEqual(said('canary', 9), { ...until(10), code: 'not-started', reason: 'the rollout has not begun' });
+  assert.equal(said('canary', 10).result, 'offer');
+  const canaries = { code: 'canaries-first', reason: 'it is being tried by canary, early' };
+  assert.deepEqual(said('rest', 10), { ...until(10 + DAY), ...canaries });
+  assert.deepEqual(said('late', 9 + DAY), { ...until(10 + 2 * DAY), ...canaries });
+  const later = { code: 'not-your-turn', reason: 'the group late comes later' };
+  assert.deepEqual(said('late', 10 + DAY), { ...until(10 + 2 * DAY), ...later });
+  assert.equal(said('late', 10 + 2 * DAY).result, 'offer');
+  // A canary with a delay of its own comes later, and is not told that it waits for canaries.
+  const delayed = said('canary', 11, { groups: new Map([['canary', late]]) });
+  assert.deepEqual(delayed, { ...until(10 + DAY), code: 'not-your-turn', reason: 'the group canary comes later' });
+  const codes: string[] = ['not-started', 'canaries-first', 'not-your-turn'];
+  for (const [change, running, code, reason] of [
+    [{ pause: { since: 0, reason: 'disk errors' } }, 9, 'paused', 'the rollout is paused: disk errors'],
+    [{ groups: new Map([['rest', { hold: 'exams' }]]) }, 9, 'group-held', 'the group rest is held: exams'],
+    [{ deadEnds: [{ version: step(9).version, reason: 'broken' }] }, 9, 'dead-end', '9.0 is a dead end: broken'],
+    [{ groups: new Map([['rest', { pin: step(8) }]]) }, 9, 'pinned', 'the group rest stays at 8.0'],
+    [{}, 11, 'downgrade', '10.0 is older than 11.0, and going back is not signed'],
+  ] as const) {
+    const verdict = judgeHost({ ...policy, ...change }, host({ running: step(running) }), 90 * DAY);
+    assert.deepEqual(verdict, { result: 'hold', code, reason });
+    codes.push(code);
+  }
+  assert.deepEqual(new Set(HOLD_CODES), new Set(codes));
 });

@@ -26,7 +26,11 @@ test('a host sees the release and the channel that were published', async () => 
   assert.equal(trusted.releases().length, 1);
   assert.equal(trusted.expires.role, 'timestamp');
   assert.equal(acceptBundle(trusted, facts('1.0').manifest.sha256).release.version, '1.0');
-  assert.throws(() => acceptBundle(trusted, facts('2.0').manifest.sha256), { code: 'release-unknown' });
+  const other = facts('2.0').manifest.sha256;
+  assert.throws(() => acceptBundle(trusted, other), {
+    code: 'release-unknown',
+    message: `No release of the repository has the manifest ${other.slice(0, 12)}….`,
+  });
   await assert.rejects(trusted.channel('edge'), { code: 'channel-unknown' });
   await assert.rejects(trusted.channel('constructor'), { code: 'channel-unknown' });
   await assert.rejects(trusted.release(PRODUCT, '9.0' as Version), { code: 'release-unknown' });
