@@ -12,6 +12,7 @@ import { rebootLock } from '../reboot/gates/locks/reboot-lock.ts';
 import type { Member } from '../reboot/gates/locks/semaphore.ts';
 import type { Clock } from '../system/clock.ts';
 import { createEtcd, type Etcd } from '../system/etcd.ts';
+import { createEtcdV2 } from '../system/etcd-v2.ts';
 import type { Files } from '../system/files.ts';
 import { inFormat } from '../system/format.ts';
 import { readHardwareId } from '../system/hardware-id.ts';
@@ -145,6 +146,7 @@ async function clientOfEtcd(config: LockConfig, world: LockWorld, { group, id }:
   const { max, maxFailures, deadlineMinutes, endpoints, etcdOnHosts } = config.lock;
   return etcdLock({
     etcd: await openEtcd(config, world),
+    older: createEtcdV2({ http: await httpOf(config.lock, world), endpoints, timeoutMs: ETCD_TIMEOUT_MS, ...world }),
     group,
     me: await memberOf(world.files, id),
     max,

@@ -6,6 +6,8 @@ import { lockView, releaseHolder, setLockMax } from '../../src/reboot/gates/lock
 import { keysOf } from '../../src/reboot/gates/locks/etcd-room.ts';
 import type { LockAnswer, LockClient } from '../../src/reboot/gates/locks/lock-client.ts';
 import { realClock } from '../../src/system/clock.ts';
+import { createEtcdV2 } from '../../src/system/etcd-v2.ts';
+import { noSignal } from '../support/bundles.ts';
 import { refusalOf } from '../support/command-line.ts';
 import { EtcdCluster } from '../support/etcd-cluster.ts';
 import { testHttp } from '../support/http-client.ts';
@@ -299,6 +301,33 @@ for (const [who, { key, value, says }] of Object.entries(others))
     await etcd.txn({ ops: [{ delete: key(group) }] });
     assert.equal(said(await host(1).take('x')), 'held');
   });
+
+test('the lock is not shared with a locksmith that runs, though it speaks API v2', async () => {
+  await using cluster = await EtcdCluster.start({ members: 1, args: ['--enable-v2=true'] });
+  const [endpoint = ''] = cluster.endpoints;
+  const older = createEtcdV2({ http: testHttp(), endpoints: cluster.endpoints, timeoutMs: 5_000, signal: noSignal });
+  let ms = 0;
+  const clock = { ...realClock, monotonicMs: () => ms };
+  const keys = ['semaphore', 'groups/lab/semaphore'].map((key) => `coreos.com/updateengine/rebootlock/${key}`);
+  for (const key of keys) {
+    const host = lockOf(1, { endpoints: cluster.endpoints, group: 'lab', older, clock });
+    assert.equal(said(await host.take('x')), 'held');
+    // As locksmith writes it.
+    const value = '{"semaphore":0,"max":1,"holders":["8f2a"]}';
+    const at = `${endpoint}/v2/keys/${key}`;
+    assert.equal((await fetch(at, { method: 'PUT', body: new URLSearchParams({ value }) })).status, 201);
+    const other = lockOf(2, { endpoints: cluster.endpoints, group: 'lab', older });
+    await assert.rejects(other.take('x'), { code: 'lock-foreign', message: /^locksmith .*1 slot, held by 8f2a/ });
+    // Who has just looked does so again in an hour.
+    assert.equal(said(await host.take('x')), 'held');
+    ms += 3_600_000;
+    await assert.rejects(host.take('x'), { code: 'lock-foreign' });
+    await host.giveBack();
+    await fetch(at, { method: 'DELETE' });
+    assert.equal(said(await other.take('x')), 'held', 'once it is gone');
+    await other.giveBack();
+  }
+});
 
 test('clocks that are decades apart change nothing: deadlines are counted by etcd', async () => {
   const { host, view } = fleet();

@@ -5,6 +5,7 @@ import type { LockClient } from '../../src/reboot/gates/locks/lock-client.ts';
 import type { Member } from '../../src/reboot/gates/locks/semaphore.ts';
 import { type Clock, realClock } from '../../src/system/clock.ts';
 import { createEtcd, type Etcd, type EtcdOptions } from '../../src/system/etcd.ts';
+import type { EtcdV2 } from '../../src/system/etcd-v2.ts';
 import type { Http } from '../../src/system/http.ts';
 import { realRandom } from '../../src/system/random.ts';
 import { noSignal } from './bundles.ts';
@@ -26,6 +27,7 @@ export type HostOptions = Readonly<{
   login?: EtcdOptions['login'];
   timeoutMs?: number;
   start?: number;
+  older?: EtcdV2;
 }>;
 
 export const etcdOf = (options: Pick<HostOptions, 'endpoints' | 'http' | 'login' | 'timeoutMs' | 'start'>): Etcd =>
@@ -41,6 +43,7 @@ export const etcdOf = (options: Pick<HostOptions, 'endpoints' | 'http' | 'login'
 export const lockOf = (index: number, options: HostOptions): LockClient =>
   etcdLock({
     etcd: etcdOf(options),
+    ...(options.older ? { older: options.older } : {}),
     group: options.group ?? 'default',
     me: options.me ?? memberOf(index),
     max: options.max ?? 1,

@@ -4,8 +4,10 @@ import { UpdateError } from '../../../errors.ts';
 import type { Clock } from '../../../system/clock.ts';
 import type { Etcd } from '../../../system/etcd.ts';
 import type { Compare, Op } from '../../../system/etcd-messages.ts';
+import type { EtcdV2 } from '../../../system/etcd-v2.ts';
 import type { Random } from '../../../system/random.ts';
 import { freeIn, keysOf, type Room, readRoom } from './etcd-room.ts';
+import { LOCKSMITH_KEYS, refuseForeign } from './foreign.ts';
 import type { Ended, LockAnswer, LockClient } from './lock-client.ts';
 import {
   begin,
@@ -22,6 +24,8 @@ import { oneLine, writeSemaphore } from './semaphore-document.ts';
 
 export type EtcdLockOptions = Readonly<{
   etcd: Etcd;
+  /** The other store of the same members, in which locksmith keeps its lock. */
+  older?: EtcdV2;
   group: string;
   me: Member;
   /** What the document says when this host is the first one ever; later the document counts. */
@@ -43,13 +47,29 @@ export type EtcdLockOptions = Readonly<{
 /** This host's part in the lock of its group. */
 export function etcdLock(options: EtcdLockOptions): LockClient {
   const presence = keptPresence(options);
+  const lookForLocksmith = keptLook(options);
   return {
     countsFailures: true,
-    take: (why) => takeLock(options, presence, why),
+    take: async (why) => {
+      await lookForLocksmith();
+      return takeLock(options, presence, why);
+    },
     begin: () => beginReboot(options),
     giveBack: (ending) => giveBackLock(options, ending),
   };
 }
+
+/** Now and then: every member has to be asked, and nobody begins to run a locksmith in a hurry. */
+function keptLook({ older, group, clock }: EtcdLockOptions): () => Promise<void> {
+  let seenAt: number | undefined;
+  return async () => {
+    if (!older || (seenAt !== undefined && clock.monotonicMs() - seenAt < LOOK_MS)) return;
+    refuseForeign(group, await older.valuesAt(LOCKSMITH_KEYS(group)));
+    seenAt = clock.monotonicMs();
+  };
+}
+
+const LOOK_MS = 3_600_000;
 
 /** A swap that failed this often in a row is begun anew later. */
 const TRIES = 12;

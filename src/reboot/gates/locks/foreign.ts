@@ -4,17 +4,20 @@ import { UpdateError } from '../../../errors.ts';
 import type { Pair } from '../../../system/etcd-messages.ts';
 import { type Check, integer, list, object, parseDocument, text } from '../../../system/shape.ts';
 
-/** Where the others keep the lock of a group. locksmith writes through etcd v2: seen here only after a migration, with or without a slash. */
+/** Where the others keep the lock of a group. locksmith's is seen here only after a migration from API v2, with or without a slash. */
 export const FOREIGN_KEYS = (group: string): readonly string[] => [
   `com.coreos.airlock/groups/${group}/v1/semaphore`,
-  ...['', '/'].flatMap((slash) => [
-    `${slash}coreos.com/updateengine/rebootlock/semaphore`,
-    `${slash}coreos.com/updateengine/rebootlock/groups/${group}/semaphore`,
-  ]),
+  ...['', '/'].flatMap((slash) => LOCKSMITH_KEYS(group).map((key) => `${slash}${key}`)),
+];
+
+/** Where a locksmith that runs keeps it: in the store of API v2. */
+export const LOCKSMITH_KEYS = (group: string): readonly string[] => [
+  'coreos.com/updateengine/rebootlock/semaphore',
+  `coreos.com/updateengine/rebootlock/groups/${group}/semaphore`,
 ];
 
 /** Throws when one of them is there, whoever holds it: it may be granted at any time. */
-export function refuseForeign(group: string, found: readonly Pair[]): void {
+export function refuseForeign(group: string, found: readonly Found[]): void {
   const [one] = found;
   if (!one) return;
   const owner = one.key.startsWith('com.coreos.airlock/') ? 'airlock' : 'locksmith';
@@ -25,7 +28,9 @@ export function refuseForeign(group: string, found: readonly Pair[]): void {
   );
 }
 
-function contentOf({ value }: Pair, owner: 'airlock' | 'locksmith'): string {
+type Found = Pick<Pair, 'key' | 'value'>;
+
+function contentOf({ value }: Found, owner: 'airlock' | 'locksmith'): string {
   try {
     const { size, holders } = READERS[owner](value);
     return `${size} ${size === 1 ? 'slot' : 'slots'}, ${holders.length > 0 ? `held by ${holders.slice(0, 5).join(', ')}` : 'held by nobody'}`;
