@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Applied, keptApplied } from '../../src/agent/applied.ts';
-import { openGates } from '../../src/agent/gates.ts';
+import { APPLY_AWAITED, openGates } from '../../src/agent/gates.ts';
 import type { LockGate } from '../../src/agent/lock-gate.ts';
 import { rebootGate } from '../../src/agent/reboot-gate.ts';
 import type { StandingOffer } from '../../src/agent/standing-offer.ts';
@@ -207,4 +207,97 @@ test('while something keeps the host here, what was drained for the reboot is ta
     await gate.verdict({ state: STAGED, since: SINCE, slots: {} }, { asks: true, isFlagged });
     assert.equal(asked.length, given, `held ${held}, owed ${owed}, flagged ${isFlagged}`);
   }
+});
+
+const SAVED = (state: State): Saved => ({ state, since: SINCE, slots: {} });
+
+/** What a gate asks of the lock, by name; the host, the programs and the lock say what `now` says. */
+function listening(now: {
+  host?: Verdict;
+  lock?: Verdict;
+  owed?: boolean;
+  fresh?: boolean;
+  objection?: ReturnType<StandingOffer['objection']>;
+}) {
+  const asked: string[] = [];
+  const gate = rebootGate({
+    fleet: { status: () => undefined },
+    hooks: { isOwed: async () => now.owed === true },
+    offer: { isFresh: () => now.fresh !== false, objection: () => now.objection },
+    gates: {
+      ...openGates,
+      ask: async () => {
+        asked.push('host');
+        return combine(now.host ? [now.host] : []);
+      },
+    },
+    lock: {
+      ...OPEN_LOCK,
+      verdict: async (takes) => {
+        asked.push(takes ? 'take' : 'look');
+        return now.lock ?? OPEN;
+      },
+      giveBack: async () => void asked.push('give back'),
+    },
+  });
+  const verdict = async (state: State, asks: boolean, isFlagged = false) => {
+    asked.length = 0;
+    return (await gate.verdict(SAVED(state), { asks, isFlagged })).gate;
+  };
+  return { asked, gate, verdict };
+}
+
+test('what was drained for a release that is staged no more is taken back, and nothing else is asked then', async () => {
+  for (const kind of ['idle', 'staging'] as const) {
+    const state: State = kind === 'idle' ? { kind } : { kind, ...RELEASE, attempt: 0 };
+    const { asked, verdict } = listening({ owed: true });
+    assert.deepEqual([await verdict(state, true), asked], [{ open: true }, ['give back']]);
+    assert.deepEqual([await verdict(state, false), asked], [{ open: true }, []]);
+    const { asked: nothing, verdict: other } = listening({});
+    assert.deepEqual([await other(state, true), nothing], [{ open: true }, []]);
+  }
+});
+
+test('what has closed while the host was made ready is heard before it leaves, and what was drained is taken back', async () => {
+  const now: Parameters<typeof listening>[0] = { owed: true };
+  const { asked, verdict } = listening(now);
+  assert.deepEqual([(await verdict(STAGED, true)).open, asked], [true, ['host', 'take', 'host']]);
+  now.owed = false;
+  assert.deepEqual([(await verdict(STAGED, true)).open, asked], [true, ['host', 'take']]);
+  let asks = 0;
+  Object.defineProperty(now, 'host', { get: () => (++asks > 1 ? NIGHTS : undefined) });
+  now.owed = true;
+  const closing = { open: false, reason: 'the window is not open' };
+  assert.deepEqual([await verdict(STAGED, true), asked], [closing, ['host', 'take', 'host', 'give back']]);
+});
+
+test('who only looks hears what was said last, and takes nothing', async () => {
+  const now: Parameters<typeof listening>[0] = { host: NIGHTS };
+  const { asked, verdict } = listening(now);
+  const closing = { open: false, reason: 'the window is not open' };
+  for (const state of [STAGED, ARMED]) {
+    assert.deepEqual(await verdict(state, true), closing);
+    assert.deepEqual([await verdict(state, false), asked], [closing, []]);
+  }
+  now.host = OPEN;
+  now.lock = FULL;
+  assert.deepEqual([await verdict(ARMED, true), asked], [{ open: true }, ['host']]);
+  assert.deepEqual([await verdict(ARMED, false), asked], [{ open: true }, []]);
+  assert.deepEqual([await verdict(STAGED, false), asked], [FULL, ['look']]);
+  assert.deepEqual([await verdict(STAGED, true), asked], [FULL, ['host', 'take']]);
+});
+
+test('beside the gates of the host an operator, the channel or the lock may object, one at a time', async () => {
+  const away = closed('offer-unknown', 'hard', 'whether 2.0 is still on offer is not known');
+  assert.deepEqual(await listening({ objection: away, lock: FULL }).gate.others(STAGED), [away]);
+  assert.deepEqual(await listening({ lock: FULL }).gate.others(STAGED), [FULL]);
+  assert.deepEqual(await listening({}).gate.others(STAGED), []);
+  const manual = rebootGate({ ...NOTHING_OWED, gates: { ...openGates, isAutomatic: () => false }, lock: OPEN_LOCK });
+  assert.deepEqual([manual.isApplyAwaited(), await manual.others(STAGED)], [true, [APPLY_AWAITED]]);
+  assert.deepEqual((await manual.verdict(SAVED(STAGED), { asks: true, isFlagged: false })).gate, {
+    open: false,
+    reason: '`updatectl apply`',
+  });
+  await manual.apply();
+  assert.deepEqual([manual.isApplyAwaited(), await manual.others(STAGED)], [false, []]);
 });

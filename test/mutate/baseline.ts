@@ -13,11 +13,11 @@ export type TimedTest = Readonly<{ test: string; ms: number }>;
 export type Baseline = (path: string, offset: number) => Promise<readonly TimedTest[]>;
 
 /** Tests further from a file than this many others are about something else. */
-const LOOKED_AT = 60;
+const LOOKED_AT = 16;
 const MOST_MS = 30_000;
 
 /** A test that takes longer, slowed by the counting, costs more than it tells. */
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = 60_000;
 
 export function createBaseline(root: string, paths: readonly string[], most: number): Baseline {
   const nearest = new Map(paths.map((path) => [path, nearestTests(root, path, LOOKED_AT)]));
