@@ -215,24 +215,31 @@ test('the history of an update tells how the machine was restarted and how long 
   );
 });
 
-test('a lock that cannot be given back after an attempt keeps the host from going on, and is tried again after the back-off', async () => {
+test('a lock that cannot be given back after an attempt keeps no host from going on, and is tried again each minute', async () => {
   const storage = await after(new RecordingDisk({ dirs: [STATE] }), ...ARRIVED);
   let tried = 0;
-  const giveBack = async (): Promise<void> => {
-    if (tried++ < 2) throw new UpdateError('lock-contended', 'etcd is away.');
+  const tryTo = async (): Promise<void> => {
+    if (++tried < 3) throw new UpdateError('lock-contended', 'etcd is away.');
   };
-  const { run, slept, journal } = host({ lock: { ...noLock, giveBack } }, storage);
+  const isOwed = (): boolean => tried > 0 && tried < 3;
+  const lock = {
+    ...noLock,
+    giveBack: tryTo,
+    giveBackOwed: async () => (isOwed() ? tryTo() : undefined),
+    debt: () => (isOwed() ? { place: 'etcd', group: 'web', since: '2026-03-01T00:00:00Z' } : undefined),
+  };
+  const { run, slept, journal } = host({ lock }, storage);
   const states: unknown[] = [];
   const agent = await run(3, async (_, { view }) => {
-    const { state, lastError, waitingFor } = await view.status();
-    states.push([state.kind, lastError?.code, waitingFor]);
+    const { state, lockOwed, waitingFor } = await view.status();
+    states.push([state.kind, lockOwed?.code, waitingFor]);
   });
   assert.deepEqual(states, [
-    ['settling', 'lock-contended', 'the next try'],
-    ['settling', 'lock-contended', 'the next try'],
+    ['idle', 'lock-contended', 'the next check'],
+    ['idle', 'lock-contended', 'the next check'],
     ['idle', undefined, 'the next check'],
   ]);
-  assert.deepEqual(slept, [MINUTE, 2 * MINUTE, 7 * MINUTE]);
+  assert.deepEqual(slept, [MINUTE, MINUTE, 5 * MINUTE]);
   assert.equal(tried, 3);
   assert.equal((await journal.history(9)).length, 1, 'the history names it once');
   assert.equal((await agent.view.status()).lastCheck?.code, 'not-started');

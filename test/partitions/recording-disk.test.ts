@@ -101,6 +101,12 @@ const HASTY: Readonly<Record<string, (world: RecordingDisk) => Promise<unknown>>
     await files.syncDir('/').catch(() => undefined);
     await files.read('/b');
   },
+  'a sync before what was synced is read back': async ({ files }) => {
+    await files.write('/a', []);
+    void files.syncFile('/a');
+    await files.read('/a').catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  },
   'two writes to one place': ({ disk }) =>
     Promise.all([disk.write(0, new Uint8Array(512)), disk.write(511, new Uint8Array(2))]),
 };

@@ -27,8 +27,13 @@ export class Turns {
     }
   }
 
-  /** Whoever looks while something changes sees what was there before. */
-  async look<T>(step: () => T | Promise<T>): Promise<T> {
+  /** Whoever looks while something changes sees what was there before. What is being synced is read by nobody who has waited for the sync. */
+  async look<T>(step: () => T | Promise<T>, path?: string): Promise<T> {
+    for (const { what } of this.underWay)
+      if (what === `syncFile ${path}`) {
+        this.fault ??= new Overlap(`${path} was read before the end of: ${what}`);
+        throw this.fault;
+      }
     const seen = await step();
     await turn();
     return seen;
@@ -59,7 +64,7 @@ export function filesInTurn(files: Files, turns = new Turns()): Files & { atRest
     (...paths: T): Promise<void> =>
       turns.change(`${name} ${paths.join(' ')}`, 'everything', () => step(...paths));
   return {
-    read: (path) => turns.look(() => files.read(path)),
+    read: (path) => turns.look(() => files.read(path), path),
     list: (dir) => turns.look(() => files.list(dir)),
     makeDir: change('makeDir', files.makeDir),
     write: (path, chunks) => turns.change(`write ${path}`, { path }, () => files.write(path, chunks)),

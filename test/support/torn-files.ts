@@ -57,7 +57,7 @@ export function tornFiles(start: Contents, dropSync = -1): TornFiles {
       turns.look(() => {
         const bytes = contents.get(path);
         return bytes && { bytes: bytes.subarray(offset, offset + length), size: bytes.length };
-      }),
+      }, path),
     writePart: (path, offset, bytes) =>
       turns.change(`write ${path}`, { path }, () => {
         const before = contents.get(path) ?? assert.fail(`${path} is not there to be changed`);
