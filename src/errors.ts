@@ -335,6 +335,24 @@ export const ERRORS = {
     'Many servers change the same document at the same time.',
     'Wait; hosts ask again by themselves. With many servers, run fewer.',
   ),
+  'store-newer': entry(
+    7,
+    'never',
+    'The fleet’s store was written by a newer version of Tandem; nothing was changed.',
+    'Start that version or a newer one. To go back, stop all servers and restore a copy of the store from before.',
+  ),
+  'store-foreign': entry(
+    7,
+    'never',
+    'The fleet’s store is a database of something else.',
+    'Give the server a folder of its own with --state, or restore fleet.db from a copy.',
+  ),
+  'store-document-newer': entry(
+    4,
+    'never',
+    'A document in the fleet’s store was written by a newer version of Tandem; nothing was changed.',
+    'Update this server. Delete the named document only if what it says may be lost.',
+  ),
   'store-document-invalid': entry(
     4,
     'later',

@@ -1,7 +1,7 @@
 /** Documents as they lie in etcd, and as they were last seen there. */
 
 import type { Pair, Range } from '../system/etcd-messages.ts';
-import { keptDocument } from './kept-document.ts';
+import { keptDocument, listedDocument } from './kept-document.ts';
 import type { Json } from './store.ts';
 
 /** What lay under a key; revision "0" for nothing. */
@@ -16,8 +16,12 @@ export function seenIn(range: Range | undefined): Seen {
 }
 
 /** The JSON of a value. */
-export const documentIn = ({ key, value }: Pair): Json | undefined =>
-  keptDocument(key, () => JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(value)) as Json, 'etcd');
+const documentIn = (pair: Pair): Json | undefined => keptDocument(pair.key, () => jsonOf(pair), 'etcd');
+
+/** The same in a list. */
+export const documentListed = (pair: Pair): Json | undefined => listedDocument(pair.key, () => jsonOf(pair), 'etcd');
+
+const jsonOf = ({ value }: Pair): Json => JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(value)) as Json;
 
 export type Memory = Readonly<{
   get(key: string): Seen;

@@ -6,7 +6,7 @@ import type { Answer, Op } from '../system/etcd-messages.ts';
 import type { Random } from '../system/random.ts';
 import { inBatches } from './batches.ts';
 import { commitBatch, type Job } from './etcd-commit.ts';
-import { createMemory, documentIn, type Memory, seenIn } from './etcd-documents.ts';
+import { createMemory, documentListed, type Memory, seenIn } from './etcd-documents.ts';
 import { createMark } from './etcd-mark.ts';
 import { createPatience } from './etcd-patience.ts';
 import type { Change, Json, Key, Page, Store } from './store.ts';
@@ -23,7 +23,13 @@ export type EtcdStoreOptions = Readonly<{
 export function etcdStore(options: EtcdStoreOptions): Store {
   const { prefix } = options;
   const patience = createPatience(options.clock, options.random);
-  const world = { ...options, memory: createMemory(), mark: createMark(options), patience };
+  const world = {
+    ...options,
+    memory: createMemory(),
+    mark: createMark(options),
+    schemaKey: `${prefix}/schema`,
+    patience,
+  };
   const ask: Ask = (ops) => patience.with(() => options.etcd.txn({ ops }));
   const nameOf = ({ kind, id }: Key): string => `${prefix}/${kind}/${id}`;
   const update = inBatches<Job>(
@@ -86,7 +92,7 @@ async function list(ask: Ask, folder: string, limit: number, after: string): Pro
     const pairs = ranges[0]?.pairs ?? [];
     for (const pair of pairs) {
       last = pair.key.slice(folder.length + 1);
-      const document = documentIn(pair);
+      const document = documentListed(pair);
       if (document !== undefined) documents.push({ id: last, document });
     }
     if (pairs.length < amount) return { documents };

@@ -2,15 +2,14 @@
 
 import type { Database } from '../system/sqlite.ts';
 import { groupCommits } from '../system/sqlite-commits.ts';
-import { keptDocument } from './kept-document.ts';
+import { keptDocument, listedDocument } from './kept-document.ts';
 import { type Outcome, type Played, play } from './play.ts';
+import { readySchema } from './sqlite-schema.ts';
 import type { Change, Json, Key, Store } from './store.ts';
 
 /** The store in `database`. Updates that come in the same turn of the event loop share one transaction, and so one sync of the disk. */
 export function sqliteStore(database: Database): Store {
-  database.run(
-    'CREATE TABLE IF NOT EXISTS documents (kind TEXT, id TEXT, json TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID',
-  );
+  readySchema(database);
   const parse = createParser();
   const read = (name: string): Json | undefined => {
     const [row] = database.rows('SELECT json FROM documents WHERE kind = ? AND id = ?', ...partsOf(name));
@@ -33,7 +32,11 @@ export function sqliteStore(database: Database): Store {
       );
       const documents = rows.flatMap((row) => {
         const id = String(row['id']);
-        const document = keptDocument(nameOf({ kind, id }), () => JSON.parse(String(row['json'])) as Json, 'fleet.db');
+        const document = listedDocument(
+          nameOf({ kind, id }),
+          () => JSON.parse(String(row['json'])) as Json,
+          'fleet.db',
+        );
         return document === undefined ? [] : [{ id, document }];
       });
       const last = rows.at(-1);
@@ -89,7 +92,7 @@ function keep(database: Database, name: string, document: Json | undefined): voi
   if (document === undefined) database.run('DELETE FROM documents WHERE kind = ? AND id = ?', kind, id);
   else
     database.run(
-      'INSERT INTO documents VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET json = excluded.json',
+      'INSERT INTO documents (kind, id, json) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET json = excluded.json',
       kind,
       id,
       JSON.stringify(document),

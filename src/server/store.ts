@@ -1,5 +1,11 @@
 /** Where the server keeps what it knows: documents by kind and id, changed by one atomic verb. */
 
+/**
+ * The form of what is kept, as a whole and of each document that names its own: a server that finds a higher number leaves it alone. Fields may
+ * be added within one; what would mislead an older server raises it.
+ */
+export const SCHEMA = 1;
+
 /** JSON, as it is kept. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 

@@ -5,8 +5,9 @@ import type { Log } from '../system/log.ts';
 import type { Store } from './store.ts';
 
 /** Whether a failure means that the whole store is out of reach, for everybody alike. */
-export const isOutage = (code: string): boolean =>
-  code.startsWith('etcd-') || code === 'store-full' || code === 'store-unwritable' || code === 'store-damaged';
+export const isOutage = (code: string): boolean => code.startsWith('etcd-') || WHOLE.has(code);
+
+const WHOLE = new Set(['store-full', 'store-unwritable', 'store-damaged', 'store-newer']);
 
 export function watchedStore(store: Store, log: Log, now: () => Date): Store {
   let outage: { code: string; since: number; refused: number } | undefined;

@@ -7,6 +7,7 @@ export type Cell = string | number | null;
 export type Row = Readonly<Record<string, Cell>>;
 
 export interface Database extends Disposable {
+  readonly path: string;
   run(statement: string, ...values: readonly Cell[]): void;
   rows(statement: string, ...values: readonly Cell[]): Row[];
   /** Runs `work` as one transaction: all of it is durable when this returns, or nothing of it happened. */
@@ -38,6 +39,7 @@ export function openDatabase(path: string, { durable = true }: Readonly<{ durabl
     return known;
   };
   return {
+    path,
     run: (statement, ...values) => void named(() => prepare(statement).run(...values)),
     rows: (statement, ...values) => named(() => prepare(statement).all(...values)) as Row[],
     transaction: (work) => {

@@ -20,7 +20,7 @@ function busyEtcd(): Readonly<{ etcd: Etcd; asked: Transaction[] }> {
         lease: '0',
       };
       const ranges = (txn.otherwise ?? []).map((_, at) =>
-        at === 0 ? { pairs: [], count: 0 } : { pairs: [pair], count: 1 },
+        at < 2 ? { pairs: [], count: 0 } : { pairs: [pair], count: 1 },
       );
       return { succeeded: false, ranges, revision: '1' };
     },
@@ -54,7 +54,7 @@ test('who always comes too late gives up by name, having decided anew each time,
   });
   assert.equal(await refusalOf(update), 'store-contended');
   assert.deepEqual(saw, [undefined, ...Array.from({ length: saw.length - 1 }, (_, at) => at + 1)]);
-  assert.deepEqual(asked[3]?.compare?.at(1), { key: 'p/counter/a', modRevision: '3' });
+  assert.deepEqual(asked[3]?.compare?.at(2), { key: 'p/counter/a', modRevision: '3' });
   assert.deepEqual(waited.slice(0, 4), [0, 0.5, 1.5, 3.5]);
   assert.equal(Math.max(...waited), 250);
 });
