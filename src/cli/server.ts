@@ -109,6 +109,7 @@ export const server: Command = {
       channels,
       expires: async () => (await published()).expires,
       figures,
+      lastWrite: watched.lastWrite,
       now,
       log: context.log,
       limits: createLimits(input.whole('host-rate') ?? 0, () => context.clock.monotonicMs()),

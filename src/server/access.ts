@@ -23,6 +23,8 @@ export type Unrevoked = 'token-unknown' | 'token-last';
 export type Access = Readonly<{
   /** Hosts need no token. */
   isOpenToHosts: boolean;
+  /** Fails where hosts could not be told from others now. */
+  readyForHosts(): Promise<void>;
   /** Who has this token; undefined for nobody. One that was revoked is known for a few seconds more. */
   holderOf(token: string | undefined): Promise<Holder | undefined>;
   /** Who has the token of the store with this digest. */
@@ -74,6 +76,9 @@ export function createAccess({ store, now, secret, machines }: AccessOptions): A
   const given = typeof machines === 'object' ? [{ ...HOSTS, digest: machines.digest, added: '' }] : [];
   return {
     isOpenToHosts: machines === 'anybody',
+    readyForHosts: async () => {
+      if (machines === undefined) await tokens();
+    },
     // Hosts ask most, and theirs may need nothing of the store.
     holderOf: async (token) =>
       token === undefined ? undefined : (holderWith(given, digestOf(token)) ?? (await whose(digestOf(token)))),

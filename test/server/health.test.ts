@@ -3,7 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UpdateError } from '../../src/errors.ts';
+import { sqliteStore } from '../../src/server/sqlite-store.ts';
 import type { Store } from '../../src/server/store.ts';
+import { digestOf } from '../../src/server/tokens.ts';
+import { watchedStore } from '../../src/server/watched-store.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { openDatabase } from '../../src/system/sqlite.ts';
+import { checkInOf } from '../support/check-in-line.ts';
+import { startFleetApp } from '../support/fleet-app.ts';
 import { TestFleet } from './pages/fleet.ts';
 
 /** A fleet whose store counts what it is asked. */
@@ -27,18 +34,62 @@ test('however often its health is asked for, the store is asked for one document
   await using site = await counted();
   const ask = async () => (await site.app.inject('/healthz')).json() as unknown;
   for (let times = 0; times < 50; times++) assert.deepEqual(await ask(), { ok: true });
-  assert.deepEqual(site.asked, ['read']);
-  site.now = new Date(site.now.getTime() + 1000);
-  await ask();
-  assert.deepEqual(site.asked, ['read', 'read']);
+  assert.deepEqual(site.asked, ['update']);
+  for (let second = 0; second < 60; second++) {
+    site.now = new Date(site.now.getTime() + 1000);
+    for (let times = 0; times < 3; times++) await ask();
+  }
+  assert.equal(site.asked.length, 61);
+  assert.equal(site.asked.filter((verb) => verb === 'update').length, 3, 'twice a minute it is written to');
+});
+
+test('while check-ins are refused the server is not healthy, and it is again with the first that is not', async () => {
+  let now = Date.parse('2030-01-01T00:00:00Z');
+  await using real = sqliteStore(openDatabase(':memory:', { durable: false }));
+  let fault: 'store-full' | 'etcd-full' | undefined;
+  const full: Store = {
+    ...real,
+    update: (keys, change) => (fault ? Promise.reject(new UpdateError(fault)) : real.update(keys, change)),
+  };
+  const store = watchedStore(full, silentLog, () => new Date(now));
+  await using server = await startFleetApp({ store, now: () => new Date(now), lastWrite: store.lastWrite });
+  const both = async () => {
+    now += 1000;
+    const checkIn = await server.app.inject({ method: 'POST', url: '/v1/check-in', payload: checkInOf(1) });
+    return [checkIn.statusCode, (await server.app.inject('/healthz')).statusCode];
+  };
+  assert.deepEqual(await both(), [200, 200]);
+  for (const code of ['store-full', 'etcd-full'] as const) {
+    fault = code;
+    for (let times = 0; times < 3; times++) assert.deepEqual(await both(), [503, 503]);
+    fault = undefined;
+    assert.deepEqual(await both(), [200, 200]);
+  }
+  fault = 'etcd-full';
+  now += 1000;
+  await both();
+  fault = undefined;
+  now += 1000;
+  assert.equal((await server.app.inject('/healthz')).statusCode, 200, 'it sees by itself that it is over');
+});
+
+test('a server that cannot tell hosts from others is not healthy', async () => {
+  await using site = new TestFleet();
+  site.tokens = { ...site.tokens, machine: digestOf('of-a-machine') };
+  await site.start();
+  assert.equal((await site.app.inject('/healthz')).statusCode, 200);
+  await site.put('access', [['tokens', { schema: 1, tokens: 'none' }]]);
+  site.now = new Date(site.now.getTime() + 6000);
+  assert.equal((await site.app.inject('/healthz')).statusCode, 503);
 });
 
 test('a server whose store is away is not healthy, and is again once it is back', async () => {
   await using site = await counted();
-  const { read } = site.store;
-  Object.assign(site.store, { read: () => Promise.reject(new UpdateError('etcd-unavailable')) });
+  const { read, update } = site.store;
+  const away = () => Promise.reject(new UpdateError('etcd-unavailable'));
+  Object.assign(site.store, { read: away, update: away });
   assert.equal((await site.app.inject('/healthz')).statusCode, 503);
-  Object.assign(site.store, { read });
+  Object.assign(site.store, { read, update });
   site.now = new Date(site.now.getTime() + 1000);
   assert.equal((await site.app.inject('/healthz')).statusCode, 200);
 });

@@ -37,7 +37,7 @@ test('however many ask while the store is away, the log says once that it went a
   };
   let now = Date.parse('2030-01-01T00:00:00Z');
   const store = watchedStore(failing, log, () => new Date(now));
-  await using server = await startFleetApp({ store, log });
+  await using server = await startFleetApp({ store, log, now: () => new Date(now) });
   const ask = async () => {
     const answer = await server.app.inject({ method: 'POST', url: '/v1/check-in', payload: CHECK_IN });
     return [answer.statusCode, answer.json().code];
@@ -45,9 +45,10 @@ test('however many ask while the store is away, the log says once that it went a
   assert.deepEqual(await ask(), [200, undefined]);
   fault = new UpdateError('etcd-unavailable');
   for (let one = 0; one < 30; one += 1) assert.deepEqual(await ask(), [503, 'etcd-unavailable']);
+  now += 61_000;
   fault = new UpdateError('etcd-full');
   assert.deepEqual(await ask(), [503, 'etcd-full']);
-  now += 61_000;
+  now += 30_000;
   fault = undefined;
   for (let one = 0; one < 3; one += 1) await ask();
   assert.deepEqual(
@@ -60,7 +61,14 @@ test('however many ask while the store is away, the log says once that it went a
   );
   fault = new UpdateError('store-document-invalid', 'one document');
   for (let one = 0; one < 2; one += 1) assert.deepEqual(await ask(), [503, 'store-document-invalid']);
-  assert.equal(lines.length, 5, 'what is wrong with one document is no outage, and is told with its request');
+  assert.equal(lines.length, 4, 'what is wrong with one document is no outage, and is told once a minute');
+  now += 60_000;
+  await ask();
+  assert.deepEqual(lines[4], [
+    'error',
+    { code: 'store-document-invalid', url: '/v1/check-in', unsaid: 1 },
+    'one document',
+  ]);
 });
 
 test('a store that can be read and not written is one outage, and not one with every read', async () => {
@@ -76,8 +84,9 @@ test('a store that can be read and not written is one outage, and not one with e
     ...real,
     update: (keys, change) => (isFull ? Promise.reject(new UpdateError('store-full')) : real.update(keys, change)),
   };
+  let now = Date.parse('2030-01-01T00:00:00Z');
   await using server = await startFleetApp({
-    store: watchedStore(full, log as unknown as Log, () => new Date()),
+    store: watchedStore(full, log as unknown as Log, () => new Date(now)),
     log: log as unknown as Log,
   });
   const ask = () => server.app.inject({ method: 'POST', url: '/v1/check-in', payload: CHECK_IN });
@@ -90,5 +99,33 @@ test('a store that can be read and not written is one outage, and not one with e
   assert.equal(said.length, 1);
   isFull = false;
   await ask();
+  assert.equal(said.length, 1, 'it may go again at once');
+  now += 30_000;
+  await ask();
   assert.deepEqual(said.slice(1), ['the store answers again']);
+});
+
+test('a store that comes and goes, for one reason or another, is told of a few times a minute at most', async () => {
+  const said: string[] = [];
+  const log = {
+    ...silentLog,
+    info: (_: object, text: string) => void said.push(text),
+    error: (_: object, text: string) => void said.push(text),
+  } as unknown as Log;
+  await using real = sqliteStore(openDatabase(':memory:', { durable: false }));
+  const faults = [undefined, 'etcd-full', 'etcd-unavailable', undefined, 'etcd-refused'] as const;
+  let turn = 0;
+  const flapping: Store = {
+    ...real,
+    update: (keys, change) => {
+      const fault = faults[turn++ % faults.length];
+      return fault ? Promise.reject(new UpdateError(fault)) : real.update(keys, change);
+    },
+  };
+  let now = Date.parse('2030-01-01T00:00:00Z');
+  const store = watchedStore(flapping, log, () => new Date(now));
+  const write = () => store.update([{ kind: 'a', id: 'b' }], () => ({ write: [1], result: 1 })).catch(() => undefined);
+  for (let one = 0; one < 3000; one++, now += 20) await write();
+  assert.ok(said.length >= 1 && said.length <= 3, said.join('; '));
+  assert.doesNotMatch(said.join(), /answers again/);
 });

@@ -5,6 +5,7 @@ import { type ChannelState, createFleet } from '../../src/server/fleet.ts';
 import { createApp } from '../../src/server/http/app.ts';
 import { createRebootLocks, type LockDefaults } from '../../src/server/reboot-locks.ts';
 import type { Store } from '../../src/server/store.ts';
+import type { WatchedStore } from '../../src/server/watched-store.ts';
 import { type Log, silentLog } from '../../src/system/log.ts';
 import { accessWith, type GivenTokens } from './fleet-tokens.ts';
 
@@ -16,6 +17,7 @@ export type FleetAppOptions = Readonly<{
   channel?: ChannelState;
   now?(): Date;
   log?: Log;
+  lastWrite?: WatchedStore['lastWrite'];
 }>;
 
 export type FleetApp = AsyncDisposable & Readonly<{ url: string; app: FastifyInstance }>;
@@ -33,6 +35,7 @@ export async function startFleetApp(options: FleetAppOptions): Promise<FleetApp>
     channels: async () => new Map(),
     now,
     log,
+    ...(options.lastWrite ? { lastWrite: options.lastWrite } : {}),
   });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return { url, app, [Symbol.asyncDispose]: () => app.close() };

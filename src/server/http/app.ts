@@ -6,12 +6,14 @@ import type { Log } from '../../system/log.ts';
 import type { Serve } from '../../system/served-file.ts';
 import type { Access } from '../access.ts';
 import type { Channels } from '../channels.ts';
+import { createFailureLog } from '../failure-log.ts';
 import { createFigures, type Figures } from '../figures.ts';
 import type { Fleet } from '../fleet.ts';
 import { createHealth } from '../health.ts';
 import type { Limits } from '../rate-limits.ts';
 import type { RebootLocks } from '../reboot-locks.ts';
 import type { Store } from '../store.ts';
+import type { LastWrite } from '../watched-store.ts';
 import { readNumbers } from './address-numbers.ts';
 import { json } from './answers.ts';
 import { auditRoute, logEntries } from './entries.ts';
@@ -49,6 +51,8 @@ export type AppWorld = Readonly<{
   abort?(channel: string, version: string, reason: string): Promise<unknown>;
   /** What the pages need besides; without it there are none. */
   pages?: Pick<PageWorld, 'census' | 'pause' | 'sessions'>;
+  /** How the last write to the store ended, where somebody keeps an eye on it. */
+  lastWrite?(): LastWrite | undefined;
   /** Counted elsewhere as well; without it, the server begins its own. */
   figures?: Figures;
   /** How long clients may take, where that is not as documented. */
@@ -60,6 +64,7 @@ export type AppWorld = Readonly<{
 /** The server, not yet listening. */
 export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   const { tls, log } = world;
+  const failed = createFailureLog(log, world.now);
   const patient = patientFor({ ...PATIENCE, ...world.patience });
   const options = {
     ...BEFORE_ROUTES,
@@ -88,13 +93,13 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   app.setReplySerializer(jsonOf);
   const { routesAt } = describeRoutes(app);
   answerBeforeNode(app);
-  answerFailures(app, log, plain);
+  answerFailures(app, failed, plain);
   answerMissing(app, routesAt);
   readNumbers(app);
   const counts = world.figures ?? createFigures();
   countRequests(app, counts);
   repositoryRoutes(app, world.repository, world.serve);
-  const health = createHealth(world.store, world.now);
+  const health = createHealth(world);
   app.get('/healthz', { schema: HEALTH }, async ({ ip }) => {
     inTime(world.limits?.host(ip) ?? 0);
     await health();
@@ -114,12 +119,12 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
     metricsRoute(scope, world, counts);
   });
   await app.register(async (scope) => {
-    answerFailures(scope, log, fleetLock);
+    answerFailures(scope, failed, fleetLock);
     guard(scope, world, () => 'machine', fleetLock);
     lockRoutes.hosts(scope, world.locks, world.now);
   });
   const { pages } = world;
-  if (pages) await app.register(async (scope) => pageRoutes(scope, { ...world, ...pages }));
+  if (pages) await app.register(async (scope) => pageRoutes(scope, { ...world, ...pages, failed }));
   return app;
 }
 
@@ -136,7 +141,7 @@ export function showIdentity({ server }: Shows, { key, cert }: NonNullable<AppWo
 }
 
 const HEALTH = {
-  summary: 'Whether it works',
+  summary: 'Whether hosts that check in are answered',
   tags: ['server'],
   response: { 200: json('It does.', object({ ok: always(true) })) },
 };

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { asUpdateError } from '../../errors.ts';
 import { noted } from '../audit.ts';
+import type { FailureLog } from '../failure-log.ts';
 import { document, type Page, type Viewer } from '../pages/layout.ts';
 import { FOLLOWS, SCRIPT } from '../pages/script.ts';
 import { saidPage, signInPage } from '../pages/sign-in.ts';
@@ -18,12 +19,12 @@ import { entryOf, logEntries } from './entries.ts';
 import { fieldOf, readForms } from './forms.ts';
 import { countHolder } from './guard.ts';
 import { PAGES } from './page-shapes.ts';
-import { logFailure, sayWhen, statusOf } from './refusals.ts';
+import { sayWhen, statusOf } from './refusals.ts';
 import { type ViewWorld, viewRoutes } from './view-routes.ts';
 
 export type Shows = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;
 
-export type PageWorld = ViewWorld & AppWorld & Readonly<{ sessions: Sessions }>;
+export type PageWorld = ViewWorld & AppWorld & Readonly<{ sessions: Sessions; failed: FailureLog }>;
 
 export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
   const { sessions, limits = NO_LIMITS } = world;
@@ -101,11 +102,11 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, text: string): F
   return reply.type('text/html; charset=utf-8').send(text);
 }
 
-function answerFailures(app: FastifyInstance, { log }: AppWorld): void {
+function answerFailures(app: FastifyInstance, { failed }: PageWorld): void {
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const { code, message, details } = asUpdateError(error);
     const status = error.statusCode ?? statusOf(code);
-    if (status >= 500) logFailure(log, code, message, request.url);
+    if (status >= 500) failed(code, message, request.url);
     sayWhen(reply, details);
     const sentence = status === 429 ? message : SENTENCES[status < 500 ? 'asker' : 'server'];
     const page = saidPage('That did not work', sentence, { path: '/', name: 'To the overview' });

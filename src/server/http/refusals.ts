@@ -2,8 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyServerOptions } from 'fastify';
 import { asUpdateError, ERRORS, type ErrorCode, type UpdateError } from '../../errors.ts';
-import type { Log } from '../../system/log.ts';
-import { isOutage } from '../watched-store.ts';
+import type { FailureLog } from '../failure-log.ts';
 import { FLEETLOCK_REFUSAL } from './lock-shapes.ts';
 import type { Interface } from './openapi.ts';
 import { underWayOn } from './patience.ts';
@@ -15,22 +14,16 @@ export const plain: Wording = (code, message = ERRORS[code].sentence) => ({ code
 export const fleetLock: Wording = (kind, value = ERRORS[kind].sentence) => ({ kind, value });
 
 /** Whatever is thrown in `scope` becomes a refusal; what is no fault of the caller's is logged, and not told. */
-export function answerFailures(scope: FastifyInstance, log: Log, worded: Wording): void {
+export function answerFailures(scope: FastifyInstance, failed: FailureLog, worded: Wording): void {
   scope.setErrorHandler((error: Failure, request, reply) => {
     const { code, message, details } = asUpdateError(error);
     const status = error.statusCode ?? statusOf(code);
     sayWhen(reply, status === 503 ? { retryAfterMs: OUTAGE_MS, ...details } : details);
     const named = error.statusCode === undefined ? code : codeOf(status);
     if (status < 500) return reply.code(status).send(worded(named, message));
-    logFailure(log, code, message, request.url);
+    failed(code, message, request.url);
     return reply.code(status).send(worded(code, 'The server could not do this; its log says why.'));
   });
-}
-
-/** An outage of the store is logged where it begins and ends, not with every request that it meets. */
-export function logFailure(log: Log, code: ErrorCode, message: string, url: string): void {
-  if (isOutage(code)) log.debug({ code, url }, message);
-  else log.error({ code, url }, message);
 }
 
 /** When to ask again, where that is known. */
