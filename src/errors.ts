@@ -259,6 +259,12 @@ export const ERRORS = {
     'Nothing of the range is in the file.',
     'Ask for less: the header `Content-Range` tells how long the file is.',
   ),
+  'machine-cloned': entry(
+    2,
+    'never',
+    'Two machines have one id, so neither begins an update nor gets the lock.',
+    'Give the copy an id of its own: remove its /etc/machine-id and `host-secret` below agent.state_dir, run `systemd-machine-id-setup`, and restart it. Then `updatectl server machine reset ID`, or wait a day.',
+  ),
   'machine-secret-wrong': entry(
     2,
     'never',

@@ -37,6 +37,8 @@ export function withFleetServer(releases: Releases, server: FleetServer): Releas
       const wants = 'trusted' in offered ? offered.trusted.release : running;
       const request = await checkInOf(server, running, wants);
       const answer = await ask(server, request, signal);
+      // That two hosts have one id is said in every case: nothing here is what it seems.
+      if (!answer.go && answer.code === 'machine-cloned') return { hold: holdOf(answer, wants) };
       return answer.go || 'hold' in offered ? offered : { hold: holdOf(answer, wants) };
     },
   };

@@ -28,6 +28,9 @@ export type Tally = {
   channels: Record<string, ChannelTally>;
   failures: FailureTally[];
   waiting: Waiting[];
+  /** Ids that two machines have, and some of them by name. */
+  cloned?: number;
+  clones?: readonly Readonly<{ machine: string; name?: string }>[];
 };
 
 /** A finished count, and how long it took. */
@@ -55,6 +58,7 @@ export function tally(sum: Tally, machine: MachineRecord, now: Date): void {
   bump(channel.versions, machine.running.version);
   bump(channel.states, machine.state);
   addFailure(sum.failures, machine);
+  if (machine.cloned) addClone(sum, machine);
   if (machine.state === 'staged' && sum.waiting.length < MOST_WAITING)
     sum.waiting.push({
       machine: machine.machine,
@@ -106,6 +110,12 @@ function addFailure(failures: FailureTally[], machine: MachineRecord): void {
   if (group.some.length === SOME) return;
   group.some.push(machine.machine);
   if (machine.host?.name !== undefined) group.names = { ...group.names, [machine.machine]: machine.host.name };
+}
+
+function addClone(sum: Tally, { machine, host }: MachineRecord): void {
+  sum.cloned = (sum.cloned ?? 0) + 1;
+  const name = host?.name === undefined ? {} : { name: host.name };
+  sum.clones = [...(sum.clones ?? []), { machine, ...name }].slice(0, SOME);
 }
 
 function fresh(failures: FailureTally[], version: string, code: string, reason: string): FailureTally {

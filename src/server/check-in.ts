@@ -4,6 +4,7 @@ import { cleanLine } from '../clean-text.ts';
 import type { CheckIn, CheckInAnswer, HostFacts } from '../protocol.ts';
 import type { Ledger } from '../rollout/brake.ts';
 import { answerHost, type Caller, type Offered } from '../rollout/roll-call.ts';
+import type { Cloned } from './clones.ts';
 import type { MachineRecord } from './machines.ts';
 
 /** Changes the ledger that it is given. `before` is what the server knew of the machine; without `offered`, the channel is for everybody. */
@@ -25,6 +26,19 @@ export function answerCheckIn(
     reason,
     ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
   };
+}
+
+/** Which of two machines is meant nobody knows: what became of them counts, and neither begins. */
+export const withoutWish = ({ wants: _wants, ...rest }: CheckIn): CheckIn => rest;
+
+export function answerToClones(
+  { host = {} }: CheckIn,
+  { other }: Pick<Cloned, 'other'>,
+): Extract<CheckInAnswer, { go: false }> {
+  const [mine, its] = [host, other].map(({ name = 'a machine', address }) =>
+    address === undefined ? name : `${name} at ${address}`,
+  );
+  return { schema: 1, go: false, code: 'machine-cloned', reason: `two machines have one id: ${mine}, and ${its}` };
 }
 
 /** A check-in as it is kept and shown: whoever has the token of a machine may say anything. */

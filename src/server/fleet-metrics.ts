@@ -21,6 +21,7 @@ export function machineMetrics(counted: Counted | undefined): readonly Metric[] 
     by('version', 'versions'),
     by('state', 'states'),
     gauge('tandem_machines_silent', 'Machines that have not checked in for a day.', counted.silent),
+    gauge('tandem_machines_cloned', 'Ids that two machines have.', counted.cloned ?? 0),
     gauge(
       'tandem_machines_failed',
       'Machines whose last attempt failed, by version and by the name of the failure.',

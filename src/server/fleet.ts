@@ -5,7 +5,8 @@ import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
 import type { Offered } from '../rollout/roll-call.ts';
 import { audited, auditedIfDue, type Entry } from './audit.ts';
-import { answerCheckIn, concernsLedger, inCleanWords } from './check-in.ts';
+import { answerCheckIn, answerToClones, concernsLedger, inCleanWords, withoutWish } from './check-in.ts';
+import { bootsAfter, isOtherHardware, whereOf } from './clones.ts';
 import { type Expiry, NO_EXPIRY } from './expiry.ts';
 import { forgetMachine, machineKey, resetSecret } from './machine-deeds.ts';
 import { type SecretRules, type Shown, type Strange, strangerTo } from './machine-secrets.ts';
@@ -132,10 +133,30 @@ function decide(
 ) {
   const before = machineIn(document);
   const ledger = ledgerFrom(ledgers[0]);
-  const answer = answerCheckIn(request, before, ledgers.length > 0 ? state?.offered : undefined, ledger, now.getTime());
-  const record = recorded(request, before, answer, shown, now) as unknown as Json;
+  if (isOtherUnderWay(before, request, ledger)) return waiting(request, before);
+  const boots = bootsAfter(before, request, now);
+  const asked = boots.cloned ? withoutWish(request) : request;
+  const offered = ledgers.length > 0 ? state?.offered : undefined;
+  const told = answerCheckIn(asked, before, offered, ledger, now.getTime());
+  const answer = boots.cloned ? answerToClones(request, boots.cloned) : told;
+  const record = recorded(request, before, answer, { ...shown, boots }, now) as unknown as Json;
   const write = [record, ...ledgers.map((kept) => newsOf(ledger, kept))];
   return { write, result: answer, entry: pulled(request.channel, state, ledger, ledgers[0]) };
+}
+
+/** The hardware is not that of the machine that was told to go: a copy of its disk, or the disk itself in another machine. */
+const isOtherUnderWay = (
+  before: MachineRecord | undefined,
+  { machine, boot }: CheckIn,
+  { inFlight }: Ledger,
+): boolean => inFlight.has(machine) && isOtherHardware(before, boot);
+
+/** Only what is under way may say how it ended: all that is known of it stays as it is until then, but for the word that another is there. */
+function waiting(request: CheckIn, before: MachineRecord | undefined): Change<CheckInAnswer> {
+  const answer = answerToClones(request, { other: whereOf(before?.host ?? {}) });
+  const { code, reason } = answer;
+  const isTold = before?.hold?.reason === reason;
+  return { write: [isTold ? undefined : ({ ...before, hold: { code, reason } } as unknown as Json)], result: answer };
 }
 
 /** The brake that this update pulls, as the audit log keeps it. */

@@ -13,20 +13,21 @@ import type { Json, Key } from './store.ts';
 export const recordsOf = (id: string, { machine = id }: Shown): readonly Key[] =>
   [...new Set([machine, id])].filter((one) => MACHINE_PATTERN.test(one)).map(machineKey);
 
-/** Throws where it is not the machine that checks in under this id, or not the one that holds the lock. */
+/** Throws where it is not the machine that checks in under this id, or not the one that holds the lock. `takes`: it asks for the lock. */
 export function memberOf(
   id: string,
   who: Shown,
   records: readonly (Json | undefined)[],
   { holders }: Semaphore,
-  rules: SecretRules,
+  { takes, ...rules }: SecretRules & Readonly<{ takes: boolean }>,
 ): Member {
   const machines = records.map(machineIn);
+  const holder = holders.find((one) => one.id === id);
   for (const machine of machines) {
     const strange = strangerTo(machine, who, rules);
     if (strange) throw new UpdateError(strange);
+    if (machine?.cloned && (takes || holder)) throw new UpdateError('machine-cloned');
   }
-  const holder = holders.find((one) => one.id === id);
   const hardware = markOf(who);
   if (holder !== undefined && holder.hardware !== '' && hardware === '' && !rules.maySilent)
     throw new UpdateError('machine-secret-missing');

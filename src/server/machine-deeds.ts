@@ -19,14 +19,14 @@ export function forgetMachine(store: Store, id: string, ledger: Key | undefined,
   });
 }
 
-/** The next secret that is shown for it counts. False where no such machine is known. */
+/** The next secret that is shown for it counts, and that two machines had its id is over. False where no such machine is known. */
 export function resetSecret(store: Store, id: string, entry?: Entry): Promise<boolean> {
   return audited(store, entry, [machineKey(id)], ([document]) => {
     const machine = machineIn(document);
     if (!machine) return { write: [undefined], result: false };
-    const { secret, stranger, ...rest } = machine;
-    const isBound = secret !== undefined || stranger !== undefined;
-    return { write: [isBound ? (rest as unknown as Json) : undefined], result: true };
+    const { secret, stranger, boot: _boot, past: _past, cloned, ...rest } = machine;
+    const isHeld = secret !== undefined || stranger !== undefined || cloned !== undefined;
+    return { write: [isHeld ? (rest as unknown as Json) : undefined], result: true };
   });
 }
 

@@ -4,11 +4,13 @@ import { UpdateError } from '../errors.ts';
 import type { MachineId, Version } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import { emptyLedger, type Ledger } from '../rollout/brake.ts';
+import type { Boots } from './clones.ts';
 import { boundBy, type Shown } from './machine-secrets.ts';
 import type { Json } from './store.ts';
 
 /** The last check-in, and what the machine has lived through; times are ISO 8601 in UTC. */
 export type MachineRecord = Omit<CheckIn, 'boot'> &
+  Boots &
   Readonly<{
     firstSeen: string;
     lastSeen: string;
@@ -44,7 +46,7 @@ export function recorded(
   request: CheckIn,
   before: MachineRecord | undefined,
   answer: CheckInAnswer,
-  shown: Shown,
+  { boots, ...shown }: Shown & Readonly<{ boots: Boots }>,
   now: Date,
 ): MachineRecord {
   const at = now.toISOString();
@@ -58,6 +60,7 @@ export function recorded(
     lastSeen: at,
     ...fromOf(shown, host),
     ...secretOf(before, shown, request.confirmed),
+    ...boots,
     ...(go ? {} : { hold }),
     events: [...(before?.events ?? []), ...news(request, before, at)].slice(-MOST_EVENTS),
   };

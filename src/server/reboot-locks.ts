@@ -65,7 +65,7 @@ export function createRebootLocks(
     take: (group, id, now, who = {}) =>
       store.update([keyOf(group), ...recordsOf(id, who)], ([document, ...records]) => {
         const before = semaphoreOf(group, document);
-        const member = memberOf(id, who, records, before, rules);
+        const member = memberOf(id, who, records, before, { ...rules, takes: true });
         const ask = {
           ...member,
           since: now.toISOString(),
@@ -80,7 +80,7 @@ export function createRebootLocks(
     giveBack: (group, id, who = {}) =>
       store.update([keyOf(group), ...recordsOf(id, who)], ([document, ...records]) => {
         const before = semaphoreOf(group, document);
-        const after = giveBack(before, memberOf(id, who, records, before, rules));
+        const after = giveBack(before, memberOf(id, who, records, before, { ...rules, takes: false }));
         return { write: [written(before, after, none)], result: undefined };
       }),
     show: async (group, now) => shown(group, semaphoreOf(group, await store.read(keyOf(group))), now),

@@ -67,9 +67,16 @@ after(async () => {
 
 const http = createHttp({ connectTimeoutMs: 2000, idleTimeoutMs: 2000, userAgent: 'test', clock: realClock });
 
-function hostIn(group: string, machine: string, change: Partial<FleetServer> = {}, last?: EndedEntry): Releases {
-  const offered: Offered = { trusted: { release: release(2) } as never, allowDowngrade: false };
-  const channel: Releases = { find: async () => offered, open: () => assert.fail('not asked') };
+const offered: Offered = { trusted: { release: release(2) } as never, allowDowngrade: false };
+const CHANNEL: Releases = { find: async () => offered, open: () => assert.fail('not asked') };
+
+function hostIn(
+  group: string,
+  machine: string,
+  change: Partial<FleetServer> = {},
+  last?: EndedEntry,
+  channel = CHANNEL,
+): Releases {
   return withFleetServer(channel, {
     http,
     url: app.url,
@@ -133,6 +140,36 @@ test('a server that is busy says when to ask again, and the host waits for so lo
   } finally {
     busy.close();
   }
+});
+
+test('a host whose id belongs to another secret, or to two machines, says so by name', async () => {
+  const says = (status: number, body: object) => ({
+    post: async () => ({ status, body: Buffer.from(JSON.stringify(body)) }),
+  });
+  for (const code of ['machine-secret-wrong', 'machine-secret-missing'])
+    await assert.rejects(found(hostIn('lab', 'f', { http: says(403, { code, message: 'no' }) })), { code });
+  await assert.rejects(found(hostIn('lab', 'f', { http: says(403, { code: 'forbidden' }) })), {
+    code: 'server-denied',
+  });
+  const cloned = { schema: 1, go: false, code: 'machine-cloned', reason: 'two machines have one id' };
+  const held: Releases = {
+    find: async () => ({ hold: { result: 'hold', code: 'not-your-turn', reason: 'later', step: release(2) } as never }),
+    open: () => assert.fail('not asked'),
+  };
+  assert.match(await found(hostIn('lab', 'f', { http: says(200, cloned) })), /^machine-cloned: /);
+  assert.match(await found(hostIn('lab', 'f', { http: says(200, cloned) }, undefined, held)), /^machine-cloned: /);
+});
+
+test('what a host shows of itself goes with every check-in', async () => {
+  const sent: unknown[] = [];
+  const http: FleetServer['http'] = {
+    post: async (_url, { headers }) => {
+      sent.push(headers);
+      return { status: 200, body: Buffer.from('{"schema":1,"go":true}') };
+    },
+  };
+  await found(hostIn('lab', 'f', { http, identity: async () => ({ 'tandem-secret': 'mine' }) }));
+  assert.deepEqual(sent, [{ 'tandem-secret': 'mine', authorization: 'Bearer secret' }]);
 });
 
 test('an answer that is not one is refused', async () => {

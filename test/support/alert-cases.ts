@@ -138,6 +138,19 @@ export const ALERT_CASES: readonly AlertCase[] = [
     quiet: [{ [`tandem_machines_silent{${SERVER}}`]: 1, [`tandem_machines{${SERVER}}`]: 100 }],
   },
   {
+    alert: 'TandemMachineCloned',
+    fires: { [`tandem_machines_cloned{${SERVER}}`]: 1 },
+    quiet: [{ [`tandem_machines_cloned{${SERVER}}`]: 0 }],
+  },
+  {
+    alert: 'TandemMachineRefused',
+    fires: { [`tandem_refusals_total{code="machine-secret-wrong",${SERVER}}`]: '0+1x400' },
+    quiet: [
+      { [`tandem_refusals_total{code="machine-secret-wrong",${SERVER}}`]: '3+0x400' },
+      { [`tandem_refusals_total{code="full",${SERVER}}`]: '0+1x400' },
+    ],
+  },
+  {
     alert: 'TandemCountOld',
     fires: { [`tandem_machines_counted_timestamp_seconds{${SERVER}}`]: ago(2 * HOUR) },
     quiet: [

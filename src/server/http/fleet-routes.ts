@@ -63,7 +63,7 @@ function operators(app: FastifyInstance, { fleet, now, pages }: OperatorWorld): 
 type OperatorWorld = Readonly<{ fleet: Fleet; now(): Date; pages?: Readonly<{ pause(): Promise<void> }> }>;
 
 /** As others may see it. */
-function told({ secret, ...machine }: MachineRecord): object {
+function told({ secret, boot: _boot, past: _past, ...machine }: MachineRecord): object {
   return { ...machine, ...(secret === undefined ? {} : { bound: true }) };
 }
 

@@ -95,6 +95,7 @@ export const CHECK_IN_ANSWER: Shape = named('CheckInAnswer', {
 });
 
 const stranger = object({ at: moment, from: sentence, name: sentence }, ['at']);
+const cloned = object({ since: moment, at: moment, other: loose({ name: sentence, address: sentence }) });
 const event = object({ at: moment, what: sentence, version: sentence, reason: sentence }, ['at', 'what', 'version']);
 const seen = { firstSeen: moment, lastSeen: moment, events: saying('the newest last', list(event)) };
 
@@ -109,6 +110,7 @@ export const MACHINE = named(
       ...seen,
       from: saying('the address that it asks from, where that is another', sentence),
       bound: saying('its id is bound to a secret', flag),
+      cloned: saying('two machines have its id; it was seen last `at` that time', cloned),
       stranger: saying('who was refused last, since he did not show that secret', stranger),
       hold: saying('what it was told last, when it was not to go', object(hold, ['code', 'reason'])),
     },

@@ -44,6 +44,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   'machine-secret-wrong': 403,
   'machine-secret-missing': 403,
   'lock-identity': 409,
+  'machine-cloned': 409,
 };
 
 const codeOf = (status: number): ErrorCode => CODES[status] ?? 'request-invalid';

@@ -1,5 +1,6 @@
 /** One machine: what holds it back and who says so, what it last said, and what it has lived through. Pure. */
 
+import { ERRORS } from '../../errors.ts';
 import { judgeHost, turnStarts } from '../../rollout/rollout.ts';
 import { SILENT_MS } from '../census-tally.ts';
 import type { MachineRecord } from '../machines.ts';
@@ -45,13 +46,22 @@ function explain(data: MachineData, now: Date): Html {
 }
 
 function ofItself(
-  { stranger, waitingFor, hold, since, lastSeen, outcome, running }: MachineRecord,
+  { cloned, stranger, waitingFor, hold, since, lastSeen, outcome, running }: MachineRecord,
   now: Date,
 ): readonly Point[] {
   const silence = now.getTime() - Date.parse(lastSeen);
   const hasFailed = outcome && outcome.version !== running.version && outcome.result !== 'updated';
   return [
     ...(silence > SILENT_MS ? [{ who: 'Silence', what: badge('warn', `not heard of for ${span(silence)}`) }] : []),
+    ...(cloned
+      ? [
+          {
+            who: 'Two machines',
+            what: html`${badge('bad', 'machine-cloned')} have this id: the other is ${cloned.other.name ?? 'one without a name'}${cloned.other.address !== undefined && ` at ${cloned.other.address}`}. ${ERRORS['machine-cloned'].next}`,
+            since: cloned.since,
+          },
+        ]
+      : []),
     ...(stranger
       ? [
           {
@@ -158,8 +168,8 @@ ${whereabouts(machine).map(([term, text]) => text !== undefined && html`<dt>${te
 </dl>
 <p class="note">On the machine itself, “updatectl explain” knows more: its windows, sessions and inhibitors.</p>`;
 
-const acts = ({ machine, secret }: MachineRecord): Html =>
-  html`<div class="acts">${secret !== undefined && html`<a class="button second" href="/machines/${machine}/reset">Reset its secret…</a>`}<a class="button second" href="/machines/${machine}/forget">Forget it…</a></div>`;
+const acts = ({ machine, secret, cloned }: MachineRecord): Html =>
+  html`<div class="acts">${(secret !== undefined || cloned !== undefined) && html`<a class="button second" href="/machines/${machine}/reset">Reset its secret…</a>`}<a class="button second" href="/machines/${machine}/forget">Forget it…</a></div>`;
 
 /** In its own words. */
 const whereabouts = ({ host = {}, from }: MachineRecord): readonly (readonly [string, string | undefined])[] => [

@@ -32,7 +32,7 @@ function machineRow(machine: MachineRecord, now: Date): readonly Part[] {
   return [
     machineLink(id, host?.name),
     html`${running.version}${!machine.confirmed && html` ${badge('warn', 'on trial')}`}`,
-    stateBadge(machine),
+    machine.cloned ? badge('bad', 'machine-cloned') : stateBadge(machine),
     group,
     host?.address,
     isSilent ? badge('warn', ago(lastSeen, now)) : ago(lastSeen, now),

@@ -8,7 +8,7 @@ import { type Html, html } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
 import { rolloutCard, standstill } from './rollout-card.ts';
 import type { Shown } from './rollout-progress.ts';
-import { ago, count } from './wording.ts';
+import { ago, count, machineLink, plural } from './wording.ts';
 
 export type OverviewData = Readonly<{ census: Counted; history: readonly Point[]; rollouts: readonly Shown[] }>;
 
@@ -16,7 +16,7 @@ export function overviewPage({ census, history, rollouts }: OverviewData, now: D
   const numbers = versionsNow(census);
   const versions = coloured(numbers);
   const body = html`<h1>The fleet</h1>
-${live('alarms', html`<div role="alert">${rollouts.map((one) => standstill(one, now))}</div>`)}
+${live('alarms', html`<div role="alert">${[clonesAlarm(census), ...rollouts.map((one) => standstill(one, now))]}</div>`)}
 ${live('figures', figures(census, rollouts))}
 <div class="pair">
 <section class="sheet" aria-labelledby="by-version"><div class="head"><h2 id="by-version">Machines by version</h2></div>
@@ -30,6 +30,13 @@ ${live('counted', html`<p class="note">Counted ${ago(census.at, now)}.</p>`)}</s
   )}</div>
 </div>`;
   return { title: 'The fleet', here: 'overview', body };
+}
+
+/** Undefined where every id is one machine. */
+function clonesAlarm({ cloned = 0, clones = [] }: Counted): Html | undefined {
+  if (cloned === 0) return undefined;
+  return html`<section class="sheet alarm"><h2><span aria-hidden="true">■</span> ${plural(cloned, 'id')} ${cloned === 1 ? 'has' : 'have'} two machines</h2>
+<p>Copies of one disk: neither machine begins an update or gets the lock. ${clones.map(({ machine, name }) => html`${machineLink(machine, name)} `)}${cloned > clones.length && html`and ${count(cloned - clones.length)} more`}</p></section>`;
 }
 
 function figures(census: Counted, rollouts: readonly Shown[]): Html {
