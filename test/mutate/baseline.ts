@@ -9,15 +9,15 @@ import { runTest } from './run-tests.ts';
 
 export type TimedTest = Readonly<{ test: string; ms: number }>;
 
-/** At most `most` for each place, and not more than take half a minute: the nearest ones, the fastest of them first. */
+/** At most `most` for each place, and not more than take a quarter of a minute: the nearest ones, the fastest of them first. */
 export type Baseline = (path: string, offset: number) => Promise<readonly TimedTest[]>;
 
 /** Tests further from a file than this many others are about something else. */
-const LOOKED_AT = 16;
-const MOST_MS = 30_000;
+const LOOKED_AT = 12;
+const MOST_MS = 15_000;
 
 /** A test that takes longer, slowed by the counting, costs more than it tells. */
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 20_000;
 
 export function createBaseline(root: string, paths: readonly string[], most: number): Baseline {
   const nearest = new Map(paths.map((path) => [path, nearestTests(root, path, LOOKED_AT)]));
