@@ -40,7 +40,14 @@ const folders = new Map<Release, string>();
 async function make(folder: string, format: Format, path: string): Promise<void> {
   const tree = join(folder, 'tree');
   await using scratch = await createScratch(path);
-  const about = { exec: realExec, scratch, signal: new AbortController().signal, identity: 'bench', epoch: EPOCH };
+  const about = {
+    exec: realExec,
+    scratch,
+    signal: new AbortController().signal,
+    identity: 'bench',
+    epoch: EPOCH,
+    owner: 'keep' as const,
+  };
   const made =
     format === 'squashfs' ? squashfs(tree, scratch.path('root.squashfs')) : await rootImage(tree, { ...about, format });
   renameSync(made, path);

@@ -680,6 +680,12 @@ export const ERRORS = {
     'Check the address and what was published.',
   ),
   'proxy-auth': entry(4, 'later', 'The proxy wants a login.', 'Put the login into the configured proxy address.'),
+  'name-unsupported': entry(
+    2,
+    'never',
+    'A file has a name that the image cannot take.',
+    'Rename it, or make an erofs image.',
+  ),
   'source-unreadable': entry(6, 'later', 'A file cannot be used as a source.', 'Name a regular file that can be read.'),
   // trust
   'clock-not-set': entry(

@@ -9,7 +9,7 @@ import type { ByteSource } from './byte-source.ts';
 import { bundleLayout } from './layout.ts';
 import type { Architecture, Manifest } from './manifest.ts';
 import type { PackedImage } from './pack.ts';
-import { type RootFormat, rootImage } from './root-image.ts';
+import { type Owner, type RootFormat, rootImage } from './root-image.ts';
 import { checkUki, makeUki, type UkiIdentity, type UkiParts } from './uki.ts';
 import { BLOCK, saltFor } from './verity.ts';
 import { type PackedRoot, packRoot, packUki, type WriterOptions, writeBundle } from './writer.ts';
@@ -23,10 +23,11 @@ export type BuildInput = Readonly<{
   /** An image, or a tree from which one is made. */
   root: string;
   format: RootFormat;
+  owner: Owner;
   uki: Readonly<{ file: string }> | UkiParts;
   output: string;
   level: number;
-  /** The time of everything, in seconds since 1970: nothing in a bundle says when it was made. */
+  /** The time of the release, in seconds since 1970: nothing in a bundle is newer, or says when it was made. */
   epoch: number;
 }>;
 

@@ -4,14 +4,14 @@ import { resolve } from 'node:path';
 import { type BuildInput, type BuildResult, buildBundle } from '../bundle/build.ts';
 import { compressedForm } from '../bundle/erofs-image.ts';
 import type { Architecture } from '../bundle/manifest.ts';
-import type { RootFormat } from '../bundle/root-image.ts';
+import type { Owner, RootFormat } from '../bundle/root-image.ts';
 import { readOsRelease, type UkiParts } from '../bundle/uki.ts';
 import { DEFAULT_LEVEL } from '../bundle/writer.ts';
 import { UpdateError } from '../errors.ts';
 import { PRODUCT_PATTERN, type Product, VERSION_PATTERN, type Version } from '../model.ts';
 import { fileSource } from '../system/file-source.ts';
 import { statOf } from '../system/files.ts';
-import { checkInputs } from './bundle-inputs.ts';
+import { checkInputs, type Wanted } from './bundle-inputs.ts';
 import type { Command, Context, Input } from './command.ts';
 import { bytes } from './units.ts';
 
@@ -20,7 +20,8 @@ export const bundleBuild: Command = {
   summary: 'make a bundle from a root file system and a kernel',
   description:
     'A folder becomes an erofs (or ext4) image that shares as much as possible with the next one; an image is taken as it is. The kernel, initrd and command line become a UKI that names ' +
-    'the root hash. The same input gives the same bytes; times come from SOURCE_DATE_EPOCH, or are zero.',
+    'the root hash. The same input gives the same bytes. Files keep their times up to that of the release: SOURCE_DATE_EPOCH, or without it ' +
+    'the time of the newest file.',
   examples: [
     'updatectl bundle build --product demo --version 1.0 --counter 1 --root tree --kernel vmlinuz --initrd initrd.img --cmdline quiet -o demo.bundle',
     'updatectl bundle build --product demo --version 1.0 --counter 1 --root root.erofs --uki demo.efi -o demo.bundle',
@@ -31,6 +32,7 @@ export const bundleBuild: Command = {
     { flags: '--counter <n>', summary: 'release counter, higher than that of every earlier release', required: true },
     { flags: '--root <path>', summary: 'a file system image, or a folder to make one from', required: true },
     { flags: '--format <name>', summary: 'erofs or ext4, for a folder', default: 'erofs' },
+    { flags: '--owner <who>', summary: 'whose the files of a folder are: keep, or root', default: 'keep' },
     { flags: '--uki <file>', summary: 'a UKI that already names the root hash' },
     { flags: '--kernel <file>', summary: 'a kernel, to make a UKI from' },
     { flags: '--initrd <file>', summary: 'its initrd; several are joined', repeat: true },
@@ -44,8 +46,7 @@ export const bundleBuild: Command = {
     { flags: '-o, --output <file>', summary: 'where the bundle goes', required: true },
   ],
   run: async (context, input) => {
-    const build = await buildInput(context, input);
-    await checkInputs(context, build);
+    const build = await checkInputs(context, await wanted(context, input));
     await warnOfCompression(context, build.root);
     using bar = context.out.progress('root image');
     const { exec, files, signal } = context;
@@ -73,7 +74,7 @@ async function warnOfCompression({ out, signal }: Context, root: string): Promis
     );
 }
 
-async function buildInput(context: Context, input: Input): Promise<BuildInput> {
+async function wanted(context: Context, input: Input): Promise<Wanted> {
   const path = (option: string): string => resolve(context.cwd(), input.given(option));
   return {
     product: matching<Product>('product', input.given('product'), PRODUCT_PATTERN),
@@ -82,6 +83,7 @@ async function buildInput(context: Context, input: Input): Promise<BuildInput> {
     architecture: oneOf<Architecture>('architecture', input.given('architecture'), ['x86-64', 'arm64']),
     minAgent: input.text('min-agent') ?? context.version,
     root: path('root'),
+    owner: oneOf<Owner>('owner', input.given('owner'), ['keep', 'root']),
     format: oneOf<RootFormat>('format', input.given('format'), ['erofs', 'ext4']),
     uki: await ukiInput(context, input),
     output: path('output'),
@@ -111,13 +113,25 @@ async function ukiInput(context: Context, input: Input): Promise<BuildInput['uki
   };
 }
 
-function report({ out }: Context, { output }: BuildInput, result: BuildResult): void {
+function report({ out }: Context, { output, epoch: seconds }: BuildInput, result: BuildResult): void {
+  const time = `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`;
   const { manifest, manifestDigest, rootHash, size } = result;
   const { product, version, counter } = manifest;
   out.line(`${output}: ${product} ${version}, ${bytes(size)}`);
   out.line(`root hash ${rootHash}`);
+  out.line(`time      ${time}`);
   out.line(`manifest  ${manifestDigest}`);
-  out.document({ schema: 1, bundle: output, product, version, counter, size, rootHash, manifest: manifestDigest });
+  out.document({
+    schema: 1,
+    bundle: output,
+    product,
+    version,
+    counter,
+    size,
+    rootHash,
+    manifest: manifestDigest,
+    time,
+  });
 }
 
 function matching<T extends string>(option: string, value: string, pattern: RegExp): T {
@@ -136,8 +150,8 @@ function level(given: number): number {
   throw new UpdateError('usage', `--level goes from 1 to 19, not ${given}.`);
 }
 
-function epoch(given: string | undefined): number {
-  if (given === undefined || given === '') return 0;
+function epoch(given: string | undefined): number | undefined {
+  if (given === undefined || given === '') return undefined;
   if (/^\d{1,11}$/.test(given)) return Number(given);
   throw new UpdateError('usage', `SOURCE_DATE_EPOCH must be seconds since 1970, not ${given}.`);
 }

@@ -9,26 +9,51 @@ import { attempt, type Exec } from '../system/exec.ts';
 import { fileSource } from '../system/file-source.ts';
 import { readHead, statOf } from '../system/files.ts';
 import { peMachine } from '../system/pe.ts';
-import { walkTree } from '../system/tree-walk.ts';
+import { lookAtTree, type TreeFacts } from './bundle-tree.ts';
 import type { Context } from './command.ts';
 
+/** What is to be built; without a time of the release where nobody gave one. */
+export type Wanted = Omit<BuildInput, 'epoch'> & Readonly<{ epoch: number | undefined }>;
+
 /** Throws one error that names every fault; says what is unusual, and may be meant. */
-export async function checkInputs(context: Context, build: BuildInput): Promise<void> {
+export async function checkInputs(context: Context, build: Wanted): Promise<BuildInput> {
+  const tree = (await statOf(build.root))?.isDirectory() ? await lookAtTree(build.root) : undefined;
   const faults = [
-    ...(await faultsOfRoot(context, build.root)),
+    ...(tree ? faultsOfTree(build.root, tree) : await faultsOfImageFile(context, build.root)),
     ...('file' in build.uki
       ? await faultsOfImage(build.uki.file, '--uki', build.architecture)
       : await faultsOfParts(context, build.uki, build.architecture)),
     ...(await faultsOfFolder(dirname(build.output))),
   ];
   if (faults.length > 0) throw new UpdateError('build-input', faults.join('; '));
+  if (tree) warnOfTree(context, build, tree);
+  return { ...build, epoch: build.epoch ?? Math.max(0, tree?.newest.mtime ?? 0) };
 }
 
-async function faultsOfRoot({ out }: Context, root: string): Promise<string[]> {
-  if ((await statOf(root))?.isDirectory()) {
-    const { done } = await walkTree(root).next();
-    return done ? [`--root ${root} is an empty folder`] : [];
-  }
+const faultsOfTree = (root: string, { entries, unreadable }: TreeFacts): string[] => [
+  ...(entries === 0 && unreadable.length === 0 ? [`--root ${root} is an empty folder`] : []),
+  ...unreadable.slice(0, MOST_NAMED).map((path) => `this user may not read ${path}`),
+  ...(unreadable.length > MOST_NAMED ? [`and ${unreadable.length - MOST_NAMED} others`] : []),
+];
+
+const MOST_NAMED = 5;
+
+function warnOfTree(
+  { out, clock, env }: Context,
+  { owner, epoch }: Wanted,
+  { strangers, uid, newest }: TreeFacts,
+): void {
+  const [first] = strangers;
+  // Under fakeroot it only seems so.
+  if (owner === 'keep' && first !== undefined && env('FAKEROOTKEY') === undefined)
+    out.warn(
+      `${strangers.length} files will belong to user ${uid} on every host, because they do here (${first}). --owner root gives all to root.`,
+    );
+  if (epoch === undefined && newest.mtime * 1000 > clock.now().getTime())
+    out.warn(`${newest.path} is dated in the future, and the release with it.`);
+}
+
+async function faultsOfImageFile({ out }: Context, root: string): Promise<string[]> {
   const unreadable = await faultsOfFile(root, '--root');
   if (unreadable.length > 0) return unreadable;
   if (!isFileSystem((await readHead(root, HEAD)) ?? new Uint8Array()))

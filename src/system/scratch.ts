@@ -11,7 +11,7 @@ export interface Scratch extends AsyncDisposable {
   /** A new file. */
   create(name: string): Promise<ScratchFile>;
   /** A new file with this text. */
-  writeText(name: string, text: AsyncIterable<string> | Iterable<string>): Promise<void>;
+  writeText(name: string, text: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>): Promise<void>;
 }
 
 /** A file that is written in any order and read afterwards. */

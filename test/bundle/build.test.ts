@@ -54,6 +54,7 @@ const input = (folder: string, more: Partial<BuildInput> = {}): BuildInput => ({
   minAgent: '0.1.0',
   root: join(folder, 'tree'),
   format: 'erofs',
+  owner: 'keep',
   uki: { kernel: join(folder, 'kernel'), initrds: [], commandLine: 'quiet' },
   output: join(folder, 'a.bundle'),
   level: 3,

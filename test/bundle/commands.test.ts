@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Manifest, manifestDigest, serializeManifest } from '../../src/bundle/manifest.ts';
@@ -22,6 +22,9 @@ const value = (name) => process.argv.find((one) => one.startsWith('--' + name + 
 const text = readFileSync(value('os-release').slice(1));
 writeFileSync(value('output'), peFile([['.osrel', text], ['.cmdline', value('cmdline')], ['.linux', readFileSync(value('linux'))]]));
 `;
+
+/** In the tree of the first test. */
+const NEWEST = ['tree', 'tree/etc', 'tree/etc/hostname'];
 
 function updatectl(cwd: string, ...args: string[]): { status: number | null; out: string; err: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { cwd, encoding: 'utf8' });
@@ -53,7 +56,9 @@ test('build, inspect and verify, for people and for programs', async () => {
   const built = updatectl(path, 'bundle', 'build', ...what, '--ukify', './ukify.mjs', '-o', 'a.bundle', '--json');
   assert.equal(built.status, 0, built.err);
   assert.equal(built.err, '');
-  const { rootHash, manifest } = JSON.parse(built.out) as { rootHash: string; manifest: string };
+  const { rootHash, manifest, time } = JSON.parse(built.out) as { rootHash: string; manifest: string; time: string };
+  const newest = Math.max(...(await Promise.all(NEWEST.map(async (name) => (await stat(join(path, name))).mtimeMs))));
+  assert.equal(time, `${new Date(newest).toISOString().slice(0, 19)}Z`, 'the release is as old as its newest file');
 
   const inspected = JSON.parse(updatectl(path, 'bundle', 'inspect', 'a.bundle', '--json').out) as Record<
     string,

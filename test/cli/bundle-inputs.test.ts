@@ -1,7 +1,7 @@
 /** `bundle build` looks at everything cheap before it packs, and names all faults at once. */
 
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bundleBuild } from '../../src/cli/bundle-build.ts';
@@ -86,4 +86,53 @@ test('a command line that a kernel would cut, and its root hash with it, is refu
   assert.match((await at.refusal(...parts, '--cmdline', 'x'.repeat(most + 1))).message, /2048 bytes/);
   // The stand-in for ukify is reached, and makes nothing.
   assert.notEqual((await at.refusal(...parts, '--cmdline', 'x'.repeat(most))).code, 'build-input');
+});
+
+test('what this user may not read is named before anything is packed', { skip: process.getuid?.() !== 0 }, async () => {
+  await using at = await bench();
+  await chmod(at.path, 0o755);
+  await writeFile(join(at.path, 'tree/etc/shadow'), 'secret', { mode: 0o600 });
+  await mkdir(join(at.path, 'tree/private'), { mode: 0o700 });
+  await writeFile(join(at.path, 'tree/private/key'), 'secret');
+  const before = await readdir(at.path);
+  process.seteuid?.(65_534);
+  try {
+    for (const format of ['erofs', 'ext4']) {
+      const { code, message } = await at.refusal('--root', 'tree', '--uki', 'root.efi', '--format', format);
+      assert.equal(code, 'build-input');
+      assert.match(message, /may not read .*tree\/etc\/shadow; this user may not read .*tree\/private$/);
+    }
+  } finally {
+    process.seteuid?.(0);
+  }
+  assert.deepEqual(await readdir(at.path), before);
+});
+
+/** What a build warns of before it reaches the UKI, which is not of this release. */
+async function warnings(at: Awaited<ReturnType<typeof bench>>, args: readonly string[], env = {}): Promise<string> {
+  const said: string[] = [];
+  const all = [...NAMES, '-o', 'a.bundle', '--root', 'tree', '--uki', 'root.efi', ...args];
+  await assert.rejects(
+    runCommand(bundleBuild, at.path, all, env, (text) => void said.push(text)),
+    { code: 'uki-mismatch' },
+  );
+  // Without the bar.
+  return said.filter((line) => !/^(root|kernel) image/.test(line)).join('');
+}
+
+test('whose files a host would not know is said, unless they are given to root or fakeroot is at work', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can give files away');
+  await using at = await bench();
+  assert.equal(await warnings(at, []), '');
+  for (const name of ['', '/etc', '/etc/os-release']) await chown(join(at.path, `tree${name}`), 1000, 1000);
+  assert.match(await warnings(at, []), /^2 files will belong to user 1000 on every host, .*tree\/etc\)\. --owner root/);
+  assert.equal(await warnings(at, ['--owner', 'root']), '');
+  assert.equal(await warnings(at, [], { FAKEROOTKEY: '1' }), '');
+});
+
+test('a release that is dated by a file of the future is warned about, unless its time is given', async () => {
+  await using at = await bench();
+  await utimes(join(at.path, 'tree/etc/os-release'), 0, 4_000_000_000);
+  assert.match(await warnings(at, []), /os-release is dated in the future/);
+  assert.equal(await warnings(at, [], { SOURCE_DATE_EPOCH: '1700000000' }), '');
 });
