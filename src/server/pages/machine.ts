@@ -1,6 +1,5 @@
 /** One machine: what holds it back and who says so, what it last said, and what it has lived through. Pure. */
 
-import { ERRORS } from '../../errors.ts';
 import { judgeHost, turnStarts } from '../../rollout/rollout.ts';
 import { SILENT_MS } from '../census-tally.ts';
 import type { MachineRecord } from '../machines.ts';
@@ -9,7 +8,7 @@ import type { ShownLock } from '../reboot-locks.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, type Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';
-import { ago, badge, lasting, machineLink, moment, span, stateBadge } from './wording.ts';
+import { ago, badge, breaking, lasting, machineLink, moment, span, stateBadge } from './wording.ts';
 
 /** `rollout` is that of its channel; `lock` that of its group, and `names` are of those who hold it. */
 export type MachineData = Readonly<{ machine: MachineRecord; rollout?: Shown; lock: ShownLock; names: Names }>;
@@ -17,7 +16,7 @@ export type MachineData = Readonly<{ machine: MachineRecord; rollout?: Shown; lo
 export function machinePage(data: MachineData, { mayChange }: Viewer, now: Date): Page {
   const { machine } = data;
   const name = machine.host?.name;
-  const body = html`<h1>${name ?? html`Machine <span class="id">${machine.machine}</span>`}</h1>
+  const body = html`<h1>${name === undefined ? html`Machine <span class="id">${machine.machine}</span>` : breaking(name)}</h1>
 <div class="pair">
 <div><section class="sheet"><h2>What holds it back</h2>${live('explain', explain(data, now))}</section>
 <section class="sheet"><h2>History</h2>${live('history', history(machine, now))}</section></div>
@@ -57,7 +56,7 @@ function ofItself(
       ? [
           {
             who: 'Two machines',
-            what: html`${badge('bad', 'machine-cloned')} have this id: the other is ${cloned.other.name ?? 'one without a name'}${cloned.other.address !== undefined && ` at ${cloned.other.address}`}. ${ERRORS['machine-cloned'].next}`,
+            what: html`${badge('bad', 'machine-cloned')} have this id: the other is ${cloned.other.name ?? 'one without a name'}${cloned.other.address !== undefined && ` at ${cloned.other.address}`}. Give the copy an id of its own: there, remove <code>/etc/machine-id</code> and <code>host-secret</code>, run <code>systemd-machine-id-setup</code>, and restart. Then reset this one.`,
             since: cloned.since,
           },
         ]

@@ -8,7 +8,7 @@ import { type Html, html } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
 import { rolloutCard, standstill } from './rollout-card.ts';
 import type { Shown } from './rollout-progress.ts';
-import { ago, count, machineLink, plural } from './wording.ts';
+import { ago, count, machineLink } from './wording.ts';
 
 export type OverviewData = Readonly<{ census: Counted; history: readonly Point[]; rollouts: readonly Shown[] }>;
 
@@ -35,7 +35,7 @@ ${live('counted', html`<p class="note">Counted ${ago(census.at, now)}.</p>`)}</s
 /** Undefined where every id is one machine. */
 function clonesAlarm({ cloned = 0, clones = [] }: Counted): Html | undefined {
   if (cloned === 0) return undefined;
-  return html`<section class="sheet alarm"><h2><span aria-hidden="true">■</span> ${plural(cloned, 'id')} ${cloned === 1 ? 'has' : 'have'} two machines</h2>
+  return html`<section class="sheet alarm"><h2><span aria-hidden="true">■</span> ${cloned === 1 ? 'Two machines have one id' : `${count(cloned)} ids have two machines each`}</h2>
 <p>Copies of one disk: neither machine begins an update or gets the lock. ${clones.map(({ machine, name }) => html`${machineLink(machine, name)} `)}${cloned > clones.length && html`and ${count(cloned - clones.length)} more`}</p></section>`;
 }
 

@@ -70,7 +70,7 @@ th .id { white-space: nowrap; }
 td time, .badge, .keep { white-space: nowrap; }
 code, .id { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .9em; }
 .id { overflow-wrap: anywhere; }
-.name { overflow-wrap: anywhere; } .name .id { color: var(--soft); display: inline-block; }
+.name { overflow-wrap: anywhere; } .name .id { color: var(--soft); display: inline-block; } .note .name { display: inline-block; margin-right: .75em; }
 pre { background: var(--faint); border: 1px solid var(--line); border-radius: 6px; padding: .7rem .9rem; margin: 0 0 .75rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .badge.good span { color: var(--good); } .badge.busy span { color: var(--busy); } .badge.quiet span { color: var(--soft); }
 .badge.warn { color: var(--warn); } .badge.bad { color: var(--bad); font-weight: 600; }
@@ -123,6 +123,7 @@ ol.story p { margin: 0; }
   .figures dd { font-size: 1.3rem; }
   .terms { grid-template-columns: minmax(0, 1fr); gap: 0; } .terms dd { margin-bottom: .5rem; }
   .roomy { display: none; }
+  form.row label { flex: 1 1 8rem; min-width: 0; } form.row label input, form.row label select { width: 100%; }
   .cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .cards, .cards caption, .cards tbody, .cards tr, .cards th, .cards td { display: block; }
   .cards tr { border-top: 1px solid var(--line); padding: .5rem 0; }

@@ -60,7 +60,11 @@ export const plural = (number: number, one: string, many = `${one}s`): string =>
 export const machineLink = (id: string, name?: string): Html =>
   name === undefined
     ? html`<a class="id" href="/machines/${id}">${id.slice(0, 8)}<span class="roomy">${id.slice(8, 12)}</span></a>`
-    : html`<a class="name" href="/machines/${id}" title="${id}">${name} <span class="id">${id.slice(0, 8)}</span></a>`;
+    : html`<span class="name"><a href="/machines/${id}" title="${id}">${breaking(name)}</a> <span class="id">${id.slice(0, 8)}</span></span>`;
+
+/** A name that may go on in the next line after each of its dots. */
+export const breaking = (name: string): readonly Html[] =>
+  name.split('.').map((part, at) => (at === 0 ? html`${part}` : html`.<wbr>${part}`));
 
 /** Who holds a lock: a machine that checks in, or one that is known by the name it gave itself. */
 export const holderName = (id: string, name?: string): Html =>
