@@ -18,7 +18,8 @@ export const repoInit: Command = {
   description:
     'Keys are made in the folder --keys: root-1 … root-n, targets, releases, channels, snapshot, timestamp. Key files that are there ' +
     'already are used, so that a root key can come from elsewhere: put only its .pub.json there and give its --signer. Afterwards ' +
-    'move the root and targets keys to a safe place: daily work needs releases, channels, snapshot and timestamp only.',
+    'move the root and targets keys to a safe place: only a change of keys needs them. The releases key belongs offline as well, where releases ' +
+    'are signed; channels is for who rolls them out, snapshot and timestamp for the timer.',
   examples: ['updatectl repo init --repository /srv/updates --keys ~/keys --root-keys 3 --root-threshold 2 --encrypt'],
   options: [
     ...PUBLISHER_OPTIONS.map((option) => (option.flags.startsWith('--keys') ? { ...option, required: true } : option)),

@@ -219,6 +219,18 @@ test('every figure that an alert or the dashboard names is one that the server o
   assert.deepEqual(namesIn('rate(tandem_x_total{code="tandem_y"}[5m]) > up'), ['tandem_x_total', 'up']);
 });
 
+test('the how-to explains every figure that the server or an agent tells', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/monitoring.md'), 'utf8');
+  const ours = [...exported()].filter(
+    (name) => name.startsWith('tandem_') && !/^tandem_agent_(process|nodejs)_/.test(name),
+  );
+  assert.ok(ours.length > 40);
+  assert.deepEqual(
+    ours.filter((name) => !page.includes(`\`${name.replace(/_(bucket|sum|count)$/, '')}\``)),
+    [],
+  );
+});
+
 test('the how-to names figures and alerts that there are, and all alerts', () => {
   const text = readFileSync(join(FOLDER, '../../docs/monitoring.md'), 'utf8');
   const known = exported();

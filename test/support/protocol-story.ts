@@ -1,5 +1,6 @@
 /** What hosts and a server say to each other in a rollout, really said, written down as the page on the protocol shows it. */
 
+import { createHash } from 'node:crypto';
 import { utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { limitsOf, policyOf, readRollout } from '../../src/rollout/document.ts';
@@ -37,8 +38,12 @@ export async function tellStory(): Promise<readonly Exchange[]> {
   site.channels = new Map([['stable', rolledOut()]]);
   site.tokens = { ...site.tokens, machine: digestOf('TOKEN') };
   await site.start();
-  site.file('targets/releases/acme/2.1.0.bundle', 'the bytes of a bundle\n');
-  utimesSync(join(site.top, 'targets/releases/acme/2.1.0.bundle'), NOW, NOW);
+  const content = 'the bytes of a bundle\n';
+  // As TUF names a file whose digest it signs.
+  const digest = createHash('sha256').update(content).digest('hex');
+  const bundle = `/targets/releases/acme/${digest}.2.1.0.bundle`;
+  site.file(bundle, content);
+  utimesSync(join(site.top, bundle), NOW, NOW);
   const told: Exchange[] = [];
   const ask = async (name: string, path: string, asked: Asked = {}) =>
     told.push(await exchange(site.url, name, path, asked));
@@ -72,7 +77,6 @@ export async function tellStory(): Promise<readonly Exchange[]> {
   await checkIn('braked', saying(TWO, { group: 'lab', since: at, wants: '2.1.0', outcome }));
   await checkIn('invalid', { schema: 1, machine: 'my laptop' });
   await checkIn('denied', saying(ONE), { authorization: 'Bearer WRONG' });
-  const bundle = '/targets/releases/acme/2.1.0.bundle';
   await ask('file', bundle);
   const tag = told.at(-1)?.told['etag'] ?? '';
   await ask('range', bundle, { headers: { range: 'bytes=4-8', 'if-range': tag } });
