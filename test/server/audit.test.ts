@@ -63,8 +63,8 @@ const DEEDS: Readonly<Record<string, readonly [() => Promise<{ statusCode: numbe
     { what: 'rollout-aborted', about: '2.1.0 in stable', reason: 'it breaks' },
   ],
   'POST /locks/{group}/{holder}': [
-    () => post(`/locks/web/${idOf(12)}`, {}),
-    { what: 'lock-freed', about: `${idOf(12)} in web` },
+    () => post(`/locks/web/${idOf(34)}`, {}),
+    { what: 'lock-freed', about: `${idOf(34)} in web` },
   ],
   'DELETE /v1/machines/{id}/secret': [
     () => ask('DELETE', `/v1/machines/${idOf(2)}/secret`),

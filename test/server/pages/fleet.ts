@@ -121,7 +121,7 @@ export class TestFleet implements AsyncDisposable {
   async disturb(): Promise<this> {
     const due = NOW.getTime() + HOUR;
     const ledger = {
-      inFlight: [1, 12, 23].map((one) => [idOf(one), due]),
+      inFlight: [1, 34, 23].map((one) => [idOf(one), due]),
       failed: [4, 15, 26].map((one) => [idOf(one), 'the probe http-ready failed 3 times: connection refused']),
       updated: 300,
     };
@@ -152,7 +152,7 @@ export class TestFleet implements AsyncDisposable {
     ]);
     await this.put('ledger', [['stable/2.1.0 2030-01-01T12:00:00Z', ledger]]);
     await this.locks.take('web', idOf(1), new Date(before(7 * 60_000)));
-    await this.locks.take('web', idOf(12), new Date(before(2 * 60_000)));
+    await this.locks.take('web', idOf(34), new Date(before(2 * 60_000)));
     await this.locks.take('db', idOf(23), new Date(before(2 * HOUR)));
     return this;
   }
@@ -181,10 +181,11 @@ const edge = (): ChannelState => ({ id: '2.2.0-rc1', version: '2.2.0-rc1' });
 
 export function someMachine(number: number): MachineRecord {
   const isFailed = number % 11 === 4;
-  const isDone = number % 3 === 0 && !isFailed;
   const isEdge = number % 40 === 7;
+  const isDone = number % 3 === 0 && !isFailed && !isEdge;
   const version = isEdge ? '2.2.0-rc1' : isDone ? '2.1.0' : number % 5 === 1 ? '1.9.4' : '2.0.3';
-  const state = number % 11 === 1 ? 'staged' : number % 23 === 2 ? 'staging' : 'idle';
+  const first = isDone ? '1.9.4' : version;
+  const state = number % 11 === 1 && !isDone ? 'staged' : number % 23 === 2 ? 'staging' : 'idle';
   const reason = number % 2 === 0 ? 'the probe http-ready failed 3 times: connection refused' : 'no space left on /var';
   return {
     schema: 1,
@@ -193,7 +194,7 @@ export function someMachine(number: number): MachineRecord {
     product: 'acme',
     channel: isEdge ? 'edge' : 'stable',
     agent: '0.1.0',
-    host: someHost(number),
+    host: someHost(number, version),
     running: { version, counter: 20 },
     confirmed: number % 29 !== 3,
     state,
@@ -209,8 +210,8 @@ export function someMachine(number: number): MachineRecord {
         }
       : {}),
     events: [
-      { at: before(40 * 24 * HOUR), what: 'updated', version: '1.9.4' },
-      { at: before(40 * 24 * HOUR - 60_000), what: 'runs', version: '1.9.4' },
+      { at: before(40 * 24 * HOUR), what: 'updated', version: first },
+      { at: before(40 * 24 * HOUR - 60_000), what: 'runs', version: first },
       ...(isFailed ? [{ at: before(3 * HOUR), what: 'rolled-back', version: '2.1.0', reason }] : []),
       ...(isDone ? [{ at: before(5 * HOUR), what: 'updated', version: '2.1.0' }] : []),
     ],
@@ -218,7 +219,7 @@ export function someMachine(number: number): MachineRecord {
 }
 
 /** Some have long names; an agent of before says nothing of its host. */
-function someHost(number: number): MachineRecord['host'] {
+function someHost(number: number, version: string): MachineRecord['host'] {
   if (number % 97 === 8) return undefined;
   const group = ['web', 'db', 'canary', 'web', 'default'][number % 5];
   const site = number % 13 === 4 ? `${group}.frankfurt-am-main.customers.example.net` : `${group}.example`;
@@ -226,7 +227,7 @@ function someHost(number: number): MachineRecord['host'] {
     name: `${group}-${String(number).padStart(4, '0')}.${site}`,
     address:
       number % 7 === 3 ? `2001:db8:0:17::${number.toString(16)}` : `10.${number % 4}.${number >> 8}.${number & 255}`,
-    os: 'Acme Linux 2.1.0',
+    os: `Acme Linux ${version}`,
     kernel: '6.12.48+deb13-amd64',
     architecture: number % 17 === 0 ? 'arm64' : 'x86-64',
   };
