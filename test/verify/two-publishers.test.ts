@@ -7,7 +7,6 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { asUpdateError } from '../../src/errors.ts';
 import type { Version } from '../../src/model.ts';
-import type { Files } from '../../src/system/files.ts';
 import { takeLock } from '../../src/system/lock-file.ts';
 import { promote } from '../../src/verify/channels.ts';
 import type { Alone, Publisher } from '../../src/verify/publish.ts';
@@ -15,6 +14,16 @@ import { addBundle, refreshRepository, releasesIn } from '../../src/verify/publi
 import { recoverRepository } from '../../src/verify/recover.ts';
 import { channelDocument, readRepository } from '../../src/verify/repository.ts';
 import { Cut } from '../support/failing-files.ts';
+import {
+  channelOf,
+  type Deed,
+  type Lock,
+  nameOf,
+  offerOf,
+  perform,
+  slowFiles,
+  taken,
+} from '../support/publishing-deeds.ts';
 import { alone, facts, oneChunk, quickFiles, TestRepository } from '../support/tuf-repository.ts';
 
 const TIMES = Number(process.env['N'] ?? 1);
@@ -115,53 +124,7 @@ test('a cure that would offer what is not there is refused', async () => {
   await assert.rejects(recoverRepository(repository.publisher()), { code: 'repository-damaged' });
 });
 
-/** Files on which everything takes its time, and on which all stops after so many changes: the process was killed. */
-function slowFiles(turns: () => number, dies: number): Files {
-  let done = 0;
-  const slowly = async <T>(work: () => Promise<T>, isChange = true): Promise<T> => {
-    for (let turn = turns(); turn > 0; turn--) await new Promise(setImmediate);
-    if (isChange && done++ >= dies) throw new Cut('killed');
-    return work();
-  };
-  return {
-    read: (path) => slowly(() => quickFiles.read(path), false),
-    list: (dir) => slowly(() => quickFiles.list(dir), false),
-    makeDir: (dir) => slowly(() => quickFiles.makeDir(dir)),
-    write: (path, chunks) => slowly(() => quickFiles.write(path, chunks)),
-    syncFile: (path) => slowly(() => quickFiles.syncFile(path)),
-    rename: (from, to) => slowly(() => quickFiles.rename(from, to)),
-    remove: (path) => slowly(() => quickFiles.remove(path)),
-    syncDir: (dir) => slowly(() => quickFiles.syncDir(dir)),
-  };
-}
-
-type Lock = (path: string) => Promise<AsyncDisposable | Readonly<{ heldBy: string }>>;
-type Deed = Readonly<{ what: 'promote' | 'add' | 'refresh'; which: number; dies: number; speed: number }>;
 type Ended = 'done' | 'killed' | 'refused';
-
-async function perform(deed: Deed, publisher: Publisher): Promise<void> {
-  if (deed.what === 'refresh') await refreshRepository(publisher);
-  else if (deed.what === 'promote') {
-    const version = `${1 + (deed.which % 2)}.0` as Version;
-    await promote(publisher, { channel: channelOf(deed), version, allowDowngrade: true });
-  } else
-    await addBundle(
-      publisher,
-      { bytes: oneChunk(`bundle ${nameOf(deed)}`), check: async () => facts(nameOf(deed)) },
-      alone(publisher),
-    );
-}
-
-const channelOf = ({ which }: Deed): string => ['stable', 'edge'][which % 2] ?? 'stable';
-const nameOf = ({ which }: Deed): string => `${3 + (which % 5)}.0`;
-
-async function taken(take: Lock, path: string): Promise<AsyncDisposable> {
-  for (;;) {
-    const lock = await take(path);
-    if (!('heldBy' in lock)) return lock;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 /** One publisher does its deeds, each as the only one; what became of each. */
 async function work(
@@ -172,9 +135,9 @@ async function work(
 ): Promise<void> {
   for (const deed of deeds) {
     await using _ = await taken(take, join(repository.dir, '.publisher.lock'));
-    let turn = 0;
-    const files = slowFiles(() => (turn++ * 7) % deed.speed, deed.dies);
-    const ended = await perform(deed, repository.publisher({ files })).then(
+    const files = slowFiles(deed, () => Promise.reject(new Cut('killed')));
+    const one = repository.publisher({ files });
+    const ended = await perform(deed, one, alone(one)).then(
       () => 'done' as const,
       (error: unknown) => {
         if (error instanceof Cut) return 'killed';
@@ -214,7 +177,7 @@ async function played(
       ended === 'done'
         ? new Set<string>()
         : (channels.get(channelOf(deed)) ?? new Set([deed.which % 2 === 0 ? '1.0' : 'none']));
-    channels.set(channelOf(deed), may.add(`${1 + (deed.which % 2)}.0`));
+    channels.set(channelOf(deed), may.add(offerOf(deed)));
   };
   const host = repository.host();
   const follow = async (): Promise<void> => {
