@@ -9,46 +9,74 @@ import { runTest } from './run-tests.ts';
 
 export type TimedTest = Readonly<{ test: string; ms: number }>;
 
-/** At most `most` for each place, and not more than take a quarter of a minute: the nearest ones, the fastest of them first. */
-export type Baseline = (path: string, offset: number) => Promise<readonly TimedTest[]>;
+export type Baseline = Readonly<{
+  /** At most `most` for each place, and not more than take a quarter of a minute: the nearest ones, the fastest of them first. */
+  covering(path: string, offset: number): Promise<readonly TimedTest[]>;
+  /** The two nearest that are too slow for their coverage to be counted; asked when all others have noticed nothing. */
+  slow(path: string): Promise<readonly TimedTest[]>;
+}>;
 
 /** Tests further from a file than this many others are about something else. */
 const LOOKED_AT = 12;
 const MOST_MS = 15_000;
-
-/** A test that takes longer, slowed by the counting, costs more than it tells. */
+const MOST_SLOW = 2;
 const TIMEOUT_MS = 20_000;
+const LONG_MS = 300_000;
 
 export function createBaseline(root: string, paths: readonly string[], most: number): Baseline {
   const nearest = new Map(paths.map((path) => [path, nearestTests(root, path, LOOKED_AT)]));
-  const known = new Map<string, Promise<Ran | undefined>>();
-  const ranOf = (test: string): Promise<Ran | undefined> => {
-    const ran = known.get(test) ?? run(root, test, paths);
-    known.set(test, ran);
-    return ran;
-  };
-  return async (path, offset) => {
-    const covering: TimedTest[] = [];
-    for (const test of nearest.get(path) ?? []) {
-      if (covering.length === most || covering.reduce((sum, { ms }) => sum + ms, 0) > MOST_MS) break;
-      const ran = await ranOf(test);
-      // Nobody counts what a shell executes.
-      if (ran && (!path.endsWith('.ts') || ran.covers(path, offset))) covering.push({ test, ms: ran.ms });
-    }
-    return covering.toSorted((one, other) => one.ms - other.ms);
+  const ranOf = once((test) => runCounted(root, test, paths));
+  const longOf = once((test) => runLong(root, test));
+  return {
+    covering: async (path, offset) => {
+      const covering: TimedTest[] = [];
+      for (const test of nearest.get(path) ?? []) {
+        if (covering.length === most || covering.reduce((sum, { ms }) => sum + ms, 0) > MOST_MS) break;
+        const ran = await ranOf(test);
+        // Nobody counts what a shell executes.
+        if (ran?.covers && (!path.endsWith('.ts') || ran.covers(path, offset))) covering.push({ test, ms: ran.ms });
+      }
+      return covering.toSorted((one, other) => one.ms - other.ms);
+    },
+    slow: async (path) => {
+      const slow: TimedTest[] = [];
+      for (const test of nearest.get(path) ?? []) {
+        if (slow.length === MOST_SLOW) break;
+        const ran = await ranOf(test);
+        const ms = ran && !ran.covers ? await longOf(test) : undefined;
+        if (ms !== undefined) slow.push({ test, ms });
+      }
+      return slow;
+    },
   };
 }
 
-type Ran = Readonly<{ ms: number; covers: Coverage }>;
+function once<T>(deed: (test: string) => Promise<T>): (test: string) => Promise<T> {
+  const known = new Map<string, Promise<T>>();
+  return (test) => {
+    const done = known.get(test) ?? deed(test);
+    known.set(test, done);
+    return done;
+  };
+}
 
-async function run(root: string, test: string, paths: readonly string[]): Promise<Ran | undefined> {
+/** Without `covers` it was too slow. */
+type Ran = Readonly<{ ms: number; covers?: Coverage }>;
+
+async function runCounted(root: string, test: string, paths: readonly string[]): Promise<Ran | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-coverage-'));
   try {
     const { end, ms } = await runTest(root, test, TIMEOUT_MS, { NODE_V8_COVERAGE: folder });
+    if (end === 'timeout') return { ms };
     if (end === 'passed') return { ms, covers: readCoverage(folder, root, paths) };
-    console.log(`left out  ${test}, which ${end === 'timeout' ? 'takes long' : 'fails without any change'}`);
+    console.log(`left out  ${test}, which fails without any change`);
     return undefined;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function runLong(root: string, test: string): Promise<number | undefined> {
+  const { end, ms } = await runTest(root, test, LONG_MS);
+  return end === 'passed' ? ms : undefined;
 }

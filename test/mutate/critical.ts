@@ -229,4 +229,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text,
     why: 'any byte but the one of a whole block',
   })),
+  {
+    path: 'src/verify/strict-check.ts',
+    line: "typeof value === 'object' && value !== null && 'signed' in value",
+    text: '(value !== null)',
+    why: 'what has no fields throws there, which is refused by the same name',
+  },
 ];

@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Baseline, createBaseline } from './baseline.ts';
+import { type Baseline, createBaseline, type TimedTest } from './baseline.ts';
 import { CRITICAL, EQUIVALENT } from './critical.ts';
 import { type Mutant, mutantsOf, mutated, shellMutantsOf } from './mutants.ts';
 import { runTest } from './run-tests.ts';
@@ -87,18 +87,33 @@ function lineOf(source: string, { line }: Mutant): string {
 }
 
 async function outcomeOf(root: string, { path, mutant }: Candidate, baseline: Baseline): Promise<Outcome> {
-  const tests = await baseline(path, mutant.start);
+  const tests = await baseline.covering(path, mutant.start);
   const source = readFileSync(join(root, path), 'utf8');
-  writeFileSync(join(root, path), mutated(source, mutant));
+  const change = mutated(source, mutant);
+  const noticed = await whileChanged(root, path, change, () => noticedByAny(root, tests));
+  if (noticed) return { noticed, asked: tests.length };
+  // Known before the change, since each has to pass without it.
+  const slow = await baseline.slow(path);
+  const late = await whileChanged(root, path, change, () => noticedByAny(root, slow));
+  return { noticed: late, asked: tests.length + slow.length };
+}
+
+async function whileChanged<T>(root: string, path: string, change: string, deed: () => Promise<T>): Promise<T> {
+  const source = readFileSync(join(root, path), 'utf8');
+  writeFileSync(join(root, path), change);
   try {
-    for (const { test, ms } of tests) {
-      const noticed = await noticedBy(root, test, 3 * ms + PATIENCE_MS);
-      if (noticed) return { noticed, asked: tests.length };
-    }
-    return { noticed: undefined, asked: tests.length };
+    return await deed();
   } finally {
     writeFileSync(join(root, path), source);
   }
+}
+
+async function noticedByAny(root: string, tests: readonly TimedTest[]): Promise<Outcome['noticed']> {
+  for (const { test, ms } of tests) {
+    const noticed = await noticedBy(root, test, 3 * ms + PATIENCE_MS);
+    if (noticed) return noticed;
+  }
+  return undefined;
 }
 
 /** A test that fails once may do so by itself; twice is no chance. */
