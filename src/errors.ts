@@ -1039,6 +1039,10 @@ export type ErrorCode = keyof typeof ERRORS;
 /** Whether the table has this code: one of a newer agent or of a rollout may not be there. */
 export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERRORS, code);
 
+/** Whether a code tells of a release that contradicts itself, whoever fetched it from where: nothing else of what keeps one from being installed is its fault. */
+export const isOfRelease = (code: ErrorCode): boolean =>
+  ERRORS[code].exit === EXIT.bundle && ERRORS[code].retry === 'never';
+
 /**
  * The one error class. `message` says what happened here, and is clean whatever it quotes; the table says what the code means and
  * what to do next.

@@ -48,6 +48,10 @@ export type Departure = Readonly<{ method: Method; reason: string; at: string; u
  */
 export type Downtime = Readonly<{ ms: number; clock: 'exact' | 'wall' | 'at-least' }>;
 
+/** Whose fault it is that an attempt failed. `doubt`: nobody can tell, as after a loss of power that may have been a crash. */
+export const FAULTS = ['release', 'surroundings', 'doubt'] as const;
+export type Fault = (typeof FAULTS)[number];
+
 /** How an attempt ended. `refuse`: the release is to blame and is not tried again until it is forgotten or superseded. */
 export type Outcome =
   | Readonly<{ result: 'none' }>
@@ -58,6 +62,8 @@ export type Outcome =
       code: string;
       reason: string;
       refuse: boolean;
+      /** Said where `refuse` does not tell. */
+      fault?: Fault;
       departure?: Departure;
     }>;
 
@@ -113,6 +119,8 @@ export type HistoryEntry = Readonly<{
   version: Version;
   code?: string;
   reason?: string;
+  /** Of one that failed or was rolled back. */
+  fault?: Fault;
   /** How the machine came to the system that was tried, and why not faster. */
   method?: Method;
   methodReason?: string;

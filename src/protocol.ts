@@ -2,6 +2,7 @@
 
 import type {
   Disarmed,
+  Fault,
   HistoryEntry,
   MachineId,
   Method,
@@ -190,6 +191,8 @@ export type CheckIn = Readonly<{
   since: string;
   /** The release that the host would begin to install now, if nobody objects. */
   wants?: Version;
+  /** The release that it is offered and will not begin, because it has failed there. */
+  refuses?: Version;
   /** What the host waits for, in words. */
   waitingFor?: string;
   /** The last ended attempt; `at` tells one from another. */
@@ -199,10 +202,15 @@ export type CheckIn = Readonly<{
     version: Version;
     code?: string;
     reason?: string;
+    /** Of one that failed or was rolled back. */
+    fault?: Fault;
   }>;
 }>;
 
-/** `go: false` says why not, and when to ask again at the earliest. A server never names what to install. */
+/**
+ * `go: false` says why not, and when to ask again at the earliest. `readmitted`: an operator wants this host to try once more what it refuses. A
+ * server never names what to install.
+ */
 export type CheckInAnswer = Readonly<
-  { schema: 1 } & ({ go: true } | { go: false; code: string; reason: string; until?: string })
+  { schema: 1 } & ({ go: true; readmitted?: true } | { go: false; code: string; reason: string; until?: string })
 >;

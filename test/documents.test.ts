@@ -17,6 +17,7 @@ import type { Releases } from '../src/agent/releases.ts';
 import { cleanLine } from '../src/clean-text.ts';
 import { type FleetCache, fleetCacheFormat } from '../src/config-fleet-cache.ts';
 import {
+  FAULTS,
   type HistoryEntry,
   type MachineId,
   METHODS,
@@ -153,6 +154,7 @@ const entrySaying = (text: Arbitrary<string>): Arbitrary<HistoryEntry> =>
       method,
       methodReason: text,
       downtime: downtime as Arbitrary<Required<HistoryEntry>['downtime']>,
+      fault: fc.constantFrom(...FAULTS),
     },
     ['at', 'result', 'version'],
   );
@@ -345,17 +347,24 @@ test('tokens and ledgers are read as they were written', () => {
     added: moment,
   });
   const via = fc.option(version, { nil: undefined }).map((one) => (one === undefined ? {} : { via: one }));
+  const doubt = fc
+    .option(fc.constantFrom('silent' as const, 'lost' as const), { nil: undefined })
+    .map((one) => (one === undefined ? {} : { doubt: one }));
   const machine = hex(32).map((text) => text as MachineId);
   const ledger: Arbitrary<Ledger> = fc
     .tuple(
       fc.array(fc.tuple(machine, whole, via), { maxLength: 20 }),
-      fc.array(fc.tuple(machine, anything, via), { maxLength: 20 }),
+      fc.array(fc.tuple(machine, anything, via, doubt), { maxLength: 20 }),
+      fc.uniqueArray(machine, { maxLength: 20 }),
       whole,
       fc.option(fc.record({ at: whole, reason: anything }), { nil: undefined }),
     )
-    .map(([inFlight, failed, updated, braked]) => ({
+    .map(([inFlight, failed, readmitted, updated, braked]) => ({
       inFlight: new Map(inFlight.map(([id, due, more]) => [id, { due, ...more }])),
-      failed: new Map(failed.map(([id, reason, more]) => [id, { reason: cleanLine(reason), ...more }])),
+      failed: new Map(
+        failed.map(([id, reason, ...more]) => [id, Object.assign({ reason: cleanLine(reason) }, ...more)]),
+      ),
+      readmitted: new Set(readmitted),
       updated,
       ...(braked ? { braked } : {}),
     }));
@@ -454,6 +463,8 @@ test('the server takes the check-in of a host in any situation, and the host its
         machine: async () => 'a'.repeat(32) as MachineId,
         identity: async () => ({}),
         facts: () => readFacts(saying(reason)),
+        stance: async () => (confirmed ? { wants: wanted.version } : { refuses: wanted.version }),
+        forgive: async () => true,
         situation: async () => ({
           saved: inFormat(savedFormat, given).value,
           confirmed,

@@ -62,7 +62,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     last: await journal.lastEnded(),
   });
   const identity = createIdentity(config.fleet.url, stateDir, world);
-  const fleet = await fleetServer(config, world, repository.http, situation, identity);
+  const fleet = await fleetServer(config, world, repository.http, situation, identity, journal);
   const releases = fleet ? withFleetServer(repository.releases, fleet) : repository.releases;
   const schedule = startSchedule(config.poll.schedule, () => {}, world.signal);
   const bootId = world.bootId ?? (await readText(files, '/proc/sys/kernel/random/boot_id'));

@@ -30,8 +30,10 @@ export async function findOffer(
   request: InstallRequest | undefined,
   { running, state, signal }: Readonly<{ running: Release; state: State; signal: AbortSignal }>,
 ): Promise<Found> {
-  const offered = await world.releases.find(request ?? {}, running, world.clock.now(), signal);
-  if (request === undefined && state.kind === 'staged' && state.byHand) return chosenByHand(state.release);
+  const stays = request === undefined && state.kind === 'staged' && state.byHand === true;
+  const asked = request ?? (stays ? { stays } : {});
+  const offered = await world.releases.find(asked, running, world.clock.now(), signal);
+  if (stays) return chosenByHand(state.release);
   if ('hold' in offered) return heldBack(offered.hold, state);
   const host = {
     product: world.product,

@@ -2,12 +2,12 @@
 
 import { cleanLine } from '../clean-text.ts';
 import { UpdateError } from '../errors.ts';
-import type { MachineId, Product, Release, Saved } from '../model.ts';
+import type { MachineId, Product, Release, Saved, State } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import type { Http } from '../system/http.ts';
 import { type Check, literal, object, optional, parseDocument, text, words } from '../system/shape.ts';
 import type { EndedEntry } from './journal.ts';
-import type { Hold, Releases } from './releases.ts';
+import type { Hold, Offered, Releases } from './releases.ts';
 
 export type FleetServer = Readonly<{
   http: Pick<Http, 'post'>;
@@ -20,6 +20,10 @@ export type FleetServer = Readonly<{
   identity(): Promise<Readonly<Record<string, string>>>;
   /** Where it can be found, and which machine it is. */
   facts(): Promise<Pick<CheckIn, 'host' | 'boot'>>;
+  /** Whether the host would begin what it is offered: a place that it is given and does not take would be lost to others. */
+  stance(offered: OnOffer, running: Release, state: State): Promise<Pick<CheckIn, 'wants' | 'refuses'>>;
+  /** Forgets that a release is refused, since an operator of the fleet asks for it; false where that was done often enough. */
+  forgive(release: Release): Promise<boolean>;
   /** What the host is doing, and how its last attempt ended. */
   situation(): Promise<Readonly<{ saved: Saved; confirmed: boolean; last: EndedEntry | undefined }>>;
 }>;
@@ -34,17 +38,31 @@ export function withFleetServer(releases: Releases, server: FleetServer): Releas
     find: async (asked, running, now, signal) => {
       const offered = await releases.find(asked, running, now, signal);
       if (asked.version !== undefined || asked.from !== undefined) return offered;
-      const wants = 'trusted' in offered ? offered.trusted.release : running;
-      const request = await checkInOf(server, running, wants);
-      const answer = await ask(server, request, signal);
-      // That two hosts have one id is said in every case: nothing here is what it seems.
-      if (!answer.go && answer.code === 'machine-cloned') return { hold: holdOf(answer, wants) };
-      return answer.go || 'hold' in offered ? offered : { hold: holdOf(answer, wants) };
+      if ('hold' in offered || asked.stays) {
+        const answer = await consult(server, running, undefined, signal);
+        // That two hosts have one id is said in every case: nothing here is what it seems.
+        const isTwin = !answer.go && answer.code === 'machine-cloned';
+        return isTwin ? { hold: holdOf(answer, running) } : offered;
+      }
+      const { release } = offered.trusted;
+      const answer = await consult(server, running, offered, signal);
+      const isHeeded = answer.go && answer.readmitted === true && (await server.forgive(release));
+      const last = isHeeded ? await consult(server, running, offered, signal) : answer;
+      return last.go ? offered : { hold: holdOf(last, release) };
     },
   };
 }
 
-async function checkInOf(server: FleetServer, running: Release, wants: Release): Promise<CheckIn> {
+type OnOffer = Extract<Offered, { trusted: unknown }>;
+
+const consult = async (
+  server: FleetServer,
+  running: Release,
+  offered: OnOffer | undefined,
+  signal: AbortSignal,
+): Promise<CheckInAnswer> => ask(server, await checkInOf(server, running, offered), signal);
+
+async function checkInOf(server: FleetServer, running: Release, offered: OnOffer | undefined): Promise<CheckIn> {
   const { saved, confirmed, last } = await server.situation();
   const { version, counter } = running;
   return {
@@ -56,14 +74,14 @@ async function checkInOf(server: FleetServer, running: Release, wants: Release):
     confirmed,
     state: saved.state.kind,
     since: saved.since,
-    ...(wants.version === version ? {} : { wants: wants.version }),
+    ...(offered ? await server.stance(offered, running, saved.state) : {}),
     ...(last ? { outcome: outcomeOf(last) } : {}),
   };
 }
 
-function outcomeOf({ at, result, version, code, reason }: EndedEntry): NonNullable<CheckIn['outcome']> {
+function outcomeOf({ at, result, version, code, reason, fault }: EndedEntry): NonNullable<CheckIn['outcome']> {
   const said = reason === undefined ? {} : { reason: cleanLine(reason, LONGEST) };
-  return { at, result, version, ...(code === undefined ? {} : { code }), ...said };
+  return { at, result, version, ...(code === undefined ? {} : { code }), ...said, ...(fault ? { fault } : {}) };
 }
 
 async function ask(
@@ -113,7 +131,7 @@ const moment: Check<string> = (value, path) => {
   return given;
 };
 const schema = literal(1);
-const goShape = object({ schema, go: literal(true) }, 'ignore');
+const goShape = object({ schema, go: literal(true), readmitted: optional(literal(true)) }, 'ignore');
 const holdShape = object({ schema, go: literal(false), code: line, reason: line, until: optional(moment) }, 'ignore');
 const answerShape: Check<CheckInAnswer> = (value, path) => {
   const { go } = object({ go: literal(true, false) }, 'ignore')(value, path);

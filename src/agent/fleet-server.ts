@@ -8,6 +8,7 @@ import { readMachineId } from '../system/machine-id.ts';
 import type { FleetServer } from './fleet-client.ts';
 import { readFacts } from './host-facts.ts';
 import type { Identity } from './host-identity.ts';
+import { forgive, type StanceWorld, stanceOf } from './stance.ts';
 
 export type FleetServerWorld = Readonly<{
   files: Files;
@@ -23,6 +24,7 @@ export async function fleetServer(
   http: Http,
   situation: FleetServer['situation'],
   identity: Identity,
+  journal: StanceWorld['journal'],
 ): Promise<FleetServer | undefined> {
   const { files, version, addressTowards = async () => undefined } = world;
   const { url, tokenFile } = config.fleet;
@@ -31,6 +33,7 @@ export async function fleetServer(
   const product = requireSetting(config, 'host.product') as Product;
   const host = { group: config.host.group, product, channel: config.repository.channel, agent: version };
   const architecture = config.host.architecture ?? world.architecture;
+  const stance = { journal, host: { product, architecture, agentVersion: version } };
   // A proxy is what is reached, where there is one.
   const address = () => addressTowards(config.repository.proxy ?? url);
   return {
@@ -42,5 +45,7 @@ export async function fleetServer(
     identity: () => identity(url),
     facts: () => readFacts({ files, architecture, address }),
     situation,
+    stance: (...offered) => stanceOf(stance, ...offered),
+    forgive: (release) => forgive(stance, release),
   };
 }

@@ -205,9 +205,17 @@ type Ended = Exclude<Outcome, { result: 'none' }>;
 const historyEntry = (outcome: Ended, at: string): HistoryEntry =>
   outcome.result === 'updated'
     ? { at, result: outcome.result, version: outcome.release.version }
-    : { at, result: outcome.result, version: outcome.release.version, code: outcome.code, reason: outcome.reason };
+    : { at, ...failureOf(outcome), version: outcome.release.version, code: outcome.code, reason: outcome.reason };
 
-const refusal = (outcome: Exclude<Ended, { result: 'updated' }>, at: string): Refusal => ({
+type Unsuccessful = Exclude<Ended, { result: 'updated' }>;
+
+/** Who may refuse a release knows that it is to blame; what could not be installed was kept from it; of a trial nobody may be able to tell. */
+function failureOf({ result, refuse, fault }: Unsuccessful): Pick<HistoryEntry, 'result' | 'fault'> {
+  if (result === 'withdrawn') return { result };
+  return { result, fault: fault ?? (refuse ? 'release' : result === 'failed' ? 'surroundings' : 'doubt') };
+}
+
+const refusal = (outcome: Unsuccessful, at: string): Refusal => ({
   at,
   version: outcome.release.version,
   ...(outcome.release.manifest === undefined ? {} : { manifest: outcome.release.manifest }),

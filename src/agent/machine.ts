@@ -1,6 +1,6 @@
 /** The loop's brain: what to do next, and where that leads. Pure: no I/O, no clock, no randomness. */
 
-import type { Attempt, Departure, Method, Outcome, Release, SlotName, State } from '../model.ts';
+import type { Attempt, Departure, Fault, Method, Outcome, Release, SlotName, State } from '../model.ts';
 
 export type Event =
   | Readonly<{ type: 'settled' }>
@@ -15,7 +15,7 @@ export type Event =
   | Readonly<{ type: 'left'; departure: Departure }>
   | Readonly<{ type: 'disarmed'; reason: string }>
   | Readonly<{ type: 'booted-new'; release: Release; target: SlotName }>
-  | Readonly<{ type: 'booted-other'; code: string; reason: string; refuse: boolean }>
+  | Readonly<{ type: 'booted-other'; code: string; reason: string; refuse: boolean; fault?: Fault }>
   | Readonly<{ type: 'healthy' }>
   | Readonly<{ type: 'hindered'; code: string; reason: string }>
   | Readonly<{ type: 'unhealthy'; code: string; reason: string }>;
@@ -211,7 +211,8 @@ function fellBack(state: State, { trial, isLost }: Facts): Event {
   if (trial.expired && !hindered) return bootedOther('trial-lost', EXPIRED, true);
   const isLostAgain = trial.lost >= MOST_LOST;
   const more = isLostAgain ? LOST_AGAIN : ONCE_MORE;
-  if (hindered) return bootedOther('trial-lost', `${HINDERED} (${hindered.reason}); ${more}`, isLostAgain);
+  if (hindered)
+    return bootedOther('trial-lost', `${HINDERED} (${hindered.reason}); ${more}`, isLostAgain, 'surroundings');
   if (kind === 'trial' || trial.began > 0) return bootedOther('trial-lost', `${LOST}; ${more}`, isLostAgain);
   if (isLost) return bootedOther('boot-untried', `${UNTRIED}; ${more}`, isLostAgain);
   return bootedOther('boot-failed', FELL_BACK, true);
@@ -276,19 +277,20 @@ const note = (event: Event): Action => ({ do: 'note', event });
 
 const bootedNew = (release: Release, target: SlotName): Event => ({ type: 'booted-new', release, target });
 
-const bootedOther = (code: string, reason: string, refuse: boolean): Event => ({
+const bootedOther = (code: string, reason: string, refuse: boolean, fault?: Fault): Event => ({
   type: 'booted-other',
   code,
   reason,
   refuse,
+  ...(fault ? { fault } : {}),
 });
 
 const ended = (
   result: 'rolled-back' | 'failed' | 'withdrawn',
   from: Exclude<State, { kind: 'settling' | 'idle' }>,
-  why: Readonly<{ code: string; reason: string }>,
+  { code, reason, fault }: Readonly<{ code: string; reason: string; fault?: Fault }>,
   refuse: boolean,
 ): State => ({
   kind: 'settling',
-  outcome: { result, release: from.release, code: why.code, reason: why.reason, refuse, ...departureOf(from) },
+  outcome: { result, release: from.release, code, reason, refuse, ...(fault ? { fault } : {}), ...departureOf(from) },
 });

@@ -1,6 +1,6 @@
 /** Does one action, in an order in which power may fail after every line. */
 
-import { asUpdateError, EXIT, UpdateError } from '../errors.ts';
+import { asUpdateError, isOfRelease, UpdateError } from '../errors.ts';
 import { otherSlot, type SlotName, type State } from '../model.ts';
 import type { Jump } from '../reboot/methods/choose.ts';
 import type { Action, Event } from './machine.ts';
@@ -210,9 +210,9 @@ const isRefusal = (error: unknown): boolean =>
 
 /** Who is to blame decides whether the release is refused: faults of network, disk and host are not the release's. */
 function failure(error: unknown): Extract<Event, { type: 'write-failed' | 'stumbled' }> {
-  const { code, message: reason, entry } = asUpdateError(error);
+  const { code, message: reason } = asUpdateError(error);
   if (code === 'interrupted') throw error;
   // Nobody knows what it was, so it is begun again soon; what it was is kept for the time when it is given up.
   if (code === 'unexpected') return { type: 'stumbled', code, reason };
-  return { type: 'write-failed', code, reason, refuse: entry.exit === EXIT.bundle && entry.retry === 'never' };
+  return { type: 'write-failed', code, reason, refuse: isOfRelease(code) };
 }

@@ -16,7 +16,12 @@ import { dirMetadata, fileUrl, httpMetadata, type MetadataMirror } from '../veri
 import type { RemoteFile } from './delta/world.ts';
 
 /** What an operator asked for: a version, another place, or both; neither means the channel's offer. */
-export type Asked = Readonly<{ version?: string; from?: string }>;
+export type Asked = Readonly<{
+  version?: string;
+  from?: string;
+  /** What is staged was named by hand and stays, whatever the channel offers. */
+  stays?: true;
+}>;
 
 /** What keeps this host from what the channel rolls out. */
 export type Hold = Omit<Extract<Verdict, { result: 'hold' }>, 'code'> & Readonly<{ code: string }>;

@@ -144,6 +144,11 @@ export const COMMANDS: readonly Entry[] = [
     async () => (await import('./rollout-machines.ts')).rolloutMachines,
   ),
   entry(
+    'rollout readmit',
+    'let machines try a release again that has failed on them',
+    async () => (await import('./rollout-readmit.ts')).rolloutReadmit,
+  ),
+  entry(
     'rollout pause',
     'let nobody new have the release',
     async () => (await import('./rollout-pause.ts')).rolloutPause,

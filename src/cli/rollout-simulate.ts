@@ -34,6 +34,12 @@ export const rolloutSimulate: Command = {
       repeat: true,
     },
     { flags: '--failure-rate <share>', summary: 'how many of the updates fail, of 1', default: '0' },
+    {
+      flags: '--hindered-rate <share>',
+      summary: 'how many are kept from it by their disk or network and try again, of 1',
+      default: '0',
+    },
+    { flags: '--release-after <time>', summary: 'an operator releases the brake so long after it was pulled' },
     { flags: '--poll <time>', summary: 'how often hosts ask', default: '30m' },
     { flags: '--install <time>', summary: 'how long downloading and writing take', default: '10m' },
     { flags: '--reboot <time>', summary: 'from the reboot to the verdict', default: '3m' },
@@ -97,6 +103,7 @@ function fleetFrom(input: Input): Fleet {
   if (rest < 0) throw new UpdateError('usage', 'The shares of the groups are more than 1 together.');
   const window = windowFrom(input.text('window'));
   const lock = input.whole('lock', 1);
+  const releaseAfter = input.text('release-after');
   return {
     hosts: input.whole('hosts', 1) ?? 1000,
     groups: [...named, { name: 'default', share: rest, running }],
@@ -104,6 +111,8 @@ function fleetFrom(input: Input): Fleet {
     install: Math.max(1, minutesFrom('--install', input.given('install'))),
     reboot: Math.max(1, minutesFrom('--reboot', input.given('reboot'))),
     failureRate: shareFrom('--failure-rate', input.given('failure-rate')),
+    hindranceRate: shareFrom('--hindered-rate', input.given('hindered-rate')),
+    ...(releaseAfter === undefined ? {} : { releaseAfter: Math.max(1, minutesFrom('--release-after', releaseAfter)) }),
     ...(window ? { window } : {}),
     ...(lock === undefined ? {} : { lock }),
   };

@@ -9,7 +9,9 @@ export type Limits = Readonly<{ maxInFlight: number; maxFailures: number }>;
 export type Attempt = Readonly<{ machine: MachineId; via?: Version }>;
 /** `due`: by when it must have reported. */
 export type UnderWay = Readonly<{ due: number; via?: Version }>;
-export type Failed = Readonly<{ reason: string; via?: Version }>;
+/** `doubt`: nobody can tell that it was the release. It counts until more is known, and the host may try again. `silent`: it was not heard of in time. */
+export type Failed = Readonly<{ reason: string; via?: Version; doubt?: Doubt }>;
+export type Doubt = 'silent' | 'lost';
 
 /**
  * Only hosts under way (the earliest due first) and failed ones are named, and the limits bound both; those that made it are a number. The
@@ -18,12 +20,19 @@ export type Failed = Readonly<{ reason: string; via?: Version }>;
 export type Ledger = {
   readonly inFlight: Map<MachineId, UnderWay>;
   readonly failed: Map<MachineId, Failed>;
+  /** Hosts that an operator has let in again and that have not begun since: what they refuse by themselves they may forget. */
+  readonly readmitted: Set<MachineId>;
   updated: number;
   /** Set when the brake was pulled; only an operator releases it. `byHand`: an operator pulled it, not too many failures. */
   braked?: Readonly<{ at: number; reason: string; byHand?: true }>;
 };
 
-export const emptyLedger = (): Ledger => ({ inFlight: new Map(), failed: new Map(), updated: 0 });
+export const emptyLedger = (): Ledger => ({
+  inFlight: new Map(),
+  failed: new Map(),
+  readmitted: new Set(),
+  updated: 0,
+});
 
 /** Every refusal of a server has a name. */
 export const ADMISSION_CODES = ['braked', 'full', 'failed-here', 'not-on-offer'] as const;
@@ -42,9 +51,12 @@ export function admit(ledger: Ledger, limits: Limits, attempt: Attempt, now: num
   // It wants something else by now, so what it had begun is over.
   leave(ledger, machine);
   if (ledger.braked) return refused('braked', ledger.braked.reason);
-  if (ledger.failed.has(machine)) return refused('failed-here', 'the release has failed on this host');
+  const failure = ledger.failed.get(machine);
+  if (failure && !failure.doubt) return refused('failed-here', 'the release has failed on this host');
   if (ledger.inFlight.size >= limits.maxInFlight)
     return refused('full', `${ledger.inFlight.size} hosts are under way, which is the limit`);
+  // At the end: the earliest due comes first.
+  forget(ledger, machine);
   ledger.inFlight.set(machine, { due: now + patienceMs, ...on(via) });
   return { admitted: true };
 }
@@ -56,17 +68,43 @@ export function succeed(ledger: Ledger, machine: MachineId): void {
 
 /** A host has proven what it had to run on the way: nothing is held against it, and it may ask for the next. Whether it was known. */
 export function pass(ledger: Ledger, machine: MachineId): boolean {
-  const wasUnderWay = ledger.inFlight.delete(machine);
-  return ledger.failed.delete(machine) || wasUnderWay;
+  const isKnown = ledger.inFlight.has(machine) || ledger.failed.has(machine);
+  forget(ledger, machine);
+  return isKnown;
 }
 
 /** An attempt has failed. */
-export function fail(ledger: Ledger, limits: Limits, { machine, via }: Attempt, reason: string, now: number): void {
-  ledger.inFlight.delete(machine);
-  ledger.failed.delete(machine);
-  ledger.failed.set(machine, { reason, ...on(via) });
+export function fail(
+  ledger: Ledger,
+  limits: Limits,
+  { machine, via }: Attempt,
+  { reason, doubt }: Pick<Failed, 'reason' | 'doubt'>,
+  now: number,
+): void {
+  forget(ledger, machine);
+  ledger.failed.set(machine, { reason, ...on(via), ...(doubt ? { doubt } : {}) });
   pullIfDue(ledger, limits, now);
 }
+
+/** A host that was given up is there again, and nothing has failed: it was only away. */
+export function returned(ledger: Ledger, machine: MachineId): void {
+  if (ledger.failed.get(machine)?.doubt === 'silent') ledger.failed.delete(machine);
+}
+
+/** An operator lets a host try again on which the release has failed, or all of them; how many. */
+export function readmit(ledger: Ledger, machine?: MachineId): number {
+  const machines = machine === undefined ? [...ledger.failed.keys()] : [machine];
+  for (const one of machines) {
+    ledger.failed.delete(one);
+    ledger.readmitted.add(one);
+  }
+  const [...all] = ledger.readmitted;
+  for (const one of all.slice(0, -MOST_READMITTED)) ledger.readmitted.delete(one);
+  return machines.length;
+}
+
+/** As many hosts as a ledger has room for. */
+const MOST_READMITTED = 5000;
 
 /** A host has given up before it tried anything: its place is free, and nobody is hurt. */
 export function leave(ledger: Ledger, machine: MachineId): void {
@@ -78,7 +116,7 @@ export function giveUpOverdue(ledger: Ledger, limits: Limits, now: number): void
   for (const [machine, { due, via }] of ledger.inFlight) {
     if (due > now) break;
     ledger.inFlight.delete(machine);
-    ledger.failed.set(machine, { reason: 'not heard of again', ...on(via) });
+    ledger.failed.set(machine, { reason: 'not heard of again', ...on(via), doubt: 'silent' });
   }
   pullIfDue(ledger, limits, now);
 }
@@ -88,15 +126,24 @@ export function pull(ledger: Ledger, reason: string, now: number): void {
   ledger.braked ??= { at: now, reason, byHand: true };
 }
 
-/** An operator lets the rollout go on: what pulled the brake is forgiven, and counts from anew. A pause by hand forgives nothing, nor does asking twice. */
+/**
+ * An operator lets the rollout go on: what pulled the brake is forgiven, those hosts may try again, and failures count from anew. A pause by hand
+ * forgives nothing, nor does asking twice.
+ */
 export function release(ledger: Ledger): void {
-  if (ledger.braked && !ledger.braked.byHand) ledger.failed.clear();
+  if (ledger.braked && !ledger.braked.byHand) readmit(ledger);
   delete ledger.braked;
 }
 
 function pullIfDue(ledger: Ledger, { maxFailures }: Limits, now: number): void {
   if (ledger.braked || ledger.failed.size <= maxFailures) return;
   ledger.braked = { at: now, reason: `${hosts(ledger.failed.size)} failed, and ${maxFailures} may fail` };
+}
+
+function forget({ inFlight, failed, readmitted }: Ledger, machine: MachineId): void {
+  inFlight.delete(machine);
+  failed.delete(machine);
+  readmitted.delete(machine);
 }
 
 const refused = (code: AdmissionCode, reason: string): Admission => ({

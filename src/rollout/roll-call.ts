@@ -1,7 +1,7 @@
 /** A host that reports to a rollout: what has become of it is counted, and what it asks is answered. Pure. */
 
-import type { Version } from '../model.ts';
-import { type AdmissionCode, admit, fail, type Ledger, leave, pass, succeed } from './brake.ts';
+import type { Fault, Version } from '../model.ts';
+import { type AdmissionCode, admit, fail, type Ledger, leave, pass, returned, succeed } from './brake.ts';
 import type { ServerLimits } from './document.ts';
 import { goalOf, type HoldCode, type Host, isStep, judgeHost, type Rollout, type Verdict } from './rollout.ts';
 
@@ -16,18 +16,24 @@ export type Caller = Host &
     idle: boolean;
     /** What it would begin now. */
     wants?: Version;
+    /** What it is offered and will not begin, because it has failed there. */
+    refuses?: Version;
     /** An attempt that has ended since it was last heard. */
-    ended?: Readonly<{ version: Version; result: string; reason: string }>;
+    ended?: Readonly<{ version: Version; result: string; reason: string; fault: Fault }>;
   }>;
 
+/** `readmitted`: an operator wants the host to forget what it refuses, and to ask for it. */
 export type RolloutAnswer =
-  | Readonly<{ go: true }>
+  | Readonly<{ go: true; readmitted?: true }>
   | Readonly<{ go: false; code: HoldCode | AdmissionCode; reason: string; until?: number }>;
 
 /** Changes the ledger that it is given. */
 export function answerHost(offered: Offered, ledger: Ledger, caller: Caller, now: number): RolloutAnswer {
   count(offered, ledger, caller, now);
-  const answer = caller.wants === undefined ? GO : mayGo(offered, ledger, caller, caller.wants, now);
+  const answer =
+    caller.wants === undefined
+      ? reportedBy(offered, ledger, caller, now)
+      : mayGo(offered, ledger, caller, caller.wants, now);
   // Whoever has nothing begun, and wants nothing or may not begin, is not under way.
   if (caller.idle && (caller.wants === undefined || !answer.go)) leave(ledger, caller.machine);
   return answer;
@@ -35,16 +41,28 @@ export function answerHost(offered: Offered, ledger: Ledger, caller: Caller, now
 
 const GO: RolloutAnswer = { go: true };
 
+/** While the brake is pulled nobody is asked to try again. */
+function reportedBy({ policy }: Offered, ledger: Ledger, caller: Caller, now: number): RolloutAnswer {
+  if (caller.refuses === undefined || ledger.braked || !ledger.readmitted.has(caller.machine)) return GO;
+  const verdict = judgeHost(policy, caller, now);
+  const isOffered = verdict.result === 'offer' && verdict.step.version === caller.refuses;
+  return isOffered ? { go: true, readmitted: true } : GO;
+}
+
 /** A proven release is a success, whatever was reported of it. One on the way is passed once it is the one that was attempted. */
 function count({ policy, limits }: Offered, ledger: Ledger, caller: Caller, now: number): void {
   const { machine, running, confirmed, ended } = caller;
   if (confirmed && running.version === goalOf(policy, caller.group).version) return void succeed(ledger, machine);
   const { via } = ledger.inFlight.get(machine) ?? ledger.failed.get(machine) ?? {};
   if (confirmed && running.version === via) pass(ledger, machine);
-  if (!ended || !isStep(policy, ended.version)) return;
+  if (caller.idle) returned(ledger, machine);
+  if (!ended || ended.result === 'updated' || !isStep(policy, ended.version)) return;
   const attempt = { machine, ...viaOf(policy, ended.version) };
-  if (ended.result === 'rolled-back' || ended.result === 'failed') fail(ledger, limits, attempt, ended.reason, now);
-  else if (ended.result === 'withdrawn' && ledger.inFlight.get(machine)?.via === attempt.via) leave(ledger, machine);
+  const { reason, fault } = ended;
+  if (ended.result !== 'withdrawn' && fault !== 'surroundings')
+    fail(ledger, limits, attempt, { reason, ...(fault === 'doubt' ? { doubt: 'lost' } : {}) }, now);
+  // Who was kept from it has hurt nobody, and neither has who gave it up.
+  else if (ledger.inFlight.get(machine)?.via === attempt.via) leave(ledger, machine);
 }
 
 function mayGo(

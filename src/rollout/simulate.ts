@@ -1,7 +1,7 @@
 /** Plays a rollout against a fleet that does not exist, minute by minute: who asks, who may go, who fails, when the brake pulls. Pure. */
 
 import type { MachineId } from '../model.ts';
-import { emptyLedger, giveUpOverdue, type Ledger } from './brake.ts';
+import { emptyLedger, giveUpOverdue, type Ledger, release } from './brake.ts';
 import type { ServerLimits } from './document.ts';
 import { answerHost, type Caller, type RolloutAnswer } from './roll-call.ts';
 import { type Host, judgeHost, type Rollout, type Step } from './rollout.ts';
@@ -16,8 +16,11 @@ export type Fleet = Readonly<{
   install: number;
   /** From the reboot to a verdict. */
   reboot: number;
-  /** Of 1. */
+  /** Of 1: how many attempts fail by the release, and how many are kept from it by their surroundings and ask again. */
   failureRate: number;
+  hindranceRate?: number;
+  /** An operator releases the brake so long after it was pulled; never without it. */
+  releaseAfter?: number;
   /** When hosts may reboot, counted from midnight (UTC); always without one. */
   window?: Readonly<{ start: number; length: number }>;
   /** How many may reboot at once; as many as like without a lock. */
@@ -51,6 +54,8 @@ export type Playing = Readonly<{
   minutes: number;
   sampleEvery: number;
   heard?(at: number, caller: Caller, answer: RolloutAnswer): void;
+  /** And when the brake is released. */
+  released?(at: number): void;
 }>;
 
 /** Plays until the time is over, or until nothing can happen any more. `dice` gives numbers from 0 up to 1: the same dice, the same play. */
@@ -59,9 +64,9 @@ export function play(
   limits: ServerLimits,
   fleet: Fleet,
   dice: () => number,
-  { minutes, sampleEvery, heard = () => {} }: Playing,
+  { minutes, sampleEvery, heard = () => {}, released = () => {} }: Playing,
 ): Played {
-  const game = { ...newGame(rollout, limits, fleet, dice), heard };
+  const game = { ...newGame(rollout, limits, fleet, dice), heard, released };
   const samples: Sample[] = [];
   let at = 0;
   for (; at <= minutes && !isOver(game); at += 1) {
@@ -91,6 +96,7 @@ type Game = {
   readonly fleet: Fleet;
   readonly dice: () => number;
   readonly heard: NonNullable<Playing['heard']>;
+  readonly released: NonNullable<Playing['released']>;
   readonly ledger: Ledger;
   /** What happens in which minute. */
   readonly calendar: Map<number, Deed[]>;
@@ -103,18 +109,26 @@ type Game = {
   mostRebooting: number;
 };
 
-function newGame(rollout: Rollout, limits: ServerLimits, fleet: Fleet, dice: () => number): Omit<Game, 'heard'> {
+function newGame(
+  rollout: Rollout,
+  limits: ServerLimits,
+  fleet: Fleet,
+  dice: () => number,
+): Omit<Game, 'heard' | 'released'> {
   const counts = { rebooting: 0, updated: 0, mostInFlight: 0, mostRebooting: 0 };
   const players = fleet.groups
     .flatMap(({ name, running }, index) =>
       Array.from({ length: sizeOf(fleet, index) }, () => ({ group: name, running })),
     )
-    .map((one, at) => ({ who: { ...one, machine: `machine-${at}` as MachineId } }));
+    .map((one, at) => ({ who: { ...one, machine: `${PREFIX}${at}` as MachineId } }));
   const calendar = new Map<number, Deed[]>();
   const game = { rollout, limits, fleet, dice, ledger: emptyLedger(), calendar, players, waiting: [], ...counts };
   for (const host of players.keys()) plan(game, Math.floor(dice() * fleet.poll), { host, deed: 'ask' });
   return game;
 }
+
+const PREFIX = 'machine-';
+const numberOf = (machine: MachineId): number => Number(machine.slice(PREFIX.length));
 
 /** The last group takes what rounding leaves. */
 function sizeOf({ hosts, groups }: Fleet, index: number): number {
@@ -131,6 +145,7 @@ function plan({ calendar }: Pick<Game, 'calendar'>, at: number, deed: Deed): voi
 
 function playMinute(game: Game, at: number): void {
   giveUpOverdue(game.ledger, game.limits, momentOf(game, at));
+  releaseIfDue(game, at);
   // What a deed plans for the same minute comes after it.
   for (const { host, deed } of game.calendar.get(at) ?? []) {
     if (deed === 'ask') ask(game, host, at);
@@ -142,7 +157,17 @@ function playMinute(game: Game, at: number): void {
   game.mostRebooting = Math.max(game.mostRebooting, game.rebooting);
 }
 
-const momentOf = ({ rollout }: Game, at: number): number => rollout.start + at * MINUTE;
+/** Who may try again asks at its next poll, as everybody does. */
+function releaseIfDue({ ledger, fleet: { releaseAfter, poll }, ...game }: Game, at: number): void {
+  const { braked } = ledger;
+  if (!braked || releaseAfter === undefined || momentOf(game, at) < braked.at + releaseAfter * MINUTE) return;
+  const failed = [...ledger.failed].filter(([, { doubt }]) => !doubt).map(([machine]) => machine);
+  release(ledger);
+  game.released(at);
+  for (const machine of failed) plan(game, at + poll, { host: numberOf(machine), deed: 'ask' });
+}
+
+const momentOf = ({ rollout }: Pick<Game, 'rollout'>, at: number): number => rollout.start + at * MINUTE;
 
 function playerOf({ players }: Game, host: number): Player {
   const player = players[host];
@@ -170,6 +195,8 @@ function ask(game: Game, host: number, at: number): void {
   } else if (answer.code !== 'failed-here') plan(game, at + fleet.poll, { host, deed: 'ask' });
 }
 
+const FAILED = { result: 'rolled-back', reason: 'failed its health check', fault: 'release' } as const;
+const HINDERED = { result: 'failed', reason: 'its disk was full', fault: 'surroundings' } as const;
 const IDLE = { confirmed: true, idle: true };
 
 function call(game: Game, at: number, caller: Caller): RolloutAnswer {
@@ -202,11 +229,15 @@ function comeBack(game: Game, host: number, at: number): void {
   const player = playerOf(game, host);
   const { step } = player;
   if (!step) throw new RangeError(`the host ${host} has not left`);
-  const hasFailed = dice() < fleet.failureRate;
+  const luck = dice();
+  const hasFailed = luck < fleet.failureRate;
+  // Its disk, its network: it never came as far as a restart into the release.
+  const isHindered = !hasFailed && luck < fleet.failureRate + (fleet.hindranceRate ?? 0);
   game.rebooting -= 1;
-  if (!hasFailed) player.who = { ...player.who, running: step };
-  const ended = { version: step.version, result: 'rolled-back', reason: 'failed its health check' };
-  call(game, at, { ...player.who, ...IDLE, ...(hasFailed ? { ended } : {}) });
+  if (!hasFailed && !isHindered) player.who = { ...player.who, running: step };
+  const ended = hasFailed ? FAILED : HINDERED;
+  const told = hasFailed || isHindered ? { ended: { ...ended, version: step.version } } : {};
+  call(game, at, { ...player.who, ...IDLE, ...told });
   if (judgeHost(rollout, player.who, momentOf(game, at)).result === 'current') game.updated += 1;
   else if (!hasFailed) plan(game, at + fleet.poll, { host, deed: 'ask' });
   const next = game.waiting.shift();
@@ -216,7 +247,7 @@ function comeBack(game: Game, host: number, at: number): void {
 const isOver = ({ calendar, waiting, ledger, updated, fleet }: Game): boolean =>
   updated === fleet.hosts ||
   (calendar.size === 0 && waiting.length === 0) ||
-  (ledger.braked !== undefined && ledger.inFlight.size === 0);
+  (ledger.braked !== undefined && ledger.inFlight.size === 0 && fleet.releaseAfter === undefined);
 
 function sampleOf({ ledger, rebooting, updated, fleet }: Game, at: number): Sample {
   const inFlight = ledger.inFlight.size;

@@ -7,6 +7,7 @@ export const DEEDS = [
   'rollout-paused',
   'rollout-resumed',
   'rollout-aborted',
+  'machine-readmitted',
   'brake-pulled',
   'lock-freed',
   'lock-resized',

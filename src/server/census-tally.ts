@@ -1,10 +1,18 @@
 /** Adds up machines: by channel, group, version and state, why updates failed, and who waits. Bounded, whatever machines say. Pure. */
 
+import type { Fault } from '../model.ts';
 import type { MachineRecord } from './machines.ts';
 
 type Numbers = Record<string, number>;
 
-export type ChannelTally = { machines: number; groups: Numbers; versions: Numbers; states: Numbers };
+/** `hindered`: machines that were kept from a version by their surroundings, by that version; not known of counts before this field. */
+export type ChannelTally = {
+  machines: number;
+  groups: Numbers;
+  versions: Numbers;
+  states: Numbers;
+  hindered?: Numbers;
+};
 
 /** Machines whose last attempt failed in the same way; some of them by name. */
 export type FailureTally = {
@@ -57,7 +65,12 @@ export function tally(sum: Tally, machine: MachineRecord, now: Date): void {
   bump(channel.groups, machine.group);
   bump(channel.versions, machine.running.version);
   bump(channel.states, machine.state);
-  addFailure(sum.failures, machine);
+  const failure = failureOf(machine);
+  if (failure) addFailure(sum.failures, machine, failure);
+  if (failure?.fault === 'surroundings') {
+    channel.hindered ??= numbers();
+    bump(channel.hindered, failure.version);
+  }
   if (machine.cloned) addClone(sum, machine);
   if (machine.state === 'staged' && sum.waiting.length < MOST_WAITING)
     sum.waiting.push({
@@ -93,15 +106,13 @@ function bump(numbersByKey: Numbers, name: string): void {
 /** How the last attempt of a machine failed; one that has come to run the release since has not failed. */
 export function failureOf({ outcome, running }: MachineRecord): Failure | undefined {
   if (!outcome || (outcome.result !== 'failed' && outcome.result !== 'rolled-back')) return undefined;
-  const { version, at, result, code = result, reason = '' } = outcome;
-  return running.version === version ? undefined : { version, at, code, reason };
+  const { version, at, result, code = result, reason = '', fault } = outcome;
+  return running.version === version ? undefined : { version, at, code, reason, ...(fault ? { fault } : {}) };
 }
 
-export type Failure = Readonly<{ version: string; at: string; code: string; reason: string }>;
+export type Failure = Readonly<{ version: string; at: string; code: string; reason: string; fault?: Fault }>;
 
-function addFailure(failures: FailureTally[], machine: MachineRecord): void {
-  const failure = failureOf(machine);
-  if (!failure) return;
+function addFailure(failures: FailureTally[], machine: MachineRecord, failure: Failure): void {
   const { version, at, code, reason } = failure;
   const same = failures.find((one) => one.version === version && one.code === code && one.reason === reason);
   const group = same ?? fresh(failures, version, code, reason);

@@ -1,6 +1,8 @@
 /** What a check-in means for the rollout that the machine takes part in. Pure: documents in, documents and an answer out. */
 
 import { cleanLine } from '../clean-text.ts';
+import { isErrorCode, isOfRelease } from '../errors.ts';
+import type { Fault } from '../model.ts';
 import type { CheckIn, CheckInAnswer, HostFacts } from '../protocol.ts';
 import type { Ledger } from '../rollout/brake.ts';
 import { answerHost, type Caller, type Offered } from '../rollout/roll-call.ts';
@@ -17,7 +19,7 @@ export function answerCheckIn(
 ): CheckInAnswer {
   if (!offered) return { schema: 1, go: true };
   const answer = answerHost(offered, ledger, callerOf(request, before), now);
-  if (answer.go) return { schema: 1, go: true };
+  if (answer.go) return { schema: 1, ...answer };
   const { code, reason, until } = answer;
   return {
     schema: 1,
@@ -68,7 +70,10 @@ const cleanOutcome = ({ code, reason, ...rest }: NonNullable<CheckIn['outcome']>
 
 /** Whether the ledger of the rollout must be read and written for this check-in: most hosts only say that they are there. */
 export const concernsLedger = (request: CheckIn, before: MachineRecord | undefined): boolean =>
-  request.wants !== undefined || hasNews(request, before) || hasComeToRest(request, before);
+  request.wants !== undefined ||
+  request.refuses !== undefined ||
+  hasNews(request, before) ||
+  hasComeToRest(request, before);
 
 const hasNews = (request: CheckIn, before: MachineRecord | undefined): boolean =>
   isEnded(request, before) ||
@@ -83,22 +88,34 @@ const hasComeToRest = ({ state }: CheckIn, before: MachineRecord | undefined): b
   state === 'idle' && before !== undefined && (before.state !== 'idle' || before.wants !== undefined);
 
 function callerOf(request: CheckIn, before: MachineRecord | undefined): Caller {
-  const { machine, group, running, confirmed, state, wants, outcome } = request;
+  const { machine, group, running, confirmed, state, wants, refuses, outcome } = request;
   const ended = outcome && isEnded(request, before) ? outcome : undefined;
   return {
     ...{ machine, group, running, confirmed, idle: state === 'idle' },
     ...(wants === undefined ? {} : { wants }),
+    ...(refuses === undefined ? {} : { refuses }),
     ...(ended
       ? {
           ended: {
             version: ended.version,
             result: ended.result,
             reason: shortened(ended.reason ?? ended.code ?? ended.result),
+            fault: faultOf(ended),
           },
         }
       : {}),
   };
 }
+
+/** Agents before this field told by the name of the failure alone. */
+function faultOf({ fault, result, code = '' }: NonNullable<CheckIn['outcome']>): Fault {
+  if (fault !== undefined) return fault;
+  if (result === 'rolled-back') return LOST.has(code) ? 'doubt' : 'release';
+  if (!isErrorCode(code)) return 'doubt';
+  return isOfRelease(code) ? 'release' : 'surroundings';
+}
+
+const LOST: ReadonlySet<string> = new Set(['trial-lost', 'boot-untried']);
 
 /** All failed hosts of a rollout are in one document; the machine's own has what it said in full. */
 const shortened = (reason: string): string => cleanLine(reason, 80);

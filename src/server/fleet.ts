@@ -1,9 +1,11 @@
 /** The fleet as the server keeps it: every change of a machine and of a rollout's ledger is one update of the store. */
 
 import { UpdateError } from '../errors.ts';
+import type { MachineId } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
-import { giveUpOverdue, type Ledger, pull, release } from '../rollout/brake.ts';
+import { giveUpOverdue, type Ledger, pull, readmit, release } from '../rollout/brake.ts';
 import type { Offered } from '../rollout/roll-call.ts';
+import { goalOf } from '../rollout/rollout.ts';
 import { audited, auditedIfDue, type Entry } from './audit.ts';
 import { answerCheckIn, answerToClones, concernsLedger, inCleanWords, withoutWish } from './check-in.ts';
 import { bootsAfter, isOtherHardware, whereOf } from './clones.ts';
@@ -37,6 +39,8 @@ export type Fleet = Readonly<{
   /** False where no such machine is known. */
   forget(id: string, entry?: Entry): Promise<boolean>;
   resetSecret(id: string, entry?: Entry): Promise<boolean>;
+  /** Lets a machine try again on which the release has failed, or all of them; how many there were. */
+  readmit(channel: string, machine: MachineId | undefined, entry?: Entry): Promise<number>;
 }>;
 
 export type FleetRules = Partial<SecretRules> & Readonly<{ isOver?: Expiry['isOver'] }>;
@@ -48,14 +52,23 @@ export function createFleet(
   told: (entry: Entry) => void = () => {},
   { maySilent = false, isOver = NO_EXPIRY.isOver }: FleetRules = {},
 ): Fleet {
-  const ledgerOf = async (name: string, change: (ledger: Ledger) => void, entry?: Entry): Promise<Ledger> => {
+  const changed = async <T>(name: string, change: (ledger: Ledger) => T, entry?: Entry): Promise<T> => {
     const state = await channel(name);
     return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
       const ledger = ledgerFrom(document);
-      change(ledger);
-      return { write: [newsOf(ledger, document)], result: ledger };
+      const result = change(ledger);
+      return { write: [newsOf(ledger, document)], result };
     });
   };
+  const ledgerOf = (name: string, change: (ledger: Ledger) => void, entry?: Entry): Promise<Ledger> =>
+    changed(
+      name,
+      (ledger) => {
+        change(ledger);
+        return ledger;
+      },
+      entry,
+    );
   const giveUp = async (name: string, now: Date): Promise<Ledger> => {
     const state = await channel(name);
     return auditedIfDue(store, told, [ledgerKey(name, state)], ([document]) => {
@@ -100,6 +113,13 @@ export function createFleet(
       return forgetMachine(store, id, ledger, entry);
     },
     resetSecret: (id, entry) => resetSecret(store, id, entry),
+    readmit: async (name, machine, entry) => {
+      const known = machine === undefined ? undefined : machineIn(await store.read(machineKey(machine)));
+      const policy = (await channel(name))?.offered?.policy;
+      // What runs there already needs no leave.
+      if (known?.confirmed && policy && known.running.version === goalOf(policy, known.group).version) return 0;
+      return changed(name, (ledger) => readmit(ledger, machine), entry);
+    },
   };
 }
 

@@ -3,7 +3,7 @@
 import { UpdateError } from '../errors.ts';
 import type { MachineId, Version } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
-import { emptyLedger, type Ledger } from '../rollout/brake.ts';
+import { type Doubt, emptyLedger, type Ledger } from '../rollout/brake.ts';
 import type { Boots } from './clones.ts';
 import { boundBy, type Shown } from './machine-secrets.ts';
 import type { Json } from './store.ts';
@@ -118,6 +118,9 @@ type Entry<T> = readonly [machine: MachineId, kept: T, via?: Version];
 type LedgerJson = Readonly<{
   inFlight: readonly Entry<number>[];
   failed: readonly Entry<string>[];
+  /** Of the failed ones; a server that does not know of doubts takes them for failures like any other. */
+  doubts?: Readonly<Record<string, Doubt>>;
+  readmitted?: readonly MachineId[];
   updated: number;
   braked?: NonNullable<Ledger['braked']>;
 }>;
@@ -127,10 +130,16 @@ export function ledgerFrom(document: Json | undefined): Ledger {
   if (document === undefined) return emptyLedger();
   if (!isLedger(document))
     throw new UpdateError('store-document-invalid', 'The ledger of a rollout in the store is damaged.');
-  const { inFlight, failed, updated, braked } = document;
+  const { inFlight, failed, doubts = {}, readmitted = [], updated, braked } = document;
   return {
     inFlight: new Map(inFlight.map(([machine, due, via]) => [machine, { due, ...(via ? { via } : {}) }])),
-    failed: new Map(failed.map(([machine, reason, via]) => [machine, { reason, ...(via ? { via } : {}) }])),
+    failed: new Map(
+      failed.map(([machine, reason, via]) => {
+        const doubt = Object.hasOwn(doubts, machine) ? doubts[machine] : undefined;
+        return [machine, { reason, ...(via ? { via } : {}), ...(doubt ? { doubt } : {}) }];
+      }),
+    ),
+    readmitted: new Set(readmitted),
     updated,
     ...(braked ? { braked } : {}),
   };
@@ -141,6 +150,8 @@ const isLedger = (document: unknown): document is LedgerJson =>
   isRecord(document) &&
   areEntries(document['inFlight'], 'number') &&
   areEntries(document['failed'], 'string') &&
+  (document['doubts'] === undefined || areDoubts(document['doubts'])) &&
+  (document['readmitted'] === undefined || areIds(document['readmitted'])) &&
   typeof document['updated'] === 'number' &&
   (document['braked'] === undefined || isBrake(document['braked']));
 
@@ -157,15 +168,27 @@ const areEntries = (given: unknown, kept: 'number' | 'string'): boolean =>
       (one[2] === undefined || typeof one[2] === 'string'),
   );
 
+const areDoubts = (given: unknown): boolean =>
+  isRecord(given) && Object.values(given).every((one) => one === 'silent' || one === 'lost');
+
+const areIds = (given: unknown): boolean => Array.isArray(given) && given.every((one) => typeof one === 'string');
+
 const isBrake = (given: unknown): boolean =>
   isRecord(given) && typeof given['at'] === 'number' && typeof given['reason'] === 'string';
 
-export const ledgerJson = ({ inFlight, failed, updated, braked }: Ledger): Json => ({
+export const ledgerJson = ({ inFlight, failed, readmitted, updated, braked }: Ledger): Json => ({
   inFlight: [...inFlight].map(([machine, { due, via }]) => [machine, due, ...(via ? [via] : [])]),
   failed: [...failed].map(([machine, { reason, via }]) => [machine, reason, ...(via ? [via] : [])]),
+  ...doubtsJson(failed),
+  ...(readmitted.size > 0 ? { readmitted: [...readmitted] } : {}),
   updated,
   ...(braked ? { braked: { ...braked } } : {}),
 });
+
+function doubtsJson(failed: Ledger['failed']): Pick<LedgerJson, 'doubts'> {
+  const doubts = [...failed].flatMap(([machine, { doubt }]) => (doubt ? [[machine, doubt] as const] : []));
+  return doubts.length > 0 ? { doubts: Object.fromEntries(doubts) } : {};
+}
 
 /** Whether a ledger says what was kept. Most check-ins change nothing, and to compare costs far less than to write. */
 export function isKept(ledger: Ledger, document: Json | undefined): boolean {
@@ -174,7 +197,9 @@ export function isKept(ledger: Ledger, document: Json | undefined): boolean {
     kept.updated === ledger.updated &&
     isBrakeOf(ledger, kept.braked) &&
     areEntriesOf(ledger.inFlight, kept.inFlight, ({ due }) => due) &&
-    areEntriesOf(ledger.failed, kept.failed, ({ reason }) => reason)
+    areEntriesOf(ledger.failed, kept.failed, ({ reason }) => reason) &&
+    [...ledger.failed].every(([machine, { doubt }]) => kept.doubts?.[machine] === doubt) &&
+    [...ledger.readmitted].join() === (kept.readmitted ?? []).join()
   );
 }
 

@@ -84,6 +84,8 @@ function hostIn(
     host: { group, product: 'shop' as Product, channel: 'stable', agent: '0.1.0' },
     machine: async () => machine.repeat(32) as MachineId,
     identity: async () => ({}),
+    stance: async () => ({ wants: '2.0' as Version }),
+    forgive: async () => assert.fail('nobody has let it in again'),
     facts: async () => ({ host: { name: `web-${machine}`, os: 'Acme\nLinux' } }),
     situation: async () => ({
       saved: { state: { kind: 'idle' }, since: '2030-01-01T00:00:00.000Z', slots: {} },
@@ -107,6 +109,30 @@ test('a host begins when the server agrees, and is told in its words when it doe
   );
   const early = await hostIn('default', 'c').find({}, release(1), NOW, noSignal);
   assert.ok('hold' in early && early.hold.until === NOW.getTime() + 3_600_000);
+});
+
+test('a host that refuses the release takes no place, and asks for one when an operator has let it in again', async () => {
+  const asked: string[] = [];
+  let refuses = true;
+  const host = () =>
+    hostIn('lab', 'f', {
+      stance: async () => (refuses ? { refuses: '2.0' as Version } : { wants: '2.0' as Version }),
+      forgive: async () => {
+        asked.push('forgive');
+        refuses = false;
+        return true;
+      },
+    });
+  await fleet.forget('a'.repeat(32));
+  await found(host());
+  assert.deepEqual([(await fleet.ledger('stable', NOW)).inFlight.size, asked], [0, []]);
+  await fleet.readmit('stable', 'f'.repeat(32) as MachineId);
+  assert.equal(await found(host()), '2.0');
+  assert.deepEqual(asked, ['forgive']);
+  const { inFlight, readmitted } = await fleet.ledger('stable', NOW);
+  assert.deepEqual([[...inFlight.keys()], readmitted.size], [['f'.repeat(32)], 0]);
+  await fleet.forget('f'.repeat(32));
+  assert.equal(await found(hostIn('lab', 'a')), '2.0');
 });
 
 test('a failed attempt is reported with its reason, and pulls the brake for all', async () => {

@@ -23,7 +23,7 @@ const admit = (ledger: Ledger, limits: Limits, machine: MachineId, now: number, 
   admitTo(ledger, limits, { machine }, now, patienceMs);
 function report(ledger: Ledger, limits: Limits, machine: MachineId, failure: string | undefined, now: number): void {
   if (failure === undefined) succeed(ledger, machine);
-  else fail(ledger, limits, { machine }, failure, now);
+  else fail(ledger, limits, { machine }, { reason: failure }, now);
 }
 
 type Deed = Readonly<{ kind: 'ask' | 'well' | 'ill' | 'wait'; machine: number; time: number }>;
@@ -74,7 +74,7 @@ test('a host that is not heard of again counts as failed, and its place is free'
   const ledger = emptyLedger();
   for (const one of [1, 2, 3]) admit(ledger, LIMITS, m(one), one, 100);
   assert.equal(admit(ledger, LIMITS, m(4), 101, 100).admitted, true);
-  assert.deepEqual([...ledger.failed], [[m(1), { reason: 'not heard of again' }]]);
+  assert.deepEqual([...ledger.failed], [[m(1), { reason: 'not heard of again', doubt: 'silent' }]]);
   report(ledger, LIMITS, m(1), undefined, 150);
   assert.deepEqual([ledger.failed.size, ledger.updated], [0, 1]);
 });

@@ -45,7 +45,8 @@ test('a viewer may ask for everything that operators see, and change nothing; a 
     const url = path
       .replace('{group}', 'web')
       .replace(/\{(id|holder)\}/, idOf(1))
-      .replace('{name}', 'nobody');
+      .replace('{name}', 'nobody')
+      .replace('{channel}', 'stable');
     const asViewer = await site.app.inject({ method: method as 'GET', url, headers: bearer(VIEWER) });
     assert.equal(asViewer.statusCode, method === 'GET' ? 200 : 403, `${method} ${url}`);
     const asHost = await site.app.inject({ method: method as 'GET', url, headers: bearer('made-1') });

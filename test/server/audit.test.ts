@@ -50,6 +50,14 @@ const DEEDS: Readonly<Record<string, readonly [() => Promise<{ statusCode: numbe
     { what: 'token-added', about: 'grafana, viewer' },
   ],
   'DELETE /v1/tokens/{name}': [() => ask('DELETE', '/v1/tokens/grafana'), { what: 'token-revoked', about: 'grafana' }],
+  'POST /rollouts/{channel}/readmit': [
+    () => post('/rollouts/stable/readmit', { machine: idOf(4) }),
+    { what: 'machine-readmitted', about: `${idOf(4)}: 2.1.0 in stable` },
+  ],
+  'POST /v1/rollouts/{channel}/readmit': [
+    () => ask('POST', '/v1/rollouts/stable/readmit', {}),
+    { what: 'machine-readmitted', about: 'all that failed: 2.1.0 in stable' },
+  ],
   'POST /rollouts/{channel}/pause': [
     () => post('/rollouts/stable/pause', { reason: 'disks\nfail' }),
     { what: 'rollout-paused', about: '2.1.0 in stable', reason: 'disks fail' },

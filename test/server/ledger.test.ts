@@ -23,7 +23,16 @@ const brake = fc.record({ at: fc.nat(2), reason: fc.constantFrom('x', 'y') });
 const ledger = fc
   .record({
     inFlight: anyMap('due', fc.nat(2)),
-    failed: anyMap('reason', fc.constantFrom('x', 'y')),
+    failed: fc
+      .tuple(
+        anyMap('reason', fc.constantFrom('x', 'y')),
+        fc.option(fc.constantFrom('silent' as const, 'lost' as const)),
+      )
+      .map(
+        ([all, doubt]) =>
+          new Map([...all].map(([one, kept], at) => [one, at > 0 || !doubt ? kept : { ...kept, doubt }])),
+      ),
+    readmitted: fc.uniqueArray(host, { maxLength: 2 }).map((all) => new Set(all)),
     updated: fc.nat(1),
     braked: fc.option(
       fc.oneof(
@@ -86,7 +95,7 @@ test('the ledger keeps the beginning of what a failed host said, without half a 
     [`${'x'.repeat(78)}😀😀`, `${'x'.repeat(78)}…`],
   ] as const) {
     const known = ledgerFrom(undefined);
-    const outcome = { at: '2030-01-01T00:00:00Z', result: 'failed', version: '2.0' as Version, reason } as const;
+    const outcome = { at: '2030-01-01T00:00:00Z', result: 'rolled-back', version: '2.0' as Version, reason } as const;
     answerCheckIn(checkInOf(0, { outcome }), undefined, offered, known, START);
     assert.deepEqual([...known.failed.values()], [{ reason: kept }]);
   }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { FAULTS } from '../../src/model.ts';
 import { seeded } from '../../src/rollout/dice.ts';
 import type { Offered } from '../../src/rollout/roll-call.ts';
 import { play } from '../../src/rollout/simulate.ts';
@@ -10,7 +11,7 @@ import { createFleet, type Fleet } from '../../src/server/fleet.ts';
 import { sqliteStore } from '../../src/server/sqlite-store.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
 import { PlainRollout, type Terms, versionOf } from '../support/plain-rollout.ts';
-import { type Deed, offeredBy, RolloutWorld, type Seen, START } from '../support/rollout-world.ts';
+import { type Deed, type GivenHost, offeredBy, RolloutWorld, type Seen, START } from '../support/rollout-world.ts';
 
 const TIMES = Number(process.env['N'] ?? 1);
 const MINUTE = 60_000;
@@ -47,6 +48,7 @@ const anyHosts = fc.array(
   fc.record({
     group: fc.oneof({ weight: 3, arbitrary: fc.constant('default') }, fc.constantFrom(...GROUPS)),
     running: fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 1, max: 4 }) }, fc.integer({ min: 1, max: 10 })),
+    isUnfit: fc.oneof({ weight: 12, arbitrary: fc.constant(false) }, fc.constant(true)),
   }),
   { minLength: 3, maxLength: 10 },
 );
@@ -65,7 +67,9 @@ const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
     }),
   },
   { weight: 20, arbitrary: fc.record({ do: fc.constant('go on' as const), host }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('roll back' as const), host }) },
+  { weight: 10, arbitrary: fc.record({ do: fc.constant('fail' as const), host, fault: fc.constantFrom(...FAULTS) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('let in' as const), host }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('let all in' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('give up' as const), host }) },
   {
     weight: 1,
@@ -83,7 +87,7 @@ type Sabotage = (fleet: Fleet) => Fleet;
 /** What was seen of the game; fails where the server is not as the model has it. */
 async function played(
   terms: Terms,
-  hosts: readonly Readonly<{ group: string; running: number }>[],
+  hosts: readonly GivenHost[],
   deeds: readonly Deed[],
   sabotage: Sabotage = (fleet) => fleet,
 ): Promise<Seen> {
@@ -113,50 +117,76 @@ test('agent and server play any rollout as the plain model does, and after the b
 test('the simulator plays any rollout as the plain model does', async (t) => {
   let calls = 0;
   let brakes = 0;
+  let [hindered, released, readmitted] = [0, 0, 0];
   const anyFleet = fc.record({
     hosts: fc.integer({ min: 1, max: 60 }),
     poll: fc.integer({ min: 1, max: 60 }),
     install: fc.integer({ min: 1, max: 30 }),
     reboot: fc.integer({ min: 1, max: 10 }),
     failureRate: fc.double({ min: 0, max: 0.5, noNaN: true }),
+    hindranceRate: fc.double({ min: 0, max: 0.3, noNaN: true }),
+    releases: fc.option(fc.integer({ min: 1, max: 500 })),
   });
   fc.assert(
-    fc.property(anyTerms, anyFleet, fc.integer({ min: 1, max: 9 }), fc.nat(), (terms, fleet, running, seed) => {
-      const model = new PlainRollout(terms);
-      const { policy, limits } = offeredBy(terms, false);
-      const step = { version: versionOf(running), counter: running };
-      const groups = GROUPS.map((name) => ({ name, share: 1 / GROUPS.length, running: step }));
-      const { samples, braked } = play(policy, limits, { ...fleet, groups }, seeded(seed), {
-        minutes: 5000,
-        sampleEvery: 60,
-        heard: (at, caller, answer) => {
-          calls += 1;
-          const now = terms.start + at * MINUTE;
-          model.pass(now);
-          const { machine, group, confirmed, idle, wants, ended } = caller;
-          const host = { id: machine, group, running: parseInt(caller.running.version, 10), confirmed };
-          const call = {
-            idle,
-            ...(wants === undefined ? {} : { wants: parseInt(wants, 10) }),
-            ...(ended ? { ended: { release: parseInt(ended.version, 10), how: ended.result } } : {}),
-          };
-          const wasBraked = model.braked !== 'no';
-          const begun = model.underWay.map(({ id }) => id);
-          assert.equal(answer.go ? 'go' : answer.code, model.call(host, call, now));
-          if (wasBraked)
-            for (const { id } of model.underWay) assert.ok(begun.includes(id), 'one begins after the brake');
-        },
-      });
-      model.pass(terms.start + (samples.at(-1)?.at ?? 0) * MINUTE);
-      const last = samples.at(-1);
-      assert.deepEqual([last?.failed, last?.inFlight], [model.failed.length, model.underWay.length]);
-      assert.equal(braked !== undefined, model.braked === 'by failures');
-      if (braked) brakes += 1;
-    }),
+    fc.property(
+      anyTerms,
+      anyFleet,
+      fc.integer({ min: 1, max: 9 }),
+      fc.nat(),
+      (terms, { releases, ...fleet }, running, seed) => {
+        const model = new PlainRollout(terms);
+        const { policy, limits } = offeredBy(terms, false);
+        const step = { version: versionOf(running), counter: running };
+        const groups = GROUPS.map((name) => ({ name, share: 1 / GROUPS.length, running: step }));
+        const { samples, braked } = play(
+          policy,
+          limits,
+          { ...fleet, groups, ...(releases === null ? {} : { releaseAfter: releases }) },
+          seeded(seed),
+          {
+            minutes: 5000,
+            sampleEvery: 60,
+            heard: (at, caller, answer) => {
+              calls += 1;
+              const now = terms.start + at * MINUTE;
+              model.pass(now);
+              const { machine, group, confirmed, idle, wants, ended } = caller;
+              const host = { id: machine, group, running: parseInt(caller.running.version, 10), confirmed };
+              const call = {
+                idle,
+                ...(wants === undefined ? {} : { wants: parseInt(wants, 10) }),
+                ...(ended
+                  ? { ended: { release: parseInt(ended.version, 10), how: ended.result, fault: ended.fault } }
+                  : {}),
+              };
+              const again = model.again.has(machine);
+              const wasBraked = model.braked !== 'no';
+              const begun = model.underWay.map(({ id }) => id);
+              assert.equal(answer.go ? 'go' : answer.code, model.call(host, call, now));
+              if (wasBraked)
+                for (const { id } of model.underWay) assert.ok(begun.includes(id), 'one begins after the brake');
+              if (ended?.fault === 'surroundings') hindered += 1;
+              if (again && answer.go && wants !== undefined) readmitted += 1;
+            },
+            released: (at) => {
+              model.pass(terms.start + at * MINUTE);
+              assert.equal(model.braked, 'by failures');
+              model.release();
+              released += 1;
+            },
+          },
+        );
+        model.pass(terms.start + (samples.at(-1)?.at ?? 0) * MINUTE);
+        const last = samples.at(-1);
+        assert.deepEqual([last?.failed, last?.inFlight], [model.failed.length, model.underWay.length]);
+        assert.equal(braked !== undefined, model.braked === 'by failures');
+        if (braked) brakes += 1;
+      },
+    ),
     { numRuns: 250 * TIMES },
   );
-  t.diagnostic(`${calls} calls, ${brakes} brakes`);
-  assert.ok(calls > 1000 && brakes > 20);
+  t.diagnostic(JSON.stringify({ calls, brakes, hindered, released, readmitted }));
+  for (const times of [calls, brakes, hindered, released, readmitted]) assert.ok(times > 5);
 });
 
 /** Faults that a server may have; each must be noticed. */
@@ -180,6 +210,27 @@ const SABOTAGES: Readonly<Record<string, Sabotage>> = {
       const isUnderWay = request.wants !== undefined && braked !== undefined && answer.go;
       return isUnderWay ? { schema: 1, go: false, code: 'braked', reason: braked.reason } : answer;
     },
+  }),
+  'holds it against the release that a disk was full': (fleet) => ({
+    ...fleet,
+    checkIn: ({ outcome, ...request }, now) => {
+      const blamed = outcome?.fault === 'surroundings' ? { ...outcome, fault: 'release' as const } : outcome;
+      return fleet.checkIn({ ...request, ...(blamed ? { outcome: blamed } : {}) }, now);
+    },
+  }),
+  'lets nobody in again': (fleet) => ({ ...fleet, readmit: async () => 0 }),
+  'lets all in where one was meant': (fleet) => ({ ...fleet, readmit: (channel) => fleet.readmit(channel, undefined) }),
+  'never tells a machine that it is let in': (fleet) => ({
+    ...fleet,
+    checkIn: async (request, now) => {
+      const answer = await fleet.checkIn(request, now);
+      return answer.go ? { schema: 1, go: true } : answer;
+    },
+  }),
+  'gives a place to machines that refuse the release': (fleet) => ({
+    ...fleet,
+    checkIn: ({ refuses, ...request }, now) =>
+      fleet.checkIn({ ...request, ...(refuses === undefined ? {} : { wants: refuses }) }, now),
   }),
   'forgets its brake': (fleet) => ({
     ...fleet,

@@ -24,11 +24,18 @@ export type PlainHost = { readonly id: MachineId; readonly group: string; runnin
 export const versionOf = (release: number): Version => `${release}.0` as Version;
 
 /** What a host says when it calls. */
-export type PlainCall = Readonly<{ idle: boolean; wants?: number; ended?: Readonly<{ release: number; how: string }> }>;
+export type PlainCall = Readonly<{
+  idle: boolean;
+  wants?: number;
+  refuses?: number;
+  ended?: Readonly<{ release: number; how: string; fault: string }>;
+}>;
 
 export class PlainRollout {
   readonly underWay: { id: string; to: number; due: number }[] = [];
-  failed: { id: string; at: number }[] = [];
+  failed: { id: string; at: number; doubt: 'no' | 'silent' | 'lost' }[] = [];
+  /** Whom an operator has let in again, and who has not begun since. */
+  readonly again = new Set<string>();
   readonly made: string[] = [];
   braked: 'no' | 'by failures' | 'by hand' = 'no';
   paused = false;
@@ -62,12 +69,13 @@ export class PlainRollout {
   }
 
   /** A host calls the server: `go`, or why not. */
-  call(host: PlainHost, { idle, wants, ended }: PlainCall, now: number): string {
-    this.count(host, ended);
+  call(host: PlainHost, { idle, wants, refuses, ended }: PlainCall, now: number): string {
+    this.count(host, idle, ended);
     this.brakeIfDue();
     if (wants === undefined) {
+      const isAskedToTry = this.braked === 'no' && this.again.has(host.id) && this.signed(host, now) === refuses;
       if (idle) this.forgetUnderWay(host.id);
-      return 'go';
+      return isAskedToTry ? 'try again' : 'go';
     }
     const answer = this.answer(host, wants, now);
     if (idle && answer !== 'go') this.forgetUnderWay(host.id);
@@ -78,7 +86,7 @@ export class PlainRollout {
   pass(now: number): void {
     for (const one of this.underWay.filter(({ due }) => due <= now)) {
       this.forgetUnderWay(one.id);
-      this.failed.push({ id: one.id, at: one.to });
+      this.failed.push({ id: one.id, at: one.to, doubt: 'silent' });
     }
     this.brakeIfDue();
   }
@@ -88,11 +96,16 @@ export class PlainRollout {
   }
 
   release(): void {
-    if (this.braked === 'by failures') this.failed = [];
+    if (this.braked === 'by failures') for (const { id } of [...this.failed]) this.letIn(id);
     this.braked = 'no';
   }
 
-  private count(host: PlainHost, ended: PlainCall['ended']): void {
+  letIn(id: string): void {
+    this.failed = this.failed.filter((one) => one.id !== id);
+    this.again.add(id);
+  }
+
+  private count(host: PlainHost, idle: boolean, ended: PlainCall['ended']): void {
     const isKnown = [...this.underWay, ...this.failed].some(({ id }) => id === host.id);
     if (host.confirmed && host.running === this.goalOf(host)) {
       if (isKnown) this.made.push(host.id);
@@ -102,12 +115,12 @@ export class PlainRollout {
     const tried =
       this.underWay.find(({ id }) => id === host.id)?.to ?? this.failed.find(({ id }) => id === host.id)?.at;
     if (host.confirmed && host.running === tried && tried !== this.terms.release) this.forget(host.id);
-    if (!ended || !this.isStep(ended.release)) return;
-    if (ended.how === 'rolled-back' || ended.how === 'failed') {
+    if (idle) this.failed = this.failed.filter(({ id, doubt }) => id !== host.id || doubt !== 'silent');
+    if (!ended || ended.how === 'updated' || !this.isStep(ended.release)) return;
+    if (ended.how !== 'withdrawn' && ended.fault !== 'surroundings') {
       this.forget(host.id);
-      this.failed.push({ id: host.id, at: ended.release });
-    } else if (ended.how === 'withdrawn' && this.underWay.some(({ id, to }) => id === host.id && to === ended.release))
-      this.forgetUnderWay(host.id);
+      this.failed.push({ id: host.id, at: ended.release, doubt: ended.fault === 'doubt' ? 'lost' : 'no' });
+    } else if (this.underWay.some(({ id, to }) => id === host.id && to === ended.release)) this.forgetUnderWay(host.id);
   }
 
   private answer(host: PlainHost, wants: number, now: number): string {
@@ -119,8 +132,9 @@ export class PlainRollout {
     if (this.underWay.some(({ id, to }) => id === host.id && to === wants)) return 'go';
     this.forgetUnderWay(host.id);
     if (this.braked !== 'no') return 'braked';
-    if (this.failed.some(({ id }) => id === host.id)) return 'failed-here';
+    if (this.failed.some(({ id, doubt }) => id === host.id && doubt === 'no')) return 'failed-here';
     if (this.underWay.length >= this.terms.inFlight) return 'full';
+    this.forget(host.id);
     this.underWay.push({ id: host.id, to: wants, due: now + this.terms.patience });
     return 'go';
   }
@@ -142,5 +156,6 @@ export class PlainRollout {
   private forget(id: string): void {
     this.forgetUnderWay(id);
     this.failed = this.failed.filter((one) => one.id !== id);
+    this.again.delete(id);
   }
 }

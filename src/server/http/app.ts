@@ -26,6 +26,7 @@ import { type PageWorld, pageRoutes } from './page-routes.ts';
 import { PATIENCE, type Patience, patientFor } from './patience.ts';
 import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
 import { repositoryRoutes } from './repository-routes.ts';
+import { rolloutRoutes } from './rollout-routes.ts';
 import { always, object } from './shapes.ts';
 import { tokenRoutes } from './token-routes.ts';
 
@@ -113,6 +114,7 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
     logEntries(scope, log);
     guard(scope, world, (method) => (method === 'GET' ? 'viewer' : 'operator'), plain);
     fleetRoutes.operators(scope, world);
+    rolloutRoutes(scope, world);
     lockRoutes.operators(scope, world.locks, world.now);
     tokenRoutes(scope, world.access, world.now);
     auditRoute(scope, world.store);

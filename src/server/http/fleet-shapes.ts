@@ -1,6 +1,6 @@
 /** What hosts say of themselves, and what operators are shown of it, as schemas. */
 
-import { MACHINE_PATTERN, PRODUCT_PATTERN, VERSION_PATTERN } from '../../model.ts';
+import { FAULTS, MACHINE_PATTERN, PRODUCT_PATTERN, VERSION_PATTERN } from '../../model.ts';
 import { HARDWARE_HEADER, MACHINE_HEADER, SECRET_HEADER, SECRET_PATTERN } from '../../protocol.ts';
 import { GROUP_PATTERN } from '../../rollout/document.ts';
 import { STATES } from '../pages/machines.ts';
@@ -59,10 +59,17 @@ const BOOT = object(
 const told = { host: saying('where to find it, for people', HOST) };
 const saidSometimes = {
   wants: saying('the release that it would begin to install now, if nobody objects', version),
+  refuses: saying('the release that it is offered and will not begin, because it has failed there', version),
   waitingFor: saying('in words', line),
   outcome: saying(
     'how the last attempt ended; `at` tells one from another',
-    object({ at: moment, result: oneOf(...RESULTS), version, code: line, reason: line }, ['at', 'result', 'version']),
+    object(
+      {
+        ...{ at: moment, result: oneOf(...RESULTS), version, code: line, reason: line },
+        fault: saying('whose fault it was that it failed, where it did', oneOf(...FAULTS)),
+      },
+      ['at', 'result', 'version'],
+    ),
   ),
 };
 
@@ -89,7 +96,13 @@ const hold = { code: sentence, reason: sentence, until: saying('ask again at the
 
 export const CHECK_IN_ANSWER: Shape = named('CheckInAnswer', {
   oneOf: [
-    object({ schema: always(1), go: always(true) }),
+    object(
+      {
+        ...{ schema: always(1), go: always(true) },
+        readmitted: saying('an operator wants it to try once more what it refuses', always(true)),
+      },
+      ['schema', 'go'],
+    ),
     object({ schema: always(1), go: always(false), ...hold }, ['schema', 'go', 'code', 'reason']),
   ],
 });

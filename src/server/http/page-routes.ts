@@ -19,6 +19,7 @@ import { entryOf, logEntries } from './entries.ts';
 import { fieldOf, readForms } from './forms.ts';
 import { countHolder } from './guard.ts';
 import { PAGES } from './page-shapes.ts';
+import { readmitRoutes } from './readmit-routes.ts';
 import { sayWhen, statusOf } from './refusals.ts';
 import { type ViewWorld, viewRoutes } from './view-routes.ts';
 
@@ -66,6 +67,7 @@ export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
         if (!mayAct(request.holder, 'operator')) await show(request, reply.code(403), LOOK_ONLY);
       });
       actRoutes(acts, world, show, viewerOf);
+      readmitRoutes(acts, world, show, viewerOf);
     });
     scope.post('/sign-out', { schema: PAGES.signOut }, async (request, reply) => {
       reply.header('set-cookie', cookieOf(undefined, isSecure(request)));

@@ -55,6 +55,15 @@ export const PAGES = {
   overview: shown('The fleet at a glance'),
   rollouts: shown('All rollouts'),
   rollout: shown('One rollout beside its plan', { params: CHANNEL }),
+  rolloutHosts: shown('The machines of a rollout that failed, or are under way', {
+    params: CHANNEL,
+    querystring: loose({ after: machineId }),
+  }),
+  askReadmit: shown('Asks before machines are let in again', {
+    params: CHANNEL,
+    querystring: loose({ machine: machineId }),
+  }),
+  readmit: done('Lets machines try again on which a release has failed', { machine: sentence }, { params: CHANNEL }),
   locks: shown('The locks on rebooting', { querystring: loose({ after: lockGroup }) }),
   failures: shown('Why updates failed'),
   audit: shown('Who has changed what, when and from where'),

@@ -12,6 +12,7 @@ import { locksPage } from '../pages/locks.ts';
 import { machinePage, noSuchMachine } from '../pages/machine.ts';
 import { machinesPage } from '../pages/machines.ts';
 import { overviewPage } from '../pages/overview.ts';
+import { HOST_LISTS, hostsPage } from '../pages/rollout-hosts.ts';
 import type { Shown } from '../pages/rollout-progress.ts';
 import { rolloutPage, rolloutsPage, shownIds } from '../pages/rollouts.ts';
 import { saidPage } from '../pages/sign-in.ts';
@@ -43,6 +44,17 @@ export function viewRoutes(
     const named = { ...shown, names: await namesOf(fleet, shownIds(shown.ledger)) };
     return show(request, reply, rolloutPage(named, await census.history(), viewerOf(request), now()));
   });
+  for (const which of HOST_LISTS)
+    app.get<Channel & { Querystring: { after?: string } }>(
+      `/rollouts/:channel/${which}`,
+      { schema: PAGES.rolloutHosts },
+      async (request, reply) => {
+        const { channel } = request.params;
+        const shown = await shownOf(world, channel);
+        if (!shown) return show(request, reply.code(404), noSuchChannel(channel));
+        return show(request, reply, hostsPage(which, shown, request.query.after, viewerOf(request)));
+      },
+    );
   app.get<{ Querystring: { after?: string } }>('/locks', { schema: PAGES.locks }, async (request, reply) => {
     const page = await locks.all(20, now(), request.query.after);
     const names = await namesOf(

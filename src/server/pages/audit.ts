@@ -31,6 +31,7 @@ const WORDS: Readonly<Record<Deed, readonly ['good' | 'busy' | 'warn' | 'bad' | 
   'rollout-paused': ['warn', 'rollout paused'],
   'rollout-resumed': ['good', 'rollout resumed'],
   'rollout-aborted': ['bad', 'rollout aborted'],
+  'machine-readmitted': ['busy', 'machine let in again'],
   'brake-pulled': ['bad', 'brake pulled'],
   'lock-freed': ['warn', 'lock freed'],
   'lock-resized': ['busy', 'lock resized'],

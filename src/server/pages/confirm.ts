@@ -92,7 +92,7 @@ const strangerLine = ({ stranger }: MachineRecord): Html | false =>
 function whatIsForgiven({ braked, failed }: Shown['ledger'], allowed: number | undefined): string {
   const failures = plural(failed.size, 'failure');
   if (braked?.byHand) return `The ${failures} so far ${failed.size === 1 ? 'goes' : 'go'} on counting.`;
-  return `The ${failures} so far ${failed.size === 1 ? 'is' : 'are'} forgiven, and the count begins anew${allowed === undefined ? '' : ` at 0 of ${count(allowed)}`}.`;
+  return `The ${failures} so far ${failed.size === 1 ? 'is' : 'are'} forgiven, ${failed.size === 1 ? 'that machine tries' : 'those machines try'} again, and the count begins anew${allowed === undefined ? '' : ` at 0 of ${count(allowed)}`}.`;
 }
 
 /** What a channel offers is signed, and the key is not here. */
@@ -105,7 +105,8 @@ function abortPage(channel: string, name: string, back: string, canPause: boolea
   return { title: `Abort ${name}`, here: 'rollouts', body };
 }
 
-function question(
+/** A form that asks before anything is done. */
+export function question(
   title: string,
   here: Entry,
   { formToken }: Viewer,

@@ -11,14 +11,20 @@ import type { Shown } from './rollout-progress.ts';
 import { ago, badge, breaking, lasting, machineLink, moment, span, stateBadge } from './wording.ts';
 
 /** `rollout` is that of its channel; `lock` that of its group, and `names` are of those who hold it. */
-export type MachineData = Readonly<{ machine: MachineRecord; rollout?: Shown; lock: ShownLock; names: Names }>;
+export type MachineData = Readonly<{
+  machine: MachineRecord;
+  rollout?: Shown;
+  lock: ShownLock;
+  names: Names;
+  mayChange?: boolean;
+}>;
 
 export function machinePage(data: MachineData, { mayChange }: Viewer, now: Date): Page {
   const { machine } = data;
   const name = machine.host?.name;
   const body = html`<h1>${name === undefined ? html`Machine <span class="id">${machine.machine}</span>` : breaking(name)}</h1>
 <div class="pair">
-<div><section class="sheet"><h2>What holds it back</h2>${live('explain', explain(data, now))}</section>
+<div><section class="sheet"><h2>What holds it back</h2>${live('explain', explain({ ...data, mayChange }, now))}</section>
 <section class="sheet"><h2>History</h2>${live('history', history(machine, now))}</section></div>
 <section class="sheet"><h2>What it last said</h2>${live('facts', facts(machine, now))}${mayChange && acts(machine)}</section>
 </div>`;
@@ -86,7 +92,12 @@ function ofItself(
   ];
 }
 
-function ofTheRollout({ machine, rollout }: MachineData, now: Date): readonly Point[] {
+const again = ({ machine, mayChange }: MachineData): Html | false =>
+  mayChange === true &&
+  html`(<a href="/rollouts/${machine.channel}/readmit?machine=${machine.machine}">let it try again…</a>)`;
+
+function ofTheRollout(data: MachineData, now: Date): readonly Point[] {
+  const { machine, rollout } = data;
   const policy = rollout?.state.offered?.policy;
   if (!rollout || !policy) return [];
   const { ledger } = rollout;
@@ -96,7 +107,15 @@ function ofTheRollout({ machine, rollout }: MachineData, now: Date): readonly Po
   const due = ledger.inFlight.get(machine.machine)?.due;
   return [
     ...(ledger.braked ? [{ who: 'The brake', what: ledger.braked.reason, since: iso(ledger.braked.at) }] : []),
-    ...(failure === undefined ? [] : [{ who: 'The rollout', what: `counts it as failed: ${failure.reason}` }]),
+    ...(failure === undefined
+      ? []
+      : [{ who: 'The rollout', what: html`counts it as failed: ${failure.reason} ${again(data)}` }]),
+    ...(machine.refuses === undefined || failure !== undefined
+      ? []
+      : [{ who: 'The machine', what: html`refuses ${machine.refuses}, which has failed there ${again(data)}` }]),
+    ...(ledger.readmitted.has(machine.machine)
+      ? [{ who: 'An operator', what: 'has let it in again; it has not begun since' }]
+      : []),
     ...(due === undefined ? [] : [{ who: 'The rollout', what: 'it is under way and must report', until: iso(due) }]),
     ...(verdict.result === 'hold'
       ? [

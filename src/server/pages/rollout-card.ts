@@ -9,6 +9,7 @@ import { ago, badge, count, moment, percent, plural } from './wording.ts';
 export function rolloutCard(shown: Shown, now: Date): Html {
   const { channel, state, ledger } = shown;
   const { machines, done, underWay, plan, end } = progressOf(shown, now.getTime());
+  const hindered = shown.tally?.hindered?.[state.version] ?? 0;
   return html`<div class="head"><h2><a href="/rollouts/${channel}" id="to-${channel}">${channel}</a>: ${state.version}</h2>${stageOf(shown, now)}</div>
 ${state.aborted && html`<p>${badge('warn', `${state.aborted.version} was aborted`)} ${ago(state.aborted.at, now)}${state.aborted.reason !== undefined && `: ${state.aborted.reason}`}.</p>`}
 ${meter(done, underWay, plan, machines)}
@@ -17,6 +18,7 @@ ${
   state.offered
     ? html`<dl class="terms"><dt>Under way</dt><dd>${count(underWay)}${bound(state.offered.limits.maxInFlight, (most) => ` of at most ${most}`, '; the rollout sets no limit')}</dd>
 <dt>Failed</dt><dd>${count(ledger.failed.size)}; ${bound(state.offered.limits.maxFailures, (most) => `more than ${most} pull the brake`, 'the rollout has no brake')}</dd>
+${hindered > 0 && html`<dt>Could not</dt><dd>${plural(hindered, 'machine')}, for want of network, disk or power of ${hindered === 1 ? 'its' : 'their'} own: not counted, and tried again</dd>`}
 <dt>Planned end</dt><dd>${end !== undefined && moment(new Date(end).toISOString())}</dd></dl>`
     : html`<p class="note">Offered to everybody at once: there is no rollout to bound or to stop.</p>`
 }`;

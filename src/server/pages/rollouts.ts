@@ -1,14 +1,14 @@
 /** The rollouts of all channels, and one beside its plan with what an operator may do to it. Pure. */
 
 import type { Point } from '../census-history.ts';
-import type { Names } from '../names.ts';
 import { planChart } from './chart.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, type Viewer } from './layout.ts';
 import { rolloutCard, stageOf, standstill } from './rollout-card.ts';
+import { firstHosts, MOST_NAMED } from './rollout-hosts.ts';
 import { curvesOf, progressOf, type Shown } from './rollout-progress.ts';
 import { type Column, table } from './table.ts';
-import { ago, badge, count, machineLink, moment, percent, plural, span } from './wording.ts';
+import { ago, badge, count, percent, plural, span } from './wording.ts';
 
 export function rolloutsPage(rollouts: readonly Shown[], now: Date): Page {
   const rows = rollouts.map((one) => {
@@ -38,18 +38,17 @@ export function rolloutsPage(rollouts: readonly Shown[], now: Date): Page {
   };
 }
 
-export function rolloutPage(shown: Shown, history: readonly Point[], { mayChange }: Viewer, now: Date): Page {
-  const { channel, state, ledger, names = new Map() } = shown;
-  const failed = [...ledger.failed].map(([id, { reason }]) => [id, reason] as const);
-  const underWay = [...ledger.inFlight].map(([id, { due }]) => [id, html`by ${moment(iso(due))}`] as const);
+export function rolloutPage(shown: Shown, history: readonly Point[], viewer: Viewer, now: Date): Page {
+  const { channel, state } = shown;
+  const { mayChange } = viewer;
   const body = html`<h1>Rollout of ${state.version} in ${channel}</h1>
 ${live('alarms', standstill(shown, now))}
 <div class="pair">
 <div><section class="sheet">${live('card', rolloutCard(shown, now))}${live('acts', mayChange && acts(shown))}</section>
 <section class="sheet"><h2>Machines against the plan</h2>${live('curve', curve(shown, history, now))}</section></div>
 <div><section class="sheet"><h2>The plan</h2>${live('terms', terms(shown, now))}</section>
-<section class="sheet"><h2>Failed</h2>${live('failed', named(failed, names, 'No machine has failed in it.', 'Said'))}</section>
-<section class="sheet"><h2>Under way</h2>${live('under-way', named(underWay, names, 'No machine is under way.', 'Must report'))}</section></div>
+<section class="sheet"><h2>Failed</h2>${live('failed', firstHosts('failed', shown, viewer))}</section>
+<section class="sheet"><h2>Under way</h2>${live('under-way', firstHosts('under-way', shown, viewer))}</section></div>
 </div>`;
   return { title: `Rollout of ${state.version} in ${channel}`, here: 'rollouts', body };
 }
@@ -58,7 +57,6 @@ ${live('alarms', standstill(shown, now))}
 export const shownIds = ({ failed, inFlight }: Shown['ledger']): readonly string[] =>
   [failed, inFlight].flatMap((some) => [...some.keys()].slice(0, MOST_NAMED));
 
-const MOST_NAMED = 20;
 const iso = (time: number): string => new Date(time).toISOString();
 
 function acts({ channel, state, ledger }: Shown): Html | undefined {
@@ -102,14 +100,4 @@ function curve(shown: Shown, history: readonly Point[], now: Date): Html {
   const label = `${count(done)} of ${plural(machines, 'machine')} run it; ${count(plan)} were planned by now.`;
   return html`${planChart(curves.plan, curves.done, machines, label)}
 <ul class="keys"><li>dashed: the plan</li><li>solid: machines that run ${shown.state.version}</li></ul>`;
-}
-
-function named(rows: readonly (readonly [string, Html | string])[], names: Names, none: string, column: string): Html {
-  if (rows.length === 0) return empty(none);
-  return html`<table><thead><tr><th scope="col">Machine</th><th scope="col">${column}</th></tr></thead><tbody>${rows
-    .slice(0, MOST_NAMED)
-    .map(
-      ([id, what]) => html`<tr><th scope="row">${machineLink(id, names.get(id))}</th><td>${what}</td></tr>`,
-    )}</tbody></table>
-${rows.length > MOST_NAMED && html`<p class="note">And ${count(rows.length - MOST_NAMED)} more.</p>`}`;
 }
