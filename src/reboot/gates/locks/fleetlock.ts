@@ -72,7 +72,7 @@ async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state
   const reason = reasonIn(kind, value) ?? `it answers ${status} and does not say why`;
   if (code) return { code, reason };
   if (status !== 429 && status < 500) return { code: 'lock-refused', reason };
-  throw new UpdateError('server-failed', `${new URL(url).host}: ${reason}.`, {
+  throw new UpdateError(status === 429 ? 'server-busy' : 'server-failed', `${new URL(url).host}: ${reason}.`, {
     details: retryAfterMs === undefined ? {} : { retryAfterMs },
   });
 }
