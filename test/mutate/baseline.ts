@@ -20,7 +20,7 @@ export type Baseline = Readonly<{
 const LOOKED_AT = 12;
 const MOST_MS = 15_000;
 const MOST_SLOW = 2;
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 40_000;
 const LONG_MS = 300_000;
 
 export function createBaseline(root: string, paths: readonly string[], most: number): Baseline {

@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { importsOf } from '../support/source-tree.ts';
 
-/** They read the source, or show real pages in a browser: neither tells whether a line is right. */
-const LEFT_OUT = /^test\/(rules|packaging|server\/pages)\//;
+/** They read the source, show real pages in a browser, or run every command: none tells whether one line is right. */
+const LEFT_OUT = /^test\/(rules\/|packaging\/|server\/pages\/|cli\/(main|rude-surroundings)\.)/;
 
 /** The test files of the tree at `root` for a source file, at most `most`, each with the number of steps from import to import. */
 export function nearestTests(root: string, path: string, most: number): readonly string[] {
