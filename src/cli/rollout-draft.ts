@@ -1,7 +1,7 @@
 /** The options with which an operator describes a rollout, shared by starting, planning and playing one. */
 
 import { asUpdateError, UpdateError } from '../errors.ts';
-import { type RolloutDocument, readRollout } from '../rollout/document.ts';
+import { DEFAULT_FAILURES, NO_LIMIT, type RolloutDocument, readRollout } from '../rollout/document.ts';
 import type { Draft } from '../rollout/operate.ts';
 import type { Step } from '../rollout/rollout.ts';
 import type { Input, OptionSpec } from './command.ts';
@@ -23,7 +23,10 @@ export const DRAFT_OPTIONS: readonly OptionSpec[] = [
   { flags: '--urgent', summary: 'a security fix: groups are not delayed' },
   { flags: '--allow-downgrade', summary: 'hosts with a newer release go back' },
   { flags: '--max-in-flight <n>', summary: 'how many hosts may be under way at once; a server counts them' },
-  { flags: '--max-failures <n>', summary: 'how many hosts may fail before the server pulls the brake' },
+  {
+    flags: '--max-failures <n>',
+    summary: `how many hosts may fail before the server pulls the brake, or “none” for no brake; ${DEFAULT_FAILURES} when not given`,
+  },
   { flags: '--patience <time>', summary: 'a host that is under way longer counts as failed', default: '2d' },
 ];
 
@@ -70,13 +73,16 @@ function groups(input: Input, stepOf: (version: string) => Step): Readonly<Recor
   return rules;
 }
 
-function limits(input: Input): object {
-  const inFlight = input.whole('max-in-flight', 1);
-  const failures = input.whole('max-failures');
-  if (inFlight === undefined && failures === undefined) return {};
-  if (inFlight === undefined || failures === undefined)
-    throw new UpdateError('usage', '--max-in-flight and --max-failures are given together.');
-  return { limits: { inFlight, failures, patienceMinutes: minutesFrom('--patience', input.given('patience')) } };
+/** Written out whatever was given: what holds is signed, and not left to who reads it. */
+function limits(input: Input): Required<Pick<Draft, 'limits'>> {
+  const failures = input.text('max-failures') === 'none' ? NO_LIMIT : input.whole('max-failures');
+  return {
+    limits: {
+      inFlight: input.whole('max-in-flight', 1) ?? NO_LIMIT,
+      failures: failures ?? DEFAULT_FAILURES,
+      patienceMinutes: minutesFrom('--patience', input.given('patience')),
+    },
+  };
 }
 
 function pairs(input: Input, option: string): readonly (readonly [string, string])[] {

@@ -14,6 +14,7 @@ import { REPOSITORY_OPTION, versionFrom } from './publishing.ts';
 import { CHANNEL_OPTION, offerOf, readChannel } from './rollout-channel.ts';
 import { curveSvg, curveText } from './rollout-curve.ts';
 import { DRAFT_OPTIONS, draftFrom } from './rollout-draft.ts';
+import { limitsText } from './rollout-limits.ts';
 
 const YEAR = 366 * 1440;
 
@@ -68,6 +69,7 @@ export const rolloutSimulate: Command = {
         new TextEncoder().encode(curveSvg(played, fleet.hosts)),
       );
     for (const line of curveText(played, fleet.hosts, context.out.width)) context.out.line(line);
+    context.out.line(`Played with ${limitsText(limitsOf(document))}.`);
     for (const line of verdict(played, fleet)) context.out.line(line);
     context.out.document({ schema: 1, offer: step, fleet, ...played });
     return 0;

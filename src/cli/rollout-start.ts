@@ -1,6 +1,6 @@
 /** `rollout start`: offers a release in a channel, group by group and share by share. */
 
-import { writeRollout } from '../rollout/document.ts';
+import { limitsOf, readRollout, writeRollout } from '../rollout/document.ts';
 import { doubtsOf } from '../rollout/doubts.ts';
 import { type Draft, started } from '../rollout/operate.ts';
 import { rollOut } from '../verify/channels.ts';
@@ -12,6 +12,7 @@ import { durationText } from './duration.ts';
 import { productFrom, publishing, versionFrom } from './publishing.ts';
 import { NEEDED_KEYS, offerOf, ROLLOUT_OPTIONS, stepsOf } from './rollout-channel.ts';
 import { DRAFT_OPTIONS, draftFrom } from './rollout-draft.ts';
+import { brakeText } from './rollout-limits.ts';
 
 export const rolloutStart: Command = {
   name: 'rollout start',
@@ -42,6 +43,7 @@ export const rolloutStart: Command = {
       );
     });
     context.out.line(`The channel ${document.channel} rolls out ${document.product} ${document.version}.`);
+    context.out.line(brakeText(limitsOf(readRollout(document.rollout, `the channel ${document.channel}`))));
     context.out.line('See who gets it when: `updatectl rollout plan`.');
     context.out.document(document);
     return 0;

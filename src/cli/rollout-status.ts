@@ -7,6 +7,7 @@ import { beginOf, type Rollout } from '../rollout/rollout.ts';
 import type { Command } from './command.ts';
 import { REPOSITORY_OPTION } from './publishing.ts';
 import { CHANNEL_OPTION, offerOf, readChannel } from './rollout-channel.ts';
+import { limitsText } from './rollout-limits.ts';
 import { scheduleOf } from './rollout-schedule.ts';
 
 export const rolloutStatus: Command = {
@@ -36,7 +37,6 @@ export const rolloutStatus: Command = {
 };
 
 function describe(document: RolloutDocument, policy: Rollout, now: number): string[] {
-  const { maxInFlight, maxFailures } = limitsOf(document);
   const rest = shareAt(policy.ramp, now - beginOf(policy, ''));
   const undone = abortIn(document);
   return [
@@ -51,9 +51,7 @@ function describe(document: RolloutDocument, policy: Rollout, now: number): stri
     ]),
     ...policy.barriers.map(({ version, reason }) => `barrier ${version}: ${reason}`),
     ...policy.deadEnds.map(({ version, reason }) => `dead end ${version}: ${reason}`),
-    ...(Number.isFinite(maxInFlight)
-      ? [`at most ${maxInFlight} at once; more than ${maxFailures} failures pull the brake`]
-      : []),
+    limitsText(limitsOf(document)),
   ];
 }
 

@@ -11,6 +11,11 @@ export const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
 /** What has been done to a rollout, by an operator or by the brake. */
 export const DEEDS = ['started', 'paused', 'resumed', 'aborted', 'changed'] as const;
 
+/** The largest number that a limit may be says that there is none: older readers understand it as well. */
+export const NO_LIMIT = 1_000_000;
+/** More failures than these pull the brake of a rollout for which nobody has said how many. */
+export const DEFAULT_FAILURES = 3;
+
 const YEAR_OF_MINUTES = 366 * 24 * 60;
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
@@ -45,8 +50,8 @@ export const rolloutShape = object({
   allowDowngrade: optional(literal(true, false)),
   limits: optional(
     object({
-      inFlight: integer(1, 1_000_000),
-      failures: integer(0, 1_000_000),
+      inFlight: integer(1, NO_LIMIT),
+      failures: integer(0, NO_LIMIT),
       patienceMinutes: integer(1, YEAR_OF_MINUTES),
     }),
   ),
@@ -93,14 +98,16 @@ export function policyOf(document: RolloutDocument, release: Step): Rollout {
   };
 }
 
-/** What a server bounds; without limits in the document it does not. */
+/** What a server bounds. A rollout that says nothing of failures has a brake all the same; one without a brake says so. */
 export function limitsOf({ limits }: RolloutDocument): ServerLimits {
-  if (!limits) return { maxInFlight: Number.POSITIVE_INFINITY, maxFailures: Number.POSITIVE_INFINITY, patienceMs: DAY };
-  return { maxInFlight: limits.inFlight, maxFailures: limits.failures, patienceMs: limits.patienceMinutes * MINUTE };
+  const { inFlight, failures, patienceMinutes } = limits ?? DEFAULT_LIMITS;
+  return { maxInFlight: bounded(inFlight), maxFailures: bounded(failures), patienceMs: patienceMinutes * MINUTE };
 }
 
+const bounded = (limit: number): number => (limit >= NO_LIMIT ? Number.POSITIVE_INFINITY : limit);
+
 const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
+const DEFAULT_LIMITS = { inFlight: NO_LIMIT, failures: DEFAULT_FAILURES, patienceMinutes: 2 * 24 * 60 };
 
 function ruleOf({
   delayMinutes,

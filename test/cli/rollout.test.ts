@@ -19,6 +19,7 @@ import { rolloutSimulate } from '../../src/cli/rollout-simulate.ts';
 import { rolloutStart } from '../../src/cli/rollout-start.ts';
 import { rolloutStatus } from '../../src/cli/rollout-status.ts';
 import type { MachineId, Product, Release, Version } from '../../src/model.ts';
+import { limitsOf, readRollout } from '../../src/rollout/document.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { createTrust } from '../../src/verify/client.ts';
@@ -183,7 +184,7 @@ test('a rollout that makes no sense is refused before anything is signed', async
   const WRONG: readonly (readonly [string, ...string[]])[] = [
     ['usage', '--over', 'soon'],
     ['usage', '--hold', 'kiosk'],
-    ['usage', '--max-in-flight', '5'],
+    ['usage', '--max-failures', 'many'],
     ['release-unknown', '--barrier', '7.0=never published'],
     ['usage', '--canary', 'no spaces here'],
     ['usage', '--start', 'tomorrow'],
@@ -266,4 +267,25 @@ test('a rollout is played without a repository, and what is signed can be played
   await site.sign(rolloutStart, '2.0', '--over', '4h');
   const text = await site.read(rolloutSimulate, '--signed', '--hosts', '300', '--svg', 'curve.svg');
   assert.match(text, /all 300 hosts have it/);
+});
+
+test('a rollout of which nobody says how many may fail has a brake and says so, and one without a brake must be told', async () => {
+  await using site = await fleet();
+  const limitsOfStart = async (...args: string[]) => {
+    const { rollout } = JSON.parse(await site.sign(rolloutStart, '2.0', ...args, '--json'));
+    return limitsOf(readRollout(rollout, 'stable'));
+  };
+  assert.match(await site.sign(rolloutStart, '2.0'), /More than 3 failures pull the brake/);
+  assert.match(await site.read(rolloutStatus), /any number at once; more than 3 failures pull the brake/);
+  assert.deepEqual((await limitsOfStart()).maxFailures, 3);
+  const bounded = await limitsOfStart('--max-in-flight', '7');
+  assert.deepEqual([bounded.maxInFlight, bounded.maxFailures], [7, 3]);
+  const open = await limitsOfStart('--max-failures', 'none');
+  assert.deepEqual([open.maxInFlight, open.maxFailures], [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  assert.match(await site.sign(rolloutStart, '2.0', '--max-failures', 'none'), /There is no brake/);
+  assert.match(await site.read(rolloutStatus), /no brake/);
+  // What was signed before limits were always written has the same brake.
+  const before = limitsOf(readRollout({ schema: 1, start: '2030-01-01T00:00:00Z' }, 'stable'));
+  assert.deepEqual([before.maxInFlight, before.maxFailures], [Number.POSITIVE_INFINITY, 3]);
+  assert.match(await site.read(rolloutSimulate, '--failure-rate', '1'), /more than 3 failures pull the brake/);
 });
