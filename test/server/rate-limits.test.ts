@@ -168,7 +168,7 @@ test('only a proxy that is trusted says for whom it asks', async () => {
     headers: { 'content-type': 'application/x-www-form-urlencoded', 'x-forwarded-for': '192.0.2.66' },
     payload: `token=${TOKEN}`,
   });
-  assert.equal(headers.location, '/');
+  assert.equal(headers.location, './');
   assert.deepEqual(
     (await lastEntries(site.store, 1)).map(({ from }) => from),
     ['127.0.0.1'],

@@ -57,7 +57,7 @@ test('a cookie that is good for nothing any more is taken back', async () => {
   await using at = await site();
   for (const cookie of [`tandem=${Buffer.from(TOKEN).toString('base64url')}`, 'tandem=operator.none', 'tandem=']) {
     const { headers, statusCode } = await at.app.inject({ url: '/', headers: { cookie } });
-    assert.deepEqual([statusCode, headers.location], [303, '/sign-in']);
+    assert.deepEqual([statusCode, headers.location], [303, './sign-in']);
     assert.match(String(headers['set-cookie']), /^tandem=; .*Max-Age=0/);
   }
 });

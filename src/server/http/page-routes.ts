@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { asUpdateError } from '../../errors.ts';
 import { noted } from '../audit.ts';
 import type { FailureLog } from '../failure-log.ts';
+import { below, linksBelow } from '../pages/below.ts';
 import { document, type Page, type Viewer } from '../pages/layout.ts';
 import { FOLLOWS, SCRIPT } from '../pages/script.ts';
 import { saidPage, signInPage } from '../pages/sign-in.ts';
@@ -37,8 +38,12 @@ export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
   const show: Shows = (request, reply, page) => sendPage(request, reply, document(page, viewerOf(request)));
   readForms(app);
   logEntries(app, world.log);
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', async ({ url }, reply, payload) => {
     reply.headers(HEADERS);
+    const to = reply.getHeader('location');
+    if (typeof to === 'string') reply.header('location', below(url, to));
+    const isPage = String(reply.getHeader('content-type')).startsWith('text/html');
+    return isPage && typeof payload === 'string' ? linksBelow(url, payload) : payload;
   });
   answerFailures(app, world);
   assets(app);
@@ -130,9 +135,13 @@ function assets(app: FastifyInstance): void {
 }
 
 function signingIn(app: FastifyInstance, { access, sessions, store, now, limits = NO_LIMITS }: PageWorld): void {
-  app.get('/sign-in', { schema: PAGES.askIn }, async (request, reply) =>
-    sendPage(request, reply, document(signInPage(false), undefined)),
-  );
+  app.get('/sign-in', { schema: PAGES.askIn }, async (request, reply) => {
+    const key = keyIn(request.headers.cookie);
+    // Pages further down cannot take a cookie back that was set beside this one.
+    if (key !== undefined && !(await sessions.holderOf(key, false)))
+      reply.header('set-cookie', cookieOf(undefined, isSecure(request)));
+    return sendPage(request, reply, document(signInPage(false), undefined));
+  });
   app.post<{ Body: unknown }>('/sign-in', { schema: PAGES.signIn }, async (request, reply) => {
     const token = fieldOf(request, 'token').trim();
     const isOurs = isSameSite(request.headers);
