@@ -4,7 +4,7 @@
  */
 
 import type { Version } from '../src/model.ts';
-import { CheckInLine, checkInOf } from '../test/support/check-in-line.ts';
+import { CheckInLine, wholeCheckInOf } from '../test/support/check-in-line.ts';
 
 /** `seconds` at random hosts below `to`, or each of `from` until `to` once; `perSecond` 0 is as fast as the server answers. */
 export type Work = Readonly<{
@@ -40,7 +40,9 @@ async function act(work: Work): Promise<Done> {
         if (perHost > 0) await until(due);
         const start = perHost > 0 ? due : performance.now();
         due += perHost;
-        const answer = await line.ask(checkInOf(host, work.kind === 'asking' ? { wants: '2.0' as Version } : {}));
+        const wish = work.kind === 'asking' ? { wants: '2.0' as Version } : {};
+        const { request, headers } = wholeCheckInOf(host, wish);
+        const answer = await line.ask(request, headers);
         taken.push(performance.now() - start);
         if (!answer.go) held += 1;
       }

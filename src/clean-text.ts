@@ -8,12 +8,17 @@ export const LONGEST_TEXT = 2000;
  * cannot be seen becomes U+FFFD, so that a forged name looks forged. Clean text stays as it is.
  */
 export const cleanLine = (text: string, limit = LONGEST_TEXT): string =>
-  cut(
-    visible(text.slice(0, limit * 4))
-      .replace(BLANKS, ' ')
-      .trim(),
-    limit,
-  );
+  text.length <= limit && PLAIN.test(text)
+    ? text
+    : cut(
+        visible(text.slice(0, limit * 4))
+          .replace(BLANKS, ' ')
+          .trim(),
+        limit,
+      );
+
+/** Most text is clean, and this is found out many times faster. */
+const PLAIN = /^(?:[!-~]+(?: [!-~]+)*)?$/;
 
 /** The same, with its line breaks kept. */
 export const cleanText = (text: string, limit = LONGEST_TEXT): string =>

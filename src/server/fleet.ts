@@ -10,6 +10,7 @@ import { audited, auditedIfDue, type Entry } from './audit.ts';
 import { answerCheckIn, answerToClones, concernsLedger, inCleanWords, withoutWish } from './check-in.ts';
 import { bootsAfter, isOtherHardware, whereOf } from './clones.ts';
 import { type Expiry, NO_EXPIRY } from './expiry.ts';
+import { aliasKey } from './lock-members.ts';
 import { forgetMachine, machineKey, resetSecret } from './machine-deeds.ts';
 import { type SecretRules, type Shown, type Strange, strangerTo } from './machine-secrets.ts';
 import { isKept, ledgerFrom, ledgerJson, type MachineRecord, machineIn, recorded, withStranger } from './machines.ts';
@@ -27,6 +28,7 @@ export type ChannelState = Readonly<{
 export type Fleet = Readonly<{
   /** Throws where what is `shown` is not that of the machine. */
   checkIn(request: CheckIn, now: Date, shown?: Shown): Promise<CheckInAnswer>;
+  /** By its id, or by the one under which it takes part in the locks. */
   machine(id: string): Promise<MachineRecord | undefined>;
   machines(limit: number, after?: string): Promise<Page>;
   count(): Promise<number>;
@@ -94,7 +96,12 @@ export function createFleet(
       if (typeof answer === 'string') throw new UpdateError(answer);
       return answer;
     },
-    machine: async (id) => machineIn(await store.read(machineKey(id))),
+    machine: async (id) => {
+      const found = machineIn(await store.read(machineKey(id)));
+      if (found) return found;
+      const alias = await store.read(aliasKey(id));
+      return typeof alias === 'string' ? machineIn(await store.read(machineKey(alias))) : undefined;
+    },
     machines: async (limit, after) => {
       const page = await store.list('machine', limit, after);
       const isShown = ({ document }: Page['documents'][number]): boolean => {

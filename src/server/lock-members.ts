@@ -13,6 +13,13 @@ import type { Json, Key } from './store.ts';
 export const recordsOf = (id: string, { machine = id }: Shown): readonly Key[] =>
   [...new Set([machine, id])].filter((one) => MACHINE_PATTERN.test(one)).map(machineKey);
 
+/** Where it is kept which machine takes part in the locks as `id`; hosts that are called the same there need no such entry. */
+export const aliasKey = (id: string): Key => ({ kind: 'alias', id });
+
+/** What has to be written under `aliasKey`: only who has shown the secret of a machine is believed to be it. */
+export const aliasOf = (id: string, { machine }: Shown, [record]: readonly (Json | undefined)[]): Json | undefined =>
+  machine !== undefined && machine !== id && machineIn(record)?.secret !== undefined ? machine : undefined;
+
 /** Throws where it is not the machine that checks in under this id, or not the one that holds the lock. `takes`: it asks for the lock. */
 export function memberOf(
   id: string,

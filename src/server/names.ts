@@ -16,4 +16,14 @@ export async function namesOf({ machine }: Pick<Fleet, 'machine'>, ids: readonly
   return new Map(found.flatMap(([id, name]) => (name === undefined ? [] : [[id, name] as const])));
 }
 
+/** The place that a machine has among the holders of a lock, under whatever id; undefined for none. */
+export async function placeOf<T extends Readonly<{ id: string }>>(
+  { machine }: Pick<Fleet, 'machine'>,
+  holders: readonly T[],
+  id: string,
+): Promise<T | undefined> {
+  const owners = await Promise.all(holders.slice(0, MOST_NAMES).map(async (one) => (await machine(one.id))?.machine));
+  return holders.find((one, at) => one.id === id || owners[at] === id);
+}
+
 const MOST_NAMES = 100;

@@ -16,7 +16,7 @@ import {
 } from '../reboot/gates/locks/semaphore.ts';
 import { readSemaphore, writeSemaphore } from '../reboot/gates/locks/semaphore-document.ts';
 import { audited, type Entry } from './audit.ts';
-import { memberOf, recordsOf } from './lock-members.ts';
+import { aliasKey, aliasOf, memberOf, recordsOf } from './lock-members.ts';
 import type { SecretRules, Shown } from './machine-secrets.ts';
 import { machineIn } from './machines.ts';
 import type { Json, Key, Store } from './store.ts';
@@ -63,7 +63,7 @@ export function createRebootLocks(
     });
   return {
     take: (group, id, now, who = {}) =>
-      store.update([keyOf(group), ...recordsOf(id, who)], ([document, ...records]) => {
+      store.update([keyOf(group), aliasKey(id), ...recordsOf(id, who)], ([document, alias, ...records]) => {
         const before = semaphoreOf(group, document);
         const member = memberOf(id, who, records, before, { ...rules, takes: true });
         const ask = {
@@ -73,9 +73,9 @@ export function createRebootLocks(
           deadlineSeconds: defaults.deadlineSeconds,
         };
         const after = takeAndLeave(before, ask, now);
-        return isRefusal(after)
-          ? { write: [], result: after }
-          : { write: [written(before, after, none)], result: undefined };
+        if (isRefusal(after)) return { write: [], result: after };
+        const named = aliasOf(id, who, records);
+        return { write: [written(before, after, none), named === alias ? undefined : named], result: undefined };
       }),
     giveBack: (group, id, who = {}) =>
       store.update([keyOf(group), ...recordsOf(id, who)], ([document, ...records]) => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { CheckIn } from '../../src/protocol.ts';
 import { checkInOf } from '../support/check-in-line.ts';
-import { idOf, someMachine, TestFleet, TOKEN } from './pages/fleet.ts';
+import { TestFleet, TOKEN } from './pages/fleet.ts';
 
 const HOST = {
   name: 'web-17.example',
@@ -95,17 +95,21 @@ test('the boot that a host names is not in what is shown of it', async () => {
   assert.equal('boot' in ((await listed(`id=${ID}`)).documents[0]?.document ?? {}), false);
 });
 
-test('names stand where ids stood: on the locks, among failures, beside a rollout and on the page of a machine', async () => {
-  const named = (number: number) =>
-    [idOf(number), { ...someMachine(number), host: { ...HOST, name: `shop-${number}` } }] as const;
-  await site.put('machine', [1, 4, 12, 15, 23, 26].map(named));
-  site.now = new Date(site.now.getTime() + 60_000);
-  await site.census.latest();
-  await site.census.keep();
-  assert.match(await shown('/locks'), /shop-1<[\s\S]*shop-12</);
-  assert.match(await shown('/rollouts/stable'), /shop-4<[\s\S]*shop-15<[\s\S]*shop-23</);
-  const page = await shown(`/machines/${idOf(4)}`);
-  for (const text of ['<h1>shop-4</h1>', idOf(4), HOST.address, HOST.os, HOST.kernel])
+test('names stand where ids stood: on the locks, beside a rollout and on the page of a machine', async () => {
+  const held = (await site.locks.all(10, site.now)).locks.flatMap(({ holders }) => holders.map(({ id }) => id));
+  const { failed, inFlight } = await site.fleet.ledger('stable', site.now);
+  const nameOf = (id: string) => `shop-${id.slice(0, 6)}`;
+  const rename = async (id: string) =>
+    [id, { ...(await site.fleet.machine(id)), host: { ...HOST, name: nameOf(id) } }] as const;
+  const ids = [...new Set([...held, ...failed.keys(), ...inFlight.keys()])];
+  assert.ok(held.length > 0 && failed.size > 0 && inFlight.size > 0);
+  await site.put('machine', await Promise.all(ids.map(rename)));
+  const [locks, rollout] = [await shown('/locks'), await shown('/rollouts/stable')];
+  for (const id of held) assert.ok(locks.includes(`>${nameOf(id)}</a>`), id);
+  for (const id of [...failed.keys(), ...inFlight.keys()]) assert.ok(rollout.includes(`>${nameOf(id)}</a>`), id);
+  const [id = ''] = failed.keys();
+  const page = await shown(`/machines/${id}`);
+  for (const text of [`<h1>${nameOf(id)}</h1>`, id, HOST.address, HOST.os, HOST.kernel])
     assert.ok(page.includes(text), text);
-  assert.match(await shown('/machines?name=shop-26'), /shop-26<[\s\S]*1 shown of/);
+  assert.match(await shown(`/machines?name=${nameOf(id)}`), new RegExp(`${nameOf(id)}<[\\s\\S]*1 shown of`));
 });

@@ -121,6 +121,31 @@ test('nobody but the machine gives its lock back or asks in its name, whatever i
   }
 });
 
+test('a machine that is called otherwise in the lock has its name and its page there, too', async () => {
+  const { machine } = checkInOf(12);
+  const alias = 'e1'.repeat(16);
+  await checkIn(12, MINE, { host: { name: 'shop-12' }, group: 'shops' });
+  assert.equal((await lock('pre-reboot', alias, { ...showing(MINE), 'tandem-machine': machine }, 'shops')).status, 200);
+  assert.equal((await site.fleet.machine(alias))?.machine, machine);
+  const [holder] = (await site.locks.show('shops', site.now)).holders;
+  assert.deepEqual([holder?.id, holder?.name], [alias, 'shop-12']);
+  const body = new URLSearchParams({ token: TOKEN });
+  const entered = await fetch(`${site.url}/sign-in`, { method: 'POST', body, redirect: 'manual' });
+  const cookie = entered.headers.get('set-cookie')?.split(';')[0] ?? '';
+  const page = async (path: string) => (await fetch(`${site.url}${path}`, { headers: { cookie } })).text();
+  assert.match(await page('/locks'), /shop-12</);
+  assert.match(await page(`/machines/${machine}`), /it holds the lock of shops/);
+  assert.match(await page(`/machines/${alias}`), /<h1>shop-12</);
+});
+
+test('who has not shown the secret of a machine is not taken for it in the lock', async () => {
+  const { machine } = checkInOf(13);
+  const alias = 'e2'.repeat(16);
+  await checkIn(13);
+  assert.equal((await lock('pre-reboot', alias, { ...showing(OTHER), 'tandem-machine': machine }, 'e2')).status, 200);
+  assert.equal(await site.fleet.machine(alias), undefined);
+});
+
 test('a copy of a disk on other hardware has the same secret, and neither gets nor frees the lock of the first', async () => {
   const { machine } = checkInOf(10);
   const on = (hardware: string) => ({

@@ -204,7 +204,7 @@ test('holders are still there after the server was started anew', async () => {
 test('a lock that is not understood is granted to nobody, and left as it is', async () => {
   await using store = sqliteStore(openDatabase(':memory:', { durable: false }));
   const locks = createRebootLocks(store, { max: 1, maxFailures: 0, deadlineSeconds: 60 });
-  for (const strange of [[], 'x', { schema: 2 }, { schema: 1, max: 1, maxFailures: 0, holders: [{}], failures: [] }]) {
+  for (const strange of [[], 'x', { schema: 1 }, { schema: 1, max: 1, maxFailures: 0, holders: [{}], failures: [] }]) {
     await store.update([{ kind: 'lock', id: 'web' }], () => ({ write: [strange], result: undefined }));
     const attempts = [locks.take('web', 'aa', new Date(START)), locks.giveBack('web', 'aa'), locks.setMax('web', 2)];
     for (const attempt of attempts) assert.equal(await refusalOf(attempt), 'lock-document-invalid');

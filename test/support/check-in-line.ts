@@ -19,6 +19,27 @@ export const checkInOf = (host: number, change: Partial<CheckIn> = {}): CheckIn 
   ...change,
 });
 
+/** The same as a real agent sends it: with where the host is, which boot this is, and its secret. */
+export function wholeCheckInOf(
+  host: number,
+  change: Partial<CheckIn> = {},
+): Readonly<{ request: CheckIn; headers: string }> {
+  const hex = (host + 1).toString(16).padStart(32, '0');
+  const facts = {
+    host: {
+      name: `web-${host}.frankfurt.example.net`,
+      address: `10.${host >> 16}.${(host >> 8) & 255}.${host & 255}`,
+      os: 'Acme Linux 2.1.0 (trixie)',
+      kernel: '6.12.48+deb13-amd64',
+      architecture: 'x86-64',
+    },
+    boot: { id: hex, seconds: 86_400, hardware: hex },
+  };
+  const secret = hex.padStart(43, 'a');
+  const headers = `tandem-secret: ${secret}\r\ntandem-machine: ${hex}\r\ntandem-hardware: ${hex}\r\n`;
+  return { request: checkInOf(host, { ...facts, ...change }), headers };
+}
+
 /** Far cheaper than a client that knows all of HTTP, so that the server is what is measured. */
 export class CheckInLine {
   private readonly socket: Socket;
@@ -35,12 +56,12 @@ export class CheckInLine {
     this.socket.on('close', () => this.waiting?.reject(new Error('the server hangs up')));
   }
 
-  /** One request at a time. */
-  async ask(request: CheckIn): Promise<CheckInAnswer> {
+  /** One request at a time; `headers` are lines that end in CRLF. */
+  async ask(request: CheckIn, headers = ''): Promise<CheckInAnswer> {
     const body = JSON.stringify(request);
     const answer = await new Promise<string>((resolve, reject) => {
       this.waiting = { resolve, reject };
-      this.socket.write(`${this.head}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+      this.socket.write(`${this.head}\r\n${headers}content-length: ${body.length}\r\n\r\n${body}`);
     });
     if (!answer.startsWith('HTTP/1.1 200 ')) throw new Error(`the server answers ${answer}`);
     return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as CheckInAnswer;

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { cleanLine } from '../../clean-text.ts';
 import { asUpdateError } from '../../errors.ts';
 import { type Entry, noted } from '../audit.ts';
+import { placeOf } from '../names.ts';
 import { ACTS, type Act, confirmFreeing, confirmMachine, confirmRollout, MACHINE_ACTS } from '../pages/confirm.ts';
 import type { Viewer } from '../pages/layout.ts';
 import { noSuchMachine } from '../pages/machine.ts';
@@ -75,7 +76,7 @@ export function actRoutes(
       const machine = await fleet.machine(id);
       if (!machine) return show(request, reply.code(404), noSuchMachine(id));
       const { holders } = await locks.show(machine.group, now());
-      const held = holders.some((one) => one.id === id) ? machine.group : undefined;
+      const held = (await placeOf(fleet, holders, id)) ? machine.group : undefined;
       return show(request, reply, confirmMachine(act, machine, held, viewerOf(request)));
     });
   app.post<OneMachine>('/machines/:id/forget', { schema: PAGES.forget }, async (request, reply) => {

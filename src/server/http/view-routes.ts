@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { lastEntries } from '../audit.ts';
 import type { Census } from '../census.ts';
 import { type Search, searchMachines, searchOf } from '../machine-search.ts';
-import { namesOf } from '../names.ts';
+import { namesOf, placeOf } from '../names.ts';
 import { auditPage, MOST_SHOWN } from '../pages/audit.ts';
 import { failuresPage } from '../pages/failures.ts';
 import type { Viewer } from '../pages/layout.ts';
@@ -84,11 +84,9 @@ export function viewRoutes(
       fleet,
       lock.holders.map(({ id }) => id),
     );
-    return show(
-      request,
-      reply,
-      machinePage({ machine, lock, names, ...(rollout ? { rollout } : {}) }, viewerOf(request), now()),
-    );
+    const place = await placeOf(fleet, lock.holders, machine.machine);
+    const data = { machine, lock, names, ...(place ? { place } : {}), ...(rollout ? { rollout } : {}) };
+    return show(request, reply, machinePage(data, viewerOf(request), now()));
   });
 }
 

@@ -10,13 +10,14 @@ import { empty, live, type Page, type Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';
 import { ago, badge, breaking, lasting, machineLink, moment, span, stateBadge } from './wording.ts';
 
-/** `rollout` is that of its channel; `lock` that of its group, and `names` are of those who hold it. */
+/** `rollout` is that of its channel; `lock` that of its group, `names` are of those who hold it, and `place` is its own among them. */
 export type MachineData = Readonly<{
   machine: MachineRecord;
   rollout?: Shown;
   lock: ShownLock;
   names: Names;
   mayChange?: boolean;
+  place?: ShownLock['holders'][number];
 }>;
 
 export function machinePage(data: MachineData, { mayChange }: Viewer, now: Date): Page {
@@ -135,8 +136,7 @@ function ofTheRollout(data: MachineData, now: Date): readonly Point[] {
   ];
 }
 
-function ofTheLock({ machine, lock, names }: MachineData): readonly Point[] {
-  const mine = lock.holders.find(({ id }) => id === machine.machine);
+function ofTheLock({ machine, lock, names, place: mine }: MachineData): readonly Point[] {
   if (mine)
     return [
       {
