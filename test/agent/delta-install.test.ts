@@ -88,6 +88,21 @@ test('the smallest patch comes first, then larger ones, then blocks, and the ful
   ]);
 });
 
+test('a delta that is as large as the full image is no way, and one that is a byte smaller is', async () => {
+  for (const [size, tiers] of [
+    [FULL, ['full']],
+    [FULL - 1, ['patch', 'blocks', 'full']],
+  ] as const) {
+    const { head } = BY_BLOCKS.delta;
+    const deltas = [changed(PATCH, { size }), broken(changed(BY_BLOCKS, { head: { ...head, size } }))];
+    const { choices } = await endsRight(deltaHost(OLD, NEW, deltas));
+    assert.deepEqual(
+      choices?.map(({ tier }) => tier),
+      tiers,
+    );
+  }
+});
+
 test('a patch is taken for exactly the root image and the kernel image that run here', async () => {
   const { from } = PATCH.delta;
   assert.ok(from);

@@ -10,10 +10,10 @@ import { runTest } from './run-tests.ts';
 export type TimedTest = Readonly<{ test: string; ms: number }>;
 
 export type Baseline = Readonly<{
-  /** At most `most` for each place, and not more than take a quarter of a minute: the nearest ones, the fastest of them first. */
-  covering(path: string, offset: number): Promise<readonly TimedTest[]>;
-  /** The two nearest that are too slow for their coverage to be counted; asked when all others have noticed nothing. */
-  slow(path: string): Promise<readonly TimedTest[]>;
+  /** At most `most`, and not more than take a quarter of a minute: the nearest ones, the fastest of them first. */
+  quick(path: string, offset: number): Promise<readonly TimedTest[]>;
+  /** The others, asked where those have noticed nothing; of those that are too slow for their coverage to be counted, the two nearest. */
+  rest(path: string, offset: number): Promise<readonly TimedTest[]>;
 }>;
 
 /** Tests further from a file than this many others are about something else. */
@@ -27,26 +27,36 @@ export function createBaseline(root: string, paths: readonly string[], most: num
   const nearest = new Map(paths.map((path) => [path, nearestTests(root, path, LOOKED_AT)]));
   const ranOf = once((test) => runCounted(root, test, paths));
   const longOf = once((test) => runLong(root, test));
+  const covers = async (test: string, path: string, offset: number): Promise<TimedTest | undefined> => {
+    const ran = await ranOf(test);
+    // Nobody counts what a shell executes.
+    const isIt = ran?.covers && (!path.endsWith('.ts') || ran.covers(path, offset));
+    return isIt ? { test, ms: ran.ms } : undefined;
+  };
+  const quick = async (path: string, offset: number): Promise<readonly TimedTest[]> => {
+    const found: TimedTest[] = [];
+    for (const test of nearest.get(path) ?? []) {
+      if (found.length === most || found.reduce((sum, { ms }) => sum + ms, 0) > MOST_MS) break;
+      found.push(...[await covers(test, path, offset)].filter((one) => one !== undefined));
+    }
+    return found.toSorted((one, other) => one.ms - other.ms);
+  };
+  const slow = async (test: string): Promise<TimedTest | undefined> => {
+    const ran = await ranOf(test);
+    const ms = ran && !ran.covers ? await longOf(test) : undefined;
+    return ms === undefined ? undefined : { test, ms };
+  };
   return {
-    covering: async (path, offset) => {
-      const covering: TimedTest[] = [];
-      for (const test of nearest.get(path) ?? []) {
-        if (covering.length === most || covering.reduce((sum, { ms }) => sum + ms, 0) > MOST_MS) break;
-        const ran = await ranOf(test);
-        // Nobody counts what a shell executes.
-        if (ran?.covers && (!path.endsWith('.ts') || ran.covers(path, offset))) covering.push({ test, ms: ran.ms });
-      }
-      return covering.toSorted((one, other) => one.ms - other.ms);
-    },
-    slow: async (path) => {
-      const slow: TimedTest[] = [];
-      for (const test of nearest.get(path) ?? []) {
-        if (slow.length === MOST_SLOW) break;
-        const ran = await ranOf(test);
-        const ms = ran && !ran.covers ? await longOf(test) : undefined;
-        if (ms !== undefined) slow.push({ test, ms });
-      }
-      return slow;
+    quick,
+    rest: async (path, offset) => {
+      const asked = new Set((await quick(path, offset)).map(({ test }) => test));
+      const others = (nearest.get(path) ?? []).filter((test) => !asked.has(test));
+      const found: TimedTest[] = [];
+      for (const test of others) found.push(...[await covers(test, path, offset)].filter((one) => one !== undefined));
+      const late: TimedTest[] = [];
+      for (const test of others)
+        if (late.length < MOST_SLOW) late.push(...[await slow(test)].filter((one) => one !== undefined));
+      return [...found, ...late];
     },
   };
 }

@@ -87,15 +87,15 @@ function lineOf(source: string, { line }: Mutant): string {
 }
 
 async function outcomeOf(root: string, { path, mutant }: Candidate, baseline: Baseline): Promise<Outcome> {
-  const tests = await baseline.covering(path, mutant.start);
+  const tests = await baseline.quick(path, mutant.start);
   const source = readFileSync(join(root, path), 'utf8');
   const change = mutated(source, mutant);
   const noticed = await whileChanged(root, path, change, () => noticedByAny(root, tests));
   if (noticed) return { noticed, asked: tests.length };
   // Known before the change, since each has to pass without it.
-  const slow = await baseline.slow(path);
-  const late = await whileChanged(root, path, change, () => noticedByAny(root, slow));
-  return { noticed: late, asked: tests.length + slow.length };
+  const rest = await baseline.rest(path, mutant.start);
+  const late = await whileChanged(root, path, change, () => noticedByAny(root, rest));
+  return { noticed: late, asked: tests.length + rest.length };
 }
 
 async function whileChanged<T>(root: string, path: string, change: string, deed: () => Promise<T>): Promise<T> {
