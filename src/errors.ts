@@ -197,6 +197,18 @@ export const ERRORS = {
     'The etcd cluster has no space left.',
     'Compact and defragment it, then `etcdctl alarm disarm`.',
   ),
+  'etcd-filling': entry(
+    4,
+    'later',
+    'etcd has used half of its space or more.',
+    'Compact it (`etcdctl compact`) and defragment it (`etcdctl defrag`), or raise --quota-backend-bytes, before it takes no more writes.',
+  ),
+  'etcd-uncompacted': entry(
+    4,
+    'later',
+    'Nobody compacts etcd, so its history fills it.',
+    'Start etcd with --auto-compaction-mode=periodic --auto-compaction-retention=1h; where it is Tandem’s alone, `updatectl server --etcd-compact` does it.',
+  ),
   'etcd-denied': entry(
     4,
     'later',

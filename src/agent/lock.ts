@@ -11,7 +11,7 @@ import type { LockClient } from '../reboot/gates/locks/lock-client.ts';
 import { rebootLock } from '../reboot/gates/locks/reboot-lock.ts';
 import type { Member } from '../reboot/gates/locks/semaphore.ts';
 import type { Clock } from '../system/clock.ts';
-import { createEtcd, type Etcd } from '../system/etcd.ts';
+import { createEtcd, type Etcd, type EtcdCare } from '../system/etcd.ts';
 import { createEtcdV2 } from '../system/etcd-v2.ts';
 import type { Files } from '../system/files.ts';
 import { inFormat } from '../system/format.ts';
@@ -78,7 +78,7 @@ function lookingAt({ lock, fleet }: LockConfig): { command?: string } {
 }
 
 /** The etcd of the configuration, for those who look into the lock. */
-export async function openEtcd({ lock }: LockConfig, world: LockWorld): Promise<Etcd> {
+export async function openEtcd({ lock }: LockConfig, world: LockWorld): Promise<Etcd & EtcdCare> {
   const { endpoints } = lock;
   if (endpoints.length === 0) throw missing('lock.endpoints', 'the addresses of etcd');
   const login = await loginOf(lock, world.files);

@@ -10,6 +10,7 @@ import type { Context } from './command.ts';
 import { bootEntries, hasPriorities, partitions } from './doctor-boot.ts';
 import { backendFits } from './doctor-boot-facts.ts';
 import { kernelPartitions } from './doctor-esp.ts';
+import { etcdHealth } from './doctor-etcd.ts';
 import { fileSystemCheck } from './doctor-fsck.ts';
 import { loaderSettings } from './doctor-loaders.ts';
 import { deadMansTime, failedUnitsCheck, healthCheck, hookPrograms } from './doctor-programs.ts';
@@ -43,6 +44,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'metadata', run: (context, config) => metadata(context, config) },
   { name: 'clock', run: clock },
   { name: 'units', run: (context) => units(context) },
+  { name: 'etcd', run: etcdHealth },
   { name: 'agent', run: (context, config) => agent(context, config) },
 ];
 

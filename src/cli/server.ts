@@ -23,6 +23,7 @@ import { minutesFrom } from './duration.ts';
 import { readGiven } from './given-file.ts';
 import { REPOSITORY_OPTION, repositoryFolder } from './publishing.ts';
 import { aborting, BRAKE_OPTIONS, brakeSigners, signingIn, signUntilStopped } from './server-brake.ts';
+import { watchUntilStopped } from './server-etcd.ts';
 import { openStore, STORE_OPTIONS } from './server-store.ts';
 import { TLS_OPTIONS, type Tls, tlsFrom } from './server-tls.ts';
 
@@ -88,7 +89,7 @@ export const server: Command = {
       figures.strays.add({});
       context.log.error({ code }, `a failure that no request waited for: ${message}`);
     });
-    const { store: opened, place } = await openStore(context, input);
+    const { store: opened, place, etcd } = await openStore(context, input);
     const watched = watchedStore(opened, context.log, () => context.clock.now());
     await using store = measuredStore(watched, figures, () => context.clock.monotonicMs());
     const now = () => context.clock.now();
@@ -110,6 +111,7 @@ export const server: Command = {
       expires: async () => (await published()).expires,
       figures,
       lastWrite: watched.lastWrite,
+      more: () => [...(etcd?.metrics() ?? [])],
       now,
       log: context.log,
       limits: createLimits(input.whole('host-rate') ?? 0, () => context.clock.monotonicMs()),
@@ -127,6 +129,7 @@ export const server: Command = {
     context.out.line(`Serving ${repository} at ${address}; the fleet is in ${place}.`);
     await Promise.all([
       countUntilStopped(context, census),
+      ...(etcd ? [watchUntilStopped(context, etcd)] : []),
       ...(tls ? [showUntilStopped(context, tls, app)] : []),
       ...(signers.length > 0 ? [signUntilStopped(context, { fleet, channels, revise })] : []),
     ]);

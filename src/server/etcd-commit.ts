@@ -20,6 +20,7 @@ export type CommitWorld = Readonly<{
   mark: Mark;
   schemaKey: string;
   patience: Patience;
+  wrote?(bytes: number, revision: string): void;
 }>;
 
 /** Settles every job of a batch. There is never more than one batch of a server under way: its mark would not tell them apart. */
@@ -73,7 +74,7 @@ async function commit(world: CommitWorld, jobs: readonly Job[]): Promise<readonl
 
 /** False when something else lay there, which is now known. */
 async function swap(
-  { etcd, memory, mark, schemaKey }: CommitWorld,
+  { etcd, memory, mark, schemaKey, wrote }: CommitWorld,
   keys: readonly string[],
   after: ReadonlyMap<string, Json | undefined>,
   name: number,
@@ -91,6 +92,7 @@ async function swap(
   else {
     // Every update compares it, so it is not to be forgotten.
     memory.set(schemaKey, memory.get(schemaKey));
+    if (puts.length > 0) wrote?.(sizeOf(ops), answer.revision);
     if (puts.length > 0)
       for (const [key, document] of [[mark.key, name] as const, ...written]) keep(memory, key, document, answer);
   }
@@ -115,6 +117,8 @@ function schemaDue(key: string, memory: Memory): readonly (readonly [string, Jso
 
 const keep = (memory: Memory, key: string, document: Json | undefined, { revision }: Answer): void =>
   memory.set(key, { document, revision: document === undefined ? '0' : revision });
+
+const sizeOf = (ops: readonly Op[]): number => ops.reduce((sum, op) => sum + ('put' in op ? op.value.length : 0), 0);
 
 const putOf = (key: string, document: Json | undefined, lease = '0'): Op =>
   document === undefined

@@ -17,6 +17,8 @@ export type EtcdStoreOptions = Readonly<{
   random: Random;
   /** Everything is below it; two fleets in one etcd have two. */
   prefix: string;
+  /** Hears of what was written. */
+  wrote?(bytes: number, revision: string): void;
 }>;
 
 /** The store below `prefix` in `etcd`. */

@@ -47,6 +47,22 @@ export function txnAnswerOf(message: unknown): Answer {
 
 export const leaseIdOf = (message: unknown): string => checked(LEASE, message, 'a lease').ID;
 
+/** How large the database of a member is, and may be where that is known; `revision` is the last that it has. */
+export type EtcdSize = Readonly<{ revision: string; bytes: number; quotaBytes?: number; isFull: boolean }>;
+
+/** From the status of a member and its figures for Prometheus. */
+export function sizeOf(status: unknown, figures: string): EtcdSize {
+  const { header, dbSize, dbSizeQuota, errors = [] } = checked(STATUS, status, 'the status of a member');
+  const [, told] = /^etcd_server_quota_backend_bytes (\d[\d.e+]*)$/m.exec(figures) ?? [];
+  const quotaBytes = Number(dbSizeQuota ?? told);
+  return {
+    revision: header.revision ?? '0',
+    bytes: Number(dbSize ?? 0),
+    ...(quotaBytes > 0 ? { quotaBytes } : {}),
+    isFull: errors.some((one) => one.includes('NOSPACE')),
+  };
+}
+
 /** Zero when the lease is gone. */
 export const timeToLiveOf = (message: unknown): number =>
   Number(checked(KEPT, message, 'the answer of a lease').result.TTL ?? 0);
@@ -114,6 +130,15 @@ const TXN = object(
   'ignore',
 );
 const LEASE = object({ ID: number64, TTL: number64 }, 'ignore');
+const STATUS = object(
+  {
+    header: object({ revision: optional(number64) }, 'ignore'),
+    dbSize: optional(number64),
+    dbSizeQuota: optional(number64),
+    errors: optional(list(text(/^/), 100)),
+  },
+  'ignore',
+);
 const anything = (value: unknown): unknown => value;
 const HEARD = object(
   {
@@ -165,4 +190,4 @@ function opOf(op: Op): object {
   };
 }
 
-const encoded = (bytes: string | Uint8Array): string => Buffer.from(bytes).toString('base64');
+export const encoded = (bytes: string | Uint8Array): string => Buffer.from(bytes).toString('base64');

@@ -3,9 +3,12 @@
 import { UpdateError } from '../errors.ts';
 import {
   type Answer,
+  type EtcdSize,
+  encoded,
   leaseIdOf,
   messageOf,
   requestOf,
+  sizeOf,
   type Transaction,
   timeToLiveOf,
   txnAnswerOf,
@@ -14,6 +17,8 @@ import {
 import { EtcdRefusal, refusalOf } from './etcd-refusal.ts';
 import { type Heard, listen } from './etcd-watch.ts';
 import type { Http } from './http.ts';
+
+export type { EtcdSize } from './etcd-messages.ts';
 
 export interface Etcd {
   txn(txn: Transaction): Promise<Answer>;
@@ -28,6 +33,16 @@ export interface Etcd {
   ailments(): Promise<readonly (string | undefined)[]>;
 }
 
+/** What keeps etcd itself from filling up. */
+export interface EtcdCare {
+  /** Throws the history before a revision away; it may be gone already. */
+  compact(revision: string): Promise<void>;
+  /** Whether etcd still tells what was under this key at a revision. */
+  remembers(key: string, revision: string): Promise<boolean>;
+  /** Of every endpoint that answers. */
+  sizes(): Promise<readonly EtcdSize[]>;
+}
+
 export type EtcdOptions = Readonly<{
   http: Pick<Http, 'post' | 'postStream'>;
   endpoints: readonly string[];
@@ -40,7 +55,7 @@ export type EtcdOptions = Readonly<{
 }>;
 
 /** A client of the cluster with these endpoints; it keeps to the one that answered last. */
-export function createEtcd(options: EtcdOptions): Etcd {
+export function createEtcd(options: EtcdOptions): Etcd & EtcdCare {
   const { endpoints } = options;
   let preferred = Math.floor(options.start * endpoints.length);
   let token: string | undefined;
@@ -93,6 +108,17 @@ export function createEtcd(options: EtcdOptions): Etcd {
     throw new UpdateError('etcd-unavailable', `No endpoint of etcd answers: ${failures.join('; ')}.`);
   };
 
+  /** The quota is told to Prometheus alone, before etcd 3.6. */
+  const figuresOf = async (endpoint: string): Promise<string> => {
+    const { status, body } = await options.http.post(new URL('/metrics', endpoint).href, {
+      method: 'GET',
+      maxBytes: MOST_BYTES,
+      totalTimeoutMs: options.timeoutMs,
+      signal: options.signal,
+    });
+    return status === 200 ? new TextDecoder().decode(body) : '';
+  };
+
   return {
     txn: async (txn) => txnAnswerOf(await askAny('kv/txn', requestOf(txn))),
     grantLease: async (seconds) => leaseIdOf(await askAny('lease/grant', { TTL: String(seconds) })),
@@ -110,6 +136,19 @@ export function createEtcd(options: EtcdOptions): Etcd {
           signal: AbortSignal.any([options.signal, signal]),
         }),
       ),
+    compact: async (revision) => {
+      await askAny('kv/compaction', { revision, physical: true }).catch(unlessCompacted);
+    },
+    remembers: async (key, revision) =>
+      (await askAny('kv/range', { key: encoded(key), revision, count_only: true }).catch(unlessCompacted)) !==
+      undefined,
+    sizes: async () => {
+      const asked = endpoints.map(async (one) =>
+        sizeOf(await askOne(one, 'maintenance/status', {}), await figuresOf(one).catch(() => '')),
+      );
+      const told = await Promise.allSettled(asked);
+      return told.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    },
     ailments: () =>
       Promise.all(endpoints.map((one) => askOne(one, 'maintenance/status', {}).then(ailmentOf, passedOver))),
   };
@@ -137,6 +176,12 @@ function unlessAuthIsOff(error: unknown): undefined {
 
 function unlessNotFound(error: unknown): undefined {
   if (error instanceof UpdateError && error.code === 'etcd-refused' && /lease not found/.test(error.message))
+    return undefined;
+  throw error;
+}
+
+function unlessCompacted(error: unknown): undefined {
+  if (error instanceof UpdateError && error.code === 'etcd-refused' && /been compacted/.test(error.message))
     return undefined;
   throw error;
 }

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { agentMetrics } from '../../src/agent/metrics.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { emptyTally } from '../../src/server/census-tally.ts';
+import { etcdMetrics } from '../../src/server/etcd-condition.ts';
 import { createFigures, figuresMetrics } from '../../src/server/figures.ts';
 import { expiryMetrics, lockMetrics, machineMetrics, rolloutMetrics } from '../../src/server/fleet-metrics.ts';
 import { processMetrics } from '../../src/system/process-metrics.ts';
@@ -192,6 +193,7 @@ function exported(): ReadonlySet<string> {
     ...rolloutMetrics([], now),
     ...lockMetrics([], now),
     ...expiryMetrics(new Map()),
+    ...etcdMetrics({ bytes: 1, quotaBytes: 2, isFilling: false, isUncompacted: false }),
     ...figuresMetrics(createFigures()),
     ...processMetrics('process'),
   ];

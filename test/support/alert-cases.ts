@@ -133,6 +133,16 @@ export const ALERT_CASES: readonly AlertCase[] = [
     ],
   },
   {
+    alert: 'TandemEtcdFilling',
+    fires: { [`tandem_etcd_bytes{${SERVER}}`]: 51, [`tandem_etcd_quota_bytes{${SERVER}}`]: 100 },
+    quiet: [{ [`tandem_etcd_bytes{${SERVER}}`]: 49, [`tandem_etcd_quota_bytes{${SERVER}}`]: 100 }],
+  },
+  {
+    alert: 'TandemEtcdUncompacted',
+    fires: { [`tandem_etcd_uncompacted{${SERVER}}`]: 1 },
+    quiet: [{ [`tandem_etcd_uncompacted{${SERVER}}`]: 0 }],
+  },
+  {
     alert: 'TandemHostsSilent',
     fires: { [`tandem_machines_silent{${SERVER}}`]: 3, [`tandem_machines{${SERVER}}`]: 100 },
     quiet: [{ [`tandem_machines_silent{${SERVER}}`]: 1, [`tandem_machines{${SERVER}}`]: 100 }],

@@ -4,7 +4,7 @@ import { etcdLock } from '../../src/reboot/gates/locks/etcd-lock.ts';
 import type { LockClient } from '../../src/reboot/gates/locks/lock-client.ts';
 import type { Member } from '../../src/reboot/gates/locks/semaphore.ts';
 import { type Clock, realClock } from '../../src/system/clock.ts';
-import { createEtcd, type Etcd, type EtcdOptions } from '../../src/system/etcd.ts';
+import { createEtcd, type Etcd, type EtcdCare, type EtcdOptions } from '../../src/system/etcd.ts';
 import type { EtcdV2 } from '../../src/system/etcd-v2.ts';
 import type { Http } from '../../src/system/http.ts';
 import { realRandom } from '../../src/system/random.ts';
@@ -30,7 +30,9 @@ export type HostOptions = Readonly<{
   older?: EtcdV2;
 }>;
 
-export const etcdOf = (options: Pick<HostOptions, 'endpoints' | 'http' | 'login' | 'timeoutMs' | 'start'>): Etcd =>
+export const etcdOf = (
+  options: Pick<HostOptions, 'endpoints' | 'http' | 'login' | 'timeoutMs' | 'start'>,
+): Etcd & EtcdCare =>
   createEtcd({
     http: { ...testHttp(), ...options.http },
     endpoints: options.endpoints,

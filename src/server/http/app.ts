@@ -3,6 +3,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { shownJson } from '../../clean-text.ts';
 import type { Log } from '../../system/log.ts';
+import type { Metric } from '../../system/metrics-text.ts';
 import type { Serve } from '../../system/served-file.ts';
 import type { Access } from '../access.ts';
 import type { Channels } from '../channels.ts';
@@ -54,6 +55,8 @@ export type AppWorld = Readonly<{
   pages?: Pick<PageWorld, 'census' | 'pause' | 'sessions'>;
   /** How the last write to the store ended, where somebody keeps an eye on it. */
   lastWrite?(): LastWrite | undefined;
+  /** Figures of what else this server keeps an eye on. */
+  more?(): readonly Metric[];
   /** Counted elsewhere as well; without it, the server begins its own. */
   figures?: Figures;
   /** How long clients may take, where that is not as documented. */

@@ -21,6 +21,8 @@ export type MetricsWorld = Readonly<{
   expires?(): Promise<ReadonlyMap<string, Date>>;
   now(): Date;
   pages?: Readonly<{ census: Census }>;
+  /** Of what else this server keeps an eye on. */
+  more?(): readonly Metric[];
 }>;
 
 /** A part that cannot be had is left out and named: half the figures in an outage are better than none. */
@@ -43,6 +45,7 @@ export function metricsRoute(app: FastifyInstance, world: MetricsWorld, figures:
         '0 when this part of the figures could not be had.',
         told.map(({ part, metrics }) => ({ labels: { part }, value: metrics ? 1 : 0 })),
       ),
+      ...(world.more?.() ?? []),
       ...figuresMetrics(figures),
       ...processMetrics('process'),
     ];
