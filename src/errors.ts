@@ -200,7 +200,7 @@ export const ERRORS = {
   'etcd-filling': entry(
     4,
     'later',
-    'etcd has used half of its space or more.',
+    'Half of the space of etcd is used, or more.',
     'Compact it (`etcdctl compact`) and defragment it (`etcdctl defrag`), or raise --quota-backend-bytes, before it takes no more writes.',
   ),
   'etcd-uncompacted': entry(
@@ -352,6 +352,12 @@ export const ERRORS = {
     'later',
     'Many servers change the same document at the same time.',
     'Wait; hosts ask again by themselves. With many servers, run fewer.',
+  ),
+  'clocks-apart': entry(
+    4,
+    'later',
+    'The clocks of servers that share a store differ by more than a minute, so none of them takes a host for overdue.',
+    'See which is wrong (`timedatectl` on each) and set it right; check that all ask the same time servers.',
   ),
   'store-newer': entry(
     7,

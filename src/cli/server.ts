@@ -23,6 +23,7 @@ import { minutesFrom } from './duration.ts';
 import { readGiven } from './given-file.ts';
 import { REPOSITORY_OPTION, repositoryFolder } from './publishing.ts';
 import { aborting, BRAKE_OPTIONS, brakeSigners, signingIn, signUntilStopped } from './server-brake.ts';
+import { byClocks, clocksOf, compareUntilStopped } from './server-clocks.ts';
 import { watchUntilStopped } from './server-etcd.ts';
 import { openStore, STORE_OPTIONS } from './server-store.ts';
 import { TLS_OPTIONS, type Tls, tlsFrom } from './server-tls.ts';
@@ -94,8 +95,14 @@ export const server: Command = {
     await using store = measuredStore(watched, figures, () => context.clock.monotonicMs());
     const now = () => context.clock.now();
     const pause = () => context.clock.sleep(0);
-    const rules = { maySilent: input.flag('machines-without-secret') };
-    const expiry = expiryOf(context, input, store);
+    // A file has one server, and one clock.
+    const clocks = etcd ? await clocksOf(context, store) : undefined;
+    const rules = {
+      maySilent: input.flag('machines-without-secret'),
+      ...(clocks ? { mayJudge: clocks.mayJudge } : {}),
+    };
+    const kept = expiryOf(context, input, store);
+    const expiry = clocks ? byClocks(clocks, kept) : kept;
     const census = createCensus(store, { now, pause, expiry });
     const told = (entry: object): void => context.log.warn(entry, 'audit');
     const fleet = createFleet(store, async (name) => (await channels()).get(name), told, { ...rules, ...expiry });
@@ -111,7 +118,7 @@ export const server: Command = {
       expires: async () => (await published()).expires,
       figures,
       lastWrite: watched.lastWrite,
-      more: () => [...(etcd?.metrics() ?? [])],
+      more: () => [...(etcd?.metrics() ?? []), ...(clocks?.metrics() ?? [])],
       now,
       log: context.log,
       limits: createLimits(input.whole('host-rate') ?? 0, () => context.clock.monotonicMs()),
@@ -130,6 +137,7 @@ export const server: Command = {
     await Promise.all([
       countUntilStopped(context, census),
       ...(etcd ? [watchUntilStopped(context, etcd)] : []),
+      ...(clocks ? [compareUntilStopped(context, clocks)] : []),
       ...(tls ? [showUntilStopped(context, tls, app)] : []),
       ...(signers.length > 0 ? [signUntilStopped(context, { fleet, channels, revise })] : []),
     ]);

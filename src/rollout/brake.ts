@@ -2,8 +2,8 @@
 
 import type { MachineId, Version } from '../model.ts';
 
-/** `maxInFlight` bounds the hosts under way; more than `maxFailures` failed ones pull the brake. */
-export type Limits = Readonly<{ maxInFlight: number; maxFailures: number }>;
+/** `maxInFlight` bounds the hosts under way; more than `maxFailures` failed ones pull the brake. `noOverdue`: whoever asks has no clock to go by. */
+export type Limits = Readonly<{ maxInFlight: number; maxFailures: number; noOverdue?: true }>;
 
 /** What a host attempts: the release of the rollout, or `via` another one that it must run on the way, or may not go beyond. */
 export type Attempt = Readonly<{ machine: MachineId; via?: Version }>;
@@ -114,7 +114,7 @@ export function leave(ledger: Ledger, machine: MachineId): void {
 /** Hosts that have not reported in time count as failed, since nobody else will say so. */
 export function giveUpOverdue(ledger: Ledger, limits: Limits, now: number): void {
   for (const [machine, { due, via }] of ledger.inFlight) {
-    if (due > now) break;
+    if (limits.noOverdue || due > now) break;
     ledger.inFlight.delete(machine);
     ledger.failed.set(machine, { reason: 'not heard of again', ...on(via), doubt: 'silent' });
   }

@@ -8,6 +8,7 @@ import type { Offered } from '../rollout/roll-call.ts';
 import { goalOf } from '../rollout/rollout.ts';
 import { audited, auditedIfDue, type Entry } from './audit.ts';
 import { answerCheckIn, answerToClones, concernsLedger, inCleanWords, withoutWish } from './check-in.ts';
+import type { Clocks } from './clocks.ts';
 import { bootsAfter, isOtherHardware, whereOf } from './clones.ts';
 import { type Expiry, NO_EXPIRY } from './expiry.ts';
 import { aliasKey } from './lock-members.ts';
@@ -45,15 +46,16 @@ export type Fleet = Readonly<{
   readmit(channel: string, machine: MachineId | undefined, entry?: Entry): Promise<number>;
 }>;
 
-export type FleetRules = Partial<SecretRules> & Readonly<{ isOver?: Expiry['isOver'] }>;
+export type FleetRules = Partial<SecretRules> & Readonly<{ isOver?: Expiry['isOver']; mayJudge?: Clocks['mayJudge'] }>;
 
-/** `channel` tells what the repository's channel says at the moment; undefined for one that there is not. `told` hears of a brake that was pulled. */
+/** `saidOf` tells what the repository's channel says at the moment; undefined for one that there is not. `told` hears of a brake that was pulled. */
 export function createFleet(
   store: Store,
-  channel: (name: string) => Promise<ChannelState | undefined>,
+  saidOf: (name: string) => Promise<ChannelState | undefined>,
   told: (entry: Entry) => void = () => {},
-  { maySilent = false, isOver = NO_EXPIRY.isOver }: FleetRules = {},
+  { maySilent = false, isOver = NO_EXPIRY.isOver, mayJudge = () => true }: FleetRules = {},
 ): Fleet {
+  const channel = async (name: string): Promise<ChannelState | undefined> => judgedBy(mayJudge, await saidOf(name));
   const changed = async <T>(name: string, change: (ledger: Ledger) => T, entry?: Entry): Promise<T> => {
     const state = await channel(name);
     return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
@@ -128,6 +130,13 @@ export function createFleet(
       return changed(name, (ledger) => readmit(ledger, machine), entry);
     },
   };
+}
+
+/** What others wrote while clocks differed is given as long again as hosts have. */
+function judgedBy(mayJudge: Clocks['mayJudge'], state: ChannelState | undefined): ChannelState | undefined {
+  const { offered } = state ?? {};
+  if (!state || !offered || mayJudge(offered.limits.patienceMs)) return state;
+  return { ...state, offered: { ...offered, limits: { ...offered.limits, noOverdue: true } } };
 }
 
 const ledgerKey = (channel: string, state: ChannelState | undefined): Key => ({

@@ -16,6 +16,7 @@ import {
 } from '../reboot/gates/locks/semaphore.ts';
 import { readSemaphore, writeSemaphore } from '../reboot/gates/locks/semaphore-document.ts';
 import { audited, type Entry } from './audit.ts';
+import type { Clocks } from './clocks.ts';
 import { aliasKey, aliasOf, memberOf, recordsOf } from './lock-members.ts';
 import type { SecretRules, Shown } from './machine-secrets.ts';
 import { machineIn } from './machines.ts';
@@ -47,12 +48,15 @@ export type RebootLocks = Readonly<{
   setMax(group: string, max: number, maxFailures?: number, entry?: Entry): Promise<void>;
 }>;
 
+export type LockRules = SecretRules & Readonly<{ mayJudge?: Clocks['mayJudge'] }>;
+
 /** The locks in `store`. Whoever asks is about to reboot: there is no second request that would say so. */
 export function createRebootLocks(
   store: Store,
   defaults: LockDefaults,
-  rules: SecretRules = { maySilent: false },
+  rules: LockRules = { maySilent: false },
 ): RebootLocks {
+  const sight = sightOf(rules.mayJudge);
   const none = emptySemaphore(defaults.max, defaults.maxFailures);
   const semaphoreOf = (group: string, document: Json | undefined): Semaphore =>
     document === undefined ? none : readSemaphore(bytesOf(document), `the lock of the group ${group}`);
@@ -72,7 +76,7 @@ export function createRebootLocks(
           why: whyOf(records),
           deadlineSeconds: defaults.deadlineSeconds,
         };
-        const after = takeAndLeave(before, ask, now);
+        const after = takeAndLeave(before, ask, sight(now));
         if (isRefusal(after)) return { write: [], result: after };
         const named = aliasOf(id, who, records);
         return { write: [written(before, after, none), named === alias ? undefined : named], result: undefined };
@@ -83,10 +87,10 @@ export function createRebootLocks(
         const after = giveBack(before, memberOf(id, who, records, before, { ...rules, takes: false }));
         return { write: [written(before, after, none)], result: undefined };
       }),
-    show: async (group, now) => shown(group, semaphoreOf(group, await store.read(keyOf(group))), now),
+    show: async (group, now) => shown(group, semaphoreOf(group, await store.read(keyOf(group))), sight(now)),
     all: async (limit, now, after) => {
       const { documents, next } = await store.list(KIND, limit, after);
-      const locks = documents.map(({ id, document }) => shown(id, semaphoreOf(id, document), now));
+      const locks = documents.map(({ id, document }) => shown(id, semaphoreOf(id, document), sight(now)));
       return { locks, ...(next === undefined ? {} : { next }) };
     },
     release: (group, id, entry) =>
@@ -105,18 +109,20 @@ const KIND = 'lock';
 
 const keyOf = (group: string): Key => ({ kind: KIND, id: group });
 
-function takeAndLeave(before: Semaphore, ask: Parameters<typeof take>[1], now: Date): Semaphore | Refusal {
-  const sight = sightAt(now);
+function takeAndLeave(before: Semaphore, ask: Parameters<typeof take>[1], sight: Sight): Semaphore | Refusal {
   const taken = take(before, ask, sight);
   return isRefusal(taken) ? taken : (begin(taken, ask, ask.since, sight) ?? taken);
 }
 
-/** Nobody but the host itself and an operator frees a place; there is no queue. */
-const sightAt = (now: Date): Sight => ({
-  gone: () => false,
-  late: (holder) => Date.parse(holder.since) + holder.deadlineSeconds * 1000 < now.getTime(),
-  ahead: 0,
-});
+/** Nobody but the host itself and an operator frees a place; there is no queue, and nobody is late where clocks differ. */
+const sightOf =
+  (mayJudge: Clocks['mayJudge'] = () => true) =>
+  (now: Date): Sight => ({
+    gone: () => false,
+    late: ({ since, deadlineSeconds }) =>
+      Date.parse(since) + deadlineSeconds * 1000 < now.getTime() && mayJudge(deadlineSeconds * 1000),
+    ahead: 0,
+  });
 
 /** Groups are made by those who ask, so one that says nothing is not kept. */
 function written(before: Semaphore, after: Semaphore, none: Semaphore): Json | undefined {
@@ -132,8 +138,7 @@ function whyOf(records: readonly (Json | undefined)[]): string {
   return record ? `${record.product} ${record.running.version}, ${record.state}` : 'a reboot';
 }
 
-function shown(group: string, { max, maxFailures, holders, failures }: Semaphore, now: Date): ShownLock {
-  const { late } = sightAt(now);
+function shown(group: string, { max, maxFailures, holders, failures }: Semaphore, { late }: Sight): ShownLock {
   return {
     group,
     max,

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { agentMetrics } from '../../src/agent/metrics.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { emptyTally } from '../../src/server/census-tally.ts';
+import { clockMetrics } from '../../src/server/clocks.ts';
 import { etcdMetrics } from '../../src/server/etcd-condition.ts';
 import { createFigures, figuresMetrics } from '../../src/server/figures.ts';
 import { expiryMetrics, lockMetrics, machineMetrics, rolloutMetrics } from '../../src/server/fleet-metrics.ts';
@@ -193,6 +194,7 @@ function exported(): ReadonlySet<string> {
     ...rolloutMetrics([], now),
     ...lockMetrics([], now),
     ...expiryMetrics(new Map()),
+    ...clockMetrics(0, true),
     ...etcdMetrics({ bytes: 1, quotaBytes: 2, isFilling: false, isUncompacted: false }),
     ...figuresMetrics(createFigures()),
     ...processMetrics('process'),

@@ -133,6 +133,14 @@ export const ALERT_CASES: readonly AlertCase[] = [
     ],
   },
   {
+    alert: 'TandemClocksApart',
+    fires: { [`tandem_clock_difference_seconds{${SERVER}}`]: -7200 },
+    quiet: [
+      { [`tandem_clock_difference_seconds{${SERVER}}`]: 59 },
+      { [`tandem_clock_difference_seconds{${SERVER}}`]: -59 },
+    ],
+  },
+  {
     alert: 'TandemEtcdFilling',
     fires: { [`tandem_etcd_bytes{${SERVER}}`]: 51, [`tandem_etcd_quota_bytes{${SERVER}}`]: 100 },
     quiet: [{ [`tandem_etcd_bytes{${SERVER}}`]: 49, [`tandem_etcd_quota_bytes{${SERVER}}`]: 100 }],
