@@ -109,12 +109,14 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text: '(!a && !b)',
     why: 'both are always there; the compiler cannot know',
   },
-  {
-    path: 'src/reboot/gates/sessions.ts',
-    line: "typeof value === 'object' && value !== null",
-    text: "(typeof value === 'object' || value !== null)",
-    why: 'what has no fields throws there, which is caught and means the same',
-  },
+  ...["(typeof value === 'object' || value !== null)", "(typeof value === 'object')", '(value !== null)'].map(
+    (text) => ({
+      path: 'src/reboot/gates/sessions.ts',
+      line: "typeof value === 'object' && value !== null",
+      text,
+      why: 'what has no fields throws there, which is caught and means the same',
+    }),
+  ),
   {
     path: 'src/reboot/bootloaders/tryboot-kernels.ts',
     line: 'const isImage = head.length === 64',
