@@ -249,4 +249,16 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text: '(20000 + 1)',
     why: 'any such number bounds the memory',
   },
+  {
+    path: 'src/partitions/slots.ts',
+    line: 'SLOT_NAMES.find((name) => {',
+    text: '(SLOT_NAMES.findLast',
+    why: 'two slots never hold the same root image (same-root)',
+  },
+  ...['value', 'signed'].map((what) => ({
+    path: 'src/verify/strict-check.ts',
+    line: ` in ${what} ? ${what}.`,
+    text: `(typeof ${what} === 'object' && ${what} !== null)`,
+    why: 'what is not there is undefined; the compiler cannot know',
+  })),
 ];
