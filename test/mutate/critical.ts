@@ -97,6 +97,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text,
     why: 'both are always there; the compiler cannot know',
   })),
+  {
+    path: 'src/server/rate-limits.ts',
+    line: 'const zeros = tail === undefined ? 0 :',
+    text: '(0 + 1)',
+    why: 'only the first four groups are looked at, and one zero too many is behind them',
+  },
   ...['(8 + first?.length', '(0)'].map((text) => ({
     path: 'src/server/rate-limits.ts',
     line: '8 - (first?.length ?? 0) - (last',
