@@ -18,8 +18,8 @@ import { refusalOf, runCommand } from '../support/command-line.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { NOW, TestRepository } from '../support/tuf-repository.ts';
 
-/** A repository that rolls 2.0 out and puts up with no failure; `keys` holds what the brake needs. */
-async function rollingOut(): Promise<TestRepository & { keyFolder: string }> {
+/** A repository, signed at `now`, that rolls 2.0 out and puts up with no failure; `keys` holds what the brake needs. */
+async function rollingOut(now = NOW): Promise<TestRepository & { keyFolder: string }> {
   const repository = new TestRepository();
   const keyFolder = join(repository.top, 'keys');
   mkdirSync(keyFolder);
@@ -27,10 +27,10 @@ async function rollingOut(): Promise<TestRepository & { keyFolder: string }> {
     await makeKey(join(keyFolder, role), undefined);
     repository.keys[role] = [keyFileSigner(readFileSync(join(keyFolder, `${role}.pem`), 'utf8'), role)];
   }
-  await repository.init();
-  for (const version of ['1.0', '2.0']) await repository.add(version);
+  await repository.init(undefined, now);
+  for (const version of ['1.0', '2.0']) await repository.add(version, {}, { now });
   const limits = { inFlight: 5, failures: 0, patienceMinutes: 600 };
-  const publisher = repository.publisher();
+  const publisher = repository.publisher({ now });
   await rollOut(publisher, { channel: 'stable', version: '2.0' as Version }, () => ({
     schema: 1,
     start: '2020-01-01T00:00:00Z',
@@ -41,7 +41,7 @@ async function rollingOut(): Promise<TestRepository & { keyFolder: string }> {
 }
 
 test('failures over the budget pause the channel itself', async () => {
-  using repository = await rollingOut();
+  using repository = await rollingOut(new Date());
   const channels = createChannels(realFiles, repository.dir);
   const pauseNow = async () => (await channels()).get('stable')?.offered?.policy.pause?.reason;
   const signed = Promise.withResolvers<void>();
