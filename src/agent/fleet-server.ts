@@ -2,6 +2,7 @@
 
 import { type Config, requireSetting } from '../config.ts';
 import type { Product } from '../model.ts';
+import { SECRET_HEADER } from '../protocol.ts';
 import { type Files, readText } from '../system/files.ts';
 import type { Http } from '../system/http.ts';
 import { readMachineId } from '../system/machine-id.ts';
@@ -42,7 +43,11 @@ export async function fleetServer(
     ...(token ? { token } : {}),
     host,
     machine: () => readMachineId(files),
-    identity: () => identity(url),
+    // Its id and its hardware are in what it says.
+    identity: async () => {
+      const { [SECRET_HEADER]: secret } = await identity(url);
+      return secret === undefined ? {} : { [SECRET_HEADER]: secret };
+    },
     facts: () => readFacts({ files, architecture, address }),
     situation,
     stance: (...offered) => stanceOf(stance, ...offered),

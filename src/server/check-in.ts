@@ -53,12 +53,15 @@ export const inCleanWords = ({ agent, host, waitingFor, outcome, ...rest }: Chec
 });
 
 /** What is empty says nothing. */
-const cleanHost = (host: HostFacts): HostFacts =>
-  Object.fromEntries(
+function cleanHost(host: HostFacts): HostFacts {
+  // Nearly every one is clean, and is left alone: this is done with every check-in.
+  if (Object.values(host).every((text) => text !== '' && cleanLine(text, LONGEST_FACT) === text)) return host;
+  return Object.fromEntries(
     Object.entries(host)
       .map(([key, text]) => [key, cleanLine(text, LONGEST_FACT)] as const)
       .filter(([, text]) => text !== ''),
   );
+}
 
 const LONGEST_FACT = 255;
 

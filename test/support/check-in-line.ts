@@ -36,8 +36,7 @@ export function wholeCheckInOf(
     boot: { id: hex, seconds: 86_400, hardware: hex },
   };
   const secret = hex.padStart(43, 'a');
-  const headers = `tandem-secret: ${secret}\r\ntandem-machine: ${hex}\r\ntandem-hardware: ${hex}\r\n`;
-  return { request: checkInOf(host, { ...facts, ...change }), headers };
+  return { request: checkInOf(host, { ...facts, ...change }), headers: `tandem-secret: ${secret}\r\n` };
 }
 
 /** Far cheaper than a client that knows all of HTTP, so that the server is what is measured. */
