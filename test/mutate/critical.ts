@@ -267,4 +267,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text: `(typeof ${what} === 'object' && ${what} !== null)`,
     why: 'what is not there is undefined; the compiler cannot know',
   })),
+  {
+    path: 'src/reboot/bootloaders/grub.ts',
+    line: 'variables && readFlags(new Map(variables))',
+    text: '(readFlags(new Map(variables)))',
+    why: 'what is not whole has no variables, and without them there are no flags',
+  },
 ];

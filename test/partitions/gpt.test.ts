@@ -194,6 +194,14 @@ describe('a header with the right checksum', () => {
       assert.deepEqual([found?.firstUsable, found?.lastUsable, found?.entryCount], [34, 990, 128]);
     });
 
+  test('is none without its signature, whichever byte of it is another', () => {
+    for (let byte = 0; byte < 8; byte++) {
+      const sector = header('primary', {});
+      sector[byte] = (sector[byte] ?? 0) ^ 0x20;
+      assert.equal(parseHeader(reseal(sector), 1, DISK_SECTORS), undefined, `byte ${byte}`);
+    }
+  });
+
   test('is refused in the place of the other', () => {
     assert.equal(parseHeader(header('backup', {}), 1, DISK_SECTORS), undefined);
     assert.equal(parseHeader(header('primary', {}), LAST, DISK_SECTORS), undefined);
