@@ -118,10 +118,21 @@ test('a patch is taken for exactly the root image and the kernel image that run 
   }
 });
 
+test('a file for any older system is none that was made for this one, whatever it says of where it comes from', async () => {
+  const { from } = PATCH.delta;
+  assert.ok(from);
+  const { choices, tier } = await endsRight(deltaHost(OLD, NEW, [changed(BY_BLOCKS, { from })]));
+  assert.deepEqual([choices?.map((one) => one.tier), tier], [['blocks', 'full'], 'blocks']);
+});
+
 test('a sound system is put together without a warning, and what is fetched is told beforehand', async () => {
   for (const file of [PATCH, BY_BLOCKS]) {
     const { warnings, log } = listener();
-    const counts = await endsRight(deltaHost(OLD, NEW, [file]), { log });
+    const bytes = new Map<string, number>();
+    const fetched = (kind: string, count: number): void => void bytes.set(kind, (bytes.get(kind) ?? 0) + count);
+    const counts = await endsRight(deltaHost(OLD, NEW, [file]), { log, fetched });
+    // The manifest, and no frame of the kernel image but those that are new.
+    assert.ok((bytes.get('bundle') ?? 0) < NEW.uki.length / 2, `${bytes.get('bundle')} bytes of the bundle came`);
     assert.deepEqual([warnings, counts.planned?.from], [[], file.delta.kind]);
     assert.ok(counts.fetched > 0 && counts.fetched < FULL, String(counts.fetched));
   }
@@ -166,7 +177,7 @@ test('what one tier has written is kept by the next, and at first nothing is loo
 for (const [what, wrong, damage] of [
   [
     'one block of the root image',
-    [1],
+    [{ wrong: 1, first: 20 }],
     (host: DeltaHost) => host.storage.disk.write(20 * BLOCK + 9, Uint8Array.of(1, 2, 3)),
   ],
   [
@@ -185,10 +196,7 @@ for (const [what, wrong, damage] of [
     const { warnings, log } = listener();
     const counts = await endsRight(host, { log });
     assert.deepEqual([counts.tier, counts.fallen], ['blocks', []]);
-    assert.deepEqual(
-      warnings.map((one) => one['wrong']),
-      wrong,
-    );
+    assert.deepEqual(warnings, wrong);
   });
 
 test('a slot that loses a single block which was written twice is given up by the tier', async () => {
@@ -244,7 +252,9 @@ test('who is told to stop while the running system or a tier is read begins noth
       log,
       signal: stop.signal,
       fetched: (kind) => void fetched.add(kind),
-      running: (root) => (at === 'running' ? { ...root, read: fail } : root),
+      handled: (_, kind) => {
+        if (at === 'running' && kind === 'running') stop.abort();
+      },
       tamper: (source, kind) => (at === 'tier' && kind === 'patch' ? { ...source, open: fail } : source),
     };
     await assert.rejects(attempt(host, how), { name: 'AbortError' });

@@ -273,4 +273,22 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text: '(readFlags(new Map(variables)))',
     why: 'what is not whole has no variables, and without them there are no flags',
   },
+  {
+    path: 'src/agent/delta/delta-install.ts',
+    line: 'job.uki ? { uki: job.uki } : {}',
+    text: '({})',
+    why: 'a kernel image that is wrong is found by its digest, and fetched whole',
+  },
+  {
+    path: 'src/verify/client.ts',
+    line: 'error instanceof Error ? error.message : error',
+    text: '(error.message)',
+    why: 'a check of a shape throws nothing but errors',
+  },
+  {
+    path: 'src/verify/strict-check.ts',
+    line: "typeof value === 'object' && value !== null && 'signed' in value",
+    text: "(typeof value === 'object' || value !== null)",
+    why: 'what has no fields throws there, which is refused by the same name',
+  },
 ];

@@ -158,7 +158,7 @@ const counted = ({ source, mirrors }: RemoteFile, transfer: Transfer): RemoteFil
 /** Throws again what another tier would not get over: whatever is wrong with this host, and a network that is not there at all. */
 function mayFall(error: unknown): void {
   const { code, entry } = asUpdateError(error);
-  if (code === 'interrupted' || NO_NETWORK.has(code)) throw error;
+  if (NO_NETWORK.has(code)) throw error;
   if (code !== 'unexpected' && !ELSEWHERE.has(entry.exit)) throw error;
 }
 
