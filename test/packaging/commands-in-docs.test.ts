@@ -23,6 +23,7 @@ const NOT_RUN: readonly (readonly [pattern: RegExp, reason: string])[] = [
     /^updatectl (status|explain|check|install|apply|rollback|history|doctor|metrics|inhibit|config show)\b/,
     'asks the agent of a host: make test-box, make test-vm',
   ],
+  [/^updatectl rollout readmit/, 'needs a machine on which a rollout has failed: test/server/readmit.test.ts'],
   [/^curl --unix-socket/, 'asks the agent of a host: test/cli/control.test.ts'],
   [/^(journalctl|systemctl|cat >\/etc|\[reboot\]|method = |END$)/, 'is about services of a host'],
   [/^(kured|aws|forever=|flock|fakeroot)/, 'needs a program, an account or a host of its own'],
