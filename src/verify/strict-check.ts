@@ -57,10 +57,11 @@ const SHAPES = {
   channels: delegated(PATH_PATTERNS.channels),
 } satisfies Record<RoleName, Check<unknown>>;
 
+/** Whatever it is, before it is known to be anything. */
+type Anything = Readonly<{ signed?: Readonly<{ spec_version?: unknown }> | null }> | null;
+
 function refuseNewer(value: unknown, role: string): void {
-  const signed = typeof value === 'object' && value !== null && 'signed' in value ? value.signed : undefined;
-  const given =
-    typeof signed === 'object' && signed !== null && 'spec_version' in signed ? signed.spec_version : undefined;
+  const given = (value as Anything)?.signed?.spec_version;
   if (typeof given === 'string' && /^\d+\./.test(given) && !given.startsWith('1.'))
     throw new UpdateError(
       'metadata-newer',

@@ -115,20 +115,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text: '(!a && !b)',
     why: 'both are always there; the compiler cannot know',
   },
-  ...["(typeof value === 'object' || value !== null)", "(typeof value === 'object')", '(value !== null)'].map(
-    (text) => ({
-      path: 'src/reboot/gates/sessions.ts',
-      line: "typeof value === 'object' && value !== null",
-      text,
-      why: 'what has no fields throws there, which is caught and means the same',
-    }),
-  ),
-  {
-    path: 'src/reboot/bootloaders/tryboot-kernels.ts',
-    line: 'const isImage = head.length === 64',
-    text: "(head.toString('latin1', 56, 60)",
-    why: 'a shorter head has no four bytes there',
-  },
   ...['(64 + 1)', '(1024 + 1)'].map((text) => ({
     path: 'src/reboot/bootloaders/tryboot-kernels.ts',
     line: 'const HEAD = 64 * 1024',
@@ -238,18 +224,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'any byte but the one of a whole block',
   })),
   {
-    path: 'src/verify/strict-check.ts',
-    line: "typeof value === 'object' && value !== null && 'signed' in value",
-    text: '(value !== null)',
-    why: 'what has no fields throws there, which is refused by the same name',
-  },
-  {
-    path: 'src/verify/strict-check.ts',
-    line: "typeof signed === 'object' && signed !== null && 'spec_version' in signed",
-    text: '(signed !== null)',
-    why: 'what has no fields throws there, which is refused by the same name',
-  },
-  {
     path: 'src/server/rate-limits.ts',
     line: 'most = 20_000',
     text: '(20000 + 1)',
@@ -261,12 +235,6 @@ export const EQUIVALENT: readonly Equivalent[] = [
     text: '(SLOT_NAMES.findLast',
     why: 'two slots never hold the same root image (same-root)',
   },
-  ...['value', 'signed'].map((what) => ({
-    path: 'src/verify/strict-check.ts',
-    line: ` in ${what} ? ${what}.`,
-    text: `(typeof ${what} === 'object' && ${what} !== null)`,
-    why: 'what is not there is undefined; the compiler cannot know',
-  })),
   {
     path: 'src/reboot/bootloaders/grub.ts',
     line: 'variables && readFlags(new Map(variables))',
@@ -284,11 +252,5 @@ export const EQUIVALENT: readonly Equivalent[] = [
     line: 'error instanceof Error ? error.message : error',
     text: '(error.message)',
     why: 'a check of a shape throws nothing but errors',
-  },
-  {
-    path: 'src/verify/strict-check.ts',
-    line: "typeof value === 'object' && value !== null && 'signed' in value",
-    text: "(typeof value === 'object' || value !== null)",
-    why: 'what has no fields throws there, which is refused by the same name',
   },
 ];

@@ -168,3 +168,25 @@ test('a channel is read up to the size that a document may have, and a larger on
     assert.equal(fetched.includes(channelFile(repository)), fetches);
   }
 });
+
+test('a release or a delta that makes no sense is left out, and which it was is told', async () => {
+  using repository = await published();
+  await repository.edit('releases', (signed) => {
+    const listed = signed['targets'] as Listed;
+    const [entry] = Object.values(listed);
+    assert.ok(entry);
+    listed['releases/acme/9.0.bundle'] = entry;
+    listed['releases/acme/1.0.blocks'] = { ...entry, custom: {} } as typeof entry;
+  });
+  const told: unknown[] = [];
+  const warn = (facts: Record<string, unknown>, text: string) => void told.push([facts['path'], text]);
+  const trusted = await repository.host('host', { log: { ...silentLog, warn } as Log }).poll();
+  assert.deepEqual(
+    trusted.releases().map(({ release }) => release.version),
+    ['1.0'],
+  );
+  assert.deepEqual(told, [
+    ['releases/acme/1.0.blocks', 'A delta is left out.'],
+    ['releases/acme/9.0.bundle', 'A release is left out.'],
+  ]);
+});

@@ -103,8 +103,7 @@ const isName = (value: unknown): value is string => typeof value === 'string' &&
 /** What busctl wraps in its type. */
 function parsed(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && 'data' in value ? value.data : undefined;
+    return (JSON.parse(text) as Readonly<{ data?: unknown }> | null)?.data;
   } catch {
     return undefined;
   }
