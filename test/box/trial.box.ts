@@ -48,10 +48,13 @@ test('a /var that is read-only during the trial costs no start and no release', 
     await offer('2');
     const status = await box.until(
       'version 2 is confirmed',
-      ({ confirmed, running, lastError }) =>
-        running?.version === '2' && confirmed === true && lastError?.code === 'state-unwritable',
+      ({ state, confirmed, running, lastError }) =>
+        state.kind === 'settling' &&
+        running?.version === '2' &&
+        confirmed === true &&
+        lastError?.code === 'state-unwritable',
     );
-    assert.equal(status.state.kind, 'settling');
+    assert.match(status.lastError?.message ?? '', /EROFS/);
     await box.run('mount -o remount,rw /var && systemctl restart tandem-agent.service');
     const { refused } = await box.settled('b', '2');
     assert.deepEqual([refused, box.versions], [[], ['1', '2']]);
