@@ -6,8 +6,9 @@ import type { MachineId, Product, Release, Saved, State } from '../model.ts';
 import type { CheckIn, CheckInAnswer } from '../protocol.ts';
 import type { Http } from '../system/http.ts';
 import { type Check, literal, object, optional, parseDocument, text, words } from '../system/shape.ts';
+import { UTC_MOMENT } from '../utc.ts';
 import type { EndedEntry } from './journal.ts';
-import type { Hold, Offered, Releases } from './releases.ts';
+import type { Hold, OnOffer, Releases } from './releases.ts';
 
 export type FleetServer = Readonly<{
   http: Pick<Http, 'post'>;
@@ -52,8 +53,6 @@ export function withFleetServer(releases: Releases, server: FleetServer): Releas
     },
   };
 }
-
-type OnOffer = Extract<Offered, { trusted: unknown }>;
 
 const consult = async (
   server: FleetServer,
@@ -126,7 +125,7 @@ function busy(place: string, status: number, retryAfterMs: number | undefined): 
 
 const line = words(500);
 const moment: Check<string> = (value, path) => {
-  const given = text(/^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/)(value, path);
+  const given = text(UTC_MOMENT)(value, path);
   if (Number.isNaN(Date.parse(given))) throw new TypeError(`${path} must be a time`);
   return given;
 };

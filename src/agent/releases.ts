@@ -29,6 +29,9 @@ export type Hold = Omit<Extract<Verdict, { result: 'hold' }>, 'code'> & Readonly
 /** A release, and whether the channel's operator has signed that it may be an older one; or why there is none for this host yet. */
 export type Offered = Readonly<{ trusted: TrustedRelease; allowDowngrade: boolean } | { hold: Hold }>;
 
+/** A release that the channel has for this host. */
+export type OnOffer = Extract<Offered, { trusted: unknown }>;
+
 export interface Releases {
   /** The release that is asked for, by signed metadata that is fresh at `now`; else what the channel has for a host that runs this. */
   find(asked: Asked, running: Release, now: Date, signal: AbortSignal): Promise<Offered>;

@@ -5,14 +5,12 @@ import type { Release, State } from '../model.ts';
 import type { CheckIn } from '../protocol.ts';
 import { isRefused, type Journal } from './journal.ts';
 import { type Host, judge } from './offer.ts';
-import type { Offered } from './releases.ts';
+import type { OnOffer } from './releases.ts';
 
 export type StanceWorld = Readonly<{
   host: Omit<Host, 'running' | 'refusals'>;
   journal: Pick<Journal, 'refusals' | 'forget' | 'history'>;
 }>;
-
-type OnOffer = Extract<Offered, { trusted: unknown }>;
 
 /** `wants` what it would begin, `refuses` what has failed here, and neither of what it runs or cannot take. */
 export async function stanceOf(

@@ -6,7 +6,7 @@ import { type Exec, run } from '../system/exec.ts';
 import type { Scratch } from '../system/scratch.ts';
 import { linkTarget, placeOf, shownPath, type TreeEntry, topOf, walkTree } from '../system/tree-walk.ts';
 import { type Attribute, attributesOf } from './attributes.ts';
-import { withOwners } from './owners.ts';
+import { type Owner, withOwners } from './owners.ts';
 
 export type Ext4Options = Readonly<{
   exec: Exec;
@@ -15,7 +15,7 @@ export type Ext4Options = Readonly<{
   uuid: string;
   /** The time of the release, in seconds since 1970: no file is newer. */
   epoch: number;
-  owner: 'keep' | 'root';
+  owner: Owner;
 }>;
 
 /** Writes the image to `output`. */

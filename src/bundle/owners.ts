@@ -4,6 +4,9 @@ import { UpdateError } from '../errors.ts';
 import { type Exec, run } from '../system/exec.ts';
 import { shownPath, type TreeEntry } from '../system/tree-walk.ts';
 
+/** Whose the files of an image are: whose they are here, or root's. */
+export type Owner = 'keep' | 'root';
+
 /** The entries as another program sees them. */
 export async function withOwners(
   exec: Exec,

@@ -4,11 +4,10 @@ import { type Exec, run } from '../system/exec.ts';
 import { statOf } from '../system/files.ts';
 import type { Scratch } from '../system/scratch.ts';
 import { makeExt4 } from './ext4-tree.ts';
+import type { Owner } from './owners.ts';
 import { derivedUuid } from './verity.ts';
 
 export type RootFormat = 'erofs' | 'ext4';
-
-export type Owner = 'keep' | 'root';
 
 export type RootImageOptions = Readonly<{
   exec: Exec;

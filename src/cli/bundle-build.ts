@@ -4,13 +4,15 @@ import { resolve } from 'node:path';
 import { type BuildInput, type BuildResult, buildBundle } from '../bundle/build.ts';
 import { compressedForm } from '../bundle/erofs-image.ts';
 import type { Architecture } from '../bundle/manifest.ts';
-import type { Owner, RootFormat } from '../bundle/root-image.ts';
+import type { Owner } from '../bundle/owners.ts';
+import type { RootFormat } from '../bundle/root-image.ts';
 import { readOsRelease, type UkiParts } from '../bundle/uki.ts';
 import { DEFAULT_LEVEL } from '../bundle/writer.ts';
 import { UpdateError } from '../errors.ts';
 import { PRODUCT_PATTERN, type Product, VERSION_PATTERN, type Version } from '../model.ts';
 import { fileSource } from '../system/file-source.ts';
 import { statOf } from '../system/files.ts';
+import { utcText } from '../utc.ts';
 import { checkInputs, type Wanted } from './bundle-inputs.ts';
 import type { Command, Context, Input } from './command.ts';
 import { bytes } from './units.ts';
@@ -114,7 +116,7 @@ async function ukiInput(context: Context, input: Input): Promise<BuildInput['uki
 }
 
 function report({ out }: Context, { output, epoch: seconds }: BuildInput, result: BuildResult): void {
-  const time = `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`;
+  const time = utcText(new Date(seconds * 1000));
   const { manifest, manifestDigest, rootHash, size } = result;
   const { product, version, counter } = manifest;
   out.line(`${output}: ${product} ${version}, ${bytes(size)}`);

@@ -4,6 +4,7 @@ import { asUpdateError, UpdateError } from '../errors.ts';
 import { DEFAULT_FAILURES, NO_LIMIT, type RolloutDocument, readRollout } from '../rollout/document.ts';
 import type { Draft } from '../rollout/operate.ts';
 import type { Step } from '../rollout/rollout.ts';
+import { utcText } from '../utc.ts';
 import type { Input, OptionSpec } from './command.ts';
 import { minutesFrom } from './duration.ts';
 import { momentFrom } from './moment.ts';
@@ -34,7 +35,7 @@ export const DRAFT_OPTIONS: readonly OptionSpec[] = [
 export function draftFrom(input: Input, stepOf: (version: string) => Step, now: Date): Draft {
   const draft = {
     schema: 1,
-    start: momentFrom('--start', input.text('start') ?? `${now.toISOString().slice(0, 19)}Z`),
+    start: momentFrom('--start', input.text('start') ?? utcText(now)),
     ...canaries(input),
     ramp: { minutes: minutesFrom('--over', input.given('over')), steps: input.whole('steps') ?? 0 },
     groups: groups(input, stepOf),

@@ -1,5 +1,6 @@
 /** `rollout machines`: which machines follow a rollout, where to log in to them, and how far each is. */
 
+import { MACHINE_PATTERN } from '../model.ts';
 import { STATES } from '../server/pages/machines.ts';
 import { list, object, optional, text, words } from '../system/shape.ts';
 import type { Command, Context, Input } from './command.ts';
@@ -66,7 +67,7 @@ const chosen = (input: Input) => ({ id: input.text('id'), group: input.text('gro
 const PAGE = 50;
 
 const line = words(600);
-const id = text(/^[0-9a-f]{32}$/);
+const id = text(MACHINE_PATTERN);
 const MACHINE = object(
   {
     machine: id,

@@ -1,11 +1,10 @@
 /** The keys with which a fleet server signs its brake, and the loop that does. */
 
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { UpdateError } from '../errors.ts';
 import { type RolloutDocument, writeRollout } from '../rollout/document.ts';
 import { aborted, type Offer } from '../rollout/operate.ts';
 import type { Step } from '../rollout/rollout.ts';
 import { createSignedBrake, type SignedBrakeWorld } from '../server/signed-brake.ts';
-import { isOutage } from '../server/watched-store.ts';
 import { reviseRollout } from '../verify/channels.ts';
 import type { Signer } from '../verify/keys.ts';
 import { holdersOf, readRepository } from '../verify/repository.ts';
@@ -14,6 +13,7 @@ import type { Context, Input, OptionSpec } from './command.ts';
 import { SIGNER_OPTIONS, signersFrom } from './key-files.ts';
 import { locked } from './publishing.ts';
 import { offerOf } from './rollout-channel.ts';
+import { untilStopped } from './until-stopped.ts';
 
 export const BRAKE_OPTIONS: readonly OptionSpec[] = SIGNER_OPTIONS.map((option) =>
   option.flags.startsWith('--key')
@@ -59,23 +59,18 @@ export const aborting =
     });
 
 /** Until the server stops. */
-export async function signUntilStopped(
-  { clock, log, signal }: Context,
+export function signUntilStopped(
+  context: Context,
   { revise, ...world }: Pick<SignedBrakeWorld, 'fleet' | 'channels'> & Readonly<{ revise: Revise }>,
 ): Promise<void> {
+  const { clock, log } = context;
   const settle = createSignedBrake({
     ...world,
     now: () => clock.now(),
     log,
     revise: (channel, change) => revise(channel, (offer) => ({ rollout: change(offer) })),
   });
-  while (!signal.aborted) {
-    await settle().catch((error: unknown) => {
-      const { code, message } = asUpdateError(error);
-      if (!isOutage(code)) log.error({ code }, message);
-    });
-    await clock.sleep(EVERY_MS, signal).catch(() => undefined);
-  }
+  return untilStopped(context, EVERY_MS, settle, ({ code, message }) => log.error({ code }, message));
 }
 
 const EVERY_MS = 5_000;

@@ -1,16 +1,16 @@
 /** The etcd in which fleet servers share what they know: how it is reached, and what is done so that it does not fill up. */
 
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { UpdateError } from '../errors.ts';
 import { type EtcdWatch, watchEtcd } from '../server/etcd-condition.ts';
 import { createHistory } from '../server/etcd-history.ts';
 import { etcdStore } from '../server/etcd-store.ts';
 import type { Store } from '../server/store.ts';
-import { isOutage } from '../server/watched-store.ts';
 import { createEtcd, type Etcd, type EtcdCare } from '../system/etcd.ts';
 import { createHttp } from '../system/http.ts';
 import { redactUrl } from '../system/shown-address.ts';
 import type { Context, Input, OptionSpec } from './command.ts';
 import { readGiven } from './given-file.ts';
+import { untilStopped } from './until-stopped.ts';
 
 export const ETCD_OPTIONS: readonly OptionSpec[] = [
   {
@@ -42,15 +42,10 @@ export async function openEtcdStore(
 }
 
 /** How etcd does is looked at when the server starts, and every minute. */
-export async function watchUntilStopped({ clock, signal, log }: Context, watch: EtcdWatch): Promise<void> {
-  while (!signal.aborted) {
-    await watch.look().catch((error: unknown) => {
-      const { code, message } = asUpdateError(error);
-      if (!isOutage(code)) log.warn({ code }, `how full etcd is could not be looked at: ${message}`);
-    });
-    await clock.sleep(LOOK_MS, signal).catch(() => undefined);
-  }
-}
+export const watchUntilStopped = (context: Context, watch: EtcdWatch): Promise<void> =>
+  untilStopped(context, LOOK_MS, watch.look, ({ code, message }) =>
+    context.log.warn({ code }, `how full etcd is could not be looked at: ${message}`),
+  );
 
 const LOOK_MS = 60_000;
 

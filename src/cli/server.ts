@@ -15,7 +15,7 @@ import { createRebootLocks, type LockDefaults } from '../server/reboot-locks.ts'
 import { createSessions } from '../server/sessions.ts';
 import type { Store } from '../server/store.ts';
 import { digestOf } from '../server/tokens.ts';
-import { isOutage, watchedStore } from '../server/watched-store.ts';
+import { watchedStore } from '../server/watched-store.ts';
 import { hearStrays } from '../system/process.ts';
 import { serveFiles } from '../system/served-file.ts';
 import type { Command, Context, Input } from './command.ts';
@@ -27,6 +27,7 @@ import { byClocks, clocksOf, compareUntilStopped } from './server-clocks.ts';
 import { watchUntilStopped } from './server-etcd.ts';
 import { openStore, STORE_OPTIONS } from './server-store.ts';
 import { TLS_OPTIONS, type Tls, tlsFrom } from './server-tls.ts';
+import { untilStopped } from './until-stopped.ts';
 
 export const server: Command = {
   name: 'server',
@@ -239,15 +240,10 @@ async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Pr
 }
 
 /** The fleet is counted now and then, so that its curve has no holes while nobody looks at it. */
-async function countUntilStopped({ clock, signal, log }: Context, census: Census): Promise<void> {
-  while (!signal.aborted) {
-    await census.keep().catch((error: unknown) => {
-      const { code, message } = asUpdateError(error);
-      if (!isOutage(code)) log.warn({ code }, `the fleet could not be counted: ${message}`);
-    });
-    await clock.sleep(COUNT_MS, signal).catch(() => undefined);
-  }
-}
+const countUntilStopped = (context: Context, census: Census): Promise<void> =>
+  untilStopped(context, COUNT_MS, census.keep, ({ code, message }) =>
+    context.log.warn({ code }, `the fleet could not be counted: ${message}`),
+  );
 
 const COUNT_MS = 60_000;
 

@@ -1,6 +1,7 @@
 /** What operators do to a rollout: start, pause, resume, abort. Each gives the next document, with a line of history. Pure. */
 
 import { UpdateError } from '../errors.ts';
+import { utcText } from '../utc.ts';
 import type { DEEDS, RolloutDocument } from './document.ts';
 import type { Step } from './rollout.ts';
 
@@ -26,7 +27,7 @@ export function started(draft: Draft, step: Step, before: Offer | undefined, now
 export function paused({ step, rollout }: Offer, reason: string, now: Date): RolloutDocument {
   const running = mustBe(rollout, step);
   if (running.pause) throw new UpdateError('rollout-state', `It is paused already: ${running.pause.reason}.`);
-  return noted({ ...running, pause: { since: timeOf(now), reason } }, 'paused', step, now, reason);
+  return noted({ ...running, pause: { since: utcText(now), reason } }, 'paused', step, now, reason);
 }
 
 /** The rollout goes on: the time that it stood still is not caught up, so nobody's turn comes at once who would have waited. */
@@ -34,7 +35,7 @@ export function resumed({ step, rollout }: Offer, now: Date): RolloutDocument {
   const { pause, ...running } = mustBe(rollout, step);
   if (!pause) throw new UpdateError('rollout-state', 'It is not paused.');
   const stood = Math.max(0, now.getTime() - Math.max(Date.parse(pause.since), Date.parse(running.start)));
-  const start = timeOf(new Date(Date.parse(running.start) + stood));
+  const start = utcText(new Date(Date.parse(running.start) + stood));
   return noted({ ...running, start }, 'resumed', step, now);
 }
 
@@ -53,7 +54,7 @@ export function aborted(
     );
   const rest: RolloutDocument = {
     schema: 1,
-    start: timeOf(now),
+    start: utcText(now),
     ...(running.history ? { history: running.history } : {}),
     ...(back ? { allowDowngrade: true } : {}),
   };
@@ -75,7 +76,7 @@ function noted(
   now: Date,
   reason?: string,
 ): RolloutDocument {
-  const line = { at: timeOf(now), what, version, ...(reason === undefined ? {} : { reason }) };
+  const line = { at: utcText(now), what, version, ...(reason === undefined ? {} : { reason }) };
   return { ...rollout, history: [...(rollout.history ?? []), line].slice(-MOST_LINES) };
 }
 
@@ -85,5 +86,3 @@ function mustBe(rollout: RolloutDocument | undefined, { version }: Step): Rollou
   if (rollout) return rollout;
   throw new UpdateError('rollout-state', `${version} is offered to everybody; there is no rollout.`);
 }
-
-const timeOf = (moment: Date): string => `${moment.toISOString().slice(0, 19)}Z`;

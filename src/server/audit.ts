@@ -1,6 +1,7 @@
 /** The audit log: who has changed what, when and from where. An entry is written together with the change: both are kept, or neither. */
 
 import { integer, literal, object, optional, text, words } from '../system/shape.ts';
+import { UTC_MOMENT } from '../utc.ts';
 import type { Change, Json, Key, Store } from './store.ts';
 
 export const DEEDS = [
@@ -136,7 +137,7 @@ function entryIn(given: Json): readonly Entry[] {
 const line = words(250);
 const ENTRY = object(
   {
-    at: text(/^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/),
+    at: text(UTC_MOMENT),
     what: literal(...DEEDS),
     who: line,
     from: line,

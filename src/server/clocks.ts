@@ -5,6 +5,7 @@ import { ERRORS } from '../errors.ts';
 import type { Log } from '../system/log.ts';
 import { gauge, type Metric } from '../system/metrics-text.ts';
 import { integer, literal, object, record, text, words } from '../system/shape.ts';
+import { UTC_MOMENT } from '../utc.ts';
 import type { Json, Key, Store } from './store.ts';
 
 export type Clocks = Readonly<{
@@ -136,7 +137,7 @@ const SHAPE = object(
     schema: literal(1),
     servers: record(
       /^[0-9a-f]{32}$/,
-      object({ name: words(100), at: text(/^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/), beat: integer(0) }),
+      object({ name: words(100), at: text(UTC_MOMENT), beat: integer(0) }),
       MOST_SERVERS,
     ),
   },

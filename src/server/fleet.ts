@@ -14,7 +14,7 @@ import { type Expiry, NO_EXPIRY } from './expiry.ts';
 import { aliasKey } from './lock-members.ts';
 import { forgetMachine, machineKey, resetSecret } from './machine-deeds.ts';
 import { type SecretRules, type Shown, type Strange, strangerTo } from './machine-secrets.ts';
-import { isKept, ledgerFrom, ledgerJson, type MachineRecord, machineIn, recorded, withStranger } from './machines.ts';
+import { ledgerFrom, type MachineRecord, machineIn, newsOf, recorded, withStranger } from './machines.ts';
 import type { Change, Json, Key, Page, Store } from './store.ts';
 
 /** What a channel says now. `id` changes when its rollout is another one. */
@@ -207,7 +207,3 @@ function pulled(
   const about = `${state?.version ?? 'a release'} in ${name}`;
   return { at, what: 'brake-pulled', who: 'the brake', from: 'this server', about, reason: braked.reason };
 }
-
-/** What has to be written of a ledger: nothing when it says what was kept. */
-const newsOf = (ledger: Ledger, kept: Json | undefined): Json | undefined =>
-  isKept(ledger, kept) ? undefined : ledgerJson(ledger);

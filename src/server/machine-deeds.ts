@@ -2,7 +2,7 @@
 
 import { leave } from '../rollout/brake.ts';
 import { audited, type Entry } from './audit.ts';
-import { isKept, ledgerFrom, ledgerJson, machineIn } from './machines.ts';
+import { ledgerFrom, machineIn, newsOf } from './machines.ts';
 import type { Json, Key, Store } from './store.ts';
 
 export const machineKey = (id: string): Key => ({ kind: 'machine', id });
@@ -33,5 +33,5 @@ export function resetSecret(store: Store, id: string, entry?: Entry): Promise<bo
 function without(kept: Json | undefined, id: string): Json | undefined {
   const ledger = ledgerFrom(kept);
   leave(ledger, id as Parameters<typeof leave>[1]);
-  return isKept(ledger, kept) ? undefined : ledgerJson(ledger);
+  return newsOf(ledger, kept);
 }

@@ -190,6 +190,10 @@ function doubtsJson(failed: Ledger['failed']): Pick<LedgerJson, 'doubts'> {
   return doubts.length > 0 ? { doubts: Object.fromEntries(doubts) } : {};
 }
 
+/** What has to be written of a ledger: nothing when it says what was kept. */
+export const newsOf = (ledger: Ledger, kept: Json | undefined): Json | undefined =>
+  isKept(ledger, kept) ? undefined : ledgerJson(ledger);
+
 /** Whether a ledger says what was kept. Most check-ins change nothing, and to compare costs far less than to write. */
 export function isKept(ledger: Ledger, document: Json | undefined): boolean {
   const kept = (document ?? NOTHING) as LedgerJson;

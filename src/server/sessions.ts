@@ -2,6 +2,7 @@
 
 import { timingSafeEqual } from 'node:crypto';
 import { list, literal, object, text } from '../system/shape.ts';
+import { UTC_MOMENT } from '../utc.ts';
 import type { Access } from './access.ts';
 import { audited, type Entry } from './audit.ts';
 import type { Json, Key, Store } from './store.ts';
@@ -101,7 +102,7 @@ function sessionsIn(document: Json | undefined): readonly Session[] {
 const sessionsJson = (sessions: readonly Session[]): Json => (sessions.length === 0 ? null : { schema: 1, sessions });
 
 const digest = text(/^[0-9a-f]{64}$/);
-const moment = text(/^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/);
+const moment = text(UTC_MOMENT);
 const SHAPE = object({
   schema: literal(1),
   sessions: list(object({ digest, token: digest, began: moment, used: moment }), MOST_SESSIONS),

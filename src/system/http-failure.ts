@@ -1,6 +1,7 @@
 /** Gives the failures of a connection their names. */
 
 import { UpdateError } from '../errors.ts';
+import { utcText } from '../utc.ts';
 
 /** What `error` means for the file `name`; messages never hold credentials. */
 export function connectionFailure(error: unknown, name: string, now: Date): UpdateError {
@@ -14,8 +15,7 @@ export function connectionFailure(error: unknown, name: string, now: Date): Upda
       'tls-invalid',
       `${name}: what this side shows of itself cannot be used (${messageOf(error)}).`,
     );
-  if (TLS.test(code))
-    return new UpdateError('tls-untrusted', `${why} (the local clock shows ${now.toISOString().slice(0, 19)}Z)`);
+  if (TLS.test(code)) return new UpdateError('tls-untrusted', `${why} (the local clock shows ${utcText(now)})`);
   if (/\b407\b/.test(messageOf(error)) && PROXY.test(code)) return new UpdateError('proxy-auth', why);
   if (PROXY.test(code)) return new UpdateError('server-unreachable', why);
   if (LOST.has(code)) return new UpdateError('connection-lost', why);

@@ -5,6 +5,7 @@ import { UpdateError } from '../errors.ts';
 import type { Product, Version } from '../model.ts';
 import { suggestion } from '../nearest-word.ts';
 import { replaceFile } from '../system/files.ts';
+import { utcText } from '../utc.ts';
 import { type ChannelDocument, channelShape, LIMITS, type ReleaseEntry, readDocument } from './documents.ts';
 import { refuse } from './insist.ts';
 import { CHANNEL_PATTERN, channelPath, storedPath } from './names.ts';
@@ -88,7 +89,7 @@ function refuseTypo(publisher: Publisher, repository: Repository, channel: strin
 
 const MOST_NAMED = 8;
 
-const nowOf = ({ now }: Publisher): string => `${now.toISOString().slice(0, 19)}Z`;
+const nowOf = ({ now }: Publisher): string => utcText(now);
 
 function refuseOlder(before: ChannelDocument, release: ReleaseEntry, allowDowngrade: boolean): void {
   if (before.product !== release.product)

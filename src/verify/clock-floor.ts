@@ -1,6 +1,7 @@
 /** What the clock may not show: a time before what this host believes was signed. Pure. */
 
 import { UpdateError } from '../errors.ts';
+import { utcText } from '../utc.ts';
 import type { Floors } from './floors.ts';
 
 /** The latest moment that is known to have passed; undefined where none is, or an operator has said that the clock is right. */
@@ -18,7 +19,7 @@ export function clockFloor(
 /** Refuses a clock by which metadata that has expired would still be good. */
 export function checkClock(floor: string | undefined, now: Date): void {
   if (floor === undefined || now.getTime() >= Date.parse(floor) - SLACK_MS) return;
-  const shown = `${now.toISOString().slice(0, 19)}Z`;
+  const shown = utcText(now);
   throw new UpdateError('clock-not-set', `The local clock shows ${shown}, but it must be later than ${floor}.`);
 }
 
@@ -28,7 +29,7 @@ export function checkClock(floor: string | undefined, now: Date): void {
  */
 export function issuedBy(document: Uint8Array, now: Date): string | undefined {
   const issued = issuedIn(document);
-  const shown = `${now.toISOString().slice(0, 19)}Z`;
+  const shown = utcText(now);
   return issued !== undefined && issued > shown ? shown : issued;
 }
 

@@ -1,6 +1,7 @@
 /** When a role is signed and until when it is good: neither goes back, whatever the publisher's clock shows. Pure. */
 
 import { UpdateError } from '../errors.ts';
+import { utcText } from '../utc.ts';
 import { type Insisting, refuse } from './insist.ts';
 import type { RoleName } from './names.ts';
 
@@ -23,8 +24,8 @@ export type Times = Readonly<{ expires: string; issued?: string }>;
 /** The times of a role's next document; `replaced` are those of the one in use. */
 export function timesOf(signing: Signing, role: RoleName, replaced: Times | undefined): Required<Times> {
   const at = signingTime(signing, role, replaced?.issued);
-  const expires = textOf(new Date(at.getTime() + lifetimeOf(signing, role) * DAY));
-  const isBehind = replaced?.issued !== undefined && textOf(at) < replaced.issued;
+  const expires = utcText(new Date(at.getTime() + lifetimeOf(signing, role) * DAY));
+  const isBehind = replaced?.issued !== undefined && utcText(at) < replaced.issued;
   // An earlier clock makes for an earlier expiry, and was insisted on already.
   if (!isBehind && replaced && expires < replaced.expires)
     refuse(
@@ -32,12 +33,12 @@ export function timesOf(signing: Signing, role: RoleName, replaced: Times | unde
       'expiry-earlier',
       `${role}.json would expire on ${expires}, and the one in use is good until ${replaced.expires}.`,
     );
-  return { issued: textOf(at), expires };
+  return { issued: utcText(at), expires };
 }
 
 /** Hosts refuse everything once one role has expired: to publish is in vain, or the clock is ahead and would give away signatures that are good for years. */
 export function refuseExpired(signing: Signing, roles: readonly (readonly [RoleName, Times])[]): void {
-  const now = textOf(signing.now);
+  const now = utcText(signing.now);
   const expired = roles.filter(([, { expires }]) => expires <= now);
   if (expired.length === 0) return;
   const which = expired.map(([role, { expires }]) => `${role}.json on ${expires}`).join(' and ');
@@ -49,7 +50,7 @@ function signingTime(signing: Signing, role: RoleName, last: string | undefined)
   const late = last === undefined ? 0 : Date.parse(last) - signing.now.getTime();
   if (late <= 0) return signing.now;
   if (late <= SLACK_MS) return new Date(last ?? 0);
-  refuse(signing, 'clock-behind', `This clock shows ${textOf(signing.now)}, and ${role}.json was signed at ${last}.`);
+  refuse(signing, 'clock-behind', `This clock shows ${utcText(signing.now)}, and ${role}.json was signed at ${last}.`);
   return signing.now;
 }
 
@@ -64,8 +65,6 @@ function lifetimeOf(signing: Signing, role: RoleName): number {
     );
   return days;
 }
-
-const textOf = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
 const SLACK_MS = 5 * 60_000;
 const DAY = 86_400_000;

@@ -3,6 +3,7 @@
 import { BadVersionError, EqualVersionError, ExpiredMetadataError } from 'tuf-js/dist/error.js';
 import { TrustedMetadataStore } from 'tuf-js/dist/store.js';
 import { UpdateError } from '../errors.ts';
+import { utcText } from '../utc.ts';
 import type { Holders } from './signed-file.ts';
 
 /** How a parent describes a child: its version, and its length and digest where they are given. */
@@ -113,8 +114,7 @@ function expired(message: string, { role, bytes, store, now }: Step): UpdateErro
   const file = /(\S+)\.json is expired/.exec(message)?.[1] ?? role;
   const known = { root: store.root, timestamp: store.timestamp, snapshot: store.snapshot };
   const when = Object.entries(known).find(([name]) => name === file)?.[1]?.signed.expires ?? expiryIn(bytes);
-  const clock = now.toISOString().slice(0, 19);
-  return new UpdateError('metadata-expired', `${file}.json expired on ${when}; the local clock shows ${clock}Z.`);
+  return new UpdateError('metadata-expired', `${file}.json expired on ${when}; the local clock shows ${utcText(now)}.`);
 }
 
 const expiryIn = (bytes: Uint8Array): string =>

@@ -14,6 +14,7 @@ import { GATE_CODES } from '../../src/reboot/gates/gate.ts';
 import { ADMISSION_CODES } from '../../src/rollout/brake.ts';
 import { HOLD_CODES } from '../../src/rollout/rollout.ts';
 import { metricsText } from '../../src/system/metrics-text.ts';
+import { LOCK_OWED } from '../support/lock-owed.ts';
 import { IDLE } from '../support/scripted-agent.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden', 'explain.txt');
@@ -41,14 +42,7 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
     'up-to-date',
     {
       ...found('up-to-date', '1.0 is running'),
-      lockOwed: {
-        place: 'http://lock.example/',
-        group: 'web',
-        since: '2026-03-01T11:00:00.000Z',
-        code: 'server-failed',
-        message: 'lock.example: error uncordoning node (internal_error)',
-        next: '2026-03-01T12:06:00.000Z',
-      },
+      lockOwed: LOCK_OWED,
     },
   ],
   'the maintenance window is closed': [

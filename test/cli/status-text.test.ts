@@ -8,6 +8,7 @@ import { createBar } from '../../src/cli/progress.ts';
 import { nothingLines, statusText } from '../../src/cli/status-text.ts';
 import type { MachineId, Product, Release, Version } from '../../src/model.ts';
 import type { Status } from '../../src/protocol.ts';
+import { LOCK_OWED } from '../support/lock-owed.ts';
 import { IDLE } from '../support/scripted-agent.ts';
 
 const GOLDEN = join(import.meta.dirname, '..', 'golden', 'status.txt');
@@ -140,14 +141,7 @@ const CASES: Readonly<Record<string, Status>> = {
   },
   'the lock is owed': {
     ...base,
-    lockOwed: {
-      place: 'http://lock.example/',
-      group: 'web',
-      since: '2026-03-01T11:00:00.000Z',
-      code: 'server-failed',
-      message: 'lock.example: error uncordoning node (internal_error)',
-      next: '2026-03-01T12:06:00.000Z',
-    },
+    lockOwed: LOCK_OWED,
   },
   offline: { ...base, offline: true },
   'offline in the middle': { ...base, state: { kind: 'staged', ...ON }, offline: true },

@@ -19,6 +19,9 @@ import {
   whole,
 } from './shapes.ts';
 
+const channelName = text(/^[a-z0-9][a-z0-9-]*$/, 64);
+/** The channel of an address. */
+export const CHANNEL = object({ channel: channelName });
 export const machineId = saying('made from /etc/machine-id, which it does not give away', text(MACHINE_PATTERN, 32));
 export const moment = saying(
   'UTC',
@@ -33,7 +36,7 @@ const said = {
   machine: machineId,
   group: saying('what a rollout and the lock on rebooting go by', text(GROUP_PATTERN, 64)),
   product: text(PRODUCT_PATTERN, 32),
-  channel: saying('the channel that it follows', text(/^[a-z0-9][a-z0-9-]*$/, 64)),
+  channel: saying('the channel that it follows', channelName),
   agent: saying('the version of the agent', line),
   running: saying('what runs now', object({ version, counter: whole(0) }, ['version'])),
   confirmed: saying('what runs is proven', flag),

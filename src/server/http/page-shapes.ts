@@ -2,11 +2,10 @@
 
 import { STATES } from '../pages/machines.ts';
 import { type Answer, bare, page, raw, withHeaders } from './answers.ts';
-import { SEARCH as FOR, machineId } from './fleet-shapes.ts';
+import { CHANNEL, SEARCH as FOR, machineId } from './fleet-shapes.ts';
 import { HELD, lockGroup } from './lock-shapes.ts';
 import { loose, object, type Shape, saying, sentence, text } from './shapes.ts';
 
-const CHANNEL = object({ channel: text(/^[a-z0-9][a-z0-9-]*$/, 64) });
 const MACHINE = object({ id: text(/^[0-9a-f]+$/, 64) });
 const SEARCH = loose({
   ...FOR,

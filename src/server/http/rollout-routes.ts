@@ -6,9 +6,9 @@ import type { Channels } from '../channels.ts';
 import type { Fleet } from '../fleet.ts';
 import { json, refused } from './answers.ts';
 import { entryOf } from './entries.ts';
-import { machineId, moment } from './fleet-shapes.ts';
+import { CHANNEL, machineId, moment } from './fleet-shapes.ts';
 import { plain } from './refusals.ts';
-import { always, flag, list, loose, named, object, saying, sentence, text, whole } from './shapes.ts';
+import { always, flag, list, loose, named, object, saying, sentence, whole } from './shapes.ts';
 
 export type RolloutsWorld = Readonly<{ fleet: Fleet; channels(): Promise<Channels>; now(): Date }>;
 
@@ -50,7 +50,6 @@ export function rolloutRoutes(app: FastifyInstance, { fleet, channels, now }: Ro
 const noSuch = (channel: string) => plain('channel-unknown', `There is no rollout in a channel "${channel}".`);
 const iso = (time: number): string => new Date(time).toISOString();
 
-const CHANNEL = object({ channel: text(/^[a-z0-9][a-z0-9-]*$/, 64) });
 const via = saying('a release on the way, where it is not the one of the rollout', sentence);
 const ROLLOUT = named(
   'Rollout',

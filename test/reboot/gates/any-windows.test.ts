@@ -5,19 +5,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createCalendar, type Span, WEEKDAYS } from '../../../src/reboot/gates/windows.ts';
 import { openZone } from '../../../src/reboot/gates/zone.ts';
+import { span } from '../../support/span.ts';
 
 const ZONES = ['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', 'Pacific/Apia', 'Etc/UTC', 'Asia/Kathmandu'];
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-
-const span = (more: Partial<Span>): Span => ({
-  name: 'nights',
-  zone: 'Etc/UTC',
-  start: '00:00',
-  minutes: 60,
-  spreadMinutes: 0,
-  ...more,
-});
 
 const time = fc
   .tuple(fc.integer({ min: 0, max: 23 }), fc.integer({ min: 0, max: 59 }))

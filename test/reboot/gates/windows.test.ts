@@ -3,18 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createCalendar, type Span, WEEKDAYS } from '../../../src/reboot/gates/windows.ts';
+import { span } from '../../support/span.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-const span = (more: Partial<Span>): Span => ({
-  name: 'nights',
-  zone: 'Etc/UTC',
-  start: '00:00',
-  minutes: 60,
-  spreadMinutes: 0,
-  ...more,
-});
 const openings = (one: Span, from: string, count: number): string[] => {
   const calendar = createCalendar([one], [], undefined);
   const found: string[] = [];
