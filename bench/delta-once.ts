@@ -6,23 +6,23 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createDeltaCache } from '../src/agent/delta/cache.ts';
-import { createTransfer } from '../src/agent/delta/transfer.ts';
-import type { RemoteFile } from '../src/agent/delta/world.ts';
-import { prepareInstall } from '../src/agent/installer.ts';
-import { decodePool } from '../src/bundle/decode-pool.ts';
-import { DECODER } from '../src/bundle/decoder.ts';
+import { createDeltaCache } from '../src/agent/install/delta/cache.ts';
+import { createTransfer } from '../src/agent/install/delta/transfer.ts';
+import type { RemoteFile } from '../src/agent/install/delta/world.ts';
+import { prepareInstall } from '../src/agent/install/installer.ts';
+import { DECODER } from '../src/bundle/decode/decoder.ts';
+import { decodePool } from '../src/bundle/decode/pool.ts';
 import { manifestIdentity, openBundle } from '../src/bundle/reader.ts';
 import type { Product, Release, Sha256, Version } from '../src/model.ts';
-import { entryKernels } from '../src/reboot/bootloaders/entry-kernels.ts';
-import { openBlockTarget } from '../src/system/block-device.ts';
+import { entryKernels } from '../src/reboot/kernels/entry-kernels.ts';
 import { realClock } from '../src/system/clock.ts';
+import { openBlockTarget } from '../src/system/disk/block-device.ts';
 import { readPart, realFiles, writePart } from '../src/system/files.ts';
-import { createHttp } from '../src/system/http.ts';
-import { fetchRanges } from '../src/system/http-ranges.ts';
-import { httpSource, rangeSources } from '../src/system/http-source.ts';
+import { createHttp } from '../src/system/http/http.ts';
+import { fetchRanges } from '../src/system/http/ranges.ts';
+import { httpSource, rangeSources } from '../src/system/http/source.ts';
 import { createLog } from '../src/system/log.ts';
-import { keepHeapSmall } from '../src/system/process.ts';
+import { keepHeapSmall } from '../src/system/process/process.ts';
 import { realRandom } from '../src/system/random.ts';
 import type { TrustedDelta } from '../src/verify/deltas.ts';
 
@@ -121,8 +121,9 @@ function worldOf(product: Product) {
         };
         return { rootHash: plan.old.rootHash, root, verity, ...(uki ? { uki } : {}), [Symbol.asyncDispose]: close };
       },
-      fetchRanges: (...[mirrors, ranges, options]: Parameters<import('../src/agent/delta/world.ts').FetchRanges>) =>
-        fetchRanges(mirrors, ranges, { ...options, resumption }),
+      fetchRanges: (
+        ...[mirrors, ranges, options]: Parameters<import('../src/agent/install/delta/world.ts').FetchRanges>
+      ) => fetchRanges(mirrors, ranges, { ...options, resumption }),
       cache: createDeltaCache(realFiles, join(dir, 'delta'), log),
     },
     log,

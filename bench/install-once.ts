@@ -1,23 +1,23 @@
 /** Builds the benchmark's bundle, or installs it once and tells its figures as JSON. Run by install.ts in a process of its own, as one file like the released program. */
 
 import { readFileSync } from 'node:fs';
-import { installImage, readBackDigest, readBackRoot } from '../src/agent/image-install.ts';
-import { leavesOn } from '../src/agent/leaves.ts';
-import { decodePool } from '../src/bundle/decode-pool.ts';
-import { DECODER } from '../src/bundle/decoder.ts';
+import { installImage, readBackDigest, readBackRoot } from '../src/agent/install/image-install.ts';
+import { leavesOn } from '../src/agent/install/leaves.ts';
+import { DECODER } from '../src/bundle/decode/decoder.ts';
+import { decodePool } from '../src/bundle/decode/pool.ts';
+import { packRoot, writeBundle } from '../src/bundle/publish/writer.ts';
 import { openBundle } from '../src/bundle/reader.ts';
 import { saltFor } from '../src/bundle/verity.ts';
-import { packRoot, writeBundle } from '../src/bundle/writer.ts';
 import type { Product, Version } from '../src/model.ts';
-import { openBlockTarget } from '../src/system/block-device.ts';
 import { realClock } from '../src/system/clock.ts';
-import { fileSource } from '../src/system/file-source.ts';
+import { openBlockTarget } from '../src/system/disk/block-device.ts';
+import { fileSource } from '../src/system/disk/file-source.ts';
+import { createScratch } from '../src/system/disk/scratch.ts';
 import { realFiles } from '../src/system/files.ts';
-import { createHttp } from '../src/system/http.ts';
-import { httpSource } from '../src/system/http-source.ts';
-import { keepHeapSmall } from '../src/system/process.ts';
+import { createHttp } from '../src/system/http/http.ts';
+import { httpSource } from '../src/system/http/source.ts';
+import { keepHeapSmall } from '../src/system/process/process.ts';
 import { realRandom } from '../src/system/random.ts';
-import { createScratch } from '../src/system/scratch.ts';
 
 // As the agent does.
 keepHeapSmall();

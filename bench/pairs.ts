@@ -4,9 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { rootImage } from '../src/bundle/root-image.ts';
-import { realExec } from '../src/system/exec.ts';
-import { createScratch } from '../src/system/scratch.ts';
+import { rootImage } from '../src/bundle/image/root.ts';
+import { createScratch } from '../src/system/disk/scratch.ts';
+import { realExec } from '../src/system/process/exec.ts';
 
 export const RELEASES = ['v1', 'v2', 'v3'] as const;
 export type Release = (typeof RELEASES)[number];

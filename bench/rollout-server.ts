@@ -1,7 +1,7 @@
 /** The fleet server as a process of its own whose clock bench/rollout.ts sets: its own web server over its own store, durable as ever. */
 
-import { ledgerFrom } from '../src/server/machines.ts';
-import { sqliteStore } from '../src/server/sqlite-store.ts';
+import { ledgerFrom } from '../src/server/fleet/machines.ts';
+import { sqliteStore } from '../src/server/store/sqlite.ts';
 import { openDatabase } from '../src/system/sqlite.ts';
 import { startFleetApp } from '../test/support/fleet-app.ts';
 import { START, virtualChannel } from '../test/support/virtual-channel.ts';

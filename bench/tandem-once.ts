@@ -3,18 +3,18 @@
  * usage: tandem-once.js bundle IMAGE OUTPUT | blocks NEW.bundle OLD.bundle OUTPUT | patch NEW.bundle OLD.bundle OUTPUT ; prints what the signed metadata would say.
  */
 
-import { decodePool } from '../src/bundle/decode-pool.ts';
-import { DECODER } from '../src/bundle/decoder.ts';
+import { DECODER } from '../src/bundle/decode/decoder.ts';
+import { decodePool } from '../src/bundle/decode/pool.ts';
 import { buildBlocks } from '../src/bundle/delta/blocks-build.ts';
 import { buildPatch } from '../src/bundle/delta/patch-build.ts';
 import { leavesOfBundle, unpackRelease } from '../src/bundle/delta/unpack.ts';
+import { DEFAULT_LEVEL, packRoot, writeBundle } from '../src/bundle/publish/writer.ts';
 import { openBundle } from '../src/bundle/reader.ts';
 import { saltFor } from '../src/bundle/verity.ts';
-import { DEFAULT_LEVEL, packRoot, writeBundle } from '../src/bundle/writer.ts';
 import type { Product, Version } from '../src/model.ts';
-import { fileSource } from '../src/system/file-source.ts';
+import { fileSource } from '../src/system/disk/file-source.ts';
+import { createScratch } from '../src/system/disk/scratch.ts';
 import { realFiles } from '../src/system/files.ts';
-import { createScratch } from '../src/system/scratch.ts';
 
 const STEPS: Readonly<Record<string, (...args: string[]) => Promise<unknown>>> = { bundle, blocks, patch };
 

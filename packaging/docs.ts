@@ -2,11 +2,11 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Event, transition } from '../src/agent/machine.ts';
+import { type Event, transition } from '../src/agent/loop/machine.ts';
 import type { Command } from '../src/cli/command.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
-import { allKeys, CONFIG_DIRS } from '../src/config.ts';
-import { isHeardAtStart, localReason } from '../src/config-fleet-keys.ts';
+import { allKeys, CONFIG_DIRS } from '../src/config/config.ts';
+import { isHeardAtStart, localReason } from '../src/config/fleet-rules.ts';
 import { ERRORS } from '../src/errors.ts';
 import type { Product, Release, State, StateKind, Version } from '../src/model.ts';
 import { manualPage } from './manual-page.ts';

@@ -2,7 +2,7 @@
 
 import type { FastifyInstance } from 'fastify';
 import { type AppWorld, createApp } from '../src/server/http/app.ts';
-import type { ViewWorld } from '../src/server/http/view-routes.ts';
+import type { ViewWorld } from '../src/server/http/routes/view.ts';
 import { silentLog } from '../src/system/log.ts';
 
 /** The server with all its routes; none of them but the description can be asked. */

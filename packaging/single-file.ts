@@ -8,7 +8,7 @@ import { type RolldownOptions, rolldown } from 'rolldown';
 export async function bundleInto(input: string, output: string): Promise<void> {
   const decoder = await decoderText();
   const load = (id: string): string | undefined =>
-    id === join(BUNDLE, 'decoder.ts') ? `export const DECODER = ${JSON.stringify(decoder)};` : undefined;
+    id === join(DECODE, 'decoder.ts') ? `export const DECODER = ${JSON.stringify(decoder)};` : undefined;
   const bundle = await rolldown({
     ...OPTIONS,
     input,
@@ -29,11 +29,11 @@ const inAscii = (code: string): string =>
 
 /** The program of a decoding thread: one that loaded the whole file would hold 10 MB more. */
 async function decoderText(): Promise<string> {
-  const bundle = await rolldown({ ...OPTIONS, input: join(BUNDLE, 'decode-worker.ts') });
+  const bundle = await rolldown({ ...OPTIONS, input: join(DECODE, 'worker.ts') });
   const { output } = await bundle.generate({ format: 'cjs', codeSplitting: false });
   await bundle.close();
   return inAscii(output[0].code);
 }
 
-const BUNDLE = join(import.meta.dirname, '../src/bundle');
+const DECODE = join(import.meta.dirname, '../src/bundle/decode');
 const OPTIONS: RolldownOptions = { platform: 'node', transform: { target: 'node24' } };

@@ -2,18 +2,18 @@
 /** updatectl: the command line, and the outside world that commands are given. The only importer of commander. */
 
 import { Command as Commander, CommanderError, Option } from 'commander';
-import { DECODER } from './bundle/decoder.ts';
+import { DECODER } from './bundle/decode/decoder.ts';
 import { shownJson, shownText } from './clean-text.ts';
 import { type Command, type Context, inputOf } from './cli/command.ts';
 import { COMMANDS, type Entry, GROUPS } from './cli/commands.ts';
 import { createOutput } from './cli/output.ts';
 import { asUpdateError, EXIT, UpdateError as Failure, type UpdateError } from './errors.ts';
 import { realClock } from './system/clock.ts';
-import { realExec } from './system/exec.ts';
 import { realFiles } from './system/files.ts';
 import { isJournal } from './system/journal-stream.ts';
 import { createLog, LOG_FORMATS, LOG_LEVELS } from './system/log.ts';
-import { cwd, endNow, endWithReader, env, onStop, standardStreams } from './system/process.ts';
+import { realExec } from './system/process/exec.ts';
+import { cwd, endNow, endWithReader, env, onStop, standardStreams } from './system/process/process.ts';
 import { realRandom } from './system/random.ts';
 import { AGENT_VERSION } from './version-of-agent.ts';
 

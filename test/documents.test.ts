@@ -5,17 +5,17 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc, { type Arbitrary } from 'fast-check';
-import { rateFormat } from '../src/agent/delta/rate.ts';
-import { type FailedBefore, failedBeforeFormat } from '../src/agent/failed-before.ts';
-import { type FleetServer, withFleetServer } from '../src/agent/fleet-client.ts';
-import { begunFormat } from '../src/agent/hooks-begun.ts';
-import { readFacts } from '../src/agent/host-facts.ts';
-import type { EndedEntry } from '../src/agent/journal.ts';
-import { historyFormat, refusalsFormat, savedFormat } from '../src/agent/journal-documents.ts';
-import { type KeptPlace, lockPlacesFormat } from '../src/agent/lock-places.ts';
-import type { Releases } from '../src/agent/releases.ts';
+import { type FleetServer, withFleetServer } from '../src/agent/find/fleet-client.ts';
+import { readFacts } from '../src/agent/find/host-facts.ts';
+import type { Releases } from '../src/agent/find/releases.ts';
+import { begunFormat } from '../src/agent/gates/hooks-begun.ts';
+import { type KeptPlace, lockPlacesFormat } from '../src/agent/gates/lock-places.ts';
+import { rateFormat } from '../src/agent/install/delta/rate.ts';
+import { type FailedBefore, failedBeforeFormat } from '../src/agent/loop/failed-before.ts';
+import type { EndedEntry } from '../src/agent/loop/journal.ts';
+import { historyFormat, refusalsFormat, savedFormat } from '../src/agent/loop/journal-format.ts';
 import { cleanLine } from '../src/clean-text.ts';
-import { type FleetCache, fleetCacheFormat } from '../src/config-fleet-cache.ts';
+import { type FleetCache, fleetCacheFormat } from '../src/config/fleet-cache.ts';
 import {
   FAULTS,
   type HistoryEntry,
@@ -41,10 +41,10 @@ import {
 } from '../src/reboot/gates/locks/semaphore-document.ts';
 import type { Ledger } from '../src/rollout/brake.ts';
 import { GROUP_PATTERN } from '../src/rollout/document.ts';
-import { lastEntries, noted } from '../src/server/audit.ts';
-import { ledgerFrom, ledgerJson } from '../src/server/machines.ts';
-import { sqliteStore } from '../src/server/sqlite-store.ts';
-import { digestOf, ROLES, tokensFrom, tokensJson } from '../src/server/tokens.ts';
+import { digestOf, ROLES, tokensFrom, tokensJson } from '../src/server/access/tokens.ts';
+import { lastEntries, noted } from '../src/server/fleet/audit.ts';
+import { ledgerFrom, ledgerJson } from '../src/server/fleet/machines.ts';
+import { sqliteStore } from '../src/server/store/sqlite.ts';
 import { realFiles } from '../src/system/files.ts';
 import { type Format, inFormat } from '../src/system/format.ts';
 import { openDatabase } from '../src/system/sqlite.ts';

@@ -2,16 +2,16 @@
 
 import type { State } from '../model.ts';
 import type { AgentView } from './control.ts';
-import { findOffer, findWayBack } from './finding.ts';
+import { findOffer, findWayBack } from './find/check.ts';
+import { soonest } from './find/poll-timer.ts';
 import { resultOf } from './findings.ts';
-import type { Loop } from './loop.ts';
-import type { Event } from './machine.ts';
+import type { Loop } from './loop/loop.ts';
+import type { Event } from './loop/machine.ts';
+import type { Found, Parts } from './loop/parts.ts';
+import { asksChannel } from './loop/wish.ts';
 import { operatorView } from './operator.ts';
-import type { Found, Parts } from './parts.ts';
-import { soonest } from './polls.ts';
 import { type AgentWorld, observe, type Running, startRunning } from './running.ts';
 import { gatesStatus, tellProgress, tellStatus } from './status.ts';
-import { asksChannel } from './wish.ts';
 
 export interface Agent {
   readonly loop: Loop;

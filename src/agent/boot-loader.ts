@@ -1,27 +1,27 @@
 /** The boot loader of this host, as its configuration names it. */
 
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { UpdateError } from '../errors.ts';
 import type { BackendName, Product, Sha256, SlotName } from '../model.ts';
 import { type BootFiles, bootFiles } from '../reboot/bootloaders/boot-files.ts';
 import type { PartitionPlace } from '../reboot/bootloaders/boot-option.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import { efiVariablesBackend } from '../reboot/bootloaders/efi-variables.ts';
-import { entryKernels } from '../reboot/bootloaders/entry-kernels.ts';
 import { flagsBackend, type SlotVersion } from '../reboot/bootloaders/flags-backend.ts';
 import { type AttributeTable, gptStore } from '../reboot/bootloaders/gpt-attributes.ts';
 import { grubStore } from '../reboot/bootloaders/grub.ts';
-import type { Kernels } from '../reboot/bootloaders/kernels.ts';
 import { programStore } from '../reboot/bootloaders/program.ts';
-import { slotKernels } from '../reboot/bootloaders/slot-kernels.ts';
 import { systemdBoot } from '../reboot/bootloaders/systemd-boot.ts';
 import { trybootStore } from '../reboot/bootloaders/tryboot.ts';
-import { trybootKernels } from '../reboot/bootloaders/tryboot-kernels.ts';
 import { ubootFlags } from '../reboot/bootloaders/uboot.ts';
+import { entryKernels } from '../reboot/kernels/entry-kernels.ts';
+import type { Kernels } from '../reboot/kernels/kernels.ts';
+import { slotKernels } from '../reboot/kernels/slot-kernels.ts';
+import { trybootKernels } from '../reboot/kernels/tryboot-kernels.ts';
 import { efiVariableFiles } from '../system/efi-variable-files.ts';
-import type { Exec } from '../system/exec.ts';
 import type { Files } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
+import type { Exec } from '../system/process/exec.ts';
 
 export type BootLoader = Readonly<{ backend: BootBackend; kernels: Kernels }>;
 

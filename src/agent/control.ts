@@ -1,6 +1,8 @@
 /** What can be asked of the agent over its socket, and how it answers. */
 
 import { asUpdateError, type UpdateError } from '../errors.ts';
+import { METRICS_TYPE, metricsText } from '../formats/metrics-text.ts';
+import { literal, object, optional, parseDocument, text } from '../formats/shape.ts';
 import type { HistoryEntry } from '../model.ts';
 import {
   type AgentEvent,
@@ -11,11 +13,9 @@ import {
   type Reply,
   type Status,
 } from '../protocol.ts';
-import type { ControlAnswer, ControlRequest } from '../system/control-socket.ts';
-import { METRICS_TYPE, metricsText } from '../system/metrics-text.ts';
-import { processMetrics } from '../system/process-metrics.ts';
-import { literal, object, optional, parseDocument, text } from '../system/shape.ts';
-import { HISTORY_LIMIT } from './journal-documents.ts';
+import type { ControlAnswer, ControlRequest } from '../system/process/control-socket.ts';
+import { processMetrics } from '../system/process/process-metrics.ts';
+import { HISTORY_LIMIT } from './loop/journal-format.ts';
 import { agentMetrics } from './metrics.ts';
 
 /** The agent, as those who talk to it see it. */

@@ -3,7 +3,7 @@
 import { ERRORS, isErrorCode, type UpdateError } from '../errors.ts';
 import type { Outcome, Saved } from '../model.ts';
 import type { Failure, Status } from '../protocol.ts';
-import type { Found } from './parts.ts';
+import type { Found } from './loop/parts.ts';
 
 /** What a check found, in a few words. */
 export function resultOf(found: Found): Omit<NonNullable<Status['lastCheck']>, 'at'> {

@@ -5,8 +5,8 @@ import type { Saved } from '../model.ts';
 import type { Failure, Status } from '../protocol.ts';
 import type { Clock } from '../system/clock.ts';
 import { errorNow, failureOf, shownError } from './findings.ts';
-import type { Journal } from './journal.ts';
-import type { Action, Event } from './machine.ts';
+import type { Journal } from './loop/journal.ts';
+import type { Action, Event } from './loop/machine.ts';
 
 export interface LastError {
   /** Without an action it was not even seen what is so. */

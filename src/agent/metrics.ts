@@ -1,9 +1,9 @@
 /** A host in figures: where its update stands, and every refusal by its name. Pure. */
 
 import { ERRORS } from '../errors.ts';
+import { gauge, type Labels, type Metric } from '../formats/metrics-text.ts';
 import { type HistoryEntry, METHODS, SLOT_NAMES } from '../model.ts';
 import { type Status, WELL_CODES } from '../protocol.ts';
-import { gauge, type Labels, type Metric } from '../system/metrics-text.ts';
 import { standingError } from './standing-error.ts';
 
 /** `history`: the ended attempts that are remembered. */

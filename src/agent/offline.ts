@@ -7,7 +7,7 @@ import type { Failure, Status } from '../protocol.ts';
 import type { Files } from '../system/files.ts';
 import type { Format } from '../system/format.ts';
 import { shownError } from './findings.ts';
-import { historyFormat, refusalsFormat, savedFormat } from './journal-documents.ts';
+import { historyFormat, refusalsFormat, savedFormat } from './loop/journal-format.ts';
 
 /** A status without what only the agent knows. */
 export async function offlineStatus(files: Files, stateDir: string, version: string, now: Date): Promise<Status> {

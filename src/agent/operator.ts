@@ -4,10 +4,10 @@ import { UpdateError } from '../errors.ts';
 import { otherSlot, type State } from '../model.ts';
 import type { Reply } from '../protocol.ts';
 import type { AgentView } from './control.ts';
-import { forget } from './forgetting.ts';
+import { forget } from './loop/forgetting.ts';
+import type { Wish } from './loop/wish.ts';
 import type { Running } from './running.ts';
 import { statusOf, tellStatus } from './status.ts';
-import type { Wish } from './wish.ts';
 
 export function operatorView(running: Running): AgentView {
   const { world, events } = running;

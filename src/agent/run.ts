@@ -1,19 +1,19 @@
 /** The daemon: runs the agent, its socket and its signs of life until it is told to stop. */
 
 import { join } from 'node:path';
-import { type Layers, resolveConfig } from '../config.ts';
+import { type Layers, resolveConfig } from '../config/config.ts';
 import { UpdateError } from '../errors.ts';
 import { PROTOCOL, PROTOCOL_HEADER } from '../protocol.ts';
-import { serveControl } from '../system/control-socket.ts';
 import { keptFiles } from '../system/kept-files.ts';
-import { takeLock } from '../system/lock-file.ts';
-import { createNotifier, type Notifier } from '../system/notify.ts';
+import { serveControl } from '../system/process/control-socket.ts';
+import { takeLock } from '../system/process/lock-file.ts';
+import { createNotifier, type Notifier } from '../system/process/notify.ts';
 import { assembleAgent } from './assemble.ts';
 import { answer } from './control.ts';
-import { restingLoop, untilOutdated } from './fleet-heeded.ts';
-import { fleetSettingsOf } from './fleet-settings-here.ts';
-import { runLoop } from './loop.ts';
-import { undoLeftOver } from './restart.ts';
+import { runLoop } from './loop/loop.ts';
+import { undoLeftOver } from './restart/restart.ts';
+import { restingLoop, untilOutdated } from './settings/heeded.ts';
+import { fleetSettingsOf } from './settings/open.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Runs until the signal is aborted, or until it should be started anew. */

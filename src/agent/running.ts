@@ -9,21 +9,21 @@ import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
 import type { Random } from '../system/random.ts';
 import { createEvents, type Events } from './events.ts';
-import type { Gates } from './gates.ts';
-import { type HookGate, lockWithHooks, noHooks } from './hook-gate.ts';
-import type { Told } from './installer.ts';
-import type { Journal, Journey } from './journal.ts';
+import { createPolls, type PollLimits, type Polls } from './find/poll-timer.ts';
+import type { Releases } from './find/releases.ts';
+import { createStandingOffer, type StandingOffer } from './find/standing-offer.ts';
+import { type HookGate, lockWithHooks, noHooks } from './gates/hook-gate.ts';
+import type { Gates } from './gates/host-gates.ts';
+import { type LockGate, lockGate } from './gates/lock-gate.ts';
+import { type RebootGate, rebootGate } from './gates/reboot-gate.ts';
+import type { Told } from './install/installer.ts';
 import { createLastError, type LastError } from './last-error.ts';
-import { createLeaving, type Leaving } from './leaving.ts';
-import { type LockGate, lockGate } from './lock-gate.ts';
-import type { Facts } from './machine.ts';
-import type { Prepared, Restart, Verdict } from './parts.ts';
-import { createPolls, type PollLimits, type Polls } from './polls.ts';
-import { type RebootGate, rebootGate } from './reboot-gate.ts';
-import type { Releases } from './releases.ts';
-import { createStandingOffer, type StandingOffer } from './standing-offer.ts';
-import { whereabouts } from './whereabouts.ts';
-import { createWishes, type Wishes } from './wish.ts';
+import type { Journal, Journey } from './loop/journal.ts';
+import type { Facts } from './loop/machine.ts';
+import type { Prepared, Restart, Verdict } from './loop/parts.ts';
+import { whereabouts } from './loop/whereabouts.ts';
+import { createWishes, type Wishes } from './loop/wish.ts';
+import { createLeaving, type Leaving } from './restart/leaving.ts';
 
 /** What the agent is made of; put together in `assemble.ts`. */
 export type AgentWorld = Readonly<{

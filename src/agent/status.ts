@@ -1,8 +1,8 @@
 /** What the agent says of itself, to those who ask and to those who watch. */
 
 import type { Status } from '../protocol.ts';
-import type { Told } from './installer.ts';
-import { restartStatus } from './leaving.ts';
+import type { Told } from './install/installer.ts';
+import { restartStatus } from './restart/leaving.ts';
 import { observe, type Running } from './running.ts';
 
 export async function statusOf(running: Running): Promise<Status> {

@@ -1,13 +1,13 @@
 /** The outside world of the agent. */
 
-import type { Decoder } from '../bundle/decoder.ts';
+import type { Decoder } from '../bundle/decode/decoder.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Exec } from '../system/exec.ts';
 import type { Files, ReadPart, WritePart } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
+import type { Exec } from '../system/process/exec.ts';
 import type { Random } from '../system/random.ts';
-import type { FleetSettings } from './fleet-settings.ts';
-import type { DiskDoors } from './host.ts';
+import type { DiskDoors } from './install/host.ts';
+import type { FleetSettings } from './settings/settings.ts';
 
 export type Surroundings = Readonly<{
   files: Files;

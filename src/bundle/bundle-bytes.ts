@@ -1,7 +1,7 @@
 /** Reads any bytes of an image inside a bundle, with a few decoded frames kept: for looking at little of it. */
 
 import type { Role } from '../model.ts';
-import { decodeFrame } from './decode.ts';
+import { decodeFrame } from './decode/decode.ts';
 import type { Bundle } from './reader.ts';
 
 export type ImageBytes = (offset: number, length: number) => Promise<Uint8Array>;

@@ -1,7 +1,7 @@
 /** Any bytes of an image in a bundle: only the frames that hold them are fetched, and each is checked before a byte of it is used. */
 
 import type { Role } from '../model.ts';
-import { decodeFrame } from './decode.ts';
+import { decodeFrame } from './decode/decode.ts';
 import type { FrameTable } from './frames.ts';
 import type { Bundle } from './reader.ts';
 

@@ -2,6 +2,7 @@
 
 import { hash } from 'node:crypto';
 import { UpdateError } from '../errors.ts';
+import { type Check, integer, list, literal, object, optional, parseDocument, text } from '../formats/shape.ts';
 import {
   PRODUCT_PATTERN,
   type Product,
@@ -12,7 +13,6 @@ import {
   VERSION_PATTERN,
   type Version,
 } from '../model.ts';
-import { type Check, integer, list, literal, object, optional, parseDocument, text } from '../system/shape.ts';
 import { compressedBound, FRAME_ENTRY, frameCount, TABLE_LIMIT } from './frames.ts';
 import { BLOCK, treeLayout } from './verity.ts';
 

@@ -5,7 +5,7 @@ import { UpdateError } from '../errors.ts';
 import type { Role, Sha256 } from '../model.ts';
 import type { ByteSource } from './byte-source.ts';
 import { type Cursor, createCursor } from './cursor.ts';
-import type { CompressedFrame } from './decode.ts';
+import type { CompressedFrame } from './decode/decode.ts';
 import { type FrameTable, parseFrameTable, plainSizeOf } from './frames.ts';
 import { bundleLayout, type Entry, entryOf, type Layout, MANIFEST_NAME } from './layout.ts';
 import {

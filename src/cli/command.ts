@@ -1,11 +1,11 @@
 /** What a command is: data. The table of them is in `commands.ts`. */
 
-import type { Decoder } from '../bundle/decoder.ts';
+import type { Decoder } from '../bundle/decode/decoder.ts';
 import { UpdateError } from '../errors.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Exec } from '../system/exec.ts';
 import type { Files } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
+import type { Exec } from '../system/process/exec.ts';
 import type { Random } from '../system/random.ts';
 import type { Output } from './output.ts';
 

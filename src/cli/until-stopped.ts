@@ -1,7 +1,7 @@
 /** What a server does beside answering: again and again, until it stops. */
 
 import { asUpdateError, type UpdateError } from '../errors.ts';
-import { isOutage } from '../server/watched-store.ts';
+import { isOutage } from '../server/store/watched.ts';
 import type { Context } from './command.ts';
 
 /** `failed` hears of what goes wrong, but not of outages of the store: those are logged where they begin and end. */

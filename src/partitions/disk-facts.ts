@@ -1,10 +1,9 @@
 /** Reads what slots are resolved from: the disk of the running root (or a given one), its table, the kernel's view of it. */
 
 import { UpdateError } from '../errors.ts';
-import { deviceNumber } from '../system/block-area.ts';
-import { openBlockTarget } from '../system/block-device.ts';
-import { allBelow } from '../system/block-layers.ts';
-import { statOf } from '../system/files.ts';
+import { deviceNumber } from '../system/disk/block-area.ts';
+import { openBlockTarget } from '../system/disk/block-device.ts';
+import { allBelow } from '../system/disk/block-layers.ts';
 import {
   diskSectorSize,
   type KernelDevice,
@@ -12,7 +11,8 @@ import {
   kernelPartitions,
   rootDevices,
   rootLayers,
-} from '../system/mounts.ts';
+} from '../system/disk/mounts.ts';
+import { statOf } from '../system/files.ts';
 import type { Gpt, GptEntry } from './gpt.ts';
 import { writeGuid } from './guid.ts';
 import { readTable } from './partition-table.ts';

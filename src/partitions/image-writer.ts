@@ -1,7 +1,7 @@
 /** Writes an image to a partition so that a half-written one has no superblock. */
 
 import { UpdateError } from '../errors.ts';
-import type { BlockTarget } from '../system/block-target.ts';
+import type { BlockTarget } from '../system/disk/block-target.ts';
 
 export type Block = Readonly<{ offset: number; bytes: Uint8Array }>;
 

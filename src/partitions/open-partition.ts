@@ -1,8 +1,8 @@
 /** Opens a partition of a slot: any for reading, only one of the free slot for writing. */
 
 import { UpdateError } from '../errors.ts';
-import { type OpenBlock, openBlockTarget } from '../system/block-device.ts';
-import type { DiskTarget } from '../system/block-target.ts';
+import { type OpenBlock, openBlockTarget } from '../system/disk/block-device.ts';
+import type { DiskTarget } from '../system/disk/block-target.ts';
 import type { Disk, FreeSlot, Partition } from './slots.ts';
 
 export type SlotRole = 'root' | 'verity';

@@ -1,7 +1,7 @@
 /** The partition table on a disk: reading its valid copy, and changing it so that at every instant one copy is valid. */
 
 import { UpdateError } from '../errors.ts';
-import type { BlockTarget } from '../system/block-target.ts';
+import type { BlockTarget } from '../system/disk/block-target.ts';
 import { type Gpt, PRIMARY, parseHeader, parseTable, sectorsOfEntries, serialise } from './gpt.ts';
 
 /** Reads the table; `sectorSizes` are tried in turn (a disk in a file does not tell). */

@@ -1,6 +1,6 @@
 /** Reads an image from the medium, past the page cache, while what was read before is being judged. */
 
-import type { BlockTarget } from '../system/block-target.ts';
+import type { BlockTarget } from '../system/disk/block-target.ts';
 
 /**
  * Hands the first `size` bytes to `sink` in order, in pieces of 512 KiB; the next one is read meanwhile. A piece is valid until the

@@ -1,7 +1,7 @@
 /** What boot knows a slot by in the partition table: the UUIDs of its partitions, and the attribute bits of its root. */
 
 import { UpdateError } from '../errors.ts';
-import type { BlockTarget } from '../system/block-target.ts';
+import type { BlockTarget } from '../system/disk/block-target.ts';
 import { type Gpt, withPartitionAttributes, withPartitionUuid } from './gpt.ts';
 import { openDiskForTable } from './open-partition.ts';
 import { changeTable, readTable } from './partition-table.ts';

@@ -1,7 +1,7 @@
 /** Asks the running system when it had started, and when the one before was told to stop. */
 
 import type { Clock } from '../system/clock.ts';
-import { type Exec, run } from '../system/exec.ts';
+import { type Exec, run } from '../system/process/exec.ts';
 
 /** Moments of the kernel's clock in milliseconds. `leftMs`: of the system before, if the same kernel has seen it. */
 export type Started = Readonly<{ startedMs: number; leftMs?: number }>;

@@ -1,8 +1,8 @@
 /** A rollout as it is written into the signed document of a channel: JSON with times and counters, read strictly. Pure. */
 
 import { UpdateError } from '../errors.ts';
+import { type Check, integer, list, literal, object, optional, record, text } from '../formats/shape.ts';
 import { VERSION_PATTERN, type Version } from '../model.ts';
-import { type Check, integer, list, literal, object, optional, record, text } from '../system/shape.ts';
 import type { Limits } from './brake.ts';
 import type { GroupRule, Rollout, Step } from './rollout.ts';
 

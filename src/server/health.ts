@@ -1,8 +1,8 @@
 /** Whether hosts that check in are answered, told to anybody at a constant cost. */
 
-import type { Access } from './access.ts';
-import type { Store } from './store.ts';
-import type { LastWrite } from './watched-store.ts';
+import type { Access } from './access/access.ts';
+import type { Store } from './store/store.ts';
+import type { LastWrite } from './store/watched.ts';
 
 export type HealthWorld = Readonly<{
   store: Pick<Store, 'read' | 'update'>;

@@ -1,6 +1,6 @@
 /** Whether something keeps the clock right. */
 
-import { attempt, type Exec } from './exec.ts';
+import { attempt, type Exec } from './process/exec.ts';
 
 /** What the kernel says (`STA_UNSYNC` of adjtimex), whoever corrects it; undefined where systemd is not there to ask. */
 export async function isClockSynchronised(exec: Exec): Promise<boolean | undefined> {

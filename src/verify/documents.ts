@@ -1,8 +1,8 @@
 /** Metadata and channel documents: their types, and the strict reading that goes beyond what the TUF library checks. */
 
 import { type ErrorCode, UpdateError } from '../errors.ts';
+import { type Check, integer, list, literal, object, optional, record, text } from '../formats/shape.ts';
 import { PRODUCT_PATTERN, type Product, SHA256_PATTERN, type Sha256, VERSION_PATTERN, type Version } from '../model.ts';
-import { type Check, integer, list, literal, object, optional, record, text } from '../system/shape.ts';
 import { keyIdOf } from './keys.ts';
 import { CHANNEL_PATTERN, type RoleName } from './names.ts';
 

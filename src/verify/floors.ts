@@ -1,9 +1,9 @@
 /** What must never go back: versions of metadata, release counters, and the time. Kept apart from the metadata it guards. */
 
 import { UpdateError } from '../errors.ts';
+import { integer, list, literal, object, optional, record, text } from '../formats/shape.ts';
 import { PRODUCT_PATTERN, SHA256_PATTERN, type Sha256 } from '../model.ts';
 import { type Format, inFormat } from '../system/format.ts';
-import { integer, list, literal, object, optional, record, text } from '../system/shape.ts';
 import { readDocument } from './documents.ts';
 import type { Holders } from './signed-file.ts';
 

@@ -2,9 +2,9 @@
 
 import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
-import { fileSource } from '../system/file-source.ts';
-import type { Http } from '../system/http.ts';
-import { redactUrl } from '../system/shown-address.ts';
+import { fileSource } from '../system/disk/file-source.ts';
+import type { Http } from '../system/http/http.ts';
+import { redactUrl } from '../system/http/shown-address.ts';
 
 /** At most `maxBytes` of a small file; undefined where it does not exist (404). */
 export type MetadataFetch = (path: string, maxBytes: number, signal: AbortSignal) => Promise<Uint8Array | undefined>;

@@ -1,7 +1,7 @@
 /** What we demand of a repository's metadata beyond the TUF library: versions, dates, names, counts, delegations. */
 
 import { UpdateError } from '../errors.ts';
-import type { Check } from '../system/shape.ts';
+import type { Check } from '../formats/shape.ts';
 import {
   LIMITS,
   readDocument,

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Agent, createAgent } from '../../src/agent/agent.ts';
-import { openGates } from '../../src/agent/gates.ts';
-import { runLoop } from '../../src/agent/loop.ts';
-import type { Event } from '../../src/agent/machine.ts';
+import { openGates } from '../../src/agent/gates/host-gates.ts';
+import { runLoop } from '../../src/agent/loop/loop.ts';
+import type { Event } from '../../src/agent/loop/machine.ts';
 import type { AgentWorld } from '../../src/agent/running.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Release, Version } from '../../src/model.ts';

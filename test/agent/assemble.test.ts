@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assembleAgent } from '../../src/agent/assemble.ts';
-import type { DiskDoors } from '../../src/agent/host.ts';
+import type { DiskDoors } from '../../src/agent/install/host.ts';
 import type { Surroundings } from '../../src/agent/surroundings.ts';
-import { resolveConfig } from '../../src/config.ts';
+import { resolveConfig } from '../../src/config/config.ts';
 import { silentLog } from '../../src/system/log.ts';
 
 const CONFIG = { path: 'site.toml', text: 'host.product = "shop"\nrepository.url = "https://updates.example/"\n' };

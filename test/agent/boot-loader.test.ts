@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openBootLoader, triesToArm } from '../../src/agent/boot-loader.ts';
-import { resolveConfig } from '../../src/config.ts';
+import { resolveConfig } from '../../src/config/config.ts';
 import { UpdateError } from '../../src/errors.ts';
 import { type BootFiles, bootFiles } from '../../src/reboot/bootloaders/boot-files.ts';
 import type { BootBackend } from '../../src/reboot/bootloaders/bootloader.ts';
 import type { AttributeTable } from '../../src/reboot/bootloaders/gpt-attributes.ts';
-import { realExec } from '../../src/system/exec.ts';
 import { type Files, readPartOf, writePartOf } from '../../src/system/files.ts';
 import { type Log, silentLog } from '../../src/system/log.ts';
+import { realExec } from '../../src/system/process/exec.ts';
 import { PRODUCT, uki } from '../support/esp.ts';
 import { noFiles } from '../support/no-files.ts';
 import { RecordingDisk } from '../support/recording-disk.ts';

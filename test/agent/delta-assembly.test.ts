@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { openAssembly } from '../../src/agent/delta/assembly.ts';
+import { openAssembly } from '../../src/agent/install/delta/assembly.ts';
 import { blockSet, extentsWhere } from '../../src/bundle/delta/copy.ts';
+import { volume } from '../../src/bundle/image/volume.ts';
 import { BLOCK } from '../../src/bundle/verity.ts';
-import { volume } from '../../src/bundle/volume.ts';
 import { RecordingDisk } from '../support/recording-disk.ts';
 
 const BLOCKS = 60;

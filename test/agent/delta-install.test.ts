@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type DeltaInstall, installDelta } from '../../src/agent/delta/delta-install.ts';
+import { type DeltaInstall, installDelta } from '../../src/agent/install/delta/delta-install.ts';
 import { type ErrorCode, UpdateError } from '../../src/errors.ts';
 import type { Sha256 } from '../../src/model.ts';
 import { type Log, silentLog } from '../../src/system/log.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseBlocksHead } from '../../src/bundle/delta/blocks-head.ts';
 import { parsePatchHead } from '../../src/bundle/delta/patch-head.ts';
-import { volumeOf } from '../../src/bundle/volume.ts';
+import { volumeOf } from '../../src/bundle/image/volume.ts';
 import { attempt, type DeltaHost, deltaHost, holds, RIGHT } from '../support/delta-host.ts';
 import { BLOCK, blocksFile, buildRelease, type DeltaFile, patchFile, rootImage } from '../support/delta-releases.ts';
 import { PowerCut } from '../support/recording-disk.ts';

@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createReleases, type Releases } from '../../src/agent/releases.ts';
+import { createReleases, type Releases } from '../../src/agent/find/releases.ts';
 import type { MachineId, Sha256, Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { createTrust, type TrustedRelease } from '../../src/verify/client.ts';
 import type { DeltaEntry } from '../../src/verify/documents.ts';
-import { addDeltas } from '../../src/verify/publish-deltas.ts';
-import { addBundle } from '../../src/verify/publisher.ts';
+import { addDeltas } from '../../src/verify/publish/deltas.ts';
+import { addBundle } from '../../src/verify/publish/publisher.ts';
 import { noSignal } from '../support/bundles.ts';
 import { attempt, deltaHost, holds, RIGHT } from '../support/delta-host.ts';
 import {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createPolls } from '../../src/agent/polls.ts';
+import { createPolls } from '../../src/agent/find/poll-timer.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Product, State, Version } from '../../src/model.ts';
 

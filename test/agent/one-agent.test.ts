@@ -7,11 +7,11 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as elapsed } from 'node:timers/promises';
-import { takeLock } from '../../src/system/lock-file.ts';
+import { takeLock } from '../../src/system/process/lock-file.ts';
 import { temporaryFolder } from '../support/bundles.ts';
 import { daemonStatus, layDaemonOut } from '../support/daemon.ts';
 
-const LOCK = new URL('../../src/system/lock-file.ts', import.meta.url).href;
+const LOCK = new URL('../../src/system/process/lock-file.ts', import.meta.url).href;
 const DAEMON = new URL('../support/daemon.ts', import.meta.url).href;
 
 /** Takes and gives back when it is told to, and says whether it has the lock. */

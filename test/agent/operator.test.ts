@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Hold } from '../../src/agent/releases.ts';
+import type { Hold } from '../../src/agent/find/releases.ts';
 import { UpdateError } from '../../src/errors.ts';
 import { freshStorage, liveUntilRest, makeUpdate } from '../support/simulated-host.ts';
 

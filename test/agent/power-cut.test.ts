@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Action, decide, type Facts, transition } from '../../src/agent/machine.ts';
-import type { Parts } from '../../src/agent/parts.ts';
-import { perform } from '../../src/agent/perform.ts';
+import { type Action, decide, type Facts, transition } from '../../src/agent/loop/machine.ts';
+import type { Parts } from '../../src/agent/loop/parts.ts';
+import { perform } from '../../src/agent/loop/perform.ts';
 import type { State } from '../../src/model.ts';
 import { type Brain, type Image, type Loader, PowerCut, realBrain, type Scene, World } from '../support/world.ts';
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Hold } from '../../src/agent/releases.ts';
+import type { Hold } from '../../src/agent/find/releases.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Version } from '../../src/model.ts';
 import { freshStorage, liveUntilRest, makeUpdate, type Update } from '../support/simulated-host.ts';

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readBackDigest, readBackRoot } from '../../src/agent/image-install.ts';
-import { decodePool } from '../../src/bundle/decode-pool.ts';
-import { DECODER } from '../../src/bundle/decoder.ts';
+import { readBackDigest, readBackRoot } from '../../src/agent/install/image-install.ts';
+import { DECODER } from '../../src/bundle/decode/decoder.ts';
+import { decodePool } from '../../src/bundle/decode/pool.ts';
 import { imageOf, rootOf } from '../../src/bundle/manifest.ts';
-import type { BlockTarget } from '../../src/system/block-target.ts';
+import type { BlockTarget } from '../../src/system/disk/block-target.ts';
 import { bundleBytes, noSignal, someBytes } from '../support/bundles.ts';
 
 const plain = someBytes(64 * 4096);

@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { slotReader } from '../../src/agent/delta/slot-reader.ts';
+import { slotReader } from '../../src/agent/install/delta/slot-reader.ts';
+import { volume } from '../../src/bundle/image/volume.ts';
 import { BLOCK } from '../../src/bundle/verity.ts';
-import { volume } from '../../src/bundle/volume.ts';
 import { readDiskFacts } from '../../src/partitions/disk-facts.ts';
 import { openFreePartition, openPartitionForReading } from '../../src/partitions/open-partition.ts';
 import { freeSlot, resolveSlots } from '../../src/partitions/slots.ts';
-import { alignedBuffers } from '../../src/system/aligned-memory.ts';
-import type { BlockTarget } from '../../src/system/block-target.ts';
+import { alignedBuffers } from '../../src/system/disk/aligned-memory.ts';
+import type { BlockTarget } from '../../src/system/disk/block-target.ts';
 import { loopDisk } from '../support/loop-disk.ts';
 
 const ROOT_BLOCKS = 40;

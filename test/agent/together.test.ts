@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { together } from '../../src/agent/delta/together.ts';
+import { together } from '../../src/agent/install/delta/together.ts';
 
 const never = new AbortController().signal;
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadRate, saveRate } from '../../src/agent/delta/rate.ts';
-import { createTransfer } from '../../src/agent/delta/transfer.ts';
+import { loadRate, saveRate } from '../../src/agent/install/delta/rate.ts';
+import { createTransfer } from '../../src/agent/install/delta/transfer.ts';
 import type { ByteSource } from '../../src/bundle/byte-source.ts';
 import { noFiles } from '../support/no-files.ts';
 import { RecordingDisk } from '../support/recording-disk.ts';

@@ -5,9 +5,9 @@ import { readFileSync, readlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { asUpdateError } from '../../src/errors.ts';
-import { takeLock } from '../../src/system/lock-file.ts';
+import { takeLock } from '../../src/system/process/lock-file.ts';
 import { localSigner } from '../../src/verify/keys.ts';
-import type { Alone } from '../../src/verify/publish.ts';
+import type { Alone } from '../../src/verify/publish/publish.ts';
 import { type Deed, perform, slowFiles, taken } from '../support/publishing-deeds.ts';
 import { NOW } from '../support/tuf-repository.ts';
 

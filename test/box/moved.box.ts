@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { repoAdd } from '../../src/cli/repo-add.ts';
-import { repoRefresh } from '../../src/cli/repo-refresh.ts';
+import { repoAdd } from '../../src/cli/publish/repo-add.ts';
+import { repoRefresh } from '../../src/cli/publish/repo-refresh.ts';
 import { temporaryFolder } from '../support/bundles.ts';
 import { serve, type Web } from '../vm/web.ts';
 import { ADDRESS, addressOf, HEALTH, inLab, type Lab } from './lab.ts';

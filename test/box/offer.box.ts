@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { rolloutPause } from '../../src/cli/rollout-pause.ts';
-import { rolloutResume } from '../../src/cli/rollout-resume.ts';
+import { rolloutPause } from '../../src/cli/rollout/pause.ts';
+import { rolloutResume } from '../../src/cli/rollout/resume.ts';
 import type { Trouble } from '../vm/web.ts';
 import { inLab, type Lab } from './lab.ts';
 import { CHANNEL } from './publisher.ts';

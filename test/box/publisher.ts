@@ -3,10 +3,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from '../../src/cli/command.ts';
-import { repoAdd } from '../../src/cli/repo-add.ts';
-import { repoInit } from '../../src/cli/repo-init.ts';
-import { repoPromote } from '../../src/cli/repo-promote.ts';
-import { rolloutStart } from '../../src/cli/rollout-start.ts';
+import { repoAdd } from '../../src/cli/publish/repo-add.ts';
+import { repoInit } from '../../src/cli/publish/repo-init.ts';
+import { repoPromote } from '../../src/cli/publish/repo-promote.ts';
+import { rolloutStart } from '../../src/cli/rollout/start.ts';
 import { runCommand } from '../support/command-line.ts';
 import { buildRelease, PRODUCT, type Release, type ReleaseOptions } from './release.ts';
 

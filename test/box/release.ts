@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
 import { chmod, copyFile, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createTreeBuilder, saltFor } from '../../src/bundle/verity.ts';
-import { bundleBuild } from '../../src/cli/bundle-build.ts';
+import { bundleBuild } from '../../src/cli/publish/bundle-build.ts';
 import type { Product } from '../../src/model.ts';
 import { runCommand } from '../support/command-line.ts';
 import { peFile } from '../support/pe.ts';

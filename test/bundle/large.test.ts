@@ -5,14 +5,14 @@ import { execFileSync } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { decodeFrame } from '../../src/bundle/decode.ts';
+import { decodeFrame } from '../../src/bundle/decode/decode.ts';
 import { encodeFrameEntry } from '../../src/bundle/frames.ts';
 import { bundleLayout, entryOf } from '../../src/bundle/layout.ts';
 import { type Image, imageOf, type Manifest, serializeManifest } from '../../src/bundle/manifest.ts';
 import { openBundle } from '../../src/bundle/reader.ts';
 import { tarHeader } from '../../src/bundle/tar.ts';
 import { treeLayout } from '../../src/bundle/verity.ts';
-import { fileSource } from '../../src/system/file-source.ts';
+import { fileSource } from '../../src/system/disk/file-source.ts';
 import { bundleBytes, noSignal, someBytes, temporaryFolder } from '../support/bundles.ts';
 import { entriesOf, sealed } from '../support/forgery.ts';
 

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { bundleInto } from '../../packaging/single-file.ts';
-import { decodePool } from '../../src/bundle/decode-pool.ts';
-import type { Decoder } from '../../src/bundle/decoder.ts';
+import type { Decoder } from '../../src/bundle/decode/decoder.ts';
+import { decodePool } from '../../src/bundle/decode/pool.ts';
 import { BLOCK, blockDigests } from '../../src/bundle/verity.ts';
 
 test('a thread of the released program needs no other file, and loads nothing but the decoder', async (t) => {

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { decodeFrame } from '../../src/bundle/decode.ts';
+import { decodeFrame } from '../../src/bundle/decode/decode.ts';
 import { entryOf } from '../../src/bundle/layout.ts';
 import { manifestDigest } from '../../src/bundle/manifest.ts';
 import { type Bundle, openBundle } from '../../src/bundle/reader.ts';

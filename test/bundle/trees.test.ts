@@ -21,12 +21,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseAttributes } from '../../src/bundle/attributes.ts';
-import { withOwners } from '../../src/bundle/owners.ts';
-import { type RootFormat, type RootImageOptions, rootImage } from '../../src/bundle/root-image.ts';
-import { type Exec, realExec } from '../../src/system/exec.ts';
-import { createScratch } from '../../src/system/scratch.ts';
-import { topOf, walkTree } from '../../src/system/tree-walk.ts';
+import { parseAttributes } from '../../src/bundle/image/attributes.ts';
+import { withOwners } from '../../src/bundle/image/owners.ts';
+import { type RootFormat, type RootImageOptions, rootImage } from '../../src/bundle/image/root.ts';
+import { createScratch } from '../../src/system/disk/scratch.ts';
+import { topOf, walkTree } from '../../src/system/disk/tree-walk.ts';
+import { type Exec, realExec } from '../../src/system/process/exec.ts';
 import { noSignal, temporaryFolder } from '../support/bundles.ts';
 
 const FORMATS = ['erofs', 'ext4'] as const;

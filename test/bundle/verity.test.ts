@@ -16,7 +16,7 @@ import {
   treeUuid,
 } from '../../src/bundle/verity.ts';
 import type { Product, Sha256 } from '../../src/model.ts';
-import { realExec, run } from '../../src/system/exec.ts';
+import { realExec, run } from '../../src/system/process/exec.ts';
 import { someBytes, temporaryFolder } from '../support/bundles.ts';
 
 const salt = saltFor('demo' as Product);

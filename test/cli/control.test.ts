@@ -5,17 +5,17 @@ import { stat } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { apply } from '../../src/cli/apply.ts';
-import { check } from '../../src/cli/check.ts';
-import { history } from '../../src/cli/history.ts';
-import { install } from '../../src/cli/install.ts';
-import { status } from '../../src/cli/status.ts';
-import { waitConfirmed } from '../../src/cli/wait-confirmed.ts';
+import { apply } from '../../src/cli/host/apply.ts';
+import { check } from '../../src/cli/host/check.ts';
+import { history } from '../../src/cli/host/history.ts';
+import { install } from '../../src/cli/host/install.ts';
+import { status } from '../../src/cli/host/status.ts';
+import { waitConfirmed } from '../../src/cli/host/wait-confirmed.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Product, Release, Version } from '../../src/model.ts';
 import { PROTOCOL_HEADER, type Status } from '../../src/protocol.ts';
-import { call } from '../../src/system/control-client.ts';
-import { serveControl } from '../../src/system/control-socket.ts';
+import { call } from '../../src/system/process/control-client.ts';
+import { serveControl } from '../../src/system/process/control-socket.ts';
 import {
   ACCEPTED,
   IDLE,

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { allKeys, explainConfig, loadConfig, resolveConfig } from '../../src/config.ts';
-import { type FleetDocument, readFleet } from '../../src/config-fleet.ts';
-import { readFleetCache, writeFleetCache } from '../../src/config-fleet-cache.ts';
+import { allKeys, explainConfig, loadConfig, resolveConfig } from '../../src/config/config.ts';
+import { type FleetDocument, readFleet } from '../../src/config/fleet.ts';
+import { readFleetCache, writeFleetCache } from '../../src/config/fleet-cache.ts';
 import { realFiles } from '../../src/system/files.ts';
 
 const PREFIX = 'tandem/settings/v1/';

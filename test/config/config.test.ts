@@ -6,8 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { allKeys, explainConfig, loadConfig, requireSetting, resolveConfig, resolveSound } from '../../src/config.ts';
-import { type Fragment, readFragments } from '../../src/config-fragments.ts';
+import {
+  allKeys,
+  explainConfig,
+  loadConfig,
+  requireSetting,
+  resolveConfig,
+  resolveSound,
+} from '../../src/config/config.ts';
+import { type Fragment, readFragments } from '../../src/config/fragments.ts';
 import { UpdateError } from '../../src/errors.ts';
 import { realFiles } from '../../src/system/files.ts';
 

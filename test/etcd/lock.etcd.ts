@@ -6,7 +6,7 @@ import { lockView, releaseHolder, setLockMax } from '../../src/reboot/gates/lock
 import { keysOf } from '../../src/reboot/gates/locks/etcd-room.ts';
 import type { LockAnswer, LockClient } from '../../src/reboot/gates/locks/lock-client.ts';
 import { realClock } from '../../src/system/clock.ts';
-import { createEtcdV2 } from '../../src/system/etcd-v2.ts';
+import { createEtcdV2 } from '../../src/system/etcd/v2.ts';
 import { noSignal } from '../support/bundles.ts';
 import { refusalOf } from '../support/command-line.ts';
 import { EtcdCluster } from '../support/etcd-cluster.ts';

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { etcdStore } from '../../src/server/etcd-store.ts';
+import { etcdStore } from '../../src/server/store/etcd.ts';
 import { realClock } from '../../src/system/clock.ts';
 import { realRandom } from '../../src/system/random.ts';
 import { EtcdCluster } from '../support/etcd-cluster.ts';

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { etcdStore } from '../../src/server/etcd-store.ts';
-import { type Json, SCHEMA, type Store } from '../../src/server/store.ts';
+import { etcdStore } from '../../src/server/store/etcd.ts';
+import { type Json, SCHEMA, type Store } from '../../src/server/store/store.ts';
 import { realClock } from '../../src/system/clock.ts';
 import { realRandom } from '../../src/system/random.ts';
 import { refusalOf } from '../support/command-line.ts';

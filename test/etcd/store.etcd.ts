@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { etcdStore } from '../../src/server/etcd-store.ts';
-import type { Json, Store } from '../../src/server/store.ts';
+import { etcdStore } from '../../src/server/store/etcd.ts';
+import type { Json, Store } from '../../src/server/store/store.ts';
 import { realClock } from '../../src/system/clock.ts';
-import type { Http } from '../../src/system/http.ts';
+import type { Http } from '../../src/system/http/http.ts';
 import { realRandom } from '../../src/system/random.ts';
 import { type StoreBench, storeContract } from '../server/store-contract.ts';
 import { refusalOf } from '../support/command-line.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { labelsElsewhere, readDiskFacts } from '../../src/partitions/disk-facts.ts';
-import { kernelDevice, kernelPartitions, rootDevices } from '../../src/system/mounts.ts';
+import { kernelDevice, kernelPartitions, rootDevices } from '../../src/system/disk/mounts.ts';
 import { device, link, mountinfo } from '../support/kernel-files.ts';
 
 const TOP = join(import.meta.dirname, '..', '..');

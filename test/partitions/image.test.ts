@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { openImage, writeImage } from '../../src/partitions/image-writer.ts';
 import { keepable, readBack } from '../../src/partitions/read-back.ts';
-import type { BlockTarget } from '../../src/system/block-target.ts';
+import type { BlockTarget } from '../../src/system/disk/block-target.ts';
 import { RecordingDisk } from '../support/recording-disk.ts';
 
 const SIZE = 64 * 1024;

@@ -25,7 +25,7 @@ import { readBack } from '../../src/partitions/read-back.ts';
 import { nameSlot, neutralise } from '../../src/partitions/slot-identity.ts';
 import { type FreeSlot, freeSlot, resolveSlots, type Slots } from '../../src/partitions/slots.ts';
 import { neutralUuid, uuidsOfRootHash } from '../../src/partitions/uuids.ts';
-import { openBlockTarget } from '../../src/system/block-device.ts';
+import { openBlockTarget } from '../../src/system/disk/block-device.ts';
 import { LABELS, type LoopDisk, loopDisk, MIB, sh } from '../support/loop-disk.ts';
 
 const CONFIG = {

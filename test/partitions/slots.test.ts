@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { findHost, realDoors } from '../../src/agent/host.ts';
+import { findHost, realDoors } from '../../src/agent/install/host.ts';
 import type { Sha256 } from '../../src/model.ts';
 import { readDiskFacts } from '../../src/partitions/disk-facts.ts';
 import {
@@ -16,7 +16,7 @@ import {
   resolveSlots,
   slotWithUuids,
 } from '../../src/partitions/slots.ts';
-import { kernelPartitions, rootDevices } from '../../src/system/mounts.ts';
+import { kernelPartitions, rootDevices } from '../../src/system/disk/mounts.ts';
 import { gptDisk } from '../support/gpt-disk.ts';
 import { device, link, mountinfo } from '../support/kernel-files.ts';
 

@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { proveHealth } from '../../src/agent/health.ts';
-import { resolveConfig } from '../../src/config.ts';
+import { proveHealth } from '../../src/agent/loop/health.ts';
+import { resolveConfig } from '../../src/config/config.ts';
 import { askAgain } from '../../src/reboot/health/ask-again.ts';
 import { spanMs, untilDeadMan } from '../../src/reboot/health/dead-man-timer.ts';
 import type { Health } from '../../src/reboot/health/run-probes.ts';
-import type { Exec } from '../../src/system/exec.ts';
 import { silentLog } from '../../src/system/log.ts';
+import type { Exec } from '../../src/system/process/exec.ts';
 
 const GOOD: Health = { ok: true, failures: [], warnings: [] };
 const sick = (...failures: string[]): Health => ({ ok: false, failures, warnings: [] });

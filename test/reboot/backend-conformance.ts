@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Sha256, SlotName, Version } from '../../src/model.ts';
 import type { BootBackend } from '../../src/reboot/bootloaders/bootloader.ts';
-import type { Kernels } from '../../src/reboot/bootloaders/kernels.ts';
-import type { FileReader, IncomingUki } from '../../src/reboot/bootloaders/uki-file.ts';
+import type { Kernels } from '../../src/reboot/kernels/kernels.ts';
+import type { FileReader, IncomingUki } from '../../src/reboot/kernels/uki-file.ts';
 import { rootHashOfVersion, sha256, ukiWith } from '../support/esp.ts';
 
 /** A machine with this boot loader. At first slot a runs version 2, confirmed, and slot b is empty. */

@@ -7,7 +7,7 @@ import { UpdateError } from '../../src/errors.ts';
 import type { Departure, Method } from '../../src/model.ts';
 import { awaitStarted, startedAt } from '../../src/reboot/arrival.ts';
 import { type Arrival, arrivedBy, downtime } from '../../src/reboot/downtime.ts';
-import type { Exec } from '../../src/system/exec.ts';
+import type { Exec } from '../../src/system/process/exec.ts';
 
 const left = (method: Method): Departure => ({
   method,

@@ -11,7 +11,7 @@ import {
   isOurs,
   parseEntryName,
   parseWaitingName,
-} from '../../src/reboot/bootloaders/entry-name.ts';
+} from '../../src/reboot/kernels/entry-name.ts';
 
 const product = 'shop' as Product;
 const name = (version: string, left?: number, done = 0) =>

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { SlotName } from '../../src/model.ts';
-import { entryKernels } from '../../src/reboot/bootloaders/entry-kernels.ts';
-import { slotKernels } from '../../src/reboot/bootloaders/slot-kernels.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
+import { entryKernels } from '../../src/reboot/kernels/entry-kernels.ts';
+import { slotKernels } from '../../src/reboot/kernels/slot-kernels.ts';
 import { type EspWorld, espWorld, incoming, PRODUCT, putVersion, start, uki } from '../support/esp.ts';
 import { type FatImage, fatImage, filesOn } from '../support/fat-image.ts';
 

@@ -3,7 +3,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import { grubStore } from '../../src/reboot/bootloaders/grub.ts';
-import { slotKernels } from '../../src/reboot/bootloaders/slot-kernels.ts';
+import { slotKernels } from '../../src/reboot/kernels/slot-kernels.ts';
 import { readPart, realFiles, writePart } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { incoming, PRODUCT, uki } from '../support/esp.ts';

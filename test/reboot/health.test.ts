@@ -10,8 +10,8 @@ import { programProbes } from '../../src/reboot/health/programs.ts';
 import { runProbes } from '../../src/reboot/health/run-probes.ts';
 import { unitsProbe } from '../../src/reboot/health/units.ts';
 import { type Clock, realClock } from '../../src/system/clock.ts';
-import { realExec } from '../../src/system/exec.ts';
 import { realFiles } from '../../src/system/files.ts';
+import { realExec } from '../../src/system/process/exec.ts';
 import { type FakeSystemctl, fakeSystemctl } from '../support/fake-systemctl.ts';
 
 const never = new AbortController().signal;

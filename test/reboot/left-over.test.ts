@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { unitsProbe } from '../../src/reboot/health/units.ts';
-import type { Exec } from '../../src/system/exec.ts';
+import type { Exec } from '../../src/system/process/exec.ts';
 import { rootHashOfVersion } from '../support/esp.ts';
 
 const SOFT_ROOT = `/dev/mapper/tandem-${rootHashOfVersion('2')}`;

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { SlotName } from '../../src/model.ts';
 import type { BootBackend } from '../../src/reboot/bootloaders/bootloader.ts';
-import { formatWaitingName } from '../../src/reboot/bootloaders/entry-name.ts';
-import { readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
+import { formatWaitingName } from '../../src/reboot/kernels/entry-name.ts';
+import { readEsp } from '../../src/reboot/kernels/esp-entries.ts';
 import { type EspWorld, espWorld, PRODUCT, putVersion, sha256, start, uki } from '../support/esp.ts';
 import { RecordingDisk } from '../support/recording-disk.ts';
 

@@ -9,11 +9,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { SlotName, Version } from '../../src/model.ts';
 import { compareRank } from '../../src/reboot/bootloaders/boot-order.ts';
-import { entryKernels } from '../../src/reboot/bootloaders/entry-kernels.ts';
-import { formatEntryName } from '../../src/reboot/bootloaders/entry-name.ts';
-import { type Esp, readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
-import { checkEspRoom, putUki } from '../../src/reboot/bootloaders/esp-writing.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
+import { entryKernels } from '../../src/reboot/kernels/entry-kernels.ts';
+import { formatEntryName } from '../../src/reboot/kernels/entry-name.ts';
+import { type Esp, readEsp } from '../../src/reboot/kernels/esp-entries.ts';
+import { checkEspRoom, putUki } from '../../src/reboot/kernels/esp-writing.ts';
 import { type Files, readPart, realFiles } from '../../src/system/files.ts';
 import {
   type EspWorld,

@@ -15,7 +15,7 @@ import {
   tried,
 } from '../../src/reboot/bootloaders/slot-flags.ts';
 import { environmentCopies, formatUboot, parseUboot, ubootFlags } from '../../src/reboot/bootloaders/uboot.ts';
-import { type Exec, realExec, run } from '../../src/system/exec.ts';
+import { type Exec, realExec, run } from '../../src/system/process/exec.ts';
 import { kernelFolder } from '../support/kernel-folder.ts';
 import { AT_FIRST, type UbootEnvironment, ubootEnvironment } from '../support/uboot-environment.ts';
 import { type Bench, conformance } from './backend-conformance.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type UnitsProbe, unitsProbe } from '../../src/reboot/health/units.ts';
-import type { Exec } from '../../src/system/exec.ts';
+import type { Exec } from '../../src/system/process/exec.ts';
 
 const signal = new AbortController().signal;
 const shown = (unit: string, state: Record<string, string>): string =>

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allKeys } from '../../src/config.ts';
+import { allKeys } from '../../src/config/config.ts';
 import { codeOf, readSourceTree, type SourceFile } from '../support/source-tree.ts';
 
 /** These have one possible value so far, which leaves nothing to read. */
@@ -12,7 +12,7 @@ const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter
 
 /** Keys that an operator may set and nothing reads. */
 const idleKeys = (keys: readonly string[], files: readonly SourceFile[]): string[] => {
-  const code = files.filter(({ path }) => path !== 'config-keys.ts').map(({ text }) => codeOf(text));
+  const code = files.filter(({ path }) => path !== 'config/keys.ts').map(({ text }) => codeOf(text));
   const isRead = (key: string): boolean => {
     const [section = '', name = ''] = key.split('.');
     const word = new RegExp(`\\b${camelCase(name)}\\b`);

@@ -7,7 +7,7 @@ import { codeOf, readSourceTree, type SourceFile } from '../support/source-tree.
 const MOST_LINES = 300;
 
 /** What they leave alone ends by itself. */
-const NEVER_FAIL: ReadonlySet<string> = new Set(['server/batches.ts', 'system/cron.ts']);
+const NEVER_FAIL: ReadonlySet<string> = new Set(['server/store/batches.ts', 'system/cron.ts']);
 
 /** Says what is wrong with a file. */
 const RULES: Readonly<Record<string, (file: SourceFile) => string | undefined>> = {

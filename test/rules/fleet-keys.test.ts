@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allKeys } from '../../src/config.ts';
-import { FLEET_RULES, FLEET_TABLE, LOCAL_REASONS, localReason } from '../../src/config-fleet-keys.ts';
+import { allKeys } from '../../src/config/config.ts';
+import { FLEET_RULES, FLEET_TABLE, LOCAL_REASONS, localReason } from '../../src/config/fleet-rules.ts';
 
 const ALLOWED = allKeys().filter(([path]) => localReason(path) === undefined);
 

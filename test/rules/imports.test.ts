@@ -10,23 +10,18 @@ const LAYERS: Readonly<Record<string, number>> = {
   'model.ts': 1,
   'version.ts': 1,
   'protocol.ts': 2,
-  system: 3,
-  bundle: 4,
-  verify: 4,
-  partitions: 4,
-  reboot: 4,
-  rollout: 4,
-  'config-fragments.ts': 4,
-  'config-fleet-cache.ts': 5,
-  'config-fleet-keys.ts': 5,
-  'config-fleet.ts': 5,
-  'config-keys.ts': 5,
-  'config-types.ts': 5,
-  'config.ts': 5,
-  agent: 6,
-  server: 6,
-  cli: 7,
-  'main.ts': 8,
+  formats: 3,
+  system: 4,
+  bundle: 5,
+  verify: 5,
+  partitions: 5,
+  reboot: 5,
+  rollout: 5,
+  config: 6,
+  agent: 7,
+  server: 7,
+  cli: 8,
+  'main.ts': 9,
 };
 const APART = new Set(['bundle', 'verify', 'partitions', 'reboot', 'rollout', 'agent', 'server']);
 const OUTSIDE_MODULES = /^node:(fs|net|http|https|http2|child_process|dns|os|tls|dgram|readline|tty|timers)(\/|$)/;
@@ -72,7 +67,7 @@ const oneHome: Rule = (files) => {
 const packageOf = (name: string): string => /^(@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? name;
 
 const homes: Rule = (files) =>
-  Object.entries({ commander: 'main.ts', zod: 'config-types.ts', 'smol-toml': 'config-fragments.ts' }).flatMap(
+  Object.entries({ commander: 'main.ts', zod: 'config/types.ts', 'smol-toml': 'config/fragments.ts' }).flatMap(
     ([name, home]) =>
       files
         .filter((file) => file.path !== home && importsOf(file).includes(name))

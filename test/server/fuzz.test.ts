@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { UpdateError } from '../../src/errors.ts';
-import { digestOf } from '../../src/server/tokens.ts';
+import { digestOf } from '../../src/server/access/tokens.ts';
 import { type FuzzedRequest, requestTo } from '../support/fuzzed-requests.ts';
 import { type Answered, type Description, type Operation, readDescription } from '../support/openapi-answers.ts';
 import { idOf, OPERATOR_SESSION, TestFleet, TOKEN, VIEWER, VIEWER_SESSION } from './pages/fleet.ts';

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UpdateError } from '../../src/errors.ts';
-import { sqliteStore } from '../../src/server/sqlite-store.ts';
-import type { Store } from '../../src/server/store.ts';
-import { digestOf } from '../../src/server/tokens.ts';
-import { watchedStore } from '../../src/server/watched-store.ts';
+import { digestOf } from '../../src/server/access/tokens.ts';
+import { sqliteStore } from '../../src/server/store/sqlite.ts';
+import type { Store } from '../../src/server/store/store.ts';
+import { watchedStore } from '../../src/server/store/watched.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
 import { checkInOf } from '../support/check-in-line.ts';

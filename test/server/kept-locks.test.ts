@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRebootLocks, type LockDefaults } from '../../src/server/reboot-locks.ts';
-import { sqliteStore } from '../../src/server/sqlite-store.ts';
-import type { Json } from '../../src/server/store.ts';
+import { createRebootLocks, type LockDefaults } from '../../src/server/fleet/reboot-locks.ts';
+import { sqliteStore } from '../../src/server/store/sqlite.ts';
+import type { Json } from '../../src/server/store/store.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
 
 const at = (second: number): Date => new Date(Date.UTC(2030, 0, 1, 0, 0, second));

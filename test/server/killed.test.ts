@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { sqliteStore } from '../../src/server/sqlite-store.ts';
-import type { Store } from '../../src/server/store.ts';
+import { sqliteStore } from '../../src/server/store/sqlite.ts';
+import type { Store } from '../../src/server/store/store.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
 import { FleetDrill, lostPromises, tally } from '../support/fleet-drill.ts';
 import { rollingOut } from '../support/rollout-site.ts';

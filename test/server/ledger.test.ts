@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { MachineId, Version } from '../../src/model.ts';
-import { answerCheckIn } from '../../src/server/check-in.ts';
-import { isKept, ledgerFrom, ledgerJson } from '../../src/server/machines.ts';
-import type { Json } from '../../src/server/store.ts';
+import { answerCheckIn } from '../../src/server/fleet/check-in.ts';
+import { isKept, ledgerFrom, ledgerJson } from '../../src/server/fleet/machines.ts';
+import type { Json } from '../../src/server/store/store.ts';
 import { checkInOf } from '../support/check-in-line.ts';
 import { START, virtualChannel } from '../support/virtual-channel.ts';
 

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { createRebootLocks } from '../../src/server/fleet/reboot-locks.ts';
 import { confirmFreeing } from '../../src/server/pages/confirm.ts';
 import { html } from '../../src/server/pages/html.ts';
 import { locksPage } from '../../src/server/pages/locks.ts';
-import { createRebootLocks } from '../../src/server/reboot-locks.ts';
-import { sqliteStore } from '../../src/server/sqlite-store.ts';
+import { sqliteStore } from '../../src/server/store/sqlite.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
 import { refusalOf } from '../support/command-line.ts';
 import { readDescription } from '../support/openapi-answers.ts';

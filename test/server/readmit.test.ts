@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { rolloutReadmit } from '../../src/cli/rollout-readmit.ts';
-import { lastEntries } from '../../src/server/audit.ts';
+import { rolloutReadmit } from '../../src/cli/rollout/readmit.ts';
+import { lastEntries } from '../../src/server/fleet/audit.ts';
 import { refusalOf, runCommand } from '../support/command-line.ts';
 import { idOf, NOW, OPERATOR_SESSION, TestFleet, TOKEN, VIEWER, VIEWER_SESSION } from './pages/fleet.ts';
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { audited, auditedIfDue, type Entry, lastEntries } from '../../src/server/audit.ts';
-import type { Json, Store } from '../../src/server/store.ts';
+import { audited, auditedIfDue, type Entry, lastEntries } from '../../src/server/fleet/audit.ts';
+import type { Json, Store } from '../../src/server/store/store.ts';
 
 /** `again` closes the store and opens what it has left behind. */
 export type StoreBench = AsyncDisposable & Readonly<{ open(): Promise<Store> }>;

@@ -4,11 +4,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Manifest, serializeManifest } from '../../src/bundle/manifest.ts';
+import { packRoot, packUki, type WriterOptions, writeBundle } from '../../src/bundle/publish/writer.ts';
 import { saltFor } from '../../src/bundle/verity.ts';
-import { packRoot, packUki, type WriterOptions, writeBundle } from '../../src/bundle/writer.ts';
 import type { Product, Version } from '../../src/model.ts';
+import { createScratch } from '../../src/system/disk/scratch.ts';
 import { realFiles } from '../../src/system/files.ts';
-import { createScratch } from '../../src/system/scratch.ts';
 import { memorySource } from './sources.ts';
 
 export const noSignal: AbortSignal = new AbortController().signal;

@@ -1,15 +1,15 @@
 /** Runs a command as `updatectl` would, inside the test: many times faster than a process for each. */
 
 import { Command as Commander } from 'commander';
-import { DECODER } from '../../src/bundle/decoder.ts';
+import { DECODER } from '../../src/bundle/decode/decoder.ts';
 import { type Command, type Context, inputOf } from '../../src/cli/command.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import { asUpdateError } from '../../src/errors.ts';
 import { specify } from '../../src/main.ts';
 import { realClock } from '../../src/system/clock.ts';
-import { realExec } from '../../src/system/exec.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
+import { realExec } from '../../src/system/process/exec.ts';
 import { realRandom } from '../../src/system/random.ts';
 
 /** Runs `command` in `cwd`; returns its standard output, tells warnings, throws its UpdateError. */

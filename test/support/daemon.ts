@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DiskDoors } from '../../src/agent/host.ts';
+import type { DiskDoors } from '../../src/agent/install/host.ts';
 import { runAgent } from '../../src/agent/run.ts';
 import type { Surroundings } from '../../src/agent/surroundings.ts';
-import { DECODER } from '../../src/bundle/decoder.ts';
-import { agentClient } from '../../src/cli/agent-client.ts';
-import { readLayers, resolveConfig } from '../../src/config.ts';
+import { DECODER } from '../../src/bundle/decode/decoder.ts';
+import { agentClient } from '../../src/cli/host/agent-client.ts';
+import { readLayers, resolveConfig } from '../../src/config/config.ts';
 import { uuidsOfRootHash } from '../../src/partitions/uuids.ts';
 import type { Status } from '../../src/protocol.ts';
 import { realClock } from '../../src/system/clock.ts';

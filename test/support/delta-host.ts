@@ -1,16 +1,16 @@
 /** A host on recorded storage that runs one release and installs another into its free slot by the real installer. */
 
-import { createDeltaCache } from '../../src/agent/delta/cache.ts';
-import { createTransfer, type Transfer } from '../../src/agent/delta/transfer.ts';
-import { type InstallerWorld, type OpenSlot, prepareInstall } from '../../src/agent/installer.ts';
+import { createDeltaCache } from '../../src/agent/install/delta/cache.ts';
+import { createTransfer, type Transfer } from '../../src/agent/install/delta/transfer.ts';
+import { type InstallerWorld, type OpenSlot, prepareInstall } from '../../src/agent/install/installer.ts';
 import type { ByteSource } from '../../src/bundle/byte-source.ts';
 import type { Sha256, SlotName } from '../../src/model.ts';
 import { bootFiles } from '../../src/reboot/bootloaders/boot-files.ts';
-import { entryKernels } from '../../src/reboot/bootloaders/entry-kernels.ts';
-import type { BlockTarget } from '../../src/system/block-target.ts';
+import { entryKernels } from '../../src/reboot/kernels/entry-kernels.ts';
 import type { Clock } from '../../src/system/clock.ts';
+import type { BlockTarget } from '../../src/system/disk/block-target.ts';
 import { type Files, readPartOf, writePartOf } from '../../src/system/files.ts';
-import { fetchRanges } from '../../src/system/http-ranges.ts';
+import { fetchRanges } from '../../src/system/http/ranges.ts';
 import { type Log, silentLog } from '../../src/system/log.ts';
 import type { TrustedDelta } from '../../src/verify/deltas.ts';
 import { noSignal } from './bundles.ts';

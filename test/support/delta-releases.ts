@@ -10,8 +10,8 @@ import { imageOf, type Manifest, manifestDigest, rootOf } from '../../src/bundle
 import { openBundle } from '../../src/bundle/reader.ts';
 import { createTreeBuilder, saltFor, superblock, treeLayout, treeUuid } from '../../src/bundle/verity.ts';
 import type { Product, Release, Sha256, Version } from '../../src/model.ts';
+import { createScratch } from '../../src/system/disk/scratch.ts';
 import { realFiles } from '../../src/system/files.ts';
-import { createScratch } from '../../src/system/scratch.ts';
 import type { TrustedDelta } from '../../src/verify/deltas.ts';
 import { about, bundleBytes, noSignal, temporaryFolder } from './bundles.ts';
 import { dice } from './dice.ts';

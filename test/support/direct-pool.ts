@@ -1,7 +1,7 @@
 /** A decode pool without threads. */
 
-import { decodeFrame } from '../../src/bundle/decode.ts';
-import type { DecodePool } from '../../src/bundle/decode-pool.ts';
+import { decodeFrame } from '../../src/bundle/decode/decode.ts';
+import type { DecodePool } from '../../src/bundle/decode/pool.ts';
 import { unpackSegment } from '../../src/bundle/delta/patch-decode.ts';
 import { blockDigests } from '../../src/bundle/verity.ts';
 

@@ -10,8 +10,8 @@ import type { SlotName } from '../../src/model.ts';
 import type { PartitionPlace } from '../../src/reboot/bootloaders/boot-option.ts';
 import { efiVariablesBackend } from '../../src/reboot/bootloaders/efi-variables.ts';
 import { type EfiVariables, efiVariableFiles } from '../../src/system/efi-variable-files.ts';
-import { realExec, run } from '../../src/system/exec.ts';
 import { realFiles } from '../../src/system/files.ts';
+import { realExec, run } from '../../src/system/process/exec.ts';
 import type { Bench } from '../reboot/backend-conformance.ts';
 import { kernelFolder } from './kernel-folder.ts';
 

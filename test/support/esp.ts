@@ -3,10 +3,10 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Product, Sha256, SlotName, Version } from '../../src/model.ts';
-import { counted, formatEntryName, parseEntryName } from '../../src/reboot/bootloaders/entry-name.ts';
-import { type Esp, entriesDir, readEsp } from '../../src/reboot/bootloaders/esp-entries.ts';
-import { putUki } from '../../src/reboot/bootloaders/esp-writing.ts';
-import type { IncomingUki } from '../../src/reboot/bootloaders/uki-file.ts';
+import { counted, formatEntryName, parseEntryName } from '../../src/reboot/kernels/entry-name.ts';
+import { type Esp, entriesDir, readEsp } from '../../src/reboot/kernels/esp-entries.ts';
+import { putUki } from '../../src/reboot/kernels/esp-writing.ts';
+import type { IncomingUki } from '../../src/reboot/kernels/uki-file.ts';
 import type { Files } from '../../src/system/files.ts';
 import { type Log, silentLog } from '../../src/system/log.ts';
 import { peFile } from './pe.ts';

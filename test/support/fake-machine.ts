@@ -3,8 +3,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Exec, realExec } from '../../src/system/exec.ts';
 import { type Files, realFiles } from '../../src/system/files.ts';
+import { type Exec, realExec } from '../../src/system/process/exec.ts';
 
 const TOOL = join(import.meta.dirname, '..', 'bin', 'machine-tool');
 const TOOLS = ['veritysetup', 'mkdir', 'rmdir', 'mount', 'umount', 'kexec', 'systemctl', 'busctl'];

@@ -3,7 +3,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Exec, realExec } from '../../src/system/exec.ts';
+import { type Exec, realExec } from '../../src/system/process/exec.ts';
 
 const BIN = join(import.meta.dirname, '..', 'bin');
 

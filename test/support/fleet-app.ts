@@ -1,11 +1,11 @@
 /** The web server of the fleet over any store, listening on the loopback device. */
 
 import type { FastifyInstance } from 'fastify';
-import { type ChannelState, createFleet } from '../../src/server/fleet.ts';
+import { type ChannelState, createFleet } from '../../src/server/fleet/fleet.ts';
+import { createRebootLocks, type LockDefaults } from '../../src/server/fleet/reboot-locks.ts';
 import { createApp } from '../../src/server/http/app.ts';
-import { createRebootLocks, type LockDefaults } from '../../src/server/reboot-locks.ts';
-import type { Store } from '../../src/server/store.ts';
-import type { WatchedStore } from '../../src/server/watched-store.ts';
+import type { Store } from '../../src/server/store/store.ts';
+import type { WatchedStore } from '../../src/server/store/watched.ts';
 import { type Log, silentLog } from '../../src/system/log.ts';
 import { accessWith, type GivenTokens } from './fleet-tokens.ts';
 

@@ -1,7 +1,7 @@
 /** Hosts that take a release through real servers, whatever happens to those, and a tally of what they were promised. */
 
-import type { MachineRecord } from '../../src/server/machines.ts';
-import type { Store } from '../../src/server/store.ts';
+import type { MachineRecord } from '../../src/server/fleet/machines.ts';
+import type { Store } from '../../src/server/store/store.ts';
 
 export type DrillOptions = Readonly<{
   hosts: number;

@@ -1,8 +1,8 @@
 /** Tokens for servers in tests. */
 
-import { type Access, createAccess } from '../../src/server/access.ts';
-import type { Store } from '../../src/server/store.ts';
-import { type Role, tokensJson } from '../../src/server/tokens.ts';
+import { type Access, createAccess } from '../../src/server/access/access.ts';
+import { type Role, tokensJson } from '../../src/server/access/tokens.ts';
+import type { Store } from '../../src/server/store/store.ts';
 
 /** The digest of the token of a role. */
 export type GivenTokens = Readonly<Partial<Record<Role, string>>>;

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { createAccess } from '../../src/server/access.ts';
-import { lastEntries } from '../../src/server/audit.ts';
-import { createCensus } from '../../src/server/census.ts';
-import { createFleet } from '../../src/server/fleet.ts';
-import { createRebootLocks } from '../../src/server/reboot-locks.ts';
-import type { Store } from '../../src/server/store.ts';
+import { createAccess } from '../../src/server/access/access.ts';
+import { lastEntries } from '../../src/server/fleet/audit.ts';
+import { createCensus } from '../../src/server/fleet/census.ts';
+import { createFleet } from '../../src/server/fleet/fleet.ts';
+import { createRebootLocks } from '../../src/server/fleet/reboot-locks.ts';
+import type { Store } from '../../src/server/store/store.ts';
 import { checkInOf } from './check-in-line.ts';
 import { START, virtualChannel } from './virtual-channel.ts';
 

@@ -1,7 +1,12 @@
 /** A lock whose debts are remembered in memory. */
 
-import { type KeptLock, type KeptLockWorld, keptLock } from '../../src/agent/kept-lock.ts';
-import { type KeptPlace, type LockPlace, type LockPlaces, lockPlacesFormat } from '../../src/agent/lock-places.ts';
+import { type KeptLock, type KeptLockWorld, keptLock } from '../../src/agent/gates/kept-lock.ts';
+import {
+  type KeptPlace,
+  type LockPlace,
+  type LockPlaces,
+  lockPlacesFormat,
+} from '../../src/agent/gates/lock-places.ts';
 import type { LockClient } from '../../src/reboot/gates/locks/lock-client.ts';
 import { inFormat } from '../../src/system/format.ts';
 import { silentLog } from '../../src/system/log.ts';

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SlotName, Version } from '../../src/model.ts';
-import { kernelName, slotKernels } from '../../src/reboot/bootloaders/slot-kernels.ts';
+import { kernelName, slotKernels } from '../../src/reboot/kernels/slot-kernels.ts';
 import { readPart, realFiles, writePart } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { incoming, PRODUCT, uki } from './esp.ts';

@@ -6,11 +6,11 @@ import type { BuiltDelta } from '../../src/bundle/delta/delta-file.ts';
 import { buildPatch, type PatchOptions, type PatchSide } from '../../src/bundle/delta/patch-build.ts';
 import { unpackSegment } from '../../src/bundle/delta/patch-decode.ts';
 import { type PatchHead, type PatchSegment, parsePatchHead } from '../../src/bundle/delta/patch-head.ts';
+import { type BlockReader, type Extent, volume } from '../../src/bundle/image/volume.ts';
 import { BLOCK, blockDigests } from '../../src/bundle/verity.ts';
-import { type BlockReader, type Extent, volume } from '../../src/bundle/volume.ts';
 import type { Sha256 } from '../../src/model.ts';
+import { createScratch } from '../../src/system/disk/scratch.ts';
 import { realFiles } from '../../src/system/files.ts';
-import { createScratch } from '../../src/system/scratch.ts';
 import { about, noSignal, temporaryFolder } from './bundles.ts';
 
 const SALT = '00'.repeat(32) as Sha256;

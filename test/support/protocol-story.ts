@@ -4,8 +4,8 @@ import { createHash } from 'node:crypto';
 import { utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { limitsOf, policyOf, readRollout } from '../../src/rollout/document.ts';
-import type { ChannelState } from '../../src/server/fleet.ts';
-import { digestOf } from '../../src/server/tokens.ts';
+import { digestOf } from '../../src/server/access/tokens.ts';
+import type { ChannelState } from '../../src/server/fleet/fleet.ts';
 import { NOW, TestFleet } from '../server/pages/fleet.ts';
 
 /** One request and its answer. */

@@ -3,10 +3,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Version } from '../../src/model.ts';
 import type { Files } from '../../src/system/files.ts';
-import type { takeLock } from '../../src/system/lock-file.ts';
-import { promote } from '../../src/verify/channels.ts';
-import type { Alone, Publisher } from '../../src/verify/publish.ts';
-import { addBundle, refreshRepository } from '../../src/verify/publisher.ts';
+import type { takeLock } from '../../src/system/process/lock-file.ts';
+import { promote } from '../../src/verify/publish/channels.ts';
+import type { Alone, Publisher } from '../../src/verify/publish/publish.ts';
+import { addBundle, refreshRepository } from '../../src/verify/publish/publisher.ts';
 import { facts, oneChunk, quickFiles } from './tuf-repository.ts';
 
 /** `which` chooses among releases and channels; `dies` is how many changes are made before the end. */

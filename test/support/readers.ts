@@ -1,6 +1,6 @@
 /** A file in memory, read by parts. */
 
-import type { FileReader } from '../../src/reboot/bootloaders/uki-file.ts';
+import type { FileReader } from '../../src/reboot/kernels/uki-file.ts';
 
 export const readerOf = (bytes: Uint8Array): FileReader => ({
   size: bytes.length,

@@ -1,7 +1,7 @@
 /** A machine's storage in memory: files and a disk with one log of everything done to them, and what a power cut leaves. */
 
 import { dirname } from 'node:path';
-import type { DiskTarget } from '../../src/system/block-target.ts';
+import type { DiskTarget } from '../../src/system/disk/block-target.ts';
 import type { Files } from '../../src/system/files.ts';
 import { type Dice, dice } from './dice.ts';
 import { filesInTurn, Turns } from './in-turn.ts';

@@ -1,7 +1,7 @@
 /** A repository whose channel rolls 2.0 out now, within limits. */
 
 import type { Version } from '../../src/model.ts';
-import { rollOut } from '../../src/verify/channels.ts';
+import { rollOut } from '../../src/verify/publish/channels.ts';
 import { TestRepository } from './tuf-repository.ts';
 
 export async function rollingOut(limits: Readonly<{ inFlight: number; failures: number }>): Promise<TestRepository> {

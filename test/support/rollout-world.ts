@@ -1,15 +1,15 @@
 /** Hosts with the real agent's judgement, the real server, and between them a network that loses what it likes; beside them a plain model. */
 
 import assert from 'node:assert/strict';
-import { type FleetServer, withFleetServer } from '../../src/agent/fleet-client.ts';
-import type { EndedEntry } from '../../src/agent/journal.ts';
-import { createReleases, type Releases } from '../../src/agent/releases.ts';
-import { forgive, type StanceWorld, stanceOf } from '../../src/agent/stance.ts';
+import { type FleetServer, withFleetServer } from '../../src/agent/find/fleet-client.ts';
+import { createReleases, type Releases } from '../../src/agent/find/releases.ts';
+import { forgive, type StanceWorld, stanceOf } from '../../src/agent/find/stance.ts';
+import type { EndedEntry } from '../../src/agent/loop/journal.ts';
 import type { Fault, MachineId, Product, Release, State, StateKind, Version } from '../../src/model.ts';
 import type { CheckIn } from '../../src/protocol.ts';
 import { limitsOf, policyOf, type RolloutDocument, readRollout } from '../../src/rollout/document.ts';
 import type { Offered } from '../../src/rollout/roll-call.ts';
-import type { Fleet } from '../../src/server/fleet.ts';
+import type { Fleet } from '../../src/server/fleet/fleet.ts';
 import { noSignal } from './bundles.ts';
 import { type PlainHost, PlainRollout, type Terms, versionOf } from './plain-rollout.ts';
 

@@ -2,10 +2,10 @@
 
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { keyGenerate } from '../../src/cli/key-generate.ts';
-import { repoAdd } from '../../src/cli/repo-add.ts';
-import { repoInit } from '../../src/cli/repo-init.ts';
-import { repoPromote } from '../../src/cli/repo-promote.ts';
+import { keyGenerate } from '../../src/cli/publish/key-generate.ts';
+import { repoAdd } from '../../src/cli/publish/repo-add.ts';
+import { repoInit } from '../../src/cli/publish/repo-init.ts';
+import { repoPromote } from '../../src/cli/publish/repo-promote.ts';
 import type { Version } from '../../src/model.ts';
 import { makeBundle, someBytes } from './bundles.ts';
 import { runCommand } from './command-line.ts';

@@ -5,16 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AgentView, answer } from '../../src/agent/control.ts';
 import { createEvents } from '../../src/agent/events.ts';
-import { DECODER } from '../../src/bundle/decoder.ts';
+import { DECODER } from '../../src/bundle/decode/decoder.ts';
 import { type Command, type Context, inputOf } from '../../src/cli/command.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import type { Version } from '../../src/model.ts';
 import { type AgentEvent, PROTOCOL, PROTOCOL_HEADER, type Reply, type Status } from '../../src/protocol.ts';
 import { realClock } from '../../src/system/clock.ts';
-import { serveControl } from '../../src/system/control-socket.ts';
-import { realExec } from '../../src/system/exec.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
+import { serveControl } from '../../src/system/process/control-socket.ts';
+import { realExec } from '../../src/system/process/exec.ts';
 import { realRandom } from '../../src/system/random.ts';
 
 export const IDLE: Status = {

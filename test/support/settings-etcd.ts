@@ -3,8 +3,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { UpdateError } from '../../src/errors.ts';
 import { type Clock, realClock } from '../../src/system/clock.ts';
-import type { Etcd } from '../../src/system/etcd.ts';
-import type { Heard } from '../../src/system/etcd-watch.ts';
+import type { Etcd } from '../../src/system/etcd/etcd.ts';
+import type { Heard } from '../../src/system/etcd/watch.ts';
 
 export class SettingsEtcd implements Pick<Etcd, 'txn' | 'watch'> {
   readonly keys = new Map<string, string>();

@@ -1,8 +1,8 @@
 /** Who is signed in on the pages of a server in a test, with a key that tests know beforehand. */
 
-import { cookieOf, formTokenOf } from '../../src/server/session-cookie.ts';
-import { createSessions, type Sessions, type SessionsWorld } from '../../src/server/sessions.ts';
-import type { Role } from '../../src/server/tokens.ts';
+import { cookieOf, formTokenOf } from '../../src/server/access/session-cookie.ts';
+import { createSessions, type Sessions, type SessionsWorld } from '../../src/server/access/sessions.ts';
+import type { Role } from '../../src/server/access/tokens.ts';
 
 const SECRET = 'known-beforehand';
 

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { type Agent, createAgent } from '../../src/agent/agent.ts';
-import { openGates } from '../../src/agent/gates.ts';
-import { openJournal } from '../../src/agent/journal.ts';
-import { runLoop } from '../../src/agent/loop.ts';
-import type { Event } from '../../src/agent/machine.ts';
-import { onlyFirmware } from '../../src/agent/restart.ts';
+import { openGates } from '../../src/agent/gates/host-gates.ts';
+import { openJournal } from '../../src/agent/loop/journal.ts';
+import { runLoop } from '../../src/agent/loop/loop.ts';
+import type { Event } from '../../src/agent/loop/machine.ts';
+import { onlyFirmware } from '../../src/agent/restart/restart.ts';
 import type { AgentWorld } from '../../src/agent/running.ts';
 import type { Product, Release, Version } from '../../src/model.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';

@@ -1,6 +1,6 @@
 /** Counts in a store until it is killed, and says each number once it was answered. */
 
-import { sqliteStore } from '../../src/server/sqlite-store.ts';
+import { sqliteStore } from '../../src/server/store/sqlite.ts';
 import { openDatabase } from '../../src/system/sqlite.ts';
 
 const store = sqliteStore(openDatabase(process.argv[2] ?? '', { durable: false }));

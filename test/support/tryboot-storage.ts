@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { trybootKernels, UKI_NAME } from '../../src/reboot/bootloaders/tryboot-kernels.ts';
+import { peSection } from '../../src/formats/pe.ts';
+import { trybootKernels, UKI_NAME } from '../../src/reboot/kernels/tryboot-kernels.ts';
 import { silentLog } from '../../src/system/log.ts';
-import { peSection } from '../../src/system/pe.ts';
 import { PRODUCT, rootHashOfVersion } from './esp.ts';
 import { RecordingDisk } from './recording-disk.ts';
 import { oneChunk, piIncoming, piUki } from './tryboot-machine.ts';

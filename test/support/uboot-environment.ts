@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SlotFlags } from '../../src/reboot/bootloaders/slot-flags.ts';
 import { formatUboot } from '../../src/reboot/bootloaders/uboot.ts';
-import { realExec, run } from '../../src/system/exec.ts';
+import { realExec, run } from '../../src/system/process/exec.ts';
 
 export type UbootEnvironment = AsyncDisposable &
   Readonly<{

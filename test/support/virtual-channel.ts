@@ -2,7 +2,7 @@
 
 import type { Version } from '../../src/model.ts';
 import type { ServerLimits } from '../../src/rollout/document.ts';
-import type { ChannelState } from '../../src/server/fleet.ts';
+import type { ChannelState } from '../../src/server/fleet/fleet.ts';
 
 /** When it begins, in milliseconds. */
 export const START = Date.parse('2030-01-01T00:00:00Z');

@@ -1,10 +1,10 @@
 /** A machine in memory: two slots, a boot loader of either family, and a power supply that fails when told to. */
 
 import assert from 'node:assert/strict';
-import { mayWait } from '../../src/agent/journal.ts';
-import { decide, type Event, type Facts, INITIAL, transition } from '../../src/agent/machine.ts';
-import type { Found, Parts, Restart } from '../../src/agent/parts.ts';
-import { perform } from '../../src/agent/perform.ts';
+import { mayWait } from '../../src/agent/loop/journal.ts';
+import { decide, type Event, type Facts, INITIAL, transition } from '../../src/agent/loop/machine.ts';
+import type { Found, Parts, Restart } from '../../src/agent/loop/parts.ts';
+import { perform } from '../../src/agent/loop/perform.ts';
 import { UpdateError } from '../../src/errors.ts';
 import {
   type Method,

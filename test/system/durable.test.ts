@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { openBlockTarget } from '../../src/system/block-device.ts';
+import { openBlockTarget } from '../../src/system/disk/block-device.ts';
 import { moveFile, realFiles, removeFile, replaceFile, TEMPORARY, writePart } from '../../src/system/files.ts';
 
 const text = (bytes: string): Uint8Array => new TextEncoder().encode(bytes);

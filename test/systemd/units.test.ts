@@ -6,8 +6,8 @@ import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { LEAVING_MS } from '../../src/agent/health.ts';
-import { resolveConfig } from '../../src/config.ts';
+import { LEAVING_MS } from '../../src/agent/loop/health.ts';
+import { resolveConfig } from '../../src/config/config.ts';
 import { spanMs } from '../../src/reboot/health/dead-man-timer.ts';
 
 const UNITS = join(import.meta.dirname, '..', '..', 'systemd');

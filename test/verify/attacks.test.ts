@@ -7,8 +7,8 @@ import type { Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
 import { MAX_TARGETS } from '../../src/verify/documents.ts';
 import { dirMetadata } from '../../src/verify/metadata-fetch.ts';
-import { refreshRepository } from '../../src/verify/publisher.ts';
-import { renewRole, rotateKey } from '../../src/verify/rotate-key.ts';
+import { refreshRepository } from '../../src/verify/publish/publisher.ts';
+import { renewRole, rotateKey } from '../../src/verify/publish/rotate-key.ts';
 import { codeOf, daysLater, type Loose, NOW, newSigner, PRODUCT, TestRepository } from '../support/tuf-repository.ts';
 
 const template = await new TestRepository().init();

@@ -10,7 +10,7 @@ import { acceptBundle, createTrust } from '../../src/verify/client.ts';
 import { LIMITS } from '../../src/verify/documents.ts';
 import { dirMetadata } from '../../src/verify/metadata-fetch.ts';
 import { ROLE_NAMES } from '../../src/verify/names.ts';
-import { renewRole, rotateKey } from '../../src/verify/rotate-key.ts';
+import { renewRole, rotateKey } from '../../src/verify/publish/rotate-key.ts';
 import { daysLater, facts, type Loose, NOW, newSigner, PRODUCT, TestRepository } from '../support/tuf-repository.ts';
 
 test('a host sees the release and the channel that were published', async () => {

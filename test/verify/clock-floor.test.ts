@@ -5,7 +5,7 @@ import { readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { createTrust } from '../../src/verify/client.ts';
 import { checkClock, clockFloor } from '../../src/verify/clock-floor.ts';
-import { refreshRepository } from '../../src/verify/publisher.ts';
+import { refreshRepository } from '../../src/verify/publish/publisher.ts';
 import { daysLater, NOW, TestRepository } from '../support/tuf-repository.ts';
 
 const published = async (): Promise<TestRepository> => {

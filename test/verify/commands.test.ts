@@ -17,22 +17,22 @@ import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
-import { bundlePatch } from '../../src/cli/bundle-patch.ts';
 import type { Command } from '../../src/cli/command.ts';
-import { keyGenerate } from '../../src/cli/key-generate.ts';
-import { keyShow } from '../../src/cli/key-show.ts';
-import { repoAdd } from '../../src/cli/repo-add.ts';
-import { repoInit } from '../../src/cli/repo-init.ts';
-import { repoList } from '../../src/cli/repo-list.ts';
-import { repoPromote } from '../../src/cli/repo-promote.ts';
-import { repoRefresh } from '../../src/cli/repo-refresh.ts';
-import { repoRemove } from '../../src/cli/repo-remove.ts';
-import { repoRotateKey } from '../../src/cli/repo-rotate-key.ts';
-import { repoVerify } from '../../src/cli/repo-verify.ts';
+import { bundlePatch } from '../../src/cli/publish/bundle-patch.ts';
+import { keyGenerate } from '../../src/cli/publish/key-generate.ts';
+import { keyShow } from '../../src/cli/publish/key-show.ts';
+import { repoAdd } from '../../src/cli/publish/repo-add.ts';
+import { repoInit } from '../../src/cli/publish/repo-init.ts';
+import { repoList } from '../../src/cli/publish/repo-list.ts';
+import { repoPromote } from '../../src/cli/publish/repo-promote.ts';
+import { repoRefresh } from '../../src/cli/publish/repo-refresh.ts';
+import { repoRemove } from '../../src/cli/publish/repo-remove.ts';
+import { repoRotateKey } from '../../src/cli/publish/repo-rotate-key.ts';
+import { repoVerify } from '../../src/cli/publish/repo-verify.ts';
 import type { Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
-import { takeLock } from '../../src/system/lock-file.ts';
 import { silentLog } from '../../src/system/log.ts';
+import { takeLock } from '../../src/system/process/lock-file.ts';
 import { createTrust } from '../../src/verify/client.ts';
 import { dirMetadata } from '../../src/verify/metadata-fetch.ts';
 import { makeBundle, someBytes, temporaryFolder } from '../support/bundles.ts';
@@ -253,7 +253,7 @@ test('a second publisher waits while the first lives, is then refused, and takes
     await using _ = held;
     assert.equal(await refusal(path, 'repo', 'refresh', ...atOnce), 'repository-locked');
   }
-  const lockFile = new URL('../../src/system/lock-file.ts', import.meta.url).href;
+  const lockFile = new URL('../../src/system/process/lock-file.ts', import.meta.url).href;
   const script = `const { takeLock } = await import(${JSON.stringify(lockFile)}); await takeLock(${JSON.stringify(lock)}); console.log('held'); setInterval(() => {}, 1000);`;
   const other = spawn(
     'unshare',

@@ -7,9 +7,9 @@ import { after, test } from 'node:test';
 import type { Sha256, Version } from '../../src/model.ts';
 import { realFiles } from '../../src/system/files.ts';
 import type { TrustedDelta } from '../../src/verify/deltas.ts';
-import { addDeltas } from '../../src/verify/publish-deltas.ts';
-import { removeRelease } from '../../src/verify/publisher.ts';
-import { checkRepository } from '../../src/verify/repository-check.ts';
+import { checkRepository } from '../../src/verify/publish/check.ts';
+import { addDeltas } from '../../src/verify/publish/deltas.ts';
+import { removeRelease } from '../../src/verify/publish/publisher.ts';
 import { codeOf, NOW, newDelta, PRODUCT, TestRepository, unneeded } from '../support/tuf-repository.ts';
 
 const template = await new TestRepository().init();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { UpdateError } from '../../src/errors.ts';
 import { realClock } from '../../src/system/clock.ts';
-import { createHttp } from '../../src/system/http.ts';
+import { createHttp } from '../../src/system/http/http.ts';
 import { duplicateKey } from '../../src/verify/documents.ts';
 import { fileUrl, httpMetadata } from '../../src/verify/metadata-fetch.ts';
 import { ROLE_NAMES } from '../../src/verify/names.ts';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { realFiles } from '../../src/system/files.ts';
-import { renewRole } from '../../src/verify/rotate-key.ts';
+import { renewRole } from '../../src/verify/publish/rotate-key.ts';
 import { TestRepository } from '../support/tuf-repository.ts';
 
 test('a full disk stops a poll, and the next one works when there is room again', async () => {

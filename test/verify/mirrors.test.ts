@@ -8,7 +8,7 @@ import { UpdateError } from '../../src/errors.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { httpMetadata, type MetadataMirror } from '../../src/verify/metadata-fetch.ts';
 import { askMirrors } from '../../src/verify/mirrors.ts';
-import { renewRole, rotateKey } from '../../src/verify/rotate-key.ts';
+import { renewRole, rotateKey } from '../../src/verify/publish/rotate-key.ts';
 import { testHttp } from '../support/http-client.ts';
 import { fileIn, MirrorServer, type Spoiling } from '../support/mirror-server.ts';
 import { codeOf, daysLater, type Host, newSigner, PRODUCT, TestRepository } from '../support/tuf-repository.ts';

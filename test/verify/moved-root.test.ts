@@ -6,15 +6,15 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, normalize } from 'node:path';
 import { test } from 'node:test';
-import { createReleases } from '../../src/agent/releases.ts';
+import { createReleases } from '../../src/agent/find/releases.ts';
 import type { MachineId, Product, Release, Version } from '../../src/model.ts';
 import { realClock } from '../../src/system/clock.ts';
-import { createHttp } from '../../src/system/http.ts';
+import { createHttp } from '../../src/system/http/http.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { createTrust, type TrustOptions } from '../../src/verify/client.ts';
 import { floorsFile, floorsUnder, readFloors, withFloors } from '../../src/verify/floors.ts';
 import { dirMetadata, type MetadataMirror } from '../../src/verify/metadata-fetch.ts';
-import { renewRole } from '../../src/verify/rotate-key.ts';
+import { renewRole } from '../../src/verify/publish/rotate-key.ts';
 import { codeOf, NOW, PRODUCT, quickFiles, TestRepository } from '../support/tuf-repository.ts';
 
 /** A repository whose root was rotated twice, and another one whose root is new; `shared` keys but that of the root are the same. */

@@ -7,12 +7,12 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { asUpdateError } from '../../src/errors.ts';
 import type { Version } from '../../src/model.ts';
-import { takeLock } from '../../src/system/lock-file.ts';
-import { promote } from '../../src/verify/channels.ts';
-import type { Alone, Publisher } from '../../src/verify/publish.ts';
-import { addBundle, refreshRepository, releasesIn } from '../../src/verify/publisher.ts';
-import { recoverRepository } from '../../src/verify/recover.ts';
-import { channelDocument, readRepository } from '../../src/verify/repository.ts';
+import { takeLock } from '../../src/system/process/lock-file.ts';
+import { promote } from '../../src/verify/publish/channels.ts';
+import type { Alone, Publisher } from '../../src/verify/publish/publish.ts';
+import { addBundle, refreshRepository, releasesIn } from '../../src/verify/publish/publisher.ts';
+import { recoverRepository } from '../../src/verify/publish/recover.ts';
+import { channelDocument, readRepository } from '../../src/verify/publish/repository.ts';
 import { Cut } from '../support/failing-files.ts';
 import {
   channelOf,

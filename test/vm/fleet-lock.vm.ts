@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LockView, lockView } from '../../src/reboot/gates/locks/etcd-operator.ts';
-import type { Etcd } from '../../src/system/etcd.ts';
+import type { Etcd } from '../../src/system/etcd/etcd.ts';
 import { EtcdCluster } from '../support/etcd-cluster.ts';
 import { etcdOf } from '../support/lock-hosts.ts';
 import { assertSettled, awaitState, checkNow, statusOf, UPDATE_MS } from './guest.ts';

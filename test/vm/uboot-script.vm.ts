@@ -6,7 +6,7 @@ import { SLOT_NAMES } from '../../src/model.ts';
 import { flagsBackend } from '../../src/reboot/bootloaders/flags-backend.ts';
 import { nextSlot, type SlotFlag, type SlotFlags, tried } from '../../src/reboot/bootloaders/slot-flags.ts';
 import { formatUboot, ubootFlags } from '../../src/reboot/bootloaders/uboot.ts';
-import { realExec } from '../../src/system/exec.ts';
+import { realExec } from '../../src/system/process/exec.ts';
 import { type Bench, conformance } from '../reboot/backend-conformance.ts';
 import { kernelFolder } from '../support/kernel-folder.ts';
 import { type Board, boardFactory, kernelOf, type Outcome } from './uboot-board.ts';

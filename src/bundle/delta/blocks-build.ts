@@ -1,7 +1,7 @@
 /** Builds a blocks file: it serves a host on any old version, and hosts on those that the publisher knows with the fewest bytes. */
 
 import { hash } from 'node:crypto';
-import { createScratch } from '../../system/scratch.ts';
+import { createScratch } from '../../system/disk/scratch.ts';
 import { rootOf } from '../manifest.ts';
 import { BLOCK, blockDigests, DIGEST } from '../verity.ts';
 import { serializeBlocksHead } from './blocks-head.ts';

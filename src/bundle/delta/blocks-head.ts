@@ -1,9 +1,9 @@
 /** The head of a blocks file: which leaves belong together, which blocks the news hold, and the digests that prove both. */
 
-import { FRAME_LIMIT } from '../decode.ts';
+import { FRAME_LIMIT } from '../decode/decode.ts';
 import { compressedBound } from '../frames.ts';
+import type { Volume } from '../image/volume.ts';
 import { BLOCK, DIGEST } from '../verity.ts';
-import type { Volume } from '../volume.ts';
 import { blockSet } from './copy.ts';
 import { BLOCKS_LIMIT, invalid, packHead, unpackHead } from './delta-file.ts';
 import { GROUP_LIMIT, type Groups } from './groups.ts';

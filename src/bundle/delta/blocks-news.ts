@@ -1,11 +1,11 @@
 /** The news of a release: which blocks they are, in which order, and the frames that hold them. */
 
 import { hash } from 'node:crypto';
-import type { ScratchFile } from '../../system/scratch.ts';
-import { compressAll } from '../compress.ts';
-import { FRAME_LIMIT } from '../decode.ts';
+import type { ScratchFile } from '../../system/disk/scratch.ts';
+import { FRAME_LIMIT } from '../decode/decode.ts';
+import type { BlockReader } from '../image/volume.ts';
+import { compressAll } from '../publish/compress.ts';
 import { BLOCK } from '../verity.ts';
-import type { BlockReader } from '../volume.ts';
 import type { NewsFrame } from './blocks-head.ts';
 import { lookup, SHORT } from './short-leaves.ts';
 

@@ -3,9 +3,9 @@
 import { hash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
 import type { Role } from '../../model.ts';
+import type { Extent, Volume } from '../image/volume.ts';
 import { imageOf, type Manifest, rootOf } from '../manifest.ts';
 import { BLOCK, blockDigests } from '../verity.ts';
-import type { Extent, Volume } from '../volume.ts';
 import type { BlocksHead } from './blocks-head.ts';
 import { type BlockSet, blockSet, type Copy, extentsWhere } from './copy.ts';
 import { groupDigest, groupsOf } from './groups.ts';

@@ -1,6 +1,6 @@
 /** Which blocks go where, and which are there already. */
 
-import type { Extent } from '../volume.ts';
+import type { Extent } from '../image/volume.ts';
 
 /** `count` blocks of the new volume from `to` on are those of the old volume from `from` on. */
 export type Copy = Readonly<{ to: number; from: number; count: number }>;

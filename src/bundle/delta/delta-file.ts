@@ -4,10 +4,10 @@ import { createHash, hash } from 'node:crypto';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { UpdateError } from '../../errors.ts';
 import type { Sha256 } from '../../model.ts';
+import type { Scratch } from '../../system/disk/scratch.ts';
 import { type Files, moveFile } from '../../system/files.ts';
-import type { Scratch } from '../../system/scratch.ts';
-import { roomFor } from '../compress.ts';
-import { checkZstdFrame } from '../zstd-frame.ts';
+import { checkZstdFrame } from '../decode/zstd-frame.ts';
+import { roomFor } from '../publish/compress.ts';
 
 /** What is signed of a delta: its first bytes. */
 export type DeltaHead = Readonly<{ size: number; sha256: Sha256 }>;

@@ -2,10 +2,10 @@
 
 import { hash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
-import type { ScratchFile } from '../../system/scratch.ts';
+import type { ScratchFile } from '../../system/disk/scratch.ts';
+import type { BlockReader, Extent } from '../image/volume.ts';
 import { rootOf } from '../manifest.ts';
 import { BLOCK, blockDigests, DIGEST } from '../verity.ts';
-import type { BlockReader, Extent } from '../volume.ts';
 import { createAligner } from './alignment.ts';
 import type { Copy } from './copy.ts';
 import { type BuiltDelta, type DeltaOutput, writeDelta } from './delta-file.ts';

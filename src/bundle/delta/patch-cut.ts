@@ -1,7 +1,7 @@
 /** Gathers the new blocks of a release into segments, cut where files end as far as possible. */
 
+import type { BlockReader, Extent } from '../image/volume.ts';
 import { BLOCK } from '../verity.ts';
-import type { BlockReader, Extent } from '../volume.ts';
 
 /** New blocks that are sent together. `first` counts new blocks, not blocks of the volume. */
 export type Gathered = Readonly<{ first: number; to: readonly Extent[]; plain: Uint8Array }>;

@@ -3,9 +3,9 @@
 import { hash } from 'node:crypto';
 import { constants, zstdDecompressSync } from 'node:zlib';
 import { UpdateError } from '../../errors.ts';
-import { giveBack, SPARE } from '../memory.ts';
+import { giveBack, SPARE } from '../decode/memory.ts';
+import { checkZstdFrame } from '../decode/zstd-frame.ts';
 import { BLOCK } from '../verity.ts';
-import { checkZstdFrame } from '../zstd-frame.ts';
 import { addOld } from './difference.ts';
 import { blocksIn, type PatchSegment } from './patch-head.ts';
 

@@ -2,8 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import { compressedBound } from '../frames.ts';
+import type { Extent, Volume } from '../image/volume.ts';
 import { BLOCK } from '../verity.ts';
-import type { Extent, Volume } from '../volume.ts';
 import type { Copy } from './copy.ts';
 import { packHead, invalid as refuse, unpackHead } from './delta-file.ts';
 import { type NumberReader, type NumberWriter, numberReader, numberWriter } from './numbers.ts';

@@ -2,7 +2,7 @@
 
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
-import { roomFor } from '../compress.ts';
+import { roomFor } from '../publish/compress.ts';
 import type { Aligner } from './alignment.ts';
 import { type Difference, differenceOf } from './difference.ts';
 import { ADDED, ADDED_PREFIX, REFERRED } from './patch-decode.ts';

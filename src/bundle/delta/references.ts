@@ -1,7 +1,7 @@
 /** Chooses the old blocks that a segment of a patch refers to: those that share most with it, and what lies around them. */
 
+import type { Extent } from '../image/volume.ts';
 import { BLOCK } from '../verity.ts';
-import type { Extent } from '../volume.ts';
 import { type FeatureIndex, sampleFeatures } from './features.ts';
 import { blocksIn } from './patch-head.ts';
 

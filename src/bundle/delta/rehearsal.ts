@@ -1,6 +1,6 @@
 /** Builds both deltas and counts to the byte what a host on the old release would fetch of each. */
 
-import type { DecodePool } from '../decode-pool.ts';
+import type { DecodePool } from '../decode/pool.ts';
 import type { Bundle } from '../reader.ts';
 import { buildBlocks } from './blocks-build.ts';
 import { parseBlocksHead } from './blocks-head.ts';

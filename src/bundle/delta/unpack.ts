@@ -2,13 +2,13 @@
 
 import { UpdateError } from '../../errors.ts';
 import type { Role, Sha256 } from '../../model.ts';
-import { createScratch, type Scratch, type ScratchFile } from '../../system/scratch.ts';
-import type { DecodeJob } from '../decode-batch.ts';
-import type { DecodePool, PlainRun } from '../decode-pool.ts';
+import { createScratch, type Scratch, type ScratchFile } from '../../system/disk/scratch.ts';
+import type { DecodeJob } from '../decode/batch.ts';
+import type { DecodePool, PlainRun } from '../decode/pool.ts';
+import { type BlockReader, type Volume, volumeOf } from '../image/volume.ts';
 import { type Manifest, manifestDigest, rootOf } from '../manifest.ts';
 import type { Bundle } from '../reader.ts';
 import { BLOCK, blockDigests, createTreeBuilder, DIGEST, leafDigestsAt, treeLayout } from '../verity.ts';
-import { type BlockReader, type Volume, volumeOf } from '../volume.ts';
 import { BLOCKS_LIMIT } from './delta-file.ts';
 
 /** A release of which every block was found to be the right one. Disposing it removes the blocks. */

@@ -1,7 +1,7 @@
 /** Which of several boot entries systemd-boot takes: its own order, in which the default is the first. Pure. */
 
 import { compareVersionTexts } from '../../version.ts';
-import type { Counter } from './entry-name.ts';
+import type { Counter } from '../kernels/entry-name.ts';
 
 /** What the boot loader looks at. `id` is the file name without its counter; the rest comes from the UKI's os-release. */
 export type Ranked = Readonly<{

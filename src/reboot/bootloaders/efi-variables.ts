@@ -3,6 +3,7 @@
 import { UpdateError } from '../../errors.ts';
 import { otherSlot, SLOT_NAMES, type SlotName, type Version } from '../../model.ts';
 import type { EfiVariables } from '../../system/efi-variable-files.ts';
+import { kernelName } from '../kernels/slot-kernels.ts';
 import {
   activated,
   type BootOption,
@@ -14,7 +15,6 @@ import {
 } from './boot-option.ts';
 import { type BootBackend, type BootView, noFallback, noKernel, notArmed, type SlotBoot } from './bootloader.ts';
 import type { SlotVersion } from './flags-backend.ts';
-import { kernelName } from './slot-kernels.ts';
 
 /**
  * Every verb is a row of single changes, after each of which the power may fail: the proven slot is what the firmware takes then.

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { Product, Version } from '../../model.ts';
 import type { ReadHead } from '../../system/files.ts';
-import { formatEntryName } from './entry-name.ts';
+import { formatEntryName } from '../kernels/entry-name.ts';
 
 /** What is wrong with the boot loader's configuration, one sentence each; none when nothing is. */
 export async function loaderConfFaults(readHead: ReadHead, dir: string, product: Product): Promise<string[]> {

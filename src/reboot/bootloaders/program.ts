@@ -2,7 +2,7 @@
 
 import { UpdateError } from '../../errors.ts';
 import type { SlotName } from '../../model.ts';
-import type { Exec, ExecResult } from '../../system/exec.ts';
+import type { Exec, ExecResult } from '../../system/process/exec.ts';
 import type { Deed, ToldStore } from './flags-backend.ts';
 import { NEVER, PROVEN, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 

@@ -3,11 +3,11 @@
 import { UpdateError } from '../../errors.ts';
 import { otherSlot, type SlotName, type Version } from '../../model.ts';
 import type { Log } from '../../system/log.ts';
+import { type Counter, counted, formatEntryName } from '../kernels/entry-name.ts';
+import { type Esp, type EspEntry, type EspView, entriesDir, readEsp } from '../kernels/esp-entries.ts';
+import { moveEntry, refuseTwinEntries, removeEntries } from '../kernels/esp-writing.ts';
 import { compareRank } from './boot-order.ts';
 import { type BootBackend, type BootView, noFallback, notArmed, notMounted, type SlotBoot } from './bootloader.ts';
-import { type Counter, counted, formatEntryName } from './entry-name.ts';
-import { type Esp, type EspEntry, type EspView, entriesDir, readEsp } from './esp-entries.ts';
-import { moveEntry, refuseTwinEntries, removeEntries } from './esp-writing.ts';
 
 /** The backend for entries in `esp`. */
 export const systemdBoot = (esp: Esp & Readonly<{ log: Log }>): BootBackend => ({

@@ -2,7 +2,7 @@
 
 import { UpdateError } from '../../errors.ts';
 import { otherSlot, SLOT_NAMES, type SlotName } from '../../model.ts';
-import { type Exec, type ExecResult, run } from '../../system/exec.ts';
+import { type Exec, type ExecResult, run } from '../../system/process/exec.ts';
 import type { FlagStore } from './flags-backend.ts';
 import { NEVER, PROVEN, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 

@@ -1,8 +1,8 @@
 /** One program of `pre-reboot.d`: it makes a host ready to leave, may ask for more time, and takes back what it did. */
 
 import { cleanLine } from '../../clean-text.ts';
-import type { Exec } from '../../system/exec.ts';
 import { listenForWords } from '../../system/last-words.ts';
+import type { Exec } from '../../system/process/exec.ts';
 
 /** Where they lie. */
 export const HOOK_DIRS = ['/usr/lib/tandem/pre-reboot.d', '/etc/tandem/pre-reboot.d'] as const;

@@ -1,7 +1,7 @@
 /** The gate of systemd's inhibitors: who has asked logind that this machine stays up. */
 
 import { cleanLine } from '../../clean-text.ts';
-import type { Exec } from '../../system/exec.ts';
+import type { Exec } from '../../system/process/exec.ts';
 import { closed, OPEN, type Verdict } from './gate.ts';
 
 /** Asks logind. Where it does not answer nobody can hold one, and systemd asks again itself before it restarts. */

@@ -1,7 +1,7 @@
 /** The gate of logged-in users: they are told, and have a while to finish or to ask for more. */
 
 import { cleanLine } from '../../clean-text.ts';
-import type { Exec } from '../../system/exec.ts';
+import type { Exec } from '../../system/process/exec.ts';
 import { closed, OPEN, type Verdict } from './gate.ts';
 import type { Grace } from './grace.ts';
 

@@ -1,7 +1,7 @@
 /** Windows and black-outs as an operator writes them: strict, and every fault with its place. */
 
+import { list, literal, object, optional, text } from '../../formats/shape.ts';
 import { isCron } from '../../system/cron.ts';
-import { list, literal, object, optional, text } from '../../system/shape.ts';
 import { type Span, WEEKDAYS } from './windows.ts';
 import { openZone } from './zone.ts';
 

@@ -1,6 +1,6 @@
 /** When the dead man's timer restarts a machine on trial: a verdict that comes later is none. */
 
-import { attempt, type Exec } from '../../system/exec.ts';
+import { attempt, type Exec } from '../../system/process/exec.ts';
 
 /** Milliseconds from now; undefined where the timer does not run, or systemd does not tell. `uptimeMs` is the kernel's clock. */
 export async function untilDeadMan(exec: Exec, uptimeMs: number, signal?: AbortSignal): Promise<number | undefined> {

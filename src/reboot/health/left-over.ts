@@ -1,7 +1,7 @@
 /** Which units failed before this system started: over a soft reboot systemd keeps what it knows of them, and “failed” is part of that. */
 
-import { type Exec, run } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
+import { type Exec, run } from '../../system/process/exec.ts';
 import { softRootHash } from '../methods/host-facts.ts';
 
 export type LeftOverWorld = Readonly<{ exec: Exec; files: Pick<Files, 'read'> }>;

@@ -1,8 +1,8 @@
 /** The probes that are programs: whatever an image or an operator puts into `health.d/required` and `health.d/wanted`. */
 
 import { join } from 'node:path';
-import type { Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
+import type { Exec } from '../../system/process/exec.ts';
 import { type ProgramFile, programsIn } from '../program-folders.ts';
 import type { Probe, ProbeResult } from './probe.ts';
 

@@ -1,10 +1,10 @@
 /** The probe that asks systemd: has the system finished starting, do the required units run, has none failed? */
 
 import { matchesGlob } from 'node:path';
+import { list, object, text } from '../../formats/shape.ts';
 import type { Clock } from '../../system/clock.ts';
-import { type Exec, run } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
-import { list, object, text } from '../../system/shape.ts';
+import { type Exec, run } from '../../system/process/exec.ts';
 import { leftOver } from './left-over.ts';
 import type { Probe, ProbeResult } from './probe.ts';
 

@@ -1,7 +1,7 @@
 /** The reboot method `firmware`: a full restart, through firmware and boot loader. */
 
 import { UpdateError } from '../../errors.ts';
-import type { Exec } from '../../system/exec.ts';
+import type { Exec } from '../../system/process/exec.ts';
 
 /** Asks the system to restart. Returns when it has agreed; we are stopped soon after. `argument` is for the firmware to read. */
 export const rebootByFirmware = (exec: Exec, argument?: string): Promise<void> =>

@@ -1,6 +1,6 @@
 /** Who notices a soft reboot that does not lead to a new system: a process that lives through it and then pulls the plug. */
 
-import { attempt, type Exec } from '../../system/exec.ts';
+import { attempt, type Exec } from '../../system/process/exec.ts';
 
 /** systemd itself disarms the hardware watchdog when it hands over to the next system, so nothing else would. */
 export const GUARD = 'tandem-jump-guard.service';

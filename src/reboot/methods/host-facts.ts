@@ -1,11 +1,11 @@
 /** What this host says about restarting it: which kernel really runs, what kernel and service manager allow, what was asked for. */
 
 import { join } from 'node:path';
+import { commandLineValues } from '../../formats/pe.ts';
 import type { Sha256 } from '../../model.ts';
-import { type Exec, run } from '../../system/exec.ts';
+import { rootMount } from '../../system/disk/mounts.ts';
 import { type Files, readText, readTextIfAny } from '../../system/files.ts';
-import { rootMount } from '../../system/mounts.ts';
-import { commandLineValues } from '../../system/pe.ts';
+import { type Exec, run } from '../../system/process/exec.ts';
 import type { Jump, Known } from './choose.ts';
 import { againstSecureBoot, firmwareIsAwaited } from './firmware-variables.ts';
 import { KEXECS, type Kernel, withoutRootHash } from './kernel.ts';

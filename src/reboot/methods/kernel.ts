@@ -2,9 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
+import { commandLineWords, onlySection, type PeSection, peSections, sectionText } from '../../formats/pe.ts';
 import { SHA256_PATTERN, type Sha256 } from '../../model.ts';
-import { commandLineWords, onlySection, type PeSection, peSections, sectionText } from '../../system/pe.ts';
-import type { FileReader } from '../bootloaders/uki-file.ts';
+import type { FileReader } from '../kernels/uki-file.ts';
 
 export type Kernel = Readonly<{
   linux: Sha256;

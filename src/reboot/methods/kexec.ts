@@ -1,9 +1,9 @@
 /** The reboot method `kexec`: the running kernel starts the next one, without firmware and boot loader. */
 
 import { join } from 'node:path';
-import { type Exec, run } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
-import type { FileReader } from '../bootloaders/uki-file.ts';
+import { type Exec, run } from '../../system/process/exec.ts';
+import type { FileReader } from '../kernels/uki-file.ts';
 import { askToLeave } from './firmware.ts';
 import { KEXECS, kernelParts, sectionBytes } from './kernel.ts';
 

@@ -3,8 +3,8 @@
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import type { Sha256 } from '../../model.ts';
-import { type Exec, run } from '../../system/exec.ts';
 import { type Files, readText } from '../../system/files.ts';
+import { type Exec, run } from '../../system/process/exec.ts';
 import { carriedMounts, lostMounts, mountPoints } from './carried-mounts.ts';
 import { askToLeave } from './firmware.ts';
 import { mountDefinitions } from './mount-definitions.ts';

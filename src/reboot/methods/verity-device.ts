@@ -2,7 +2,7 @@
 
 import { UpdateError } from '../../errors.ts';
 import { SHA256_PATTERN, type Sha256 } from '../../model.ts';
-import { type Exec, run } from '../../system/exec.ts';
+import { type Exec, run } from '../../system/process/exec.ts';
 
 /** Paths of the partitions of a slot. */
 export type SlotDevices = Readonly<{ root: string; verity?: string }>;

@@ -1,7 +1,7 @@
 /** Has the hardware watchdog run on while one kernel starts the next, where there is one that the next system takes over. */
 
-import { attempt, type Exec } from '../../system/exec.ts';
 import type { Files } from '../../system/files.ts';
+import { attempt, type Exec } from '../../system/process/exec.ts';
 
 type World = Readonly<{ exec: Exec; files: Pick<Files, 'list'> }>;
 

@@ -2,8 +2,8 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Log } from '../../system/log.ts';
-import { DEEDS, type Deed, type Entry, lastEntries, type PendingEntry } from '../audit.ts';
-import type { Store } from '../store.ts';
+import { DEEDS, type Deed, type Entry, lastEntries, type PendingEntry } from '../fleet/audit.ts';
+import type { Store } from '../store/store.ts';
 import { json } from './answers.ts';
 import { moment } from './fleet-shapes.ts';
 import { always, list, loose, named, object, oneOf, sentence, whole } from './shapes.ts';

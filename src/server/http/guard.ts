@@ -2,9 +2,9 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { UpdateError } from '../../errors.ts';
-import type { Access } from '../access.ts';
-import { type Limits, NO_LIMITS } from '../rate-limits.ts';
-import { type Holder, mayAct, type Role, tokenIn } from '../tokens.ts';
+import type { Access } from '../access/access.ts';
+import { type Limits, NO_LIMITS } from '../access/rate-limits.ts';
+import { type Holder, mayAct, type Role, tokenIn } from '../access/tokens.ts';
 import type { Wording } from './refusals.ts';
 
 declare module 'fastify' {

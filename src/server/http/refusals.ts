@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyServerOptions } from 'fastify';
 import { asUpdateError, ERRORS, type ErrorCode, type UpdateError } from '../../errors.ts';
-import type { FailureLog } from '../failure-log.ts';
+import type { FailureLog } from './failure-log.ts';
 import { FLEETLOCK_REFUSAL } from './lock-shapes.ts';
 import type { Interface } from './openapi.ts';
 import { underWayOn } from './patience.ts';

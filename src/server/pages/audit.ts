@@ -1,6 +1,6 @@
 /** Who has changed what, when and from where. Pure. */
 
-import type { Deed, Entry } from '../audit.ts';
+import type { Deed, Entry } from '../fleet/audit.ts';
 import { html, type Part } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
 import { table } from './table.ts';

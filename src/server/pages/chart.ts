@@ -1,6 +1,6 @@
 /** Curves over time as SVG: the fleet by version as areas, a rollout beside its plan as lines. Pure. */
 
-import { OTHER, type Point } from '../census-history.ts';
+import { OTHER, type Point } from '../fleet/census-history.ts';
 import { type Html, html } from './html.ts';
 import { count, moment, percent } from './wording.ts';
 

@@ -1,6 +1,6 @@
 /** Questions before something is done to a rollout or a lock: what will happen, and a button that does it. Pure. */
 
-import type { MachineRecord } from '../machines.ts';
+import type { MachineRecord } from '../fleet/machines.ts';
 import { type Html, html } from './html.ts';
 import type { Entry, Page, Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';

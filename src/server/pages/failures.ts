@@ -1,6 +1,6 @@
 /** Why updates failed, all machines with the same reason together. Pure. */
 
-import { type Counted, type Failure, MANY } from '../census-tally.ts';
+import { type Counted, type Failure, MANY } from '../fleet/census-tally.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
 import { ago, count, machineLink, plural } from './wording.ts';

@@ -1,6 +1,6 @@
 /** What the fleet runs, as numbers: the table beside the curve. Pure. */
 
-import type { Counted } from '../census-tally.ts';
+import type { Counted } from '../fleet/census-tally.ts';
 import { COLOURS, colourOf, swatch } from './chart.ts';
 import { type Html, html } from './html.ts';
 import { empty } from './layout.ts';

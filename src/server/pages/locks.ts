@@ -1,8 +1,8 @@
 /** Who holds the locks on rebooting, since when and why, and who waits. Pure. */
 
-import { type Counted, MOST_WAITING } from '../census-tally.ts';
-import type { Names } from '../names.ts';
-import type { ShownLock } from '../reboot-locks.ts';
+import { type Counted, MOST_WAITING } from '../fleet/census-tally.ts';
+import type { Names } from '../fleet/names.ts';
+import type { ShownLock } from '../fleet/reboot-locks.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, type Viewer } from './layout.ts';
 import { table } from './table.ts';

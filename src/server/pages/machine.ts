@@ -1,10 +1,10 @@
 /** One machine: what holds it back and who says so, what it last said, and what it has lived through. Pure. */
 
 import { judgeHost, turnStarts } from '../../rollout/rollout.ts';
-import { SILENT_MS } from '../census-tally.ts';
-import type { MachineRecord } from '../machines.ts';
-import type { Names } from '../names.ts';
-import type { ShownLock } from '../reboot-locks.ts';
+import { SILENT_MS } from '../fleet/census-tally.ts';
+import type { MachineRecord } from '../fleet/machines.ts';
+import type { Names } from '../fleet/names.ts';
+import type { ShownLock } from '../fleet/reboot-locks.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, type Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';

@@ -1,8 +1,8 @@
 /** Machines, a page at a time, and the search among them. Pure. */
 
-import { SILENT_MS } from '../census-tally.ts';
-import type { FailureSearch, Found, Search } from '../machine-search.ts';
-import type { MachineRecord } from '../machines.ts';
+import { SILENT_MS } from '../fleet/census-tally.ts';
+import type { FailureSearch, Found, Search } from '../fleet/machine-search.ts';
+import type { MachineRecord } from '../fleet/machines.ts';
 import { type Html, html, type Part } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
 import { table } from './table.ts';

@@ -1,7 +1,7 @@
 /** The first page: is anything wrong, what does the fleet run, how far are its rollouts. Pure. */
 
-import type { Point } from '../census-history.ts';
-import type { Counted } from '../census-tally.ts';
+import type { Point } from '../fleet/census-history.ts';
+import type { Counted } from '../fleet/census-tally.ts';
 import { coloured, versionsChart } from './chart.ts';
 import { colouredTable, versionsNow } from './fleet-versions.ts';
 import { type Html, html } from './html.ts';

@@ -1,6 +1,6 @@
 /** A rollout in short: where it stands, how far it is beside its plan, and what bounds it. Pure. */
 
-import { isOfServer } from '../signed-brake.ts';
+import { isOfServer } from '../fleet/signed-brake.ts';
 import { meter } from './chart.ts';
 import { type Html, html } from './html.ts';
 import { progressOf, type Shown } from './rollout-progress.ts';

@@ -1,6 +1,6 @@
 /** The machines of a rollout that are named: those that failed, and those under way. A few on its page, all on pages of their own. Pure. */
 
-import type { Names } from '../names.ts';
+import type { Names } from '../fleet/names.ts';
 import { type Html, html, type Part } from './html.ts';
 import { empty, live, type Page, type Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';

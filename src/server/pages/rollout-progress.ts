@@ -3,10 +3,10 @@
 import type { Ledger } from '../../rollout/brake.ts';
 import { shareAt } from '../../rollout/ramp.ts';
 import { beginOf, type Rollout } from '../../rollout/rollout.ts';
-import type { Point } from '../census-history.ts';
-import type { ChannelTally } from '../census-tally.ts';
-import type { ChannelState } from '../fleet.ts';
-import type { Names } from '../names.ts';
+import type { Point } from '../fleet/census-history.ts';
+import type { ChannelTally } from '../fleet/census-tally.ts';
+import type { ChannelState } from '../fleet/fleet.ts';
+import type { Names } from '../fleet/names.ts';
 import type { Curve } from './chart.ts';
 
 /** A channel as its pages show it; `tally` is undefined while no machine follows it. `names`: of machines that are shown one by one. */

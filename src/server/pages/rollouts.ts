@@ -1,6 +1,6 @@
 /** The rollouts of all channels, and one beside its plan with what an operator may do to it. Pure. */
 
-import type { Point } from '../census-history.ts';
+import type { Point } from '../fleet/census-history.ts';
 import { planChart } from './chart.ts';
 import { type Html, html } from './html.ts';
 import { empty, live, type Page, type Viewer } from './layout.ts';

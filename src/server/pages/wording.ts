@@ -1,7 +1,7 @@
 /** Times, numbers and states as people read them. Pure. */
 
 import { MACHINE_PATTERN } from '../../model.ts';
-import type { MachineRecord } from '../machines.ts';
+import type { MachineRecord } from '../fleet/machines.ts';
 import { type Html, html } from './html.ts';
 
 /** 12 345 with thin spaces, which do not break. */

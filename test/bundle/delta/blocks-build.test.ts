@@ -5,15 +5,15 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { decodePool } from '../../../src/bundle/decode-pool.ts';
-import { DECODER } from '../../../src/bundle/decoder.ts';
+import { DECODER } from '../../../src/bundle/decode/decoder.ts';
+import { decodePool } from '../../../src/bundle/decode/pool.ts';
 import { buildBlocks } from '../../../src/bundle/delta/blocks-build.ts';
 import { parseBlocksHead } from '../../../src/bundle/delta/blocks-head.ts';
 import { leavesOfBundle, type UnpackedRelease, unpackRelease } from '../../../src/bundle/delta/unpack.ts';
 import { openBundle } from '../../../src/bundle/reader.ts';
 import { BLOCK } from '../../../src/bundle/verity.ts';
+import { createScratch, type Scratch } from '../../../src/system/disk/scratch.ts';
 import { realFiles } from '../../../src/system/files.ts';
-import { createScratch, type Scratch } from '../../../src/system/scratch.ts';
 import { bundleBytes, noSignal, someBytes, temporaryFolder } from '../../support/bundles.ts';
 import { memorySource } from '../../support/sources.ts';
 

@@ -2,19 +2,19 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { decodeFrame } from '../../../src/bundle/decode.ts';
+import { decodeFrame } from '../../../src/bundle/decode/decode.ts';
 import { type BlocksOptions, buildBlocks } from '../../../src/bundle/delta/blocks-build.ts';
 import { type BlocksHead, parseBlocksHead } from '../../../src/bundle/delta/blocks-head.ts';
 import { addLeaves, type BlocksPlan, knownLeaves, planBlocks } from '../../../src/bundle/delta/blocks-plan.ts';
 import { type BlockSet, blockSet } from '../../../src/bundle/delta/copy.ts';
 import { lookup, SHORT, sameShort, shorten } from '../../../src/bundle/delta/short-leaves.ts';
 import type { UnpackedRelease } from '../../../src/bundle/delta/unpack.ts';
+import { type Volume, volume } from '../../../src/bundle/image/volume.ts';
 import type { Manifest } from '../../../src/bundle/manifest.ts';
 import { BLOCK, blockDigests, saltFor } from '../../../src/bundle/verity.ts';
-import { type Volume, volume } from '../../../src/bundle/volume.ts';
 import type { Sha256 } from '../../../src/model.ts';
+import { createScratch } from '../../../src/system/disk/scratch.ts';
 import { realFiles } from '../../../src/system/files.ts';
-import { createScratch } from '../../../src/system/scratch.ts';
 import { about, noSignal, someBytes, temporaryFolder } from '../../support/bundles.ts';
 
 const salt = saltFor(about.product);

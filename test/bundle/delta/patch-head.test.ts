@@ -12,8 +12,8 @@ import {
   parsePatchHead,
   type SegmentDraft,
 } from '../../../src/bundle/delta/patch-head.ts';
+import { volume } from '../../../src/bundle/image/volume.ts';
 import { BLOCK } from '../../../src/bundle/verity.ts';
-import { volume } from '../../../src/bundle/volume.ts';
 
 const volumeOfBlocks = (blocks: number) => volume([{ role: 'root', size: blocks * BLOCK }]);
 const [from, to] = [volumeOfBlocks(1000), volumeOfBlocks(40)];

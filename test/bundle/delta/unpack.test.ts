@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { decodePool } from '../../../src/bundle/decode-pool.ts';
-import { DECODER } from '../../../src/bundle/decoder.ts';
+import { DECODER } from '../../../src/bundle/decode/decoder.ts';
+import { decodePool } from '../../../src/bundle/decode/pool.ts';
 import { leavesOfBundle, unpackRelease } from '../../../src/bundle/delta/unpack.ts';
 import { manifestDigest } from '../../../src/bundle/manifest.ts';
 import { openBundle } from '../../../src/bundle/reader.ts';
 import { blockDigests, saltFor } from '../../../src/bundle/verity.ts';
-import { createScratch } from '../../../src/system/scratch.ts';
+import { createScratch } from '../../../src/system/disk/scratch.ts';
 import { about, bundleBytes, noSignal, someBytes, temporaryFolder } from '../../support/bundles.ts';
 import { memorySource } from '../../support/sources.ts';
 

@@ -5,14 +5,14 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createAccess } from '../../../src/server/access.ts';
-import { createCensus } from '../../../src/server/census.ts';
-import { etcdStore } from '../../../src/server/etcd-store.ts';
-import { createFleet } from '../../../src/server/fleet.ts';
-import { createRebootLocks } from '../../../src/server/reboot-locks.ts';
-import { sqliteStore } from '../../../src/server/sqlite-store.ts';
-import type { Store } from '../../../src/server/store.ts';
-import { digestOf } from '../../../src/server/tokens.ts';
+import { createAccess } from '../../../src/server/access/access.ts';
+import { digestOf } from '../../../src/server/access/tokens.ts';
+import { createCensus } from '../../../src/server/fleet/census.ts';
+import { createFleet } from '../../../src/server/fleet/fleet.ts';
+import { createRebootLocks } from '../../../src/server/fleet/reboot-locks.ts';
+import { etcdStore } from '../../../src/server/store/etcd.ts';
+import { sqliteStore } from '../../../src/server/store/sqlite.ts';
+import type { Store } from '../../../src/server/store/store.ts';
 import { realClock } from '../../../src/system/clock.ts';
 import { realRandom } from '../../../src/system/random.ts';
 import { openDatabase } from '../../../src/system/sqlite.ts';

@@ -9,8 +9,8 @@ import fc from 'fast-check';
 import { cleanLine } from '../../../src/clean-text.ts';
 import { keptGrace } from '../../../src/reboot/gates/grace.ts';
 import { createSessionsGate, readSessions, type SessionsGate } from '../../../src/reboot/gates/sessions.ts';
-import type { Exec } from '../../../src/system/exec.ts';
 import { type Files, realFiles } from '../../../src/system/files.ts';
+import type { Exec } from '../../../src/system/process/exec.ts';
 import { noFiles } from '../../support/no-files.ts';
 
 type Login = Readonly<{

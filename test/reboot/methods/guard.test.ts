@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { UpdateError } from '../../../src/errors.ts';
 import { GUARD, startGuard, stopGuard, WAIT_THEN_RESET } from '../../../src/reboot/methods/guard.ts';
-import { type Exec, realExec } from '../../../src/system/exec.ts';
+import { type Exec, realExec } from '../../../src/system/process/exec.ts';
 
 function recording(exitCode: number, stderr = ''): { calls: string[][]; exec: Exec } {
   const calls: string[][] = [];

@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { kexecsOf, readHostFacts, runningKernel } from '../../../src/reboot/methods/host-facts.ts';
 import { type Kernel, withoutRootHash } from '../../../src/reboot/methods/kernel.ts';
-import { rootMount } from '../../../src/system/mounts.ts';
+import { rootMount } from '../../../src/system/disk/mounts.ts';
 import { rootHashOfVersion, sha256 } from '../../support/esp.ts';
 import { type FakeMachine, fakeMachine } from '../../support/fake-machine.ts';
 

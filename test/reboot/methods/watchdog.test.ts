@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UpdateError } from '../../../src/errors.ts';
 import { armWatchdog, disarmWatchdog } from '../../../src/reboot/methods/watchdog.ts';
-import type { Exec } from '../../../src/system/exec.ts';
+import type { Exec } from '../../../src/system/process/exec.ts';
 import { type FakeMachine, fakeMachine } from '../../support/fake-machine.ts';
 
 const SET =

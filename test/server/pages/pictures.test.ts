@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { curveSvg } from '../../../src/cli/rollout-curve.ts';
+import { curveSvg } from '../../../src/cli/rollout/curve.ts';
 import type { Played } from '../../../src/rollout/simulate.ts';
 import { planChart } from '../../../src/server/pages/chart.ts';
 import { STYLE } from '../../../src/server/pages/style.ts';

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { cookieOf, formTokenOf, isSameSite, keyIn } from '../../../src/server/access/session-cookie.ts';
 import { below } from '../../../src/server/pages/below.ts';
 import { html } from '../../../src/server/pages/html.ts';
-import { cookieOf, formTokenOf, isSameSite, keyIn } from '../../../src/server/session-cookie.ts';
 import { idOf, NOW, OPERATOR_SESSION, someMachine, TestFleet, TOKEN, VIEWER, VIEWER_SESSION } from './fleet.ts';
 
 const { cookie: COOKIE, form: FORM } = OPERATOR_SESSION;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { MachineRecord } from '../../../src/server/machines.ts';
+import type { MachineRecord } from '../../../src/server/fleet/machines.ts';
 import { planChart } from '../../../src/server/pages/chart.ts';
 import { rolloutCard, stageOf, standstill } from '../../../src/server/pages/rollout-card.ts';
 import type { Shown } from '../../../src/server/pages/rollout-progress.ts';

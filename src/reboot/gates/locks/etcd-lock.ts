@@ -2,9 +2,9 @@
 
 import { UpdateError } from '../../../errors.ts';
 import type { Clock } from '../../../system/clock.ts';
-import type { Etcd } from '../../../system/etcd.ts';
-import type { Compare, Op } from '../../../system/etcd-messages.ts';
-import type { EtcdV2 } from '../../../system/etcd-v2.ts';
+import type { Etcd } from '../../../system/etcd/etcd.ts';
+import type { Compare, Op } from '../../../system/etcd/messages.ts';
+import type { EtcdV2 } from '../../../system/etcd/v2.ts';
 import type { Random } from '../../../system/random.ts';
 import { freeIn, keysOf, type Room, readRoom } from './etcd-room.ts';
 import { LOCKSMITH_KEYS, refuseForeign } from './foreign.ts';

@@ -1,9 +1,9 @@
 /** What an operator sees of a lock in etcd, and may change. */
 
 import { UpdateError } from '../../../errors.ts';
-import type { Etcd } from '../../../system/etcd.ts';
-import type { Op, Pair } from '../../../system/etcd-messages.ts';
-import { object, parseDocument, text } from '../../../system/shape.ts';
+import { object, parseDocument, text } from '../../../formats/shape.ts';
+import type { Etcd } from '../../../system/etcd/etcd.ts';
+import type { Op, Pair } from '../../../system/etcd/messages.ts';
 import { FRONT, freeIn, keysOf, type Room, readRoom } from './etcd-room.ts';
 import { emptySemaphore, type Failure, type Holder, present, release, type Semaphore, setMax } from './semaphore.ts';
 import { writeSemaphore } from './semaphore-document.ts';

@@ -1,7 +1,7 @@
 /** Where the lock of one group lies in etcd, and how it is seen: one consistent, linearizable read. */
 
-import type { Etcd } from '../../../system/etcd.ts';
-import type { Answer, Op, Pair } from '../../../system/etcd-messages.ts';
+import type { Etcd } from '../../../system/etcd/etcd.ts';
+import type { Answer, Op, Pair } from '../../../system/etcd/messages.ts';
 import { FOREIGN_KEYS, refuseForeign } from './foreign.ts';
 import { present, type Semaphore, type Sight } from './semaphore.ts';
 import { MOST_HOLDERS, readSemaphore } from './semaphore-document.ts';

@@ -2,9 +2,9 @@
 
 import { cleanLine } from '../../../clean-text.ts';
 import { UpdateError } from '../../../errors.ts';
-import type { Http } from '../../../system/http.ts';
+import { object, optional, parseDocument, words } from '../../../formats/shape.ts';
+import type { Http } from '../../../system/http/http.ts';
 import type { Random } from '../../../system/random.ts';
-import { object, optional, parseDocument, words } from '../../../system/shape.ts';
 import type { LockClient, Objection } from './lock-client.ts';
 import { oneLine } from './semaphore-document.ts';
 

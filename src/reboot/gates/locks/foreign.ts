@@ -1,8 +1,8 @@
 /** The locks of airlock and locksmith in the same etcd: two programs that count apart would let too many hosts reboot. */
 
 import { UpdateError } from '../../../errors.ts';
-import type { Pair } from '../../../system/etcd-messages.ts';
-import { type Check, integer, list, object, parseDocument, text } from '../../../system/shape.ts';
+import { type Check, integer, list, object, parseDocument, text } from '../../../formats/shape.ts';
+import type { Pair } from '../../../system/etcd/messages.ts';
 
 /** Where the others keep the lock of a group. locksmith's is seen here only after a migration from API v2, with or without a slash. */
 export const FOREIGN_KEYS = (group: string): readonly string[] => [

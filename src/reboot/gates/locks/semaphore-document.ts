@@ -1,8 +1,8 @@
 /** The semaphore as bytes: bounded, checked before it is believed, and never written over when it is not understood. */
 
 import { CLEAN_LINE, cleanLine } from '../../../clean-text.ts';
+import { type Check, integer, list, literal, object, parseDocument, text, words } from '../../../formats/shape.ts';
 import { type Format, inFormat } from '../../../system/format.ts';
-import { type Check, integer, list, literal, object, parseDocument, text, words } from '../../../system/shape.ts';
 import { MOST_FAILURES, type Semaphore } from './semaphore.ts';
 
 /** `place` says where the bytes come from, for the message when they are not a semaphore. */

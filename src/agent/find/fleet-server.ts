@@ -1,0 +1,56 @@
+/** The fleet server of this host, as its configuration names it. */
+
+import { type Config, requireSetting } from '../../config/config.ts';
+import type { Product } from '../../model.ts';
+import { SECRET_HEADER } from '../../protocol.ts';
+import { type Files, readText } from '../../system/files.ts';
+import type { Http } from '../../system/http/http.ts';
+import { readMachineId } from '../../system/machine-id.ts';
+import type { FleetServer } from './fleet-client.ts';
+import { readFacts } from './host-facts.ts';
+import type { Identity } from './host-identity.ts';
+import { forgive, type StanceWorld, stanceOf } from './stance.ts';
+
+export type FleetServerWorld = Readonly<{
+  files: Files;
+  version: string;
+  architecture: string;
+  addressTowards?(url: string): Promise<string | undefined>;
+}>;
+
+/** The server that is asked before a rollout is begun, where there is one. */
+export async function fleetServer(
+  config: Config,
+  world: FleetServerWorld,
+  http: Http,
+  situation: FleetServer['situation'],
+  identity: Identity,
+  journal: StanceWorld['journal'],
+): Promise<FleetServer | undefined> {
+  const { files, version, addressTowards = async () => undefined } = world;
+  const { url, tokenFile } = config.fleet;
+  if (url === undefined) return undefined;
+  const token = tokenFile === undefined ? undefined : await readText(files, tokenFile);
+  const product = requireSetting(config, 'host.product') as Product;
+  const host = { group: config.host.group, product, channel: config.repository.channel, agent: version };
+  const architecture = config.host.architecture ?? world.architecture;
+  const stance = { journal, host: { product, architecture, agentVersion: version } };
+  // A proxy is what is reached, where there is one.
+  const address = () => addressTowards(config.repository.proxy ?? url);
+  return {
+    http,
+    url,
+    ...(token ? { token } : {}),
+    host,
+    machine: () => readMachineId(files),
+    // Its id and its hardware are in what it says.
+    identity: async () => {
+      const { [SECRET_HEADER]: secret } = await identity(url);
+      return secret === undefined ? {} : { [SECRET_HEADER]: secret };
+    },
+    facts: () => readFacts({ files, architecture, address }),
+    situation,
+    stance: (...offered) => stanceOf(stance, ...offered),
+    forgive: (release) => forgive(stance, release),
+  };
+}

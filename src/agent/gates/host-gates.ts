@@ -1,0 +1,127 @@
+/** The gates of this host: everything that may object to a reboot but the fleet's lock. */
+
+import type { Config } from '../../config/config.ts';
+import type { GateStatus, Status } from '../../protocol.ts';
+import { appLocksDir, appLocksGate } from '../../reboot/gates/app-locks.ts';
+import { type Combined, combine, earliest, type Override } from '../../reboot/gates/combine.ts';
+import { isOverdue, rebootBy } from '../../reboot/gates/deadline.ts';
+import { type Closed, closed, OPEN } from '../../reboot/gates/gate.ts';
+import { keptGrace } from '../../reboot/gates/grace.ts';
+import { createHealthGate, type Judgement } from '../../reboot/gates/health.ts';
+import { inhibitorsGate } from '../../reboot/gates/inhibitors.ts';
+import { createSessionsGate } from '../../reboot/gates/sessions.ts';
+import { createCalendar } from '../../reboot/gates/windows.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Files } from '../../system/files.ts';
+import type { Exec } from '../../system/process/exec.ts';
+import { type Applied, keptApplied, unkeptApplied } from './applied.ts';
+
+export interface Gates {
+  /** Whether an operator has asked for the reboot, beyond the life of an agent. */
+  readonly applied: Applied;
+  /** The host reboots without being asked. */
+  isAutomatic(): boolean;
+  /**
+   * Asks all of them. `since`: when the release was staged; `isApplied`: an operator has asked for the reboot; `isUnderWay`: they were open,
+   * and the host is being made ready, so that who logs in now is not waited for.
+   */
+  ask(since: string, isApplied: boolean, isUnderWay?: boolean): Promise<Combined>;
+  /** Whether soft objections are not heard now. */
+  overrides(since: string, isApplied: boolean): Override | undefined;
+  /** In how long one of them may say something else. */
+  wakeMs(): number | undefined;
+  /** What they said last, while a release is waiting; `others` object beside them. */
+  status(since: string, others: readonly Closed[]): Pick<Status, 'gates' | 'rebootBy'>;
+}
+
+/** Where nobody objects. */
+export const openGates: Gates = {
+  applied: unkeptApplied,
+  isAutomatic: () => true,
+  ask: async () => combine([]),
+  overrides: (_since, isApplied) => (isApplied ? 'apply' : undefined),
+  wakeMs: () => undefined,
+  status: (_since, others) => (others.length > 0 ? { gates: others.map((one) => shown(one)) } : {}),
+};
+
+/** Where hosts reboot only when they are told to. */
+export const APPLY_AWAITED = closed(
+  'apply-awaited',
+  'hard',
+  'nobody has asked for the reboot, and `reboot.automatic` is false',
+  { command: 'updatectl apply' },
+);
+
+export type GatesWorld = Readonly<{
+  clock: Pick<Clock, 'now'>;
+  exec: Exec;
+  files: Files;
+  /** Judges the running system. */
+  probe(): Promise<Judgement>;
+}>;
+
+/** As the configuration of this host says. */
+export function createGates(
+  { reboot, agent }: Pick<Config, 'reboot' | 'agent'>,
+  { clock, exec, files, probe }: GatesWorld,
+  machine: string | undefined,
+): Gates {
+  const calendar = createCalendar(reboot.window, reboot.blackOut, machine);
+  const deadline = (since: string): Date | undefined => rebootBy(new Date(since), reboot.deadlineDays);
+  const graceMs = reboot.sessionGraceMinutes * MINUTE;
+  const grace = keptGrace(files, agent.runtimeDir, graceMs);
+  const sessions = createSessionsGate(exec, graceMs, grace);
+  const health = createHealthGate(probe);
+  const overrides: Gates['overrides'] = (since, isApplied) =>
+    isApplied ? 'apply' : isOverdue(deadline(since), clock.now()) ? 'deadline' : undefined;
+  let last: Combined = combine([]);
+  let lastSince: string | undefined;
+  return {
+    applied: keptApplied(files, agent.runtimeDir),
+    isAutomatic: () => reboot.automatic,
+    overrides,
+    ask: async (since, isApplied, isUnderWay = false) => {
+      const now = clock.now();
+      // What was said of one release is not meant for the next.
+      if (lastSince !== undefined && lastSince !== since) await grace.end();
+      lastSince = since;
+      const override = overrides(since, isApplied);
+      const first = [
+        calendar.verdict(now),
+        await appLocksGate(files, appLocksDir(agent.runtimeDir), now),
+        await inhibitorsGate(exec),
+        reboot.requireHealth ? await health.verdict(now) : OPEN,
+      ];
+      // People are told only when it depends on them.
+      const isLast = override === undefined && combine(first).open;
+      const people = isUnderWay ? OPEN : await sessions.verdict(now, isLast);
+      last = combine([...first, people], override);
+      return last;
+    },
+    wakeMs: () => {
+      const next = earliest(last.closed);
+      return next && Math.max(0, next.getTime() - clock.now().getTime());
+    },
+    status: (since, others) => {
+      const by = deadline(since);
+      const gates = [
+        ...others.map((one) => shown(one)),
+        ...last.closed.map((one) => shown(one)),
+        ...last.overridden.map((one) => shown(one, last.override)),
+      ];
+      return { ...(gates.length > 0 ? { gates } : {}), ...(by ? { rebootBy: by.toISOString() } : {}) };
+    },
+  };
+}
+
+const MINUTE = 60_000;
+
+const shown = (one: Closed, overriddenBy?: Combined['override']): GateStatus => ({
+  code: one.code,
+  reason: one.reason,
+  strength: one.strength,
+  ...(one.since ? { since: one.since.toISOString() } : {}),
+  ...(one.next ? { next: one.next.toISOString() } : {}),
+  ...(one.command ? { command: one.command } : {}),
+  ...(overriddenBy ? { overriddenBy } : {}),
+});

@@ -1,0 +1,104 @@
+/** All that may keep a release from being started: an operator's word, the gates of this host, the channel, and last the fleet's lock and the programs. */
+
+import type { Saved, State } from '../../model.ts';
+import { reasonOf } from '../../reboot/gates/combine.ts';
+import type { Closed } from '../../reboot/gates/gate.ts';
+import type { RebootLock } from '../../reboot/gates/lock.ts';
+import type { StandingOffer } from '../find/standing-offer.ts';
+import type { Facts } from '../loop/machine.ts';
+import type { HookGate } from './hook-gate.ts';
+import { APPLY_AWAITED, type Gates } from './host-gates.ts';
+import type { LockGate } from './lock-gate.ts';
+
+export type RebootGateWorld = Readonly<{
+  gates: Gates;
+  /** The fleet's, and as the loop uses it. */
+  fleet: Pick<RebootLock, 'status'>;
+  lock: LockGate;
+  hooks: Pick<HookGate, 'isOwed'>;
+  offer: Pick<StandingOffer, 'isFresh' | 'objection'>;
+}>;
+
+export interface RebootGate {
+  /** What they say now. Only with `asks` is the lock taken and are programs run; `isFlagged`: something leads to the free slot already. */
+  verdict(saved: Saved, about: Readonly<{ asks: boolean; isFlagged: boolean }>): Promise<GateFacts>;
+  /** An operator has asked for the reboot: into what is staged `since`, or into what will be staged next. */
+  apply(since?: string): Promise<void>;
+  /** What was asked for has ended. */
+  forgetApply(): Promise<void>;
+  /** Nobody has asked for the reboot, and somebody has to. */
+  isApplyAwaited(): boolean;
+  /** Who objects beside the gates of this host. */
+  others(state: State): Promise<readonly Closed[]>;
+}
+
+type GateFacts = Pick<Facts, 'gate' | 'isOfferFresh'>;
+
+export function rebootGate({ gates, fleet, lock, hooks, offer }: RebootGateWorld): RebootGate {
+  let applyAsked = false;
+  let isApplyRead = false;
+  let objections: Closing | undefined;
+  /** The host has begun to leave: its programs are at work, or were. A lock that is waited for is no beginning. */
+  let isUnderWay = false;
+  const isApplyAwaited = (): boolean => !gates.isAutomatic() && !applyAsked;
+
+  const ofHost = async ({ since, state }: Saved): Promise<Closing | undefined> => {
+    const all = await gates.ask(since, applyAsked, isUnderWay || state.kind === 'armed');
+    const reason = all.open ? offer.objection(state, applyAsked)?.reason : reasonOf(all);
+    objections = reason === undefined ? undefined : { open: false, reason };
+    isUnderWay &&= objections === undefined;
+    return objections;
+  };
+  /** Nobody holds what others wait for, or is drained, while something else keeps it here; but first the flag goes. */
+  const ofStaying = async (saved: Saved, isFlagged: boolean): Promise<Closing | undefined> => {
+    const closed = await ofHost(saved);
+    if (closed && !isFlagged && (fleet.status()?.held || (await hooks.isOwed()))) await lock.giveBack();
+    return closed;
+  };
+  const ofStaged = async (saved: Saved, isFlagged: boolean): Promise<Facts['gate']> => {
+    const early = await ofStaying(saved, isFlagged);
+    if (early) return early;
+    // Before the lock: nobody holds what others wait for to learn that its release was pulled.
+    if (!offer.isFresh(saved.state, applyAsked)) return { open: true };
+    const said = await lock.verdict(true, gates.overrides(saved.since, applyAsked) !== undefined);
+    isUnderWay = said.open || said.code === 'hook-later';
+    // Making ready may have taken long.
+    const late = said.open && (await hooks.isOwed()) ? await ofStaying(saved, isFlagged) : undefined;
+    return late ?? said;
+  };
+
+  const verdict = async (saved: Saved, asks: boolean, isFlagged: boolean): Promise<Facts['gate']> => {
+    const { kind } = saved.state;
+    isUnderWay &&= kind === 'staged';
+    if (!isApplyRead) applyAsked ||= await gates.applied.isFor(saved.since);
+    isApplyRead = true;
+    if (asks && (kind === 'idle' || kind === 'staging') && (await hooks.isOwed())) await lock.giveBack();
+    // The lock was taken before the slot was armed, and is held until the attempt has ended.
+    if (kind === 'armed') return (asks ? await ofHost(saved) : objections) ?? { open: true };
+    if (isApplyAwaited()) return { open: false, reason: '`updatectl apply`' };
+    if (kind !== 'staged') return { open: true };
+    return asks ? ofStaged(saved, isFlagged) : (objections ?? lock.verdict(false));
+  };
+
+  return {
+    verdict: async (saved, { asks, isFlagged }) => ({
+      gate: await verdict(saved, asks, isFlagged),
+      isOfferFresh: offer.isFresh(saved.state, applyAsked),
+    }),
+    apply: async (since) => {
+      applyAsked = true;
+      if (since !== undefined) await gates.applied.keep(since);
+    },
+    forgetApply: async () => {
+      applyAsked = false;
+      await gates.applied.forget();
+    },
+    isApplyAwaited,
+    others: async (state) => {
+      if (isApplyAwaited()) return [APPLY_AWAITED];
+      return [offer.objection(state, applyAsked) ?? (await lock.verdict(false))].filter((one) => !one.open);
+    },
+  };
+}
+
+type Closing = Extract<Facts['gate'], { open: false }>;

@@ -1,0 +1,23 @@
+/** What an operator lets the agent forget: refusals, or the time before which it believes no clock. */
+
+import { UpdateError } from '../../errors.ts';
+import type { ForgetRequest, Reply } from '../../protocol.ts';
+import type { Journal } from './journal.ts';
+
+type World = Readonly<{
+  journal: Pick<Journal, 'forget'>;
+  /** The moment that is not heard any more, if there was one. */
+  waiveClock(): Promise<string | undefined>;
+}>;
+
+export async function forget({ journal, waiveClock }: World, { version, clock }: ForgetRequest): Promise<Reply> {
+  if (clock) return waivedClock(await waiveClock());
+  const count = await journal.forget(version);
+  if (count === 0) throw new UpdateError('nothing-refused');
+  return { schema: 1, result: 'done', message: `${count} refusal${count === 1 ? '' : 's'} lifted.` };
+}
+
+const waivedClock = (until: string | undefined): Reply =>
+  until === undefined
+    ? { schema: 1, result: 'nothing', message: 'Nothing is known of the time.' }
+    : { schema: 1, result: 'done', message: `The clock is believed, also where it shows a time before ${until}.` };

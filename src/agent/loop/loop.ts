@@ -1,0 +1,44 @@
+/** The loop: look, decide, do, save, look again. */
+
+import { asUpdateError, type UpdateError } from '../../errors.ts';
+import type { State } from '../../model.ts';
+import { type Action, decide } from './machine.ts';
+import type { Parts } from './parts.ts';
+import { perform } from './perform.ts';
+
+export interface Loop {
+  readonly parts: Parts;
+  /** The state last saved. */
+  state(): State;
+  /** Told before an action begins. */
+  began(action: Action): void;
+  /** Told what an action's failure was; the same question is asked again after `pause`. */
+  failed(action: Action | undefined, error: UpdateError): void;
+  /** Sleeps until something may have changed: a poll is due, an operator spoke, a gate may have opened, a failure is to be retried. */
+  pause(reason: string, signal: AbortSignal): Promise<void>;
+}
+
+/** Runs until the signal; never throws for what the world does. */
+export async function runLoop(loop: Loop, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const reason = await step(loop);
+    if (reason !== undefined && !signal.aborted) await loop.pause(reason, signal);
+  }
+}
+
+/** One turn; returns why to pause, or undefined to go on at once. */
+export async function step(loop: Loop): Promise<string | undefined> {
+  let action: Action | undefined;
+  try {
+    const state = loop.state();
+    action = decide(state, await loop.parts.observe(state));
+    if (action.do === 'wait') return action.reason;
+    loop.began(action);
+    await perform(loop.parts, state, action);
+    const isLeaving = action.do === 'reboot' || action.do === 'fall-back';
+    return isLeaving ? 'the restart of the machine' : undefined;
+  } catch (error) {
+    loop.failed(action, asUpdateError(error));
+    return 'the next try';
+  }
+}

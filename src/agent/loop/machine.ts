@@ -1,0 +1,296 @@
+/** The loop's brain: what to do next, and where that leads. Pure: no I/O, no clock, no randomness. */
+
+import type { Attempt, Departure, Fault, Method, Outcome, Release, SlotName, State } from '../../model.ts';
+
+export type Event =
+  | Readonly<{ type: 'settled' }>
+  | Readonly<{ type: 'offered'; release: Release; target: SlotName; byHand?: true }>
+  | Readonly<{ type: 'chosen'; release: Release; target: SlotName; byHand?: true }>
+  | Readonly<{ type: 'started' }>
+  | Readonly<{ type: 'written' }>
+  | Readonly<{ type: 'write-failed'; code: string; reason: string; refuse: boolean }>
+  | Readonly<{ type: 'stumbled'; code: string; reason: string }>
+  | Readonly<{ type: 'withdrawn'; code: string; reason: string }>
+  | Readonly<{ type: 'armed'; bootId: string }>
+  | Readonly<{ type: 'left'; departure: Departure }>
+  | Readonly<{ type: 'disarmed'; reason: string }>
+  | Readonly<{ type: 'booted-new'; release: Release; target: SlotName }>
+  | Readonly<{ type: 'booted-other'; code: string; reason: string; refuse: boolean; fault?: Fault }>
+  | Readonly<{ type: 'healthy' }>
+  | Readonly<{ type: 'hindered'; code: string; reason: string }>
+  | Readonly<{ type: 'unhealthy'; code: string; reason: string }>;
+
+/** What is so right now, whatever the state file says. */
+export type Facts = Readonly<{
+  /** The slot that is mounted as root. */
+  booted: SlotName;
+  /** What that slot holds, as far as its boot entry and our record tell. */
+  running: Release;
+  /** The boot loader takes the booted slot as its default without counting, and the dead man's switch does not name it. */
+  confirmed: boolean;
+  /** The boot loader calls neither slot proven; the dead man's switch does not name the booted one, and no refusal does: it is not on trial. */
+  isLost: boolean;
+  /** Changes with every start of a kernel; a soft reboot keeps it. */
+  bootId: string;
+  /** systemd has agreed to a restart a moment ago. */
+  leaving: boolean;
+  /**
+   * Of an attempt: how many starts of the new system were noted there, whether its dead man has restarted the machine, and how often its
+   * trial was lost before.
+   */
+  trial: Readonly<{ began: number; expired: boolean; lost: number }>;
+  /** Something leads to the other slot: the boot loader takes it next, or the dead man's switch names it. */
+  isFlagged: boolean;
+  gate: Readonly<{ open: true } | { open: false; reason: string }>;
+  /** A moment ago the repository still offered what is staged, or an operator answers for it. The fleet's lock is asked for only then. */
+  isOfferFresh: boolean;
+  checkDue: boolean;
+}>;
+
+export type Action =
+  | Readonly<{ do: 'settle'; outcome: Outcome; keepLock: boolean }>
+  | Readonly<{ do: 'check' }>
+  | Readonly<{ do: 'stage'; release: Release; target: SlotName }>
+  | Readonly<{ do: 'arm'; release: Release; target: SlotName }>
+  | Readonly<{ do: 'disarm'; booted: SlotName }>
+  | Readonly<{ do: 'mend'; booted: SlotName }>
+  | Readonly<{ do: 'reboot'; target: SlotName; tried: readonly Method[] }>
+  | Readonly<{ do: 'probe'; target: SlotName }>
+  | Readonly<{ do: 'fall-back'; from: SlotName }>
+  | Readonly<{ do: 'note'; event: Event }>
+  | Readonly<{ do: 'wait'; reason: string }>;
+
+/** How often one staging may be begun without coming to an end before it is given up until the next check. */
+export const MAX_ATTEMPTS = 3;
+
+export const INITIAL: State = { kind: 'settling', outcome: { result: 'none' } };
+
+/** What to do next. Asks the same question after a power cut as before it, so there is no resume code. */
+export function decide(state: State, facts: Facts): Action {
+  // Before anything else: until then the next start is a matter of chance.
+  if (facts.isLost && isElsewhere(state, facts)) return { do: 'mend', booted: facts.booted };
+  // The boot loader knows where we are; the state file only knows what we meant to do.
+  if (!facts.confirmed && isUnaware(state)) return note(bootedNew(releaseOnTrial(state, facts), facts.booted));
+  switch (state.kind) {
+    case 'settling':
+      // Locks are held until the system we run from is proven.
+      return { do: 'settle', outcome: state.outcome, keepLock: !facts.confirmed };
+    case 'idle':
+      return facts.checkDue ? { do: 'check' } : { do: 'wait', reason: 'the next check' };
+    case 'staging':
+      return decideStaging(state, facts);
+    case 'staged':
+      // Confirmed by somebody else before us (systemd-bless-boot): still a trial.
+      if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
+      if (facts.gate.open && facts.isOfferFresh) return { do: 'arm', release: state.release, target: state.target };
+      // Nobody has said that it may be started: not by a power cut either.
+      if (facts.isFlagged) return { do: 'disarm', booted: facts.booted };
+      // It may have been pulled while it was written, or while it waited.
+      if (facts.gate.open || facts.checkDue) return { do: 'check' };
+      return { do: 'wait', reason: facts.gate.reason };
+    case 'armed':
+      // Asked first, since a soft reboot changes nothing but this.
+      if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
+      // The same kernel in the old slot: we have not left, or a soft reboot has brought us back. The boot loader was not asked yet.
+      if (facts.bootId === state.bootId) return decideArmed(state, facts);
+      return note(fellBack(state, facts));
+    case 'trial':
+      if (facts.booted === state.target) return decideTrial(state, facts);
+      return note(fellBack(state, facts));
+    case 'condemned':
+      if (facts.booted === state.target) return facts.leaving ? LEAVING : { do: 'fall-back', from: state.target };
+      return note(bootedOther(state.code, state.reason, true));
+  }
+}
+
+/** The only way from one state to another. Throws for an event that cannot happen in a state. */
+export function transition(state: State, event: Event): State {
+  switch (event.type) {
+    case 'settled':
+      if (state.kind === 'settling') return { kind: 'idle' };
+      break;
+    case 'offered':
+      if (state.kind === 'idle' || state.kind === 'staged')
+        return { kind: 'staging', attempt: 0, ...chosen(event, event.byHand) };
+      break;
+    case 'chosen':
+      if (state.kind === 'idle' || state.kind === 'staged') return { kind: 'staged', ...chosen(event, event.byHand) };
+      break;
+    case 'started':
+      if (state.kind === 'staging') return { ...state, attempt: state.attempt + 1 };
+      break;
+    case 'written':
+      if (state.kind === 'staging') return { kind: 'staged', ...attemptOf(state) };
+      break;
+    case 'stumbled':
+      if (state.kind === 'staging') return { ...state, stumbled: { code: event.code, reason: event.reason } };
+      break;
+    case 'write-failed':
+      if (state.kind === 'staging') return ended('failed', state, event, event.refuse);
+      break;
+    case 'withdrawn':
+      if (state.kind === 'staging' || state.kind === 'staged') return ended('withdrawn', state, event, false);
+      break;
+    case 'armed':
+      if (state.kind === 'staged') return { kind: 'armed', ...attemptOf(state), bootId: event.bootId };
+      break;
+    case 'left':
+      if (state.kind === 'armed') return { ...state, departure: event.departure, ...triedIn(state, event.departure) };
+      break;
+    case 'disarmed':
+      if (state.kind === 'armed') return { kind: 'staged', ...attemptOf(state) };
+      break;
+    case 'booted-new':
+      if (state.kind !== 'trial' && state.kind !== 'condemned')
+        return { kind: 'trial', release: event.release, target: event.target, ...departureOf(state) };
+      break;
+    case 'booted-other':
+      if (state.kind === 'armed' || state.kind === 'trial' || state.kind === 'condemned')
+        return ended('rolled-back', state, event, event.refuse);
+      break;
+    case 'healthy':
+      if (state.kind === 'trial')
+        return { kind: 'settling', outcome: { result: 'updated', release: state.release, ...departureOf(state) } };
+      break;
+    case 'hindered':
+      if (state.kind === 'trial') return { ...state, hindered: { code: event.code, reason: event.reason } };
+      break;
+    case 'unhealthy':
+      if (state.kind === 'trial')
+        return {
+          kind: 'condemned',
+          release: state.release,
+          target: state.target,
+          code: event.code,
+          reason: event.reason,
+          ...departureOf(state),
+        };
+      break;
+  }
+  throw new Error(`event ${event.type} is not possible in state ${state.kind}`);
+}
+
+function decideStaging(state: Extract<State, { kind: 'staging' }>, facts: Facts): Action {
+  if (facts.booted === state.target)
+    return note({
+      type: 'withdrawn',
+      code: 'target-is-booted',
+      reason: 'the machine now runs from the slot to be written',
+    });
+  if (state.attempt >= MAX_ATTEMPTS) {
+    const last = state.stumbled ? `; the last cause that is known: ${state.stumbled.reason}` : '';
+    const reason = `writing was begun ${state.attempt} times and never came to an end${last}`;
+    return note({ type: 'write-failed', code: 'too-many-attempts', reason, refuse: false });
+  }
+  return { do: 'stage', release: state.release, target: state.target };
+}
+
+function decideTrial({ target }: Extract<State, { kind: 'trial' }>, { confirmed, trial }: Facts): Action {
+  // Proven already, and only the record is missing: the switch is cleared by nobody but us, and only then.
+  if (confirmed) return note({ type: 'healthy' });
+  // Whoever has confirmed it without us has ended the boot loader's count.
+  if (trial.began > MOST_STARTS)
+    return note({ type: 'unhealthy', code: 'trial-lost', reason: `${LOST}, ${trial.began - 1} times` });
+  return { do: 'probe', target };
+}
+
+/** No boot loader counts further. */
+const MOST_STARTS = 9;
+/** How often a trial may be lost before the release is taken to be the reason. */
+const MOST_LOST = 1;
+/** What ends a trial without a verdict on the release. */
+export const LOST_CODES: readonly string[] = ['trial-lost', 'boot-untried'];
+
+/**
+ * The old system runs again. Power that fails is not the release's fault, and a kernel that crashes is; afterwards the two look alike, so
+ * it is tried once more.
+ */
+function fellBack(state: State, { trial, isLost }: Facts): Event {
+  const { kind } = state;
+  const hindered = kind === 'trial' ? state.hindered : undefined;
+  if (trial.expired && !hindered) return bootedOther('trial-lost', EXPIRED, true);
+  const isLostAgain = trial.lost >= MOST_LOST;
+  const more = isLostAgain ? LOST_AGAIN : ONCE_MORE;
+  if (hindered)
+    return bootedOther('trial-lost', `${HINDERED} (${hindered.reason}); ${more}`, isLostAgain, 'surroundings');
+  if (kind === 'trial' || trial.began > 0) return bootedOther('trial-lost', `${LOST}; ${more}`, isLostAgain);
+  if (isLost) return bootedOther('boot-untried', `${UNTRIED}; ${more}`, isLostAgain);
+  return bootedOther('boot-failed', FELL_BACK, true);
+}
+
+/** The machine is still here. What has closed since is obeyed until systemd has agreed to the restart. */
+function decideArmed(state: Extract<State, { kind: 'armed' }>, { leaving, gate, isOfferFresh }: Facts): Action {
+  if (leaving) return LEAVING;
+  if (!gate.open) return note({ type: 'disarmed', reason: gate.reason });
+  if (!isOfferFresh)
+    return note({ type: 'disarmed', reason: 'the repository is to be asked again whether it is still on offer' });
+  return { do: 'reboot', target: state.target, tried: state.tried ?? [] };
+}
+
+/** Whether the state has no place for "we are running from something unproven". An ended attempt is reported first. */
+const isUnaware = (state: State): boolean =>
+  state.kind === 'idle' ||
+  state.kind === 'staging' ||
+  state.kind === 'staged' ||
+  (state.kind === 'settling' && state.outcome.result === 'none');
+
+/** Whether nothing was under way that could have led into the booted slot. */
+const isElsewhere = (state: State, { booted }: Facts): boolean =>
+  state.kind === 'settling' ||
+  state.kind === 'idle' ||
+  ((state.kind === 'staging' || state.kind === 'staged') && state.target !== booted);
+
+/** What an unconfirmed booted slot holds: what we were about to try there, or else what is found running. */
+const releaseOnTrial = (state: State, facts: Facts): Release =>
+  state.kind === 'staged' && state.target === facts.booted ? state.release : facts.running;
+
+const chosen = ({ release, target }: Pick<Attempt, 'release' | 'target'>, byHand: true | undefined): Attempt => ({
+  release,
+  target,
+  ...(byHand ? { byHand } : {}),
+});
+
+/** What one resting place hands on to the next. */
+const attemptOf = ({ release, target, byHand, tried }: Attempt): Attempt => ({
+  ...chosen({ release, target }, byHand),
+  ...(tried ? { tried } : {}),
+});
+
+/** A method that skips the boot loader is used up once it was tried, whatever came of it. */
+const triedIn = ({ tried = [] }: Extract<State, { kind: 'armed' }>, { method }: Departure): { tried?: Method[] } =>
+  method === 'firmware' ? {} : { tried: [...tried, method] };
+
+const departureOf = (state: State): { departure?: Departure } =>
+  'departure' in state && state.departure ? { departure: state.departure } : {};
+
+const FELL_BACK = 'the new system did not start; the boot loader fell back';
+const UNTRIED = 'the boot loader has lost what it was told, so the new system was perhaps not tried';
+const EXPIRED = 'the new system started and gave no verdict in time; the dead man’s timer restarted the machine';
+const LOST = 'the new system started, and the machine lost its power or crashed before it was proven';
+const HINDERED = 'the new system was healthy, and the boot loader could not be told so';
+const ONCE_MORE = 'it is tried once more';
+const LOST_AGAIN = 'as it did before';
+
+const LEAVING: Action = { do: 'wait', reason: 'the restart of the machine' };
+
+const note = (event: Event): Action => ({ do: 'note', event });
+
+const bootedNew = (release: Release, target: SlotName): Event => ({ type: 'booted-new', release, target });
+
+const bootedOther = (code: string, reason: string, refuse: boolean, fault?: Fault): Event => ({
+  type: 'booted-other',
+  code,
+  reason,
+  refuse,
+  ...(fault ? { fault } : {}),
+});
+
+const ended = (
+  result: 'rolled-back' | 'failed' | 'withdrawn',
+  from: Exclude<State, { kind: 'settling' | 'idle' }>,
+  { code, reason, fault }: Readonly<{ code: string; reason: string; fault?: Fault }>,
+  refuse: boolean,
+): State => ({
+  kind: 'settling',
+  outcome: { result, release: from.release, code, reason, refuse, ...(fault ? { fault } : {}), ...departureOf(from) },
+});

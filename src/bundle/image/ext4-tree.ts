@@ -1,0 +1,183 @@
+/** Makes an ext4 image from a tree, one file after the other in the order of their names: `mke2fs -d` takes them as the folder happens to list them. */
+
+import { createHash } from 'node:crypto';
+import { UpdateError } from '../../errors.ts';
+import type { Scratch } from '../../system/disk/scratch.ts';
+import { linkTarget, placeOf, shownPath, type TreeEntry, topOf, walkTree } from '../../system/disk/tree-walk.ts';
+import { type Exec, run } from '../../system/process/exec.ts';
+import { type Attribute, attributesOf } from './attributes.ts';
+import { type Owner, withOwners } from './owners.ts';
+
+export type Ext4Options = Readonly<{
+  exec: Exec;
+  scratch: Scratch;
+  signal: AbortSignal;
+  uuid: string;
+  /** The time of the release, in seconds since 1970: no file is newer. */
+  epoch: number;
+  owner: Owner;
+}>;
+
+/** Writes the image to `output`. */
+export async function makeExt4(tree: string, output: string, options: Ext4Options): Promise<void> {
+  const { exec, signal, scratch } = options;
+  const entries = await withOwners(exec, tree, await entriesOf(tree), signal);
+  const attributes = await attributesOf(exec, tree, entries, signal);
+  await makeEmpty(output, sizeOf(entries, attributes.size), options);
+  await scratch.writeText(SCRIPT, commands(tree, entries, attributes, options));
+  const { exitCode, stderr } = await exec('debugfs', ['-w', '-f', scratch.path(SCRIPT), output], toolOf(options));
+  // It says its version there, and goes on after a command that fails.
+  const faults = stderr.split('\n').filter((line) => line !== '' && !/^debugfs \d/.test(line));
+  if (exitCode !== 0 || faults.length > 0)
+    throw new UpdateError('tool-failed', `debugfs: ${faults.slice(0, 5).join('; ') || `status ${exitCode}`}`);
+}
+
+const SCRIPT = 'tree.debugfs';
+
+/** The top first. Sockets belong to programs that run. */
+async function entriesOf(tree: string): Promise<TreeEntry[]> {
+  const entries = [await topOf(tree)];
+  for await (const entry of walkTree(tree)) {
+    mustBeOneLine(entry.path, shownPath(tree, entry.path));
+    if (entry.kind !== 'socket') entries.push(entry);
+  }
+  return entries;
+}
+
+/** debugfs is told one command in each line. */
+function mustBeOneLine(text: string, path: string): void {
+  if (/[\r\n]/.test(text))
+    throw new UpdateError(
+      'name-unsupported',
+      `${path}: an ext4 image cannot take a name with a line break; use erofs.`,
+    );
+}
+
+type Size = Readonly<{ inodes: number; kilobytes: number }>;
+
+/** Room for the data, the inodes (256 bytes each), attributes and the rest of the file system's own blocks; zeros travel for nothing. */
+function sizeOf(entries: readonly TreeEntry[], attributes: number): Size {
+  const inodes = 64 + entries.length;
+  // How large a folder is here says nothing of how large it will be there.
+  const roomOf = ({ kind, size }: TreeEntry): number =>
+    NAME + Math.ceil((kind === 'folder' ? 4096 : size + 1) / 4096) * 4096;
+  const bytes = entries.reduce((sum, entry) => sum + roomOf(entry), attributes * 4096);
+  return { inodes, kilobytes: Math.ceil((bytes * 1.03 + inodes * 320) / 4096) * 4 + 16 * 1024 };
+}
+
+/** What a name takes in a folder at most. */
+const NAME = 264;
+
+async function makeEmpty(output: string, { inodes, kilobytes }: Size, options: Ext4Options): Promise<void> {
+  const { exec, uuid } = options;
+  await run(
+    exec,
+    'mke2fs',
+    [
+      ...['-q', '-t', 'ext4', '-b', '4096', '-m', '0', '-O', '^has_journal', '-U', uuid, '-N', String(inodes)],
+      ...['-E', `hash_seed=${uuid}`, output, `${kilobytes}k`],
+    ],
+    toolOf(options),
+  );
+}
+
+const toolOf = ({ signal, epoch }: Ext4Options) => ({
+  signal,
+  package: 'e2fsprogs',
+  env: { E2FSPROGS_FAKE_TIME: String(timeOf(epoch)) },
+});
+
+/** Zero is no time for these programs: they would take the present. */
+const timeOf = (seconds: number): number => Math.max(1, seconds);
+
+type Attributes = ReadonlyMap<TreeEntry, readonly Attribute[]>;
+
+/** What debugfs is told, in `latin1` until here: names are bytes. */
+async function* commands(
+  tree: string,
+  entries: readonly TreeEntry[],
+  attributes: Attributes,
+  options: Ext4Options,
+): AsyncGenerator<Uint8Array> {
+  const files = new Map<string, { path: string; names: number }>();
+  for (const entry of entries) {
+    const file = entry.kind === 'folder' ? undefined : files.get(entry.inode);
+    const at = [`cd ${quoted(`/${entry.path.slice(0, Math.max(0, entry.path.lastIndexOf('/')))}`)}`];
+    if (file) {
+      file.names += 1;
+      yield lines([...at, `ln ${quoted(`/${file.path}`)} ${nameOf(entry)}`]);
+      continue;
+    }
+    files.set(entry.inode, { path: entry.path, names: 1 });
+    yield lines([...at, ...(await creation(tree, entry)), ...fieldsOf(entry, options)]);
+    for (const attribute of attributes.get(entry) ?? []) yield lines([await setting(entry, attribute, options)]);
+  }
+  for (const { path, names } of files.values())
+    if (names > 1) yield lines([`set_inode_field ${quoted(`/${path}`)} links_count ${names}`]);
+  // How much was written depends on the order in which buffers were; zero stays zero.
+  yield lines(['set_super_value kbytes_written 0']);
+}
+
+const lines = (all: readonly string[]): Uint8Array => Buffer.from(all.map((one) => `${one}\n`).join(''), 'latin1');
+
+const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
+
+const nameOf = ({ path }: TreeEntry): string => quoted(path.slice(path.lastIndexOf('/') + 1));
+
+async function creation(tree: string, entry: TreeEntry): Promise<string[]> {
+  const name = nameOf(entry);
+  const [major, minor] = numbersOf(entry.device);
+  switch (entry.kind) {
+    case 'folder':
+      return ['', 'lost+found'].includes(entry.path) ? [] : [`mkdir ${name}`];
+    case 'link': {
+      const target = await linkTarget(tree, entry.path);
+      mustBeOneLine(target, shownPath(tree, entry.path));
+      return [`symlink ${name} ${quoted(target)}`];
+    }
+    case 'pipe':
+      return [`mknod ${name} p`];
+    case 'character device':
+      return [`mknod ${name} c ${major} ${minor}`];
+    case 'block device':
+      return [`mknod ${name} b ${major} ${minor}`];
+    default: {
+      const source = placeOf(tree, entry.path).toString('latin1');
+      mustBeOneLine(source, shownPath(tree, entry.path));
+      return [`write ${quoted(source)} ${name}`];
+    }
+  }
+}
+
+/** Of a device, as Linux packs them. */
+const numbersOf = (device: number): readonly [number, number] => {
+  const all = BigInt(device);
+  return [
+    Number(((all >> 8n) & 0xfffn) | ((all >> 32n) & ~0xfffn)),
+    Number((all & 0xffn) | ((all >> 12n) & ~0xffn & 0xffffffffn)),
+  ];
+};
+
+function fieldsOf({ path, kind, mode, uid, gid, mtime }: TreeEntry, { owner, epoch }: Ext4Options): string[] {
+  const time = `@${timeOf(Math.min(mtime, epoch))}`;
+  const isRoot = owner === 'root';
+  const fields: readonly (readonly [string, string])[] = [
+    ...(kind === 'link' ? [] : [['mode', `0${mode.toString(8)}`] as const]),
+    ['uid', String(isRoot ? 0 : uid)],
+    ['gid', String(isRoot ? 0 : gid)],
+    // The others would change with each release, and every block of inodes with them.
+    ...(['atime', 'ctime', 'mtime', 'crtime'] as const).map((field) => [field, time] as const),
+  ];
+  return fields.map(([field, value]) => `set_inode_field ${quoted(`/${path}`)} ${field} ${value}`);
+}
+
+/** The value comes from a file: it may have any bytes. */
+async function setting(
+  entry: TreeEntry,
+  { name, value }: Attribute,
+  { scratch }: Pick<Ext4Options, 'scratch'>,
+): Promise<string> {
+  const file = `value-${createHash('sha256').update(entry.path).update('\0').update(name).digest('hex')}`;
+  await scratch.writeText(file, [value]);
+  return `ea_set -f ${quoted(scratch.path(file))} ${quoted(`/${entry.path}`)} ${quoted(name)}`;
+}

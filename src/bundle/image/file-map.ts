@@ -1,0 +1,110 @@
+/** Which file of a release owns which block: the files of an erofs or ext4 root image, and the sections of the UKI. */
+
+import { UpdateError } from '../../errors.ts';
+import { peSections } from '../../formats/pe.ts';
+import { imageOf, type Manifest, rootOf } from '../manifest.ts';
+import { BLOCK } from '../verity.ts';
+import { blocksOf, parseErofs, type ReadBytes, readFolder, readInode, SUPERBLOCK } from './erofs.ts';
+import { EXT4_ROOT, parseExt4, readExt4Folder, readExt4Inode } from './ext4.ts';
+import { type Extent, volumeOf } from './volume.ts';
+
+/** A stretch of a file in the volume of its release. */
+export type MappedFile = Readonly<{ path: string; first: number; count: number }>;
+
+/** `isComplete` says whether the files of the root image could be told apart. */
+export type FileMap = Readonly<{ files: readonly MappedFile[]; isComplete: boolean }>;
+
+/** Maps a release; `read` gives bytes of an image. */
+export async function mapFiles(
+  manifest: Manifest,
+  read: (role: 'root' | 'uki', offset: number, length: number) => Promise<Uint8Array>,
+): Promise<FileMap> {
+  const readRoot: ReadBytes = (offset, length) => read('root', offset, length);
+  const tree = await rootTree(readRoot, rootOf(manifest).size);
+  const files = tree === undefined ? [] : await filesIn(tree, rootOf(manifest).size);
+  return { files: [...files, ...(await sectionFiles(manifest, read))], isComplete: tree !== undefined };
+}
+
+type Node = Readonly<{ mode: number; extents: readonly Extent[]; names(): Promise<readonly Name[]> }>;
+type Name = Readonly<{ name: string; inode: number }>;
+/** A file system, whichever it is. */
+type Tree = Readonly<{ root: number; node(inode: number): Promise<Node> }>;
+
+async function rootTree(read: ReadBytes, size: number): Promise<Tree | undefined> {
+  if (size < BLOCK) return undefined;
+  const superblock = await read(SUPERBLOCK, 1024);
+  const isWhole = ({ blocks }: Readonly<{ blocks: number }>): boolean => blocks * BLOCK <= size;
+  const erofs = parseErofs(superblock);
+  if (erofs && isWhole(erofs))
+    return {
+      root: erofs.root,
+      node: async (inode) => {
+        const node = await readInode(read, erofs, inode);
+        const [first, count] = [node.first, blocksOf(node)];
+        const extents = count > 0 && first + count <= erofs.blocks ? [{ first, count }] : [];
+        return { mode: node.mode, extents, names: () => readFolder(read, erofs, node) };
+      },
+    };
+  const ext4 = parseExt4(superblock);
+  if (!ext4 || !isWhole(ext4)) return undefined;
+  return {
+    root: EXT4_ROOT,
+    node: async (inode) => {
+      const node = await readExt4Inode(read, ext4, inode);
+      return { ...node, names: () => readExt4Folder(read, ext4, node) };
+    },
+  };
+}
+
+/** Every file with blocks of its own, each under the first of its names. */
+async function filesIn(tree: Tree, size: number): Promise<MappedFile[]> {
+  const files: MappedFile[] = [];
+  const seen = new Set<number>([tree.root]);
+  let left = size / SMALLEST_NAME;
+  const open: { path: string; node: Node }[] = [{ path: '', node: await tree.node(tree.root) }];
+  for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
+    const names = await folder.node.names();
+    left -= names.length + folder.node.extents.reduce((sum, { count }) => sum + count, 0);
+    if (left < 0) throw crowded();
+    for (const { name, inode } of names) {
+      if (seen.has(inode)) continue;
+      seen.add(inode);
+      const path = `${folder.path}/${name}`;
+      const node = await tree.node(inode);
+      if (isFolder(node)) open.push({ path, node });
+      if (isFile(node)) files.push(...node.extents.map((extent) => ({ path, ...extent })));
+    }
+  }
+  return files;
+}
+
+/** Bytes of a name with its entry: folders that claim more of them than fit lie over one another, and would be read without end. */
+const SMALLEST_NAME = 12;
+
+const crowded = (): UpdateError =>
+  new UpdateError(
+    'image-mismatch',
+    'The file system of the root image contradicts itself: it has more names than room.',
+  );
+
+const FILE_TYPE = 0o170000;
+const isFolder = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o040000;
+const isFile = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o100000;
+
+/** What a UKI consists of, as if it were a folder. */
+async function sectionFiles(
+  manifest: Manifest,
+  read: (role: 'uki', offset: number, length: number) => Promise<Uint8Array>,
+): Promise<MappedFile[]> {
+  const uki = imageOf(manifest, 'uki');
+  const part = volumeOf(manifest).parts.find(({ role }) => role === 'uki');
+  if (uki === undefined || part === undefined) return [];
+  const head = await read('uki', 0, Math.min(uki.size, 64 * 1024));
+  return peSections(head, uki.size)
+    .filter(({ size }) => size > 0)
+    .map(({ name, offset, size }) => {
+      const first = Math.floor(offset / BLOCK);
+      return { path: `UKI ${name}`, first: part.first + first, count: Math.ceil((offset + size) / BLOCK) - first };
+    })
+    .sort((one, other) => one.first - other.first);
+}

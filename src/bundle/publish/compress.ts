@@ -1,0 +1,67 @@
+/** Compresses an image into independent zstd frames on all cores, in order, with bounded memory. */
+
+import { promisify } from 'node:util';
+import { constants, zstdCompress } from 'node:zlib';
+import type { ByteSource } from '../byte-source.ts';
+import { createCursor } from '../cursor.ts';
+import { frameCount, plainSizeOf } from '../frames.ts';
+
+/** A frame before and after. */
+export type PackedFrame = Readonly<{ plain: Uint8Array; packed: Uint8Array }>;
+
+/** How an image is cut and how hard it is compressed. */
+export type Compression = Readonly<{ frameSize: number; level: number }>;
+
+/** The frames of `source` in order. */
+export async function* compressFrames(
+  source: ByteSource,
+  { frameSize, level }: Compression,
+  signal: AbortSignal,
+): AsyncGenerator<PackedFrame> {
+  const image = { size: source.size, frameSize };
+  await using cursor = createCursor(source, 0, source.size, signal);
+  const plains = async function* (): AsyncGenerator<Uint8Array> {
+    for (let index = 0; index < frameCount(image); index += 1) yield await cursor.copy(plainSizeOf(image, index));
+  };
+  yield* compressAll(plains(), level);
+}
+
+/** A frame of each of these, in order. */
+export async function* compressAll(plains: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<PackedFrame> {
+  const waiting: Promise<PackedFrame>[] = [];
+  try {
+    for await (const plain of plains) {
+      waiting.push(compress(plain, level));
+      if (waiting.length >= inFlight(plain.length)) yield await (waiting.shift() as Promise<PackedFrame>);
+    }
+    while (waiting.length > 0) yield await (waiting.shift() as Promise<PackedFrame>);
+  } finally {
+    await Promise.allSettled(waiting);
+  }
+}
+
+/**
+ * More bytes than a frame of these can take, to be the compressor's chunk: where a frame ends with its chunk, Node.js appends another frame,
+ * an empty one. zstd itself promises `plain + plain / 256` and some (ZSTD_COMPRESSBOUND).
+ */
+export const roomFor = ({ length }: Uint8Array): number => length + Math.ceil(length / 256) + 1024;
+
+/** Enough to keep every thread of the pool busy while one frame is being written. Each takes memory many times its size. */
+const inFlight = (plainSize: number): number => Math.min(MOST, Math.max(LEAST, Math.floor(BYTES / plainSize)));
+
+const MOST = 16;
+const LEAST = 5;
+const BYTES = 4 * 1024 * 1024;
+const MIN_WINDOW_LOG = 10;
+
+const zstd = promisify(zstdCompress);
+
+async function compress(plain: Uint8Array, level: number): Promise<PackedFrame> {
+  const params = {
+    [constants.ZSTD_c_compressionLevel]: level,
+    [constants.ZSTD_c_contentSizeFlag]: 1,
+    // Low levels would take a smaller window than a large frame, which is then no single segment.
+    [constants.ZSTD_c_windowLog]: Math.max(MIN_WINDOW_LOG, Math.ceil(Math.log2(plain.length))),
+  };
+  return { plain, packed: await zstd(plain, { params, pledgedSrcSize: plain.length, chunkSize: roomFor(plain) }) };
+}

@@ -1,0 +1,187 @@
+/** What must be right for a host to update itself: one check each. They look and change nothing. */
+
+import { type Config, loadConfig, requireSetting } from '../../config/config.ts';
+import { asUpdateError } from '../../errors.ts';
+import { isClockSynchronised } from '../../system/clock-sync.ts';
+import { freeSpace, type ReadHead, readHead, statOf } from '../../system/files.ts';
+import { readFloors } from '../../verify/floors.ts';
+import type { Context } from '../command.ts';
+import { agentClient, isAbsent } from '../host/agent-client.ts';
+import { bytes, duration } from '../units.ts';
+import { bootEntries, hasPriorities, partitions } from './boot.ts';
+import { backendFits } from './boot-facts.ts';
+import { kernelPartitions } from './esp.ts';
+import { etcdHealth } from './etcd.ts';
+import { type Finding, fail, ok, unknown, warn } from './finding.ts';
+import { fileSystemCheck } from './fsck.ts';
+import { loaderSettings } from './loaders.ts';
+import { mountOf } from './mount-table.ts';
+import { deadMansTime, failedUnitsCheck, healthCheck, hookPrograms } from './programs.ts';
+import type { Reading } from './reading.ts';
+import { restartMethods } from './restart.ts';
+import { sandbox } from './sandbox.ts';
+
+type World = Context & Readonly<{ files: Reading }>;
+export type Check = Readonly<{ name: string; run(world: World, config: Config): Promise<Finding> }>;
+
+export const CHECKS: readonly Check[] = [
+  { name: 'configuration', run: (context) => configuration(context) },
+  { name: 'partitions', run: partitions },
+  { name: 'sandbox', run: sandbox },
+  { name: 'root file system', run: (context) => rootFileSystem(context) },
+  { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
+  { name: 'EFI partition', run: kernelPartitions },
+  { name: 'file system check', run: fileSystemCheck },
+  { name: 'boot backend', run: ({ files }, config) => backendFits(files, config, () => hasPriorities(config)) },
+  { name: 'boot loader', run: ({ files }, config) => loaderSettings(files, config) },
+  { name: 'boot entries', run: bootEntries },
+  { name: 'restart', run: restartMethods },
+  { name: 'health', run: ({ files }, config) => healthCheck(files, config) },
+  { name: 'failed units', run: failedUnitsCheck },
+  { name: 'dead man', run: ({ exec }, config) => deadMansTime(exec, config) },
+  { name: 'pre-reboot', run: ({ files }, config) => hookPrograms(files, config) },
+  { name: 'trust root', run: (context, config) => trustRoot(context, config) },
+  { name: 'metadata', run: (context, config) => metadata(context, config) },
+  { name: 'clock', run: clock },
+  { name: 'units', run: (context) => units(context) },
+  { name: 'etcd', run: etcdHealth },
+  { name: 'agent', run: (context, config) => agent(context, config) },
+];
+
+/** Runs every check; one that throws has been told by what it threw. */
+export async function runChecks(
+  context: Context,
+  config: Config,
+  head: ReadHead = readHead,
+): Promise<readonly (Finding & { name: string })[]> {
+  const world: World = { ...context, files: { ...context.files, readHead: head } };
+  const findings: (Finding & { name: string })[] = [];
+  for (const { name, run } of CHECKS) {
+    findings.push({ name, ...(await run(world, config).catch(findingOf)) });
+    context.signal.throwIfAborted();
+  }
+  return findings;
+}
+
+const MOST_BYTES = 1024 * 1024;
+const SOON_MS = 30 * 86_400_000;
+const UNITS = [
+  'tandem-agent.service',
+  'tandem-confirm.service',
+  'tandem-dead-man.timer',
+  'tandem-trial-began.service',
+] as const;
+
+function findingOf(error: unknown): Finding {
+  const { message, entry, cause } = asUpdateError(error);
+  const codes = [error, cause].map((one) => (one instanceof Error && 'code' in one ? one.code : undefined));
+  const isDenied = codes.some((code) => code === 'EACCES' || code === 'EPERM') || /EACCES|EPERM/.test(message);
+  if (isDenied) return unknown(`Could not look: ${message}`, 'Run it as root.');
+  // The first check has told it; this one has nothing to look for.
+  if (codes.includes('config-invalid'))
+    return unknown('Not looked at: the configuration has an error.', 'Correct it first; the first check names it.');
+  return codes.includes('tool-missing') ? unknown(message, entry.next) : fail(message, entry.next);
+}
+
+async function configuration({ files }: Context): Promise<Finding> {
+  try {
+    const config = await loadConfig(files);
+    const product = requireSetting(config, 'host.product');
+    return ok(`Takes ${product} from ${new URL(requireSetting(config, 'repository.url')).host}.`);
+  } catch (error) {
+    const { message, entry } = asUpdateError(error);
+    return fail(message, entry.next);
+  }
+}
+
+async function rootFileSystem({ files }: World): Promise<Finding> {
+  const mount = await mountOf(files, '/');
+  if (!mount) return unknown('The table of mounts names no root.', 'Look at /proc/self/mountinfo.');
+  if (mount.readOnly) return ok(`Read-only ${mount.type}.`);
+  return fail('The running root is mounted writable.', 'Put `ro` on the kernel command line; state belongs to /var.');
+}
+
+async function stateDirectory({ files }: World, { agent }: Config): Promise<Finding> {
+  if (!(await statOf(agent.stateDir))?.isDirectory())
+    return fail(`${agent.stateDir} does not exist.`, 'Run `systemd-tmpfiles --create`.');
+  const mount = await mountOf(files, agent.stateDir);
+  if (mount?.readOnly) return fail(`${agent.stateDir} is on a read-only mount.`, `Mount ${mount.path} writable.`);
+  if (mount?.type === 'tmpfs') return fail(`${agent.stateDir} is in memory.`, 'Put it on a partition of its own.');
+  return ok(`${bytes(await freeSpace(agent.stateDir))} free in ${agent.stateDir}.`);
+}
+
+async function trustRoot({ files, clock: { now } }: World, { trust }: Config): Promise<Finding> {
+  const content = await files.readHead(trust.rootFile, MOST_BYTES);
+  if (!content) return fail(`${trust.rootFile} is missing.`, 'Put the repository’s root.json into the image.');
+  const expires = expiryOf(content);
+  if (!expires) return fail(`${trust.rootFile} is no trust root.`, 'Take metadata/1.root.json of the repository.');
+  const left = expires.getTime() - now().getTime();
+  // An expired root still begins the chain to the one that the repository has now.
+  if (left < 0) return warn(`It expired ${duration(-left)} ago.`, 'It must lead to a newer one in the repository.');
+  if (left < SOON_MS) return warn(`It expires in ${duration(left)}.`, 'Sign a newer root: `updatectl repo refresh`.');
+  return ok(`Good for another ${duration(left)}.`);
+}
+
+async function metadata({ files, clock: { now } }: World, { agent }: Config): Promise<Finding> {
+  const content = await files.readHead(`${agent.stateDir}/metadata/timestamp.json`, MOST_BYTES);
+  if (!content) return warn('The repository was never asked.', 'Ask it: `updatectl check`.');
+  const expires = expiryOf(content);
+  if (!expires) return warn('What was kept of the repository is damaged.', 'Fetch it anew: `updatectl check`.');
+  const left = expires.getTime() - now().getTime();
+  if (left >= 0) return ok(`Good for another ${duration(left)}.`);
+  return fail(
+    `What this host knows of the repository expired ${duration(-left)} ago, so it installs nothing.`,
+    'Ask it again: `updatectl check`. If it has nothing newer, its publisher runs `updatectl repo refresh`.',
+  );
+}
+
+function expiryOf(content: Uint8Array): Date | undefined {
+  const expires = /"expires"\s*:\s*"([0-9TZ:.-]{10,40})"/.exec(new TextDecoder().decode(content));
+  const date = new Date(expires?.[1] ?? '');
+  return Number.isNaN(date.getTime()) ? undefined : date;
+}
+
+async function clock({ files, exec, clock: { now } }: World, { agent }: Config): Promise<Finding> {
+  const floor = floorIn(await files.readHead(`${agent.stateDir}/floors.json`, MOST_BYTES));
+  if (floor !== undefined && now() < floor)
+    return fail(
+      `It shows a time before ${floor.toISOString()}, when metadata that was accepted here was signed.`,
+      'Set the clock: metadata is judged by it.',
+    );
+  const isSynchronised = await isClockSynchronised(exec);
+  if (isSynchronised === undefined)
+    return unknown('systemd does not tell whether the clock is right.', 'Look at `timedatectl`.');
+  if (isSynchronised) return ok('Synchronised.');
+  return warn('The clock is not synchronised.', 'Metadata is judged by it: switch on time synchronisation.');
+}
+
+/** The agent replaces a damaged file of floors, and says so. */
+function floorIn(bytes: Uint8Array | undefined): Date | undefined {
+  try {
+    const { issued, waived = '' } = (bytes && readFloors(bytes)[0]) ?? {};
+    return issued !== undefined && issued > waived ? new Date(issued) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function units({ exec }: Context): Promise<Finding> {
+  const { stdout } = await exec('systemctl', ['is-enabled', ...UNITS]);
+  const states = stdout.trim().split('\n');
+  if (states.length !== UNITS.length)
+    return unknown('systemd does not tell which units are enabled.', 'Is it running?');
+  const off = UNITS.filter((_, index) => states[index] !== 'enabled');
+  if (off.length === 0) return ok('All enabled.');
+  return fail(`Not enabled: ${off.join(', ')}.`, `\`systemctl enable ${off.join(' ')}\`, in the image.`);
+}
+
+async function agent({ signal }: Context, config: Config): Promise<Finding> {
+  try {
+    const { agent: version, lastError } = await agentClient(config, signal).status();
+    if (lastError) return warn(`${version} runs, but: ${lastError.message}`, lastError.next);
+    return ok(`${version} answers.`);
+  } catch (error) {
+    if (isAbsent(error)) return fail('The agent is not running.', '`systemctl start tandem-agent`.');
+    throw error;
+  }
+}

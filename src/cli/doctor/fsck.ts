@@ -1,0 +1,45 @@
+/** Whether the FAT partitions of the kernels are checked before they are mounted. */
+
+import type { Config } from '../../config/config.ts';
+import { kernelPlaces } from './esp.ts';
+import { type Finding, ok, unknown, warn } from './finding.ts';
+import { type Reading, readText } from './reading.ts';
+
+/** Of a mount that /etc/fstab does not name only its unit knows. */
+export async function fileSystemCheck({ files }: Readonly<{ files: Reading }>, { boot }: Config): Promise<Finding> {
+  const passes = parseFstab((await readText(files, '/etc/fstab')) ?? '');
+  const dirs = kernelPlaces(boot).map(({ dir }) => dir);
+  const unchecked = dirs.find((dir) => passes.get(dir) === 0);
+  if (unchecked !== undefined)
+    return warn(
+      `/etc/fstab has ${unchecked} mounted without a check: ${WHY}.`,
+      'Set the last number of its line to 2, and install dosfstools.',
+    );
+  if (!(await hasProgram(files)))
+    return warn(`fsck.vfat is not installed, so nothing is checked: ${WHY}.`, 'Install dosfstools in the image.');
+  const unlisted = dirs.find((dir) => !passes.has(dir));
+  if (unlisted === undefined) return ok(`${dirs.join(' and ')}: checked before each mount.`);
+  return unknown(
+    `/etc/fstab does not name ${unlisted}; whether it is checked before it is mounted, only its unit knows.`,
+    'See that the unit requires systemd-fsck@.service.',
+  );
+}
+
+const WHY = 'a power cut may leave one file on FAT under two names, and removing the one then damages the other';
+
+/** In which pass each mount point is checked; 0 for never, as for a line that does not say. */
+const parseFstab = (text: string): ReadonlyMap<string, number> =>
+  new Map(
+    text
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([device = '']) => device !== '' && !device.startsWith('#'))
+      .map(
+        ([, path = '', , , , pass = '0']) => [path.replace(/(?<=.)\/+$/, ''), Number.parseInt(pass, 10) || 0] as const,
+      ),
+  );
+
+async function hasProgram({ list }: Reading): Promise<boolean> {
+  for (const dir of ['/usr/sbin', '/sbin']) if ((await list(dir)).includes('fsck.vfat')) return true;
+  return false;
+}

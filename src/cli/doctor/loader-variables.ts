@@ -1,0 +1,17 @@
+/** What a boot loader and the system leave for one another in the firmware's variables, in the namespace that systemd's gave them. */
+
+import { join } from 'node:path';
+import { cleanLine } from '../../clean-text.ts';
+import { VARIABLE_ATTRIBUTES, variableFile } from '../../system/efi-variable-files.ts';
+import type { Reading } from './reading.ts';
+
+/** The text of one of them, fit to be shown; undefined where there is none. */
+export async function loaderVariable({ readHead }: Reading, name: string): Promise<string | undefined> {
+  const bytes = await readHead(join(VARIABLES, variableFile(name, LOADER)), MOST_BYTES);
+  const [text] = new TextDecoder('utf-16le').decode(bytes?.subarray(VARIABLE_ATTRIBUTES)).split('\0', 1);
+  return bytes && cleanLine(text ?? '');
+}
+
+const VARIABLES = '/sys/firmware/efi/efivars';
+const LOADER = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
+const MOST_BYTES = 1024;

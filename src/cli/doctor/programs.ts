@@ -1,0 +1,69 @@
+/** What a release must pass, and what is done before a restart: are there programs, and can they be run? */
+
+import { readFailedBefore } from '../../agent/loop/failed-before.ts';
+import { LEAVING_MS } from '../../agent/loop/health.ts';
+import type { Config } from '../../config/config.ts';
+import { spanMs } from '../../reboot/health/dead-man-timer.ts';
+import { healthPrograms } from '../../reboot/health/programs.ts';
+import { failedUnits } from '../../reboot/health/units.ts';
+import { type ProgramFile, programsIn } from '../../reboot/program-folders.ts';
+import type { Files } from '../../system/files.ts';
+import type { Exec } from '../../system/process/exec.ts';
+import { duration } from '../units.ts';
+import { type Finding, fail, ok, unknown, warn } from './finding.ts';
+
+type Listing = Pick<Files, 'list'>;
+
+/** A release that nothing is asked of is good as soon as no unit has failed. */
+export async function healthCheck(files: Listing, { health }: Config): Promise<Finding> {
+  const { required, wanted } = await healthPrograms(files, health.directories);
+  const unfit = faultsIn(required);
+  if (unfit) return fail(`${unfit}: no release passes.`, REPAIR);
+  const odd = faultsIn(wanted);
+  if (odd) return warn(`${odd}.`, REPAIR);
+  if (required.length + health.requiredUnits.length === 0)
+    return warn('Nothing is required of a release but that no unit fails.', ADVICE);
+  const units = `required units: ${health.requiredUnits.length}`;
+  return ok(`Required programs: ${required.length}, ${units}, wanted programs: ${wanted.length}.`);
+}
+
+export async function hookPrograms(files: Listing, { reboot }: Config): Promise<Finding> {
+  const programs = await programsIn(files, reboot.hookDirectories);
+  const unfit = faultsIn(programs);
+  if (unfit) return fail(`${unfit}: the host does not restart into a release.`, REPAIR);
+  return ok(programs.length === 0 ? 'No programs.' : `Programs: ${programs.length}.`);
+}
+
+/** A release answers for the units that fail in it first; what had failed before stays as it is, and nobody is told. */
+export async function failedUnitsCheck({ exec, files, signal }: World, { health, agent }: Config): Promise<Finding> {
+  const failed = await failedUnits({ exec, ignored: health.ignoredUnits }, signal).catch(() => undefined);
+  if (!failed) return unknown('systemd does not tell which units have failed.', 'Is it running?');
+  if (failed.length === 0) return ok('None.');
+  const before = (await readFailedBefore(files, agent.stateDir))?.units ?? [];
+  const names = failed.map((unit) => (before.includes(unit) ? `${unit} (before the last update already)` : unit));
+  return warn(`${names.join(', ')}.`, '`systemctl status`. A release is not held to what had failed before it.');
+}
+
+type World = Readonly<{ exec: Exec; files: Pick<Files, 'read'>; signal: AbortSignal }>;
+
+/** A release must have been judged before the dead man restarts the machine, or one that is slow looks like one that is broken. */
+export async function deadMansTime(exec: Exec, { health }: Config): Promise<Finding> {
+  const args = ['show', '--property=TimersMonotonic', '--value', '--', 'tandem-dead-man.timer'];
+  const { stdout } = await exec('systemctl', args);
+  const givenMs = spanMs(/OnActiveUSec=([^;]*[^; ])/.exec(stdout)?.[1] ?? '');
+  if (givenMs === undefined) return unknown('systemd does not tell when the dead man comes.', 'Is his timer enabled?');
+  const { startTimeoutSeconds, timeoutSeconds, retrySeconds } = health;
+  const takenMs = (startTimeoutSeconds + 2 * timeoutSeconds + retrySeconds) * 1000 + LEAVING_MS;
+  const times = `A release has up to ${duration(takenMs)} to prove itself, and the dead man comes after ${duration(givenMs)}`;
+  if (takenMs <= givenMs) return ok(`${times}.`);
+  return warn(
+    `${times}: it is judged before.`,
+    'Lengthen OnActiveSec= of tandem-dead-man.timer, or shorten `health.*_seconds`.',
+  );
+}
+
+const ADVICE = 'Put a program into /usr/lib/tandem/health.d/required, or name units in `health.required_units`.';
+const REPAIR = 'Mend it, move it away, or switch it off with a link to /dev/null of the same name in /etc/tandem.';
+
+const faultsIn = (programs: readonly ProgramFile[]): string | undefined =>
+  programs.flatMap(({ path, fault }) => (fault === undefined ? [] : [`${path} ${fault}`])).join('; ') || undefined;

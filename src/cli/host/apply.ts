@@ -1,0 +1,18 @@
+/** `updatectl apply`. */
+
+import { loadConfig } from '../../config/config.ts';
+import type { Command } from '../command.ts';
+import { agentClient } from './agent-client.ts';
+
+export const apply: Command = {
+  name: 'apply',
+  summary: 'reboot into what is staged',
+  description: 'The slot is armed and the machine restarted. The new system is on trial until its probes pass.',
+  examples: ['updatectl apply'],
+  run: async ({ files, signal, out }) => {
+    const reply = await agentClient(await loadConfig(files), signal).post('/v1/apply');
+    out.document(reply);
+    out.line(reply.message);
+    return undefined;
+  },
+};

@@ -1,0 +1,23 @@
+/** `updatectl forget`. */
+
+import { loadConfig } from '../../config/config.ts';
+import type { Command } from '../command.ts';
+import { agentClient } from './agent-client.ts';
+
+export const forget: Command = {
+  name: 'forget',
+  summary: 'lift a refusal, or what is known of the time',
+  description:
+    'Without a version: all refusals. The next check may then install the release again. With --clock: the time at which accepted metadata was signed; for a clock that is right, where a publisher’s was ahead.',
+  examples: ['updatectl forget 2.1', 'updatectl forget', 'updatectl forget --clock'],
+  arguments: [{ name: '[version]', summary: 'the refused release' }],
+  options: [{ flags: '--clock', summary: 'the local clock is right' }],
+  run: async ({ files, signal, out }, input) => {
+    const version = input.optional(0);
+    const request = input.flag('clock') ? { clock: true } : version === undefined ? {} : { version };
+    const reply = await agentClient(await loadConfig(files), signal).post('/v1/forget', request);
+    out.document(reply);
+    out.line(reply.message);
+    return undefined;
+  },
+};

@@ -1,0 +1,56 @@
+/** `updatectl metrics`. */
+
+import { resolve } from 'node:path';
+import { HISTORY_LIMIT } from '../../agent/loop/journal-format.ts';
+import { agentMetrics } from '../../agent/metrics.ts';
+import { offlineHistory, offlineStatus } from '../../agent/offline.ts';
+import { type Config, loadConfig } from '../../config/config.ts';
+import { asUpdateError, UpdateError } from '../../errors.ts';
+import { metricsText } from '../../formats/metrics-text.ts';
+import { replaceFile } from '../../system/files.ts';
+import type { Command, Context } from '../command.ts';
+import { agentClient, isAbsent } from './agent-client.ts';
+
+export const metrics: Command = {
+  name: 'metrics',
+  summary: 'figures of this host for Prometheus',
+  description:
+    'The text that `GET /metrics` on the agent’s socket answers. Without a running agent it is made of the state files, and `tandem_agent_up` is 0.',
+  examples: [
+    'updatectl metrics',
+    'updatectl metrics --textfile /var/lib/prometheus/node-exporter/tandem.prom',
+    'curl --unix-socket /run/tandem/control.sock http://agent/metrics',
+  ],
+  options: [
+    {
+      flags: '--textfile <file>',
+      summary: 'put them into this file, whole or not at all, for node_exporter to collect',
+    },
+  ],
+  run: async (context, input) => {
+    const text = await readMetrics(context, await loadConfig(context.files));
+    const file = input.text('textfile');
+    context.out.document({ schema: 1, metrics: text, ...(file === undefined ? {} : { file }) });
+    if (file === undefined) context.out.line(text.trimEnd());
+    else await put(context, resolve(context.cwd(), file), text);
+    return undefined;
+  },
+};
+
+/** From the agent, or from the state files where there is none. */
+async function readMetrics({ files, clock, signal, version }: Context, config: Config): Promise<string> {
+  const { stateDir } = config.agent;
+  return agentClient(config, signal)
+    .get('/metrics')
+    .then(String, async (error: unknown) => {
+      if (!isAbsent(error)) throw error;
+      const status = await offlineStatus(files, stateDir, version, clock.now());
+      return metricsText(agentMetrics(status, await offlineHistory(files, stateDir, HISTORY_LIMIT)));
+    });
+}
+
+async function put({ files }: Context, path: string, text: string): Promise<void> {
+  await replaceFile(files, path, Buffer.from(text)).catch((cause: unknown) => {
+    throw new UpdateError('file-unwritable', `${path} cannot be written: ${asUpdateError(cause).message}`, { cause });
+  });
+}

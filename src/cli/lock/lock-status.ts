@@ -1,0 +1,45 @@
+/** `lock status`: who holds the lock on rebooting, since when and why, and who waits. */
+
+import type { LockView } from '../../reboot/gates/locks/etcd-operator.ts';
+import type { Command } from '../command.ts';
+import { LOCK_OPTIONS, lockDesk } from './lock-desk.ts';
+
+export const lockStatus: Command = {
+  name: 'lock status',
+  summary: 'who holds the lock on rebooting, and who waits for it',
+  description: 'Asks etcd itself, with the access of this host or with that of the command line, or a fleet server.',
+  examples: [
+    'updatectl lock status',
+    'updatectl lock status --endpoint https://etcd1:2379 --group web --json',
+    'updatectl lock status --server https://updates.example --token-file viewer.token --group web',
+  ],
+  options: LOCK_OPTIONS,
+  run: async (context, input) => {
+    const desk = await lockDesk(context, input);
+    const { group } = desk;
+    const view = await desk.view();
+    context.out.document(view ?? { schema: 1, group, max: null });
+    if (!view) context.out.line(`Nobody has asked for the lock of the group ${group} yet.`);
+    else
+      show(
+        view,
+        (line) => context.out.line(line),
+        (rows) => context.out.table(rows),
+      );
+    return undefined;
+  },
+};
+
+function show(view: LockView, line: (text: string) => void, table: (rows: string[][]) => void): void {
+  const { group, max, maxFailures, free, holders, failures, queue, queued } = view;
+  line(`The lock of the group ${group}: ${max} at once, ${free} free; more than ${maxFailures} failures stop it.`);
+  const alarms = failures.length + holders.filter(({ late }) => late).length;
+  if (alarms > maxFailures) line(`STOPPED: ${alarms} failed or did not come back.`);
+  const rows = [
+    ...holders.map((one) => [one.name, one.late ? 'OVERDUE' : one.phase, one.since, one.why]),
+    ...failures.map((one) => [one.name, 'FAILED', one.since, one.why]),
+    ...queue.map((one) => [one.name, 'queued', one.since, '']),
+  ];
+  if (rows.length > 0) table([['HOST', 'IS', 'SINCE', 'WHY'], ...rows]);
+  if (queued > queue.length) line(`… and ${queued - queue.length} more in the queue`);
+}

@@ -1,0 +1,27 @@
+/** How commands show when the roles of a repository expire, and when they warn. */
+
+import type { RoleLife } from '../../verify/publish/check.ts';
+import { LIFETIME_DAYS } from '../../verify/publish/signing-time.ts';
+import type { Context } from '../command.ts';
+
+/** A table of the roles. */
+export const lifetimeRows = (roles: readonly RoleLife[]): string[][] => [
+  ['role', 'version', 'expires', 'days left'],
+  ...roles.map(({ role, version, expires, daysLeft }) => [
+    role,
+    String(version),
+    expires.toISOString().slice(0, 10),
+    String(daysLeft),
+  ]),
+];
+
+/** Warns of every role that has less than a sixth of its usual life left. */
+export function warnOfExpiry(context: Context, roles: readonly RoleLife[]): void {
+  for (const { role, daysLeft } of roles)
+    if (daysLeft < LIFETIME_DAYS[role] / 6)
+      context.out.warn(
+        `${role} expires in ${daysLeft} days: sign it again with \`updatectl repo refresh ${hint(role)}\`.`,
+      );
+}
+
+const hint = (role: string): string => (role === 'timestamp' || role === 'snapshot' ? '' : `--role ${role} `).trim();

@@ -1,0 +1,35 @@
+/** `repo remove`: takes a release out of a repository. */
+
+import { readRollout } from '../../rollout/document.ts';
+import { needOf } from '../../rollout/doubts.ts';
+import { type Needs, removeRelease } from '../../verify/publish/publisher.ts';
+import type { Command } from '../command.ts';
+import { PRODUCT_OPTION, PUBLISHER_OPTIONS, productFrom, publishing, versionFrom } from './publishing.ts';
+
+export const repoRemove: Command = {
+  name: 'repo remove',
+  summary: 'take a release out of the repository and delete its file',
+  description:
+    'Needs the keys releases, snapshot and timestamp. A release that a channel offers cannot be removed, and one that a rollout ' +
+    'needs on the way only by whoever insists.',
+  examples: ['updatectl repo remove 1.0 --repository /srv/updates --keys ~/keys'],
+  arguments: [{ name: '<version>', summary: 'a published release' }],
+  options: [PRODUCT_OPTION, ...PUBLISHER_OPTIONS],
+  run: async (context, input) => {
+    const version = versionFrom(input.argument(0));
+    await publishing(context, input, (publisher) => removeRelease(publisher, version, needs, productFrom(input)));
+    context.out.line(`Removed ${version}.`);
+    context.out.document({ schema: 1, removed: version });
+    return 0;
+  },
+};
+
+/** What is not understood may need it. */
+const needs: Needs = ({ rollout, channel }, version) => {
+  if (rollout === undefined) return undefined;
+  try {
+    return needOf(readRollout(rollout, channel), version);
+  } catch {
+    return 'perhaps: it is not one that this version understands';
+  }
+};

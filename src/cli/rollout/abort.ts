@@ -1,0 +1,19 @@
+/** `rollout abort`: the channel offers again what it offered before. */
+
+import { aborted } from '../../rollout/operate.ts';
+import { revising } from './channel.ts';
+
+export const rolloutAbort = revising(
+  {
+    name: 'rollout abort',
+    summary: 'offer again what the channel offered before',
+    description: 'Hosts that run the release keep it, unless --go-back is given.',
+    examples: ['updatectl rollout abort --reason "breaks printing" --go-back --keys ~/keys'],
+    options: [
+      { flags: '--reason <text>', summary: 'what hosts and operators are told', required: true },
+      { flags: '--go-back', summary: 'hosts that run the release go back as well' },
+    ],
+  },
+  (offer, input, now) => aborted(offer, input.given('reason'), input.flag('go-back'), now),
+  ({ channel, version }) => `The rollout is aborted: the channel ${channel} offers ${version} again.`,
+);

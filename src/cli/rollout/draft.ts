@@ -1,0 +1,100 @@
+/** The options with which an operator describes a rollout, shared by starting, planning and playing one. */
+
+import { asUpdateError, UpdateError } from '../../errors.ts';
+import { DEFAULT_FAILURES, NO_LIMIT, type RolloutDocument, readRollout } from '../../rollout/document.ts';
+import type { Draft } from '../../rollout/operate.ts';
+import type { Step } from '../../rollout/rollout.ts';
+import { utcText } from '../../utc.ts';
+import type { Input, OptionSpec } from '../command.ts';
+import { minutesFrom } from '../duration.ts';
+import { momentFrom } from '../moment.ts';
+import { versionFrom } from '../publish/publishing.ts';
+
+export const DRAFT_OPTIONS: readonly OptionSpec[] = [
+  { flags: '--start <time>', summary: 'when it begins, as 2030-01-31T00:00:00Z; now when not given' },
+  { flags: '--canary <group>', summary: 'a group that has it first', repeat: true },
+  { flags: '--soak <time>', summary: 'how long the canaries have it alone', default: '1d' },
+  { flags: '--over <time>', summary: 'how long it takes until everybody may have it', default: '3d' },
+  { flags: '--steps <n>', summary: 'in so many equal steps; 0 is a steady stream', default: '0' },
+  { flags: '--delay <group=time>', summary: 'a group that begins later', repeat: true },
+  { flags: '--hold <group=reason>', summary: 'a group that gets nothing', repeat: true },
+  { flags: '--pin <group=version>', summary: 'a group that goes no further than this release', repeat: true },
+  { flags: '--barrier <version=reason>', summary: 'a release that older hosts must run on the way', repeat: true },
+  { flags: '--dead-end <version=reason>', summary: 'a release from which hosts cannot go on', repeat: true },
+  { flags: '--urgent', summary: 'a security fix: groups are not delayed' },
+  { flags: '--allow-downgrade', summary: 'hosts with a newer release go back' },
+  { flags: '--max-in-flight <n>', summary: 'how many hosts may be under way at once; a server counts them' },
+  {
+    flags: '--max-failures <n>',
+    summary: `how many hosts may fail before the server pulls the brake, or “none” for no brake; ${DEFAULT_FAILURES} when not given`,
+  },
+  { flags: '--patience <time>', summary: 'a host that is under way longer counts as failed', default: '2d' },
+];
+
+/** The rollout that was described; `stepOf` finds the releases that are named. */
+export function draftFrom(input: Input, stepOf: (version: string) => Step, now: Date): Draft {
+  const draft = {
+    schema: 1,
+    start: momentFrom('--start', input.text('start') ?? utcText(now)),
+    ...canaries(input),
+    ramp: { minutes: minutesFrom('--over', input.given('over')), steps: input.whole('steps') ?? 0 },
+    groups: groups(input, stepOf),
+    barriers: pairs(input, 'barrier').map(([version, reason]) => ({ ...stepOf(version), reason })),
+    deadEnds: pairs(input, 'dead-end').map(([version, reason]) => ({ version: versionFrom(version), reason })),
+    ...(input.flag('urgent') ? { urgent: true } : {}),
+    ...(input.flag('allow-downgrade') ? { allowDowngrade: true } : {}),
+    ...limits(input),
+  };
+  const { schema: _, ...checked } = readTyped(draft);
+  return checked;
+}
+
+/** What was typed passes the same door as what is read. */
+function readTyped(draft: object): RolloutDocument {
+  try {
+    return readRollout(draft, 'The command line');
+  } catch (error) {
+    throw new UpdateError('usage', asUpdateError(error).message, { cause: error });
+  }
+}
+
+function canaries(input: Input): object {
+  const groups = input.list('canary');
+  return groups.length === 0 ? {} : { canaries: { groups, soakMinutes: minutesFrom('--soak', input.given('soak')) } };
+}
+
+function groups(input: Input, stepOf: (version: string) => Step): Readonly<Record<string, object>> {
+  const rules: Record<string, object> = {};
+  const add = (name: string, rule: object): void => {
+    rules[name] = { ...rules[name], ...rule };
+  };
+  for (const [name, time] of pairs(input, 'delay')) add(name, { delayMinutes: minutesFrom('--delay', time) });
+  for (const [name, reason] of pairs(input, 'hold')) add(name, { hold: reason });
+  for (const [name, version] of pairs(input, 'pin')) add(name, { pin: stepOf(version) });
+  return rules;
+}
+
+/** Written out whatever was given: what holds is signed, and not left to who reads it. */
+function limits(input: Input): Required<Pick<Draft, 'limits'>> {
+  const failures = input.text('max-failures') === 'none' ? NO_LIMIT : input.whole('max-failures');
+  return {
+    limits: {
+      inFlight: input.whole('max-in-flight', 1) ?? NO_LIMIT,
+      failures: failures ?? DEFAULT_FAILURES,
+      patienceMinutes: minutesFrom('--patience', input.given('patience')),
+    },
+  };
+}
+
+function pairs(input: Input, option: string): readonly (readonly [string, string])[] {
+  const found = new Map<string, string>();
+  for (const given of input.list(option)) {
+    const at = given.indexOf('=');
+    if (at < 1 || at === given.length - 1)
+      throw new UpdateError('usage', `--${option} takes name=value, not “${given}”.`);
+    const name = given.slice(0, at);
+    if (found.has(name)) throw new UpdateError('usage', `--${option} names ${name} twice.`);
+    found.set(name, given.slice(at + 1));
+  }
+  return [...found];
+}

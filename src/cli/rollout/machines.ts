@@ -1,0 +1,97 @@
+/** `rollout machines`: which machines follow a rollout, where to log in to them, and how far each is. */
+
+import { list, object, optional, text, words } from '../../formats/shape.ts';
+import { MACHINE_PATTERN } from '../../model.ts';
+import { STATES } from '../../server/pages/machines.ts';
+import type { Command, Context, Input } from '../command.ts';
+import { askServer, readAnswer, SERVER_OPTIONS } from '../server/client.ts';
+import { relative } from '../units.ts';
+
+export const rolloutMachines: Command = {
+  name: 'rollout machines',
+  summary: 'the machines of a fleet, or those that are looked for: names, addresses, versions',
+  description: 'Asks the fleet server. A name is what the machine calls itself: only its id tells it from all others.',
+  examples: [
+    'updatectl rollout machines web-17 --server https://updates.example --token-file viewer.token',
+    'updatectl rollout machines --group db --runs 2.1.0 --server https://updates.example --token-file viewer.token --json',
+  ],
+  arguments: [{ name: '[text]', summary: 'a part of the name or of the address' }],
+  options: [
+    { flags: '--id <digits>', summary: 'how the id begins' },
+    { flags: '--runs <version>', summary: 'what runs there' },
+    { flags: '--group <name>', summary: 'the group' },
+    { flags: '--state <state>', summary: STATES.join(', ') },
+    { flags: '--most <n>', summary: 'how many to show', default: '200' },
+    ...SERVER_OPTIONS,
+  ],
+  run: async (context, input) => {
+    const most = input.whole('most', 1) ?? 200;
+    const { machines, isAll } = await find(context, input, most);
+    const now = context.clock.now();
+    context.out.table([
+      ['NAME', 'ID', 'RUNS', 'STATE', 'GROUP', 'ADDRESS', 'SYSTEM', 'LAST HEARD OF'],
+      ...machines.map(({ machine, host = {}, running, state, group, lastSeen }) => [
+        ...[host.name ?? '–', machine, running.version, state, group, host.address ?? '–', host.os ?? '–'],
+        relative(lastSeen, now),
+      ]),
+    ]);
+    if (machines.length === 0) context.out.line('No machine is like this.');
+    else if (!isAll) context.out.line(`Only the first ${most}: there are more.`);
+    context.out.document({ schema: 1, machines, all: isAll });
+    return undefined;
+  },
+};
+
+type Found = Readonly<{ machines: readonly ReturnType<typeof MACHINE>[]; isAll: boolean }>;
+
+/** Page by page, since the server looks at so many and no more at a time. */
+async function find(context: Context, input: Input, most: number): Promise<Found> {
+  const wanted = { name: input.optional(0), version: input.text('runs'), ...chosen(input) };
+  const given = Object.entries(wanted).filter((one): one is [string, string] => one[1] !== undefined);
+  const machines: ReturnType<typeof MACHINE>[] = [];
+  for (let after: string | undefined, more = true; more && machines.length < most; ) {
+    const limit = String(Math.min(PAGE, most - machines.length));
+    const query = new URLSearchParams([...given, ['limit', limit], ...(after === undefined ? [] : [['after', after]])]);
+    const page = readAnswer(MACHINES, await askServer(context, input, 'GET', `/v1/machines?${query}`));
+    machines.push(...page.documents.map(({ document }) => document));
+    after = page.next;
+    more = after !== undefined;
+    if (!more) return { machines, isAll: true };
+  }
+  return { machines, isAll: false };
+}
+
+const chosen = (input: Input) => ({ id: input.text('id'), group: input.text('group'), state: input.text('state') });
+
+/** Of those that have lived through most, an answer still has room for so many. */
+const PAGE = 50;
+
+const line = words(600);
+const id = text(MACHINE_PATTERN);
+const MACHINE = object(
+  {
+    machine: id,
+    host: optional(
+      object(
+        {
+          name: optional(line),
+          address: optional(line),
+          os: optional(line),
+          kernel: optional(line),
+          architecture: optional(line),
+        },
+        'ignore',
+      ),
+    ),
+    running: object({ version: line }, 'ignore'),
+    group: line,
+    channel: line,
+    state: line,
+    lastSeen: line,
+  },
+  'ignore',
+);
+const MACHINES = object(
+  { documents: list(object({ document: MACHINE }, 'ignore'), PAGE), next: optional(id) },
+  'ignore',
+);

@@ -1,0 +1,16 @@
+/** `rollout pause`: nobody new gets the release. */
+
+import { paused } from '../../rollout/operate.ts';
+import { revising } from './channel.ts';
+
+export const rolloutPause = revising(
+  {
+    name: 'rollout pause',
+    summary: 'let nobody new have the release',
+    description: 'Hosts that have staged it give it up; those that run it keep it.',
+    examples: ['updatectl rollout pause --reason "disk errors on two hosts" --keys ~/keys'],
+    options: [{ flags: '--reason <text>', summary: 'what hosts and operators are told', required: true }],
+  },
+  (offer, input, now) => ({ rollout: paused(offer, input.given('reason'), now) }),
+  ({ channel, version }) => `The rollout of ${version} in the channel ${channel} is paused.`,
+);

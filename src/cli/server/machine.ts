@@ -1,0 +1,59 @@
+/** `server machine forget` and `reset`: what a fleet server knows of a machine is changed by hand. */
+
+import { UpdateError } from '../../errors.ts';
+import { list, object, optional, text, words } from '../../formats/shape.ts';
+import { MACHINE_PATTERN } from '../../model.ts';
+import type { Command, Context, Input } from '../command.ts';
+import { askServer, readAnswer, SERVER_OPTIONS } from './client.ts';
+
+const WHERE = '--server https://updates.example --token-file operator.token';
+const MACHINE = { name: '<machine>', summary: 'its id, or its name where no other has it' };
+
+export const serverMachineForget: Command = {
+  name: 'server machine forget',
+  summary: 'forget a machine that will not come back',
+  description:
+    'It is counted no more, and its id is bound to no secret. One that does come back is known again with its next check-in. A lock that it holds is freed with `lock release`.',
+  examples: [`updatectl server machine forget web-17 ${WHERE}`],
+  arguments: [MACHINE],
+  options: SERVER_OPTIONS,
+  run: async (context, input) => {
+    const id = await idFrom(context, input);
+    await askServer(context, input, 'DELETE', `/v1/machines/${id}`);
+    context.out.line(`${id} is forgotten.`);
+    context.out.document({ schema: 1, forgotten: id });
+    return undefined;
+  },
+};
+
+export const serverMachineReset: Command = {
+  name: 'server machine reset',
+  summary: 'let a machine that was reinstalled show another secret',
+  description:
+    'A host makes its secret itself and keeps it below agent.state_dir; the server holds its id to the first that it is shown. The next one counts.',
+  examples: [`updatectl server machine reset web-17 ${WHERE}`],
+  arguments: [MACHINE],
+  options: SERVER_OPTIONS,
+  run: async (context, input) => {
+    const id = await idFrom(context, input);
+    await askServer(context, input, 'DELETE', `/v1/machines/${id}/secret`);
+    context.out.line(`The next secret that is shown for ${id} counts.`);
+    context.out.document({ schema: 1, reset: id });
+    return undefined;
+  },
+};
+
+async function idFrom(context: Context, input: Input): Promise<string> {
+  const given = input.argument(0);
+  if (MACHINE_PATTERN.test(given)) return given;
+  const query = new URLSearchParams({ name: given.slice(0, 100), limit: '50' });
+  const { documents, next } = readAnswer(FOUND, await askServer(context, input, 'GET', `/v1/machines?${query}`));
+  const [found, ...others] = documents.filter(({ document }) => document.host?.name === given);
+  if (found && others.length === 0 && next === undefined) return found.id;
+  if (!found && next === undefined) throw new UpdateError('machine-unknown', `No machine is called “${given}”.`);
+  throw new UpdateError('usage', `“${given}” may be more than one machine: name it by its id.`);
+}
+
+const id = text(MACHINE_PATTERN);
+const document = object({ host: optional(object({ name: optional(words(600)) }, 'ignore')) }, 'ignore');
+const FOUND = object({ documents: list(object({ id, document }, 'ignore'), 50), next: optional(id) }, 'ignore');

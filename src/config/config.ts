@@ -1,0 +1,109 @@
+/** The configuration in force: drop-ins read in order, each key checked, with where its value came from. */
+
+import { dirname } from 'node:path';
+import { UpdateError } from '../errors.ts';
+import type { Files } from '../system/files.ts';
+import { checkFleet, type FleetSetting } from './fleet.ts';
+import { type CacheReading, readFleetCache } from './fleet-cache.ts';
+import { type Fragment, type Given, readFragment, readFragments, readSound } from './fragments.ts';
+import { KEYS } from './keys.ts';
+import type { AnyKey, Key, Preset } from './types.ts';
+import { camelCase } from './words.ts';
+
+export const CONFIG_DIRS = ['/usr/lib/tandem/config.d', '/etc/tandem/config.d', '/run/tandem/config.d'] as const;
+
+type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
+type Keys = typeof KEYS;
+type ValueOf<K> = K extends Preset<infer T> ? T : K extends Key<infer T> ? T | undefined : never;
+
+/** The configuration in force. */
+export type Config = {
+  readonly [S in keyof Keys]: { readonly [K in keyof Keys[S] as Camel<K & string>]: ValueOf<Keys[S][K]> };
+};
+
+/** One value and where it came from: `file:line`, `etcd:key:line` or `default`; undefined when it is not set at all. */
+export type Setting = Readonly<{
+  path: string;
+  value: unknown;
+  origin: string | undefined;
+  sentence: string;
+  unit?: string;
+}>;
+
+/** What of the drop-ins is right: for looking at a host, never for acting on it. */
+export const resolveSound = (fragments: readonly Fragment[]): Config =>
+  resolved(explained(fragments.flatMap((fragment) => readSound(fragment, KEYS))));
+
+/** Key by key the last fragment wins; what the fleet has set counts where no fragment says anything. */
+export function resolveConfig(fragments: readonly Fragment[], fleet: readonly FleetSetting[] = []): Config {
+  return resolved(explainConfig(fragments, fleet));
+}
+
+function resolved(all: readonly Setting[]): Config {
+  const settings = new Map(all.map((setting) => [setting.path, setting.value]));
+  const sections = Object.entries(KEYS).map(([section, keys]) => [
+    section,
+    Object.fromEntries(Object.keys(keys).map((name) => [camelCase(name), settings.get(`${section}.${name}`)])),
+  ]);
+  // The table above is the type, and every value has been checked against it.
+  return Object.fromEntries(sections) as Config;
+}
+
+/** Every key with the value in force, in the order of the table. */
+export function explainConfig(fragments: readonly Fragment[], fleet: readonly FleetSetting[] = []): readonly Setting[] {
+  const local = fragments.flatMap((fragment) => readFragment(fragment, KEYS));
+  return explained([...checkFleet(fleet).given, ...local]);
+}
+
+function explained(all: readonly Given[]): readonly Setting[] {
+  const given = new Map(all.map((one) => [one.path, one] as const));
+  return allKeys().map(([path, { fallback, sentence, unit }]) => {
+    const one = given.get(path);
+    const origin = one?.origin ?? (fallback === undefined ? undefined : 'default');
+    return { path, value: one ? one.value : fallback, origin, sentence, ...(unit === undefined ? {} : { unit }) };
+  });
+}
+
+/** The drop-ins of this host, and below them what was last heard of its fleet. */
+export type Layers = Readonly<{ fragments: readonly Fragment[] }> & CacheReading;
+
+/** Reads both. */
+export async function readLayers(
+  files: Pick<Files, 'list' | 'read'>,
+  dirs: readonly string[] = CONFIG_DIRS,
+): Promise<Layers> {
+  const fragments = await readFragments(files, dirs).catch(keptFromUs);
+  const { agent, fleet } = resolveConfig(fragments);
+  if (fleet.settingsPrefix === undefined) return { fragments, faults: [] };
+  return { fragments, ...(await readFleetCache(files, agent.stateDir, fleet.settingsPrefix)) };
+}
+
+/** The agent's runtime folder is for root and its group alone, and with it the drop-ins in there. */
+function keptFromUs(error: unknown): never {
+  const { code, path = '' } = error as NodeJS.ErrnoException;
+  if (code === 'EACCES' && path.startsWith(dirname(CONFIG_DIRS[2])))
+    throw new UpdateError('agent-denied', `${path} may not be read by this user.`, { cause: error });
+  throw error;
+}
+
+/** The configuration of this host, as its agent was last started with it. */
+export async function loadConfig(
+  files: Pick<Files, 'list' | 'read'>,
+  dirs: readonly string[] = CONFIG_DIRS,
+): Promise<Config> {
+  const { fragments, cache } = await readLayers(files, dirs);
+  return resolveConfig(fragments, cache?.started);
+}
+
+/** A value that has no default and must be set. */
+export function requireSetting(config: Config, path: 'host.product' | 'repository.url'): string {
+  const value = path === 'host.product' ? config.host.product : config.repository.url;
+  if (value !== undefined) return value;
+  throw new UpdateError('config-invalid', `${path} is not set; put it into ${CONFIG_DIRS[1]}/, for example.`);
+}
+
+/** Every key of the table with its path. */
+export const allKeys = (): readonly (readonly [string, AnyKey])[] =>
+  Object.entries(KEYS).flatMap(([section, keys]) =>
+    Object.entries(keys as Readonly<Record<string, AnyKey>>).map(([name, one]) => [`${section}.${name}`, one] as const),
+  );

@@ -1,0 +1,146 @@
+/** Reads the drop-ins of the configuration: TOML, key by key against the table, each value with the place where it was written. */
+
+import { join } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+import { UpdateError } from '../errors.ts';
+import { suggestion } from '../nearest-word.ts';
+import type { Files } from '../system/files.ts';
+
+/** What a key accepts; `error.issues` says in a few words why it does not. */
+export type Checked = Readonly<{
+  type: Readonly<{
+    safeParse(
+      value: unknown,
+    ):
+      | Readonly<{ success: true; data: unknown }>
+      | Readonly<{ success: false; error: Readonly<{ issues: readonly Readonly<{ message: string }>[] }> }>;
+  }>;
+}>;
+
+/** Sections of keys, as they are written. */
+export type Table = Readonly<Record<string, Readonly<Record<string, Checked>>>>;
+
+/** A value that was given, as it is used and as it was `written`, and where: `file:line`. */
+export type Given = Readonly<{ path: string; value: unknown; written: unknown; origin: string }>;
+
+/** A key, or a whole section, that is not accepted. */
+export type Wrong = Readonly<{ path: string; fault: UpdateError }>;
+
+/** One drop-in. */
+export type Fragment = Readonly<{ path: string; text: string }>;
+
+/** Reads the drop-ins: folder after folder, by file name within. */
+export async function readFragments(files: Pick<Files, 'list' | 'read'>, dirs: readonly string[]): Promise<Fragment[]> {
+  const fragments: Fragment[] = [];
+  for (const dir of dirs) {
+    for (const name of (await files.list(dir)).filter((one) => one.endsWith('.toml'))) {
+      const bytes = await files.read(join(dir, name));
+      if (bytes) fragments.push({ path: join(dir, name), text: decode(join(dir, name), bytes) });
+    }
+  }
+  return fragments;
+}
+
+/** Every value of a drop-in; throws for a key that the table does not have, or a value that it does not accept. */
+export function readFragment(fragment: Fragment, table: Table): Given[] {
+  return readEach(fragment, table).map((one) => {
+    if ('fault' in one) throw one.fault;
+    return one;
+  });
+}
+
+/** Only what is right; nothing of what is not TOML. */
+export function readSound(fragment: Fragment, table: Table): Given[] {
+  try {
+    return readEach(fragment, table).filter((one): one is Given => !('fault' in one));
+  } catch {
+    return [];
+  }
+}
+
+/** The same key by key, each a value or what is wrong with it; throws only for what is not TOML. */
+export function readEach(fragment: Fragment, table: Table): readonly (Given | Wrong)[] {
+  const sections = Object.entries(parseToml(fragment));
+  const placeOf = placesIn(fragment);
+  return sections.flatMap(([section, content]): (Given | Wrong)[] => {
+    const wrong = (sentence: string) => [{ path: section, fault: fault(placeOf(section), sentence) }];
+    const keys = Object.hasOwn(table, section) ? table[section] : undefined;
+    if (!keys) return wrong(`there is no section “${section}”.${suggestion(section, Object.keys(table))}`);
+    if (!isTable(content)) return wrong(`“${section}” must be a section: [${section}].`);
+    return Object.entries(content).map(([name, value]) =>
+      checkValue(keys, section, name, value, placeOf(section, name)),
+    );
+  });
+}
+
+/** One value against the keys of its section. */
+export function checkValue(
+  keys: Readonly<Record<string, Checked>>,
+  section: string,
+  name: string,
+  written: unknown,
+  origin: string,
+): Given | Wrong {
+  const path = `${section}.${name}`;
+  const found = Object.hasOwn(keys, name) ? keys[name] : undefined;
+  if (!found) return { path, fault: fault(origin, `there is no key “${path}”.${suggestion(name, Object.keys(keys))}`) };
+  const checked = found.type.safeParse(written);
+  if (checked.success) return { path, value: checked.data, written, origin };
+  return { path, fault: fault(origin, `${path} ${checked.error.issues[0]?.message ?? 'is not allowed'}.`) };
+}
+
+function parseToml({ path, text }: Fragment): Record<string, unknown> {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const [sentence = ''] = error.message.replace('Invalid TOML document: ', '').split('\n');
+    const hint = isUnquoted(text.split('\n')[error.line - 1] ?? '')
+      ? '; text stands in quotes, as in key = "text"'
+      : '';
+    throw new UpdateError('config-invalid', `${path}:${error.line}: ${sentence}${hint}.`, { cause: error });
+  }
+}
+
+/** A value that begins with a letter, a slash or a dot, and is neither true nor false nor a number that TOML knows. */
+const isUnquoted = (line: string): boolean => /^[^=#]*=\s*(?!(true|false|inf|nan)\s*(#|$))[\p{L}/.~*]/u.test(line);
+
+const fault = (place: string, sentence: string): UpdateError =>
+  new UpdateError('config-invalid', `${place}: ${sentence}`);
+
+type Places = (section: string, name?: string) => string;
+
+/** `file:line` of each key or section; the file alone where it is written in an unusual way. Lines may be long, and anybody's. */
+function placesIn({ path, text }: Fragment): Places {
+  const keys = new Map<string, number>();
+  const sections = new Map<string, number>();
+  let current = '';
+  for (const [index, line] of text.split('\n').entries()) {
+    const header = /^\s*\[\[?([^\]]*)\]/.exec(line)?.[1]?.trim().replace(/^"|"$/g, '');
+    const written = /^\s*"?([\w-]+(?:\s*\.\s*[\w-]+)*)"?\s*=/.exec(line)?.[1]?.replace(/\s/g, '');
+    if (header === undefined && written === undefined) continue;
+    current = header ?? current;
+    const full = [current, written].filter(Boolean).join('.');
+    const [section = ''] = full.split('.', 1);
+    if (!keys.has(full)) keys.set(full, index + 1);
+    if (!sections.has(section)) sections.set(section, index + 1);
+  }
+  return (section, name) => {
+    const line = name === undefined ? sections.get(section) : keys.get(`${section}.${name}`);
+    return line === undefined ? path : `${path}:${line}`;
+  };
+}
+
+function decode(path: string, bytes: Uint8Array): string {
+  if (bytes.length > MOST_BYTES) throw new UpdateError('config-invalid', `${path} is larger than 1 MiB.`);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new UpdateError('config-invalid', `${path} is not UTF-8 text.`, { cause: error });
+  }
+}
+
+const isTable = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+
+const MOST_BYTES = 1024 * 1024;

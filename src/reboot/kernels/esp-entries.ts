@@ -1,0 +1,59 @@
+/** Reads our boot entries from the EFI system partition: which UKI lies there, and to which slot it belongs. */
+
+import { join } from 'node:path';
+import type { Product, Sha256, SlotName } from '../../model.ts';
+import { compareRank, type Ranked } from '../bootloaders/boot-order.ts';
+import {
+  type Counter,
+  type EntryName,
+  formatEntryName,
+  isOurs,
+  parseEntryName,
+  parseWaitingName,
+} from './entry-name.ts';
+import { readUki, type Uki, type UkiFiles } from './uki-file.ts';
+
+/** Where the entries lie. `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash, if any do. */
+export type Esp = UkiFiles &
+  Readonly<{ dir: string; product: Product; slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined> }>;
+
+/** A UKI whose root hash one of the slots holds. */
+export type EspEntry = Ranked &
+  EntryName &
+  Readonly<{ file: string; slot: SlotName; rootHash: Sha256; size: number; counter?: Counter }>;
+
+/**
+ * `entries` in the boot loader's order; `waiting` are not entries yet; `orphans` are ours by name but belong to no slot: damaged,
+ * cut short, or for a root that is no longer there.
+ */
+export type EspView = Readonly<{
+  entries: readonly EspEntry[];
+  waiting: readonly EspEntry[];
+  orphans: readonly Readonly<{ file: string; size: number }>[];
+}>;
+
+/** Everything of ours in the entries' folder. */
+export async function readEsp(esp: Esp): Promise<EspView> {
+  const entries: EspEntry[] = [];
+  const waiting: EspEntry[] = [];
+  const orphans: { file: string; size: number }[] = [];
+  for (const file of (await esp.files.list(entriesDir(esp))).filter((name) => isOurs(esp.product, name))) {
+    const uki = (await readUki(esp, join(entriesDir(esp), file))) ?? { size: 0 };
+    const found = await readEntry(esp, file, uki);
+    if (!found) orphans.push({ file, size: uki.size });
+    else (parseEntryName(esp.product, file) ? entries : waiting).push(found);
+  }
+  return { entries: entries.sort(compareRank), waiting, orphans };
+}
+
+/** The folder in which the boot loader looks for UKIs. */
+export const entriesDir = ({ dir }: Pick<Esp, 'dir'>): string => join(dir, 'EFI', 'Linux');
+
+async function readEntry(esp: Esp, file: string, { content, size }: Uki): Promise<EspEntry | undefined> {
+  const waits = parseWaitingName(esp.product, file);
+  const name = waits === undefined ? parseEntryName(esp.product, file) : { version: waits };
+  const slot = name && content && (await esp.slotOfRootHash(content.rootHash));
+  if (!slot) return undefined;
+  const id = formatEntryName(esp.product, { version: name.version });
+  return { ...content, ...name, id, file, slot, size };
+}

@@ -1,0 +1,134 @@
+/** The tokens of the fleet: whose a token is, and what operators change of them. */
+
+import { audited, type Entry } from '../fleet/audit.ts';
+import type { Json, Key, Store } from '../store/store.ts';
+import {
+  digestOf,
+  type Holder,
+  holderWith,
+  MOST_TOKENS,
+  type Role,
+  type Token,
+  tokensFrom,
+  tokensJson,
+} from './tokens.ts';
+
+/** What is told of a token. */
+export type ShownToken = Holder & Readonly<{ added: string }>;
+
+export type Added = Readonly<{ token: string }> | Readonly<{ refused: 'token-exists' | 'tokens-full' }>;
+
+export type Unrevoked = 'token-unknown' | 'token-last';
+
+export type Access = Readonly<{
+  /** Hosts need no token. */
+  isOpenToHosts: boolean;
+  /** Fails where hosts could not be told from others now. */
+  readyForHosts(): Promise<void>;
+  /** Who has this token; undefined for nobody. One that was revoked is known for a few seconds more. */
+  holderOf(token: string | undefined): Promise<Holder | undefined>;
+  /** Who has the token of the store with this digest. */
+  holderWith(digest: string): Promise<Holder | undefined>;
+  all(): Promise<readonly ShownToken[]>;
+  /** The new token, which is told this once. */
+  add(holder: Holder, entry?: Entry): Promise<Added>;
+  revoke(name: string, entry?: Entry): Promise<Unrevoked | undefined>;
+  /** The tokens that there must be before anybody can do anything, with those that had to be made. */
+  begin(options: Readonly<{ renew: boolean }>): Promise<Readonly<Partial<Record<Role, string>>>>;
+}>;
+
+export type AccessOptions = Readonly<{
+  store: Store;
+  now(): Date;
+  /** A new secret. */
+  secret(): string;
+  /** What hosts have to have: this digest, nothing at all, or (undefined) a token of the store. */
+  machines?: Readonly<{ digest: string }> | 'anybody';
+}>;
+
+/** The tokens in `store`, read again when they are older than five seconds. */
+export function createAccess({ store, now, secret, machines }: AccessOptions): Access {
+  let known: Readonly<{ tokens: Promise<readonly Token[]>; at: number }> | undefined;
+  const tokens = (): Promise<readonly Token[]> => {
+    const at = now().getTime();
+    if (known === undefined || Math.abs(at - known.at) > FRESH_MS) {
+      const read = store.read(KEY).then(tokensFrom);
+      known = { tokens: read, at };
+      // What could not be read is asked for again by the next.
+      read.catch(() => {
+        known = undefined;
+      });
+    }
+    return known.tokens;
+  };
+  const change = async <T>(
+    entry: Entry | undefined,
+    revise: (before: readonly Token[]) => Readonly<{ after?: readonly Token[]; result: T }>,
+  ) => {
+    const result = await audited(store, entry, [KEY], ([document]) => {
+      const { after, result } = revise(tokensFrom(document));
+      return { write: [after && tokensJson(after)], result };
+    });
+    known = undefined;
+    return result;
+  };
+  const whose = async (digest: string) => holderWith(await tokens(), digest);
+  const given = typeof machines === 'object' ? [{ ...HOSTS, digest: machines.digest, added: '' }] : [];
+  return {
+    isOpenToHosts: machines === 'anybody',
+    readyForHosts: async () => {
+      if (machines === undefined) await tokens();
+    },
+    // Hosts ask most, and theirs may need nothing of the store.
+    holderOf: async (token) =>
+      token === undefined ? undefined : (holderWith(given, digestOf(token)) ?? (await whose(digestOf(token)))),
+    holderWith: whose,
+    all: async () => (await tokens()).map(({ name, role, added }) => ({ name, role, added })),
+    add: (holder, entry) => {
+      const token = secret();
+      return change<Added>(entry, (before) => {
+        if (before.some(({ name }) => name === holder.name)) return { result: { refused: 'token-exists' } };
+        if (before.length >= MOST_TOKENS) return { result: { refused: 'tokens-full' } };
+        return { after: [...before, entryOf(holder, token, now())], result: { token } };
+      });
+    },
+    revoke: (name, entry) =>
+      change<Unrevoked | undefined>(entry, (before) => {
+        const after = before.filter((one) => one.name !== name);
+        if (after.length === before.length) return { result: 'token-unknown' };
+        return hasOperator(after) ? { after, result: undefined } : { result: 'token-last' };
+      }),
+    begin: async ({ renew }) => {
+      const made = { operator: secret(), machine: secret() };
+      const by = { who: 'the server', from: 'its start', about: 'the first tokens' };
+      return change({ at: now().toISOString(), what: 'token-added', ...by }, (before) => {
+        const needs = {
+          operator: renew || !hasOperator(before),
+          machine: machines === undefined && !before.some(({ role }) => role === 'machine'),
+        };
+        const first = [OPERATOR, HOSTS].filter(({ role }) => needs[role]);
+        const kept = before.filter((one) => !first.some(({ name }) => name === one.name));
+        const after = [...kept, ...first.map((holder) => entryOf(holder, made[holder.role], now()))];
+        const result = Object.fromEntries(first.map(({ role }) => [role, made[role]]));
+        return first.length === 0 ? { result } : { after, result };
+      });
+    },
+  };
+}
+
+const KEY: Key = { kind: 'access', id: 'tokens' };
+
+/** So long does a server not see what another has changed. */
+const FRESH_MS = 5_000;
+
+/** Who has the first tokens. */
+const OPERATOR = { name: 'operator', role: 'operator' } as const;
+const HOSTS = { name: 'hosts', role: 'machine' } as const;
+
+const hasOperator = (tokens: readonly Token[]): boolean => tokens.some(({ role }) => role === 'operator');
+
+const entryOf = (holder: Holder, token: string, now: Date): Token & Readonly<Record<string, Json>> => ({
+  ...holder,
+  digest: digestOf(token),
+  added: now.toISOString(),
+});

@@ -1,0 +1,65 @@
+/** Who may ask what: tokens by name, each with a role. Only digests are kept and compared. Pure. */
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { UpdateError } from '../../errors.ts';
+import { list, literal, object, text } from '../../formats/shape.ts';
+import type { Json } from '../store/store.ts';
+
+/** A viewer sees everything and changes nothing; an operator may do all that the others may. */
+export const ROLES = ['machine', 'viewer', 'operator'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Who has a token. */
+export type Holder = Readonly<{ name: string; role: Role }>;
+/** A token as it is kept: its SHA-256 in hex. */
+export type Token = Holder & Readonly<{ digest: string; added: string }>;
+
+export const NAME = /^[a-z0-9][a-z0-9.-]*$/;
+export const LONGEST_NAME = 64;
+export const MOST_TOKENS = 200;
+
+/** Who has no token that is known may do nothing at all. */
+export const mayAct = (holder: Holder | undefined, role: Role): boolean =>
+  holder !== undefined && (holder.role === role || holder.role === 'operator');
+
+/** Whose token has this digest; undefined where nobody's has. Every token is looked at, however early one is found. */
+export function holderWith(tokens: readonly Token[], digest: string): Holder | undefined {
+  const given = Buffer.from(digest, 'hex');
+  const [found] = tokens.filter((one) => timingSafeEqual(given, Buffer.from(one.digest, 'hex')));
+  return found && { name: found.name, role: found.role };
+}
+
+/** The token of an Authorization header; also the password of whatever user: who can only be given an address, like Zincati, has both in it. */
+export function tokenIn(authorization = ''): string | undefined {
+  const [, bearer] = /^Bearer ([\x21-\x7e]{1,256})$/.exec(authorization) ?? [];
+  const [, basic = ''] = /^Basic ([A-Za-z0-9+/]{1,512}={0,2})$/.exec(authorization) ?? [];
+  const [, password] = /^[^:]*:([\x21-\x7e]{1,256})$/.exec(Buffer.from(basic, 'base64').toString('latin1')) ?? [];
+  return bearer ?? password;
+}
+
+export const digestOf = (token: string): string => createHash('sha256').update(token).digest('hex');
+
+/** The tokens in their document. One that is not understood lets nobody in. */
+export function tokensFrom(document: Json | undefined): readonly Token[] {
+  if (document === undefined) return [];
+  try {
+    return SHAPE(document, 'the document').tokens;
+  } catch (error) {
+    throw new UpdateError('store-document-invalid', `The document of the tokens is damaged: ${error}`);
+  }
+}
+
+/** Tokens that could not be read again would let nobody in any more. */
+export const tokensJson = (tokens: readonly Token[]): Json => ({
+  schema: 1,
+  tokens: tokensFrom({ schema: 1, tokens }),
+});
+
+const name = text(new RegExp(`^(?=.{1,${LONGEST_NAME}}$)${NAME.source.slice(1)}`), 'a name');
+const SHAPE = object({
+  schema: literal(1),
+  tokens: list(
+    object({ name, role: literal(...ROLES), digest: text(/^[0-9a-f]{64}$/), added: text(/^[\dT:.-]{20,30}Z$/) }),
+    MOST_TOKENS,
+  ),
+});

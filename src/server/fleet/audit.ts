@@ -1,0 +1,149 @@
+/** The audit log: who has changed what, when and from where. An entry is written together with the change: both are kept, or neither. */
+
+import { integer, literal, object, optional, text, words } from '../../formats/shape.ts';
+import { UTC_MOMENT } from '../../utc.ts';
+import type { Change, Json, Key, Store } from '../store/store.ts';
+
+export const DEEDS = [
+  'rollout-paused',
+  'rollout-resumed',
+  'rollout-aborted',
+  'machine-readmitted',
+  'brake-pulled',
+  'lock-freed',
+  'lock-resized',
+  'machine-forgotten',
+  'machine-reset',
+  'token-added',
+  'token-revoked',
+  'signed-in',
+  'sign-in-failed',
+] as const;
+export type Deed = (typeof DEEDS)[number];
+
+/** Who (the name of a token), from where (an address). `times`: how often within an hour, where it was more than once. */
+export type Entry = Readonly<{
+  at: string;
+  what: Deed;
+  who: string;
+  from: string;
+  about?: string;
+  reason?: string;
+  times?: number;
+}>;
+
+/** An entry to be. `kept` is called once it is, with the change that it tells of. */
+export type PendingEntry = Entry & Readonly<{ kept?(): void }>;
+
+/** An update of `store` that leaves the entry; one that writes nothing leaves none. */
+export async function audited<T>(
+  store: Store,
+  entry: PendingEntry | undefined,
+  keys: readonly Key[],
+  change: (documents: readonly (Json | undefined)[]) => Change<T>,
+): Promise<T> {
+  if (entry === undefined) return store.update(keys, change);
+  const { result, isChange } = await store.update([...keys, logOf(entry)], (documents) => {
+    const { write, result } = change(documents.slice(0, -1));
+    const isChange = write.some((one) => one !== undefined);
+    return {
+      write: [...write, isChange ? withEntry(documents.at(-1), entry) : undefined],
+      result: { result, isChange },
+    };
+  });
+  if (isChange) entry.kept?.();
+  return result;
+}
+
+/** An update that may turn out to be worth an entry, of which `told` hears. Most are not, and those that are not do not read the log. */
+export async function auditedIfDue<T>(
+  store: Store,
+  told: (entry: Entry) => void,
+  keys: readonly Key[],
+  change: (documents: readonly (Json | undefined)[]) => Change<T> & Readonly<{ entry?: Entry | undefined }>,
+): Promise<T> {
+  const done = await store.update(keys, (documents): Change<readonly [T] | undefined> => {
+    const { write, result, entry } = change(documents);
+    return entry === undefined ? { write, result: [result] } : { write: keys.map(() => undefined), result: undefined };
+  });
+  if (done) return done[0];
+  const { result, entry } = await store.update([...keys, CHANGES], (documents) => {
+    const { write, ...rest } = change(documents.slice(0, -1));
+    return { write: [...write, rest.entry && withEntry(documents.at(-1), rest.entry)], result: rest };
+  });
+  if (entry) told(entry);
+  return result;
+}
+
+/** Leaves an entry of what changes nothing else. The same again within an hour is counted, so that nobody can push others out by trying. */
+export async function noted(store: Store, entry: PendingEntry): Promise<void> {
+  await store.update([logOf(entry)], ([document]) => ({ write: [withEntry(document, entry)], result: undefined }));
+  entry.kept?.();
+}
+
+/** The last entries, the newest first. */
+export async function lastEntries(store: Store, limit: number): Promise<readonly Entry[]> {
+  const documents = await Promise.all([store.read(CHANGES), store.read(SIGN_INS)]);
+  return documents
+    .flatMap(entriesIn)
+    .toSorted((one, other) => other.at.localeCompare(one.at))
+    .slice(0, limit);
+}
+
+/** Who only knocks at the door must not push out what was changed: the two are bounded apart. */
+const CHANGES: Key = { kind: 'audit', id: 'changes' };
+const SIGN_INS: Key = { kind: 'audit', id: 'sign-ins' };
+const logOf = ({ what }: Entry): Key => (isSignIn(what) ? SIGN_INS : CHANGES);
+const isSignIn = (what: Deed): boolean => what === 'signed-in' || what === 'sign-in-failed';
+
+const MOST_ENTRIES = 500;
+/** etcd takes 1.5 MiB in one transaction, and other documents go with it. */
+const MOST_TEXT = 150_000;
+
+function withEntry(document: Json | undefined, given: Entry): Json {
+  const before = entriesIn(document);
+  const entry = ENTRY(given, 'an entry');
+  const twin = isSignIn(entry.what) ? before.find((one) => isAgain(entry, one)) : undefined;
+  const after = twin
+    ? [...before.filter((one) => one !== twin), { ...entry, times: (twin.times ?? 1) + 1 }]
+    : [...before, entry];
+  let from = Math.max(0, after.length - MOST_ENTRIES);
+  let length = JSON.stringify(after.slice(from)).length;
+  for (; length > MOST_TEXT; from += 1) length -= JSON.stringify(after[from]).length + 1;
+  return after.slice(from);
+}
+
+const isAgain = (entry: Entry, one: Entry): boolean =>
+  one.what === entry.what &&
+  one.who === entry.who &&
+  one.from === entry.from &&
+  Math.abs(Date.parse(entry.at) - Date.parse(one.at)) < HOUR;
+
+const HOUR = 3_600_000;
+
+/** What is no entry is passed over: a damaged log must not keep an operator from pausing a rollout. */
+function entriesIn(document: Json | undefined): readonly Entry[] {
+  return Array.isArray(document) ? document.flatMap(entryIn) : [];
+}
+
+function entryIn(given: Json): readonly Entry[] {
+  try {
+    return [ENTRY(given, 'an entry')];
+  } catch {
+    return [];
+  }
+}
+
+const line = words(250);
+const ENTRY = object(
+  {
+    at: text(UTC_MOMENT),
+    what: literal(...DEEDS),
+    who: line,
+    from: line,
+    about: optional(line),
+    reason: optional(line),
+    times: optional(integer(2)),
+  },
+  'ignore',
+);

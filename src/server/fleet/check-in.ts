@@ -1,0 +1,124 @@
+/** What a check-in means for the rollout that the machine takes part in. Pure: documents in, documents and an answer out. */
+
+import { cleanLine } from '../../clean-text.ts';
+import { isErrorCode, isOfRelease } from '../../errors.ts';
+import type { Fault } from '../../model.ts';
+import type { CheckIn, CheckInAnswer, HostFacts } from '../../protocol.ts';
+import type { Ledger } from '../../rollout/brake.ts';
+import { answerHost, type Caller, type Offered } from '../../rollout/roll-call.ts';
+import type { Cloned } from './clones.ts';
+import type { MachineRecord } from './machines.ts';
+
+/** Changes the ledger that it is given. `before` is what the server knew of the machine; without `offered`, the channel is for everybody. */
+export function answerCheckIn(
+  request: CheckIn,
+  before: MachineRecord | undefined,
+  offered: Offered | undefined,
+  ledger: Ledger,
+  now: number,
+): CheckInAnswer {
+  if (!offered) return { schema: 1, go: true };
+  const answer = answerHost(offered, ledger, callerOf(request, before), now);
+  if (answer.go) return { schema: 1, ...answer };
+  const { code, reason, until } = answer;
+  return {
+    schema: 1,
+    go: false,
+    code,
+    reason,
+    ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
+  };
+}
+
+/** Which of two machines is meant nobody knows: what became of them counts, and neither begins. */
+export const withoutWish = ({ wants: _wants, ...rest }: CheckIn): CheckIn => rest;
+
+export function answerToClones(
+  { host = {} }: CheckIn,
+  { other }: Pick<Cloned, 'other'>,
+): Extract<CheckInAnswer, { go: false }> {
+  const [mine, its] = [host, other].map(({ name = 'a machine', address }) =>
+    address === undefined ? name : `${name} at ${address}`,
+  );
+  return { schema: 1, go: false, code: 'machine-cloned', reason: `two machines have one id: ${mine}, and ${its}` };
+}
+
+/** A check-in as it is kept and shown: whoever has the token of a machine may say anything. */
+export const inCleanWords = ({ agent, host, waitingFor, outcome, ...rest }: CheckIn): CheckIn => ({
+  ...rest,
+  agent: cleanLine(agent),
+  ...(host === undefined ? {} : { host: cleanHost(host) }),
+  ...(waitingFor === undefined ? {} : { waitingFor: cleanLine(waitingFor) }),
+  ...(outcome === undefined ? {} : { outcome: cleanOutcome(outcome) }),
+});
+
+/** What is empty says nothing. */
+function cleanHost(host: HostFacts): HostFacts {
+  // Nearly every one is clean, and is left alone: this is done with every check-in.
+  if (Object.values(host).every((text) => text !== '' && cleanLine(text, LONGEST_FACT) === text)) return host;
+  return Object.fromEntries(
+    Object.entries(host)
+      .map(([key, text]) => [key, cleanLine(text, LONGEST_FACT)] as const)
+      .filter(([, text]) => text !== ''),
+  );
+}
+
+const LONGEST_FACT = 255;
+
+const cleanOutcome = ({ code, reason, ...rest }: NonNullable<CheckIn['outcome']>): typeof rest => ({
+  ...rest,
+  ...(code === undefined ? {} : { code: cleanLine(code) }),
+  ...(reason === undefined ? {} : { reason: cleanLine(reason) }),
+});
+
+/** Whether the ledger of the rollout must be read and written for this check-in: most hosts only say that they are there. */
+export const concernsLedger = (request: CheckIn, before: MachineRecord | undefined): boolean =>
+  request.wants !== undefined ||
+  request.refuses !== undefined ||
+  hasNews(request, before) ||
+  hasComeToRest(request, before);
+
+const hasNews = (request: CheckIn, before: MachineRecord | undefined): boolean =>
+  isEnded(request, before) ||
+  (request.confirmed &&
+    (before === undefined || request.running.version !== before.running.version || !before.confirmed));
+
+/** A failed attempt counts once, by the moment at which it ended. */
+const isEnded = ({ outcome }: CheckIn, before: MachineRecord | undefined): boolean =>
+  outcome !== undefined && outcome.at !== before?.outcome?.at;
+
+const hasComeToRest = ({ state }: CheckIn, before: MachineRecord | undefined): boolean =>
+  state === 'idle' && before !== undefined && (before.state !== 'idle' || before.wants !== undefined);
+
+function callerOf(request: CheckIn, before: MachineRecord | undefined): Caller {
+  const { machine, group, running, confirmed, state, wants, refuses, outcome } = request;
+  const ended = outcome && isEnded(request, before) ? outcome : undefined;
+  return {
+    ...{ machine, group, running, confirmed, idle: state === 'idle' },
+    ...(wants === undefined ? {} : { wants }),
+    ...(refuses === undefined ? {} : { refuses }),
+    ...(ended
+      ? {
+          ended: {
+            version: ended.version,
+            result: ended.result,
+            reason: shortened(ended.reason ?? ended.code ?? ended.result),
+            fault: faultOf(ended),
+          },
+        }
+      : {}),
+  };
+}
+
+/** Agents before this field told by the name of the failure alone. */
+function faultOf({ fault, result, code = '' }: NonNullable<CheckIn['outcome']>): Fault {
+  if (fault !== undefined) return fault;
+  if (result === 'rolled-back') return LOST.has(code) ? 'doubt' : 'release';
+  if (!isErrorCode(code)) return 'doubt';
+  return isOfRelease(code) ? 'release' : 'surroundings';
+}
+
+const LOST: ReadonlySet<string> = new Set(['trial-lost', 'boot-untried']);
+
+/** All failed hosts of a rollout are in one document; the machine's own has what it said in full. */
+const shortened = (reason: string): string => cleanLine(reason, 80);

@@ -1,0 +1,209 @@
+/** The fleet as the server keeps it: every change of a machine and of a rollout's ledger is one update of the store. */
+
+import { UpdateError } from '../../errors.ts';
+import type { MachineId } from '../../model.ts';
+import type { CheckIn, CheckInAnswer } from '../../protocol.ts';
+import { giveUpOverdue, type Ledger, pull, readmit, release } from '../../rollout/brake.ts';
+import type { Offered } from '../../rollout/roll-call.ts';
+import { goalOf } from '../../rollout/rollout.ts';
+import type { Change, Json, Key, Page, Store } from '../store/store.ts';
+import { audited, auditedIfDue, type Entry } from './audit.ts';
+import { answerCheckIn, answerToClones, concernsLedger, inCleanWords, withoutWish } from './check-in.ts';
+import type { Clocks } from './clocks.ts';
+import { bootsAfter, isOtherHardware, whereOf } from './clones.ts';
+import { type Expiry, NO_EXPIRY } from './expiry.ts';
+import { aliasKey } from './lock-members.ts';
+import { forgetMachine, machineKey, resetSecret } from './machine-deeds.ts';
+import { type SecretRules, type Shown, type Strange, strangerTo } from './machine-secrets.ts';
+import { ledgerFrom, type MachineRecord, machineIn, newsOf, recorded, withStranger } from './machines.ts';
+
+/** What a channel says now. `id` changes when its rollout is another one. */
+export type ChannelState = Readonly<{
+  id: string;
+  version: string;
+  offered?: Offered;
+  /** What was taken back, so that this is offered again. */
+  aborted?: Readonly<{ version: string; at: string; reason?: string }>;
+}>;
+
+export type Fleet = Readonly<{
+  /** Throws where what is `shown` is not that of the machine. */
+  checkIn(request: CheckIn, now: Date, shown?: Shown): Promise<CheckInAnswer>;
+  /** By its id, or by the one under which it takes part in the locks. */
+  machine(id: string): Promise<MachineRecord | undefined>;
+  machines(limit: number, after?: string): Promise<Page>;
+  count(): Promise<number>;
+  /** Where the rollout of a channel stands; who is overdue is given up first. */
+  ledger(channel: string, now: Date): Promise<Ledger>;
+  /** Stops the rollout of a channel: nobody new begins. */
+  pullBrake(channel: string, reason: string, now: Date, entry?: Entry): Promise<Ledger>;
+  /** Lets a rollout whose brake was pulled go on. */
+  releaseBrake(channel: string, entry?: Entry): Promise<Ledger>;
+  /** False where no such machine is known. */
+  forget(id: string, entry?: Entry): Promise<boolean>;
+  resetSecret(id: string, entry?: Entry): Promise<boolean>;
+  /** Lets a machine try again on which the release has failed, or all of them; how many there were. */
+  readmit(channel: string, machine: MachineId | undefined, entry?: Entry): Promise<number>;
+}>;
+
+export type FleetRules = Partial<SecretRules> & Readonly<{ isOver?: Expiry['isOver']; mayJudge?: Clocks['mayJudge'] }>;
+
+/** `saidOf` tells what the repository's channel says at the moment; undefined for one that there is not. `told` hears of a brake that was pulled. */
+export function createFleet(
+  store: Store,
+  saidOf: (name: string) => Promise<ChannelState | undefined>,
+  told: (entry: Entry) => void = () => {},
+  { maySilent = false, isOver = NO_EXPIRY.isOver, mayJudge = () => true }: FleetRules = {},
+): Fleet {
+  const channel = async (name: string): Promise<ChannelState | undefined> => judgedBy(mayJudge, await saidOf(name));
+  const changed = async <T>(name: string, change: (ledger: Ledger) => T, entry?: Entry): Promise<T> => {
+    const state = await channel(name);
+    return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
+      const ledger = ledgerFrom(document);
+      const result = change(ledger);
+      return { write: [newsOf(ledger, document)], result };
+    });
+  };
+  const ledgerOf = (name: string, change: (ledger: Ledger) => void, entry?: Entry): Promise<Ledger> =>
+    changed(
+      name,
+      (ledger) => {
+        change(ledger);
+        return ledger;
+      },
+      entry,
+    );
+  const giveUp = async (name: string, now: Date): Promise<Ledger> => {
+    const state = await channel(name);
+    return auditedIfDue(store, told, [ledgerKey(name, state)], ([document]) => {
+      const ledger = ledgerFrom(document);
+      if (state?.offered) giveUpOverdue(ledger, state.offered.limits, now.getTime());
+      return { write: [newsOf(ledger, document)], result: ledger, entry: pulled(name, state, ledger, document) };
+    });
+  };
+  return {
+    checkIn: async (said, now, shown = {}) => {
+      const request = inCleanWords(said);
+      const state = await channel(request.channel);
+      const machine = machineKey(request.machine);
+      const known = machineIn(await store.read(machine));
+      const keys = [machine, ...(concernsLedger(request, known) ? [ledgerKey(request.channel, state)] : [])];
+      const answer = await auditedIfDue<CheckInAnswer | Strange>(store, told, keys, ([document, ledger]) => {
+        const ledgers = keys.length > 1 ? [ledger] : [];
+        return (
+          turnedAway(request, document, shown, { maySilent }, now) ??
+          decide(request, state, document, ledgers, shown, now)
+        );
+      });
+      if (typeof answer === 'string') throw new UpdateError(answer);
+      return answer;
+    },
+    machine: async (id) => {
+      const found = machineIn(await store.read(machineKey(id)));
+      if (found) return found;
+      const alias = await store.read(aliasKey(id));
+      return typeof alias === 'string' ? machineIn(await store.read(machineKey(alias))) : undefined;
+    },
+    machines: async (limit, after) => {
+      const page = await store.list('machine', limit, after);
+      const isShown = ({ document }: Page['documents'][number]): boolean => {
+        const machine = machineIn(document);
+        return machine !== undefined && !isOver(machine);
+      };
+      return { ...page, documents: page.documents.filter(isShown) };
+    },
+    count: () => store.count('machine'),
+    ledger: giveUp,
+    pullBrake: (name, reason, now, entry) => ledgerOf(name, (ledger) => pull(ledger, reason, now.getTime()), entry),
+    releaseBrake: (name, entry) => ledgerOf(name, release, entry),
+    forget: async (id, entry) => {
+      const known = machineIn(await store.read(machineKey(id)));
+      const ledger = known && ledgerKey(known.channel, await channel(known.channel));
+      return forgetMachine(store, id, ledger, entry);
+    },
+    resetSecret: (id, entry) => resetSecret(store, id, entry),
+    readmit: async (name, machine, entry) => {
+      const known = machine === undefined ? undefined : machineIn(await store.read(machineKey(machine)));
+      const policy = (await channel(name))?.offered?.policy;
+      // What runs there already needs no leave.
+      if (known?.confirmed && policy && known.running.version === goalOf(policy, known.group).version) return 0;
+      return changed(name, (ledger) => readmit(ledger, machine), entry);
+    },
+  };
+}
+
+/** What others wrote while clocks differed is given as long again as hosts have. */
+function judgedBy(mayJudge: Clocks['mayJudge'], state: ChannelState | undefined): ChannelState | undefined {
+  const { offered } = state ?? {};
+  if (!state || !offered || mayJudge(offered.limits.patienceMs)) return state;
+  return { ...state, offered: { ...offered, limits: { ...offered.limits, noOverdue: true } } };
+}
+
+const ledgerKey = (channel: string, state: ChannelState | undefined): Key => ({
+  kind: 'ledger',
+  id: `${channel}/${state?.id ?? 'none'}`,
+});
+
+/** Nothing is believed of who is not the machine, but that he was there. */
+function turnedAway(
+  request: CheckIn,
+  document: Json | undefined,
+  shown: Shown,
+  rules: SecretRules,
+  now: Date,
+): Change<Strange> | undefined {
+  const before = machineIn(document);
+  const strange = strangerTo(before, shown, rules);
+  if (!before || !strange) return undefined;
+  return { write: [withStranger(before, request, shown, now) as unknown as Json | undefined], result: strange };
+}
+
+/** `ledgers` is empty when the check-in is not about the rollout. */
+function decide(
+  request: CheckIn,
+  state: ChannelState | undefined,
+  document: Json | undefined,
+  ledgers: readonly (Json | undefined)[],
+  shown: Shown,
+  now: Date,
+) {
+  const before = machineIn(document);
+  const ledger = ledgerFrom(ledgers[0]);
+  if (isOtherUnderWay(before, request, ledger)) return waiting(request, before);
+  const boots = bootsAfter(before, request, now);
+  const asked = boots.cloned ? withoutWish(request) : request;
+  const offered = ledgers.length > 0 ? state?.offered : undefined;
+  const told = answerCheckIn(asked, before, offered, ledger, now.getTime());
+  const answer = boots.cloned ? answerToClones(request, boots.cloned) : told;
+  const record = recorded(request, before, answer, { ...shown, boots }, now) as unknown as Json;
+  const write = [record, ...ledgers.map((kept) => newsOf(ledger, kept))];
+  return { write, result: answer, entry: pulled(request.channel, state, ledger, ledgers[0]) };
+}
+
+/** The hardware is not that of the machine that was told to go: a copy of its disk, or the disk itself in another machine. */
+const isOtherUnderWay = (
+  before: MachineRecord | undefined,
+  { machine, boot }: CheckIn,
+  { inFlight }: Ledger,
+): boolean => inFlight.has(machine) && isOtherHardware(before, boot);
+
+/** Only what is under way may say how it ended: all that is known of it stays as it is until then, but for the word that another is there. */
+function waiting(request: CheckIn, before: MachineRecord | undefined): Change<CheckInAnswer> {
+  const answer = answerToClones(request, { other: whereOf(before?.host ?? {}) });
+  const { code, reason } = answer;
+  const isTold = before?.hold?.reason === reason;
+  return { write: [isTold ? undefined : ({ ...before, hold: { code, reason } } as unknown as Json)], result: answer };
+}
+
+/** The brake that this update pulls, as the audit log keeps it. */
+function pulled(
+  name: string,
+  state: ChannelState | undefined,
+  { braked }: Ledger,
+  kept: Json | undefined,
+): Entry | undefined {
+  if (!braked || braked.byHand || ledgerFrom(kept).braked) return undefined;
+  const at = new Date(braked.at).toISOString();
+  const about = `${state?.version ?? 'a release'} in ${name}`;
+  return { at, what: 'brake-pulled', who: 'the brake', from: 'this server', about, reason: braked.reason };
+}

@@ -1,0 +1,115 @@
+/** What operators do on the pages: first a question, then the deed, then the page on which it can be seen. */
+
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { cleanLine } from '../../../clean-text.ts';
+import { asUpdateError } from '../../../errors.ts';
+import { type Entry, noted } from '../../fleet/audit.ts';
+import { placeOf } from '../../fleet/names.ts';
+import { ACTS, type Act, confirmFreeing, confirmMachine, confirmRollout, MACHINE_ACTS } from '../../pages/confirm.ts';
+import type { Viewer } from '../../pages/layout.ts';
+import { noSuchMachine } from '../../pages/machine.ts';
+import { saidPage } from '../../pages/sign-in.ts';
+import type { AppWorld } from '../app.ts';
+import { entryOf } from '../entries.ts';
+import { fieldOf } from '../forms.ts';
+import { PAGES } from '../page-shapes.ts';
+import type { Shows } from './page.ts';
+import { noSuchChannel, shownOf, type ViewWorld } from './view.ts';
+
+type ChannelOf = { Params: { channel: string } };
+type OneMachine = { Params: { id: string } };
+type Held = { Params: { group: string; holder: string } };
+
+/** Every deed may be repeated: what has been done already is not done again. */
+export function actRoutes(
+  app: FastifyInstance,
+  world: ViewWorld & AppWorld,
+  show: Shows,
+  viewerOf: (request: FastifyRequest) => Viewer,
+): void {
+  const { fleet, locks, now } = world;
+  for (const act of ACTS)
+    app.get<ChannelOf>(`/rollouts/:channel/${act}`, { schema: PAGES.askAct }, async (request, reply) => {
+      const { channel } = request.params;
+      const shown = await shownOf(world, channel);
+      if (!shown) return show(request, reply.code(404), noSuchChannel(channel));
+      return show(request, reply, confirmRollout(act, shown, viewerOf(request), world.abort !== undefined));
+    });
+  const deeds: Record<Exclude<Act, 'abort'>, (channel: string, reason: string, entry: Entry) => Promise<unknown>> = {
+    pause: (channel, reason, entry) => fleet.pullBrake(channel, `paused by an operator: ${reason}`, now(), entry),
+    resume: (channel, _reason, entry) => fleet.releaseBrake(channel, entry),
+  };
+  for (const [act, deed] of Object.entries(deeds))
+    app.post<ChannelOf>(`/rollouts/:channel/${act}`, { schema: PAGES.act }, async (request, reply) => {
+      const { channel } = request.params;
+      const state = (await world.channels()).get(channel);
+      if (!state) return show(request, reply.code(404), noSuchChannel(channel));
+      const reason = reasonOf(request);
+      if (act === 'pause' && reason === '') return show(request, reply.code(400), noReason(channel, act));
+      const what = act === 'pause' ? 'rollout-paused' : 'rollout-resumed';
+      const about = `${state.version} in ${channel}`;
+      await deed(channel, reason, entryOf(request, now(), what, { about, ...(reason === '' ? {} : { reason }) }));
+      return reply.redirect(`/rollouts/${channel}`, 303);
+    });
+  app.post<ChannelOf>('/rollouts/:channel/abort', { schema: PAGES.abort }, async (request, reply) => {
+    const { channel } = request.params;
+    const [version, reason] = [fieldOf(request, 'version'), reasonOf(request)];
+    if (!world.abort) return show(request, reply.code(409), noKeys(channel));
+    if (reason === '') return show(request, reply.code(400), noReason(channel, 'abort'));
+    try {
+      await world.abort(channel, version, reason);
+    } catch (error) {
+      const { code, message } = asUpdateError(error);
+      if (code !== 'rollout-state' && code !== 'channel-unknown') throw error;
+      return show(request, reply.code(409), notDone(channel, message));
+    }
+    const entry = entryOf(request, now(), 'rollout-aborted', { about: `${version} in ${channel}`, reason });
+    // What has happened is in the channel's own history, whatever becomes of this entry.
+    entry.kept();
+    const { kept: _, ...kept } = entry;
+    await noted(world.store, kept);
+    return reply.redirect(`/rollouts/${channel}`, 303);
+  });
+  for (const act of MACHINE_ACTS)
+    app.get<OneMachine>(`/machines/:id/${act}`, { schema: PAGES.askMachine }, async (request, reply) => {
+      const { id } = request.params;
+      const machine = await fleet.machine(id);
+      if (!machine) return show(request, reply.code(404), noSuchMachine(id));
+      const { holders } = await locks.show(machine.group, now());
+      const held = (await placeOf(fleet, holders, id)) ? machine.group : undefined;
+      return show(request, reply, confirmMachine(act, machine, held, viewerOf(request)));
+    });
+  app.post<OneMachine>('/machines/:id/forget', { schema: PAGES.forget }, async (request, reply) => {
+    const { id } = request.params;
+    await fleet.forget(id, entryOf(request, now(), 'machine-forgotten', { about: id }));
+    return reply.redirect('/machines', 303);
+  });
+  app.post<OneMachine>('/machines/:id/reset', { schema: PAGES.reset }, async (request, reply) => {
+    const { id } = request.params;
+    await fleet.resetSecret(id, entryOf(request, now(), 'machine-reset', { about: id }));
+    return reply.redirect(`/machines/${id}`, 303);
+  });
+  app.get<Held>('/locks/:group/:holder', { schema: PAGES.askFree }, async (request, reply) => {
+    const { group, holder } = request.params;
+    return show(request, reply, confirmFreeing(group, holder, viewerOf(request)));
+  });
+  app.post<Held>('/locks/:group/:holder', { schema: PAGES.free }, async (request, reply) => {
+    const { group, holder } = request.params;
+    await locks.release(group, holder, entryOf(request, now(), 'lock-freed', { about: `${holder} in ${group}` }));
+    return reply.redirect('/locks', 303);
+  });
+}
+
+/** One line, as hosts may be told it. */
+const reasonOf = (request: FastifyRequest): string => cleanLine(fieldOf(request, 'reason'), 200);
+
+const noReason = (channel: string, act: Act) =>
+  saidPage('Nothing was done', 'This needs a reason: machines and other operators are told it.', {
+    path: `/rollouts/${channel}/${act}`,
+    name: 'Give one',
+  });
+
+const notDone = (channel: string, sentence: string) =>
+  saidPage('Nothing was done', sentence, { path: `/rollouts/${channel}`, name: 'To the rollout' });
+
+const noKeys = (channel: string) => notDone(channel, 'An abort must be signed, and this server has no keys.');

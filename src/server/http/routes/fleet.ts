@@ -1,0 +1,124 @@
+/** What hosts say to the server, and what operators may read of it. */
+
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { type CheckIn, HARDWARE_HEADER, MACHINE_HEADER, SECRET_HEADER } from '../../../protocol.ts';
+import { countCheckIn, type Figures } from '../../figures/figures.ts';
+import type { Fleet } from '../../fleet/fleet.ts';
+import { type Search, searchMachines, searchOf } from '../../fleet/machine-search.ts';
+import type { Shown } from '../../fleet/machine-secrets.ts';
+import type { MachineRecord } from '../../fleet/machines.ts';
+import { json, refused } from '../answers.ts';
+import { entryOf } from '../entries.ts';
+import { CHECK_IN, CHECK_IN_ANSWER, MACHINE, MACHINES, MACHINES_PAGE, machineId, SHOWN_WITH } from '../fleet-shapes.ts';
+import { plain } from '../refusals.ts';
+import { always, object } from '../shapes.ts';
+
+export const fleetRoutes = { hosts, operators };
+
+/** What a host may ask. */
+function hosts(app: FastifyInstance, fleet: Fleet, now: () => Date, figures: Figures): void {
+  app.post<{ Body: CheckIn }>(
+    '/v1/check-in',
+    { schema: ASKS.checkIn, bodyLimit: 16 * 1024 },
+    async ({ body, headers, ip }) => {
+      const answer = await fleet.checkIn(body, now(), { ...shownIn(headers), from: ip });
+      countCheckIn(figures, body, answer);
+      return answer;
+    },
+  );
+}
+
+/** What an operator may read. */
+function operators(app: FastifyInstance, { fleet, now, pages }: OperatorWorld): void {
+  const pause = pages?.pause ?? (async () => {});
+  app.get<{ Querystring: Search & { limit?: number } }>(
+    '/v1/machines',
+    { schema: ASKS.machines },
+    async ({ query: { limit = 100, ...query } }) => {
+      const { machines, more } = await searchMachines({ machines: fleet.machines, pause }, searchOf(query), limit);
+      const documents = machines.map((document) => ({ id: document.machine, document: told(document) }));
+      return { schema: 1, documents, ...(more === undefined ? {} : { next: more }) };
+    },
+  );
+  app.get<{ Params: { id: string } }>(
+    '/v1/machines/:id',
+    { schema: ASKS.machine },
+    async ({ params: { id } }, reply) => {
+      const machine = await fleet.machine(id);
+      return machine ? told(machine) : unknown(reply, id);
+    },
+  );
+  app.delete<{ Params: { id: string } }>('/v1/machines/:id', { schema: ASKS.forget }, async (request, reply) => {
+    const { id } = request.params;
+    const isDone = await fleet.forget(id, entryOf(request, now(), 'machine-forgotten', { about: id }));
+    return isDone ? { schema: 1, forgotten: id } : unknown(reply, id);
+  });
+  app.delete<{ Params: { id: string } }>('/v1/machines/:id/secret', { schema: ASKS.reset }, async (request, reply) => {
+    const { id } = request.params;
+    const isDone = await fleet.resetSecret(id, entryOf(request, now(), 'machine-reset', { about: id }));
+    return isDone ? { schema: 1, reset: id } : unknown(reply, id);
+  });
+}
+
+type OperatorWorld = Readonly<{ fleet: Fleet; now(): Date; pages?: Readonly<{ pause(): Promise<void> }> }>;
+
+/** As others may see it. */
+function told({ secret, boot: _boot, past: _past, ...machine }: MachineRecord): object {
+  return { ...machine, ...(secret === undefined ? {} : { bound: true }) };
+}
+
+const unknown = (reply: FastifyReply, id: string): FastifyReply =>
+  reply.code(404).send(plain('machine-unknown', `No machine ${id} is known here.`));
+
+/** What a host shows of itself. */
+export function shownIn(headers: Readonly<Record<string, string | readonly string[] | undefined>>): Shown {
+  const [secret, hardware, machine] = [headers[SECRET_HEADER], headers[HARDWARE_HEADER], headers[MACHINE_HEADER]];
+  return {
+    ...(typeof secret === 'string' ? { secret } : {}),
+    ...(typeof hardware === 'string' ? { hardware } : {}),
+    ...(typeof machine === 'string' ? { machine } : {}),
+  };
+}
+
+const ASKS = {
+  checkIn: {
+    summary: 'A host says where it is, and asks whether it may begin what its channel offers',
+    tags: ['hosts'],
+    headers: SHOWN_WITH,
+    body: CHECK_IN,
+    response: {
+      403: refused('Another secret than this was shown first for the machine, or the token is not good for this.'),
+      200: json('Whether it may begin, and if not, why; never what to install', CHECK_IN_ANSWER),
+    },
+  },
+  machines: {
+    summary: 'What hosts have said, all or those that are looked for, a page at a time, by id',
+    tags: ['operators'],
+    querystring: MACHINES_PAGE,
+    response: { 200: json('A page, which may be empty while others follow; `next` is missing on the last', MACHINES) },
+  },
+  machine: {
+    summary: 'What one host has said',
+    tags: ['operators'],
+    params: object({ id: machineId }),
+    response: { 200: json('The machine', MACHINE), 404: refused('It is not known here.') },
+  },
+  forget: {
+    summary: 'Forgets a machine that will not come back; one that does is known again',
+    tags: ['operators'],
+    params: object({ id: machineId }),
+    response: {
+      200: json('It is known no more.', object({ schema: always(1), forgotten: machineId })),
+      404: refused('It is not known here.'),
+    },
+  },
+  reset: {
+    summary: 'Lets a machine that was reinstalled show another secret: the next one counts',
+    tags: ['operators'],
+    params: object({ id: machineId }),
+    response: {
+      200: json('Its id is bound to no secret.', object({ schema: always(1), reset: machineId })),
+      404: refused('It is not known here.'),
+    },
+  },
+};

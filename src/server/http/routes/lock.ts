@@ -1,0 +1,160 @@
+/** FleetLock, as Zincati and our agents speak it, and what operators may see and change of the locks. */
+
+import type { FastifyInstance } from 'fastify';
+import type { Refusal } from '../../../reboot/gates/locks/semaphore.ts';
+import type { RebootLocks } from '../../fleet/reboot-locks.ts';
+import { json, refused } from '../answers.ts';
+import { entryOf } from '../entries.ts';
+import {
+  ASKED,
+  ASKED_WITH,
+  FLEETLOCK_REFUSAL,
+  GRANTED,
+  HELD,
+  LOCK,
+  LOCKS,
+  LOCKS_PAGE,
+  NAMED,
+  SIZE,
+} from '../lock-shapes.ts';
+import { plain } from '../refusals.ts';
+import { shownIn } from './fleet.ts';
+
+export const lockRoutes = { hosts, operators };
+
+type Asked = { Body: { client_params: { id: string; group: string } } };
+
+/** Both verbs; every answer but 200 says why as `kind` and `value`. */
+function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void {
+  // Zincati sends JSON and does not say so.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, app.getDefaultJsonParser('remove', 'remove'));
+  app.addHook('preValidation', async (request, reply) => {
+    if (request.headers['fleet-lock-protocol'] === 'true') return;
+    await reply
+      .code(400)
+      .send({ kind: 'missing_header', value: 'The header fleet-lock-protocol must be there and be “true”.' });
+  });
+  app.post<Asked>(
+    '/v1/pre-reboot',
+    { schema: ASKS.take, bodyLimit: MOST_BYTES },
+    async ({ body: { client_params: who }, headers }, reply) => {
+      const refusal = await locks.take(who.group, who.id, now(), shownIn(headers));
+      return refusal ? reply.code(409).send({ kind: LOCK_KINDS[refusal.code], value: refusal.reason }) : {};
+    },
+  );
+  app.post<Asked>(
+    '/v1/steady-state',
+    { schema: ASKS.giveBack, bodyLimit: MOST_BYTES },
+    async ({ body: { client_params: who }, headers }) => {
+      await locks.giveBack(who.group, who.id, shownIn(headers));
+      return {};
+    },
+  );
+}
+
+/** A page of the locks, one lock, its size, and freeing what a host holds. */
+function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): void {
+  app.get<{ Querystring: { limit?: number; after?: string } }>(
+    '/v1/locks',
+    { schema: ASKS.all },
+    async ({ query: { limit = 100, after } }) => ({ schema: 1, ...(await locks.all(limit, now(), after)) }),
+  );
+  app.get<Named>('/v1/locks/:group', { schema: ASKS.one }, async ({ params: { group } }) => ({
+    schema: 1,
+    ...(await locks.show(group, now())),
+  }));
+  app.put<Named & { Body: { max: number; maxFailures?: number } }>(
+    '/v1/locks/:group',
+    { schema: ASKS.size },
+    async (request) => {
+      const { group } = request.params;
+      const { max, maxFailures } = request.body;
+      const about = `${group}: ${max} at once${maxFailures === undefined ? '' : `, ${maxFailures} failures`}`;
+      await locks.setMax(group, max, maxFailures, entryOf(request, now(), 'lock-resized', { about }));
+      return { schema: 1, ...(await locks.show(group, now())) };
+    },
+  );
+  app.delete<{ Params: { group: string; holder: string } }>(
+    '/v1/locks/:group/:holder',
+    { schema: ASKS.free },
+    async (request, reply) => {
+      const { group, holder } = request.params;
+      const entry = entryOf(request, now(), 'lock-freed', { about: `${holder} in ${group}` });
+      if (!(await locks.release(group, holder, entry)))
+        return reply.code(404).send(plain('lock-not-held', `${holder} does not hold it.`));
+      return { schema: 1, ...(await locks.show(group, now())) };
+    },
+  );
+}
+
+/** How FleetLock calls a refusal. */
+export const LOCK_KINDS: Readonly<Record<Refusal['code'], string>> = {
+  'lock-full': 'failed_lock_semaphore_full',
+  'lock-failures': 'failed_lock_failures',
+  'lock-turn': 'failed_lock_turn',
+};
+
+/** Of a request of FleetLock. */
+const MOST_BYTES = 4096;
+
+type Named = { Params: { group: string } };
+
+const locked = (description: string) => json(description, LOCK);
+const taken = {
+  tags: ['hosts'],
+  headers: ASKED_WITH,
+  body: ASKED,
+  refusal: FLEETLOCK_REFUSAL,
+  description:
+    'FleetLock, as Zincati speaks it: with the header `fleet-lock-protocol: true`, and JSON whatever its type is said to be.',
+};
+const strange = json(
+  'Another secret than this was shown first for the machine, or the token is not good for this.',
+  FLEETLOCK_REFUSAL,
+);
+const ASKS = {
+  take: {
+    ...taken,
+    summary: 'A host takes the lock on rebooting; whoever has it already is granted it again',
+    response: {
+      200: json('It may reboot.', GRANTED),
+      403: strange,
+      409: json('It may not, and why: ask again later.', FLEETLOCK_REFUSAL),
+    },
+  },
+  giveBack: {
+    ...taken,
+    summary: 'A host gives the lock back, or never had it',
+    response: {
+      200: json('It does not have the lock.', GRANTED),
+      403: strange,
+      409: json('Another machine with its id has the lock.', FLEETLOCK_REFUSAL),
+    },
+  },
+  all: {
+    summary: 'All locks, a page at a time, by group',
+    tags: ['operators'],
+    querystring: LOCKS_PAGE,
+    response: { 200: json('A page; `next` is missing on the last', LOCKS) },
+  },
+  one: {
+    summary: 'Who holds the lock of a group, since when and why',
+    tags: ['operators'],
+    params: NAMED,
+    response: { 200: locked('The lock; a group that nobody has asked for is one with the defaults') },
+  },
+  size: {
+    summary: 'Sets how many hosts of a group may reboot at once',
+    tags: ['operators'],
+    params: NAMED,
+    body: SIZE,
+    response: { 200: locked('The lock with its new size') },
+  },
+  free: {
+    summary: 'Frees what a host holds that will not come back',
+    tags: ['operators'],
+    params: HELD,
+    response: { 200: locked('The lock without it'), 404: refused('It does not hold the lock.') },
+  },
+};

@@ -1,0 +1,164 @@
+/** The pages for operators: who may see them, what they are made of, and what their forms do. */
+
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { asUpdateError } from '../../../errors.ts';
+import { NO_LIMITS } from '../../access/rate-limits.ts';
+import { cookieOf, formTokenOf, isOurForm, isSameSite, keyIn } from '../../access/session-cookie.ts';
+import type { Sessions } from '../../access/sessions.ts';
+import { mayAct } from '../../access/tokens.ts';
+import { noted } from '../../fleet/audit.ts';
+import { below, linksBelow } from '../../pages/below.ts';
+import { document, type Page, type Viewer } from '../../pages/layout.ts';
+import { FOLLOWS, SCRIPT } from '../../pages/script.ts';
+import { saidPage, signInPage } from '../../pages/sign-in.ts';
+import { ICON, STYLE } from '../../pages/style.ts';
+import type { AppWorld } from '../app.ts';
+import { entryOf, logEntries } from '../entries.ts';
+import type { FailureLog } from '../failure-log.ts';
+import { fieldOf, readForms } from '../forms.ts';
+import { countHolder } from '../guard.ts';
+import { PAGES } from '../page-shapes.ts';
+import { sayWhen, statusOf } from '../refusals.ts';
+import { actRoutes } from './act.ts';
+import { readmitRoutes } from './readmit.ts';
+import { type ViewWorld, viewRoutes } from './view.ts';
+
+export type Shows = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;
+
+export type PageWorld = ViewWorld & AppWorld & Readonly<{ sessions: Sessions; failed: FailureLog }>;
+
+export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
+  const { sessions, limits = NO_LIMITS } = world;
+  const viewerOf = (request: FastifyRequest): Viewer => ({
+    formToken: formTokenOf(keyIn(request.headers.cookie)),
+    name: request.holder?.name ?? '',
+    mayChange: mayAct(request.holder, 'operator'),
+  });
+  const show: Shows = (request, reply, page) => sendPage(request, reply, document(page, viewerOf(request)));
+  readForms(app);
+  logEntries(app, world.log);
+  app.addHook('onSend', async ({ url }, reply, payload) => {
+    reply.headers(HEADERS);
+    const to = reply.getHeader('location');
+    if (typeof to === 'string') reply.header('location', below(url, to));
+    const isPage = String(reply.getHeader('content-type')).startsWith('text/html');
+    return isPage && typeof payload === 'string' ? linksBelow(url, payload) : payload;
+  });
+  answerFailures(app, world);
+  assets(app);
+  signingIn(app, world);
+  app.register(async (scope) => {
+    scope.addHook('onRoute', (route) => {
+      route.schema = { ...route.schema, security: [{ session: [] }] };
+    });
+    scope.addHook('onRequest', async (request, reply) => {
+      const { cookie, [FOLLOWS]: follows } = request.headers;
+      const key = keyIn(cookie);
+      request.holder = key === undefined ? undefined : await sessions.holderOf(key, follows === undefined);
+      if (key !== undefined) countHolder(request, limits);
+      if (mayAct(request.holder, 'viewer')) return;
+      // What it held is good for nothing any more.
+      if (cookie !== undefined) reply.header('set-cookie', cookieOf(undefined, isSecure(request)));
+      await reply.redirect('/sign-in', 303);
+    });
+    scope.addHook('preHandler', async (request, reply) => {
+      if (request.method !== 'POST' || isOurs(request)) return;
+      await show(request, reply.code(403), NOT_OURS);
+    });
+    viewRoutes(scope, world, show, viewerOf);
+    await scope.register(async (acts) => {
+      acts.addHook('preHandler', async (request, reply) => {
+        if (!mayAct(request.holder, 'operator')) await show(request, reply.code(403), LOOK_ONLY);
+      });
+      actRoutes(acts, world, show, viewerOf);
+      readmitRoutes(acts, world, show, viewerOf);
+    });
+    scope.post('/sign-out', { schema: PAGES.signOut }, async (request, reply) => {
+      reply.header('set-cookie', cookieOf(undefined, isSecure(request)));
+      await sessions.end(keyIn(request.headers.cookie) ?? '');
+      return reply.redirect('/sign-in', 303);
+    });
+  });
+}
+
+/** Nothing but our own files is loaded, nothing in the page itself is run, and nobody frames it. */
+const HEADERS = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+};
+
+const NOT_OURS = saidPage('Nothing was done', 'This form did not come from a page of this server, or it is too old.', {
+  path: '/',
+  name: 'To the overview',
+});
+
+const LOOK_ONLY = saidPage('Nothing was done', 'Your token is a viewer’s: it shows everything and changes nothing.', {
+  path: '/',
+  name: 'To the overview',
+});
+
+/** A page that has not changed is not sent again: it is asked for every few seconds. */
+function sendPage(request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
+  const tag = `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
+  reply.headers({ etag: tag, 'cache-control': 'no-cache, private' });
+  if (request.headers['if-none-match'] === tag) return reply.code(304).send();
+  return reply.type('text/html; charset=utf-8').send(text);
+}
+
+function answerFailures(app: FastifyInstance, { failed }: PageWorld): void {
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const { code, message, details } = asUpdateError(error);
+    const status = error.statusCode ?? statusOf(code);
+    if (status >= 500) failed(code, message, request.url);
+    sayWhen(reply, details);
+    const sentence = status === 429 ? message : SENTENCES[status < 500 ? 'asker' : 'server'];
+    const page = saidPage('That did not work', sentence, { path: '/', name: 'To the overview' });
+    return reply.code(status).type('text/html; charset=utf-8').send(document(page, undefined));
+  });
+}
+
+const SENTENCES = {
+  asker: 'What was asked for is not understood.',
+  server: 'The server could not do this; its log says why.',
+};
+
+function assets(app: FastifyInstance): void {
+  const files = { css: [STYLE, 'text/css'], js: [SCRIPT, 'text/javascript'], svg: [ICON, 'image/svg+xml'] } as const;
+  for (const [name, [text, type]] of Object.entries(files))
+    app.get(`/assets/dashboard.${name}`, { schema: PAGES.asset(type) }, async (_request, reply) =>
+      reply.header('cache-control', 'no-cache').type(`${type}; charset=utf-8`).send(text),
+    );
+}
+
+function signingIn(app: FastifyInstance, { access, sessions, store, now, limits = NO_LIMITS }: PageWorld): void {
+  app.get('/sign-in', { schema: PAGES.askIn }, async (request, reply) => {
+    const key = keyIn(request.headers.cookie);
+    // Pages further down cannot take a cookie back that was set beside this one.
+    if (key !== undefined && !(await sessions.holderOf(key, false)))
+      reply.header('set-cookie', cookieOf(undefined, isSecure(request)));
+    return sendPage(request, reply, document(signInPage(false), undefined));
+  });
+  app.post<{ Body: unknown }>('/sign-in', { schema: PAGES.signIn }, async (request, reply) => {
+    const token = fieldOf(request, 'token').trim();
+    const isOurs = isSameSite(request.headers);
+    request.holder = isOurs ? await access.holderOf(token) : undefined;
+    countHolder(request, limits);
+    if (!request.holder || !mayAct(request.holder, 'viewer')) {
+      await noted(store, entryOf(request, now(), 'sign-in-failed'));
+      return sendPage(request, reply.code(403), document(signInPage(true), undefined));
+    }
+    const key = await sessions.begin(request.holder, token, entryOf(request, now(), 'signed-in'));
+    return reply.header('set-cookie', cookieOf(key, isSecure(request))).redirect('/', 303);
+  });
+}
+
+const isOurs = (request: FastifyRequest): boolean =>
+  isSameSite(request.headers) && isOurForm(fieldOf(request, 'form'), keyIn(request.headers.cookie));
+
+/** Behind a proxy that speaks HTTPS the cookie is for HTTPS alone, too. */
+const isSecure = ({ protocol, headers }: FastifyRequest): boolean =>
+  protocol === 'https' || headers['x-forwarded-proto'] === 'https';

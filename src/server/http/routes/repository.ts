@@ -1,0 +1,71 @@
+/** Gives the repository away: the same files as any static web server would, with ranges, and headers that caches understand. */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Serve, ServedFile } from '../../../system/http/served-file.ts';
+import { spanOf } from '../byte-range.ts';
+import { hasHungUp, isOver } from '../over.ts';
+import { plain } from '../refusals.ts';
+import { REPOSITORY } from '../repository-shapes.ts';
+
+/** `dir` is the folder with `metadata` and `targets`. */
+export function repositoryRoutes(app: FastifyInstance, dir: string, serve: Serve): void {
+  for (const folder of ['metadata', 'targets'] as const)
+    app.route<{ Params: { '*': string } }>({
+      method: ['GET', 'HEAD'],
+      url: `/${folder}/*`,
+      schema: REPOSITORY[folder],
+      handler: async (request, reply) => {
+        const path = `${folder}/${request.params['*']}`;
+        await using file = SAFE_PATH.test(path) ? await serve(dir, path) : undefined;
+        if (!file) return missing(reply);
+        if (!hasHungUp(request)) await give(request, reply, path, file);
+        // It is lent until the last byte is sent, or nobody is there any more to whom it could be.
+        await isOver(request, reply);
+        return reply;
+      },
+    });
+}
+
+// No segment begins with a dot: neither `..` nor the publisher's lock and temporary files.
+const SAFE_PATH = /^(?:metadata|targets)(?:\/[A-Za-z0-9_~^-][A-Za-z0-9._~^-]{0,255}){1,8}$/;
+
+// A cache that remembers that the next root is not there would keep hosts on the old one.
+const missing = (reply: FastifyReply): FastifyReply =>
+  reply.code(404).header('cache-control', 'no-store').send(plain('file-missing'));
+
+async function give(
+  { headers, method }: FastifyRequest<{ Params: { '*': string } }>,
+  reply: FastifyReply,
+  path: string,
+  file: ServedFile,
+): Promise<void> {
+  const tag = `"${file.size.toString(16)}-${file.modified.getTime().toString(16)}"`;
+  reply
+    .headers({ etag: tag, 'last-modified': file.modified.toUTCString(), 'accept-ranges': 'bytes' })
+    .header('cache-control', cacheControl(path))
+    .type(path.endsWith('.json') ? 'application/json' : 'application/octet-stream');
+  if (headers['if-none-match'] === tag) return void reply.code(304).send();
+  const isSameFile = headers['if-range'] === undefined || headers['if-range'] === tag;
+  await giveSpan(reply, file, isSameFile ? headers.range : undefined, method === 'HEAD');
+}
+
+/** A name that begins with a version or a digest tells its content; `timestamp.json` does not, nor what a publisher lays beside. */
+const cacheControl = (path: string): string =>
+  /\/(\d+|[0-9a-f]{64})\.[^/]+$/.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache';
+
+async function giveSpan(
+  reply: FastifyReply,
+  file: ServedFile,
+  range: string | undefined,
+  headOnly: boolean,
+): Promise<void> {
+  const span = spanOf(range, file.size);
+  if (span === 'beyond') {
+    reply.code(416).header('content-range', `bytes */${file.size}`).header('cache-control', 'no-store');
+    return void reply.type('application/json').send(plain('range-beyond-end'));
+  }
+  const { start, end } = span === 'whole' ? { start: 0, end: file.size - 1 } : span;
+  if (span !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
+  reply.header('content-length', end - start + 1);
+  reply.send(headOnly || file.size === 0 ? undefined : await file.span(start, end));
+}

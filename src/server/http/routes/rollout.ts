@@ -1,0 +1,96 @@
+/** Rollouts for programs: who is under way, who failed and why, and letting machines in again on which one has failed. */
+
+import type { FastifyInstance } from 'fastify';
+import type { MachineId } from '../../../model.ts';
+import type { Channels } from '../../fleet/channels.ts';
+import type { Fleet } from '../../fleet/fleet.ts';
+import { json, refused } from '../answers.ts';
+import { entryOf } from '../entries.ts';
+import { CHANNEL, machineId, moment } from '../fleet-shapes.ts';
+import { plain } from '../refusals.ts';
+import { always, flag, list, loose, named, object, saying, sentence, whole } from '../shapes.ts';
+
+export type RolloutsWorld = Readonly<{ fleet: Fleet; channels(): Promise<Channels>; now(): Date }>;
+
+type Asked = { Params: { channel: string } };
+
+export function rolloutRoutes(app: FastifyInstance, { fleet, channels, now }: RolloutsWorld): void {
+  app.get<Asked>('/v1/rollouts/:channel', { schema: ASKS.one }, async ({ params: { channel } }, reply) => {
+    const state = (await channels()).get(channel);
+    if (!state) return reply.code(404).send(noSuch(channel));
+    const { inFlight, failed, readmitted, updated, braked } = await fleet.ledger(channel, now());
+    return {
+      ...{ schema: 1, channel, version: state.version, updated },
+      ...(braked ? { braked: { at: iso(braked.at), reason: braked.reason, byHand: braked.byHand === true } } : {}),
+      inFlight: [...inFlight].map(([machine, { due, via }]) => ({ machine, due: iso(due), ...(via ? { via } : {}) })),
+      failed: [...failed].map(([machine, { reason, via, doubt }]) => ({
+        ...{ machine, reason, mayTry: doubt !== undefined },
+        ...(via ? { via } : {}),
+      })),
+      readmitted: [...readmitted],
+    };
+  });
+  app.post<Asked & { Body: { machine?: MachineId } }>(
+    '/v1/rollouts/:channel/readmit',
+    { schema: ASKS.readmit },
+    async (request, reply) => {
+      const { channel } = request.params;
+      const { machine } = request.body;
+      const state = (await channels()).get(channel);
+      if (!state?.offered) return reply.code(404).send(noSuch(channel));
+      if (machine !== undefined && !(await fleet.machine(machine)))
+        return reply.code(404).send(plain('machine-unknown', `No machine ${machine} has ever checked in.`));
+      const about = `${machine ?? 'all that failed'}: ${state.version} in ${channel}`;
+      const many = await fleet.readmit(channel, machine, entryOf(request, now(), 'machine-readmitted', { about }));
+      return { schema: 1, channel, version: state.version, readmitted: many };
+    },
+  );
+}
+
+const noSuch = (channel: string) => plain('channel-unknown', `There is no rollout in a channel "${channel}".`);
+const iso = (time: number): string => new Date(time).toISOString();
+
+const via = saying('a release on the way, where it is not the one of the rollout', sentence);
+const ROLLOUT = named(
+  'Rollout',
+  object(
+    {
+      ...{ schema: always(1), channel: sentence, version: sentence, updated: whole(0) },
+      braked: object({ at: moment, reason: sentence, byHand: flag }),
+      inFlight: saying(
+        'must have reported when they are due',
+        list(object({ machine: machineId, due: moment, via }, ['machine', 'due'])),
+      ),
+      failed: list(
+        object(
+          {
+            ...{ machine: machineId, reason: sentence, via },
+            mayTry: saying('nobody can tell that it was the release, so the host may begin again', flag),
+          },
+          ['machine', 'reason', 'mayTry'],
+        ),
+      ),
+      readmitted: saying('let in again by an operator, and not begun yet', list(machineId)),
+    },
+    ['schema', 'channel', 'version', 'updated', 'inFlight', 'failed', 'readmitted'],
+  ),
+);
+
+const ASKS = {
+  one: {
+    summary: 'Who is under way in the rollout of a channel, who failed and why',
+    tags: ['operators'],
+    params: CHANNEL,
+    response: { 200: json('The rollout', ROLLOUT), 404: refused('There is no such channel.') },
+  },
+  readmit: {
+    summary: 'Lets a machine try again on which the release has failed, or all of them',
+    tags: ['operators'],
+    params: CHANNEL,
+    body: loose({ machine: saying('all that failed, without it', machineId) }),
+    response: {
+      200: json('How many', object({ schema: always(1), channel: sentence, version: sentence, readmitted: whole(0) })),
+      404: refused('There is no such rollout or machine.'),
+    },
+  },
+};

@@ -1,0 +1,58 @@
+/** The tokens of the fleet, as operators see and change them. */
+
+import type { FastifyInstance } from 'fastify';
+import type { Access } from '../../access/access.ts';
+import { type Holder, LONGEST_NAME, NAME, ROLES } from '../../access/tokens.ts';
+import { json, refused } from '../answers.ts';
+import { entryOf } from '../entries.ts';
+import { moment } from '../fleet-shapes.ts';
+import { plain } from '../refusals.ts';
+import { always, list, named, object, oneOf, saying, sentence, text } from '../shapes.ts';
+
+export function tokenRoutes(app: FastifyInstance, access: Access, now: () => Date): void {
+  app.get('/v1/tokens', { schema: ASKS.all }, async () => ({ schema: 1, tokens: await access.all() }));
+  app.post<{ Body: Holder }>('/v1/tokens', { schema: ASKS.add }, async (request, reply) => {
+    const { name, role } = request.body;
+    const added = await access.add(
+      { name, role },
+      entryOf(request, now(), 'token-added', { about: `${name}, ${role}` }),
+    );
+    if ('refused' in added) return reply.code(409).send(plain(added.refused));
+    return reply.code(201).send({ schema: 1, name, role, token: added.token });
+  });
+  app.delete<{ Params: { name: string } }>('/v1/tokens/:name', { schema: ASKS.revoke }, async (request, reply) => {
+    const { name } = request.params;
+    const refusal = await access.revoke(name, entryOf(request, now(), 'token-revoked', { about: name }));
+    if (refusal) return reply.code(refusal === 'token-unknown' ? 404 : 409).send(plain(refusal));
+    return { schema: 1, tokens: await access.all() };
+  });
+}
+
+const who = { name: saying('what it is called in the audit log', text(NAME, LONGEST_NAME)), role: oneOf(...ROLES) };
+const TOKENS = named('Tokens', object({ schema: always(1), tokens: list(object({ ...who, added: moment })) }));
+const ASKS = {
+  all: {
+    summary: 'Who has a token, and what for; never the tokens themselves',
+    tags: ['operators'],
+    response: { 200: json('All tokens of the store', TOKENS) },
+  },
+  add: {
+    summary: 'Makes a token, and tells it this once',
+    tags: ['operators'],
+    body: object(who),
+    response: {
+      201: json('The token', object({ schema: always(1), ...who, token: sentence })),
+      409: refused('There is one of this name, or there are too many.'),
+    },
+  },
+  revoke: {
+    summary: 'Makes a token good no longer; other servers know within five seconds',
+    tags: ['operators'],
+    params: object({ name: who.name }),
+    response: {
+      200: json('The tokens that are left', TOKENS),
+      404: refused('There is none of this name.'),
+      409: refused('It is the last one of an operator.'),
+    },
+  },
+};

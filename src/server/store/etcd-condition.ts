@@ -1,0 +1,88 @@
+/** How full etcd is, and whether anybody throws its history away: told in figures, and in the log when it changes. */
+
+import { asUpdateError, ERRORS } from '../../errors.ts';
+import { gauge, type Metric } from '../../formats/metrics-text.ts';
+import type { EtcdCare, EtcdSize } from '../../system/etcd/etcd.ts';
+import type { Log } from '../../system/log.ts';
+
+/** `bytes` and `quotaBytes` are of the member that has the least room. */
+export type EtcdCondition = Readonly<{ bytes: number; quotaBytes: number; isFilling: boolean; isUncompacted: boolean }>;
+
+export type EtcdConditionWorld = Readonly<{
+  etcd: Pick<EtcdCare, 'sizes' | 'remembers'>;
+  /** A key that we may ask for. */
+  key: string;
+  /** We compact it ourselves. */
+  isOurs(): Promise<boolean | undefined>;
+}>;
+
+/** Undefined where no member says anything. */
+export async function etcdCondition({ etcd, key, isOurs }: EtcdConditionWorld): Promise<EtcdCondition | undefined> {
+  const [fullest] = (await etcd.sizes()).toSorted((one, other) => shareOf(other) - shareOf(one));
+  if (!fullest) return undefined;
+  const { bytes, revision, quotaBytes = USUAL_QUOTA } = fullest;
+  const history = Number(revision);
+  const isUsed = history > FEW || shareOf(fullest) > LITTLE;
+  const isGrowing = isUsed && (await isOurs()) !== true;
+  const oldest = String(Math.max(1, history - MANY));
+  const isUncompacted = isGrowing && (await etcd.remembers(key, oldest).catch(unlessDenied));
+  return { bytes, quotaBytes, isFilling: fullest.isFull || shareOf(fullest) > FILLING, isUncompacted };
+}
+
+/** What we may not look at, we do not know. */
+function unlessDenied(error: unknown): false {
+  if (asUpdateError(error).code === 'etcd-denied') return false;
+  throw error;
+}
+
+const shareOf = ({ bytes, quotaBytes = USUAL_QUOTA }: EtcdSize): number => bytes / quotaBytes;
+
+/** Where etcd does not say what it was told. */
+const USUAL_QUOTA = 2 * 1024 ** 3;
+/** Days before it is full, for most. */
+export const FILLING = 0.5;
+/** As many changes as a cluster makes before it is used, as little as they take, and as many as nobody keeps who compacts every hour. */
+const FEW = 1000;
+const LITTLE = 0.1;
+const MANY = 1_000_000;
+
+export type EtcdWatch = Readonly<{
+  /** Looks again, and logs what has changed. */
+  look(): Promise<void>;
+  metrics(): readonly Metric[];
+}>;
+
+export function watchEtcd(world: EtcdConditionWorld, log: Log): EtcdWatch {
+  let last: EtcdCondition | undefined;
+  return {
+    look: async () => {
+      const now = await etcdCondition(world);
+      if (now) tell(now, last, log);
+      last = now ?? last;
+    },
+    metrics: () => (last ? etcdMetrics(last) : []),
+  };
+}
+
+const TOLD = { isFilling: 'etcd-filling', isUncompacted: 'etcd-uncompacted' } as const;
+
+function tell(now: EtcdCondition, last: EtcdCondition | undefined, log: Log): void {
+  const { bytes, quotaBytes } = now;
+  for (const [fact, code] of Object.entries(TOLD) as [keyof typeof TOLD, (typeof TOLD)[keyof typeof TOLD]][]) {
+    if (now[fact] === (last?.[fact] ?? false)) continue;
+    const { sentence, next } = ERRORS[code];
+    if (now[fact]) log.warn({ code, bytes, quotaBytes }, `${sentence} ${next}`);
+    else log.info({ code, bytes, quotaBytes }, 'this is over');
+  }
+}
+
+/** As Prometheus is told. */
+export const etcdMetrics = ({ bytes, quotaBytes, isUncompacted }: EtcdCondition): readonly Metric[] => [
+  gauge('tandem_etcd_bytes', 'The database of the member of etcd that has the least room.', bytes),
+  gauge(
+    'tandem_etcd_quota_bytes',
+    'How large it may become; what etcd takes for granted where it does not say.',
+    quotaBytes,
+  ),
+  gauge('tandem_etcd_uncompacted', '1 when nobody throws the history of etcd away.', isUncompacted ? 1 : 0),
+];

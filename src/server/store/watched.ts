@@ -1,0 +1,66 @@
+/** A store whose outages are logged: one line when it goes, and one when it is back, however many ask meanwhile and however often it comes and goes. */
+
+import { asUpdateError } from '../../errors.ts';
+import type { Log } from '../../system/log.ts';
+import type { Store } from './store.ts';
+
+/** Whether a failure means that the whole store is out of reach, for everybody alike. */
+export const isOutage = (code: string): boolean => code.startsWith('etcd-') || WHOLE.has(code);
+
+const WHOLE = new Set(['store-full', 'store-unwritable', 'store-damaged', 'store-newer']);
+
+/** When a write has ended, and whether the store took it. */
+export type LastWrite = Readonly<{ at: number; isDone: boolean }>;
+
+export type WatchedStore = Store & Readonly<{ lastWrite(): LastWrite | undefined }>;
+
+export function watchedStore(store: Store, log: Log, now: () => Date): WatchedStore {
+  let outage: { code: string; since: number; toldAt: number; lastAt: number; refused: number } | undefined;
+  let lastWrite: LastWrite | undefined;
+  /** A store whose disk is full is still read: it is back when all that failed works again. */
+  const failing = new Set<Way>();
+  const back = (way: Way): void => {
+    failing.delete(way);
+    const at = now().getTime();
+    if (way === 'writing') lastWrite = { at, isDone: true };
+    if (!outage || failing.size > 0 || at - outage.lastAt < REST_MS) return;
+    const seconds = Math.round((outage.lastAt - outage.since) / 1000);
+    log.info({ code: outage.code, refused: outage.refused, seconds }, 'the store answers again');
+    outage = undefined;
+  };
+  const gone = (way: Way, error: unknown): void => {
+    const { code, message } = asUpdateError(error);
+    if (!isOutage(code)) return;
+    failing.add(way);
+    const at = now().getTime();
+    if (way === 'writing') lastWrite = { at, isDone: false };
+    const isNews = outage === undefined || (outage.code !== code && at - outage.toldAt >= REST_MS);
+    if (isNews) log.error({ code }, `${message} Until it does, requests are refused.`);
+    outage ??= { code, since: at, toldAt: at, lastAt: at, refused: 0 };
+    if (isNews) Object.assign(outage, { code, toldAt: at });
+    Object.assign(outage, { lastAt: at, refused: outage.refused + 1 });
+  };
+  const watched = async <T>(way: Way, work: Promise<T>): Promise<T> => {
+    try {
+      const result = await work;
+      back(way);
+      return result;
+    } catch (error) {
+      gone(way, error);
+      throw error;
+    }
+  };
+  return {
+    lastWrite: () => lastWrite,
+    read: (key) => watched('reading', store.read(key)),
+    list: (kind, limit, after) => watched('reading', store.list(kind, limit, after)),
+    count: (kind) => watched('reading', store.count(kind)),
+    update: (keys, change) => watched('writing', store.update(keys, change)),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
+}
+
+type Way = 'reading' | 'writing';
+
+/** An outage is over when nothing has failed for so long: a store that comes and goes is one that is away. */
+const REST_MS = 30_000;

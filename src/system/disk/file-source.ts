@@ -1,0 +1,72 @@
+/** A local file that can be read from any offset: opened once, so that what is read is what was checked. */
+
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { UpdateError } from '../../errors.ts';
+
+export interface FileSource extends AsyncDisposable {
+  readonly name: string;
+  readonly size: number;
+  open(offset: number, signal: AbortSignal, end?: number): AsyncIterable<Uint8Array>;
+}
+
+/** The regular file at `path`; folders, pipes, devices and symbolic links are refused with the reason. A copy goes by the `name` of what it was made from. */
+export async function fileSource(path: string, name = path): Promise<FileSource> {
+  const file = await openRegular(path);
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw unreadable(path, kind(stat));
+    return {
+      name,
+      size: stat.size,
+      open: (offset, signal, end = stat.size) => pieces(file, name, offset, end, signal),
+      [Symbol.asyncDispose]: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+const PIECE = 1024 * 1024;
+
+/** `O_NONBLOCK`: opening a pipe must not wait for a writer. */
+const openRegular = (path: string): Promise<FileHandle> =>
+  open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+    const why = REASONS[error.code ?? ''] ?? `it cannot be opened (${error.code})`;
+    throw unreadable(path, why, error.code === 'ENOENT' ? { missing: 1 } : {});
+  });
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ELOOP: 'it is a symbolic link; name the file itself',
+  EACCES: 'this user may not read it',
+  ENXIO: 'it is a pipe or a socket',
+};
+
+const kind = (stat: { isDirectory(): boolean; isFIFO(): boolean }): string =>
+  stat.isDirectory() ? 'it is a folder' : stat.isFIFO() ? 'it is a pipe' : 'it is not a regular file';
+
+async function* pieces(
+  file: FileHandle,
+  path: string,
+  offset: number,
+  end: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  for (let at = offset; at < end; ) {
+    signal.throwIfAborted();
+    const length = Math.min(PIECE, end - at);
+    const { bytesRead, buffer } = await file
+      .read(Buffer.allocUnsafe(length), 0, length, at)
+      .catch((error: NodeJS.ErrnoException) => {
+        throw unreadable(path, `it cannot be read at byte ${at} (${error.code})`);
+      });
+    if (bytesRead === 0) throw unreadable(path, `it became shorter while it was read, at byte ${at}`);
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+const unreadable = (path: string, why: string, details: Record<string, number> = {}): UpdateError =>
+  new UpdateError('source-unreadable', `${path}: ${why}.`, { details });

@@ -1,0 +1,87 @@
+/** A folder for the intermediate files of a build: beside the result, removed whatever happens. */
+
+import { type FileHandle, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { UpdateError } from '../../errors.ts';
+import { naming } from '../files.ts';
+
+export interface Scratch extends AsyncDisposable {
+  /** Where a file of that name is or would be, for the programs that write one. */
+  path(name: string): string;
+  /** A new file. */
+  create(name: string): Promise<ScratchFile>;
+  /** A new file with this text. */
+  writeText(name: string, text: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>): Promise<void>;
+}
+
+/** A file that is written in any order and read afterwards. */
+export interface ScratchFile {
+  readonly name: string;
+  /** One more than the highest offset written. */
+  readonly size: number;
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  open(offset: number, signal: AbortSignal, end?: number): AsyncIterable<Uint8Array>;
+}
+
+/** Makes the folder beside `output`, so that there is as much room as for the result. */
+export async function createScratch(output: string): Promise<Scratch> {
+  const folder = await mkdtemp(join(dirname(output), '.tandem-build-')).catch((cause: NodeJS.ErrnoException) => {
+    throw new UpdateError('file-unwritable', `${dirname(output)} cannot be written: ${cause.code ?? cause.message}.`, {
+      cause,
+    });
+  });
+  const opened: Promise<FileHandle>[] = [];
+  return {
+    path: (name) => join(folder, name),
+    create: async (name) => {
+      const opening = open(join(folder, name), 'wx+', 0o600);
+      opened.push(opening);
+      return scratchFile(await opening.catch(naming(folder)), name, folder);
+    },
+    writeText: (name, text) => writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600 }).catch(naming(folder)),
+    [Symbol.asyncDispose]: async () => {
+      // One that is still being opened is ours to close as well.
+      await Promise.allSettled(opened.map(async (opening) => (await opening).close()));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const PIECE = 256 * 1024;
+
+function scratchFile(handle: FileHandle, name: string, folder: string): ScratchFile {
+  let size = 0;
+  return {
+    name,
+    get size() {
+      return size;
+    },
+    write: async (offset, bytes) => {
+      await writeAll(handle, offset, bytes).catch(naming(folder));
+      size = Math.max(size, offset + bytes.length);
+    },
+    open: (offset, signal, end = size) => pieces(handle, offset, Math.min(end, size), signal),
+  };
+}
+
+async function writeAll(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length; )
+    done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+}
+
+async function* pieces(
+  handle: FileHandle,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  for (let offset = start; offset < end; ) {
+    signal.throwIfAborted();
+    const buffer = new Uint8Array(Math.min(PIECE, end - offset));
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, offset);
+    if (bytesRead === 0)
+      throw new UpdateError('file-changed', `A file of the build ended at ${offset} instead of ${end}.`);
+    offset += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}

@@ -1,0 +1,117 @@
+/** A block target over plain reads and writes: gathers writes, loops over short ones, stays failed after a failure. */
+
+import { UpdateError } from '../../errors.ts';
+import { alignedBuffers } from './aligned-memory.ts';
+import type { Area } from './block-area.ts';
+import type { DiskTarget } from './block-target.ts';
+import { readFailure, writeFailure } from './disk-errors.ts';
+import { createStripes } from './stripes.ts';
+
+/** System calls, with offsets of the device; each may do less than asked. `done` bytes of the buffer were dealt with before. */
+export type RawIo = Readonly<{
+  write(bytes: Uint8Array, done: number, at: number): Promise<number>;
+  read(bytes: Uint8Array, done: number, at: number): Promise<number>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}>;
+
+/** After the first failure every call fails in the same way: nothing is known of what lies there. */
+export function stagedTarget(area: Area, io: RawIo): DiskTarget {
+  const stripes = createStripes(STRIPES, STRIPE, (offset, bytes) => writeAll(area, io, offset, bytes));
+  const read = createReader(area, io);
+  let failed: { error: unknown } | undefined;
+  const guard = async <T>(deed: () => Promise<T>): Promise<T> => {
+    if (failed) throw failed.error;
+    return deed().catch((error: unknown) => {
+      failed ??= { error };
+      throw error;
+    });
+  };
+  return {
+    name: area.name,
+    size: area.size,
+    sectorSize: area.sectorSize,
+    read: async (offset, length) => {
+      assertInside(area, offset, length);
+      await guard(stripes.settle);
+      return read(offset, length);
+    },
+    ...(area.start % area.unit === 0 ? { readInto: intoReader(area, io) } : {}),
+    write: async (offset, bytes) => {
+      assertInside(area, offset, bytes.length);
+      await guard(() => stripes.write(offset, bytes));
+    },
+    flush: () =>
+      guard(async () => {
+        await stripes.settle();
+        await io.sync().catch((cause: unknown) => {
+          throw new UpdateError('disk-flush-failed', `${area.name}: its writes were not made durable (${cause}).`, {
+            cause,
+          });
+        });
+      }),
+    [Symbol.asyncDispose]: async () => {
+      // What was taken goes out if it can: a later try keeps what lies right on the medium.
+      await guard(stripes.settle).catch(() => undefined);
+      await io.close();
+    },
+  };
+}
+
+function assertInside({ name, size }: Area, offset: number, length: number): void {
+  if (offset < 0 || offset + length > size)
+    throw new RangeError(`${name}: bytes ${offset}+${length} are outside its ${size} bytes.`);
+}
+
+async function writeAll(area: Area, io: RawIo, offset: number, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const written = await io.write(bytes, done, area.start + offset + done).catch((error: unknown) => {
+      throw writeFailure(error, area.name, offset + done);
+    });
+    if (written === 0) throw writeFailure('it took no bytes', area.name, offset + done);
+    done += written;
+  }
+}
+
+/** Reads by turns into two aligned buffers; a longer read gets its own memory. */
+function createReader(area: Area, io: RawIo): (offset: number, length: number) => Promise<Uint8Array> {
+  let buffers: Uint8Array[] = [];
+  let turn = 0;
+  const next = (length: number): Uint8Array => {
+    if (length > READ) return alignedBuffers(1, length)[0] as Uint8Array;
+    if (buffers.length === 0) buffers = alignedBuffers(2, READ);
+    turn = 1 - turn;
+    return buffers[turn] as Uint8Array;
+  };
+  return async (offset, length) => {
+    const start = area.start + offset;
+    const from = Math.floor(start / area.unit) * area.unit;
+    const until = Math.ceil((start + length) / area.unit) * area.unit;
+    const buffer = next(until - from).subarray(0, until - from);
+    await fill(area, io, buffer, from, start + length);
+    return buffer.subarray(start - from, start - from + length);
+  };
+}
+
+/** For whole units of an area that begins at one. */
+const intoReader =
+  (area: Area, io: RawIo) =>
+  async (offset: number, into: Uint8Array): Promise<void> => {
+    assertInside(area, offset, into.length);
+    await fill(area, io, into, area.start + offset, area.start + offset + into.length);
+  };
+
+/** A file may end inside its last unit, so only what lies before `need` must come. */
+async function fill(area: Area, io: RawIo, buffer: Uint8Array, from: number, need: number): Promise<void> {
+  for (let done = 0; from + done < need; ) {
+    const count = await io.read(buffer, done, from + done).catch((error: unknown) => {
+      throw readFailure(error, area.name, from + done - area.start);
+    });
+    if (count === 0) throw readFailure('it ends there', area.name, from + done - area.start);
+    done += count;
+  }
+}
+
+const STRIPE = 512 * 1024;
+const STRIPES = 3;
+const READ = STRIPE + 2 * 4096;

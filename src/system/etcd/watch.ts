@@ -1,0 +1,41 @@
+/** Listens to a watch of etcd, one JSON message a line, until something has changed. */
+
+import { cleanLine } from '../../clean-text.ts';
+import { UpdateError } from '../../errors.ts';
+import { heardOf } from './messages.ts';
+import { EtcdRefusal } from './refusal.ts';
+
+/** `compacted`: something may have, and etcd does not know any more. */
+export type Heard = 'changed' | 'compacted';
+
+/** Throws when the watch ends for another reason. */
+export async function listen(stream: AsyncIterable<Uint8Array>): Promise<Heard> {
+  for await (const line of linesOf(stream)) {
+    const heard = heardOf(line);
+    if (typeof heard === 'object') throw new EtcdRefusal(UNKNOWN, cleanLine(heard.ended, 200)).named();
+    if (heard !== undefined) return heard;
+  }
+  throw new UpdateError('etcd-unavailable', 'etcd has ended the watch.');
+}
+
+const UNKNOWN = 2;
+/** Whoever writes more at once has changed something. */
+const MOST_BYTES = 8 * 1024 * 1024;
+const NEW_LINE = 0x0a;
+
+async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    let rest = chunk;
+    for (let end = rest.indexOf(NEW_LINE); end >= 0; end = rest.indexOf(NEW_LINE)) {
+      yield Buffer.concat([...pieces, rest.subarray(0, end)]);
+      [pieces, size] = [[], 0];
+      rest = rest.subarray(end + 1);
+    }
+    size += rest.length;
+    if (size > MOST_BYTES)
+      throw new UpdateError('server-too-much', `A message of etcd is longer than ${MOST_BYTES} bytes.`);
+    pieces.push(rest);
+  }
+}

@@ -1,0 +1,174 @@
+/** Fetches bytes over HTTP: every length is bounded before it is read. */
+
+import { UpdateError } from '../../errors.ts';
+import {
+  type AnswerHead,
+  announcedLength,
+  bytesToSkip,
+  checkHead,
+  checkPart,
+  retryAfterMs,
+  tooMuch,
+} from './answer.ts';
+import { fetchDocument } from './document.ts';
+import { createExchange, type Exchange, type HttpOptions, type Message, type Method, patienceFor } from './exchange.ts';
+import { redactUrl } from './shown-address.ts';
+
+export type { HttpOptions, Method } from './exchange.ts';
+
+export interface Http {
+  /** A small document, whole, and as the server has it now, whatever caches between have kept. */
+  fetchBytes(url: string, options: Readonly<{ maxBytes: number; signal: AbortSignal }>): Promise<Uint8Array>;
+  /** Sends a small document, with POST unless told otherwise, and takes a small answer, whatever its status; `retryAfterMs` is what a busy server asks for. */
+  post(
+    url: string,
+    options: Readonly<{
+      method?: Method;
+      body?: string;
+      headers?: Readonly<Record<string, string>>;
+      maxBytes: number;
+      totalTimeoutMs: number;
+      signal: AbortSignal;
+    }>,
+  ): Promise<Readonly<{ status: number; body: Uint8Array; retryAfterMs?: number }>>;
+  /** Sends a small document and takes an answer without end, until somebody leaves or nothing comes for `idleTimeoutMs`. */
+  postStream(
+    url: string,
+    options: Readonly<{
+      body: string;
+      headers?: Readonly<Record<string, string>>;
+      idleTimeoutMs: number;
+      signal: AbortSignal;
+    }>,
+  ): AsyncIterable<Uint8Array>;
+  /**
+   * The bytes of a large file from `offset` up to `end`; `expectedTotal` is the file's signed size. With `partsOnly` a server that
+   * sends the whole file instead of a part is refused.
+   */
+  openBytes(
+    url: string,
+    options: Readonly<{
+      offset: number;
+      end?: number;
+      expectedTotal: number;
+      partsOnly?: boolean;
+      signal: AbortSignal;
+    }>,
+  ): AsyncIterable<Uint8Array>;
+}
+
+/** An HTTP client whose settings come from the configuration alone. */
+export function createHttp(options: HttpOptions): Http {
+  const exchange = createExchange(options);
+  return {
+    fetchBytes: (url, request) => fetchDocument(exchange, options, url, request),
+    post: (url, request) => post(exchange, options, url, request),
+    postStream: (url, request) => postStream(exchange, options, url, request),
+    openBytes: (url, request) => openBytes(exchange, options, url, request),
+  };
+}
+
+type PostRequest = Parameters<Http['post']>[1];
+type OpenRequest = Parameters<Http['openBytes']>[1];
+
+const DEFAULT_MAX_SKIP = 1024 ** 3;
+
+async function post(
+  exchange: Exchange,
+  options: HttpOptions,
+  url: string,
+  request: PostRequest,
+): ReturnType<Http['post']> {
+  const name = redactUrl(url);
+  const message = messageOf(request);
+  let status = 0;
+  let wait: number | undefined;
+  const answer = await wholeOf(exchange, options, url, message, request, (head) => {
+    status = head.statusCode;
+    if (status === 429 || status === 503) wait = retryAfterMs(head.headers['retry-after'], options.clock.now());
+    // Of other statuses the caller knows what they mean, but not of these, and not of encodings.
+    if (status < 200 || (status >= 300 && status < 400)) checkHead(head, name, options.clock.now());
+    checkHead({ headers: head.headers, statusCode: 200 }, name, options.clock.now());
+  });
+  return { status, body: answer, ...(wait === undefined ? {} : { retryAfterMs: wait }) };
+}
+
+function postStream(
+  exchange: Exchange,
+  options: HttpOptions,
+  url: string,
+  request: Parameters<Http['postStream']>[1],
+): AsyncIterable<Uint8Array> {
+  const patience = { idleMs: request.idleTimeoutMs };
+  return exchange(url, messageOf(request), patience, request.signal, (answer) =>
+    checkHead(answer, redactUrl(url), options.clock.now()),
+  );
+}
+
+const messageOf = ({ method = 'POST', body, headers }: Pick<PostRequest, 'method' | 'body' | 'headers'>): Message => ({
+  method,
+  // A body that is not there would be waited for.
+  ...(method === 'GET' ? {} : { body: body ?? '' }),
+  headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+});
+
+async function wholeOf(
+  exchange: Exchange,
+  options: HttpOptions,
+  url: string,
+  message: Message,
+  limits: Pick<PostRequest, 'maxBytes' | 'totalTimeoutMs' | 'signal'>,
+  judge: (answer: AnswerHead) => void,
+): Promise<Uint8Array> {
+  const name = redactUrl(url);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const patience = { idleMs: options.idleTimeoutMs, totalMs: limits.totalTimeoutMs };
+  for await (const chunk of exchange(url, message, patience, limits.signal, (answer) => {
+    judge(answer);
+    if ((announcedLength(answer) ?? 0) > limits.maxBytes) throw tooMuch(name, limits.maxBytes);
+  })) {
+    size += chunk.length;
+    if (size > limits.maxBytes) throw tooMuch(name, limits.maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function* openBytes(
+  exchange: Exchange,
+  options: HttpOptions,
+  url: string,
+  request: OpenRequest,
+): AsyncGenerator<Uint8Array> {
+  const { offset, end = request.expectedTotal, expectedTotal: total } = request;
+  if (offset >= end) return;
+  const name = redactUrl(url);
+  const ranged = offset > 0 || end < total;
+  const headers = ranged ? { range: `bytes=${offset}-${end - 1}` } : {};
+  const patience = patienceFor(options);
+  let skip = 0;
+  let left = end - offset;
+  let [isMore, isOpenEnded] = [false, false];
+  const judge = (answer: AnswerHead): void => {
+    if (ranged && request.partsOnly === true) checkPart(answer, { offset, end, total }, name);
+    checkHead(answer, name, options.clock.now());
+    isMore = answer.statusCode === 200 && end < total;
+    isOpenEnded = announcedLength(answer) === undefined;
+    skip = bytesToSkip(answer, { offset, end, total }, ranged, name);
+    if (skip > (options.maxSkipBytes ?? DEFAULT_MAX_SKIP))
+      throw new UpdateError('server-no-ranges', `${name}: the whole file came instead of its end from byte ${offset}.`);
+  };
+  for await (const chunk of exchange(url, { headers }, patience, request.signal, judge)) {
+    await options.rateLimit?.take(chunk.length, request.signal);
+    const wanted = chunk.subarray(Math.min(skip, chunk.length));
+    skip -= chunk.length - wanted.length;
+    if (wanted.length > left && !isMore) throw tooMuch(name, end);
+    const part = wanted.subarray(0, left);
+    left -= part.length;
+    if (part.length > 0) yield part;
+    // The rest of the file is of no use, and of a body without a length nobody knows whether there is a rest.
+    if (left === 0 && (isMore || isOpenEnded)) return;
+  }
+  if (left > 0) throw new UpdateError('connection-lost', `${name} ended ${left} bytes early.`);
+}

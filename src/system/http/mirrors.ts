@@ -1,0 +1,64 @@
+/** Which of several mirrors is asked next: the first in order that has not failed lately. */
+
+import type { ErrorCode, UpdateError } from '../../errors.ts';
+import type { Clock } from '../clock.ts';
+
+/** A file at one place, read from any offset; what it throws ends that attempt. */
+export interface RangeSource {
+  /** For messages: a URL without credentials, or a path. */
+  readonly name: string;
+  readonly size: number;
+  open(offset: number, signal: AbortSignal, end?: number): AsyncIterable<Uint8Array>;
+}
+
+/** What is known of the mirrors of one file; the connections of a download share it. */
+export interface Mirrors {
+  readonly sources: readonly RangeSource[];
+  /** The mirror to ask next, other than these; undefined when none is left. */
+  next(not: ReadonlySet<number>): Choice | undefined;
+  /** Puts a mirror behind the others for a while, or for the rest of the download if waiting cannot help; no error means wrong bytes. */
+  failed(mirror: number, error?: UpdateError): void;
+}
+
+/** `isBehind`: it failed lately, so a pause should come first, and one of at least `askedMs` if it asked for that. */
+export type Choice = Readonly<{ mirror: number; isBehind: boolean; askedMs: number }>;
+
+/** The mirrors that `sources` are; a mirror that asks for a longer pause than `mostWaitMs` is not waited for. */
+export function createMirrors(sources: readonly RangeSource[], clock: Clock, mostWaitMs: number): Mirrors {
+  const states = sources.map(() => ({ behindUntil: 0, failures: 0, isOut: false, askedMs: 0 }));
+  return {
+    sources,
+    next: (not) => {
+      const now = clock.monotonicMs();
+      const left = states
+        .map((state, mirror) => ({ ...state, mirror }))
+        .filter((one) => !one.isOut && !not.has(one.mirror));
+      const front = left.find((one) => one.behindUntil <= now);
+      const chosen = front ?? left.toSorted((a, b) => a.behindUntil - b.behindUntil)[0];
+      return chosen && { mirror: chosen.mirror, isBehind: front === undefined, askedMs: chosen.askedMs };
+    },
+    failed: (mirror, error) => {
+      const state = states[mirror];
+      if (state === undefined) return;
+      const asked = error?.details['retryAfterMs'];
+      state.askedMs = typeof asked === 'number' ? asked : 0;
+      // A long wait is the schedule's business, not that of an open download.
+      state.isOut = (error !== undefined && !PASSING.has(error.code)) || state.askedMs > mostWaitMs;
+      const penalty = Math.min(LONGEST_PENALTY_MS, PENALTY_MS * 2 ** state.failures++);
+      state.behindUntil = clock.monotonicMs() + Math.max(penalty, state.askedMs);
+    },
+  };
+}
+
+const PENALTY_MS = 30_000;
+const LONGEST_PENALTY_MS = 600_000;
+
+/** Failures that may be over at the next attempt. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'server-unreachable',
+  'server-timeout',
+  'server-slow',
+  'connection-lost',
+  'server-failed',
+  'server-busy',
+]);

@@ -1,0 +1,19 @@
+/** Runs a program in this terminal, as a wrapper does: its streams are ours, and signals from the keyboard are its own. */
+
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { UpdateError } from '../../errors.ts';
+
+/** Returns its exit status; 128 and the signal's number when a signal ended it, as shells do. Our own end ends it, too. */
+export function runInForeground(command: readonly [string, ...string[]], signal: AbortSignal): Promise<number> {
+  const [program, ...args] = command;
+  const child = spawn(program, args, { stdio: 'inherit' });
+  const end = (): void => void child.kill('SIGTERM');
+  signal.addEventListener('abort', end, { once: true });
+  return new Promise<number>((resolve, reject) => {
+    child.once('error', (error) =>
+      reject(new UpdateError('usage', `${program} cannot be run: ${error.message}.`, { cause: error })),
+    );
+    child.once('exit', (code, name) => resolve(code ?? 128 + constants.signals[name ?? 'SIGTERM']));
+  }).finally(() => signal.removeEventListener('abort', end));
+}

@@ -1,0 +1,15 @@
+/** How doctor ends: with a count of what it found, and with the status that goes with it. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { summaryOf } from '../../../src/cli/doctor/doctor.ts';
+import { fail, ok, unknown, warn } from '../../../src/cli/doctor/finding.ts';
+
+test('the last line counts what was found', () => {
+  assert.equal(summaryOf([ok('x'), ok('x')]), 'All 2 checks are good.');
+  assert.equal(summaryOf([ok('x'), warn('x', 'y')]), 'Of 2 checks: 1 good, 1 to look at.');
+  assert.equal(
+    summaryOf([ok('x'), fail('x', 'y'), fail('x', 'y'), unknown('x', 'y')]),
+    'Of 4 checks: 1 good, 2 wrong, 1 could not be made.',
+  );
+});
