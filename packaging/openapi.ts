@@ -1,8 +1,8 @@
 /** The description of the server's interface as a file: what the server itself gives away, asked of one that has nothing to serve. */
 
 import type { FastifyInstance } from 'fastify';
-import { type AppWorld, createApp } from '../src/server/http/app.ts';
-import type { ViewWorld } from '../src/server/http/routes/view.ts';
+import { createApp } from '../src/server/http/app.ts';
+import type { AppWorld, ViewWorld } from '../src/server/http/world.ts';
 import { silentLog } from '../src/system/log.ts';
 
 /** The server with all its routes; none of them but the description can be asked. */

@@ -56,31 +56,7 @@ export function createFleet(
   { maySilent = false, isOver = NO_EXPIRY.isOver, mayJudge = () => true }: FleetRules = {},
 ): Fleet {
   const channel = async (name: string): Promise<ChannelState | undefined> => judgedBy(mayJudge, await saidOf(name));
-  const changed = async <T>(name: string, change: (ledger: Ledger) => T, entry?: Entry): Promise<T> => {
-    const state = await channel(name);
-    return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
-      const ledger = ledgerFrom(document);
-      const result = change(ledger);
-      return { write: [newsOf(ledger, document)], result };
-    });
-  };
-  const ledgerOf = (name: string, change: (ledger: Ledger) => void, entry?: Entry): Promise<Ledger> =>
-    changed(
-      name,
-      (ledger) => {
-        change(ledger);
-        return ledger;
-      },
-      entry,
-    );
-  const giveUp = async (name: string, now: Date): Promise<Ledger> => {
-    const state = await channel(name);
-    return auditedIfDue(store, told, [ledgerKey(name, state)], ([document]) => {
-      const ledger = ledgerFrom(document);
-      if (state?.offered) giveUpOverdue(ledger, state.offered.limits, now.getTime());
-      return { write: [newsOf(ledger, document)], result: ledger, entry: pulled(name, state, ledger, document) };
-    });
-  };
+  const { changed, ledgerOf, giveUp } = ledgersIn(store, channel, told);
   return {
     checkIn: async (said, now, shown = {}) => {
       const request = inCleanWords(said);
@@ -130,6 +106,38 @@ export function createFleet(
       return changed(name, (ledger) => readmit(ledger, machine), entry);
     },
   };
+}
+
+type ChannelNow = (name: string) => Promise<ChannelState | undefined>;
+
+/** Reading and changing the ledgers of channels. */
+function ledgersIn(store: Store, channel: ChannelNow, told: (entry: Entry) => void) {
+  const changed = async <T>(name: string, change: (ledger: Ledger) => T, entry?: Entry): Promise<T> => {
+    const state = await channel(name);
+    return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
+      const ledger = ledgerFrom(document);
+      const result = change(ledger);
+      return { write: [newsOf(ledger, document)], result };
+    });
+  };
+  const ledgerOf = (name: string, change: (ledger: Ledger) => void, entry?: Entry): Promise<Ledger> =>
+    changed(
+      name,
+      (ledger) => {
+        change(ledger);
+        return ledger;
+      },
+      entry,
+    );
+  const giveUp = async (name: string, now: Date): Promise<Ledger> => {
+    const state = await channel(name);
+    return auditedIfDue(store, told, [ledgerKey(name, state)], ([document]) => {
+      const ledger = ledgerFrom(document);
+      if (state?.offered) giveUpOverdue(ledger, state.offered.limits, now.getTime());
+      return { write: [newsOf(ledger, document)], result: ledger, entry: pulled(name, state, ledger, document) };
+    });
+  };
+  return { changed, ledgerOf, giveUp };
 }
 
 /** What others wrote while clocks differed is given as long again as hosts have. */

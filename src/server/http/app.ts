@@ -2,68 +2,25 @@
 
 import Fastify, { type FastifyInstance } from 'fastify';
 import { shownJson } from '../../clean-text.ts';
-import type { Metric } from '../../formats/metrics-text.ts';
-import type { Serve } from '../../system/http/served-file.ts';
-import type { Log } from '../../system/log.ts';
-import type { Access } from '../access/access.ts';
-import type { Limits } from '../access/rate-limits.ts';
-import { createFigures, type Figures } from '../figures/figures.ts';
-import type { Channels } from '../fleet/channels.ts';
-import type { Fleet } from '../fleet/fleet.ts';
-import type { RebootLocks } from '../fleet/reboot-locks.ts';
+import { createFigures } from '../figures/figures.ts';
 import { createHealth } from '../health.ts';
-import type { Store } from '../store/store.ts';
-import type { LastWrite } from '../store/watched.ts';
 import { readNumbers } from './address-numbers.ts';
 import { json } from './answers.ts';
 import { auditRoute, logEntries } from './entries.ts';
 import { createFailureLog } from './failure-log.ts';
 import { guard, inTime } from './guard.ts';
 import { describeRoutes, MOST_BYTES } from './openapi.ts';
-import { PATIENCE, type Patience, patientFor } from './patience.ts';
+import { PATIENCE, patientFor } from './patience.ts';
 import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
 import { fleetRoutes } from './routes/fleet.ts';
 import { lockRoutes } from './routes/lock.ts';
 import { countRequests, metricsRoute } from './routes/metrics.ts';
-import { type PageWorld, pageRoutes } from './routes/page.ts';
+import { pageRoutes } from './routes/page.ts';
 import { repositoryRoutes } from './routes/repository.ts';
 import { rolloutRoutes } from './routes/rollout.ts';
 import { tokenRoutes } from './routes/token.ts';
 import { always, object } from './shapes.ts';
-
-export type AppWorld = Readonly<{
-  fleet: Fleet;
-  locks: RebootLocks;
-  /** The folder of the repository. */
-  repository: string;
-  serve: Serve;
-  access: Access;
-  /** Where the audit log is. */
-  store: Store;
-  channels(): Promise<Channels>;
-  /** When the metadata of the repository expires, by role. */
-  expires?(): Promise<ReadonlyMap<string, Date>>;
-  now(): Date;
-  log: Log;
-  /** How often somebody may ask; without them, as often as he likes. */
-  limits?: Limits;
-  /** Proxies before this server, which say for whom they ask. */
-  proxies?: readonly string[];
-  /** Signs that a channel offers again what it offered before this version; only where the server has the keys. */
-  abort?(channel: string, version: string, reason: string): Promise<unknown>;
-  /** What the pages need besides; without it there are none. */
-  pages?: Pick<PageWorld, 'census' | 'pause' | 'sessions'>;
-  /** How the last write to the store ended, where somebody keeps an eye on it. */
-  lastWrite?(): LastWrite | undefined;
-  /** Figures of what else this server keeps an eye on. */
-  more?(): readonly Metric[];
-  /** Counted elsewhere as well; without it, the server begins its own. */
-  figures?: Figures;
-  /** How long clients may take, where that is not as documented. */
-  patience?: Partial<Patience>;
-  /** Without it, HTTP is spoken in the clear. */
-  tls?: Readonly<{ key: Uint8Array; cert: Uint8Array }>;
-}>;
+import type { AppWorld } from './world.ts';
 
 /** The server, not yet listening. */
 export async function createApp(world: AppWorld): Promise<FastifyInstance> {

@@ -131,7 +131,7 @@ test('an operator forgets a machine: it is gone, its place is free, its failure 
 });
 
 test('a machine of which the store holds nonsense can be forgotten, too', async () => {
-  const id = '0'.repeat(31) + 'd';
+  const id = `${'0'.repeat(31)}d`;
   await site.put('machine', [[id, { running: 7 }]]);
   const answer = await fetch(`${site.url}/v1/machines/${id}`, { method: 'DELETE', headers: OPERATOR });
   assert.equal(answer.status, 200);

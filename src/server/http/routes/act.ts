@@ -9,25 +9,26 @@ import { ACTS, type Act, confirmFreeing, confirmMachine, confirmRollout, MACHINE
 import type { Viewer } from '../../pages/layout.ts';
 import { noSuchMachine } from '../../pages/machine.ts';
 import { saidPage } from '../../pages/sign-in.ts';
-import type { AppWorld } from '../app.ts';
 import { entryOf } from '../entries.ts';
 import { fieldOf } from '../forms.ts';
 import { PAGES } from '../page-shapes.ts';
-import type { Shows } from './page.ts';
-import { noSuchChannel, shownOf, type ViewWorld } from './view.ts';
+import type { AppWorld, ShowPage, ViewWorld } from '../world.ts';
+import { noSuchChannel, shownOf } from './view.ts';
 
 type ChannelOf = { Params: { channel: string } };
 type OneMachine = { Params: { id: string } };
 type Held = { Params: { group: string; holder: string } };
+type ViewerOf = (request: FastifyRequest) => Viewer;
 
 /** Every deed may be repeated: what has been done already is not done again. */
-export function actRoutes(
-  app: FastifyInstance,
-  world: ViewWorld & AppWorld,
-  show: Shows,
-  viewerOf: (request: FastifyRequest) => Viewer,
-): void {
-  const { fleet, locks, now } = world;
+export function actRoutes(app: FastifyInstance, world: ViewWorld & AppWorld, show: ShowPage, viewerOf: ViewerOf): void {
+  rolloutActs(app, world, show, viewerOf);
+  machineActs(app, world, show, viewerOf);
+  lockActs(app, world, show, viewerOf);
+}
+
+function rolloutActs(app: FastifyInstance, world: ViewWorld & AppWorld, show: ShowPage, viewerOf: ViewerOf): void {
+  const { fleet, now } = world;
   for (const act of ACTS)
     app.get<ChannelOf>(`/rollouts/:channel/${act}`, { schema: PAGES.askAct }, async (request, reply) => {
       const { channel } = request.params;
@@ -70,6 +71,10 @@ export function actRoutes(
     await noted(world.store, kept);
     return reply.redirect(`/rollouts/${channel}`, 303);
   });
+}
+
+function machineActs(app: FastifyInstance, world: ViewWorld, show: ShowPage, viewerOf: ViewerOf): void {
+  const { fleet, locks, now } = world;
   for (const act of MACHINE_ACTS)
     app.get<OneMachine>(`/machines/:id/${act}`, { schema: PAGES.askMachine }, async (request, reply) => {
       const { id } = request.params;
@@ -89,6 +94,9 @@ export function actRoutes(
     await fleet.resetSecret(id, entryOf(request, now(), 'machine-reset', { about: id }));
     return reply.redirect(`/machines/${id}`, 303);
   });
+}
+
+function lockActs(app: FastifyInstance, { locks, now }: ViewWorld, show: ShowPage, viewerOf: ViewerOf): void {
   app.get<Held>('/locks/:group/:holder', { schema: PAGES.askFree }, async (request, reply) => {
     const { group, holder } = request.params;
     return show(request, reply, confirmFreeing(group, holder, viewerOf(request)));

@@ -5,28 +5,22 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { asUpdateError } from '../../../errors.ts';
 import { NO_LIMITS } from '../../access/rate-limits.ts';
 import { cookieOf, formTokenOf, isOurForm, isSameSite, keyIn } from '../../access/session-cookie.ts';
-import type { Sessions } from '../../access/sessions.ts';
 import { mayAct } from '../../access/tokens.ts';
 import { noted } from '../../fleet/audit.ts';
 import { below, linksBelow } from '../../pages/below.ts';
-import { document, type Page, type Viewer } from '../../pages/layout.ts';
+import { document, type Viewer } from '../../pages/layout.ts';
 import { FOLLOWS, SCRIPT } from '../../pages/script.ts';
 import { saidPage, signInPage } from '../../pages/sign-in.ts';
 import { ICON, STYLE } from '../../pages/style.ts';
-import type { AppWorld } from '../app.ts';
 import { entryOf, logEntries } from '../entries.ts';
-import type { FailureLog } from '../failure-log.ts';
 import { fieldOf, readForms } from '../forms.ts';
 import { countHolder } from '../guard.ts';
 import { PAGES } from '../page-shapes.ts';
 import { sayWhen, statusOf } from '../refusals.ts';
+import type { PageWorld, ShowPage } from '../world.ts';
 import { actRoutes } from './act.ts';
 import { readmitRoutes } from './readmit.ts';
-import { type ViewWorld, viewRoutes } from './view.ts';
-
-export type Shows = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;
-
-export type PageWorld = ViewWorld & AppWorld & Readonly<{ sessions: Sessions; failed: FailureLog }>;
+import { viewRoutes } from './view.ts';
 
 export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
   const { sessions, limits = NO_LIMITS } = world;
@@ -35,7 +29,7 @@ export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
     name: request.holder?.name ?? '',
     mayChange: mayAct(request.holder, 'operator'),
   });
-  const show: Shows = (request, reply, page) => sendPage(request, reply, document(page, viewerOf(request)));
+  const show: ShowPage = (request, reply, page) => sendPage(request, reply, document(page, viewerOf(request)));
   readForms(app);
   logEntries(app, world.log);
   app.addHook('onSend', async ({ url }, reply, payload) => {

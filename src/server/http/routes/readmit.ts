@@ -8,8 +8,8 @@ import { confirmReadmission } from '../../pages/readmit.ts';
 import { entryOf } from '../entries.ts';
 import { fieldOf } from '../forms.ts';
 import { PAGES } from '../page-shapes.ts';
-import type { Shows } from './page.ts';
-import { noSuchChannel, shownOf, type ViewWorld } from './view.ts';
+import type { ShowPage, ViewWorld } from '../world.ts';
+import { noSuchChannel, shownOf } from './view.ts';
 
 type ChannelOf = { Params: { channel: string } };
 
@@ -17,7 +17,7 @@ type ChannelOf = { Params: { channel: string } };
 export function readmitRoutes(
   app: FastifyInstance,
   world: ViewWorld,
-  show: Shows,
+  show: ShowPage,
   viewerOf: (request: FastifyRequest) => Viewer,
 ): void {
   const { fleet, now } = world;

@@ -2,7 +2,6 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { lastEntries } from '../../fleet/audit.ts';
-import type { Census } from '../../fleet/census.ts';
 import { type Search, searchMachines, searchOf } from '../../fleet/machine-search.ts';
 import { namesOf, placeOf } from '../../fleet/names.ts';
 import { auditPage, MOST_SHOWN } from '../../pages/audit.ts';
@@ -16,18 +15,13 @@ import { HOST_LISTS, hostsPage } from '../../pages/rollout-hosts.ts';
 import type { Shown } from '../../pages/rollout-progress.ts';
 import { rolloutPage, rolloutsPage, shownIds } from '../../pages/rollouts.ts';
 import { saidPage } from '../../pages/sign-in.ts';
-import type { AppWorld } from '../app.ts';
 import { PAGES } from '../page-shapes.ts';
-import type { Shows } from './page.ts';
-
-/** `pause` lets others have their turn during a long search. */
-export type ViewWorld = Pick<AppWorld, 'fleet' | 'locks' | 'channels' | 'now' | 'store'> &
-  Readonly<{ census: Census; pause(): Promise<void> }>;
+import type { ShowPage, ViewWorld } from '../world.ts';
 
 export function viewRoutes(
   app: FastifyInstance,
   world: ViewWorld,
-  show: Shows,
+  show: ShowPage,
   viewerOf: (request: FastifyRequest) => Viewer,
 ): void {
   const { census, fleet, locks, now } = world;
