@@ -8,6 +8,7 @@ import { endServer } from '../../src/server/http/ending.ts';
 import { TestFleet } from './pages/fleet.ts';
 
 const SIZE = 30_000_000;
+const never = new Promise(() => {});
 
 /** A client in the middle of a large download. */
 async function downloading(site: TestFleet): Promise<Socket> {
@@ -24,7 +25,7 @@ test('whoever stalls is cut off when the grace is over, and the server ends', as
   const socket = await downloading(site);
   const grace = Promise.withResolvers<void>();
   let hasEnded = false;
-  const ending = endServer(site.app, grace.promise).then(() => {
+  const ending = endServer(site.app, { newcomers: never, everybody: grace.promise }).then(() => {
     hasEnded = true;
   });
   for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
@@ -42,7 +43,7 @@ test('whoever reads on within the grace gets the whole file, and then the server
     read += bytes.length;
     if (read > SIZE) socket.end();
   });
-  await endServer(site.app, new Promise(() => {}));
+  await endServer(site.app, { newcomers: never, everybody: never });
   assert.ok(read > SIZE);
 });
 
@@ -54,7 +55,7 @@ test('a host on a connection that is there is answered as ever while the server 
   await once(host, 'connect');
   for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
   const grace = Promise.withResolvers<void>();
-  const ending = endServer(site.app, grace.promise);
+  const ending = endServer(site.app, { newcomers: never, everybody: grace.promise });
   await new Promise(setImmediate);
   host.write('eet\r\n\r\n');
   const [answer] = await once(host, 'data');
@@ -63,4 +64,20 @@ test('a host on a connection that is there is answered as ever while the server 
   await ending;
   stalled.destroy();
   host.destroy();
+});
+
+test('who has connected and not asked yet is answered, and cut off if he does not ask in time', async () => {
+  await using site = await new TestFleet().start();
+  const [asks, waits] = [0, 1].map(() => connect(Number(new URL(site.url).port), '127.0.0.1')) as [Socket, Socket];
+  await Promise.all([once(asks, 'connect'), once(waits, 'connect')]);
+  for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+  const time = Promise.withResolvers<void>();
+  const ending = endServer(site.app, { newcomers: time.promise, everybody: never });
+  asks.write('GET /healthz HTTP/1.1\r\nhost: fleet\r\n\r\n');
+  const [answer] = await once(asks, 'data');
+  assert.match(String(answer), /^HTTP\/1\.1 200 OK/);
+  time.resolve();
+  waits.resume();
+  await once(waits, 'close');
+  await ending;
 });

@@ -12,11 +12,12 @@ import { createPublished } from '../../server/fleet/channels.ts';
 import { createExpiry, type Expiry, NO_EXPIRY } from '../../server/fleet/expiry.ts';
 import { createFleet } from '../../server/fleet/fleet.ts';
 import { createRebootLocks, type LockDefaults } from '../../server/fleet/reboot-locks.ts';
-import { createApp, type Shows, showIdentity } from '../../server/http/app.ts';
+import { createApp, type Listens, type Shows, showIdentity } from '../../server/http/app.ts';
 import { type Ends, endServer } from '../../server/http/ending.ts';
 import type { Store } from '../../server/store/store.ts';
 import { watchedStore } from '../../server/store/watched.ts';
 import { serveFiles } from '../../system/http/served-file.ts';
+import { takePassedSocket } from '../../system/process/passed-socket.ts';
 import { hearStrays } from '../../system/process/process.ts';
 import type { Command, Context, Input } from '../command.ts';
 import { minutesFrom } from '../duration.ts';
@@ -80,6 +81,8 @@ export const server: Command = {
   run: async (context, input) => {
     const repository = repositoryFolder(context, input);
     const { host, port } = addressFrom(input.given('listen'));
+    const fd = takePassedSocket();
+    const where = fd === undefined ? { host, port } : { host, fd };
     const tls = await tlsFrom(context, input, host);
     const published = createPublished(context.files, repository);
     const channels = async () => (await published()).channels;
@@ -128,12 +131,11 @@ export const server: Command = {
       ...(signers.length > 0 ? { abort: aborting(revise, now) } : {}),
       ...(tls ? { tls: await tls.identity() } : {}),
     });
-    await using _app = { [Symbol.asyncDispose]: () => endInTime(context, app) };
-    const address = await app.listen({ host, port, signal: context.signal });
+    await using _app = endedBy(context, app);
+    context.signal.throwIfAborted();
+    const address = await app.listen(where);
     await unlessStopped(context.signal, () => showFirstTokens(context, input, access));
-    if (tls?.hint !== undefined) context.out.line(tls.hint);
-    if (!tls && !isLoopback(host))
-      context.log.warn({ host }, 'tokens travel in the clear: give a certificate, or --tls-own');
+    sayWhoMayListen(context, tls, app);
     context.out.line(`Serving ${repository} at ${address}; the fleet is in ${place}.`);
     await Promise.all([
       countUntilStopped(context, census),
@@ -146,12 +148,33 @@ export const server: Command = {
   },
 };
 
+function sayWhoMayListen({ out, log }: Context, tls: Tls | undefined, app: Listens): void {
+  if (tls?.hint !== undefined) out.line(tls.hint);
+  const at = app.addresses().find((one) => typeof one !== 'string');
+  if (!tls && at && !isLoopback(at.address))
+    log.warn({ host: at.address }, 'tokens travel in the clear: give a certificate, or --tls-own');
+}
+
+/** Ends it when the command is told to stop, or is over. */
+function endedBy(context: Context, app: Ends): AsyncDisposable {
+  let ended: Promise<void> | undefined;
+  const end = (): Promise<void> => {
+    ended ??= endInTime(context, app);
+    return ended;
+  };
+  // Its failure is heard of where the command waits for the end.
+  context.signal.addEventListener('abort', () => end().catch(() => {}), { once: true });
+  return { [Symbol.asyncDispose]: end };
+}
+
 async function endInTime({ clock }: Context, app: Ends): Promise<void> {
   const over = new AbortController();
-  await endServer(app, clock.sleep(GRACE_MS, over.signal));
+  const newcomers = clock.sleep(NEWCOMERS_MS, over.signal);
+  await endServer(app, { newcomers, everybody: clock.sleep(GRACE_MS, over.signal) });
   over.abort();
 }
 
+const NEWCOMERS_MS = 250;
 /** A download that is cut off is resumed at the next server; a check-in is asked again. */
 const GRACE_MS = 5_000;
 

@@ -93,6 +93,9 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
 /** Hosts, and whoever says that he is one, name things as they like. */
 const jsonOf = (document: unknown): string => shownJson(JSON.stringify(document));
 
+/** A server as far as its addresses are concerned: those of TCP are no text. */
+export type Listens = Pick<FastifyInstance, 'addresses'>;
+
 /** A server as far as its certificate is concerned. */
 export type Shows = Readonly<{ server: object }>;
 
