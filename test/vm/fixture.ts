@@ -148,7 +148,7 @@ async function freeze(work: string, tools: string, accelerator: Accelerator): Pr
     await machine.run('systemctl is-active tandem-agent.service; sync');
     await machine.saveSnapshot(SNAPSHOT);
   } catch (error) {
-    throw new Error(await machine.diagnose(), { cause: error });
+    throw await machine.explain(error);
   } finally {
     await machine.dispose();
   }

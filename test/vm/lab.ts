@@ -78,8 +78,8 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     const offer = (version: string): Promise<void> => promote(repository, version, PRODUCT);
     await story({ fixture, machine, web, repository, dir, offer });
   } catch (error) {
-    process.stderr.write(`${await machine.diagnose()}\n--- web\n${web.requests.slice(-30).join('\n')}\n`);
-    throw error;
+    process.stderr.write(`--- web\n${web.requests.slice(-30).join('\n')}\n`);
+    throw await machine.explain(error);
   } finally {
     await machine.dispose();
     await web.close();

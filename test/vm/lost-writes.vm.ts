@@ -94,8 +94,7 @@ async function bootAndFinish(lab: Lab, disk: string): Promise<string> {
     await assertSettled(machine, ready, 'b', '2');
     return `came up in ${first}, settled in 2`;
   } catch (error) {
-    process.stderr.write(`${await machine.diagnose()}\n`);
-    throw error;
+    throw await machine.explain(error);
   } finally {
     await machine.dispose();
   }

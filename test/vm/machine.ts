@@ -45,6 +45,8 @@ const SILENT_MS = 60_000;
 const COMMAND_MS = 5 * 60_000;
 const MAX_BOOTS = 40;
 
+class Explained extends Error {}
+
 export class Machine {
   readonly options: MachineOptions;
   readonly log = createSerialLog();
@@ -156,16 +158,28 @@ export class Machine {
     await rm(this.options.dir, { recursive: true, force: true });
   }
 
-  /** What one wants to read after a failure. */
+  /** The failure with what one wants to read first: how the agent is, and what the guest said last. All there is to see goes to the record. */
+  async explain(failure: unknown): Promise<Error> {
+    if (failure instanceof Explained) return failure;
+    process.stderr.write(`${await this.diagnose()}\n`);
+    const agent = await this.#asked(
+      'updatectl status 2>&1 | head -n 12; journalctl --no-pager -b -n 12 -o cat -u tandem-agent.service',
+    );
+    const message = failure instanceof Error ? failure.message : String(failure);
+    const shown = `--- ${this.options.name}: the agent\n${agent}\n--- its last lines\n${this.log.tail(8)}`;
+    return new Explained(`${message}\n${shown}`, { cause: failure });
+  }
+
+  /** What there is to see of it. */
   async diagnose(): Promise<string> {
-    const journal = await this.attempt(
-      'updatectl status 2>&1; journalctl --no-pager -b -n 60 -o short-monotonic',
-      20_000,
-    )
-      .then((result) => result.output)
-      .catch(() => '(the guest gives no answer)');
+    const journal = await this.#asked('updatectl status 2>&1; journalctl --no-pager -b -n 60 -o short-monotonic');
     const qemu = await readFile(this.#path('qemu.log'), 'utf8').catch(() => '');
     return `--- ${this.options.name}: serial\n${this.log.tail(40)}\n--- guest\n${journal}\n--- qemu\n${qemu.slice(-2000)}`;
+  }
+
+  async #asked(command: string): Promise<string> {
+    const { output } = await this.attempt(command, 20_000).catch(() => ({ output: '(the guest gives no answer)' }));
+    return output;
   }
 
   async #next<T>(match: (text: string) => T | undefined, timeoutMs: number): Promise<T> {
