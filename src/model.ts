@@ -16,6 +16,7 @@ export const PRODUCT_PATTERN = /^[a-z0-9][a-z0-9-]{0,31}$/;
 export const VERSION_PATTERN = /^[0-9A-Za-z][0-9A-Za-z.~^-]{0,63}$/;
 export const SHA256_PATTERN = /^[0-9a-f]{64}$/;
 export const MACHINE_PATTERN = /^[0-9a-f]{32}$/;
+export const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
 
 /** The boot loaders that are known, as `boot.backend` names them. Records over this say what each needs, so another one is found by the compiler. */
 export const BOOT_BACKENDS = ['systemd-boot', 'grub', 'uboot', 'efi-variables', 'gpt', 'tryboot', 'program'] as const;
@@ -107,7 +108,16 @@ export type State =
       departure?: Departure;
     }>;
 
-export type StateKind = State['kind'];
+export const STATE_KINDS = [
+  'settling',
+  'idle',
+  'staging',
+  'staged',
+  'armed',
+  'trial',
+  'condemned',
+] as const satisfies readonly State['kind'][];
+export type StateKind = (typeof STATE_KINDS)[number];
 
 /** When and why a release that was armed is only staged again. */
 export type Disarmed = Readonly<{ at: string; reason: string }>;

@@ -1,19 +1,6 @@
 /** The documents that the agent and the CLI exchange over the control socket. Every one carries its schema. */
 
-import type {
-  Disarmed,
-  Fault,
-  HistoryEntry,
-  MachineId,
-  Method,
-  Product,
-  Refusal,
-  Release,
-  SlotName,
-  State,
-  StateKind,
-  Version,
-} from './model.ts';
+import type { Disarmed, HistoryEntry, MachineId, Method, Refusal, Release, SlotName, State, Version } from './model.ts';
 
 /** Sent by both sides as the header `tandem-protocol`; another number is refused with a sentence. */
 export const PROTOCOL = 1;
@@ -161,56 +148,3 @@ export const MACHINE_HEADER = 'tandem-machine';
 export const HARDWARE_HEADER = 'tandem-hardware';
 /** 256 random bits. */
 export const SECRET_PATTERN = /^[A-Za-z0-9_-]{43}$/;
-
-/** Where a host can be found and what it is, in its own words: for people, who may be lied to, and never for decisions. */
-export type HostFacts = Readonly<{
-  name?: string;
-  /** From which it reaches the server. */
-  address?: string;
-  os?: string;
-  kernel?: string;
-  architecture?: string;
-}>;
-
-/** One boot of one machine. `seconds`: for how long it has run; `hardware`: a digest that says which machine it is, where it can be told. */
-export type BootFacts = Readonly<{ id: string; seconds?: number; hardware?: string }>;
-
-/** What a host tells the fleet server: who and where it is, what it runs, what it is about to do, and how the last attempt ended. */
-export type CheckIn = Readonly<{
-  schema: 1;
-  machine: MachineId;
-  group: string;
-  product: Product;
-  channel: string;
-  agent: string;
-  host?: HostFacts;
-  boot?: BootFacts;
-  running: Readonly<{ version: Version; counter?: number }>;
-  confirmed: boolean;
-  state: StateKind;
-  since: string;
-  /** The release that the host would begin to install now, if nobody objects. */
-  wants?: Version;
-  /** The release that it is offered and will not begin, because it has failed there. */
-  refuses?: Version;
-  /** What the host waits for, in words. */
-  waitingFor?: string;
-  /** The last ended attempt; `at` tells one from another. */
-  outcome?: Readonly<{
-    at: string;
-    result: Exclude<HistoryEntry['result'], 'disarmed'>;
-    version: Version;
-    code?: string;
-    reason?: string;
-    /** Of one that failed or was rolled back. */
-    fault?: Fault;
-  }>;
-}>;
-
-/**
- * `go: false` says why not, and when to ask again at the earliest. `readmitted`: an operator wants this host to try once more what it refuses. A
- * server never names what to install.
- */
-export type CheckInAnswer = Readonly<
-  { schema: 1 } & ({ go: true; readmitted?: true } | { go: false; code: string; reason: string; until?: string })
->;

@@ -18,6 +18,7 @@ import { cleanLine } from '../src/clean-text.ts';
 import { type FleetCache, fleetCacheFormat } from '../src/config/fleet-cache.ts';
 import {
   FAULTS,
+  GROUP_PATTERN,
   type HistoryEntry,
   type MachineId,
   METHODS,
@@ -40,7 +41,6 @@ import {
   writeSemaphore,
 } from '../src/reboot/gates/locks/semaphore-document.ts';
 import type { Ledger } from '../src/rollout/brake.ts';
-import { GROUP_PATTERN } from '../src/rollout/document.ts';
 import { digestOf, ROLES, tokensFrom, tokensJson } from '../src/server/access/tokens.ts';
 import { lastEntries, noted } from '../src/server/fleet/audit.ts';
 import { ledgerFrom, ledgerJson } from '../src/server/fleet/machines.ts';

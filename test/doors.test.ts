@@ -10,7 +10,7 @@ import fc from 'fast-check';
 import { shownJson, shownText } from '../src/clean-text.ts';
 import { createOutput } from '../src/cli/output.ts';
 import { UpdateError } from '../src/errors.ts';
-import type { CheckIn } from '../src/protocol.ts';
+import type { CheckIn } from '../src/formats/check-in.ts';
 import { digestOf } from '../src/server/access/tokens.ts';
 import { html } from '../src/server/pages/html.ts';
 import { sqliteStore } from '../src/server/store/sqlite.ts';

@@ -2,7 +2,7 @@
 
 import { ERRORS } from '../errors.ts';
 import { gauge, type Labels, type Metric } from '../formats/metrics-text.ts';
-import { type HistoryEntry, METHODS, SLOT_NAMES } from '../model.ts';
+import { type HistoryEntry, METHODS, SLOT_NAMES, STATE_KINDS } from '../model.ts';
 import { type Status, WELL_CODES } from '../protocol.ts';
 import { standingError } from './standing-error.ts';
 
@@ -20,7 +20,6 @@ export function agentMetrics(status: Status, history: readonly HistoryEntry[]): 
   ];
 }
 
-const STATES = ['settling', 'idle', 'staging', 'staged', 'armed', 'trial', 'condemned'] as const;
 const RESULTS = ['updated', 'rolled-back', 'failed', 'withdrawn', 'disarmed'] as const;
 const TIMES = '_timestamp_seconds';
 
@@ -55,7 +54,7 @@ function standing({ state, confirmed, slots, refused }: Status): Metric[] {
     gauge(
       'tandem_agent_state',
       '1 for the state that the host is in.',
-      STATES.map((one) => ({ labels: { state: one }, value: flag(one === state.kind) })),
+      STATE_KINDS.map((one) => ({ labels: { state: one }, value: flag(one === state.kind) })),
     ),
     gauge(
       'tandem_agent_confirmed',

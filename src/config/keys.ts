@@ -1,9 +1,8 @@
 /** Every configuration key: its type, its default and one sentence. */
 
-import { BOOT_BACKENDS, PRODUCT_PATTERN } from '../model.ts';
+import { BOOT_BACKENDS, GROUP_PATTERN, PRODUCT_PATTERN } from '../model.ts';
 import { HOLDER_ID, LONGEST_ID } from '../reboot/gates/locks/semaphore-document.ts';
 import { HEALTH_DIRS } from '../reboot/health/programs.ts';
-import { GROUP_PATTERN } from '../rollout/document.ts';
 import { isScheduleExpression } from '../system/cron.ts';
 import { LOG_FORMATS, LOG_LEVELS } from '../system/log.ts';
 import {

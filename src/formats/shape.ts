@@ -3,16 +3,23 @@
 import { cleanLine } from '../clean-text.ts';
 import { type ErrorCode, UpdateError } from '../errors.ts';
 
-/** Reads one field; throws when the value is not what it should be. */
-export type Check<T> = (value: unknown, path: string) => T;
+/** JSON Schema, as OpenAPI 3.1 and Fastify read it. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
 
-type Shape = Readonly<Record<string, Check<unknown>>>;
-type Optional<T> = Check<T | undefined> & { readonly optional: true };
-type Checked<S extends Shape> = Readonly<
-  { [K in keyof S as S[K] extends Optional<unknown> ? never : K]: S[K] extends Check<infer T> ? T : never } & {
-    [K in keyof S as S[K] extends Optional<unknown> ? K : never]?: S[K] extends Check<infer T>
-      ? Exclude<T, undefined>
-      : never;
+/** Reads one field; throws when the value is not what it should be. `schema` describes the same to others; without one, anything may stand there. */
+export type Check<T> = {
+  (value: unknown, path: string): T;
+  readonly schema?: JsonSchema;
+};
+export type Described<T> = Check<T> & Readonly<{ schema: JsonSchema }>;
+/** The type of what a check returns. */
+export type Checked<C> = C extends Check<infer T> ? T : never;
+
+type Fields = Readonly<Record<string, Check<unknown>>>;
+type Optional<T> = Described<T | undefined> & { readonly optional: true };
+type CheckedFields<S extends Fields> = Readonly<
+  { [K in keyof S as S[K] extends Optional<unknown> ? never : K]: Checked<S[K]> } & {
+    [K in keyof S as S[K] extends Optional<unknown> ? K : never]?: Exclude<Checked<S[K]>, undefined>;
   }
 >;
 
@@ -28,84 +35,146 @@ export function parseDocument<T>(bytes: Uint8Array, limit: number, code: ErrorCo
 }
 
 /** An object with exactly these fields (`unknown: 'ignore'` lets later versions add some). */
-export const object =
-  <S extends Shape>(shape: S, unknown: 'refuse' | 'ignore' = 'refuse'): Check<Checked<S>> =>
-  (value, path) => {
+export const object = <S extends Fields>(
+  fields: S,
+  unknown: 'refuse' | 'ignore' = 'refuse',
+): Described<CheckedFields<S>> =>
+  described(objectSchema(fields), (value, path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return fail(path, 'an object');
     const given = new Map(Object.entries(value));
     if (unknown === 'refuse')
-      for (const key of given.keys()) if (!Object.hasOwn(shape, key)) fail(`${path}.${key}`, 'absent');
-    const entries = Object.entries(shape).map(
+      for (const key of given.keys()) if (!Object.hasOwn(fields, key)) fail(`${path}.${key}`, 'absent');
+    const entries = Object.entries(fields).map(
       ([key, check]) => [key, check(given.get(key), `${path}.${key}`)] as const,
     );
-    return Object.fromEntries(entries.filter(([, field]) => field !== undefined)) as Checked<S>;
-  };
+    return Object.fromEntries(entries.filter(([, field]) => field !== undefined)) as CheckedFields<S>;
+  });
 
-export const list =
-  <T>(item: Check<T>, limit: number): Check<readonly T[]> =>
-  (value, path) => {
+function objectSchema(fields: Fields): JsonSchema {
+  const entries = Object.entries(fields);
+  return {
+    type: 'object',
+    properties: Object.fromEntries(entries.map(([key, { schema = {} }]) => [key, schema])),
+    required: entries.filter(([, check]) => !('optional' in check)).map(([key]) => key),
+    additionalProperties: false,
+  };
+}
+
+/** One of several objects; the value of `field` says which. */
+export const oneOf = <S extends Fields>(field: string, shapes: S): Described<Checked<S[keyof S]>> =>
+  described({ oneOf: [...new Set(Object.values(shapes))].map(({ schema = {} }) => schema) }, (value, path) => {
+    const kind: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, field) : undefined;
+    const shape = isWord(kind) && Object.hasOwn(shapes, String(kind)) ? shapes[String(kind)] : undefined;
+    if (!shape) return fail(`${path}.${field}`, `one of ${Object.keys(shapes).join(', ')}`);
+    return shape(value, path) as Checked<S[keyof S]>;
+  });
+
+const isWord = (value: unknown): boolean => typeof value === 'string' || typeof value === 'boolean';
+
+/** `limit` protects the reader; a longer list is no other kind of document, so the schema has none. */
+export const list = <T>(item: Check<T>, limit: number): Described<readonly T[]> =>
+  described({ type: 'array', items: item.schema ?? {} }, (value, path) => {
     if (!Array.isArray(value) || value.length > limit) return fail(path, `a list of at most ${limit}`);
     return value.map((entry, index) => item(entry, `${path}[${index}]`));
-  };
+  });
 
 /** A list of which the last `limit` count. */
-export const lastOf =
-  <T>(item: Check<T>, limit: number): Check<readonly T[]> =>
-  (value, path) =>
-    list(item, limit)(Array.isArray(value) ? value.slice(-limit) : value, path);
+export const lastOf = <T>(item: Check<T>, limit: number): Described<readonly T[]> => {
+  const short = list(item, limit);
+  return described(short.schema, (value, path) => short(Array.isArray(value) ? value.slice(-limit) : value, path));
+};
 
 /** An object used as a table: any keys that match the pattern, one check for every value. */
-export const record =
-  <T>(key: RegExp, value: Check<T>, limit: number): Check<ReadonlyMap<string, T>> =>
-  (given, path) => {
+export const record = <T>(key: RegExp, value: Check<T>, limit: number): Described<ReadonlyMap<string, T>> =>
+  described({ type: 'object', additionalProperties: value.schema ?? {} }, (given, path) => {
     if (typeof given !== 'object' || given === null || Array.isArray(given)) return fail(path, 'an object');
     const entries = Object.entries(given);
     if (entries.length > limit) fail(path, `an object with at most ${limit} entries`);
     for (const [name] of entries) if (!key.test(name)) fail(`${path}[${JSON.stringify(name)}]`, 'absent');
     return new Map(entries.map(([name, entry]) => [name, value(entry, `${path}[${JSON.stringify(name)}]`)]));
-  };
-
-/** Text that matches a pattern; `brand` is the type it then has. */
-export const text =
-  <T extends string = string>(pattern: RegExp, what = `text like ${pattern.source}`): Check<T> =>
-  (value, path) =>
-    typeof value === 'string' && pattern.test(value) ? (value as T) : fail(path, what);
-
-/** A line for people. Any text is one: cleaned and cut to `limit`, since nothing is to be lost for being said at length. */
-export const words =
-  (limit?: number): Check<string> =>
-  (value, path) =>
-    typeof value === 'string' ? cleanLine(value, limit) : fail(path, 'text');
-
-/** A safe integer within bounds, both included. */
-export const integer =
-  (min: number, max: number = Number.MAX_SAFE_INTEGER): Check<number> =>
-  (value, path) =>
-    typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max
-      ? value
-      : fail(path, `a whole number from ${min} to ${max}`);
-
-export const literal =
-  <const T extends readonly (string | number | boolean)[]>(...allowed: T): Check<T[number]> =>
-  (value, path) =>
-    allowed.find((one) => one === value) ?? fail(path, allowed.map((one) => JSON.stringify(one)).join(' or '));
-
-export const optional = <T>(check: Check<T>): Optional<T> =>
-  Object.assign((value: unknown, path: string) => (value === undefined ? undefined : check(value, path)), {
-    optional: true as const,
   });
 
+/** Text that matches a pattern; `brand` is the type it then has. */
+export const text = <T extends string = string>(pattern: RegExp, what = `text like ${pattern.source}`): Described<T> =>
+  described({ type: 'string', pattern: pattern.source }, (value, path) =>
+    typeof value === 'string' && pattern.test(value) ? (value as T) : fail(path, what),
+  );
+
+/** A line for people. Any text is one: cleaned and cut to `limit`, since nothing is to be lost for being said at length. */
+export const words = (limit?: number): Described<string> =>
+  described({ type: 'string' }, (value, path) =>
+    typeof value === 'string' ? cleanLine(value, limit) : fail(path, 'text'),
+  );
+
+/** Text of at most `most` characters. */
+export const upTo = <T extends string>(most: number, check: Described<T>): Described<T> =>
+  described({ type: 'string', maxLength: most, ...check.schema }, (value, path) =>
+    typeof value === 'string' && value.length > most && [...value].length > most
+      ? fail(path, `text of at most ${most} characters`)
+      : check(value, path),
+  );
+
+/** A safe integer within bounds, both included. */
+export const integer = (min: number, max: number = Number.MAX_SAFE_INTEGER): Described<number> =>
+  described({ type: 'integer', minimum: min, maximum: max }, (value, path) =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max
+      ? value
+      : fail(path, `a whole number from ${min} to ${max}`),
+  );
+
+export const literal = <const T extends readonly (string | number | boolean)[]>(...allowed: T): Described<T[number]> =>
+  described(
+    literalSchema(allowed),
+    (value, path) =>
+      allowed.find((one) => one === value) ?? fail(path, allowed.map((one) => JSON.stringify(one)).join(' or ')),
+  );
+
+function literalSchema(allowed: readonly (string | number | boolean)[]): JsonSchema {
+  const [first] = allowed;
+  if (typeof first === 'string') return { type: 'string', enum: allowed };
+  return allowed.length === 1 ? { const: first } : { enum: allowed };
+}
+
+export const flag: Described<boolean> = described({ type: 'boolean' }, (value, path) =>
+  typeof value === 'boolean' ? value : fail(path, 'true or false'),
+);
+
+export const optional = <T>(check: Check<T>): Optional<T> =>
+  absentOr(check, (value, path) => (value === undefined ? undefined : check(value, path)));
+
 /** What a document can do without: absent where it is not what it should be. */
-export const ifSound = <T>(check: Check<T>): Optional<T> => {
-  const sound = (value: unknown, path: string): T | undefined => {
+export const ifSound = <T>(check: Check<T>): Optional<T> =>
+  absentOr(check, (value, path) => {
     try {
       return check(value, path);
     } catch {
       return undefined;
     }
-  };
-  return Object.assign(sound, { optional: true as const });
-};
+  });
+
+/** What counts as `fallback` where it is missing. */
+export const byDefault = <T>(fallback: T, check: Described<T>): Optional<T> =>
+  Object.assign(
+    described({ ...check.schema, default: fallback }, (value, path) =>
+      value === undefined ? fallback : check(value, path),
+    ),
+    { optional: true as const },
+  );
+
+const absentOr = <T>({ schema = {} }: Check<T>, check: (value: unknown, path: string) => T | undefined): Optional<T> =>
+  Object.assign(described(schema, check), { optional: true as const });
+
+/** The same check, and a sentence on what the value means. */
+export const saying = <T>(description: string, check: Described<T>): Described<T> =>
+  described({ ...check.schema, description }, (value, path) => check(value, path));
+
+/** The same check, with a name of its own in the description of the interface. */
+export const named = <T>(title: string, check: Described<T>): Described<T> =>
+  described({ title, ...check.schema }, (value, path) => check(value, path));
+
+function described<T>(schema: JsonSchema, check: (value: unknown, path: string) => T): Described<T> {
+  return Object.assign(check, { schema });
+}
 
 function fail(path: string, wanted: string): never {
   throw new TypeError(`${path} must be ${wanted}`);

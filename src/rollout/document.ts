@@ -2,12 +2,10 @@
 
 import { UpdateError } from '../errors.ts';
 import { type Check, integer, list, literal, object, optional, record, text } from '../formats/shape.ts';
-import { VERSION_PATTERN, type Version } from '../model.ts';
+import { GROUP_PATTERN, VERSION_PATTERN, type Version } from '../model.ts';
 import type { Limits } from './brake.ts';
 import type { GroupRule, Rollout, Step } from './rollout.ts';
 
-/** Group names, as in the configuration of hosts. */
-export const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
 /** What has been done to a rollout, by an operator or by the brake. */
 export const DEEDS = ['started', 'paused', 'resumed', 'aborted', 'changed'] as const;
 

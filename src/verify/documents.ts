@@ -1,7 +1,7 @@
 /** Metadata and channel documents: their types, and the strict reading that goes beyond what the TUF library checks. */
 
 import { type ErrorCode, UpdateError } from '../errors.ts';
-import { type Check, integer, list, literal, object, optional, record, text } from '../formats/shape.ts';
+import { type Check, type Checked, integer, list, literal, object, optional, record, text } from '../formats/shape.ts';
 import { PRODUCT_PATTERN, type Product, SHA256_PATTERN, type Sha256, VERSION_PATTERN, type Version } from '../model.ts';
 import { keyIdOf } from './keys.ts';
 import { CHANNEL_PATTERN, type RoleName } from './names.ts';
@@ -45,7 +45,7 @@ export const publicKeyShape = object({
 });
 const keyTable = record(SHA256_PATTERN, publicKeyShape, 64);
 // One key under two names would count twice toward a threshold.
-const keys: typeof keyTable = (value, path) => {
+const keys: Check<Checked<typeof keyTable>> = (value, path) => {
   const table = keyTable(value, path);
   for (const [id, key] of table) if (keyIdOf(key) !== id) throw new TypeError(`${path}["${id}"] is not that key's id`);
   return table;

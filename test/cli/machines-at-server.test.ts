@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import type { Command } from '../../src/cli/command.ts';
 import { rolloutMachines } from '../../src/cli/rollout/machines.ts';
 import { serverMachineForget, serverMachineReset } from '../../src/cli/server/machine.ts';
-import type { CheckIn } from '../../src/protocol.ts';
+import type { CheckIn } from '../../src/formats/check-in.ts';
 import { checkInOf } from '../support/check-in-line.ts';
 import { refusalOf, runCommand } from '../support/command-line.ts';
 import { ServerProcess } from '../support/server-process.ts';

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { CheckIn } from '../../src/protocol.ts';
+import type { CheckIn } from '../../src/formats/check-in.ts';
 import { checkInOf } from '../support/check-in-line.ts';
 import { TestFleet, TOKEN } from './pages/fleet.ts';
 

@@ -1,8 +1,8 @@
 /** Check-ins of simulated hosts over a connection that is kept, as real agents send them. */
 
 import { connect, type Socket } from 'node:net';
+import type { CheckIn, CheckInAnswer } from '../../src/formats/check-in.ts';
 import type { MachineId, Product, Version } from '../../src/model.ts';
-import type { CheckIn, CheckInAnswer } from '../../src/protocol.ts';
 
 /** A host that runs 1.0 and has nothing to tell. */
 export const checkInOf = (host: number, change: Partial<CheckIn> = {}): CheckIn => ({

@@ -5,8 +5,8 @@ import { type FleetServer, withFleetServer } from '../../src/agent/find/fleet-cl
 import { createReleases, type Releases } from '../../src/agent/find/releases.ts';
 import { forgive, type StanceWorld, stanceOf } from '../../src/agent/find/stance.ts';
 import type { EndedEntry } from '../../src/agent/loop/journal.ts';
+import type { CheckIn } from '../../src/formats/check-in.ts';
 import type { Fault, MachineId, Product, Release, State, StateKind, Version } from '../../src/model.ts';
-import type { CheckIn } from '../../src/protocol.ts';
 import { limitsOf, policyOf, type RolloutDocument, readRollout } from '../../src/rollout/document.ts';
 import type { Offered } from '../../src/rollout/roll-call.ts';
 import type { Fleet } from '../../src/server/fleet/fleet.ts';

@@ -1,7 +1,7 @@
 /** A rollout from its first host to its last, minute by minute of a clock that nobody waits for, with a server that answers every check-in. */
 
+import type { CheckIn, CheckInAnswer } from '../../src/formats/check-in.ts';
 import type { Version } from '../../src/model.ts';
-import type { CheckIn, CheckInAnswer } from '../../src/protocol.ts';
 import type { Ledger } from '../../src/rollout/brake.ts';
 import { checkInOf } from './check-in-line.ts';
 

@@ -2,11 +2,10 @@
 
 import { cleanLine } from '../../clean-text.ts';
 import { UpdateError } from '../../errors.ts';
-import { type Check, literal, object, optional, parseDocument, text, words } from '../../formats/shape.ts';
+import { CHECK_IN_ANSWER, type CheckIn, type CheckInAnswer } from '../../formats/check-in.ts';
+import { object, parseDocument, words } from '../../formats/shape.ts';
 import type { MachineId, Product, Release, Saved, State } from '../../model.ts';
-import type { CheckIn, CheckInAnswer } from '../../protocol.ts';
 import type { Http } from '../../system/http/http.ts';
-import { UTC_MOMENT } from '../../utc.ts';
 import type { EndedEntry } from '../loop/journal.ts';
 import type { Hold, OnOffer, Releases } from './releases.ts';
 
@@ -102,7 +101,7 @@ async function ask(
     throw new UpdateError('server-denied', `The fleet server ${place} does not accept this host's token.`);
   if (status === 429 || status === 503) throw busy(place, status, retryAfterMs);
   if (status !== 200) throw new UpdateError('server-failed', `The fleet server ${place} answers ${status}.`);
-  return parseDocument(body, MOST_BYTES, 'server-protocol', `The answer of ${place}`, answerShape);
+  return parseDocument(body, MOST_BYTES, 'server-protocol', `The answer of ${place}`, CHECK_IN_ANSWER);
 }
 
 /** Why the server does not take this host for who it says it is; undefined for any other refusal. */
@@ -124,18 +123,6 @@ function busy(place: string, status: number, retryAfterMs: number | undefined): 
 }
 
 const line = words(500);
-const moment: Check<string> = (value, path) => {
-  const given = text(UTC_MOMENT)(value, path);
-  if (Number.isNaN(Date.parse(given))) throw new TypeError(`${path} must be a time`);
-  return given;
-};
-const schema = literal(1);
-const goShape = object({ schema, go: literal(true), readmitted: optional(literal(true)) }, 'ignore');
-const holdShape = object({ schema, go: literal(false), code: line, reason: line, until: optional(moment) }, 'ignore');
-const answerShape: Check<CheckInAnswer> = (value, path) => {
-  const { go } = object({ go: literal(true, false) }, 'ignore')(value, path);
-  return go ? goShape(value, path) : holdShape(value, path);
-};
 
 const holdOf = (answer: Extract<CheckInAnswer, { go: false }>, { version, counter = 0 }: Release): Hold => ({
   result: 'hold',

@@ -1,8 +1,8 @@
 /** What a host tells its fleet server of itself: for people who look for it, and to tell it from another with the same id. */
 
 import { cleanLine } from '../../clean-text.ts';
+import type { BootFacts, CheckIn, HostFacts } from '../../formats/check-in.ts';
 import { osReleaseValue } from '../../formats/pe.ts';
-import type { BootFacts, CheckIn, HostFacts } from '../../protocol.ts';
 import { type Files, readTextIfAny } from '../../system/files.ts';
 import { readHardwareId } from '../../system/hardware-id.ts';
 

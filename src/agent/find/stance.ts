@@ -1,8 +1,8 @@
 /** Where this host stands towards what its channel offers, as it tells the fleet server before anything is begun. */
 
 import { UpdateError } from '../../errors.ts';
+import type { CheckIn } from '../../formats/check-in.ts';
 import type { Release, State } from '../../model.ts';
-import type { CheckIn } from '../../protocol.ts';
 import { isRefused, type Journal } from '../loop/journal.ts';
 import { type Host, judge } from './judge.ts';
 import type { OnOffer } from './releases.ts';

@@ -3,9 +3,9 @@
 import { join } from 'node:path';
 import { CLEAN_LINE, cleanLine } from '../../clean-text.ts';
 import { lastOf, list, literal, object, optional, parseDocument, text, words } from '../../formats/shape.ts';
+import { GROUP_PATTERN } from '../../model.ts';
 import type { Ended } from '../../reboot/gates/locks/lock-client.ts';
 import { HOLDER_ID } from '../../reboot/gates/locks/semaphore-document.ts';
-import { GROUP_PATTERN } from '../../rollout/document.ts';
 import { type Files, replaceFile } from '../../system/files.ts';
 import { type Format, inFormat } from '../../system/format.ts';
 

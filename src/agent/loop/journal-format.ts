@@ -7,6 +7,7 @@ import {
   lastOf,
   literal,
   object,
+  oneOf,
   optional,
   parseDocument,
   text,
@@ -141,7 +142,7 @@ const unsuccessful = object(
   'ignore',
 );
 
-const outcome = oneOf<Outcome>('result', {
+const outcome: Check<Outcome> = oneOf('result', {
   none: object({ result: literal('none') }, 'ignore'),
   updated: object({ result: literal('updated'), release, departure: ifSound(departure) }, 'ignore'),
   'rolled-back': unsuccessful,
@@ -156,7 +157,7 @@ const attempt = {
   tried: optional(lastOf(method, 16)),
 };
 
-const state = oneOf<State>('kind', {
+const state: Check<State> = oneOf('kind', {
   settling: object({ kind: literal('settling'), outcome }, 'ignore'),
   idle: object({ kind: literal('idle') }, 'ignore'),
   staging: object(
@@ -223,13 +224,3 @@ const historyShape: Check<HistoryEntry> = object(
   },
   'ignore',
 );
-
-/** Chooses the shape by the value of one field. */
-function oneOf<T>(field: string, shapes: Readonly<Record<string, Check<T>>>): Check<T> {
-  return (value, path) => {
-    const kind = typeof value === 'object' && value !== null ? Reflect.get(value, field) : undefined;
-    const shape = typeof kind === 'string' && Object.hasOwn(shapes, kind) ? shapes[kind] : undefined;
-    if (!shape) throw new TypeError(`${path}.${field} must be one of ${Object.keys(shapes).join(', ')}`);
-    return shape(value, path);
-  };
-}

@@ -1,8 +1,7 @@
 /** `rollout machines`: which machines follow a rollout, where to log in to them, and how far each is. */
 
 import { list, object, optional, text, words } from '../../formats/shape.ts';
-import { MACHINE_PATTERN } from '../../model.ts';
-import { STATES } from '../../server/pages/machines.ts';
+import { MACHINE_PATTERN, STATE_KINDS } from '../../model.ts';
 import type { Command, Context, Input } from '../command.ts';
 import { askServer, readAnswer, SERVER_OPTIONS } from '../server/client.ts';
 import { relative } from '../units.ts';
@@ -20,7 +19,7 @@ export const rolloutMachines: Command = {
     { flags: '--id <digits>', summary: 'how the id begins' },
     { flags: '--runs <version>', summary: 'what runs there' },
     { flags: '--group <name>', summary: 'the group' },
-    { flags: '--state <state>', summary: STATES.join(', ') },
+    { flags: '--state <state>', summary: STATE_KINDS.join(', ') },
     { flags: '--most <n>', summary: 'how many to show', default: '200' },
     ...SERVER_OPTIONS,
   ],

@@ -1,7 +1,7 @@
 /** What a server counts from its start: what it was asked, what it answered, and how long its store took. */
 
+import type { CheckIn, CheckInAnswer } from '../../formats/check-in.ts';
 import { counter, type Metric } from '../../formats/metrics-text.ts';
-import type { CheckIn, CheckInAnswer } from '../../protocol.ts';
 import type { Store } from '../store/store.ts';
 import { type Counter, createCounter, createTimer, type Timer } from './counters.ts';
 

@@ -2,8 +2,8 @@
 
 import { cleanLine } from '../../clean-text.ts';
 import { isErrorCode, isOfRelease } from '../../errors.ts';
+import type { CheckIn, CheckInAnswer, HostFacts } from '../../formats/check-in.ts';
 import type { Fault } from '../../model.ts';
-import type { CheckIn, CheckInAnswer, HostFacts } from '../../protocol.ts';
 import type { Ledger } from '../../rollout/brake.ts';
 import { answerHost, type Caller, type Offered } from '../../rollout/roll-call.ts';
 import type { Cloned } from './clones.ts';

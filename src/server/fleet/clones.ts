@@ -1,6 +1,6 @@
 /** Whether one id is one machine: copies of a disk share id and secret, but speak from boots that run at the same time. Pure. */
 
-import type { BootFacts, HostFacts } from '../../protocol.ts';
+import type { BootFacts, HostFacts } from '../../formats/check-in.ts';
 
 /** A boot as it is remembered. `began`: in seconds, by the server's clock; `back`: it spoke after another one had. */
 export type Boot = Readonly<{ id: string; began?: number; hardware?: string; back?: true }>;

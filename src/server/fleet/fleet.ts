@@ -1,8 +1,8 @@
 /** The fleet as the server keeps it: every change of a machine and of a rollout's ledger is one update of the store. */
 
 import { UpdateError } from '../../errors.ts';
+import type { CheckIn, CheckInAnswer } from '../../formats/check-in.ts';
 import type { MachineId } from '../../model.ts';
-import type { CheckIn, CheckInAnswer } from '../../protocol.ts';
 import { giveUpOverdue, type Ledger, pull, readmit, release } from '../../rollout/brake.ts';
 import type { Offered } from '../../rollout/roll-call.ts';
 import { goalOf } from '../../rollout/rollout.ts';

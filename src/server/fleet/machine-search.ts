@@ -1,6 +1,6 @@
 /** A page of the machines that a search is about. It looks at so many and no more: who wants the rest asks again. */
 
-import type { HostFacts } from '../../protocol.ts';
+import type { HostFacts } from '../../formats/check-in.ts';
 import type { Page } from '../store/store.ts';
 import { failureOf } from './census-tally.ts';
 import { type MachineRecord, machineIn } from './machines.ts';

@@ -1,8 +1,8 @@
 /** What the server remembers of a machine, and of a rollout's ledger, as documents. Pure. */
 
 import { UpdateError } from '../../errors.ts';
+import type { CheckIn, CheckInAnswer } from '../../formats/check-in.ts';
 import type { MachineId, Version } from '../../model.ts';
-import type { CheckIn, CheckInAnswer } from '../../protocol.ts';
 import { type Doubt, emptyLedger, type Ledger } from '../../rollout/brake.ts';
 import type { Json } from '../store/store.ts';
 import type { Boots } from './clones.ts';

@@ -1,6 +1,6 @@
 /** The pages of the dashboard, as schemas: what their addresses and forms hold. */
 
-import { STATES } from '../pages/machines.ts';
+import { STATE_KINDS } from '../../model.ts';
 import { type Answer, bare, page, raw, withHeaders } from './answers.ts';
 import { CHANNEL, SEARCH as FOR, machineId } from './fleet-shapes.ts';
 import { HELD, lockGroup } from './lock-shapes.ts';
@@ -8,8 +8,11 @@ import { loose, object, type Shape, saying, sentence, text } from './shapes.ts';
 
 const MACHINE = object({ id: text(/^[0-9a-f]+$/, 64) });
 const SEARCH = loose({
-  ...FOR,
-  state: { type: 'string', enum: ['', ...STATES] },
+  name: FOR.name.schema,
+  id: FOR.id.schema,
+  version: FOR.version.schema,
+  group: FOR.group.schema,
+  state: { type: 'string', enum: ['', ...STATE_KINDS] },
   failed: saying('whose last attempt failed', { type: 'string', enum: ['', 'yes'] }),
   code: saying('the name of the failure', { type: 'string', maxLength: 500 }),
   attempted: saying('the release that failed', text(/^[0-9A-Za-z.~^-]*$/, 64)),

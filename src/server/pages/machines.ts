@@ -1,5 +1,6 @@
 /** Machines, a page at a time, and the search among them. Pure. */
 
+import { STATE_KINDS } from '../../model.ts';
 import { SILENT_MS } from '../fleet/census-tally.ts';
 import type { FailureSearch, Found, Search } from '../fleet/machine-search.ts';
 import type { MachineRecord } from '../fleet/machines.ts';
@@ -8,8 +9,6 @@ import { empty, live, type Page } from './layout.ts';
 import { table } from './table.ts';
 import { ago, badge, count, machineLink, stateBadge } from './wording.ts';
 
-export const STATES = ['settling', 'idle', 'staging', 'staged', 'armed', 'trial', 'condemned'] as const;
-
 export function machinesPage(search: Search, found: Found, now: Date): Page {
   const body = html`<h1>Machines</h1>
 <section class="sheet" aria-label="Search"><form class="row" method="get" action="/machines">
@@ -17,7 +16,7 @@ export function machinesPage(search: Search, found: Found, now: Date): Page {
 <label>Id begins with <input name="id" value="${search.id ?? ''}" maxlength="32" size="14" pattern="[0-9a-fA-F]*" title="hexadecimal digits" autocomplete="off" spellcheck="false"></label>
 <label>Version <input name="version" value="${search.version ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
 <label>Group <input name="group" value="${search.group ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
-<label>State <select name="state"><option value="">any</option>${STATES.map((state) => html`<option${state === search.state && html` selected`}>${state}</option>`)}</select></label>
+<label>State <select name="state"><option value="">any</option>${STATE_KINDS.map((state) => html`<option${state === search.state && html` selected`}>${state}</option>`)}</select></label>
 ${kept(search)}<button>Search</button>${isFiltered(search) && html`<a class="button second" href="/machines">All machines</a>`}
 </form></section>
 <section class="sheet" aria-label="Machines found">${live('found', listed(found, now))}

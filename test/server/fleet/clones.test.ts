@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { BootFacts, CheckIn, HostFacts } from '../../../src/formats/check-in.ts';
 import type { MachineId, Version } from '../../../src/model.ts';
-import type { BootFacts, CheckIn, HostFacts } from '../../../src/protocol.ts';
 import { lastEntries } from '../../../src/server/fleet/audit.ts';
 import { checkInOf } from '../../support/check-in-line.ts';
 import { NOW, TestFleet, TOKEN } from '../pages/fleet.ts';

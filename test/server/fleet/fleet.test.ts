@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { CheckIn } from '../../../src/formats/check-in.ts';
 import type { MachineId, Product, Version } from '../../../src/model.ts';
-import type { CheckIn } from '../../../src/protocol.ts';
 import type { Rollout } from '../../../src/rollout/rollout.ts';
 import { type Entry, lastEntries } from '../../../src/server/fleet/audit.ts';
 import { type ChannelState, createFleet } from '../../../src/server/fleet/fleet.ts';

@@ -1,7 +1,8 @@
 /** What hosts say to the server, and what operators may read of it. */
 
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { type CheckIn, HARDWARE_HEADER, MACHINE_HEADER, SECRET_HEADER } from '../../../protocol.ts';
+import { CHECK_IN, CHECK_IN_ANSWER, type CheckIn } from '../../../formats/check-in.ts';
+import { HARDWARE_HEADER, MACHINE_HEADER, SECRET_HEADER } from '../../../protocol.ts';
 import { countCheckIn, type Figures } from '../../figures/figures.ts';
 import type { Fleet } from '../../fleet/fleet.ts';
 import { type Search, searchMachines, searchOf } from '../../fleet/machine-search.ts';
@@ -9,7 +10,7 @@ import type { Shown } from '../../fleet/machine-secrets.ts';
 import type { MachineRecord } from '../../fleet/machines.ts';
 import { json, refused } from '../answers.ts';
 import { entryOf } from '../entries.ts';
-import { CHECK_IN, CHECK_IN_ANSWER, MACHINE, MACHINES, MACHINES_PAGE, machineId, SHOWN_WITH } from '../fleet-shapes.ts';
+import { MACHINE, MACHINES, MACHINES_PAGE, machineId, SHOWN_WITH } from '../fleet-shapes.ts';
 import { plain } from '../refusals.ts';
 import { always, object } from '../shapes.ts';
 
@@ -85,10 +86,10 @@ const ASKS = {
     summary: 'A host says where it is, and asks whether it may begin what its channel offers',
     tags: ['hosts'],
     headers: SHOWN_WITH,
-    body: CHECK_IN,
+    body: CHECK_IN.schema,
     response: {
       403: refused('Another secret than this was shown first for the machine, or the token is not good for this.'),
-      200: json('Whether it may begin, and if not, why; never what to install', CHECK_IN_ANSWER),
+      200: json('Whether it may begin, and if not, why; never what to install', CHECK_IN_ANSWER.schema),
     },
   },
   machines: {
