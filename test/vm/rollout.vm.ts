@@ -54,7 +54,7 @@ function hostOf(server: ServerProcess) {
 async function signIn(page: Page, { url, operatorToken }: ServerProcess): Promise<void> {
   assert.ok(operatorToken, 'the first start shows the token of the operator');
   await page.goto(`${url}/`);
-  await page.getByLabel('Token of an operator').fill(operatorToken);
+  await page.getByLabel('Operator or viewer token').fill(operatorToken);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL(`${url}/`);
 }

@@ -1,4 +1,4 @@
-/** Who has changed what, when and from where. Pure. */
+/** The audit log page: who changed what, when and from where. Pure. */
 
 import type { Deed, Entry } from '../fleet/audit.ts';
 import { html, type Part } from './html.ts';
@@ -12,9 +12,9 @@ export function auditPage(entries: readonly Entry[], now: Date): Page {
   const rows = entries.map((one) => row(one, now));
   const list = table('Audit log', ['Who', 'When', 'What', 'From', 'About'], rows);
   const body = html`<h1>Audit log</h1>
-<p class="lead">What was changed on this server, by whom (the name of a token, or the brake), and who has signed in.</p>
-<section class="sheet" aria-label="Entries">${live('audit', entries.length === 0 ? empty('Nothing has been changed yet.') : list)}
-<p class="note">The newest first; ${plural(MOST_SHOWN, 'entry', 'entries')} at most.</p></section>`;
+<p class="lead">Changes made on this server, who made them (a token’s name, or the brake), and sign-ins.</p>
+<section class="sheet" aria-label="Entries">${live('audit', entries.length === 0 ? empty('No changes yet.') : list)}
+<p class="note">Newest first; at most ${plural(MOST_SHOWN, 'entry', 'entries')}.</p></section>`;
   return { title: 'Audit log', here: 'audit', body };
 }
 
@@ -31,12 +31,12 @@ const WORDS: Readonly<Record<Deed, readonly ['good' | 'busy' | 'warn' | 'bad' | 
   'rollout-paused': ['warn', 'rollout paused'],
   'rollout-resumed': ['good', 'rollout resumed'],
   'rollout-aborted': ['bad', 'rollout aborted'],
-  'machine-readmitted': ['busy', 'machine let in again'],
+  'machine-readmitted': ['busy', 'machine readmitted'],
   'brake-pulled': ['bad', 'brake pulled'],
   'lock-freed': ['warn', 'lock freed'],
   'lock-resized': ['busy', 'lock resized'],
   'machine-forgotten': ['warn', 'machine forgotten'],
-  'machine-reset': ['warn', 'secret of a machine reset'],
+  'machine-reset': ['warn', 'machine secret reset'],
   'token-added': ['busy', 'token added'],
   'token-revoked': ['busy', 'token revoked'],
   'signed-in': ['quiet', 'signed in'],

@@ -1,15 +1,15 @@
-/** Links of the pages, as they are sent: relative to the page they stand on, so that they hold below whatever path a proxy serves us. Pure. */
+/** Makes the links of a page relative, so that they work under any path a proxy serves us at. Pure. */
 
-/** Pages name each other from the root of the server; `path` is the page that is asked for. */
+/** Templates link from the root of the server; `path` is the requested page. */
 export function linksBelow(path: string, page: string): string {
-  // Text from outside has no quotes of its own in a page.
+  // Escaping has removed every quote from outside text, so the pattern matches our own attributes only.
   return page.replace(
     /(\s(?:href|src|action)=")(\/(?!\/)[^"]*)"/g,
     (_, name: string, to: string) => `${name}${below(path, to)}"`,
   );
 }
 
-/** The way from a page to another of the same server. */
+/** The relative link from one page to another of the same server. */
 export function below(path: string, to: string): string {
   const depth = path.replace(/[?#].*$/s, '').split('/').length - 2;
   return `${depth > 0 ? '../'.repeat(depth) : './'}${to.slice(1)}`;

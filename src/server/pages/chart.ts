@@ -1,10 +1,10 @@
-/** Curves over time as SVG: the fleet by version as areas, a rollout beside its plan as lines. Pure. */
+/** Charts over time as SVG: the fleet by version as areas, a rollout against its plan as lines. Pure. */
 
 import { OTHER, type Point } from '../fleet/census-history.ts';
 import { type Html, html } from './html.ts';
 import { count, moment, percent } from './wording.ts';
 
-/** The versions that have a colour of their own, because most machines run them; the oldest first. */
+/** The most common versions, which get a colour of their own; oldest first. */
 export function coloured(now: Readonly<Record<string, number>>): readonly string[] {
   return Object.entries(now)
     .filter(([name]) => name !== OTHER)
@@ -16,7 +16,7 @@ export function coloured(now: Readonly<Record<string, number>>): readonly string
 
 export const COLOURS = 8;
 
-/** The class of a version's colour; all others share one. A version keeps its colour when others come and go, but for a few. */
+/** The CSS class of a version's colour. Hashed, so that a version usually keeps its colour when others come and go; the rest share one. */
 export function colourOf(versions: readonly string[], version: string): string {
   const taken = new Map<number, string>();
   for (const name of versions) {
@@ -28,7 +28,7 @@ export function colourOf(versions: readonly string[], version: string): string {
   return `f${colour}`;
 }
 
-/** How many machines ran which version. The same as words stands in its title. */
+/** Machines by version over time; the label says the same in words. */
 export function versionsChart(points: readonly Point[], versions: readonly string[]): Html | undefined {
   const rows = points.map(({ at, channels }) => ({ time: Date.parse(at), counts: summed(channels, versions) }));
   const [first, last] = [rows[0], rows.at(-1)];
@@ -50,7 +50,7 @@ export function versionsChart(points: readonly Point[], versions: readonly strin
   return frame(label, [first.time, last.time], most, html`${areas}`);
 }
 
-/** Moments and how many machines, of the plan and of what came of it. */
+/** Points of (milliseconds since the epoch, machines). */
 export type Curve = readonly (readonly [number, number])[];
 
 export function planChart(plan: Curve, done: Curve, most: number, label: string): Html {
@@ -69,7 +69,7 @@ export function planChart(plan: Curve, done: Curve, most: number, label: string)
   );
 }
 
-/** How far something has come, what is under way, and a mark where the plan is. The words beside it say the same. */
+/** A progress bar: done, under way, and a mark for the plan. The text beside it says the same. */
 export function meter(done: number, underWay: number, plan: number | undefined, whole: number): Html {
   const part = (number: number) => round(whole === 0 ? 0 : Math.min(100, (number / whole) * 100));
   const label = `${percent(done, whole)} done${plan === undefined ? '' : `, ${percent(plan, whole)} planned by now`}`;
@@ -93,7 +93,7 @@ const scaleX =
   (time: number): number =>
     round(LEFT + ((Math.min(to, Math.max(from, time)) - from) / Math.max(1, to - from)) * (WIDTH - LEFT - 12));
 
-/** Machines of all channels by version, and the rest of them. */
+/** Machines of all channels by version; the last sum is every other version. */
 function summed(channels: Point['channels'], versions: readonly string[]): readonly number[] {
   const sums = new Array<number>(versions.length + 1).fill(0);
   for (const counts of Object.values(channels))
@@ -105,7 +105,7 @@ function summed(channels: Point['channels'], versions: readonly string[]): reado
 }
 
 function frame(label: string, [from, to]: readonly [number, number], most: number, content: Html): Html {
-  // Machines are whole: with one of them there is nothing between none and all.
+  // Machines are whole numbers: with a single one, half of it would round to a duplicate level.
   const levels = [...new Set([0, Math.round(most / 2), most])];
   const times = [0, 1 / 3, 2 / 3, 1];
   const x = scaleX(from, to);

@@ -1,4 +1,4 @@
-/** Questions before something is done to a rollout or a lock: what will happen, and a button that does it. Pure. */
+/** Confirmation pages for actions on rollouts, locks and machines: the consequences, and the button. Pure. */
 
 import type { MachineRecord } from '../fleet/machines.ts';
 import { type Html, html } from './html.ts';
@@ -9,7 +9,7 @@ import { count, holderName, moment, plural } from './wording.ts';
 export const ACTS = ['pause', 'resume', 'abort'] as const;
 export type Act = (typeof ACTS)[number];
 
-/** `canSign`: the server has the keys that an abort needs. */
+/** `canSign`: the server holds the keys that an abort needs. */
 export function confirmRollout(act: Act, { channel, state, ledger }: Shown, viewer: Viewer, canSign: boolean): Page {
   const back = `/rollouts/${channel}`;
   const name = `${state.version} in ${channel}`;
@@ -19,22 +19,22 @@ export function confirmRollout(act: Act, { channel, state, ledger }: Shown, view
       question(`Pause the rollout of ${name}?`, 'rollouts', viewer, back, {
         path: `${back}/pause`,
         button: html`<button class="stop">Pause it</button>`,
-        body: html`<p>From now on no machine begins. ${underWay} under way ${ledger.inFlight.size === 1 ? 'goes' : 'go'} on; machines that have only made the release ready give it up.</p>
+        body: html`<p>From now on no machine starts. ${underWay} under way ${ledger.inFlight.size === 1 ? 'continues' : 'continue'}; machines that have only staged the release drop it.</p>
 ${REASON}`,
       }),
     resume: () =>
       question(`Resume the rollout of ${name}?`, 'rollouts', viewer, back, {
         path: `${back}/resume`,
         button: html`<button>Resume it</button>`,
-        body: html`<p>It stands still: ${ledger.braked?.reason ?? 'nothing stops it'}.</p>
-<p>Machines begin again as the plan has it by now. ${whatIsForgiven(ledger, state.offered?.limits.maxFailures)}</p>`,
+        body: html`<p>Stopped because: ${ledger.braked?.reason ?? 'nothing stops it'}.</p>
+<p>Machines start again, following the plan as of now. ${whatIsForgiven(ledger, state.offered?.limits.maxFailures)}</p>`,
       }),
     abort: () =>
       canSign
         ? question(`Abort the rollout of ${name}?`, 'rollouts', viewer, back, {
             path: `${back}/abort`,
             button: html`<button class="stop">Abort it</button>`,
-            body: html`<p>The channel offers again what it offered before, and that is signed at once. Machines that run ${state.version} keep it.</p>
+            body: html`<p>The channel returns to the release it offered before, signed immediately. Machines that run ${state.version} keep it.</p>
 <input type="hidden" name="version" value="${state.version}">${REASON}`,
           })
         : abortPage(channel, name, back, ledger.braked === undefined),
@@ -42,20 +42,20 @@ ${REASON}`,
   return questions[act]();
 }
 
-const REASON = html`<label for="reason">Why (operators and machines are told)</label><input class="wide" id="reason" name="reason" required maxlength="200" autocomplete="off">`;
+const REASON = html`<label for="reason">Reason (shown to operators and machines)</label><input class="wide" id="reason" name="reason" required maxlength="200" autocomplete="off">`;
 
 export const confirmFreeing = (group: string, holder: string, viewer: Viewer): Page =>
   question(`Free the lock of ${group}?`, 'locks', viewer, '/locks', {
     path: `/locks/${group}/${encodeURIComponent(holder)}`,
     button: html`<button class="stop">Free it</button>`,
-    body: html`<p>The machine ${holderName(holder)} loses its place, and another may reboot at once.</p>
-<p>Do this only for a machine that will not come back: one that still reboots would then be away together with the next.</p>`,
+    body: html`<p>The machine ${holderName(holder)} loses its place, and another may reboot immediately.</p>
+<p>Do this only for a machine that will not come back: if it is still rebooting, it and the next machine are down at the same time.</p>`,
   });
 
 export const MACHINE_ACTS = ['forget', 'reset'] as const;
 export type MachineAct = (typeof MACHINE_ACTS)[number];
 
-/** `lock`: the group of which it holds the lock. */
+/** `lock`: the group whose lock the machine holds. */
 export function confirmMachine(
   act: MachineAct,
   machine: MachineRecord,
@@ -65,20 +65,20 @@ export function confirmMachine(
   const { machine: id, host } = machine;
   const back = `/machines/${id}`;
   const name = host?.name ?? id.slice(0, 12);
-  const which = html`<p>It is the machine <span class="id">${id}</span>.</p>`;
+  const which = html`<p>Machine <span class="id">${id}</span>.</p>`;
   const questions: Record<MachineAct, () => Page> = {
     forget: () =>
       question(`Forget ${name}?`, 'machines', viewer, back, {
         path: `${back}/forget`,
         button: html`<button class="stop">Forget it</button>`,
-        body: html`${which}<p>It is counted no more, its history is gone, and its id is bound to no secret. If it is still there, it is known again with its next check-in.</p>
-${lock !== undefined && html`<p>It holds the lock of ${lock}: <a href="/locks">free that</a>, too, or nobody else gets it.</p>`}`,
+        body: html`${which}<p>It is no longer counted, its history is deleted, and its id is no longer bound to a secret. If the machine still exists, its next check-in registers it again.</p>
+${lock !== undefined && html`<p>It holds the lock of ${lock}: <a href="/locks">free the lock</a> too, or no other machine gets its place.</p>`}`,
       }),
     reset: () =>
-      question(`Let ${name} show another secret?`, 'machines', viewer, back, {
+      question(`Reset the secret of ${name}?`, 'machines', viewer, back, {
         path: `${back}/reset`,
         button: html`<button class="stop">Reset it</button>`,
-        body: html`${which}<p>The next secret that is shown for this id counts, whoever shows it. Do this for a machine that was reinstalled, when it is the only one that asks.</p>
+        body: html`${which}<p>The server accepts the next secret presented for this id, from any machine. Do this for a reinstalled machine, and only if no other machine uses this id.</p>
 ${strangerLine(machine)}`,
       }),
   };
@@ -87,25 +87,25 @@ ${strangerLine(machine)}`,
 
 const strangerLine = ({ stranger }: MachineRecord): Html | false =>
   stranger !== undefined &&
-  html`<p>Refused last: ${stranger.name ?? 'a machine without a name'}${stranger.from !== undefined && ` from ${stranger.from}`}, on ${moment(stranger.at)}.</p>`;
+  html`<p>Last refused: ${stranger.name ?? 'an unnamed machine'}${stranger.from !== undefined && ` from ${stranger.from}`}, on ${moment(stranger.at)}.</p>`;
 
 function whatIsForgiven({ braked, failed }: Shown['ledger'], allowed: number | undefined): string {
   const failures = plural(failed.size, 'failure');
-  if (braked?.byHand) return `The ${failures} so far ${failed.size === 1 ? 'goes' : 'go'} on counting.`;
-  return `The ${failures} so far ${failed.size === 1 ? 'is' : 'are'} forgiven, ${failed.size === 1 ? 'that machine tries' : 'those machines try'} again, and the count begins anew${allowed === undefined ? '' : ` at 0 of ${count(allowed)}`}.`;
+  if (braked?.byHand) return `The ${failures} so far still ${failed.size === 1 ? 'counts' : 'count'}.`;
+  return `The ${failures} so far ${failed.size === 1 ? 'is' : 'are'} forgiven, ${failed.size === 1 ? 'that machine tries' : 'those machines try'} again, and the count restarts${allowed === undefined ? '' : ` at 0 of ${count(allowed)}`}.`;
 }
 
-/** What a channel offers is signed, and the key is not here. */
+/** The channel document is signed, and its key is not on this server. */
 function abortPage(channel: string, name: string, back: string, canPause: boolean): Page {
   const body = html`<section class="sheet narrow"><h1>Abort the rollout of ${name}</h1>
-<p>An abort changes what the channel offers, so it must be signed. Run this where the key of channels is:</p>
+<p>An abort changes the channel’s signed document. Run this where the channels key is:</p>
 <pre><code>updatectl rollout abort --channel ${channel} --reason "…" --repository ./repo --keys ./keys</code></pre>
-<p>The channel then offers again what it offered before. Until it is signed, a pause keeps every other machine from beginning.</p>
+<p>The channel then returns to the release it offered before. Until that is signed, a pause keeps other machines from starting.</p>
 <div class="acts">${canPause && html`<a class="button" href="${back}/pause">Pause it now…</a>`}<a class="button second" href="${back}">Back</a></div></section>`;
   return { title: `Abort ${name}`, here: 'rollouts', body };
 }
 
-/** A form that asks before anything is done. */
+/** A confirmation form. */
 export function question(
   title: string,
   here: Entry,
@@ -115,6 +115,6 @@ export function question(
 ): Page {
   const form = html`<section class="sheet narrow"><h1>${title}</h1><form method="post" action="${path}">
 <input type="hidden" name="form" value="${formToken}">${body}
-<div class="acts">${button}<a class="button second" href="${back}">No, go back</a></div></form></section>`;
+<div class="acts">${button}<a class="button second" href="${back}">Cancel</a></div></form></section>`;
   return { title, here, body: form };
 }

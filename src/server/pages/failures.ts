@@ -1,4 +1,4 @@
-/** Why updates failed, all machines with the same reason together. Pure. */
+/** The failures page: machines grouped by the reason their last attempt failed. Pure. */
 
 import { type Counted, type Failure, MANY } from '../fleet/census-tally.ts';
 import { type Html, html } from './html.ts';
@@ -9,11 +9,11 @@ export function failuresPage({ failures, at }: Counted, now: Date): Page {
   const groups = failures.toSorted((one, other) => other.machines - one.machines || one.code.localeCompare(other.code));
   const sum = groups.reduce((total, { machines }) => total + machines, 0);
   const body = html`<h1>Failures</h1>
-<p class="lead">Machines whose last attempt failed or fell back, and that have not come to run that release since.</p>
+<p class="lead">Machines whose last attempt failed or fell back, and that have not run that release since.</p>
 ${live(
   'failures',
   groups.length === 0
-    ? html`<section class="sheet">${empty('No machine says that its last update failed.')}</section>`
+    ? html`<section class="sheet">${empty('No machine reports a failed update.')}</section>`
     : html`<p>${plural(sum, 'machine')}, ${plural(groups.length, 'reason')}. <span class="note">Counted ${ago(at, now)}.</span></p>${groups.map((group) => section(group, sum, now))}`,
 )}`;
   return { title: 'Failures', here: 'failures', body };
@@ -29,7 +29,7 @@ const section = (
 <p>${reason}</p>
 <p class="note">Last ${ago(last, now)}. ${some.map((id) => html`${machineLink(id, names[id])} `)}${machines > some.length && html`and <a class="keep" href="/machines?${queryOf({ version, code, reason })}">${count(machines - some.length)} more</a>`}</p></section>`;
 
-/** The search that finds all of them. What is only counted as one more kind has no words of its own. */
+/** The search for all machines of a group. Kinds beyond the census' limit share one group, which has no code to search for. */
 const queryOf = ({ version, code, reason }: Omit<Failure, 'at'>): string =>
   code === MANY
     ? 'failed=yes'

@@ -1,4 +1,4 @@
-/** What the fleet runs, as numbers: the table beside the curve. Pure. */
+/** The table of machines by version, beside the chart. Pure. */
 
 import type { Counted } from '../fleet/census-tally.ts';
 import { COLOURS, colourOf, swatch } from './chart.ts';
@@ -29,6 +29,6 @@ ${named.map(
   (version, at) =>
     html`<tr><th scope="row">${swatch(colourOf(versions, version))}<a href="/machines?version=${encodeURIComponent(version)}">${version}</a></th><td class="number">${count(numbers[version] ?? 0)}</td><td class="number">${share[at]}</td></tr>`,
 )}
-${rest > 0 && html`<tr><th scope="row">${swatch(`f${COLOURS}`)}all others</th><td class="number">${count(rest)}</td><td class="number">${share.at(-1)}</td></tr>`}
+${rest > 0 && html`<tr><th scope="row">${swatch(`f${COLOURS}`)}other</th><td class="number">${count(rest)}</td><td class="number">${share.at(-1)}</td></tr>`}
 </tbody></table>`;
 }

@@ -1,14 +1,14 @@
-/** HTML in which everything from outside is escaped, unless it is HTML already. Pure. */
+/** HTML templates that escape every value, unless it is `Html` already. Pure. */
 
 import { shownText } from '../../clean-text.ts';
 
-/** Made by `html` alone. */
+/** Only `html` makes one. */
 export type Html = Readonly<{ html: string }>;
 
-/** What may stand in a template: nothing at all for `undefined` and `false`. */
+/** A value in a template; `undefined` and `false` render as nothing. */
 export type Part = Html | string | number | false | undefined | readonly Part[];
 
-/** A piece of a page. Attributes have to stand in double quotes. */
+/** A piece of a page. Attribute values must be in double quotes. */
 export const html = (texts: TemplateStringsArray, ...parts: readonly Part[]): Html => ({
   html: texts.map((text, at) => `${text}${textOf(parts[at])}`).join(''),
 });

@@ -1,15 +1,15 @@
-/** What surrounds every page: its head, the way to the other pages, and whether what is seen is up to date. */
+/** The frame of every page: head, navigation, and a footer that says how fresh the content is. */
 
 import { type Html, html, type Part } from './html.ts';
 
-/** `here` is the entry of the navigation to which the page belongs. */
+/** `here`: the page's entry in the navigation. */
 export type Page = Readonly<{ title: string; here?: Entry; body: Html }>;
 export type Entry = keyof typeof ENTRIES;
 
-/** Who is signed in; `formToken` proves that a form was ours. */
+/** The signed-in user; `formToken` proves that a form came from our own page (CSRF). */
 export type Viewer = Readonly<{ formToken: string; name: string; mayChange: boolean }>;
 
-/** The document, ready to be sent. */
+/** The complete HTML document. */
 export function document({ title, here, body }: Page, viewer: Viewer | undefined): string {
   return html`<!doctype html>
 <html lang="en">
@@ -24,7 +24,7 @@ export function document({ title, here, body }: Page, viewer: Viewer | undefined
 <script src="/assets/dashboard.js" defer></script>
 </head>
 <body>
-<a class="skip" href="#content">Skip to the content</a>
+<a class="skip" href="#content">Skip to content</a>
 <header><div class="bar">
 <a class="brand" href="/"><span aria-hidden="true">◧</span> Tandem</a>
 ${viewer && navigation(here, viewer)}
@@ -38,10 +38,10 @@ ${viewer && FOOTER}
 `.html;
 }
 
-/** A part of a page that is replaced when it has changed. */
+/** A part of a page that the script replaces when it changes. */
 export const live = (id: string, ...content: readonly Part[]): Html => html`<div id="${id}" data-live>${content}</div>`;
 
-/** A table that may be wider than a phone: it can be scrolled by keys, too. */
+/** A container for a table wider than a phone; focusable, so that the keyboard can scroll it. */
 export const scrolled = (label: string, table: Html): Html =>
   html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">${table}</div>`;
 
@@ -67,7 +67,7 @@ ${Object.entries(ENTRIES).map(
 <form class="out" method="post" action="/sign-out"><input type="hidden" name="form" value="${formToken}"><button class="plain" title="${name}, ${mayChange ? 'operator' : 'viewer'}">Sign out</button></form>`;
 
 const FOOTER = html`<footer><div class="bar">
-<p id="freshness" role="status">This page shows what was known when it was loaded.</p>
+<p id="freshness" role="status">This page shows the state at the time it was loaded.</p>
 <button id="follow" class="plain" hidden>Stop updating</button>
-<noscript><a href="">Load it again</a></noscript>
+<noscript><a href="">Reload</a></noscript>
 </div></footer>`;

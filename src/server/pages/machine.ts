@@ -1,4 +1,4 @@
-/** One machine: what holds it back and who says so, what it last said, and what it has lived through. Pure. */
+/** The page of one machine: its blockers, its last report and its history. Pure. */
 
 import { judgeHost, turnStarts } from '../../rollout/rollout.ts';
 import { SILENT_MS } from '../fleet/census-tally.ts';
@@ -10,7 +10,7 @@ import { empty, live, type Page, type Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';
 import { ago, badge, breaking, lasting, machineLink, moment, span, stateBadge } from './wording.ts';
 
-/** `rollout` is that of its channel; `lock` that of its group, `names` are of those who hold it, and `place` is its own among them. */
+/** `rollout`: its channel's; `lock`: its group's, with the `names` of the holders; `place`: the machine's own entry among them. */
 export type MachineData = Readonly<{
   machine: MachineRecord;
   rollout?: Shown;
@@ -25,9 +25,9 @@ export function machinePage(data: MachineData, { mayChange }: Viewer, now: Date)
   const name = machine.host?.name;
   const body = html`<h1>${name === undefined ? html`Machine <span class="id">${machine.machine}</span>` : breaking(name)}</h1>
 <div class="pair">
-<div><section class="sheet"><h2>What holds it back</h2>${live('explain', explain({ ...data, mayChange }, now))}</section>
+<div><section class="sheet"><h2>Blockers</h2>${live('explain', explain({ ...data, mayChange }, now))}</section>
 <section class="sheet"><h2>History</h2>${live('history', history(machine, now))}</section></div>
-<section class="sheet"><h2>What it last said</h2>${live('facts', facts(machine, now))}${mayChange && acts(machine)}</section>
+<section class="sheet"><h2>Last report</h2>${live('facts', facts(machine, now))}${mayChange && acts(machine)}</section>
 </div>`;
   return { title: name ?? `Machine ${machine.machine.slice(0, 12)}`, here: 'machines', body };
 }
@@ -37,12 +37,12 @@ export function noSuchMachine(id: string): Page {
   return { title: 'No such machine', here: 'machines', body };
 }
 
-/** `since`: it has lasted from then on; `at`: it happened then. */
+/** `since` for something that lasts, `at` for a moment. */
 type Point = Readonly<{ who: string; what: Html | string; since?: string; at?: string; until?: string }>;
 
 function explain(data: MachineData, now: Date): Html {
   const points = [...ofItself(data.machine, now), ...ofTheRollout(data, now), ...ofTheLock(data)];
-  if (points.length === 0) return html`<p>${badge('good', 'Nothing holds it back.')}</p>`;
+  if (points.length === 0) return html`<p>${badge('good', 'Nothing blocks it.')}</p>`;
   return html`<dl class="terms">${points.map(
     ({ who, what, since, at, until }) =>
       html`<dt>${who}</dt><dd>${what}${since !== undefined && html` <span class="note">${lasting(since, now)}</span>`}${
@@ -58,12 +58,12 @@ function ofItself(
   const silence = now.getTime() - Date.parse(lastSeen);
   const hasFailed = outcome && outcome.version !== running.version && outcome.result !== 'updated';
   return [
-    ...(silence > SILENT_MS ? [{ who: 'Silence', what: badge('warn', `not heard of for ${span(silence)}`) }] : []),
+    ...(silence > SILENT_MS ? [{ who: 'Silence', what: badge('warn', `no check-in for ${span(silence)}`) }] : []),
     ...(cloned
       ? [
           {
             who: 'Two machines',
-            what: html`${badge('bad', 'machine-cloned')} have this id: the other is ${cloned.other.name ?? 'one without a name'}${cloned.other.address !== undefined && ` at ${cloned.other.address}`}. Give the copy an id of its own: there, remove <code>/etc/machine-id</code> and <code>host-secret</code>, run <code>systemd-machine-id-setup</code>, and restart. Then reset this one.`,
+            what: html`${badge('bad', 'machine-cloned')} share this id: the other is ${cloned.other.name ?? 'unnamed'}${cloned.other.address !== undefined && ` at ${cloned.other.address}`}. Give the copy its own id: on it, remove <code>/etc/machine-id</code> and <code>host-secret</code>, run <code>systemd-machine-id-setup</code>, and restart. Then reset the secret here.`,
             since: cloned.since,
           },
         ]
@@ -71,15 +71,15 @@ function ofItself(
     ...(stranger
       ? [
           {
-            who: 'A stranger',
-            what: html`${badge('bad', 'refused')} ${stranger.name ?? 'A machine'}${stranger.from !== undefined && ` from ${stranger.from}`} said that it is this one, without its secret. Reinstalled: reset the secret; else two machines have one id.`,
+            who: 'Another machine',
+            what: html`${badge('bad', 'refused')} ${stranger.name ?? 'A machine'}${stranger.from !== undefined && ` from ${stranger.from}`} used this id without its secret. If this machine was reinstalled, reset the secret; otherwise two machines share the id.`,
             at: stranger.at,
           },
         ]
       : []),
     ...(waitingFor === undefined ? [] : [{ who: 'The machine', what: `waits for ${waitingFor}`, since }]),
     ...(hold
-      ? [{ who: 'The server', what: `told it to wait: ${hold.reason}`, ...(hold.until ? { until: hold.until } : {}) }]
+      ? [{ who: 'The server', what: `holds it: ${hold.reason}`, ...(hold.until ? { until: hold.until } : {}) }]
       : []),
     ...(hasFailed
       ? [
@@ -94,8 +94,7 @@ function ofItself(
 }
 
 const again = ({ machine, mayChange }: MachineData): Html | false =>
-  mayChange === true &&
-  html`(<a href="/rollouts/${machine.channel}/readmit?machine=${machine.machine}">let it try again…</a>)`;
+  mayChange === true && html`(<a href="/rollouts/${machine.channel}/readmit?machine=${machine.machine}">retry…</a>)`;
 
 function ofTheRollout(data: MachineData, now: Date): readonly Point[] {
   const { machine, rollout } = data;
@@ -113,11 +112,11 @@ function ofTheRollout(data: MachineData, now: Date): readonly Point[] {
       : [{ who: 'The rollout', what: html`counts it as failed: ${failure.reason} ${again(data)}` }]),
     ...(machine.refuses === undefined || failure !== undefined
       ? []
-      : [{ who: 'The machine', what: html`refuses ${machine.refuses}, which has failed there ${again(data)}` }]),
+      : [{ who: 'The machine', what: html`refuses ${machine.refuses} after its own failed attempts ${again(data)}` }]),
     ...(ledger.readmitted.has(machine.machine)
-      ? [{ who: 'An operator', what: 'has let it in again; it has not begun since' }]
+      ? [{ who: 'An operator', what: 'readmitted it; it has not started yet' }]
       : []),
-    ...(due === undefined ? [] : [{ who: 'The rollout', what: 'it is under way and must report', until: iso(due) }]),
+    ...(due === undefined ? [] : [{ who: 'The rollout', what: 'waits for its report', until: iso(due) }]),
     ...(verdict.result === 'hold'
       ? [
           {
@@ -129,7 +128,7 @@ function ofTheRollout(data: MachineData, now: Date): readonly Point[] {
       : [
           {
             who: 'The policy',
-            what: html`offers it ${verdict.step.version}${verdict.barrier !== undefined && ` on the way: ${verdict.barrier}`}`,
+            what: html`offers it ${verdict.step.version}${verdict.barrier !== undefined && ` as an intermediate step: ${verdict.barrier}`}`,
             since: iso(turnStarts(policy, machine)),
           },
         ]),
@@ -141,7 +140,7 @@ function ofTheLock({ machine, lock, names, place: mine }: MachineData): readonly
     return [
       {
         who: 'The lock',
-        what: html`it holds the lock of ${lock.group}${mine.late && html` ${badge('bad', 'late')}`}`,
+        what: html`of ${lock.group} is held by this machine${mine.late && html` ${badge('bad', 'late')}`}`,
         since: mine.since,
       },
     ];
@@ -155,13 +154,13 @@ function ofTheLock({ machine, lock, names, place: mine }: MachineData): readonly
 }
 
 function history({ events, firstSeen }: MachineRecord, now: Date): Html {
-  if (events.length === 0) return empty(`Nothing has happened since it was first heard of on ${moment(firstSeen)}.`);
+  if (events.length === 0) return empty(`No events since it was first seen on ${moment(firstSeen)}.`);
   return html`<ol class="story">${events
     .toReversed()
     .map(
       ({ at, what, version, reason }) =>
         html`<li class="${TONES[what] ?? ''}"><p><strong>${WORDS[what] ?? what} ${version}</strong> <span class="note">${ago(at, now)}</span></p>${reason !== undefined && html`<p>${reason}</p>`}</li>`,
-    )}<li><p><strong>First heard of</strong> <span class="note">${ago(firstSeen, now)}</span></p></li></ol>`;
+    )}<li><p><strong>First seen</strong> <span class="note">${ago(firstSeen, now)}</span></p></li></ol>`;
 }
 
 const WORDS: Readonly<Record<string, string>> = {
@@ -169,30 +168,30 @@ const WORDS: Readonly<Record<string, string>> = {
   'rolled-back': 'Rolled back from',
   failed: 'Failed to install',
   withdrawn: 'Gave up',
-  runs: 'Seen running',
+  runs: 'Running',
 };
 const TONES: Readonly<Record<string, string>> = { updated: 'good', 'rolled-back': 'bad', failed: 'bad' };
 
 const facts = (machine: MachineRecord, now: Date): Html => html`<dl class="terms">
 <dt>Id</dt><dd class="id">${machine.machine}</dd>
 ${whereabouts(machine).map(([term, text]) => text !== undefined && html`<dt>${term}</dt><dd>${text}</dd>`)}
-<dt>Runs</dt><dd>${machine.product} ${machine.running.version} ${machine.confirmed ? badge('good', 'confirmed') : badge('warn', 'on trial')}</dd>
+<dt>Running</dt><dd>${machine.product} ${machine.running.version} ${machine.confirmed ? badge('good', 'confirmed') : badge('warn', 'on trial')}</dd>
 <dt>State</dt><dd>${stateBadge(machine)} <span class="note">${lasting(machine.since, now)}</span></dd>
-<dt>On its way to</dt><dd>${machine.wants ?? 'no other release'}</dd>
+<dt>Updating to</dt><dd>${machine.wants ?? 'nothing'}</dd>
 <dt>Group</dt><dd><a href="/machines?group=${machine.group}">${machine.group}</a></dd>
 <dt>Channel</dt><dd><a href="/rollouts/${machine.channel}">${machine.channel}</a></dd>
 <dt>Agent</dt><dd>${machine.agent}</dd>
-<dt>Last heard of</dt><dd>${ago(machine.lastSeen, now)}</dd>
+<dt>Last seen</dt><dd>${ago(machine.lastSeen, now)}</dd>
 </dl>
-<p class="note">On the machine itself, “updatectl explain” knows more: its windows, sessions and inhibitors.</p>`;
+<p class="note">Run “updatectl explain” on the machine for more: windows, sessions and inhibitors.</p>`;
 
 const acts = ({ machine, secret, cloned }: MachineRecord): Html =>
   html`<div class="acts">${(secret !== undefined || cloned !== undefined) && html`<a class="button second" href="/machines/${machine}/reset">Reset its secret…</a>`}<a class="button second" href="/machines/${machine}/forget">Forget it…</a></div>`;
 
-/** In its own words. */
+/** As the machine reports it. */
 const whereabouts = ({ host = {}, from }: MachineRecord): readonly (readonly [string, string | undefined])[] => [
   ['Address', host.address],
-  ['Asks from', from],
+  ['Connects from', from],
   ['System', host.os],
   [
     'Kernel',

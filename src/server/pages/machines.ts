@@ -1,4 +1,4 @@
-/** Machines, a page at a time, and the search among them. Pure. */
+/** The list of machines, a page at a time, with its search form. Pure. */
 
 import { STATE_KINDS } from '../../model.ts';
 import { SILENT_MS } from '../fleet/census-tally.ts';
@@ -13,7 +13,7 @@ export function machinesPage(search: Search, found: Found, now: Date): Page {
   const body = html`<h1>Machines</h1>
 <section class="sheet" aria-label="Search"><form class="row" method="get" action="/machines">
 <label>Name or address <input name="name" value="${search.name ?? ''}" maxlength="100" autocomplete="off" spellcheck="false"></label>
-<label>Id begins with <input name="id" value="${search.id ?? ''}" maxlength="32" size="14" pattern="[0-9a-fA-F]*" title="hexadecimal digits" autocomplete="off" spellcheck="false"></label>
+<label>Id starts with <input name="id" value="${search.id ?? ''}" maxlength="32" size="14" pattern="[0-9a-fA-F]*" title="hexadecimal digits" autocomplete="off" spellcheck="false"></label>
 <label>Version <input name="version" value="${search.version ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
 <label>Group <input name="group" value="${search.group ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
 <label>State <select name="state"><option value="">any</option>${STATE_KINDS.map((state) => html`<option${state === search.state && html` selected`}>${state}</option>`)}</select></label>
@@ -24,7 +24,6 @@ ${pager(search, found)}</section>`;
   return { title: 'Machines', here: 'machines', body };
 }
 
-/** The row of a machine in any list. */
 function machineRow(machine: MachineRecord, now: Date): readonly Part[] {
   const { machine: id, host, running, group, lastSeen, hold, waitingFor } = machine;
   const isSilent = now.getTime() - Date.parse(lastSeen) > SILENT_MS;
@@ -39,7 +38,7 @@ function machineRow(machine: MachineRecord, now: Date): readonly Part[] {
   ];
 }
 
-const COLUMNS = ['Machine', 'Runs', 'State', 'Group', 'Address', 'Last heard of', 'What holds it back'];
+const COLUMNS = ['Machine', 'Running', 'State', 'Group', 'Address', 'Last seen', 'Blocked by'];
 
 const isFiltered = ({ name, id, version, group, state, ...failure }: Search): boolean =>
   Boolean(name ?? id ?? version ?? group ?? state) || hasFailed(failure);
@@ -47,7 +46,7 @@ const isFiltered = ({ name, id, version, group, state, ...failure }: Search): bo
 const hasFailed = ({ failed, code, attempted, reason }: FailureSearch): boolean =>
   Boolean(failed ?? code ?? attempted ?? reason);
 
-/** Which failure the list is about; a further search is among the same machines. */
+/** Keeps the failure filter, so that a further search stays within the same machines. */
 function kept({ failed, code, attempted, reason }: Search): Html | undefined {
   const fields = Object.entries({ failed, code, attempted, reason }).filter(([, value]) => value !== undefined);
   if (fields.length === 0) return undefined;
@@ -57,7 +56,7 @@ function kept({ failed, code, attempted, reason }: Search): Html | undefined {
 
 function listed({ machines, more }: Found, now: Date): Html {
   if (machines.length === 0)
-    return empty(more === undefined ? 'No machine is like this.' : 'None among those looked at so far.');
+    return empty(more === undefined ? 'No matching machines.' : 'No match among the machines searched so far.');
   return table(
     'Machines',
     COLUMNS,
@@ -69,12 +68,12 @@ function pager(search: Search, { machines, looked, more }: Found): Html {
   const query = new URLSearchParams(Object.entries(search).filter(([, value]) => value !== undefined));
   const first =
     search.after !== undefined &&
-    html`<a class="button second" href="/machines?${withAfter(query, undefined)}">From the start</a>`;
+    html`<a class="button second" href="/machines?${withAfter(query, undefined)}">First page</a>`;
   const next =
     more !== undefined &&
-    html`<a class="button second" href="/machines?${withAfter(query, more)}">${machines.length === 0 ? 'Look further' : 'Next'}</a>`;
+    html`<a class="button second" href="/machines?${withAfter(query, more)}">${machines.length === 0 ? 'Search further' : 'Next'}</a>`;
   const words = isFiltered(search)
-    ? `${count(machines.length)} shown of ${count(looked)} looked at.`
+    ? `${count(machines.length)} shown of ${count(looked)} searched.`
     : `${count(machines.length)} shown, by id.`;
   return html`<div class="acts"><span class="note">${words}</span>${first}${next}</div>`;
 }

@@ -1,4 +1,4 @@
-/** The first page: is anything wrong, what does the fleet run, how far are its rollouts. Pure. */
+/** The start page: alarms, the fleet by version, the progress of its rollouts. Pure. */
 
 import type { Point } from '../fleet/census-history.ts';
 import type { Counted } from '../fleet/census-tally.ts';
@@ -20,23 +20,23 @@ ${live('alarms', html`<div role="alert">${[clonesAlarm(census), ...rollouts.map(
 ${live('figures', figures(census, rollouts))}
 <div class="pair">
 <section class="sheet" aria-labelledby="by-version"><div class="head"><h2 id="by-version">Machines by version</h2></div>
-${live('versions', versionsChart(withNow(history, census), versions) ?? empty('A curve is drawn here after the second count, in a few minutes.'), colouredTable(numbers, versions, census.machines))}
+${live('versions', versionsChart(withNow(history, census), versions) ?? empty('The chart appears after the second count, in a few minutes.'), colouredTable(numbers, versions, census.machines))}
 ${live('counted', html`<p class="note">Counted ${ago(census.at, now)}.</p>`)}</section>
 <div>${live(
     'rollouts',
     rollouts.length === 0
-      ? html`<section class="sheet"><h2>Rollouts</h2>${empty('The repository has no channel yet: “updatectl repo promote” makes one.')}</section>`
+      ? html`<section class="sheet"><h2>Rollouts</h2>${empty('The repository has no channel yet. Create one with “updatectl repo promote”.')}</section>`
       : rollouts.map((one) => html`<section class="sheet">${rolloutCard(one, now)}</section>`),
   )}</div>
 </div>`;
   return { title: 'The fleet', here: 'overview', body };
 }
 
-/** Undefined where every id is one machine. */
+/** Undefined if no two machines share an id. */
 function clonesAlarm({ cloned = 0, clones = [] }: Counted): Html | undefined {
   if (cloned === 0) return undefined;
-  return html`<section class="sheet alarm"><h2><span aria-hidden="true">■</span> ${cloned === 1 ? 'Two machines have one id' : `${count(cloned)} ids have two machines each`}</h2>
-<p>Copies of one disk: neither machine begins an update or gets the lock. ${clones.map(({ machine, name }) => html`${machineLink(machine, name)} `)}${cloned > clones.length && html`and ${count(cloned - clones.length)} more`}</p></section>`;
+  return html`<section class="sheet alarm"><h2><span aria-hidden="true">■</span> ${cloned === 1 ? 'Two machines share one id' : `${count(cloned)} ids are shared by two machines each`}</h2>
+<p>Probably copies of one disk. Neither machine starts an update or gets the lock. ${clones.map(({ machine, name }) => html`${machineLink(machine, name)} `)}${cloned > clones.length && html`and ${count(cloned - clones.length)} more`}</p></section>`;
 }
 
 function figures(census: Counted, rollouts: readonly Shown[]): Html {
@@ -45,13 +45,13 @@ function figures(census: Counted, rollouts: readonly Shown[]): Html {
   const newest = sum(({ state, tally }) => tally?.versions[state.version] ?? 0);
   const figure = (name: string, value: number, isBad = false) =>
     html`<div${isBad && html` class="bad"`}><dt>${name}</dt><dd>${count(value)}</dd></div>`;
-  return html`<dl class="figures">${figure('Machines', census.machines)}${figure('Run what is offered', newest)}${figure(
+  return html`<dl class="figures">${figure('Machines', census.machines)}${figure('Up to date', newest)}${figure(
     'Under way',
     sum(({ ledger }) => ledger.inFlight.size),
   )}${figure('Failed in rollouts', failed, failed > 0)}${figure('Silent for a day', census.silent)}</dl>`;
 }
 
-/** The curve ends at what is known now. */
+/** Ends the chart with the latest count. */
 const withNow = (history: readonly Point[], { at, channels }: Counted): readonly Point[] => [
   ...history.filter((point) => point.at < at),
   { at, channels: Object.fromEntries(Object.entries(channels).map(([name, { versions }]) => [name, versions])) },

@@ -1,4 +1,4 @@
-/** A rollout in short: where it stands, how far it is beside its plan, and what bounds it. Pure. */
+/** The summary of a rollout: its stage, its progress against the plan, and its limits. Pure. */
 
 import { isOfServer } from '../fleet/signed-brake.ts';
 import { meter } from './chart.ts';
@@ -16,15 +16,14 @@ ${meter(done, underWay, plan, machines)}
 <p><strong>${count(done)}</strong> of ${plural(machines, 'machine')} ${done === 1 ? 'runs' : 'run'} it (${percent(done, machines)})${plan !== undefined && html`; planned by now: <strong>${count(plan)}</strong> (${percent(plan, machines)})`}.</p>
 ${
   state.offered
-    ? html`<dl class="terms"><dt>Under way</dt><dd>${count(underWay)}${bound(state.offered.limits.maxInFlight, (most) => ` of at most ${most}`, '; the rollout sets no limit')}</dd>
-<dt>Failed</dt><dd>${count(ledger.failed.size)}; ${bound(state.offered.limits.maxFailures, (most) => `more than ${most} pull the brake`, 'the rollout has no brake')}</dd>
-${hindered > 0 && html`<dt>Could not</dt><dd>${plural(hindered, 'machine')}, for want of network, disk or power of ${hindered === 1 ? 'its' : 'their'} own: not counted, and tried again</dd>`}
+    ? html`<dl class="terms"><dt>Under way</dt><dd>${count(underWay)}${bound(state.offered.limits.maxInFlight, (most) => ` of at most ${most}`, ', with no limit')}</dd>
+<dt>Failed</dt><dd>${count(ledger.failed.size)}; ${bound(state.offered.limits.maxFailures, (most) => `more than ${most} pulls the brake`, 'the rollout has no brake')}</dd>
+${hindered > 0 && html`<dt>Hindered</dt><dd>${plural(hindered, 'machine')}, by ${hindered === 1 ? 'its' : 'their'} own network, disk or power; not counted as failed, and retried</dd>`}
 <dt>Planned end</dt><dd>${end !== undefined && moment(new Date(end).toISOString())}</dd></dl>`
-    : html`<p class="note">Offered to everybody at once: there is no rollout to bound or to stop.</p>`
+    : html`<p class="note">Offered to all machines at once; there is no rollout to limit or stop.</p>`
 }`;
 }
 
-/** What a limit says, or what its absence does. */
 const bound = (limit: number, words: (most: string) => string, without: string): string =>
   Number.isFinite(limit) ? words(count(limit)) : without;
 
@@ -34,13 +33,13 @@ export function stageOf(shown: Shown, now: Date): Html {
   const policy = state.offered?.policy;
   if (!policy) return badge('quiet', 'no rollout');
   if (policy.pause)
-    return isOfServer(policy.pause) ? badge('busy', 'resuming') : badge('warn', 'paused by its signature');
-  if (policy.start > now.getTime()) return badge('quiet', 'not begun');
+    return isOfServer(policy.pause) ? badge('busy', 'resuming') : badge('warn', 'paused in its document');
+  if (policy.start > now.getTime()) return badge('quiet', 'not started');
   const { done, machines } = progressOf(shown, now.getTime());
   return done >= machines && machines > 0 ? badge('good', 'complete') : badge('busy', 'running');
 }
 
-/** Why nobody new begins; undefined when nothing stands in the way. */
+/** The alarm of a stopped or paused rollout; undefined if machines may start. */
 export function standstill(shown: Shown, now: Date): Html | undefined {
   const { channel, state, ledger } = shown;
   const pause = state.offered?.policy.pause;
@@ -48,13 +47,13 @@ export function standstill(shown: Shown, now: Date): Html | undefined {
   if (!ledger.braked && pause && isOfServer(pause)) return resuming(shown);
   const [since, reason, head] = ledger.braked
     ? ([ledger.braked.at, ledger.braked.reason, 'is stopped'] as const)
-    : ([pause?.since ?? 0, pause?.reason ?? '', 'is paused by its signed document'] as const);
+    : ([pause?.since ?? 0, pause?.reason ?? '', 'is paused in its signed document'] as const);
   return html`<section class="sheet ${ledger.braked ? 'alarm' : 'caution'}"><h2><span aria-hidden="true">${ledger.braked ? '■' : '▲'}</span> The rollout of ${state.version} in ${channel} ${head}</h2>
-<p>${reason}. No machine begins; those under way go on. Since ${ago(new Date(since).toISOString(), now)}.</p>
-<p><a href="/failures">Why machines failed</a> · <a href="/rollouts/${channel}">This rollout</a></p></section>`;
+<p>${reason}. No machine starts; those under way continue. Since ${ago(new Date(since).toISOString(), now)}.</p>
+<p><a href="/failures">Failures</a> · <a href="/rollouts/${channel}">This rollout</a></p></section>`;
 }
 
-/** The operator has let it go on, and the channel, as hosts read it, does not say so yet. */
+/** The operator has resumed the rollout, but the signed channel document still has the pause. */
 const resuming = ({ channel, state }: Shown): Html =>
   html`<section class="sheet"><h2><span aria-hidden="true">◐</span> The rollout of ${state.version} in ${channel} is resumed</h2>
-<p>This server had signed a pause, and signs its end within seconds; machines begin from then on. If this stays, the server’s log says what keeps it from signing, and “updatectl rollout resume” does it by hand.</p></section>`;
+<p>This server signed a pause and removes it within seconds; machines start from then on. If this message stays, see the server’s log for why it cannot sign, or run “updatectl rollout resume”.</p></section>`;

@@ -1,4 +1,4 @@
-/** A rollout beside its plan: how many machines should have the release by now, and how many do. Pure. */
+/** A rollout against its plan: how many machines should run the release by now, and how many do. Pure. */
 
 import type { Ledger } from '../../rollout/brake.ts';
 import { shareAt } from '../../rollout/ramp.ts';
@@ -9,7 +9,7 @@ import type { ChannelState } from '../fleet/fleet.ts';
 import type { Names } from '../fleet/names.ts';
 import type { Curve } from './chart.ts';
 
-/** A channel as its pages show it; `tally` is undefined while no machine follows it. `names`: of machines that are shown one by one. */
+/** A channel as its pages show it. `tally` is undefined while no machine follows it; `names` are those of the listed machines. */
 export type Shown = Readonly<{
   channel: string;
   state: ChannelState;
@@ -32,7 +32,7 @@ export function progressOf({ state, ledger, tally }: Shown, now: number): Progre
   };
 }
 
-/** How far the curve of the plan goes, and both curves. A rollout that offers everything at once is shown over an hour. */
+/** The planned and the actual curve; at least an hour long, also for a rollout without a ramp. Undefined without a rollout. */
 export function curvesOf(
   { channel, state, tally, ledger }: Shown,
   history: readonly Point[],

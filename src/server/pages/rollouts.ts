@@ -1,4 +1,4 @@
-/** The rollouts of all channels, and one beside its plan with what an operator may do to it. Pure. */
+/** The list of rollouts, and the page of one: its plan, progress and actions. Pure. */
 
 import type { Point } from '../fleet/census-history.ts';
 import { planChart } from './chart.ts';
@@ -23,11 +23,11 @@ export function rolloutsPage(rollouts: readonly Shown[], now: Date): Page {
       count(one.ledger.failed.size),
     ];
   });
-  const figures = ['Run it', 'Planned', 'Under way', 'Failed'].map((name): Column => ({ name, is: 'number' }));
+  const figures = ['Done', 'Planned', 'Under way', 'Failed'].map((name): Column => ({ name, is: 'number' }));
   const list =
     rollouts.length === 0
       ? empty('The repository has no channel yet.')
-      : table('Rollouts', ['Channel', 'Release', 'Stands', ...figures], rows);
+      : table('Rollouts', ['Channel', 'Release', 'Status', ...figures], rows);
   return {
     title: 'Rollouts',
     here: 'rollouts',
@@ -45,7 +45,7 @@ export function rolloutPage(shown: Shown, history: readonly Point[], viewer: Vie
 ${live('alarms', standstill(shown, now))}
 <div class="pair">
 <div><section class="sheet">${live('card', rolloutCard(shown, now))}${live('acts', mayChange && acts(shown))}</section>
-<section class="sheet"><h2>Machines against the plan</h2>${live('curve', curve(shown, history, now))}</section></div>
+<section class="sheet"><h2>Progress against the plan</h2>${live('curve', curve(shown, history, now))}</section></div>
 <div><section class="sheet"><h2>The plan</h2>${live('terms', terms(shown, now))}</section>
 <section class="sheet"><h2>Failed</h2>${live('failed', firstHosts('failed', shown, viewer))}</section>
 <section class="sheet"><h2>Under way</h2>${live('under-way', firstHosts('under-way', shown, viewer))}</section></div>
@@ -53,7 +53,7 @@ ${live('alarms', standstill(shown, now))}
   return { title: `Rollout of ${state.version} in ${channel}`, here: 'rollouts', body };
 }
 
-/** Whom the page of a rollout shows by name. */
+/** The machines that the page of a rollout lists by name. */
 export const shownIds = ({ failed, inFlight }: Shown['ledger']): readonly string[] =>
   [failed, inFlight].flatMap((some) => [...some.keys()].slice(0, MOST_NAMED));
 
@@ -69,14 +69,14 @@ function acts({ channel, state, ledger }: Shown): Html | undefined {
 
 function terms({ state }: Shown, now: Date): Html {
   const policy = state.offered?.policy;
-  if (!policy) return empty('None: every machine of the channel may have the release at once.');
+  if (!policy) return empty('No plan: every machine of the channel may install the release at once.');
   const { canaries, ramp, groups, barriers, deadEnds, urgent } = policy;
-  const pieces = ramp.steps > 0 ? ` in ${plural(ramp.steps, 'step')}` : ', a steady stream';
+  const pieces = ramp.steps > 0 ? ` in ${plural(ramp.steps, 'step')}` : ', continuously';
   const rules = [...groups].map(([name, rule]) =>
     [
       name,
       rule.hold !== undefined && `held: ${rule.hold}`,
-      rule.pin && `stays at ${rule.pin.version}`,
+      rule.pin && `pinned to ${rule.pin.version}`,
       rule.delayMs !== undefined && `${span(rule.delayMs)} later`,
     ]
       .filter((one) => one !== undefined && one !== false)
@@ -84,18 +84,18 @@ function terms({ state }: Shown, now: Date): Html {
   );
   const term = (name: string, value: Html | string | false) =>
     value !== false && html`<dt>${name}</dt><dd>${value}</dd>`;
-  return html`<dl class="terms">${term('Began', ago(iso(policy.start), now))}
+  return html`<dl class="terms">${term('Started', ago(iso(policy.start), now))}
 ${term('Canaries', canaries.groups.length > 0 && `${canaries.groups.join(', ')}; the others after ${span(canaries.soakMs)}`)}
-${term('Ramp', ramp.durationMs === 0 ? 'everybody at once' : `over ${span(ramp.durationMs)}${pieces}`)}
+${term('Ramp', ramp.durationMs === 0 ? 'all at once' : `over ${span(ramp.durationMs)}${pieces}`)}
 ${rules.map((rule) => term('Group', rule))}
 ${barriers.map((one) => term('Barrier', `${one.version}: ${one.reason}`))}
 ${deadEnds.map((one) => term('Dead end', `${one.version}: ${one.reason}`))}
-${term('Urgent', urgent && badge('warn', 'delays of groups do not count'))}</dl>`;
+${term('Urgent', urgent && badge('warn', 'ignores group delays'))}</dl>`;
 }
 
 function curve(shown: Shown, history: readonly Point[], now: Date): Html {
   const curves = curvesOf(shown, history, now.getTime());
-  if (!curves) return empty('There is no plan to compare with.');
+  if (!curves) return empty('No plan to compare with.');
   const { machines, done, plan = 0 } = progressOf(shown, now.getTime());
   const label = `${count(done)} of ${plural(machines, 'machine')} run it; ${count(plan)} were planned by now.`;
   return html`${planChart(curves.plan, curves.done, machines, label)}

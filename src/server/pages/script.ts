@@ -1,6 +1,6 @@
-/** The script of the pages, as it is sent: it asks for the page again and replaces what has changed. Without it the pages work as well. */
+/** The script of the pages: it polls the page and replaces the parts that changed. Optional: every page works without it. */
 
-/** The header with which a page that follows the fleet asks: nobody need sit before it. */
+/** The request header of that polling, so that it does not count as use of the session. */
 export const FOLLOWS = 'tandem-follows';
 
 export const SCRIPT = `'use strict';
@@ -14,7 +14,7 @@ function say(text) {
   if (freshness.textContent !== text) freshness.textContent = text;
 }
 
-// Whoever reads or uses a part of the page is not disturbed.
+// A part in which the user has selected text is left alone.
 function isInUse(part) {
   const selection = getSelection();
   return selection && !selection.isCollapsed && part.contains(selection.anchorNode);
@@ -52,10 +52,10 @@ async function turn() {
   if (!stopped && !document.hidden) {
     try {
       await update();
-      if (!stopped) say('Updated by itself every few seconds.');
+      if (!stopped) say('Updates every few seconds.');
     } catch {
       tag = '';
-      say('The server does not answer. What you see may be old.');
+      say('The server does not respond. This page may be out of date.');
     }
   }
   setTimeout(turn, EVERY_MS);
@@ -65,10 +65,10 @@ if (!stopped && follow) {
   follow.hidden = false;
   follow.addEventListener('click', () => {
     stopped = !stopped;
-    follow.textContent = stopped ? 'Go on updating' : 'Stop updating';
-    say(stopped ? 'Not updated any more.' : 'Updated by itself every few seconds.');
+    follow.textContent = stopped ? 'Resume updating' : 'Stop updating';
+    say(stopped ? 'Updating stopped.' : 'Updates every few seconds.');
   });
-  say('Updated by itself every few seconds.');
+  say('Updates every few seconds.');
   setTimeout(turn, EVERY_MS);
 }
 `;

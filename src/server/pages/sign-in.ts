@@ -1,19 +1,19 @@
-/** Signing in with the token of an operator, and what is said to who may not do something. Pure. */
+/** The sign-in page, and the page of an error or a refusal. Pure. */
 
 import { type Html, html } from './html.ts';
 import type { Page } from './layout.ts';
 
 export function signInPage(wrong: boolean): Page {
   const body = html`<section class="sheet narrow"><h1>Sign in</h1>
-<p>The server showed the operator’s token when it was first started. It makes another with <code class="keep">--new-operator-token</code>.</p>
-${wrong && html`<p role="alert" class="badge bad" id="wrong">■ That is not the token.</p>`}
-<form method="post" action="/sign-in"><label for="token">Token of an operator or viewer</label>
+<p>The server printed an operator token when it first started. To create another, start it with <code class="keep">--new-operator-token</code>.</p>
+${wrong && html`<p role="alert" class="badge bad" id="wrong">■ Wrong token.</p>`}
+<form method="post" action="/sign-in"><label for="token">Operator or viewer token</label>
 <input class="wide" id="token" name="token" type="password" required maxlength="256" autocomplete="current-password"${wrong && html` aria-invalid="true" aria-describedby="wrong"`}>
 <div class="acts"><button>Sign in</button></div></form></section>`;
   return { title: 'Sign in', body };
 }
 
-/** A dead end with a sentence and a way back. */
+/** A page with one sentence and a link back. */
 export const saidPage = (title: string, sentence: string, back: Readonly<{ path: string; name: string }>): Page => ({
   title,
   body: plain(title, sentence, back),

@@ -1,4 +1,4 @@
-/** The style sheet of the pages, as it is sent. */
+/** The style sheet of the pages. */
 
 export const STYLE = `
 :root {
@@ -136,5 +136,5 @@ ol.story p { margin: 0; }
 @media print { header, footer, .acts { display: none; } body { background: #fff; } }
 `;
 
-/** The mark beside the name of a tab: two halves, one of them in use. */
+/** The favicon: two halves, one of them in use. */
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect x="1" y="1" width="14" height="14" rx="2" fill="#fff" stroke="#0b57b0" stroke-width="2"/><path d="M2 2h6v12H2z" fill="#0b57b0"/></svg>`;

@@ -1,12 +1,12 @@
-/** Tables with a row for each thing. On a phone a row becomes a card whose cells say what they are: no column is left out for want of room. Pure. */
+/** Tables that stay complete on a phone: each row becomes a card whose cells carry the column's name. Pure. */
 
 import { type Html, html, type Part } from './html.ts';
 import { scrolled } from './layout.ts';
 
-/** What stands above a column. `number`: figures, which stand right; `hidden`: a name that nobody needs to see. */
+/** A column heading. `number`: right-aligned; `hidden`: for screen readers only. */
 export type Column = string | Readonly<{ name: string; is: 'number' | 'hidden' }>;
 
-/** The first cell of a row names what the row is about. */
+/** The first cell of each row is its header. */
 export function table(
   label: string,
   columns: readonly Column[],
@@ -28,7 +28,7 @@ function head(column: Column): Html {
   return html`<th scope="col" role="columnheader"${is === 'number' && html` class="number"`}>${name}</th>`;
 }
 
-/** An empty cell is left out of a card. */
+/** An empty cell gets no label, so that a card leaves it out. */
 function cell(column: Column, part: Part): Html {
   const { name, is } = typeof column === 'string' ? { name: column, is: undefined } : column;
   const isLabelled = is !== 'hidden' && part !== undefined && part !== false && part !== '';

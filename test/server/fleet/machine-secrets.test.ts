@@ -134,7 +134,7 @@ test('a machine that is called otherwise in the lock has its name and its page t
   const cookie = entered.headers.get('set-cookie')?.split(';')[0] ?? '';
   const page = async (path: string) => (await fetch(`${site.url}${path}`, { headers: { cookie } })).text();
   assert.match(await page('/locks'), /shop-12</);
-  assert.match(await page(`/machines/${machine}`), /it holds the lock of shops/);
+  assert.match(await page(`/machines/${machine}`), /of shops is held by this machine/);
   assert.match(await page(`/machines/${alias}`), /<h1>shop-12</);
 });
 

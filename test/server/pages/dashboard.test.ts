@@ -25,7 +25,7 @@ after(async () => {
 
 async function signIn(page: Page): Promise<void> {
   await page.goto(`${site.url}/`);
-  await page.getByLabel('Token of an operator').fill(TOKEN);
+  await page.getByLabel('Operator or viewer token').fill(TOKEN);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL(`${site.url}/`);
 }
@@ -76,9 +76,9 @@ test('nobody sees a page without the token, and signing out ends it', async () =
   const { context, page, complaints } = await openPage(browser, 'light');
   await page.goto(`${site.url}/machines`);
   assert.equal(page.url(), `${site.url}/sign-in`);
-  await page.getByLabel('Token of an operator').fill('wrong');
+  await page.getByLabel('Operator or viewer token').fill('wrong');
   await page.keyboard.press('Enter');
-  await page.getByText('That is not the token.').waitFor();
+  await page.getByText('Wrong token.').waitFor();
   assert.deepEqual(await context.cookies(), []);
   await signIn(page);
   const [cookie] = await context.cookies();
@@ -98,7 +98,7 @@ test('what happens in the fleet appears without a hand on the page, and focus st
   const { context, page, complaints } = await openPage(browser, 'light');
   await page.clock.install();
   await signIn(page);
-  await page.getByText('Updated by itself').waitFor();
+  await page.getByText('Updates every few seconds').waitFor();
   await page.locator('#to-stable').focus();
   await site.fleet.pullBrake('stable', 'six machines failed', site.now);
   await page.clock.runFor(POLL_MS);
@@ -120,7 +120,7 @@ for (const javaScriptEnabled of [true, false])
     await signIn(page);
     await page.locator('#to-stable').press('Enter');
     await page.getByRole('link', { name: 'Pause…' }).press('Enter');
-    await page.getByLabel('Why').fill('it breaks <b>printing</b>');
+    await page.getByLabel('Reason').fill('it breaks <b>printing</b>');
     await page.keyboard.press('Enter');
     await page.getByText('paused by an operator: it breaks <b>printing</b>').waitFor();
     assert.match((await site.fleet.ledger('stable', site.now)).braked?.reason ?? '', /breaks/);
@@ -142,9 +142,9 @@ test('a machine is found by how its id begins, and by what it runs', async () =>
   const { context, page } = await openPage(browser, 'phone');
   await signIn(page);
   await page.goto(`${site.url}/machines`);
-  await page.getByLabel('Id begins with').fill(idOf(9).slice(0, 10).toUpperCase());
+  await page.getByLabel('Id starts with').fill(idOf(9).slice(0, 10).toUpperCase());
   await page.keyboard.press('Enter');
-  await page.getByText('1 shown of 1 looked at.').waitFor();
+  await page.getByText('1 shown of 1 searched.').waitFor();
   await page.locator('#found a').click();
   await page.getByRole('heading', { name: 'default-0009.default' }).waitFor();
   await page.getByText(idOf(9)).waitFor();
@@ -156,7 +156,7 @@ test('a machine is found by how its id begins, and by what it runs', async () =>
   assert.equal(await page.locator('#found tbody tr').count(), 50);
   const first = await page.locator('#found tbody th').first().textContent();
   await page.getByRole('link', { name: 'Next' }).click();
-  await page.getByRole('link', { name: 'From the start' }).waitFor();
+  await page.getByRole('link', { name: 'First page' }).waitFor();
   assert.notEqual(await page.locator('#found tbody th').first().textContent(), first);
   const runs = await page.locator('#found tbody td:first-of-type').allTextContents();
   assert.deepEqual(
@@ -170,15 +170,15 @@ test('a page whose server does not answer says so, and that it is well again', a
   const { context, page } = await openPage(browser, 'light');
   await page.clock.install();
   await signIn(page);
-  await page.getByText('Updated by itself').waitFor();
+  await page.getByText('Updates every few seconds').waitFor();
   await page.route('**/*', (route) => route.abort());
   await page.clock.runFor(POLL_MS);
-  await page.getByText('The server does not answer. What you see may be old.').waitFor();
+  await page.getByText('The server does not respond. This page may be out of date.').waitFor();
   await page.unroute('**/*');
   await page.clock.runFor(POLL_MS);
-  await page.getByText('Updated by itself').waitFor();
+  await page.getByText('Updates every few seconds').waitFor();
   await page.getByRole('button', { name: 'Stop updating' }).press('Enter');
-  await page.getByText('Not updated any more.').waitFor();
+  await page.getByText('Updating stopped.').waitFor();
   await context.close();
 });
 
@@ -186,7 +186,7 @@ test('the first stop of the keyboard leads past the navigation, and can be seen'
   const { context, page } = await openPage(browser, 'dark');
   await signIn(page);
   await page.keyboard.press('Tab');
-  const skip = page.getByRole('link', { name: 'Skip to the content' });
+  const skip = page.getByRole('link', { name: 'Skip to content' });
   assert.ok(((await skip.boundingBox())?.x ?? -1) >= 0);
   await page.keyboard.press('Enter');
   assert.equal(await page.evaluate('document.activeElement.id'), 'content');

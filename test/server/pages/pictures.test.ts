@@ -72,7 +72,7 @@ test('a phone shows every cell of every table that a wide screen shows', async (
   const cells = async (look: Look, path: string): Promise<readonly string[]> => {
     const { context, page } = await openPage(browser, look);
     await page.goto(`${site.url}/sign-in`);
-    await page.getByLabel('Token of an operator').fill(TOKEN);
+    await page.getByLabel('Operator or viewer token').fill(TOKEN);
     await page.keyboard.press('Enter');
     await page.waitForURL(`${site.url}/`);
     await page.goto(`${site.url}${path}`);

@@ -124,7 +124,7 @@ test('of every failure all machines can be listed, not only some', async () => {
     assert.equal(page.body.match(/<th scope="row"/g)?.length, Number(machines), href);
     assert.match(page.body, /Only machines whose last attempt failed/);
   }
-  assert.equal((await get('/machines?code=no-such-code')).body.includes('No machine is like this.'), true);
+  assert.equal((await get('/machines?code=no-such-code')).body.includes('No matching machines.'), true);
 });
 
 test('nothing is loaded from elsewhere or run from within a page, and nobody may frame it', async () => {

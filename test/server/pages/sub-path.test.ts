@@ -91,7 +91,7 @@ for (const [name, path] of [
     const { context, page, complaints } = await openPage(browser, 'light');
     await page.goto(`${proxy.url}/rollouts/stable/pause`);
     assert.equal(page.url(), `${proxy.url}/sign-in`);
-    await page.getByLabel('Token of an operator').fill(TOKEN);
+    await page.getByLabel('Operator or viewer token').fill(TOKEN);
     await page.keyboard.press('Enter');
     await page.waitForURL(`${proxy.url}/`);
     assert.deepEqual(
@@ -121,7 +121,7 @@ for (const [name, path] of [
     }
     await page.goto(`${proxy.url}/rollouts/stable`);
     await page.getByRole('link', { name: 'Pause…' }).click();
-    await page.getByLabel('Why').fill('a walk below a path');
+    await page.getByLabel('Reason').fill('a walk below a path');
     await page.keyboard.press('Enter');
     await page.waitForURL(`${proxy.url}/rollouts/stable`);
     await page.getByRole('link', { name: 'Resume…' }).click();

@@ -35,12 +35,12 @@ const card = (limits: object): string => {
 
 test('a rollout without limits says that it has none, and no sentence is made of a limit that is not there', () => {
   const none = card({ maxInFlight: Number.POSITIVE_INFINITY, maxFailures: Number.POSITIVE_INFINITY });
-  assert.match(none, /the rollout sets no limit/);
+  assert.match(none, /with no limit/);
   assert.match(none, /the rollout has no brake/);
   assert.doesNotMatch(none, /Infinity|more than no|most no/);
   const bounded = card({ maxInFlight: 5, maxFailures: 0 });
   assert.match(bounded, /of at most 5/);
-  assert.match(bounded, /more than 0 pull the brake/);
+  assert.match(bounded, /more than 0 pulls the brake/);
 });
 
 test('an axis names every level once, whether there is no machine or one or many', () => {
@@ -121,8 +121,8 @@ test('a pause that the server has signed is no pause any more once it is resumed
   const ours = { pause: { since: 0, reason: 'the fleet server: 3 hosts failed' } };
   const theirs = { pause: { since: 0, reason: 'lunch' } };
   assert.match(standstill(shown(ours), NOW)?.html ?? '', /is resumed/);
-  assert.doesNotMatch(standstill(shown(ours), NOW)?.html ?? '', /paused by its signed document|No machine begins/);
+  assert.doesNotMatch(standstill(shown(ours), NOW)?.html ?? '', /paused in its signed document|No machine starts/);
   assert.match(stageOf(shown(ours), NOW).html, /resuming/);
   assert.match(standstill(shown(ours, { at: 0, reason: '3 hosts failed' }), NOW)?.html ?? '', /is stopped/);
-  assert.match(standstill(shown(theirs), NOW)?.html ?? '', /paused by its signed document/);
+  assert.match(standstill(shown(theirs), NOW)?.html ?? '', /paused in its signed document/);
 });
