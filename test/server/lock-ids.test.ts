@@ -138,7 +138,7 @@ test('these addresses refuse another method in the protocol’s words, and name 
       const answer = await fetch(site.url + path, { method });
       const { kind, value, ...rest } = (await answer.json()) as Record<string, unknown>;
       assert.deepEqual([answer.status, kind, rest], [405, 'method-not-allowed', {}], `${method} ${path}`);
-      assert.match(String(value), new RegExp(`POST, not with ${method}`));
+      assert.match(String(value), new RegExp(`POST, not ${method}`));
       assert.equal(answer.headers.get('allow'), 'POST');
     }
   const elsewhere = (await (await fetch(`${site.url}/v1/pre-reboot/x`)).json()) as Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** In an address there are only letters: what a route wants as a number is read as one before it is checked. */
+/** Parameters and queries are text; those that a route's schema declares as numbers are converted before validation. */
 
 import type { FastifyInstance } from 'fastify';
 import type { Shape } from './shapes.ts';

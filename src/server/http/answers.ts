@@ -1,4 +1,4 @@
-/** What routes may answer, as OpenAPI says it. Answers are not checked while the server runs: the tests hold them to this. */
+/** OpenAPI descriptions of answers. The server does not validate its answers against them; the tests do. */
 
 import { named, object, type Shape, saying, sentence } from './shapes.ts';
 
@@ -15,7 +15,7 @@ export const json = (description: string, schema: Shape): Answer => ({
 
 export const page = (description: string): Answer => ({ description, content: { 'text/html': { schema: sentence } } });
 
-/** Bytes that are not JSON. */
+/** A body other than JSON. */
 export const raw = (description: string, type: string): Answer => ({
   description,
   content: { [type]: { schema: sentence } },
@@ -30,13 +30,13 @@ export const withHeaders = (answer: Answer, headers: Readonly<Record<string, str
   ),
 });
 
-/** Every answer that is not what was asked for. */
+/** The body of every refusal. */
 export const REFUSAL: Shape = named(
   'Refusal',
   object({
-    code: saying('a word for programs', sentence),
+    code: saying('a stable code for programs', sentence),
     message: saying('a sentence for people', sentence),
-    next: saying('what to do about it', sentence),
+    next: saying('the next step', sentence),
   }),
 );
 

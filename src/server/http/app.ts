@@ -1,4 +1,4 @@
-/** The web server: routes, who may use them, and what a caller is told when something fails. This folder alone knows Fastify. */
+/** The web server: routes, access control and error answers. Only this folder knows Fastify. */
 
 import Fastify, { type FastifyInstance } from 'fastify';
 import { shownJson } from '../../clean-text.ts';
@@ -34,22 +34,22 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
     bodyLimit: MOST_BYTES,
     exposeHeadRoutes: false,
     keepAliveTimeout: 60_000,
-    // Who has a connection is answered as ever until the server ends.
+    // Open connections are still served until the server closes.
     return503OnClosing: false,
     logger: false as const,
     trustProxy: [...(world.proxies ?? [])],
-    // How long what may be, the routes say.
+    // Each route's schema limits its parameters.
     routerOptions: { maxParamLength: 16 * 1024 },
-    // Fields that nobody knows are left out, whatever their names.
+    // Unknown fields are dropped, `__proto__` and `constructor` included.
     onProtoPoisoning: 'remove' as const,
     onConstructorPoisoning: 'remove' as const,
-    // A number in JSON is a number: `null` is none, and "1" neither.
+    // No coercion in JSON: neither `null` nor "1" is a number.
     ajv: { customOptions: { coerceTypes: false as const } },
   };
   const app = (tls
     ? Fastify({ ...options, https: { ...options.http, key: Buffer.from(tls.key), cert: Buffer.from(tls.cert) } })
     : Fastify(options)) as unknown as FastifyInstance;
-  // The schemas of answers describe them: a slip in one must not cost an answer. Tests hold the answers to them.
+  // Response schemas only document: a mistake in one must not break an answer. Tests check the answers against them.
   app.setSerializerCompiler(() => jsonOf);
   app.setReplySerializer(jsonOf);
   const { routesAt } = describeRoutes(app);
@@ -90,23 +90,23 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   return app;
 }
 
-/** Hosts, and whoever says that he is one, name things as they like. */
+/** Names come from hosts and are untrusted, so the text is cleaned. */
 const jsonOf = (document: unknown): string => shownJson(JSON.stringify(document));
 
-/** A server as far as its addresses are concerned: those of TCP are no text. */
+/** The part of a server that lists its addresses. */
 export type Listens = Pick<FastifyInstance, 'addresses'>;
 
-/** A server as far as its certificate is concerned. */
+/** The part of a server that holds its certificate. */
 export type Shows = Readonly<{ server: object }>;
 
-/** Connections from now on are shown another certificate; those that are there go on. */
+/** Uses another certificate for new connections; open ones are not affected. */
 export function showIdentity({ server }: Shows, { key, cert }: NonNullable<AppWorld['tls']>): void {
   const shown = { key: Buffer.from(key), cert: Buffer.from(cert) };
   if ('setSecureContext' in server) (server.setSecureContext as (options: object) => void).call(server, shown);
 }
 
 const HEALTH = {
-  summary: 'Whether hosts that check in are answered',
+  summary: 'Health: can the server answer check-ins',
   tags: ['server'],
-  response: { 200: json('It does.', object({ ok: always(true) })) },
+  response: { 200: json('It can', object({ ok: always(true) })) },
 };

@@ -1,9 +1,9 @@
 /** The Range header of a request (RFC 9110 §14). Pure. */
 
-/** Both bounds belong to it. */
+/** Both bounds are inclusive. */
 export type ByteSpan = Readonly<{ start: number; end: number }>;
 
-/** `whole` for no range or one that may be ignored (several, other units); `beyond` when nothing of it is in the file. */
+/** `whole` without a range, or with one that may be ignored (several ranges, other units); `beyond` if the range lies outside the file. */
 export function spanOf(header: string | undefined, size: number): ByteSpan | 'whole' | 'beyond' {
   const [, first = '', last = ''] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '') ?? [];
   if (first === '' && last === '') return 'whole';

@@ -1,22 +1,21 @@
-/** How a server ends: what is asked already is answered, but nobody can keep it from ending. */
+/** Shuts a server down: requests under way are answered, within a time limit. */
 
-/** A server as far as its end is concerned. */
+/** The part of a server that shuts it down. */
 export type Ends = Readonly<{
   close(): Promise<unknown>;
   server: { closeAllConnections(): void; closeIdleConnections(): void };
 }>;
 
-/** When somebody's time is over. */
+/** `newcomers` settles when connections without a request are cut, `everybody` when all are. */
 export type Patience = Readonly<{ newcomers: Promise<unknown>; everybody: Promise<unknown> }>;
 
 /**
- * Takes no new connection from now on. Who has connected without asking yet has until `newcomers` to ask; who is still being answered when
- * `everybody` is over is cut off.
+ * Accepts no new connections. Connections without a request yet have until `newcomers`; answers still under way at `everybody` are cut off.
  */
 export async function endServer(app: Ends, { newcomers, everybody }: Patience): Promise<void> {
   const { server } = app;
   const cutIdle = server.closeIdleConnections.bind(server);
-  // Node.js calls it as it closes, and takes newcomers for idle.
+  // Node.js calls this on close, and counts connections without a request as idle.
   server.closeIdleConnections = () => {};
   newcomers.then(cutIdle, cutIdle);
   const cut = (): void => server.closeAllConnections();

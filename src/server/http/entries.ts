@@ -1,4 +1,4 @@
-/** What a request does, as the audit log keeps it, and the way to read that log. */
+/** Audit entries of requests, and the route that lists them. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Log } from '../../system/log.ts';
@@ -10,14 +10,14 @@ import { always, list, loose, named, object, oneOf, sentence, whole } from './sh
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What it is to do and has not done, if it is one that changes something. */
+    /** The entry of a change that has not been made yet. */
     undone?: Entry | undefined;
-    /** Logs what it has done. */
+    /** Logs a change that was made. */
     tells?(entry: Entry): void;
   }
 }
 
-/** The server's own log has it, too, once it is kept. */
+/** An audit entry, which also goes to the server's own log once it is stored. */
 export function entryOf(
   request: FastifyRequest,
   now: Date,
@@ -34,7 +34,7 @@ export function entryOf(
   return { ...entry, kept };
 }
 
-/** From here on what requests have done is logged at once, whether or not anybody waits for the answer; and what they have not done, as such. */
+/** Logs each change of a request in `scope` as soon as it is made, even if the client has hung up; and a change that was not made, as such. */
 export function logEntries(scope: FastifyInstance, log: Log): void {
   scope.addHook('onRequest', async (request) => {
     request.tells = (entry) => log.info(entry, 'audit');
@@ -69,8 +69,8 @@ const ENTRY = named(
   ),
 );
 const ASKS = {
-  summary: 'Who has changed what, when and from where, the newest first',
+  summary: 'Lists the audit log: who changed what, when and from where; newest first',
   tags: ['operators'],
   querystring: loose({ limit: whole(1, 1000) }),
-  response: { 200: json('The last entries', object({ schema: always(1), entries: list(ENTRY) })) },
+  response: { 200: json('The latest entries', object({ schema: always(1), entries: list(ENTRY) })) },
 };

@@ -1,4 +1,4 @@
-/** What the log says of requests that failed: each failure once a minute, however many it meets. */
+/** Logs failed requests: each failure at most once a minute, however many requests it affects. */
 
 import type { ErrorCode } from '../../errors.ts';
 import type { Log } from '../../system/log.ts';
@@ -6,21 +6,21 @@ import { isOutage } from '../store/watched.ts';
 
 export type FailureLog = (code: ErrorCode, message: string, url: string) => void;
 
-/** An outage of the store is logged where it begins and ends, and not here. */
+/** Outages of the store are logged elsewhere, when they begin and end. `unsaid` counts the repeats that were not logged. */
 export function createFailureLog(log: Log, now: () => Date): FailureLog {
-  const told = new Map<string, { at: number; unsaid: number }>();
+  const logged = new Map<string, { at: number; unsaid: number }>();
   return (code, message, url) => {
     const failure = `${code} ${message}`;
     const at = now().getTime();
-    const last = told.get(failure);
+    const last = logged.get(failure);
     const isKnown = last !== undefined && Math.abs(at - last.at) < REST_MS;
     if (isKnown) last.unsaid += 1;
     if (isKnown || isOutage(code)) return log.debug({ code, url }, message);
     log.error({ code, url, ...(last?.unsaid ? { unsaid: last.unsaid } : {}) }, message);
-    told.delete(failure);
-    told.set(failure, { at, unsaid: 0 });
-    const [oldest] = told.size > MOST ? told.keys() : [];
-    if (oldest !== undefined) told.delete(oldest);
+    logged.delete(failure);
+    logged.set(failure, { at, unsaid: 0 });
+    const [oldest] = logged.size > MOST ? logged.keys() : [];
+    if (oldest !== undefined) logged.delete(oldest);
   };
 }
 

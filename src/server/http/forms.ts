@@ -1,8 +1,8 @@
-/** Forms as browsers send them. */
+/** Bodies of HTML forms. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
-/** From here on forms are read, and nothing else. */
+/** Makes `app` accept forms and no other body. */
 export function readForms(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     if (route.schema?.body !== undefined) route.bodyLimit = MOST_BYTES;
@@ -15,7 +15,7 @@ export function readForms(app: FastifyInstance): void {
 
 const MOST_BYTES = 4096;
 
-/** A field of the form that was sent, empty when it is not there. */
+/** A field of the submitted form; empty if missing. */
 export function fieldOf({ body }: FastifyRequest, name: string): string {
   const value = typeof body === 'object' && body !== null ? (body as Record<string, unknown>)[name] : undefined;
   return typeof value === 'string' ? value : '';

@@ -1,4 +1,4 @@
-/** Lets only those ask who have a token that is good for it, and remembers who asks. */
+/** Authorizes requests by token and role, and applies the rate limits. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { UpdateError } from '../../errors.ts';
@@ -9,15 +9,14 @@ import type { Wording } from './refusals.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose token came with it. */
+    /** The holder of the request's token. */
     holder?: Holder | undefined;
   }
 }
 
-/** What a guard needs to know. */
 export type Guarded = Readonly<{ access: Access; limits?: Limits }>;
 
-/** Every route of `scope` needs the role that `roleFor` its method. */
+/** Requires for every route of `scope` the role that `roleFor` returns for its method. */
 export function guard(
   scope: FastifyInstance,
   { access, limits = NO_LIMITS }: Guarded,
@@ -37,17 +36,17 @@ export function guard(
   });
 }
 
-/** Whoever has a good token is held to his own limit, and never kept out by others of his address that try wrong ones. */
+/** A valid token has a rate limit of its own, so wrong tokens from the same address never lock its holder out. */
 export function countHolder({ holder, ip }: FastifyRequest, limits: Limits): void {
   if (holder === undefined) inTime(limits.stranger(ip));
   else if (holder.role !== 'machine') inTime(limits.holder(holder.name));
 }
 
-/** Throws for who has to wait. */
+/** Throws `too-many-requests` if the caller has to wait. */
 export function inTime(waitMs: number): void {
   if (waitMs === 0) return;
   const seconds = Math.ceil(waitMs / 1000);
-  throw new UpdateError('too-many-requests', `Too many requests: the next one is answered in ${seconds} s.`, {
+  throw new UpdateError('too-many-requests', `Too many requests: try again in ${seconds} s.`, {
     details: { retryAfterMs: waitMs },
   });
 }
@@ -57,8 +56,8 @@ function refuse({ holder }: FastifyRequest, reply: FastifyReply, role: Role, wor
     return reply
       .code(401)
       .header('www-authenticate', 'Bearer')
-      .send(worded('denied', `This needs the token of ${NAMES[role]}.`));
-  return reply.code(403).send(worded('forbidden', `This needs ${NAMES[role]}; ${holder.name} is a ${holder.role}.`));
+      .send(worded('denied', `This requires the token of ${NAMES[role]}.`));
+  return reply.code(403).send(worded('forbidden', `This requires ${NAMES[role]}; ${holder.name} is a ${holder.role}.`));
 }
 
 const NAMES: Readonly<Record<Role, string>> = {

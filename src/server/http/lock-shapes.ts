@@ -1,4 +1,4 @@
-/** The locks on rebooting, as schemas: FleetLock's requests, and what operators see and change. */
+/** Schemas of the reboot locks: FleetLock requests, and the operators' view. */
 
 import { HOLDER_ID, LONGEST_ID, MOST_HOLDERS } from '../../reboot/gates/locks/semaphore-document.ts';
 import { moment, SHOWN } from './fleet-shapes.ts';
@@ -18,23 +18,23 @@ import {
 } from './shapes.ts';
 
 const host = saying(
-  'text of one line, without blanks at its ends or signs that cannot be seen; case counts',
+  'one line of text without leading or trailing blanks or invisible characters; case-sensitive',
   text(HOLDER_ID, LONGEST_ID),
 );
 export const lockGroup: Shape = { minLength: 1, ...text(/^[a-zA-Z0-9.-]+$/, 64) };
 
-/** Later versions of FleetLock may say more. */
+/** Further fields are allowed: later versions of FleetLock may add some. */
 export const ASKED = named('FleetLockRequest', object({ client_params: object({ id: host, group: lockGroup }) }));
-/** The others that come with a request are left as they are. */
+/** Other headers are allowed. */
 export const ASKED_WITH: Shape = {
   type: 'object',
-  properties: { 'fleet-lock-protocol': saying('what is asked for is meant', { const: 'true' }), ...SHOWN },
+  properties: { 'fleet-lock-protocol': saying('required by the FleetLock protocol', { const: 'true' }), ...SHOWN },
   required: ['fleet-lock-protocol'],
 };
-export const GRANTED: Shape = saying('granted, or given back', { type: 'object' });
+export const GRANTED: Shape = saying('granted or released', { type: 'object' });
 export const FLEETLOCK_REFUSAL = named(
   'FleetLockRefusal',
-  object({ kind: saying('a word for programs', sentence), value: saying('a sentence for people', sentence) }),
+  object({ kind: saying('a stable code for programs', sentence), value: saying('a sentence for people', sentence) }),
 );
 
 const holder = object({
@@ -45,13 +45,13 @@ const holder = object({
   since: moment,
   why: sentence,
   deadlineSeconds: whole(1),
-  late: saying('it should be back by now', flag),
+  late: saying('whether it is past its deadline', flag),
 });
 const failure = object({ id: host, name: sentence, since: moment, why: sentence });
 const lock = {
   group: lockGroup,
-  max: saying('how many may reboot at once', whole(0, MOST_HOLDERS)),
-  maxFailures: saying('so many late hosts are put up with', whole(0, MOST_HOLDERS)),
+  max: saying('the number of hosts that may reboot at the same time', whole(0, MOST_HOLDERS)),
+  maxFailures: saying('the number of overdue or failed hosts tolerated', whole(0, MOST_HOLDERS)),
   free: whole(0, MOST_HOLDERS),
   holders: list(holder),
   failures: list(failure),
@@ -63,6 +63,6 @@ export const NAMED = object({ group: lockGroup });
 export const HELD = object({ group: lockGroup, holder: host });
 export const LOCKS_PAGE = loose({
   limit: { ...whole(1, 1000), default: 100 },
-  after: saying('the `next` of the page before', lockGroup),
+  after: saying('`next` of the previous page', lockGroup),
 });
 export const SIZE = object({ max: whole(0, MOST_HOLDERS), maxFailures: whole(0, MOST_HOLDERS) }, ['max']);

@@ -1,4 +1,4 @@
-/** The description of the server's interface (OpenAPI 3.1), collected from the routes themselves: what is not described cannot be there. */
+/** The OpenAPI 3.1 description of the server's interface, generated from the routes, so that no route is left out. */
 
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import { type Answer, json, page, REFUSAL, withHeaders } from './answers.ts';
@@ -10,33 +10,33 @@ declare module 'fastify' {
     description?: string;
     tags?: readonly string[];
     security?: readonly Shape[];
-    /** How refusals look, where they are not ours: of another shape, or pages. */
+    /** The shape of refusals, if not the common one; `refusedAs` if they are pages. */
     refusal?: Shape;
     refusedAs?: 'page';
-    /** What the body is, where it is not JSON. */
+    /** The media type of the body, if not JSON. */
     consumes?: string;
   }
 }
 
-/** The largest body that a route reads which does not say otherwise. */
+/** The default limit of a request body, in bytes. */
 export const MOST_BYTES = 64 * 1024;
 
-/** The methods of a route, and how it refuses where it does so in words of its own. */
+/** The methods of a route, and the shape of its refusals if not the common one. */
 export type Way = Readonly<{ methods: readonly string[]; refusal: Shape | undefined }>;
 
 export type Interface = Readonly<{
   document(): Shape;
-  /** What a path is asked with; empty where there is nothing. */
+  /** The routes that match a path, whatever their method. */
   routesAt(path: string): readonly Way[];
 }>;
 
-/** Every route that is added from now on, and one that gives the description away. */
+/** Collects every route added after this call, and adds the route that serves the description. */
 export function describeRoutes(app: FastifyInstance): Interface {
   const routes: RouteOptions[] = [];
   app.addHook('onRoute', (route) => {
     routes.push(route);
   });
-  // Both are asked by anybody, and do not change once all routes are there.
+  // Built once, on first use: by then all routes have been added.
   const document = once(() => documentOf(routes));
   const patterns = once(() => routes.map((route) => ({ pattern: patternOf(route.url), way: wayOf(route) })));
   app.get('/openapi.json', { schema: OWN }, async () => document());
@@ -103,28 +103,28 @@ function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions,
     ],
     ...(body === undefined ? {} : { requestBody: { required: true, content: { [type]: { schema: body } } } }),
     responses: {
-      ...(isRead ? { 400: refused('It is not understood; the sentence says what is wrong.') } : {}),
+      ...(isRead ? { 400: refused('Invalid request; the message says why') } : {}),
       ...(security.length > 0 && !schema.refusedAs
-        ? { 401: refused('It needs a token.'), 403: refused('It needs the token of another role.') }
+        ? { 401: refused('Token missing or wrong'), 403: refused('The token’s role does not permit this') }
         : {}),
       ...(body === undefined
         ? {}
         : {
-            413: refused(`The body is larger than ${bodyLimit} bytes.`),
-            415: refused('The body is not of a type that is read.'),
+            413: refused(`Body larger than ${bodyLimit} bytes`),
+            415: refused('Unsupported media type'),
           }),
       ...(schema.response as Record<string, Answer>),
       default: alsoJson(
-        withHeaders(refused('It could not be answered; 429 and 503 say to ask again.'), LATER),
+        withHeaders(refused('Any other failure; retry after 429 and 503'), LATER),
         schema.refusal ? { oneOf: [schema.refusal, REFUSAL] } : REFUSAL,
       ),
     },
   };
 }
 
-const LATER = { 'retry-after': 'in how many seconds, where that is known' };
+const LATER = { 'retry-after': 'seconds until a retry, if known' };
 
-/** Before a request has found its route, nobody knows how the route would refuse it. */
+/** Failures before routing use the common shape, whatever the route's own. */
 const alsoJson = (answer: Answer, schema: Shape): Answer => ({
   ...answer,
   content: { ...answer.content, 'application/json': { schema } },
@@ -143,7 +143,7 @@ function parametersOf(shape: Shape | undefined, place: 'path' | 'query' | 'heade
   }));
 }
 
-/** What has a title goes to the components. What is not named is ignored by both sides, so nothing is said to be closed. */
+/** Moves schemas with a title to the components. Drops `additionalProperties: false`, since both sides ignore unknown fields. */
 function hoisted(value: unknown, components: Record<string, unknown>): unknown {
   if (Array.isArray(value)) return value.map((one) => hoisted(one, components));
   if (typeof value !== 'object' || value === null) return value;
@@ -163,21 +163,30 @@ const INFO = {
   title: 'Tandem fleet server',
   version: '1',
   description:
-    'What hosts and operators may ask of `updatectl server`. docs/protocol.md says when hosts ask what. Fields that are not named here are ignored, by the server and by whoever reads its answers.',
+    'The interface of `updatectl server` for hosts and operators. docs/protocol.md describes when hosts send which request. Both sides ignore fields that are not described here.',
   license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
 };
 
 const TAGS = [
-  { name: 'repository', description: 'The signed files, as any static web server gives them away.' },
-  { name: 'hosts', description: 'What the agents on hosts ask.' },
-  { name: 'operators', description: 'What operators read and change.' },
+  { name: 'repository', description: 'The signed files, as any static web server would serve them.' },
+  { name: 'hosts', description: 'Requests of the agents on hosts.' },
+  { name: 'operators', description: 'Requests of operators.' },
   { name: 'dashboard', description: 'Pages for browsers.' },
   { name: 'server', description: 'The server itself.' },
 ];
 
 const KEYS = {
-  machine: { type: 'http', scheme: 'bearer', description: 'The token of machines, also as the password of Basic.' },
-  viewer: { type: 'http', scheme: 'bearer', description: 'The token of a viewer or an operator.' },
-  operator: { type: 'http', scheme: 'bearer', description: 'The token of an operator.' },
-  session: { type: 'apiKey', in: 'cookie', name: 'tandem', description: 'What signing in on the dashboard gives.' },
+  machine: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'The machines’ token; also accepted as the password of Basic authentication.',
+  },
+  viewer: { type: 'http', scheme: 'bearer', description: 'A viewer’s or operator’s token.' },
+  operator: { type: 'http', scheme: 'bearer', description: 'An operator’s token.' },
+  session: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: 'tandem',
+    description: 'The session cookie set by signing in to the dashboard.',
+  },
 };

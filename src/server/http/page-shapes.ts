@@ -1,4 +1,4 @@
-/** The pages of the dashboard, as schemas: what their addresses and forms hold. */
+/** Schemas of the dashboard's pages: parameters, queries and forms. */
 
 import { STATE_KINDS } from '../../model.ts';
 import { type Answer, bare, page, raw, withHeaders } from './answers.ts';
@@ -8,6 +8,7 @@ import { loose, object, type Shape, saying, sentence, text } from './shapes.ts';
 
 const MACHINE = object({ id: text(/^[0-9a-f]+$/, 64) });
 const SEARCH = loose({
+<<<<<<< HEAD
   name: FOR.name.schema,
   id: FOR.id.schema,
   version: FOR.version.schema,
@@ -17,11 +18,19 @@ const SEARCH = loose({
   code: saying('the name of the failure', { type: 'string', maxLength: 500 }),
   attempted: saying('the release that failed', text(/^[0-9A-Za-z.~^-]*$/, 64)),
   reason: saying('what the machine said of it, to the letter', { type: 'string', maxLength: 500 }),
+=======
+  ...FOR,
+  state: { type: 'string', enum: ['', ...STATES] },
+  failed: saying('only machines whose last attempt failed', { type: 'string', enum: ['', 'yes'] }),
+  code: saying('the failure’s code', { type: 'string', maxLength: 500 }),
+  attempted: saying('the version that failed', text(/^[0-9A-Za-z.~^-]*$/, 64)),
+  reason: saying('the exact reason the machine gave', { type: 'string', maxLength: 500 }),
+>>>>>>> 5b1c100 (The server's OpenAPI descriptions, refusals and HTTP comments are in plain English)
   after: machineId,
 });
 
-const toThere = { location: 'where to go on' };
-const elsewhere = withHeaders(bare('To the page to sign in, or to the one that shows what has been done'), toThere);
+const toThere = { location: 'the next page' };
+const elsewhere = withHeaders(bare('Redirect to the sign-in page, or to the page that shows the result'), toThere);
 const dashboard = (summary: string, response: Readonly<Record<number, Answer>>, rest: object = {}) => ({
   summary,
   tags: ['dashboard'],
@@ -33,14 +42,14 @@ const dashboard = (summary: string, response: Readonly<Record<number, Answer>>, 
 const shown = (summary: string, rest: object = {}) =>
   dashboard(
     summary,
-    { 200: page('The page'), 303: elsewhere, 304: bare('It is as `If-None-Match` has it'), ...NONE },
+    { 200: page('The page'), 303: elsewhere, 304: bare('Unchanged since `If-None-Match`'), ...NONE },
     rest,
   );
-const NONE = { 404: page('There is none') };
+const NONE = { 404: page('Not found') };
 
-/** Forms are read field by field, and a field that is missing is an empty one: the schema only names them. */
+/** The schema only documents a form's fields: handlers read them one by one, and treat a missing one as empty. */
 const form = (fields: Readonly<Record<string, Shape>>): Shape =>
-  loose({ form: saying('hidden in the page', sentence), ...fields });
+  loose({ form: saying('the hidden form token', sentence), ...fields });
 const done = (
   summary: string,
   fields: Readonly<Record<string, Shape>>,
@@ -49,43 +58,43 @@ const done = (
 ) =>
   dashboard(
     summary,
-    { 303: elsewhere, 403: page('The form is not one of ours, or the token is wrong'), ...NONE, ...more },
+    { 303: elsewhere, 403: page('The form did not come from this server, or the token is wrong'), ...NONE, ...more },
     { body: form(fields), ...rest },
   );
 
 export const PAGES = {
-  overview: shown('The fleet at a glance'),
+  overview: shown('Overview of the fleet'),
   rollouts: shown('All rollouts'),
-  rollout: shown('One rollout beside its plan', { params: CHANNEL }),
-  rolloutHosts: shown('The machines of a rollout that failed, or are under way', {
+  rollout: shown('One rollout against its plan', { params: CHANNEL }),
+  rolloutHosts: shown('Failed machines of a rollout, or those under way', {
     params: CHANNEL,
     querystring: loose({ after: machineId }),
   }),
-  askReadmit: shown('Asks before machines are let in again', {
+  askReadmit: shown('Confirmation: readmit machines', {
     params: CHANNEL,
     querystring: loose({ machine: machineId }),
   }),
-  readmit: done('Lets machines try again on which a release has failed', { machine: sentence }, { params: CHANNEL }),
-  locks: shown('The locks on rebooting', { querystring: loose({ after: lockGroup }) }),
-  failures: shown('Why updates failed'),
-  audit: shown('Who has changed what, when and from where'),
-  machines: shown('Machines, and the search among them', { querystring: SEARCH }),
-  machine: shown('One machine, its history, and what holds it back', { params: MACHINE }),
-  askAct: shown('Asks before a rollout is paused, resumed or aborted', { params: CHANNEL }),
+  readmit: done('Readmits machines on which the release failed', { machine: sentence }, { params: CHANNEL }),
+  locks: shown('Reboot locks', { querystring: loose({ after: lockGroup }) }),
+  failures: shown('Failures, grouped by reason'),
+  audit: shown('Audit log'),
+  machines: shown('Machine search', { querystring: SEARCH }),
+  machine: shown('One machine: blockers, last report, history', { params: MACHINE }),
+  askAct: shown('Confirmation: pause, resume or abort a rollout', { params: CHANNEL }),
   act: done('Pauses or resumes a rollout', { reason: sentence }, { params: CHANNEL }),
   abort: done(
-    'Aborts a rollout, where the server has the keys to sign that',
+    'Aborts a rollout, if the server holds the keys to sign that',
     { reason: sentence, version: sentence },
     { params: CHANNEL },
-    { 409: page('There are no keys, or nothing to abort') },
+    { 409: page('No keys, or nothing to abort') },
   ),
-  askMachine: shown('Asks before a machine is forgotten, or may show another secret', { params: MACHINE }),
+  askMachine: shown('Confirmation: forget a machine, or reset its secret', { params: MACHINE }),
   forget: done('Forgets a machine that will not come back', {}, { params: MACHINE }),
-  reset: done('Lets a machine that was reinstalled show another secret', {}, { params: MACHINE }),
-  askFree: shown('Asks before a lock is freed', { params: HELD }),
-  free: done('Frees what a host holds that will not come back', {}, { params: HELD }),
-  askIn: shown('Asks for the token of an operator'),
-  signIn: done('Signs in: the answer sets the cookie', { token: sentence }),
+  reset: done('Resets the secret of a reinstalled machine', {}, { params: MACHINE }),
+  askFree: shown('Confirmation: free a lock', { params: HELD }),
+  free: done('Frees the lock of a host that will not come back', {}, { params: HELD }),
+  askIn: shown('Sign-in page'),
+  signIn: done('Signs in and sets the session cookie', { token: sentence }),
   signOut: done('Signs out', {}),
-  asset: (type: string) => dashboard('What the pages are made of', { 200: raw('The file', type) }),
+  asset: (type: string) => dashboard('Style sheet, script and icon of the pages', { 200: raw('The file', type) }),
 };

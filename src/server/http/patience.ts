@@ -1,17 +1,17 @@
-/** How long a client may keep a connection busy: a request must have arrived in time, and an answer must go on being taken. */
+/** Time limits for slow clients: for sending a request, and for reading the answer. */
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 export type Patience = Readonly<{
-  /** From its first byte, or from the beginning of the connection, until a request has arrived as a whole; also for the handshake of TLS. */
+  /** Milliseconds for a complete request, from its first byte or from the start of the connection; also for the TLS handshake. */
   requestMs: number;
-  /** How long nothing may be taken of an answer. A slow link takes some bytes all the time, though the kernel tells of it in large steps. */
+  /** Milliseconds without progress in sending an answer. Long, because even a slow link shows progress only in large steps. */
   stallMs: number;
 }>;
 
 export const PATIENCE: Patience = { requestMs: 30_000, stallMs: 600_000 };
 
-/** The options of Node.js that see to it. They are looked after every second, or it would take half a minute more than promised. */
+/** The options for Node.js. It checks connections every 30 s by default, which would add that much to each limit. */
 export const patientFor = ({ requestMs, stallMs }: Patience) => ({
   requestTimeout: requestMs,
   connectionTimeout: stallMs,
@@ -24,11 +24,11 @@ export const patientFor = ({ requestMs, stallMs }: Patience) => ({
 });
 
 /**
- * The answer that is being sent to a client whose next request has failed. It is given time to end: what is said of the next request would
- * become a part of it.
+ * The answer still being sent on a connection whose next, pipelined request is malformed. It is left to finish: an error written now would
+ * end up inside it.
  */
 export function underWayOn(socket: Connection): Answer | undefined {
-  // Node.js decides by the same field when nobody handles the failure.
+  // Node.js uses the same field in its default handler.
   const { _httpMessage: answer } = socket as Connection & Readonly<{ _httpMessage?: Answer | null }>;
   return answer?.headersSent === true && !answer.writableFinished ? answer : undefined;
 }

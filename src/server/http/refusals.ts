@@ -1,4 +1,4 @@
-/** What a caller is told that does not get what it asked for: a code, a sentence, and what to do about it. */
+/** Answers to refused requests: a code, a sentence and the next step. */
 
 import type { FastifyInstance, FastifyReply, FastifyServerOptions } from 'fastify';
 import { asUpdateError, ERRORS, type ErrorCode, type UpdateError } from '../../errors.ts';
@@ -7,13 +7,13 @@ import { FLEETLOCK_REFUSAL } from './lock-shapes.ts';
 import type { Interface } from './openapi.ts';
 import { underWayOn } from './patience.ts';
 
-/** How a refusal is worded for those who ask. */
+/** Builds the body of a refusal, in the form that the route's clients expect. */
 export type Wording = (code: ErrorCode, message?: string) => object;
 
 export const plain: Wording = (code, message = ERRORS[code].sentence) => ({ code, message, next: ERRORS[code].next });
 export const fleetLock: Wording = (kind, value = ERRORS[kind].sentence) => ({ kind, value });
 
-/** Whatever is thrown in `scope` becomes a refusal; what is no fault of the caller's is logged, and not told. */
+/** Turns everything thrown in `scope` into a refusal. Server errors are logged, and their details kept from the caller. */
 export function answerFailures(scope: FastifyInstance, failed: FailureLog, worded: Wording): void {
   scope.setErrorHandler((error: Failure, request, reply) => {
     const { code, message, details } = asUpdateError(error);
@@ -22,21 +22,21 @@ export function answerFailures(scope: FastifyInstance, failed: FailureLog, worde
     const named = error.statusCode === undefined ? code : codeOf(status);
     if (status < 500) return reply.code(status).send(worded(named, message));
     failed(code, message, request.url);
-    return reply.code(status).send(worded(code, 'The server could not do this; its log says why.'));
+    return reply.code(status).send(worded(code, 'The server failed to process this request; see its log.'));
   });
 }
 
-/** When to ask again, where that is known. */
+/** Sets Retry-After, if the time is known. */
 export function sayWhen(reply: FastifyReply, { retryAfterMs }: UpdateError['details']): void {
   if (retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(Number(retryAfterMs) / 1000));
 }
 
-/** Hosts that are told nothing would all come back at their next poll, or at once. */
+/** Retry-After in an outage; without it all hosts would return at their next poll, or immediately. */
 const OUTAGE_MS = 30_000;
 
 type Failure = Error & Readonly<{ statusCode?: number }>;
 
-/** What is out of reach for a while is asked for again; the rest is a fault of ours. */
+/** 503 for an unreachable store, so that clients retry; 500 for the rest. */
 export const statusOf = (code: string): number => STATUSES[code] ?? (/^(etcd|store)-/.test(code) ? 503 : 500);
 
 const STATUSES: Readonly<Record<string, number>> = {
@@ -58,7 +58,7 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   431: 'request-too-large',
 };
 
-/** An address of which there is nothing, or not with this method; whatever its body is, it is not read. */
+/** Answers 404 and 405 before the body is read. */
 export function answerMissing(app: FastifyInstance, routesAt: Interface['routesAt']): void {
   app.addHook('onRequest', (request, reply, go) => {
     if (!request.is404) return go();
@@ -66,7 +66,7 @@ export function answerMissing(app: FastifyInstance, routesAt: Interface['routesA
     if (routes.length === 0) return reply.code(404).send(plain('not-found'));
     const allow = [...new Set(routes.flatMap(({ methods }) => methods))].toSorted().join(', ');
     const worded = routes.some(({ refusal }) => refusal === FLEETLOCK_REFUSAL) ? fleetLock : plain;
-    const message = `This is asked with ${allow}, not with ${request.method}.`;
+    const message = `This address supports ${allow}, not ${request.method}.`;
     reply.code(405).header('allow', allow).send(worded('method-not-allowed', message));
   });
 }
@@ -74,12 +74,12 @@ export function answerMissing(app: FastifyInstance, routesAt: Interface['routesA
 type Refusals = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>> &
   Readonly<{ http: Readonly<{ requireHostHeader: false }> }>;
 
-/** What never gets as far as a route: an address that is none, and bytes that are not HTTP. */
+/** Refusals before routing: invalid addresses, and bytes that are not HTTP. */
 export const BEFORE_ROUTES: Refusals = {
   frameworkErrors: (error, _request, reply) => {
     const status = error.statusCode ?? 400;
     const answer = reply as unknown as FastifyReply;
-    answer.code(status).send(plain(codeOf(status), 'The address holds what is not UTF-8.'));
+    answer.code(status).send(plain(codeOf(status), 'The address is not valid UTF-8.'));
   },
   clientErrorHandler: (error, socket) => {
     const underWay = underWayOn(socket);
@@ -87,22 +87,22 @@ export const BEFORE_ROUTES: Refusals = {
     if (socket.writable && error.code !== 'ECONNRESET') socket.write(answerTo(error.code));
     socket.destroy(error);
   },
-  // It is required all the same, by `answerBeforeNode`.
+  // `answerBeforeNode` requires it instead, with an answer in our form.
   http: { requireHostHeader: false },
 };
 
-/** What Node.js would answer by itself, without a word. */
+/** Refusals for which Node.js itself would send an empty answer. */
 export function answerBeforeNode(app: FastifyInstance): void {
-  const without = JSON.stringify(plain('request-invalid', 'What is expected here (`Expect`) is not known.'));
+  const without = JSON.stringify(plain('request-invalid', 'The expectation in the `Expect` header is not supported.'));
   app.server.on('checkExpectation', (_request, response) => {
     const type = { 'content-type': 'application/json; charset=utf-8' };
     response.writeHead(417, { ...type, 'content-length': Buffer.byteLength(without) }).end(without);
   });
   app.addHook('onRequest', ({ headers, raw }, reply, go) => {
-    // Nobody is given another protocol; but Node.js hears nothing more on a connection that has asked for one with a body.
+    // We never switch protocols, but Node.js reads nothing more from a connection after an Upgrade request with a body.
     if (headers.upgrade !== undefined) reply.header('connection', 'close');
     const isNamed = headers.host !== undefined || raw.httpVersion === '1.0';
-    go(isNamed ? undefined : Object.assign(new Error('The header `Host` is missing.'), { statusCode: 400 }));
+    go(isNamed ? undefined : Object.assign(new Error('The `Host` header is missing.'), { statusCode: 400 }));
   });
 }
 

@@ -1,8 +1,8 @@
-/** What goes over the wire, as JSON schemas: the words from which requests and answers are described. They are checked by them, too. */
+/** Building blocks for JSON schemas, which both describe and validate requests. */
 
 export type Shape = Readonly<Record<string, unknown>>;
 
-/** A shape with a name of its own in the description of the interface. */
+/** A shape with a name in the OpenAPI components. */
 export const named = (title: string, shape: Shape): Shape => ({ title, ...shape });
 
 export const object = (properties: Readonly<Record<string, Shape>>, required = Object.keys(properties)): Shape => ({
@@ -12,7 +12,7 @@ export const object = (properties: Readonly<Record<string, Shape>>, required = O
   additionalProperties: false,
 });
 
-/** `object` whose fields may all be missing. */
+/** `object` with all fields optional. */
 export const loose = (properties: Readonly<Record<string, Shape>>): Shape => object(properties, []);
 
 export const list = (items: Shape): Shape => ({ type: 'array', items });
@@ -33,7 +33,7 @@ export const oneOf = (...words: readonly string[]): Shape => ({ type: 'string', 
 
 export const always = (value: number | boolean): Shape => ({ const: value });
 
-/** The same shape with a sentence on what it says. */
+/** The shape with a description. */
 export const saying = (description: string, shape: Shape): Shape => ({ ...shape, description });
 
 export const sentence: Shape = { type: 'string' };

@@ -1,4 +1,4 @@
-/** What the server is made of, as its routes see it. */
+/** The dependencies of the web server. */
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Metric } from '../../formats/metrics-text.ts';
@@ -21,42 +21,42 @@ import type { Patience } from './patience.ts';
 export type AppWorld = Readonly<{
   fleet: Fleet;
   locks: RebootLocks;
-  /** The folder of the repository. */
+  /** The repository's directory. */
   repository: string;
   serve: Serve;
   access: Access;
-  /** Where the audit log is. */
+  /** Also holds the audit log. */
   store: Store;
   channels(): Promise<Channels>;
-  /** When the metadata of the repository expires, by role. */
+  /** The expiry of the repository's metadata, by role. */
   expires?(): Promise<ReadonlyMap<string, Date>>;
   now(): Date;
   log: Log;
-  /** How often somebody may ask; without them, as often as he likes. */
+  /** Rate limits; none if undefined. */
   limits?: Limits;
-  /** Proxies before this server, which say for whom they ask. */
+  /** Trusted proxies, whose `X-Forwarded-For` is believed. */
   proxies?: readonly string[];
-  /** Signs that a channel offers again what it offered before this version; only where the server has the keys. */
+  /** Signs the return of a channel to the release before this version; only if the server holds the keys. */
   abort?(channel: string, version: string, reason: string): Promise<unknown>;
-  /** What the pages need besides; without it there are none. */
+  /** Dependencies of the dashboard; without them there is none. */
   pages?: Pick<PageWorld, 'census' | 'pause' | 'sessions'>;
-  /** How the last write to the store ended, where somebody keeps an eye on it. */
+  /** The result of the last write to the store, if it is watched. */
   lastWrite?(): LastWrite | undefined;
-  /** Figures of what else this server keeps an eye on. */
+  /** Metrics from other parts of the server. */
   more?(): readonly Metric[];
-  /** Counted elsewhere as well; without it, the server begins its own. */
+  /** Counters shared with other parts; the server creates its own by default. */
   figures?: Figures;
-  /** How long clients may take, where that is not as documented. */
+  /** Time limits for clients, instead of the defaults. */
   patience?: Partial<Patience>;
-  /** Without it, HTTP is spoken in the clear. */
+  /** Without it the server speaks plain HTTP. */
   tls?: Readonly<{ key: Uint8Array; cert: Uint8Array }>;
 }>;
 
-/** `pause` lets others have their turn during a long search. */
+/** `pause` yields to other requests during a long search. */
 export type ViewWorld = Pick<AppWorld, 'fleet' | 'locks' | 'channels' | 'now' | 'store'> &
   Readonly<{ census: Census; pause(): Promise<void> }>;
 
 export type PageWorld = ViewWorld & AppWorld & Readonly<{ sessions: Sessions; failed: FailureLog }>;
 
-/** Sends a page, drawn for whoever asks. */
+/** Renders a page for the request's viewer and sends it. */
 export type ShowPage = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;

@@ -76,15 +76,15 @@ const EXCHANGES: readonly Exchange[] = [
   { ...OURS, when: 'others are first', body: said('failed_lock_turn', '2 hosts asked before'), so: 'lock-turn' },
   {
     ...{ ...OURS, when: 'our token is wrong', status: '401 Unauthorized' },
-    ...{ body: said('denied', 'This needs the token of a machine.'), so: 'lock-refused' },
+    ...{ body: said('denied', 'This requires the token of a machine.'), so: 'lock-refused' },
   },
   {
     ...{ ...OURS, when: 'too many ask', status: '429 Too Many Requests' },
-    ...{ body: said('too-many-requests', 'the next one is answered in 2 s'), so: 'lock-unreachable' },
+    ...{ body: said('too-many-requests', 'try again in 2 s'), so: 'lock-unreachable' },
   },
   {
     ...{ ...OURS, when: 'its store is away', status: '503 Service Unavailable' },
-    ...{ body: said('etcd-unavailable', 'The server could not do this'), so: 'lock-unreachable' },
+    ...{ body: said('etcd-unavailable', 'The server failed to process this request'), so: 'lock-unreachable' },
   },
 ];
 

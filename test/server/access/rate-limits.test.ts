@@ -133,7 +133,7 @@ test('wrong tokens have an end for each address, and keep nobody out who has the
   for (const { statusCode, headers } of [await read('x'), await signIn('x'), await page('tandem=operator.x')])
     assert.deepEqual([statusCode, headers['retry-after']], [429, '2']);
   const { body } = await signIn('x');
-  assert.match(body, /Too many requests: the next one is answered in 2 s\./);
+  assert.match(body, /Too many requests: try again in 2 s\./);
   assert.equal((await read(VIEWER)).statusCode, 200);
   assert.equal((await page(OPERATOR_SESSION.cookie)).statusCode, 200);
   assert.equal((await signIn(TOKEN)).statusCode, 303);

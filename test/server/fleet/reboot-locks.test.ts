@@ -95,7 +95,7 @@ test('the request of Zincati is understood: pretty JSON without a type, and its 
 test('who has no token of a machine is refused in the words of the protocol', async () => {
   await using server = await bench({}, { machine: digestOf('of-a-machine') });
   const reply = await hostOf(server.url, 'aa').take('update');
-  assert.match(reply.held ? '' : reply.reason, /needs the token of a machine\. \(denied\)/);
+  assert.match(reply.held ? '' : reply.reason, /requires the token of a machine\. \(denied\)/);
   const good = hostOf(server.url, 'aa', { user: 'host', password: 'of-a-machine' });
   assert.deepEqual(await good.take('update'), { held: true });
   const bad = hostOf(server.url, 'aa', { user: 'of-a-machine', password: 'x' });

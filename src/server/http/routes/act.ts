@@ -1,4 +1,4 @@
-/** What operators do on the pages: first a question, then the deed, then the page on which it can be seen. */
+/** Operators' actions on the pages: confirm, act, redirect to the page that shows the result. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { cleanLine } from '../../../clean-text.ts';
@@ -20,7 +20,7 @@ type OneMachine = { Params: { id: string } };
 type Held = { Params: { group: string; holder: string } };
 type ViewerOf = (request: FastifyRequest) => Viewer;
 
-/** Every deed may be repeated: what has been done already is not done again. */
+/** Actions are idempotent. */
 export function actRoutes(app: FastifyInstance, world: ViewWorld & AppWorld, show: ShowPage, viewerOf: ViewerOf): void {
   rolloutActs(app, world, show, viewerOf);
   machineActs(app, world, show, viewerOf);
@@ -65,7 +65,7 @@ function rolloutActs(app: FastifyInstance, world: ViewWorld & AppWorld, show: Sh
       return show(request, reply.code(409), notDone(channel, message));
     }
     const entry = entryOf(request, now(), 'rollout-aborted', { about: `${version} in ${channel}`, reason });
-    // What has happened is in the channel's own history, whatever becomes of this entry.
+    // The channel's own signed history records the abort, even if the audit entry is lost.
     entry.kept();
     const { kept: _, ...kept } = entry;
     await noted(world.store, kept);
@@ -108,16 +108,17 @@ function lockActs(app: FastifyInstance, { locks, now }: ViewWorld, show: ShowPag
   });
 }
 
-/** One line, as hosts may be told it. */
+/** One clean line, since it is shown to hosts. */
 const reasonOf = (request: FastifyRequest): string => cleanLine(fieldOf(request, 'reason'), 200);
 
 const noReason = (channel: string, act: Act) =>
-  saidPage('Nothing was done', 'This needs a reason: machines and other operators are told it.', {
+  saidPage('Nothing changed', 'A reason is required. It is shown to machines and other operators.', {
     path: `/rollouts/${channel}/${act}`,
     name: 'Give one',
   });
 
 const notDone = (channel: string, sentence: string) =>
-  saidPage('Nothing was done', sentence, { path: `/rollouts/${channel}`, name: 'To the rollout' });
+  saidPage('Nothing changed', sentence, { path: `/rollouts/${channel}`, name: 'Back to the rollout' });
 
-const noKeys = (channel: string) => notDone(channel, 'An abort must be signed, and this server has no keys.');
+const noKeys = (channel: string) =>
+  notDone(channel, 'An abort must be signed, and this server does not hold the keys.');

@@ -1,4 +1,4 @@
-/** What hosts say to the server, and what operators may read of it. */
+/** Check-ins of hosts, and the operators' view of machines. */
 
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { CHECK_IN, CHECK_IN_ANSWER, type CheckIn } from '../../../formats/check-in.ts';
@@ -16,7 +16,7 @@ import { always, object } from '../shapes.ts';
 
 export const fleetRoutes = { hosts, operators };
 
-/** What a host may ask. */
+/** The routes for hosts. */
 function hosts(app: FastifyInstance, fleet: Fleet, now: () => Date, figures: Figures): void {
   app.post<{ Body: CheckIn }>(
     '/v1/check-in',
@@ -29,7 +29,7 @@ function hosts(app: FastifyInstance, fleet: Fleet, now: () => Date, figures: Fig
   );
 }
 
-/** What an operator may read. */
+/** The routes for operators. */
 function operators(app: FastifyInstance, { fleet, now, pages }: OperatorWorld): void {
   const pause = pages?.pause ?? (async () => {});
   app.get<{ Querystring: Search & { limit?: number } }>(
@@ -63,15 +63,15 @@ function operators(app: FastifyInstance, { fleet, now, pages }: OperatorWorld): 
 
 type OperatorWorld = Readonly<{ fleet: Fleet; now(): Date; pages?: Readonly<{ pause(): Promise<void> }> }>;
 
-/** As others may see it. */
+/** The record without the digest of its secret and internal fields. */
 function told({ secret, boot: _boot, past: _past, ...machine }: MachineRecord): object {
   return { ...machine, ...(secret === undefined ? {} : { bound: true }) };
 }
 
 const unknown = (reply: FastifyReply, id: string): FastifyReply =>
-  reply.code(404).send(plain('machine-unknown', `No machine ${id} is known here.`));
+  reply.code(404).send(plain('machine-unknown', `There is no machine ${id} in this fleet.`));
 
-/** What a host shows of itself. */
+/** The identity that a host sends in its headers. */
 export function shownIn(headers: Readonly<Record<string, string | readonly string[] | undefined>>): Shown {
   const [secret, hardware, machine] = [headers[SECRET_HEADER], headers[HARDWARE_HEADER], headers[MACHINE_HEADER]];
   return {
@@ -83,43 +83,48 @@ export function shownIn(headers: Readonly<Record<string, string | readonly strin
 
 const ASKS = {
   checkIn: {
-    summary: 'A host says where it is, and asks whether it may begin what its channel offers',
+    summary: 'Check-in: a host reports its state and asks whether it may start an update',
     tags: ['hosts'],
     headers: SHOWN_WITH,
     body: CHECK_IN.schema,
     response: {
+<<<<<<< HEAD
       403: refused('Another secret than this was shown first for the machine, or the token is not good for this.'),
       200: json('Whether it may begin, and if not, why; never what to install', CHECK_IN_ANSWER.schema),
+=======
+      403: refused('The machine’s id is bound to another secret, or the token does not permit this'),
+      200: json('Whether it may start, or the reason why not; never what to install', CHECK_IN_ANSWER),
+>>>>>>> 5b1c100 (The server's OpenAPI descriptions, refusals and HTTP comments are in plain English)
     },
   },
   machines: {
-    summary: 'What hosts have said, all or those that are looked for, a page at a time, by id',
+    summary: 'Lists or searches machines, a page at a time, by id',
     tags: ['operators'],
     querystring: MACHINES_PAGE,
-    response: { 200: json('A page, which may be empty while others follow; `next` is missing on the last', MACHINES) },
+    response: { 200: json('A page; it may be empty although more follow. The last page has no `next`', MACHINES) },
   },
   machine: {
-    summary: 'What one host has said',
+    summary: 'Shows one machine',
     tags: ['operators'],
     params: object({ id: machineId }),
-    response: { 200: json('The machine', MACHINE), 404: refused('It is not known here.') },
+    response: { 200: json('The machine', MACHINE), 404: refused('No such machine') },
   },
   forget: {
-    summary: 'Forgets a machine that will not come back; one that does is known again',
+    summary: 'Forgets a machine that will not come back; its next check-in would register it again',
     tags: ['operators'],
     params: object({ id: machineId }),
     response: {
-      200: json('It is known no more.', object({ schema: always(1), forgotten: machineId })),
-      404: refused('It is not known here.'),
+      200: json('Forgotten', object({ schema: always(1), forgotten: machineId })),
+      404: refused('No such machine'),
     },
   },
   reset: {
-    summary: 'Lets a machine that was reinstalled show another secret: the next one counts',
+    summary: 'Resets the secret of a reinstalled machine: its id is bound to the next secret presented',
     tags: ['operators'],
     params: object({ id: machineId }),
     response: {
-      200: json('Its id is bound to no secret.', object({ schema: always(1), reset: machineId })),
-      404: refused('It is not known here.'),
+      200: json('Its id is no longer bound to a secret', object({ schema: always(1), reset: machineId })),
+      404: refused('No such machine'),
     },
   },
 };

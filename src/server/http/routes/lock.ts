@@ -1,4 +1,4 @@
-/** FleetLock, as Zincati and our agents speak it, and what operators may see and change of the locks. */
+/** FleetLock for Zincati and our agents, and the operators' view of the locks. */
 
 import type { FastifyInstance } from 'fastify';
 import type { Refusal } from '../../../reboot/gates/locks/semaphore.ts';
@@ -24,16 +24,14 @@ export const lockRoutes = { hosts, operators };
 
 type Asked = { Body: { client_params: { id: string; group: string } } };
 
-/** Both verbs; every answer but 200 says why as `kind` and `value`. */
+/** The two FleetLock requests; every answer but 200 has `kind` and `value`. */
 function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void {
-  // Zincati sends JSON and does not say so.
+  // Zincati sends JSON without a content type.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, app.getDefaultJsonParser('remove', 'remove'));
   app.addHook('preValidation', async (request, reply) => {
     if (request.headers['fleet-lock-protocol'] === 'true') return;
-    await reply
-      .code(400)
-      .send({ kind: 'missing_header', value: 'The header fleet-lock-protocol must be there and be “true”.' });
+    await reply.code(400).send({ kind: 'missing_header', value: 'The header fleet-lock-protocol: true is required.' });
   });
   app.post<Asked>(
     '/v1/pre-reboot',
@@ -53,7 +51,7 @@ function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void 
   );
 }
 
-/** A page of the locks, one lock, its size, and freeing what a host holds. */
+/** List the locks, show one, resize it, free a place. */
 function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): void {
   app.get<{ Querystring: { limit?: number; after?: string } }>(
     '/v1/locks',
@@ -82,20 +80,20 @@ function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): v
       const { group, holder } = request.params;
       const entry = entryOf(request, now(), 'lock-freed', { about: `${holder} in ${group}` });
       if (!(await locks.release(group, holder, entry)))
-        return reply.code(404).send(plain('lock-not-held', `${holder} does not hold it.`));
+        return reply.code(404).send(plain('lock-not-held', `${holder} does not hold this lock.`));
       return { schema: 1, ...(await locks.show(group, now())) };
     },
   );
 }
 
-/** How FleetLock calls a refusal. */
+/** The FleetLock `kind` of each refusal. */
 export const LOCK_KINDS: Readonly<Record<Refusal['code'], string>> = {
   'lock-full': 'failed_lock_semaphore_full',
   'lock-failures': 'failed_lock_failures',
   'lock-turn': 'failed_lock_turn',
 };
 
-/** Of a request of FleetLock. */
+/** The limit of a FleetLock request's body. */
 const MOST_BYTES = 4096;
 
 type Named = { Params: { group: string } };
@@ -107,54 +105,54 @@ const taken = {
   body: ASKED,
   refusal: FLEETLOCK_REFUSAL,
   description:
-    'FleetLock, as Zincati speaks it: with the header `fleet-lock-protocol: true`, and JSON whatever its type is said to be.',
+    'FleetLock as implemented by Zincati: requires the header `fleet-lock-protocol: true`; the body is parsed as JSON whatever its content type.',
 };
 const strange = json(
-  'Another secret than this was shown first for the machine, or the token is not good for this.',
+  'The machine’s id is bound to another secret, or the token does not permit this',
   FLEETLOCK_REFUSAL,
 );
 const ASKS = {
   take: {
     ...taken,
-    summary: 'A host takes the lock on rebooting; whoever has it already is granted it again',
+    summary: 'Takes the reboot lock for a host; granted again to a host that already holds it',
     response: {
-      200: json('It may reboot.', GRANTED),
+      200: json('It may reboot', GRANTED),
       403: strange,
-      409: json('It may not, and why: ask again later.', FLEETLOCK_REFUSAL),
+      409: json('It may not, with the reason; try again later', FLEETLOCK_REFUSAL),
     },
   },
   giveBack: {
     ...taken,
-    summary: 'A host gives the lock back, or never had it',
+    summary: 'Releases the lock of a host; a no-op if it does not hold it',
     response: {
-      200: json('It does not have the lock.', GRANTED),
+      200: json('The host does not hold the lock', GRANTED),
       403: strange,
-      409: json('Another machine with its id has the lock.', FLEETLOCK_REFUSAL),
+      409: json('Another machine with the same id holds the lock', FLEETLOCK_REFUSAL),
     },
   },
   all: {
-    summary: 'All locks, a page at a time, by group',
+    summary: 'Lists the locks, a page at a time, by group',
     tags: ['operators'],
     querystring: LOCKS_PAGE,
-    response: { 200: json('A page; `next` is missing on the last', LOCKS) },
+    response: { 200: json('A page; the last one has no `next`', LOCKS) },
   },
   one: {
-    summary: 'Who holds the lock of a group, since when and why',
+    summary: 'Shows the lock of a group: holders, since when and why',
     tags: ['operators'],
     params: NAMED,
-    response: { 200: locked('The lock; a group that nobody has asked for is one with the defaults') },
+    response: { 200: locked('The lock; the defaults for an unused group') },
   },
   size: {
-    summary: 'Sets how many hosts of a group may reboot at once',
+    summary: 'Sets how many hosts of a group may reboot at the same time',
     tags: ['operators'],
     params: NAMED,
     body: SIZE,
     response: { 200: locked('The lock with its new size') },
   },
   free: {
-    summary: 'Frees what a host holds that will not come back',
+    summary: 'Frees the lock of a host that will not come back',
     tags: ['operators'],
     params: HELD,
-    response: { 200: locked('The lock without it'), 404: refused('It does not hold the lock.') },
+    response: { 200: locked('The lock without this host'), 404: refused('The host does not hold the lock') },
   },
 };

@@ -1,4 +1,4 @@
-/** Figures for Prometheus: what the server has counted, and the fleet as it is now. */
+/** Metrics for Prometheus: the server's counters, and the current state of the fleet. */
 
 import type { FastifyInstance } from 'fastify';
 import { gauge, METRICS_TYPE, type Metric, metricsText } from '../../../formats/metrics-text.ts';
@@ -17,15 +17,15 @@ export type MetricsWorld = Readonly<{
   fleet: Fleet;
   locks: RebootLocks;
   channels(): Promise<Channels>;
-  /** When the metadata of the repository expires, by role. */
+  /** The expiry of the repository's metadata, by role. */
   expires?(): Promise<ReadonlyMap<string, Date>>;
   now(): Date;
   pages?: Readonly<{ census: Census }>;
-  /** Of what else this server keeps an eye on. */
+  /** Metrics from other parts of the server. */
   more?(): readonly Metric[];
 }>;
 
-/** A part that cannot be had is left out and named: half the figures in an outage are better than none. */
+/** Omits a part that fails, and reports it in `tandem_server_part_up`: partial metrics are better than none in an outage. */
 export function metricsRoute(app: FastifyInstance, world: MetricsWorld, figures: Figures): void {
   app.get('/metrics', { schema: ASKS }, async (_request, reply) => {
     const now = world.now();
@@ -42,7 +42,7 @@ export function metricsRoute(app: FastifyInstance, world: MetricsWorld, figures:
       ...told.flatMap(({ metrics = [] }) => metrics),
       gauge(
         'tandem_server_part_up',
-        '0 when this part of the figures could not be had.',
+        '0 if this part of the metrics could not be collected.',
         told.map(({ part, metrics }) => ({ labels: { part }, value: metrics ? 1 : 0 })),
       ),
       ...(world.more?.() ?? []),
@@ -53,7 +53,7 @@ export function metricsRoute(app: FastifyInstance, world: MetricsWorld, figures:
   });
 }
 
-/** Counts what is asked of `app` and of all that is registered after this. */
+/** Counts the requests to `app` and to all scopes registered after this call. */
 export function countRequests(app: FastifyInstance, { requests, requestTimes, refusals }: Figures): void {
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none';
@@ -68,7 +68,7 @@ export function countRequests(app: FastifyInstance, { requests, requestTimes, re
   });
 }
 
-/** Every refusal says its name: to hosts that are to wait as to those who may not ask. */
+/** The code in an answer, of a refused request and of a “not yet” to a host alike. */
 function refusalIn(answer: unknown, status: number): string | undefined {
   if (typeof answer !== 'object' || answer === null) return undefined;
   const { go, code, kind } = answer as Readonly<Record<string, unknown>>;
@@ -84,7 +84,7 @@ const repository = async ({ channels, expires }: MetricsWorld): Promise<readonly
   return expires ? expiryMetrics(await expires()) : [];
 };
 
-/** Counting anew goes through the whole store, so a count that there is already is good enough. */
+/** Uses the last census if there is one: a fresh count reads the whole store. */
 async function machines({ fleet, pages }: MetricsWorld): Promise<readonly Metric[]> {
   const last = await counted(pages);
   const many = last?.machines ?? (await fleet.count());
@@ -105,11 +105,11 @@ const locks = async ({ locks }: MetricsWorld, now: Date): Promise<readonly Metri
 
 const MOST_LOCKS = 1000;
 
-/** As it was last counted: a scrape makes nobody count. */
+/** The last census; a scrape never starts one. */
 const counted = async (pages: MetricsWorld['pages']): Promise<Counted | undefined> => pages?.census.last();
 
 const ASKS = {
-  summary: 'Figures for Prometheus',
+  summary: 'Metrics for Prometheus',
   tags: ['operators'],
-  response: { 200: raw('Its text format', 'text/plain') },
+  response: { 200: raw('Prometheus text format', 'text/plain') },
 };

@@ -1,4 +1,4 @@
-/** The pages for operators: who may see them, what they are made of, and what their forms do. */
+/** The dashboard: sessions, assets, security headers and form tokens around its pages. */
 
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -52,7 +52,7 @@ export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
       request.holder = key === undefined ? undefined : await sessions.holderOf(key, follows === undefined);
       if (key !== undefined) countHolder(request, limits);
       if (mayAct(request.holder, 'viewer')) return;
-      // What it held is good for nothing any more.
+      // The session in the cookie is no longer valid.
       if (cookie !== undefined) reply.header('set-cookie', cookieOf(undefined, isSecure(request)));
       await reply.redirect('/sign-in', 303);
     });
@@ -76,7 +76,7 @@ export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
   });
 }
 
-/** Nothing but our own files is loaded, nothing in the page itself is run, and nobody frames it. */
+/** Pages load our own files only, run no inline script, and cannot be framed. */
 const HEADERS = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -85,17 +85,17 @@ const HEADERS = {
   'cross-origin-opener-policy': 'same-origin',
 };
 
-const NOT_OURS = saidPage('Nothing was done', 'This form did not come from a page of this server, or it is too old.', {
+const NOT_OURS = saidPage('Nothing changed', 'This form did not come from a page of this server, or it has expired.', {
   path: '/',
-  name: 'To the overview',
+  name: 'Back to the overview',
 });
 
-const LOOK_ONLY = saidPage('Nothing was done', 'Your token is a viewer’s: it shows everything and changes nothing.', {
+const LOOK_ONLY = saidPage('Nothing changed', 'You are signed in with a viewer’s token, which cannot make changes.', {
   path: '/',
-  name: 'To the overview',
+  name: 'Back to the overview',
 });
 
-/** A page that has not changed is not sent again: it is asked for every few seconds. */
+/** Sends a page with an ETag: scripts poll it every few seconds, and mostly it has not changed. */
 function sendPage(request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {
   const tag = `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
   reply.headers({ etag: tag, 'cache-control': 'no-cache, private' });
@@ -110,14 +110,14 @@ function answerFailures(app: FastifyInstance, { failed }: PageWorld): void {
     if (status >= 500) failed(code, message, request.url);
     sayWhen(reply, details);
     const sentence = status === 429 ? message : SENTENCES[status < 500 ? 'asker' : 'server'];
-    const page = saidPage('That did not work', sentence, { path: '/', name: 'To the overview' });
+    const page = saidPage('Request failed', sentence, { path: '/', name: 'Back to the overview' });
     return reply.code(status).type('text/html; charset=utf-8').send(document(page, undefined));
   });
 }
 
 const SENTENCES = {
-  asker: 'What was asked for is not understood.',
-  server: 'The server could not do this; its log says why.',
+  asker: 'The server could not understand this request.',
+  server: 'The server failed to process this request; see its log.',
 };
 
 function assets(app: FastifyInstance): void {
@@ -131,7 +131,7 @@ function assets(app: FastifyInstance): void {
 function signingIn(app: FastifyInstance, { access, sessions, store, now, limits = NO_LIMITS }: PageWorld): void {
   app.get('/sign-in', { schema: PAGES.askIn }, async (request, reply) => {
     const key = keyIn(request.headers.cookie);
-    // Pages further down cannot take a cookie back that was set beside this one.
+    // A cookie set without a path belongs to this page's folder; pages further down cannot clear it.
     if (key !== undefined && !(await sessions.holderOf(key, false)))
       reply.header('set-cookie', cookieOf(undefined, isSecure(request)));
     return sendPage(request, reply, document(signInPage(false), undefined));
@@ -153,6 +153,6 @@ function signingIn(app: FastifyInstance, { access, sessions, store, now, limits 
 const isOurs = (request: FastifyRequest): boolean =>
   isSameSite(request.headers) && isOurForm(fieldOf(request, 'form'), keyIn(request.headers.cookie));
 
-/** Behind a proxy that speaks HTTPS the cookie is for HTTPS alone, too. */
+/** Also behind a proxy that terminates HTTPS. */
 const isSecure = ({ protocol, headers }: FastifyRequest): boolean =>
   protocol === 'https' || headers['x-forwarded-proto'] === 'https';

@@ -1,4 +1,4 @@
-/** Letting machines in again on the pages: first the question, then the deed. */
+/** Readmits machines on the pages: confirm, then act. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { MachineId } from '../../../model.ts';
@@ -13,7 +13,7 @@ import { noSuchChannel, shownOf } from './view.ts';
 
 type ChannelOf = { Params: { channel: string } };
 
-/** Whom it is about is one machine, or without it all that failed. */
+/** `machine`: one machine; if missing, all that failed. */
 export function readmitRoutes(
   app: FastifyInstance,
   world: ViewWorld,

@@ -1,4 +1,4 @@
-/** Gives the repository away: the same files as any static web server would, with ranges, and headers that caches understand. */
+/** Serves the repository's files as any static web server would, with ranges and caching headers. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Serve, ServedFile } from '../../../system/http/served-file.ts';
@@ -19,17 +19,17 @@ export function repositoryRoutes(app: FastifyInstance, dir: string, serve: Serve
         await using file = SAFE_PATH.test(path) ? await serve(dir, path) : undefined;
         if (!file) return missing(reply);
         if (!hasHungUp(request)) await give(request, reply, path, file);
-        // It is lent until the last byte is sent, or nobody is there any more to whom it could be.
+        // The file stays open until the last byte is sent or the client has hung up.
         await isOver(request, reply);
         return reply;
       },
     });
 }
 
-// No segment begins with a dot: neither `..` nor the publisher's lock and temporary files.
+// No segment may start with a dot: this excludes `..` and the publisher's lock and temporary files.
 const SAFE_PATH = /^(?:metadata|targets)(?:\/[A-Za-z0-9_~^-][A-Za-z0-9._~^-]{0,255}){1,8}$/;
 
-// A cache that remembers that the next root is not there would keep hosts on the old one.
+// A cached 404 for the next root would keep hosts on the old one.
 const missing = (reply: FastifyReply): FastifyReply =>
   reply.code(404).header('cache-control', 'no-store').send(plain('file-missing'));
 
@@ -49,7 +49,7 @@ async function give(
   await giveSpan(reply, file, isSameFile ? headers.range : undefined, method === 'HEAD');
 }
 
-/** A name that begins with a version or a digest tells its content; `timestamp.json` does not, nor what a publisher lays beside. */
+/** Immutable if the name starts with a version or a digest, unlike `timestamp.json` and a publisher's extra files. */
 const cacheControl = (path: string): string =>
   /\/(\d+|[0-9a-f]{64})\.[^/]+$/.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache';
 

@@ -1,4 +1,4 @@
-/** Rollouts for programs: who is under way, who failed and why, and letting machines in again on which one has failed. */
+/** Rollouts for programs: machines under way, failures with reasons, readmission. */
 
 import type { FastifyInstance } from 'fastify';
 import type { MachineId } from '../../../model.ts';
@@ -50,7 +50,7 @@ export function rolloutRoutes(app: FastifyInstance, { fleet, channels, now }: Ro
 const noSuch = (channel: string) => plain('channel-unknown', `There is no rollout in a channel "${channel}".`);
 const iso = (time: number): string => new Date(time).toISOString();
 
-const via = saying('a release on the way, where it is not the one of the rollout', sentence);
+const via = saying('the intermediate release, if it is not the one of the rollout', sentence);
 const ROLLOUT = named(
   'Rollout',
   object(
@@ -58,19 +58,19 @@ const ROLLOUT = named(
       ...{ schema: always(1), channel: sentence, version: sentence, updated: whole(0) },
       braked: object({ at: moment, reason: sentence, byHand: flag }),
       inFlight: saying(
-        'must have reported when they are due',
+        'the machines under way, and when their reports are due',
         list(object({ machine: machineId, due: moment, via }, ['machine', 'due'])),
       ),
       failed: list(
         object(
           {
             ...{ machine: machineId, reason: sentence, via },
-            mayTry: saying('nobody can tell that it was the release, so the host may begin again', flag),
+            mayTry: saying('the release is not known to be at fault, so the host may retry', flag),
           },
           ['machine', 'reason', 'mayTry'],
         ),
       ),
-      readmitted: saying('let in again by an operator, and not begun yet', list(machineId)),
+      readmitted: saying('readmitted by an operator, and not started yet', list(machineId)),
     },
     ['schema', 'channel', 'version', 'updated', 'inFlight', 'failed', 'readmitted'],
   ),
@@ -78,19 +78,19 @@ const ROLLOUT = named(
 
 const ASKS = {
   one: {
-    summary: 'Who is under way in the rollout of a channel, who failed and why',
+    summary: 'Shows the rollout of a channel: machines under way, failures with reasons',
     tags: ['operators'],
     params: CHANNEL,
-    response: { 200: json('The rollout', ROLLOUT), 404: refused('There is no such channel.') },
+    response: { 200: json('The rollout', ROLLOUT), 404: refused('No such channel') },
   },
   readmit: {
-    summary: 'Lets a machine try again on which the release has failed, or all of them',
+    summary: 'Readmits one machine on which the release failed, or all of them',
     tags: ['operators'],
     params: CHANNEL,
-    body: loose({ machine: saying('all that failed, without it', machineId) }),
+    body: loose({ machine: saying('one machine; if missing, all that failed', machineId) }),
     response: {
       200: json('How many', object({ schema: always(1), channel: sentence, version: sentence, readmitted: whole(0) })),
-      404: refused('There is no such rollout or machine.'),
+      404: refused('No such rollout or machine'),
     },
   },
 };

@@ -1,4 +1,4 @@
-/** The tokens of the fleet, as operators see and change them. */
+/** Operators' management of the fleet's tokens. */
 
 import type { FastifyInstance } from 'fastify';
 import type { Access } from '../../access/access.ts';
@@ -28,31 +28,31 @@ export function tokenRoutes(app: FastifyInstance, access: Access, now: () => Dat
   });
 }
 
-const who = { name: saying('what it is called in the audit log', text(NAME, LONGEST_NAME)), role: oneOf(...ROLES) };
+const who = { name: saying('its name in the audit log', text(NAME, LONGEST_NAME)), role: oneOf(...ROLES) };
 const TOKENS = named('Tokens', object({ schema: always(1), tokens: list(object({ ...who, added: moment })) }));
 const ASKS = {
   all: {
-    summary: 'Who has a token, and what for; never the tokens themselves',
+    summary: 'Lists tokens by name and role; never the tokens themselves',
     tags: ['operators'],
     response: { 200: json('All tokens of the store', TOKENS) },
   },
   add: {
-    summary: 'Makes a token, and tells it this once',
+    summary: 'Creates a token, which only this answer contains',
     tags: ['operators'],
     body: object(who),
     response: {
       201: json('The token', object({ schema: always(1), ...who, token: sentence })),
-      409: refused('There is one of this name, or there are too many.'),
+      409: refused('The name is taken, or there are too many tokens'),
     },
   },
   revoke: {
-    summary: 'Makes a token good no longer; other servers know within five seconds',
+    summary: 'Revokes a token; other servers follow within five seconds',
     tags: ['operators'],
     params: object({ name: who.name }),
     response: {
-      200: json('The tokens that are left', TOKENS),
-      404: refused('There is none of this name.'),
-      409: refused('It is the last one of an operator.'),
+      200: json('The remaining tokens', TOKENS),
+      404: refused('No token of this name'),
+      409: refused('It is the last operator token'),
     },
   },
 };

@@ -1,4 +1,4 @@
-/** The pages that only show something. */
+/** The read-only pages. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { lastEntries } from '../../fleet/audit.ts';
@@ -84,7 +84,7 @@ export function viewRoutes(
   });
 }
 
-/** A channel with its rollout and its machines; undefined for one that there is not. */
+/** A channel with its rollout and machines; undefined if there is no such channel. */
 export async function shownOf(
   { channels, fleet, census, now }: ViewWorld,
   channel: string,
@@ -99,7 +99,7 @@ export const noSuchChannel = (channel: string) =>
   saidPage('No such channel', `The repository has no channel ${channel}.`, { path: '/rollouts', name: 'All rollouts' });
 
 async function allShown(world: ViewWorld): Promise<readonly Shown[]> {
-  // What is being rolled out comes first.
+  // Channels with a rollout come first.
   const names = [...(await world.channels())]
     .toSorted(([a, one], [b, other]) => Number(!one.offered) - Number(!other.offered) || a.localeCompare(b))
     .map(([name]) => name);
