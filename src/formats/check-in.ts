@@ -17,12 +17,12 @@ import {
 } from './shape.ts';
 import { channelName, hex, line, machineId, moment, version } from './wire-words.ts';
 
-/** Where a host can be found and what it is, in its own words: for people, who may be lied to, and never for decisions. */
+/** The host's description of itself, for people only: it may be false, so nothing is decided by it. */
 const HOST = object(
   {
     name: optional(line),
-    address: optional(saying('from which it reaches the server', line)),
-    os: optional(saying('as os-release calls it', line)),
+    address: optional(saying('the local address from which it reaches the server', line)),
+    os: optional(saying('the name in os-release', line)),
     kernel: optional(line),
     architecture: optional(line),
   },
@@ -30,12 +30,12 @@ const HOST = object(
 );
 export type HostFacts = Checked<typeof HOST>;
 
-/** One boot of one machine. `hardware` is missing where it cannot be told. */
+/** One boot of one machine. `hardware` is missing if it is not known. */
 const BOOT = object(
   {
-    id: saying('of the kernel', hex),
-    seconds: optional(saying('for how long it has run', integer(0))),
-    hardware: optional(saying('a digest of what the firmware calls the machine', hex)),
+    id: saying('the kernel’s boot id', hex),
+    seconds: optional(saying('time since boot', integer(0))),
+    hardware: optional(saying('a digest of the firmware’s identity of the machine', hex)),
   },
   'ignore',
 );
@@ -50,54 +50,54 @@ const OUTCOME = object(
     version,
     code: optional(line),
     reason: optional(line),
-    fault: optional(saying('whose fault it was that it failed, where it did', literal(...FAULTS))),
+    fault: optional(saying('the cause of a failure', literal(...FAULTS))),
   },
   'ignore',
 );
 
-/** What a host says of itself with every check-in, and the server keeps. */
+/** The part of every check-in that the server stores. */
 export const SAID = {
   schema: literal(1),
   machine: machineId,
-  group: saying('what a rollout and the lock on rebooting go by', upTo(64, text(GROUP_PATTERN))),
+  group: saying('the group for rollouts and the reboot lock', upTo(64, text(GROUP_PATTERN))),
   product: upTo(32, text<Product>(PRODUCT_PATTERN)),
-  channel: saying('the channel that it follows', channelName),
+  channel: saying('the channel it follows', channelName),
   agent: saying('the version of the agent', line),
-  running: saying('what runs now', RUNNING),
-  confirmed: saying('what runs is proven', flag),
+  running: saying('the running release', RUNNING),
+  confirmed: saying('whether the running release is confirmed', flag),
   state: literal(...STATE_KINDS),
-  since: saying('how long it has been in this state', moment),
-  host: optional(saying('where to find it, for people', HOST)),
-  wants: optional(saying('the release that it would begin to install now, if nobody objects', version)),
-  refuses: optional(saying('the release that it is offered and will not begin, because it has failed there', version)),
-  waitingFor: optional(saying('in words', line)),
-  outcome: optional(saying('how the last attempt ended; `at` tells one from another', OUTCOME)),
+  since: saying('the start of the current state', moment),
+  host: optional(saying('information for people about the host', HOST)),
+  wants: optional(saying('the release it would start to install now if permitted', version)),
+  refuses: optional(saying('the offered release that it refuses because it failed there before', version)),
+  waitingFor: optional(saying('the reason it waits, as text', line)),
+  outcome: optional(saying('the outcome of the last attempt; `at` identifies it', OUTCOME)),
 };
 
 export const CHECK_IN = named(
   'CheckIn',
-  object({ ...SAID, boot: optional(saying('tells it from another with the same id', BOOT)) }, 'ignore'),
+  object({ ...SAID, boot: optional(saying('distinguishes machines with the same id', BOOT)) }, 'ignore'),
 );
-/** What a host tells the fleet server: who and where it is, what it runs, what it is about to do, and how the last attempt ended. */
+/** A host's report to the fleet server: its identity, its release and state, the update it wants, and the outcome of the last attempt. */
 export type CheckIn = Checked<typeof CHECK_IN>;
 
-/** Why a host is not to begin. */
+/** The reason why a host may not start. */
 export const HOLD = {
   code: words(500),
   reason: words(500),
-  until: optional(saying('ask again at the earliest', moment)),
+  until: optional(saying('the earliest time to ask again', moment)),
 };
 
 const GO = object(
   {
     schema: literal(1),
     go: literal(true),
-    readmitted: optional(saying('an operator wants it to try once more what it refuses', literal(true))),
+    readmitted: optional(saying('an operator readmitted it: retry the refused release', literal(true))),
   },
   'ignore',
 );
 const NO_GO = object({ schema: literal(1), go: literal(false), ...HOLD }, 'ignore');
 
 export const CHECK_IN_ANSWER = named('CheckInAnswer', oneOf('go', { true: GO, false: NO_GO }));
-/** A server never names what to install. */
+/** The server never names a release to install. */
 export type CheckInAnswer = Checked<typeof CHECK_IN_ANSWER>;

@@ -1,4 +1,4 @@
-/** Checks the shape of JSON that came from outside: strict, bounded, one precise sentence for what is wrong. */
+/** Checks the shape of untrusted JSON: strict, bounded, with one precise sentence for a mistake. */
 
 import { cleanLine } from '../clean-text.ts';
 import { type ErrorCode, UpdateError } from '../errors.ts';
@@ -6,13 +6,12 @@ import { type ErrorCode, UpdateError } from '../errors.ts';
 /** JSON Schema, as OpenAPI 3.1 and Fastify read it. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** Reads one field; throws when the value is not what it should be. `schema` describes the same to others; without one, anything may stand there. */
+/** Checks one value and returns it typed; throws a TypeError that names its path. `schema` is the same as JSON Schema; without one, any value. */
 export type Check<T> = {
   (value: unknown, path: string): T;
   readonly schema?: JsonSchema;
 };
 export type Described<T> = Check<T> & Readonly<{ schema: JsonSchema }>;
-/** The type of what a check returns. */
 export type Checked<C> = C extends Check<infer T> ? T : never;
 
 type Fields = Readonly<Record<string, Check<unknown>>>;
@@ -23,7 +22,7 @@ type CheckedFields<S extends Fields> = Readonly<
   }
 >;
 
-/** Parses UTF-8 JSON of at most `limit` bytes and checks it; every fault becomes an UpdateError of the given code. */
+/** Parses UTF-8 JSON of at most `limit` bytes and checks it; throws an UpdateError of the given code. */
 export function parseDocument<T>(bytes: Uint8Array, limit: number, code: ErrorCode, name: string, check: Check<T>): T {
   if (bytes.length > limit)
     throw new UpdateError(code, `${name} has ${bytes.length} bytes; at most ${limit} are read.`);
@@ -34,7 +33,7 @@ export function parseDocument<T>(bytes: Uint8Array, limit: number, code: ErrorCo
   }
 }
 
-/** An object with exactly these fields (`unknown: 'ignore'` lets later versions add some). */
+/** An object with exactly these fields; `unknown: 'ignore'` drops others, so that later versions can add some. */
 export const object = <S extends Fields>(
   fields: S,
   unknown: 'refuse' | 'ignore' = 'refuse',
@@ -60,7 +59,7 @@ function objectSchema(fields: Fields): JsonSchema {
   };
 }
 
-/** One of several objects; the value of `field` says which. */
+/** One of several objects, selected by the value of `field`. */
 export const oneOf = <S extends Fields>(field: string, shapes: S): Described<Checked<S[keyof S]>> =>
   described({ oneOf: [...new Set(Object.values(shapes))].map(({ schema = {} }) => schema) }, (value, path) => {
     const kind: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, field) : undefined;
@@ -71,20 +70,20 @@ export const oneOf = <S extends Fields>(field: string, shapes: S): Described<Che
 
 const isWord = (value: unknown): boolean => typeof value === 'string' || typeof value === 'boolean';
 
-/** `limit` protects the reader; a longer list is no other kind of document, so the schema has none. */
+/** A list of at most `limit` items. The limit protects this reader and is not part of the format, so the schema omits it. */
 export const list = <T>(item: Check<T>, limit: number): Described<readonly T[]> =>
   described({ type: 'array', items: item.schema ?? {} }, (value, path) => {
     if (!Array.isArray(value) || value.length > limit) return fail(path, `a list of at most ${limit}`);
     return value.map((entry, index) => item(entry, `${path}[${index}]`));
   });
 
-/** A list of which the last `limit` count. */
+/** A list of any length, cut to its last `limit` items. */
 export const lastOf = <T>(item: Check<T>, limit: number): Described<readonly T[]> => {
   const short = list(item, limit);
   return described(short.schema, (value, path) => short(Array.isArray(value) ? value.slice(-limit) : value, path));
 };
 
-/** An object used as a table: any keys that match the pattern, one check for every value. */
+/** An object used as a table: keys that match `key`, and one check for all values. */
 export const record = <T>(key: RegExp, value: Check<T>, limit: number): Described<ReadonlyMap<string, T>> =>
   described({ type: 'object', additionalProperties: value.schema ?? {} }, (given, path) => {
     if (typeof given !== 'object' || given === null || Array.isArray(given)) return fail(path, 'an object');
@@ -94,13 +93,13 @@ export const record = <T>(key: RegExp, value: Check<T>, limit: number): Describe
     return new Map(entries.map(([name, entry]) => [name, value(entry, `${path}[${JSON.stringify(name)}]`)]));
   });
 
-/** Text that matches a pattern; `brand` is the type it then has. */
+/** Text that matches `pattern`; `what` names it in the error. */
 export const text = <T extends string = string>(pattern: RegExp, what = `text like ${pattern.source}`): Described<T> =>
   described({ type: 'string', pattern: pattern.source }, (value, path) =>
     typeof value === 'string' && pattern.test(value) ? (value as T) : fail(path, what),
   );
 
-/** A line for people. Any text is one: cleaned and cut to `limit`, since nothing is to be lost for being said at length. */
+/** A line for people: any text, cleaned and cut to `limit`, because a long sentence must not invalidate the document. */
 export const words = (limit?: number): Described<string> =>
   described({ type: 'string' }, (value, path) =>
     typeof value === 'string' ? cleanLine(value, limit) : fail(path, 'text'),
@@ -114,7 +113,7 @@ export const upTo = <T extends string>(most: number, check: Described<T>): Descr
       : check(value, path),
   );
 
-/** A safe integer within bounds, both included. */
+/** A safe integer from `min` to `max`, both included. */
 export const integer = (min: number, max: number = Number.MAX_SAFE_INTEGER): Described<number> =>
   described({ type: 'integer', minimum: min, maximum: max }, (value, path) =>
     typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max
@@ -142,7 +141,7 @@ export const flag: Described<boolean> = described({ type: 'boolean' }, (value, p
 export const optional = <T>(check: Check<T>): Optional<T> =>
   absentOr(check, (value, path) => (value === undefined ? undefined : check(value, path)));
 
-/** What a document can do without: absent where it is not what it should be. */
+/** Optional, and treated as absent if invalid. */
 export const ifSound = <T>(check: Check<T>): Optional<T> =>
   absentOr(check, (value, path) => {
     try {
@@ -152,7 +151,7 @@ export const ifSound = <T>(check: Check<T>): Optional<T> =>
     }
   });
 
-/** What counts as `fallback` where it is missing. */
+/** Optional, with a default. */
 export const byDefault = <T>(fallback: T, check: Described<T>): Optional<T> =>
   Object.assign(
     described({ ...check.schema, default: fallback }, (value, path) =>
@@ -164,11 +163,11 @@ export const byDefault = <T>(fallback: T, check: Described<T>): Optional<T> =>
 const absentOr = <T>({ schema = {} }: Check<T>, check: (value: unknown, path: string) => T | undefined): Optional<T> =>
   Object.assign(described(schema, check), { optional: true as const });
 
-/** The same check, and a sentence on what the value means. */
+/** The check with a description for the schema. */
 export const saying = <T>(description: string, check: Described<T>): Described<T> =>
   described({ ...check.schema, description }, (value, path) => check(value, path));
 
-/** The same check, with a name of its own in the description of the interface. */
+/** The check with a name in the OpenAPI components. */
 export const named = <T>(title: string, check: Described<T>): Described<T> =>
   described({ title, ...check.schema }, (value, path) => check(value, path));
 

@@ -1,11 +1,11 @@
-/** What several documents on the wire are made of. */
+/** Fields shared by several wire documents. */
 
 import { MACHINE_PATTERN, type MachineId, VERSION_PATTERN, type Version } from '../model.ts';
 import { saying, text, upTo, words } from './shape.ts';
 
 export const channelName = upTo(64, text(/^[a-z0-9][a-z0-9-]*$/));
 export const machineId = saying(
-  'made from /etc/machine-id, which it does not give away',
+  'derived from /etc/machine-id without revealing it',
   upTo(32, text<MachineId>(MACHINE_PATTERN)),
 );
 export const version = upTo(64, text<Version>(VERSION_PATTERN));

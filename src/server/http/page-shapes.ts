@@ -8,24 +8,15 @@ import { loose, object, type Shape, saying, sentence, text } from './shapes.ts';
 
 const MACHINE = object({ id: text(/^[0-9a-f]+$/, 64) });
 const SEARCH = loose({
-<<<<<<< HEAD
   name: FOR.name.schema,
   id: FOR.id.schema,
   version: FOR.version.schema,
   group: FOR.group.schema,
   state: { type: 'string', enum: ['', ...STATE_KINDS] },
-  failed: saying('whose last attempt failed', { type: 'string', enum: ['', 'yes'] }),
-  code: saying('the name of the failure', { type: 'string', maxLength: 500 }),
-  attempted: saying('the release that failed', text(/^[0-9A-Za-z.~^-]*$/, 64)),
-  reason: saying('what the machine said of it, to the letter', { type: 'string', maxLength: 500 }),
-=======
-  ...FOR,
-  state: { type: 'string', enum: ['', ...STATES] },
   failed: saying('only machines whose last attempt failed', { type: 'string', enum: ['', 'yes'] }),
   code: saying('the failure’s code', { type: 'string', maxLength: 500 }),
   attempted: saying('the version that failed', text(/^[0-9A-Za-z.~^-]*$/, 64)),
   reason: saying('the exact reason the machine gave', { type: 'string', maxLength: 500 }),
->>>>>>> 5b1c100 (The server's OpenAPI descriptions, refusals and HTTP comments are in plain English)
   after: machineId,
 });
 

@@ -88,13 +88,8 @@ const ASKS = {
     headers: SHOWN_WITH,
     body: CHECK_IN.schema,
     response: {
-<<<<<<< HEAD
-      403: refused('Another secret than this was shown first for the machine, or the token is not good for this.'),
-      200: json('Whether it may begin, and if not, why; never what to install', CHECK_IN_ANSWER.schema),
-=======
       403: refused('The machine’s id is bound to another secret, or the token does not permit this'),
-      200: json('Whether it may start, or the reason why not; never what to install', CHECK_IN_ANSWER),
->>>>>>> 5b1c100 (The server's OpenAPI descriptions, refusals and HTTP comments are in plain English)
+      200: json('Whether it may start, or the reason why not; never what to install', CHECK_IN_ANSWER.schema),
     },
   },
   machines: {
