@@ -1,4 +1,4 @@
-/** What a command is: data. The table of them is in `commands.ts`. */
+/** A command is data. `commands.ts` has the table of them. */
 
 import type { Decoder } from '../bundle/decode/decoder.ts';
 import { UpdateError } from '../errors.ts';
@@ -9,7 +9,7 @@ import type { Exec } from '../system/process/exec.ts';
 import type { Random } from '../system/random.ts';
 import type { Output } from './output.ts';
 
-/** The outside world as a command sees it; put together in `main.ts`. */
+/** The outside world as a command sees it; assembled in `main.ts`. */
 export type Context = Readonly<{
   out: Output;
   clock: Clock;
@@ -19,15 +19,15 @@ export type Context = Readonly<{
   log: Log;
   /** One variable of the environment. */
   env(name: string): string | undefined;
-  /** The folder in which it was called; throws where that is gone. */
+  /** The working folder; throws if it no longer exists. */
   cwd(): string;
   /** Aborted by Ctrl-C and SIGTERM. */
   signal: AbortSignal;
   /** The version of this program. */
   version: string;
-  /** The program of a decoding thread. */
+  /** The entry point of a decoding thread. */
   entry: Decoder;
-  /** Every command there is. */
+  /** All commands. */
   commands(): Promise<readonly Command[]>;
 }>;
 
@@ -47,7 +47,7 @@ export type OptionSpec = Readonly<{
   repeat?: boolean;
 }>;
 
-/** One command. `run` returns the exit status; nothing means 0. Every command also has `--json`. */
+/** One command. `run` returns the exit status; undefined means 0. Every command also has `--json`. */
 export type Command = Readonly<{
   name: string;
   summary: string;
@@ -58,7 +58,7 @@ export type Command = Readonly<{
   run(context: Context, input: Input): Promise<number | undefined>;
 }>;
 
-/** What was given on the command line; names of options are as written, without dashes in front. */
+/** The command line. Option names are as written, without the leading dashes. */
 export interface Input {
   /** The n-th argument. */
   argument(index: number): string;

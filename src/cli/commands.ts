@@ -1,4 +1,4 @@
-/** The table of commands: each is a name until it is called. */
+/** The table of commands; each is only a name until it runs. */
 
 import type { Command } from './command.ts';
 
@@ -6,65 +6,65 @@ export type Entry = Readonly<{ name: string; summary: string; load: () => Promis
 
 const entry = (name: string, summary: string, load: () => Promise<Command>): Entry => ({ name, summary, load });
 
-/** Loaded only when they are called: a host asks for its status often, and for the publisher's tools never. */
+/** Loaded only when they run: a host often asks for its status, and never for the publisher's tools. */
 export const COMMANDS: readonly Entry[] = [
   entry(
     'status',
-    'what runs, what is being done, what it waits for',
+    'show what runs, the current step, and what it waits for',
     async () => (await import('./host/status.ts')).status,
   ),
   entry(
     'explain',
-    'is this host up to date, and if not, what stands in the way',
+    'show whether this host is up to date, and if not, why',
     async () => (await import('./host/explain.ts')).explain,
   ),
-  entry('check', 'ask the repository now', async () => (await import('./host/check.ts')).check),
+  entry('check', 'check the repository now', async () => (await import('./host/check.ts')).check),
   entry('install', 'write a release to the free slot', async () => (await import('./host/install.ts')).install),
-  entry('apply', 'reboot into what is staged', async () => (await import('./host/apply.ts')).apply),
+  entry('apply', 'reboot into the staged release', async () => (await import('./host/apply.ts')).apply),
   entry(
     'inhibit',
-    'keep this host from rebooting, while a command runs or for a time',
+    'keep this host from rebooting while a command runs, or for a set time',
     async () => (await import('./host/inhibit.ts')).inhibit,
   ),
   entry(
     'rollback',
-    'go back to the release in the other slot',
+    'return to the release in the other slot',
     async () => (await import('./host/rollback.ts')).rollback,
   ),
   entry(
     'forget',
-    'lift a refusal, or what is known of the time',
+    'lift refusals, or forget the recorded signing time',
     async () => (await import('./host/forget.ts')).forget,
   ),
-  entry('history', 'how every attempt ended, or was disarmed', async () => (await import('./host/history.ts')).history),
-  entry('metrics', 'figures of this host for Prometheus', async () => (await import('./host/metrics.ts')).metrics),
+  entry('history', 'list past attempts and how they ended', async () => (await import('./host/history.ts')).history),
+  entry(
+    'metrics',
+    'print metrics of this host for Prometheus',
+    async () => (await import('./host/metrics.ts')).metrics,
+  ),
   entry(
     'config show',
-    'every setting and where it came from',
+    'list every setting and its source',
     async () => (await import('./host/config-show.ts')).configShow,
   ),
-  entry('doctor', 'is this host set up right', async () => (await import('./doctor/doctor.ts')).doctor),
+  entry('doctor', 'check the setup of this host', async () => (await import('./doctor/doctor.ts')).doctor),
   entry('agent', 'run the daemon', async () => (await import('./host/agent.ts')).agent),
   entry(
     'server',
-    'serve a repository, and bound and watch its rollouts',
+    'serve a repository, and limit and watch its rollouts',
     async () => (await import('./server/server.ts')).server,
   ),
   entry(
     'server token add',
-    'make a token for a viewer, an operator or hosts, and show it this once',
+    'create a token for a viewer, an operator or hosts, and show it once',
     async () => (await import('./server/token.ts')).serverTokenAdd,
   ),
   entry(
     'server token list',
-    'who has a token, and what for',
+    'list the tokens and their roles',
     async () => (await import('./server/token.ts')).serverTokenList,
   ),
-  entry(
-    'server token revoke',
-    'make a token good no longer',
-    async () => (await import('./server/token.ts')).serverTokenRevoke,
-  ),
+  entry('server token revoke', 'revoke a token', async () => (await import('./server/token.ts')).serverTokenRevoke),
   entry(
     'server machine forget',
     'forget a machine that will not come back',
@@ -72,40 +72,36 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'server machine reset',
-    'let a machine that was reinstalled show another secret',
+    'accept a new secret from a reinstalled machine',
     async () => (await import('./server/machine.ts')).serverMachineReset,
   ),
   entry(
     'wait-confirmed',
-    'wait until the running system is proven',
+    'wait until the running system is confirmed',
     async () => (await import('./host/wait-confirmed.ts')).waitConfirmed,
   ),
-  entry(
-    'jump',
-    'make a slot ready to be started without the boot loader',
-    async () => (await import('./host/jump.ts')).jump,
-  ),
+  entry('jump', 'prepare a slot to start without the boot loader', async () => (await import('./host/jump.ts')).jump),
   entry(
     'bundle build',
-    'make a bundle from a root file system and a kernel',
+    'build a bundle from a root file system and a kernel',
     async () => (await import('./publish/bundle-build.ts')).bundleBuild,
   ),
   entry(
     'bundle inspect',
-    'show what a bundle says it holds',
+    'show what the manifest of a bundle lists',
     async () => (await import('./publish/bundle-inspect.ts')).bundleInspect,
   ),
   entry(
     'bundle patch',
-    'make patches to a release from older ones and publish them',
+    'make patches to a release from older ones, and publish them',
     async () => (await import('./publish/bundle-patch.ts')).bundlePatch,
   ),
   entry(
     'bundle verify',
-    'read every byte of a bundle and check it',
+    'read and check every byte of a bundle',
     async () => (await import('./publish/bundle-verify.ts')).bundleVerify,
   ),
-  entry('key generate', 'make a signing key', async () => (await import('./publish/key-generate.ts')).keyGenerate),
+  entry('key generate', 'create a signing key', async () => (await import('./publish/key-generate.ts')).keyGenerate),
   entry(
     'key show',
     'show the id of a key and what it signs',
@@ -113,7 +109,7 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'repo init',
-    'make an empty repository and its keys',
+    'create an empty repository and its keys',
     async () => (await import('./publish/repo-init.ts')).repoInit,
   ),
   entry(
@@ -128,22 +124,22 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'repo remove',
-    'take a release out of the repository and delete its file',
+    'remove a release from the repository and delete its file',
     async () => (await import('./publish/repo-remove.ts')).repoRemove,
   ),
   entry(
     'repo refresh',
-    'sign the timestamp again, and the snapshot when it is half-way to its expiry',
+    'renew the timestamp, and the snapshot once half its lifetime is over',
     async () => (await import('./publish/repo-refresh.ts')).repoRefresh,
   ),
   entry(
     'repo recover',
-    'put into use what was signed and lost, above all that hosts have seen',
+    'restore metadata that was signed and then lost, above all what hosts have seen',
     async () => (await import('./publish/repo-recover.ts')).repoRecover,
   ),
   entry(
     'repo list',
-    'show the releases of a repository, and what its channels offer',
+    'list the releases of a repository, and what its channels offer',
     async () => (await import('./publish/repo-list.ts')).repoList,
   ),
   entry(
@@ -153,85 +149,85 @@ export const COMMANDS: readonly Entry[] = [
   ),
   entry(
     'repo verify',
-    'check all metadata and every file, and show what expires when',
+    'check all metadata and every file, and show expiry times',
     async () => (await import('./publish/repo-verify.ts')).repoVerify,
   ),
   entry(
     'rollout start',
-    'offer a release to the hosts of a channel little by little',
+    'offer a release to the hosts of a channel gradually',
     async () => (await import('./rollout/start.ts')).rolloutStart,
   ),
   entry(
     'rollout status',
-    'what a channel offers, and to whom so far',
+    'show what a channel offers, and to which hosts so far',
     async () => (await import('./rollout/status.ts')).rolloutStatus,
   ),
   entry(
     'rollout machines',
-    'the machines of a fleet, or those that are looked for: names, addresses, versions',
+    'list or search the machines of a fleet: names, addresses, versions',
     async () => (await import('./rollout/machines.ts')).rolloutMachines,
   ),
   entry(
     'rollout readmit',
-    'let machines try a release again that has failed on them',
+    'let machines retry a release that failed on them',
     async () => (await import('./rollout/readmit.ts')).rolloutReadmit,
   ),
   entry(
     'rollout pause',
-    'let nobody new have the release',
+    'stop offering the release to more hosts',
     async () => (await import('./rollout/pause.ts')).rolloutPause,
   ),
-  entry(
-    'rollout resume',
-    'let a paused rollout go on',
-    async () => (await import('./rollout/resume.ts')).rolloutResume,
-  ),
+  entry('rollout resume', 'resume a paused rollout', async () => (await import('./rollout/resume.ts')).rolloutResume),
   entry(
     'rollout abort',
-    'offer again what the channel offered before',
+    'offer the previous release of the channel again',
     async () => (await import('./rollout/abort.ts')).rolloutAbort,
   ),
   entry(
     'rollout history',
-    'what has been done to the rollouts of a channel',
+    'list the changes to the rollouts of a channel',
     async () => (await import('./rollout/history.ts')).rolloutHistory,
   ),
   entry(
     'rollout plan',
-    'who gets the release of a channel when',
+    'show which hosts get the release of a channel, and when',
     async () => (await import('./rollout/plan.ts')).rolloutPlan,
   ),
   entry(
     'rollout simulate',
-    'play a rollout against a fleet that does not exist',
+    'simulate a rollout on an imaginary fleet',
     async () => (await import('./rollout/simulate.ts')).rolloutSimulate,
   ),
   entry(
     'lock status',
-    'who holds the lock on rebooting, and who waits for it',
+    'show who holds the reboot lock, and who waits for it',
     async () => (await import('./lock/lock-status.ts')).lockStatus,
   ),
   entry(
     'lock release',
-    'free what a host holds that will not come back',
+    'free the reboot lock of a host that will not come back',
     async () => (await import('./lock/lock-release.ts')).lockRelease,
   ),
   entry(
     'lock set-max',
-    'how many hosts may reboot at once',
+    'set how many hosts may reboot at once',
     async () => (await import('./lock/lock-set-max.ts')).lockSetMax,
   ),
-  entry('completion', 'completion for bash, zsh or fish', async () => (await import('./completion.ts')).completion),
+  entry(
+    'completion',
+    'print a completion script for bash, zsh or fish',
+    async () => (await import('./completion.ts')).completion,
+  ),
 ];
 
-/** What the words are that begin several commands. */
+/** The first words that several commands share. */
 export const GROUPS: Readonly<Record<string, string>> = {
-  config: 'the settings of this host',
-  bundle: 'make a release, look into one',
-  key: 'keys that sign',
+  config: 'settings of this host',
+  bundle: 'build and inspect releases',
+  key: 'signing keys',
   repo: 'publish releases',
-  lock: 'the fleet’s lock on rebooting',
-  rollout: 'bring a release to a fleet little by little',
-  token: 'who may do what on a fleet server',
-  machine: 'what a fleet server knows of a machine',
+  lock: 'the fleet’s reboot lock',
+  rollout: 'roll a release out to a fleet gradually',
+  token: 'tokens of a fleet server',
+  machine: 'machines known to a fleet server',
 };

@@ -1,4 +1,4 @@
-/** `updatectl completion`: a script for the shell, made from the table of commands. */
+/** `updatectl completion`: a shell script, generated from the table of commands. */
 
 import { UpdateError } from '../errors.ts';
 import { suggestion } from '../nearest-word.ts';
@@ -6,7 +6,7 @@ import type { Command } from './command.ts';
 
 export const completion: Command = {
   name: 'completion',
-  summary: 'completion for bash, zsh or fish',
+  summary: 'print a completion script for bash, zsh or fish',
   examples: [
     'updatectl completion bash >/usr/share/bash-completion/completions/updatectl',
     'updatectl completion zsh >/usr/share/zsh/vendor-completions/_updatectl',
@@ -25,7 +25,7 @@ export const completion: Command = {
   },
 };
 
-/** After these words, these may come. */
+/** The words that may follow these. */
 type Place = Readonly<{
   after: string;
   isCommand: boolean;
@@ -35,8 +35,8 @@ type Place = Readonly<{
 const SHELLS = { bash, zsh, fish } as const;
 
 const COMMON = [
-  { word: '--json', says: 'one JSON document instead of text' },
-  { word: '--help', says: 'how to use this command' },
+  { word: '--json', says: 'print one JSON document instead of text' },
+  { word: '--help', says: 'show how to use this command' },
 ] as const;
 
 /** The top, each group, each command. */

@@ -1,4 +1,4 @@
-/** How a command speaks: lines and tables to people, one JSON document to programs, progress where somebody watches. */
+/** The output of a command: lines and tables for people, one JSON document for programs, progress on a terminal. */
 
 import { shownJson, shownText } from '../clean-text.ts';
 import type { Clock } from '../system/clock.ts';
@@ -11,26 +11,26 @@ export interface Output {
   readonly isTerminal: boolean;
   /** A line for people; silent under --json. */
   line(text?: string): void;
-  /** A line that begins with a mark in a colour, where there are colours. */
+  /** A line that starts with a mark, coloured where the terminal has colours. */
   marked(tone: Tone, mark: string, rest: string): void;
   /** Rows of cells, aligned; the first row is the heading. */
   table(rows: readonly (readonly string[])[]): void;
-  /** The command's one document; silent without --json. Under --watch, one line each. */
+  /** The command's only document; silent without --json. Under --watch, one line each. */
   document(value: unknown): void;
-  /** To standard error, whoever reads: warnings. */
+  /** A warning, on standard error, with and without --json. */
   warn(text: string): void;
   /** A bar on a terminal, plain lines elsewhere, nothing under --json. */
   progress(title: string): Bar;
-  /** Clears what is shown and starts at the top, on a terminal only. */
+  /** Clears the screen; on a terminal only. */
   clear(): void;
 }
 
 export type Tone = 'good' | 'fair' | 'bad';
 
-/** Output on a pair of streams: the one door to the terminal, which nothing passes that would steer it. */
+/** Output on a pair of streams. The only way to the terminal: control characters are removed here. */
 export function createOutput(streams: Streams, clock: Clock, json: boolean, isStream = false): Output {
   let bar: Bar | undefined;
-  /** A bar that is shown makes room, and comes back below. */
+  /** A visible bar makes room, and reappears below. */
   const write = (text: string): void => {
     if (bar) bar.above(() => streams.out(text));
     else streams.out(text);

@@ -1,4 +1,4 @@
-/** A progress bar with rate and remaining time on a terminal; a plain line now and then elsewhere. */
+/** A progress bar with rate and remaining time on a terminal; an occasional plain line elsewhere. */
 
 import { shownText } from '../clean-text.ts';
 import type { Clock } from '../system/clock.ts';
@@ -15,7 +15,7 @@ export type Streams = Readonly<{
 export interface Bar extends Disposable {
   /** Bytes done of the total. */
   update(done: number, total: number, title?: string): void;
-  /** Lets something else be written where the bar is; the bar comes back below it. */
+  /** Writes something in place of the bar; the bar reappears below it. */
   above(write: () => void): void;
 }
 
@@ -23,7 +23,7 @@ const TERMINAL_EVERY_MS = 100;
 const LINES_EVERY_MS = 5_000;
 const SETTLED_MS = 1_000;
 
-/** A bar that shows nothing before its first update and leaves its last line behind. */
+/** A bar that stays hidden until its first update and leaves its last line behind. */
 export function createBar(
   firstTitle: string,
   streams: Pick<Streams, 'err' | 'isTerminal' | 'width'>,

@@ -1,10 +1,10 @@
-/** What a server does beside answering: again and again, until it stops. */
+/** Repeats a server's background work until the server stops. */
 
 import { asUpdateError, type UpdateError } from '../errors.ts';
 import { isOutage } from '../server/store/watched.ts';
 import type { Context } from './command.ts';
 
-/** `failed` hears of what goes wrong, but not of outages of the store: those are logged where they begin and end. */
+/** `failed` gets every failure except outages of the store, which are logged where they begin and end. */
 export async function untilStopped(
   { clock, signal }: Context,
   everyMs: number,

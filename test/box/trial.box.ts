@@ -83,7 +83,7 @@ test('a unit that had failed before the update is not held against the release, 
     const { failedBefore } = await box.settledAgain('b', '2');
     assert.deepEqual(failedBefore?.units, ['broken.service']);
     assert.match(await box.run('updatectl explain'), /broken\.service/);
-    assert.match(await box.attempt('updatectl doctor'), /broken\.service \(before the last update already\)/);
+    assert.match(await box.attempt('updatectl doctor'), /broken\.service \(failed before the last update\)/);
 
     await release({ version: '3', files: { ...files, ...early('worse.service', 'exit 1') } });
     await offer('3');

@@ -25,7 +25,7 @@ test('the lock of a fleet server is seen, resized and freed with an operator’s
       ...args,
       ...['--server', server.url, '--token-file', 'token', '--group', 'web'],
     ]);
-  assert.match(await asking(lockStatus), /^The lock of the group web: 1 at once, 1 free/);
+  assert.match(await asking(lockStatus), /^Reboot lock of group web: 1 at once, 1 free/);
   const taken = await fetch(`${server.url}/v1/pre-reboot`, {
     method: 'POST',
     headers: { 'fleet-lock-protocol': 'true' },
@@ -33,9 +33,9 @@ test('the lock of a fleet server is seen, resized and freed with an operator’s
   });
   assert.equal(taken.status, 200);
   assert.match(await asking(lockStatus), new RegExp(`1 at once, 0 free[\\s\\S]*${HOST} +rebooting`));
-  assert.equal(await asking(lockSetMax, '3', '--max-failures', '2'), '3 hosts of the group web may reboot at once.\n');
+  assert.equal(await asking(lockSetMax, '3', '--max-failures', '2'), '3 hosts of group web may reboot at once.\n');
   assert.match(await asking(lockStatus), /3 at once, 2 free; more than 2 failures/);
-  assert.match(await asking(lockRelease, HOST), /does not hold the lock of the group web any more/);
+  assert.match(await asking(lockRelease, HOST), /no longer holds the reboot lock of group web/);
   assert.equal(JSON.parse(await asking(lockStatus, '--json')).free, 3);
   assert.equal(await refusalOf(asking(lockRelease, HOST)), 'lock-not-held');
   assert.equal(await refusalOf(asking(lockStatus, '--endpoint', 'http://127.0.0.1:1')), 'usage');

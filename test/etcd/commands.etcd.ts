@@ -33,7 +33,7 @@ test('status shows holders, failures and the queue, each with its since and why'
   const options = { endpoints: cluster.endpoints, group: 'shown', max: 1, maxFailures: 1 };
   assert.equal(
     await runCommand(lockStatus, '/', inGroup('shown')),
-    'Nobody has asked for the lock of the group shown yet.\n',
+    'No host of group shown has asked for the reboot lock yet.\n',
   );
   await lockOf(3, options).take('x');
   await lockOf(3, options).giveBack({ failed: 'no web server' });
@@ -44,8 +44,8 @@ test('status shows holders, failures and the queue, each with its since and why'
   assert.deepEqual(
     shown.split('\n').map((line) => line.replace(/ {2,}/g, ' | ')),
     [
-      'The lock of the group shown: 1 at once, 0 free; more than 1 failures stop it.',
-      'HOST | IS | SINCE | WHY',
+      'Reboot lock of group shown: 1 at once, 0 free; more than 1 failures stop it.',
+      'HOST | STATE | SINCE | WHY',
       'host-1 | rebooting | DATE | an update of shop',
       'host-3 | FAILED | DATE | no web server',
       'host-2 | queued | DATE',

@@ -1,4 +1,4 @@
-/** Whether the next start takes the running slot, and what it falls back to. */
+/** Whether the next start uses the running slot, and what it falls back to. */
 
 import { otherSlot, type SlotName } from '../../model.ts';
 import type { BootBackend } from '../../reboot/bootloaders/bootloader.ts';
@@ -11,7 +11,7 @@ type BootLoader = Readonly<{
   kernels: Pick<Kernels, 'rootHash'>;
 }>;
 
-/** `tries` are those of the configuration. */
+/** `tries` is boot.tries of the configuration. */
 export async function judgeEntries(
   booted: SlotName,
   { backend, kernels }: BootLoader,
@@ -23,31 +23,31 @@ export async function judgeEntries(
   if (!(await hasKernel(booted))) return noKernel(booted);
   if (isLost) return flagsLost(backend.name);
   const isWayBack = slots[other].bootable && (await hasKernel(other));
-  // Not whether it is bootable: firmware and GRUB may have forgotten a slot that they have just started.
+  // Not `bootable`: firmware and GRUB may have forgotten a slot that they just started.
   if (!slots[booted].confirmed) return onTrial(booted, isWayBack && slots[other].confirmed);
-  if (next !== booted) return warn(`The next boot takes slot ${next}.`, 'See why: `updatectl status`.');
+  if (next !== booted) return warn(`The next boot starts slot ${next}.`, '`updatectl status` shows why.');
   const counted = tooManyTries(tries, backend);
   if (counted) return counted;
-  if (isWayBack) return ok(`Slot ${booted} is proven; slot ${other} is the way back.`);
-  return warn(`Slot ${other} holds nothing that starts.`, 'There is no way back until the next update.');
+  if (isWayBack) return ok(`Slot ${booted} is proven; slot ${other} is the fallback.`);
+  return warn(`Slot ${other} holds nothing bootable.`, 'There is no fallback until the next update.');
 }
 
 const noKernel = (booted: SlotName): Finding =>
   fail(
-    `The running slot ${booted} has no kernel that could start again.`,
-    'Put the kernel image of the running release back: docs/boot-loaders.md says where. Until then nothing is updated.',
+    `The running slot ${booted} has lost its kernel and cannot start again.`,
+    'Put the kernel image of the running release back; docs/boot-loaders.md says where. Until then, nothing is updated.',
   );
 
 const flagsLost = (backend: string): Finding =>
   fail(
-    `${backend} has lost what it knew of the slots, so what starts next is chance.`,
-    'The agent writes it anew as soon as it runs: `systemctl start tandem-agent`. If it cannot, `updatectl status` says why; docs/boot-loaders.md has the way by hand.',
+    `${backend} has lost its flags for the slots, so the next start is unpredictable.`,
+    'The agent rewrites them when it runs: `systemctl start tandem-agent`. If it cannot, `updatectl status` says why; docs/boot-loaders.md describes the repair by hand.',
   );
 
 const onTrial = (booted: SlotName, isWayBack: boolean): Finding =>
   warn(
-    `The running slot ${booted} is on trial: it is not proven yet.`,
+    `The running slot ${booted} is on trial and not proven yet.`,
     isWayBack
-      ? `The agent proves it, or goes back to slot ${otherSlot(booted)}: \`updatectl wait-confirmed\`.`
-      : 'The agent proves it: `updatectl wait-confirmed`. If it fails, there is nothing to go back to.',
+      ? `The agent confirms it or falls back to slot ${otherSlot(booted)}: \`updatectl wait-confirmed\`.`
+      : 'The agent confirms it: `updatectl wait-confirmed`. If the trial fails, there is no fallback.',
   );

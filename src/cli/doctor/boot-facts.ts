@@ -1,4 +1,4 @@
-/** Looks for signs of the boot loader that has started this machine, and compares them with the configuration. */
+/** Looks for signs of the boot loader that started this machine, and compares them with the configuration. */
 
 import { join } from 'node:path';
 import { cleanLine } from '../../clean-text.ts';
@@ -16,15 +16,15 @@ import { type BootFacts, fittingBackends } from './signs.ts';
 import { ubootCopies } from './uboot.ts';
 
 /**
- * The backend that is configured is one that this machine shows signs of. `priorities` tells whether the slots' root partitions carry
- * any among their attribute bits.
+ * Whether this machine shows signs of the configured backend. `priorities` tells whether the slots' root partitions carry
+ * priorities in their attribute bits.
  */
 export async function backendFits(
   files: Reading,
   { boot }: Config,
   priorities: () => Promise<boolean>,
 ): Promise<Finding> {
-  if (boot.backend === 'program') return ok('A program of yours stands for the boot loader, whichever it is.');
+  if (boot.backend === 'program') return ok('Your own program stands in for the boot loader.');
   const fits = fittingBackends({ ...(await bootFacts(files, boot)), priorities: await priorities() });
   const configured = fits.find(({ backend }) => backend === boot.backend);
   if (configured) return ok(`${boot.backend} fits: ${configured.sign}.`);
@@ -32,11 +32,11 @@ export async function backendFits(
   if (best)
     return warn(
       `${boot.backend} is configured, but ${best.backend} seems to fit: ${best.sign}.`,
-      `If so: boot.backend = "${best.backend}" (docs/boot-loaders.md).`,
+      `If so, set boot.backend = "${best.backend}" (docs/boot-loaders.md).`,
     );
   return unknown(
-    `Nothing shows which boot loader has started this machine; ${boot.backend} is configured.`,
-    'Compare with docs/boot-loaders.md.',
+    `No sign shows which boot loader started this machine; ${boot.backend} is configured.`,
+    'Check it against docs/boot-loaders.md.',
   );
 }
 
@@ -54,7 +54,7 @@ async function bootFacts(files: Reading, boot: Config['boot']): Promise<Omit<Boo
   };
 }
 
-/** Whether the option that this machine was started by names the kernel of a slot. */
+/** Whether the firmware's boot option for this start names the kernel of a slot. */
 async function firmwareStartsSlots(files: Reading, dir: string): Promise<boolean> {
   const variable = async (name: string): Promise<Uint8Array> =>
     (await files.readHead(join(dir, variableFile(name)), MOST_BYTES))?.subarray(VARIABLE_ATTRIBUTES) ??
@@ -66,7 +66,7 @@ async function firmwareStartsSlots(files: Reading, dir: string): Promise<boolean
   return file !== undefined && SLOT_NAMES.some((slot) => isSameFile(file, kernelName(slot)));
 }
 
-/** Whether firmware of the kind that starts UKIs has started this machine. */
+/** Whether UEFI firmware, which can start UKIs, started this machine. */
 export const startedByUefi = async (files: Reading): Promise<boolean> => (await files.list(FIRMWARE)).length > 0;
 
 /** Whether GRUB finds our flags in this environment. */

@@ -1,4 +1,4 @@
-/** What must be right for a host to start again: its boot entries, the way back, and a free slot that nothing uses. */
+/** The conditions for a host to start again: its boot entries, its fallback, and an unused free slot. */
 
 import { openBootLoader } from '../../agent/boot-loader.ts';
 import { findHost, realDoors, slotLabels } from '../../agent/install/host.ts';
@@ -17,14 +17,14 @@ import { diskOf } from './gpt.ts';
 import { mountOfDevice } from './mount-table.ts';
 import type { Reading } from './reading.ts';
 
-/** Both slots on one disk, one of them running, the other used by nobody. */
+/** Both slots are on one disk; one is running, the other is unused. */
 export async function partitions({ files }: Readonly<{ files: Reading }>, config: Config): Promise<Finding> {
   const facts = await readDiskFacts(diskOf(config));
   const booted = bootedSlot(slotLabels(config), facts);
   const slots = resolveSlots(slotLabels(config), facts);
   if (slots.doubled)
     return fail(
-      `Slot ${booted} runs, but nothing is installed: ${slots.doubled.sentence}`,
+      `Slot ${booted} runs, but nothing can be installed: ${slots.doubled.sentence}`,
       ERRORS['slots-ambiguous'].next,
     );
   for (const { path, rdev } of partitionsOf(slots[otherSlot(booted)])) {
@@ -33,12 +33,12 @@ export async function partitions({ files }: Readonly<{ files: Reading }>, config
       return fail(`${path} of the free slot is mounted on ${mount.path}.`, `Unmount it: \`umount ${mount.path}\`.`);
   }
   const [sizesA, sizesB] = [slots.a, slots.b].map((slot) => partitionsOf(slot).map(({ size }) => size));
-  const sentence = `Slot ${booted} runs; each has ${bytes(slots.a.root.size)} on ${slots.disk.path}.`;
+  const sentence = `Slot ${booted} runs; each slot has ${bytes(slots.a.root.size)} on ${slots.disk.path}.`;
   if (sizesA?.join() === sizesB?.join()) return ok(sentence);
-  return warn('The slots are not of the same size.', 'A release must fit the smaller one.');
+  return warn('The slots differ in size.', 'A release must fit the smaller one.');
 }
 
-/** The running slot is what the boot loader takes by default; the other could start, too. */
+/** The boot loader starts the running slot by default, and the other slot could start, too. */
 export async function bootEntries({ files, log, exec }: Context, config: Config): Promise<Finding> {
   const product = requireSetting(config, 'host.product') as Product;
   const host = await findHost(
@@ -49,7 +49,7 @@ export async function bootEntries({ files, log, exec }: Context, config: Config)
   return judgeEntries(host.booted, openBootLoader(config, world, { ...host, product }), config.boot.tries);
 }
 
-/** Whether a boot loader could choose by priorities in the partition table; false where there are no slots to look at. */
+/** Whether a boot loader could choose by priorities in the partition table; false where no slots are found. */
 export async function hasPriorities(config: Config): Promise<boolean> {
   try {
     const { a, b } = resolveSlots(slotLabels(config), await readDiskFacts(diskOf(config)));

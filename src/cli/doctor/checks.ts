@@ -1,4 +1,4 @@
-/** What must be right for a host to update itself: one check each. They look and change nothing. */
+/** The conditions for a host to update itself, one read-only check each. */
 
 import { type Config, loadConfig, requireSetting } from '../../config/config.ts';
 import { asUpdateError } from '../../errors.ts';
@@ -48,7 +48,7 @@ export const CHECKS: readonly Check[] = [
   { name: 'agent', run: (context, config) => agent(context, config) },
 ];
 
-/** Runs every check; one that throws has been told by what it threw. */
+/** Runs every check; an error that one throws becomes its finding. */
 export async function runChecks(
   context: Context,
   config: Config,
@@ -76,10 +76,10 @@ function findingOf(error: unknown): Finding {
   const { message, entry, cause } = asUpdateError(error);
   const codes = [error, cause].map((one) => (one instanceof Error && 'code' in one ? one.code : undefined));
   const isDenied = codes.some((code) => code === 'EACCES' || code === 'EPERM') || /EACCES|EPERM/.test(message);
-  if (isDenied) return unknown(`Could not look: ${message}`, 'Run it as root.');
-  // The first check has told it; this one has nothing to look for.
+  if (isDenied) return unknown(`Not checked: ${message}`, 'Run it as root.');
+  // The first check reports it; this one has nothing to check.
   if (codes.includes('config-invalid'))
-    return unknown('Not looked at: the configuration has an error.', 'Correct it first; the first check names it.');
+    return unknown('Not checked: the configuration has an error.', 'Correct it first; the first check names it.');
   return codes.includes('tool-missing') ? unknown(message, entry.next) : fail(message, entry.next);
 }
 
@@ -87,7 +87,7 @@ async function configuration({ files }: Context): Promise<Finding> {
   try {
     const config = await loadConfig(files);
     const product = requireSetting(config, 'host.product');
-    return ok(`Takes ${product} from ${new URL(requireSetting(config, 'repository.url')).host}.`);
+    return ok(`Installs ${product} from ${new URL(requireSetting(config, 'repository.url')).host}.`);
   } catch (error) {
     const { message, entry } = asUpdateError(error);
     return fail(message, entry.next);
@@ -96,9 +96,9 @@ async function configuration({ files }: Context): Promise<Finding> {
 
 async function rootFileSystem({ files }: World): Promise<Finding> {
   const mount = await mountOf(files, '/');
-  if (!mount) return unknown('The table of mounts names no root.', 'Look at /proc/self/mountinfo.');
+  if (!mount) return unknown('The mount table has no root.', 'Check /proc/self/mountinfo.');
   if (mount.readOnly) return ok(`Read-only ${mount.type}.`);
-  return fail('The running root is mounted writable.', 'Put `ro` on the kernel command line; state belongs to /var.');
+  return fail('The running root is mounted writable.', 'Add `ro` to the kernel command line; state belongs in /var.');
 }
 
 async function stateDirectory({ files }: World, { agent }: Config): Promise<Finding> {
@@ -106,7 +106,8 @@ async function stateDirectory({ files }: World, { agent }: Config): Promise<Find
     return fail(`${agent.stateDir} does not exist.`, 'Run `systemd-tmpfiles --create`.');
   const mount = await mountOf(files, agent.stateDir);
   if (mount?.readOnly) return fail(`${agent.stateDir} is on a read-only mount.`, `Mount ${mount.path} writable.`);
-  if (mount?.type === 'tmpfs') return fail(`${agent.stateDir} is in memory.`, 'Put it on a partition of its own.');
+  if (mount?.type === 'tmpfs')
+    return fail(`${agent.stateDir} is in memory and lost at every reboot.`, 'Put it on its own partition.');
   return ok(`${bytes(await freeSpace(agent.stateDir))} free in ${agent.stateDir}.`);
 }
 
@@ -114,24 +115,29 @@ async function trustRoot({ files, clock: { now } }: World, { trust }: Config): P
   const content = await files.readHead(trust.rootFile, MOST_BYTES);
   if (!content) return fail(`${trust.rootFile} is missing.`, 'Put the repository’s root.json into the image.');
   const expires = expiryOf(content);
-  if (!expires) return fail(`${trust.rootFile} is no trust root.`, 'Take metadata/1.root.json of the repository.');
+  if (!expires) return fail(`${trust.rootFile} is not a trust root.`, 'Use the repository’s metadata/1.root.json.');
   const left = expires.getTime() - now().getTime();
-  // An expired root still begins the chain to the one that the repository has now.
-  if (left < 0) return warn(`It expired ${duration(-left)} ago.`, 'It must lead to a newer one in the repository.');
-  if (left < SOON_MS) return warn(`It expires in ${duration(left)}.`, 'Sign a newer root: `updatectl repo refresh`.');
-  return ok(`Good for another ${duration(left)}.`);
+  // An expired root still starts the chain to the repository's current one.
+  if (left < 0)
+    return warn(
+      `The trust root expired ${duration(-left)} ago.`,
+      'The repository must have a newer root that follows it.',
+    );
+  if (left < SOON_MS)
+    return warn(`The trust root expires in ${duration(left)}.`, 'Sign a newer root: `updatectl repo refresh`.');
+  return ok(`Valid for another ${duration(left)}.`);
 }
 
 async function metadata({ files, clock: { now } }: World, { agent }: Config): Promise<Finding> {
   const content = await files.readHead(`${agent.stateDir}/metadata/timestamp.json`, MOST_BYTES);
-  if (!content) return warn('The repository was never asked.', 'Ask it: `updatectl check`.');
+  if (!content) return warn('The repository was never checked.', 'Check it: `updatectl check`.');
   const expires = expiryOf(content);
-  if (!expires) return warn('What was kept of the repository is damaged.', 'Fetch it anew: `updatectl check`.');
+  if (!expires) return warn('The cached repository metadata is damaged.', 'Fetch it again: `updatectl check`.');
   const left = expires.getTime() - now().getTime();
-  if (left >= 0) return ok(`Good for another ${duration(left)}.`);
+  if (left >= 0) return ok(`Valid for another ${duration(left)}.`);
   return fail(
-    `What this host knows of the repository expired ${duration(-left)} ago, so it installs nothing.`,
-    'Ask it again: `updatectl check`. If it has nothing newer, its publisher runs `updatectl repo refresh`.',
+    `The cached repository metadata expired ${duration(-left)} ago, so this host installs nothing.`,
+    'Run `updatectl check`. If the repository has nothing newer, its publisher runs `updatectl repo refresh`.',
   );
 }
 
@@ -145,17 +151,20 @@ async function clock({ files, exec, clock: { now } }: World, { agent }: Config):
   const floor = floorIn(await files.readHead(`${agent.stateDir}/floors.json`, MOST_BYTES));
   if (floor !== undefined && now() < floor)
     return fail(
-      `It shows a time before ${floor.toISOString()}, when metadata that was accepted here was signed.`,
-      'Set the clock: metadata is judged by it.',
+      `The clock is behind ${floor.toISOString()}, the signing time of metadata that was accepted here.`,
+      'Set the clock; it decides whether metadata has expired.',
     );
   const isSynchronised = await isClockSynchronised(exec);
   if (isSynchronised === undefined)
-    return unknown('systemd does not tell whether the clock is right.', 'Look at `timedatectl`.');
+    return unknown('systemd does not report whether the clock is synchronised.', 'Check `timedatectl`.');
   if (isSynchronised) return ok('Synchronised.');
-  return warn('The clock is not synchronised.', 'Metadata is judged by it: switch on time synchronisation.');
+  return warn(
+    'The clock is not synchronised.',
+    'Turn on time synchronisation; the clock decides whether metadata has expired.',
+  );
 }
 
-/** The agent replaces a damaged file of floors, and says so. */
+/** The agent replaces a damaged floors file, and reports it. */
 function floorIn(bytes: Uint8Array | undefined): Date | undefined {
   try {
     const { issued, waived = '' } = (bytes && readFloors(bytes)[0]) ?? {};
@@ -169,19 +178,19 @@ async function units({ exec }: Context): Promise<Finding> {
   const { stdout } = await exec('systemctl', ['is-enabled', ...UNITS]);
   const states = stdout.trim().split('\n');
   if (states.length !== UNITS.length)
-    return unknown('systemd does not tell which units are enabled.', 'Is it running?');
+    return unknown('systemd does not report which units are enabled.', 'Check that systemd is running.');
   const off = UNITS.filter((_, index) => states[index] !== 'enabled');
   if (off.length === 0) return ok('All enabled.');
-  return fail(`Not enabled: ${off.join(', ')}.`, `\`systemctl enable ${off.join(' ')}\`, in the image.`);
+  return fail(`Not enabled: ${off.join(', ')}.`, `Run \`systemctl enable ${off.join(' ')}\` in the image.`);
 }
 
 async function agent({ signal }: Context, config: Config): Promise<Finding> {
   try {
     const { agent: version, lastError } = await agentClient(config, signal).status();
-    if (lastError) return warn(`${version} runs, but: ${lastError.message}`, lastError.next);
+    if (lastError) return warn(`${version} runs, with an error: ${lastError.message}`, lastError.next);
     return ok(`${version} answers.`);
   } catch (error) {
-    if (isAbsent(error)) return fail('The agent is not running.', '`systemctl start tandem-agent`.');
+    if (isAbsent(error)) return fail('The agent is not running.', 'Start it: `systemctl start tandem-agent`.');
     throw error;
   }
 }

@@ -10,13 +10,13 @@ import type { Finding } from './finding.ts';
 
 export const doctor: Command = {
   name: 'doctor',
-  summary: 'is this host set up right',
+  summary: 'check the setup of this host',
   description:
-    'Looks and changes nothing. Exit status 8: something is wrong. A check that could not be made is not wrong.',
+    'Read-only. Exits with status 8 if a check fails; a check that could not be run does not count as a failure.',
   examples: ['updatectl doctor', 'updatectl doctor --json'],
   run: async (context) => {
     const { out, files } = context;
-    // A wrong configuration is told by the first check; the others go by what is right of it.
+    // The first check reports a wrong configuration; the others use its valid part.
     const checks = await runChecks(context, await loadConfig(files).catch(() => soundConfig(files)));
     const isWrong = checks.some(({ result }) => result === 'fail');
     out.document({ schema: 1, healthy: !isWrong, checks });
@@ -42,18 +42,18 @@ const MARKS: Readonly<Record<Finding['result'], Readonly<{ mark: string; tone: T
 const soundConfig = async (files: Context['files']): Promise<Config> =>
   resolveSound(await readFragments(files, CONFIG_DIRS).catch(() => []));
 
-/** How many of the checks found what. */
+/** The number of checks with each result. */
 export function summaryOf(checks: readonly Finding[]): string {
   const count = (result: Finding['result']): number => checks.filter((one) => one.result === result).length;
-  if (count('ok') === checks.length) return `All ${checks.length} checks are good.`;
+  if (count('ok') === checks.length) return `All ${checks.length} checks passed.`;
   const others = (
     [
-      ['fail', 'wrong'],
-      ['warn', 'to look at'],
-      ['unknown', 'could not be made'],
+      ['fail', 'failed'],
+      ['warn', 'with a warning'],
+      ['unknown', 'could not be run'],
     ] as const
   )
     .filter(([result]) => count(result) > 0)
     .map(([result, words]) => `${count(result)} ${words}`);
-  return `Of ${checks.length} checks: ${[`${count('ok')} good`, ...others].join(', ')}.`;
+  return `Of ${checks.length} checks: ${[`${count('ok')} passed`, ...others].join(', ')}.`;
 }

@@ -1,4 +1,4 @@
-/** The FAT partitions that hold kernels and boot flags: whether they are mounted, and in a way that a power cut cannot use. */
+/** The FAT partitions that hold kernels and boot flags: whether they are mounted, and safe from a power cut. */
 
 import { dirname } from 'node:path';
 import type { Config } from '../../config/config.ts';
@@ -26,13 +26,13 @@ export async function kernelPartitions({ files }: World, { boot }: Config): Prom
   return room(dirs);
 }
 
-/** Where they are mounted, and the keys that say so. */
+/** Their mount points, and the keys that set them. */
 export const kernelPlaces = (boot: Boot): readonly Place[] => PLACES[boot.backend].kernels(boot);
 
 const flagFolders = (boot: Boot): readonly string[] => PLACES[boot.backend].flags(boot);
 
 type Place = Readonly<{ dir: string; key: string }>;
-/** `flags`: folders in which flags lie as files, which may be on partitions of their own. */
+/** `flags`: folders with boot flags in files, perhaps on partitions of their own. */
 type Places = Readonly<{ kernels(boot: Boot): readonly Place[]; flags(boot: Boot): readonly string[] }>;
 
 const ON_ESP: Places = { kernels: ({ esp }) => [{ dir: esp, key: 'boot.esp' }], flags: () => [] };
@@ -54,7 +54,7 @@ const PLACES: Readonly<Record<BackendName, Places>> = {
   program: ON_ESP,
 };
 
-/** Two kernels that must lie on the ESP at once, as large as they usually are. */
+/** Room for two kernels of the usual size, which must fit on the ESP at once. */
 const ROOM = 128e6;
 
 async function mountFault(files: Reading, dir: string, key: string): Promise<Finding | undefined> {
@@ -65,19 +65,19 @@ async function mountFault(files: Reading, dir: string, key: string): Promise<Fin
   return mount.readOnly ? fail(`${dir} is mounted read-only.`, 'Mount it writable.') : undefined;
 }
 
-/** Only the mount makes a rename on FAT write the new name before it takes the old one away. */
+/** Only this mount option makes a rename on FAT write the new name before it removes the old one. */
 async function syncFault(files: Reading, dir: string): Promise<Finding | undefined> {
   const mount = await mountOf(files, dir);
   if (mount?.type !== 'vfat' || SYNCED.some((option) => mount.options.includes(option))) return undefined;
   return warn(
-    `${mount.path} is mounted without dirsync: after a power cut a file that was being renamed may have no name at all.`,
-    'Add dirsync to its options in /etc/fstab, unmount it and mount it anew; a remount does not change this.',
+    `${mount.path} is mounted without dirsync: a power cut during a rename may leave the file without any name.`,
+    'Add dirsync to its options in /etc/fstab, unmount it and mount it again; a remount does not change this.',
   );
 }
 
 const SYNCED = ['dirsync', 'sync'];
 
-/** Told for the one that has the least. */
+/** Reported for the partition with the least free space. */
 async function room(dirs: readonly string[]): Promise<Finding> {
   const rooms = await Promise.all(dirs.map(async (dir) => ({ dir, free: await freeSpace(dir) })));
   const { dir, free } = rooms.reduce((least, one) => (one.free < least.free ? one : least));

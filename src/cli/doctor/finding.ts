@@ -1,6 +1,6 @@
-/** What a check of `updatectl doctor` found. */
+/** The result of one check of `updatectl doctor`. */
 
-/** `unknown` is not `fail`: it could not be looked at, mostly for want of rights. */
+/** `unknown` is not `fail`: the check could not be run, mostly for lack of permission. */
 export type Finding = Readonly<{ result: 'ok' | 'warn' | 'fail' | 'unknown'; sentence: string; next?: string }>;
 
 export const ok = (sentence: string): Finding => ({ result: 'ok', sentence });

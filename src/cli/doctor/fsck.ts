@@ -5,14 +5,14 @@ import { kernelPlaces } from './esp.ts';
 import { type Finding, ok, unknown, warn } from './finding.ts';
 import { type Reading, readText } from './reading.ts';
 
-/** Of a mount that /etc/fstab does not name only its unit knows. */
+/** A mount that is not in /etc/fstab has a unit of its own, which is not read here. */
 export async function fileSystemCheck({ files }: Readonly<{ files: Reading }>, { boot }: Config): Promise<Finding> {
   const passes = parseFstab((await readText(files, '/etc/fstab')) ?? '');
   const dirs = kernelPlaces(boot).map(({ dir }) => dir);
   const unchecked = dirs.find((dir) => passes.get(dir) === 0);
   if (unchecked !== undefined)
     return warn(
-      `/etc/fstab has ${unchecked} mounted without a check: ${WHY}.`,
+      `/etc/fstab mounts ${unchecked} without a file system check: ${WHY}.`,
       'Set the last number of its line to 2, and install dosfstools.',
     );
   if (!(await hasProgram(files)))
@@ -20,14 +20,14 @@ export async function fileSystemCheck({ files }: Readonly<{ files: Reading }>, {
   const unlisted = dirs.find((dir) => !passes.has(dir));
   if (unlisted === undefined) return ok(`${dirs.join(' and ')}: checked before each mount.`);
   return unknown(
-    `/etc/fstab does not name ${unlisted}; whether it is checked before it is mounted, only its unit knows.`,
-    'See that the unit requires systemd-fsck@.service.',
+    `/etc/fstab does not list ${unlisted}; only its mount unit decides whether it is checked first.`,
+    'Check that the unit requires systemd-fsck@.service.',
   );
 }
 
-const WHY = 'a power cut may leave one file on FAT under two names, and removing the one then damages the other';
+const WHY = 'a power cut may leave a file on FAT under two names, and removing one name then damages the other';
 
-/** In which pass each mount point is checked; 0 for never, as for a line that does not say. */
+/** The fsck pass of each mount point; 0 (never) where its line has none. */
 const parseFstab = (text: string): ReadonlyMap<string, number> =>
   new Map(
     text

@@ -12,14 +12,14 @@ export async function tableSettings(config: Config): Promise<Finding> {
   const { disk, a, b } = resolveSlots(slotLabels(config), await readDiskFacts(diskOf(config)));
   await using table = await openDiskForReading(disk);
   const fault = await tableFault(table, [disk.sectorSize]);
-  if (fault) return warn(FAULTS[fault](disk.path), 'The next update writes both copies anew.');
+  if (fault) return warn(FAULTS[fault](disk.path), 'The next update rewrites both copies.');
   if (a.root.type === b.root.type)
     return ok(
-      `Both copies of the partition table on ${disk.path} are whole; the root partitions have the type ${a.root.type}.`,
+      `Both copies of the partition table on ${disk.path} are intact; the root partitions have the type ${a.root.type}.`,
     );
   return warn(
-    `The root partitions are of different types: ${a.root.path} of ${a.root.type}, ${b.root.path} of ${b.root.type}.`,
-    'Give both the one type that the boot loader looks at: docs/boot-loaders.md.',
+    `The root partitions differ in type: ${a.root.path} has ${a.root.type}, ${b.root.path} has ${b.root.type}.`,
+    'Give both the type that the boot loader looks for: docs/boot-loaders.md.',
   );
 }
 
@@ -29,5 +29,5 @@ export const diskOf = ({ slots: { disk } }: Config): string | undefined => (disk
 const FAULTS: Readonly<Record<TableFault, (disk: string) => string>> = {
   primary: (disk) => `The first copy of the partition table on ${disk} is damaged.`,
   backup: (disk) => `The backup of the partition table on ${disk} is damaged.`,
-  different: (disk) => `The two copies of the partition table on ${disk} do not say the same.`,
+  different: (disk) => `The two copies of the partition table on ${disk} differ.`,
 };

@@ -1,11 +1,11 @@
-/** What a boot loader and the system leave for one another in the firmware's variables, in the namespace that systemd's gave them. */
+/** Firmware variables that boot loader and system share, in systemd's namespace. */
 
 import { join } from 'node:path';
 import { cleanLine } from '../../clean-text.ts';
 import { VARIABLE_ATTRIBUTES, variableFile } from '../../system/efi-variable-files.ts';
 import type { Reading } from './reading.ts';
 
-/** The text of one of them, fit to be shown; undefined where there is none. */
+/** The text of a variable, cleaned for display; undefined where it is missing. */
 export async function loaderVariable({ readHead }: Reading, name: string): Promise<string | undefined> {
   const bytes = await readHead(join(VARIABLES, variableFile(name, LOADER)), MOST_BYTES);
   const [text] = new TextDecoder('utf-16le').decode(bytes?.subarray(VARIABLE_ATTRIBUTES)).split('\0', 1);

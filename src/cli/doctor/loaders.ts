@@ -1,4 +1,4 @@
-/** Whether the boot loader that the configuration names is set up so that it can count and fall back. */
+/** Whether the configured boot loader is set up to count tries and fall back. */
 
 import { join } from 'node:path';
 import { type Config, requireSetting } from '../../config/config.ts';
@@ -28,34 +28,34 @@ const CHECKS: Readonly<Record<BackendName, Check>> = {
   program: async (_files, { boot }) => programSettings(boot.program),
 };
 
-/** What GRUB itself reads is told by the check of the boot entries; here, whether a power cut could take it away. */
+/** The boot-entries check covers what GRUB reads; this one, whether a power cut could destroy it. */
 async function grubSettings(files: Reading, { grubEnvironment: path, esp }: Config['boot']): Promise<Finding> {
   if (!(await startedByUefi(files)))
     return fail(
-      'This machine was started by a BIOS, and GRUB cannot start a UKI there.',
-      'Start it by UEFI, or use a boot loader that needs none.',
+      'This machine boots through a BIOS, where GRUB cannot start a UKI.',
+      'Boot it through UEFI, or use a boot loader that works without.',
     );
   const whole = await Promise.all([path, copyOf(path)].map((one) => hasGrubFlags(files, one)));
-  if (!whole.some(Boolean)) return fail(`${path} is damaged or missing.`, 'Make it anew: docs/boot-loaders.md.');
+  if (!whole.some(Boolean)) return fail(`${path} is damaged or missing.`, 'Recreate it: docs/boot-loaders.md.');
   const seen = join(esp, 'EFI/tandem/grubenv');
   if (path !== seen)
     return warn(
-      `The flags are in ${path}, and the grub.cfg that comes with Tandem looks in ${seen} only.`,
-      `Unless yours looks elsewhere: boot.grub_environment = "${seen}".`,
+      `The flags are in ${path}, but the grub.cfg that comes with Tandem reads only ${seen}.`,
+      `Unless your grub.cfg reads another file, set boot.grub_environment = "${seen}".`,
     );
-  if (whole.every(Boolean)) return ok('GRUB’s environment and its copy are whole.');
-  return warn('Of GRUB’s environment and its copy only one is whole.', 'The next update writes both anew.');
+  if (whole.every(Boolean)) return ok('GRUB’s environment and its copy are intact.');
+  return warn('Only one of GRUB’s environment and its copy is intact.', 'The next update rewrites both.');
 }
 
 async function efiSettings(files: Reading, dir: string): Promise<Finding> {
   const mount = await mountOf(files, dir);
   if ((await files.list(dir)).length === 0)
-    return fail(`${dir} shows no variables.`, 'The machine must have been started by EFI firmware, efivarfs mounted.');
+    return fail(`${dir} has no variables.`, 'The machine must boot through EFI firmware, with efivarfs mounted.');
   if (mount?.readOnly) return fail(`${mount.path} is mounted read-only.`, 'Mount it writable.');
-  return ok('The firmware’s variables can be read.');
+  return ok('The firmware’s variables are readable.');
 }
 
-/** What autoboot.txt says is told by the check of the boot entries; here, whether the firmware finds what it needs beside it. */
+/** The boot-entries check covers autoboot.txt; this one, whether the firmware finds the files it needs beside it. */
 async function trybootSettings(files: Reading, boot: Config['boot']): Promise<Finding> {
   for (const dir of [boot.trybootADir, boot.trybootBDir])
     if (!(await files.list(dir)).includes('config.txt'))
@@ -67,8 +67,8 @@ async function trybootSettings(files: Reading, boot: Config['boot']): Promise<Fi
   return ok('The firmware finds autoboot.txt and both boot partitions.');
 }
 
-/** Whether it answers is told by the check of the boot entries, which asks it. */
+/** The boot-entries check already calls the program; nothing to repeat here. */
 const programSettings = (path: string | undefined): Finding =>
   path === undefined
-    ? fail('boot.program is not set.', 'Name the program: docs/boot-program.md has its contract.')
-    : ok(`${path} stands for the boot loader; doctor runs it outside of the agent’s sandbox (docs/boot-program.md).`);
+    ? fail('boot.program is not set.', 'Set it to your program; docs/boot-program.md has its contract.')
+    : ok(`${path} stands in for the boot loader; doctor runs it outside the agent’s sandbox (docs/boot-program.md).`);

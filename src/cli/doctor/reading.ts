@@ -1,10 +1,10 @@
-/** What doctor reads of the machine: names, and beginnings of files, since others say how long they are. */
+/** What doctor reads from the machine: file names, and the start of files, since their length is not ours to trust. */
 
 import type { Files, ReadHead } from '../../system/files.ts';
 
 export type Reading = Pick<Files, 'list'> & Readonly<{ readHead: ReadHead }>;
 
-/** The text of a file, as far as anybody would write one by hand. */
+/** The text of a file, up to the size of any that is written by hand. */
 export async function readText({ readHead }: Reading, path: string): Promise<string | undefined> {
   const bytes = await readHead(path, MOST_BYTES);
   return bytes && new TextDecoder().decode(bytes);

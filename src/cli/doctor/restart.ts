@@ -1,4 +1,4 @@
-/** Whether the configured ways of restarting are possible on this host. */
+/** Whether the configured restart methods work on this host. */
 
 import type { Config } from '../../config/config.ts';
 import { ARMS_BY_BOOT_NEXT } from '../../reboot/bootloaders/bootloader.ts';
@@ -7,18 +7,18 @@ import { readHostFacts } from '../../reboot/methods/host-facts.ts';
 import type { Context } from '../command.ts';
 import { type Finding, ok, warn } from './finding.ts';
 
-/** What the host says now; whether two kernels match is found out when there are two. */
+/** Facts about the host only; two kernels are compared once there are two. */
 export async function restartMethods({ files, exec }: Context, { reboot, boot }: Config): Promise<Finding> {
   const { method } = reboot;
   if (method === 'firmware') return ok('Restarts go through the firmware.');
   const host = await readHostFacts({ files, exec }, reboot.firmwareFlags, boot.esp, ARMS_BY_BOOT_NEXT[boot.backend]);
   if (host.firmwareFlag !== undefined)
-    return warn(`${host.firmwareFlag} sends restarts through the firmware.`, 'Remove it when that has happened.');
+    return warn(`${host.firmwareFlag} sends restarts through the firmware.`, 'Remove it after that restart.');
   for (const jump of JUMPS.filter((one) => method === 'auto' || method === one)) {
     await exec(TOOLS[jump], ['--version'], { timeoutMs: 20_000, package: PACKAGES[jump] });
     const why = host.barred[jump];
     if (why !== undefined)
-      return warn(`No restart by ${jump}: ${why}.`, 'Restarts go through the firmware until then.');
+      return warn(`No restart by ${jump}: ${why}.`, 'Until that changes, restarts go through the firmware.');
   }
   return ok(`Restarts by ${method} where that is safe.`);
 }

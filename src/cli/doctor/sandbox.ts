@@ -1,4 +1,4 @@
-/** Whether the agent's unit lets it open the disk of the slots: a driver that it does not name is a disk that cannot be opened. */
+/** Whether the agent's unit lets it open the slots' disk: the unit must name the disk's driver. */
 
 import { slotLabels } from '../../agent/install/host.ts';
 import type { Config } from '../../config/config.ts';
@@ -15,23 +15,24 @@ export async function sandbox({ files, exec }: Context, config: Config): Promise
   const devices = [disk, ...partitionsOf(a), ...partitionsOf(b)];
   const args = ['show', '--property=DevicePolicy', '--property=DeviceAllow', UNIT];
   const { exitCode, stdout } = await exec('systemctl', args);
-  if (exitCode !== 0) return unknown(`systemd does not tell what ${UNIT} may open.`, 'Is it running?');
+  if (exitCode !== 0)
+    return unknown(`systemd does not report what ${UNIT} may open.`, 'Check that systemd is running.');
   const drivers = new TextDecoder().decode(await files.read('/proc/devices'));
   return judgeSandbox(devices, blockDrivers(drivers), stdout);
 }
 
 type Device = Readonly<{ path: string; rdev?: string }>;
 
-/** `drivers` by the first number of a device; `shown` is what systemctl says of the unit. */
+/** `drivers` by major device number; `shown` is systemctl's output for the unit. */
 export function judgeSandbox(devices: readonly Device[], drivers: ReadonlyMap<string, string>, shown: string): Finding {
   const rules = [...shown.matchAll(/^DeviceAllow=(\S+) (\S+)$/gm)].map(([, what = '', how = '']) => ({ what, how }));
   const isOpen = rules.length === 0 && /^DevicePolicy=auto$/m.test(shown);
   const closed = isOpen ? undefined : devices.find((device) => !isAllowed(device, drivers, rules));
-  if (!closed) return ok(`${UNIT} may open the disk of the slots.`);
+  if (!closed) return ok(`${UNIT} may open the slots’ disk.`);
   const driver = driverOf(closed, drivers) ?? '?';
   return fail(
-    `${UNIT} may not open ${closed.path}: its unit does not name the driver ${driver}.`,
-    `\`systemctl edit ${UNIT}\`: under [Service], DeviceAllow=block-${driver} rw (docs/disks.md).`,
+    `${UNIT} may not open ${closed.path}: the unit does not allow the driver ${driver}.`,
+    `Run \`systemctl edit ${UNIT}\` and add DeviceAllow=block-${driver} rw under [Service] (docs/disks.md).`,
   );
 }
 
@@ -45,7 +46,7 @@ export const blockDrivers = (text: string): ReadonlyMap<string, string> =>
 
 type Rule = Readonly<{ what: string; how: string }>;
 
-/** A disk in a file needs no leave. */
+/** A disk in a file needs no permission. */
 function isAllowed(device: Device, drivers: ReadonlyMap<string, string>, rules: readonly Rule[]): boolean {
   if (device.rdev === undefined) return true;
   const names = [device.path, `block-${driverOf(device, drivers)}`];
@@ -57,7 +58,7 @@ function isAllowed(device: Device, drivers: ReadonlyMap<string, string>, rules: 
 const driverOf = ({ rdev = '' }: Device, drivers: ReadonlyMap<string, string>): string | undefined =>
   drivers.get(rdev.split(':')[0] ?? '');
 
-/** As systemd matches the name of a driver. */
+/** Matches the name of a driver as systemd does. */
 const fits = (pattern: string, name: string): boolean =>
   new RegExp(
     `^${pattern

@@ -1,33 +1,33 @@
-/** Which boot loader this machine shows signs of, and so which `boot.backend` fits. Pure. */
+/** Signs of a boot loader on this machine, and the `boot.backend` that fits. Pure. */
 
 import type { BackendName } from '../../model.ts';
 import type { BootBackend } from '../../reboot/bootloaders/bootloader.ts';
 import { type Finding, warn } from './finding.ts';
 
-/** What can be seen of a boot loader from the running system. */
+/** Traces of a boot loader in the running system. */
 export type BootFacts = Readonly<{
   /** The firmware is UEFI, not a BIOS. */
   uefi: boolean;
-  /** How the boot loader calls itself in the firmware's variable LoaderInfo. */
+  /** The boot loader's name in the firmware variable LoaderInfo. */
   loaderInfo?: string;
-  /** Where the configuration looks for it, there is an environment of GRUB with our variables. */
+  /** The configured GRUB environment holds our variables. */
   grubFlags: boolean;
-  /** How many copies of U-Boot's environment the configured file names. */
+  /** The number of copies of U-Boot's environment in the configured file. */
   ubootCopies: number;
-  /** The firmware itself has started the kernel of a slot. */
+  /** The firmware itself started the kernel of a slot. */
   firmwareStartsSlots: boolean;
-  /** How the board calls itself. */
+  /** The model name of the board. */
   model?: string;
-  /** Where the configuration looks for it, there is an autoboot.txt. */
+  /** The configured folder has an autoboot.txt. */
   autoboot: boolean;
-  /** A root partition of a slot has a priority among its attribute bits. */
+  /** A root partition of a slot has a priority in its attribute bits. */
   priorities: boolean;
 }>;
 
 /** A backend, and the sign that it fits. */
 export type Fit = Readonly<{ backend: BackendName; sign: string }>;
 
-/** The surest first; none where nothing is known. */
+/** The surest sign first; empty where none is found. */
 export const fittingBackends = (facts: BootFacts): readonly Fit[] =>
   SIGNS.flatMap(({ backend, sign }) => {
     const found = sign(facts);
@@ -40,24 +40,23 @@ const SIGNS: readonly Sign[] = [
   {
     backend: 'tryboot',
     sign: ({ model, autoboot }) =>
-      model?.startsWith('Raspberry Pi') && autoboot ? `this is a ${model}, and there is an autoboot.txt` : undefined,
+      model?.startsWith('Raspberry Pi') && autoboot ? `this is a ${model}, and it has an autoboot.txt` : undefined,
   },
   {
     backend: 'systemd-boot',
-    sign: ({ loaderInfo }) => (loaderInfo?.startsWith('systemd-boot') ? `${loaderInfo} has started it` : undefined),
+    sign: ({ loaderInfo }) => (loaderInfo?.startsWith('systemd-boot') ? `${loaderInfo} started it` : undefined),
   },
   {
     backend: 'grub',
     // Only GRUB's newer releases leave their name, and only when grub.cfg asks them to.
     sign: ({ uefi, loaderInfo, grubFlags }) => {
-      if (loaderInfo?.startsWith('GRUB')) return `${loaderInfo} has started it`;
-      return uefi && loaderInfo === undefined && grubFlags ? 'there are flags in GRUB’s environment' : undefined;
+      if (loaderInfo?.startsWith('GRUB')) return `${loaderInfo} started it`;
+      return uefi && loaderInfo === undefined && grubFlags ? 'GRUB’s environment has flags' : undefined;
     },
   },
   {
     backend: 'efi-variables',
-    sign: ({ firmwareStartsSlots }) =>
-      firmwareStartsSlots ? 'the firmware has started the kernel of a slot' : undefined,
+    sign: ({ firmwareStartsSlots }) => (firmwareStartsSlots ? 'the firmware started the kernel of a slot' : undefined),
   },
   {
     backend: 'gpt',
@@ -69,11 +68,11 @@ const SIGNS: readonly Sign[] = [
   {
     backend: 'uboot',
     sign: ({ loaderInfo, ubootCopies }) =>
-      loaderInfo === undefined && ubootCopies > 0 ? 'it is known where U-Boot’s environment lies' : undefined,
+      loaderInfo === undefined && ubootCopies > 0 ? 'the location of U-Boot’s environment is configured' : undefined,
   },
 ];
 
-/** The agent arms with what the boot loader can count; the configuration had better say the same. */
+/** The agent arms no more tries than the boot loader can count; the configuration should agree. */
 export const tooManyTries = (
   tries: number,
   { name, mostTries }: Pick<BootBackend, 'name' | 'mostTries'>,
@@ -81,6 +80,6 @@ export const tooManyTries = (
   tries <= mostTries
     ? undefined
     : warn(
-        `boot.tries is ${tries}, and ${name} counts ${mostTries} at most.`,
-        `Set boot.tries = ${mostTries}; no more are armed anyway.`,
+        `boot.tries is ${tries}, but ${name} counts at most ${mostTries}.`,
+        `Set boot.tries = ${mostTries}; the agent arms no more anyway.`,
       );

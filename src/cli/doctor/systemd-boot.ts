@@ -1,4 +1,4 @@
-/** Whether systemd-boot takes the newest release: what its loader.conf says, and what the firmware's variables say in spite of it. */
+/** Whether systemd-boot starts the newest release: its loader.conf, and the firmware variables that override it. */
 
 import type { Product } from '../../model.ts';
 import { loaderConfFaults, takesEveryVersion, waitsForKey } from '../../reboot/bootloaders/loader-conf.ts';
@@ -13,24 +13,24 @@ export async function systemdBootSettings(files: Reading, esp: string, product: 
   for (const { name, verb, tell, fault } of VARIABLES) {
     const value = await loaderVariable(files, name);
     const why = value ? fault(value, product) : undefined;
-    if (why) return tell(`The firmware’s variable ${name} is "${value}": ${why}.`, `End that: \`bootctl ${verb} ""\`.`);
+    if (why) return tell(`The firmware variable ${name} is "${value}": ${why}.`, `Clear it: \`bootctl ${verb} ""\`.`);
   }
   return ok(`Starts the newest release of ${product}.`);
 }
 
 type Variable = Readonly<{
   name: string;
-  /** With which bootctl sets it. */
+  /** The bootctl verb that sets it. */
   verb: string;
   tell: typeof fail;
   fault(value: string, product: Product): string | false;
 }>;
 
-/** Of a pattern the first entry that matches is taken, and the newest stands first: one that takes every version does no harm. */
+/** systemd-boot starts the first entry that matches a pattern, and the newest comes first: a pattern for every version is harmless. */
 const pinned: Variable['fault'] = (value, product) =>
-  !takesEveryVersion(product, value) && 'that comes before loader.conf, and does not take every version';
+  !takesEveryVersion(product, value) && 'it overrides loader.conf, and does not match every version';
 
-/** What lasts comes before what passes. */
+/** Permanent settings come before those for one start. */
 const VARIABLES: readonly Variable[] = [
   { name: 'LoaderEntryPreferred', verb: 'set-preferred', tell: fail, fault: pinned },
   { name: 'LoaderEntryDefault', verb: 'set-default', tell: fail, fault: pinned },
@@ -38,13 +38,14 @@ const VARIABLES: readonly Variable[] = [
     name: 'LoaderConfigTimeout',
     verb: 'set-timeout',
     tell: fail,
-    fault: (value) => waitsForKey(value) && 'no start ends without somebody at the keyboard',
+    fault: (value) => waitsForKey(value) && 'every start waits for a key',
   },
   {
     name: 'LoaderEntryOneShot',
     verb: 'set-oneshot',
     tell: warn,
-    fault: (value, product) => !takesEveryVersion(product, value) && 'the next start takes that, whatever is newest',
+    fault: (value, product) =>
+      !takesEveryVersion(product, value) && 'the next start takes it, whichever entry is newest',
   },
   {
     name: 'LoaderConfigTimeoutOneShot',

@@ -1,4 +1,4 @@
-/** Whether U-Boot's environment is kept in two places, so that a power cut cannot take both. */
+/** Whether U-Boot's environment has two copies, so that a power cut cannot destroy both. */
 
 import { environmentCopies } from '../../reboot/bootloaders/uboot.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -8,22 +8,22 @@ import { type Reading, readText } from './reading.ts';
 export async function ubootSettings(files: Reading, path: string): Promise<Finding> {
   const copies = await ubootCopies(files, path);
   if (copies === undefined)
-    return fail(`${path} is missing.`, 'Say there where U-Boot’s environment lies, or set boot.backend.');
-  if (copies === 2) return ok('The environment is kept twice, so a power cut leaves the old or the new one.');
-  if (copies === 0) return fail(`${path} names no environment.`, 'Give device, offset and size of both copies.');
+    return fail(`${path} is missing.`, 'List the location of U-Boot’s environment there, or set boot.backend.');
+  if (copies === 2) return ok('The environment has two copies, so a power cut leaves the old or the new one.');
+  if (copies === 0) return fail(`${path} lists no environment.`, 'Give device, offset and size of both copies.');
   return warn(
-    'The environment is kept once only: a power cut while it is written loses all of it, and what starts then is chance.',
-    'Build U-Boot with a redundant environment, and name both copies.',
+    'The environment has only one copy: a power cut during a write loses all of it, and the next start is unpredictable.',
+    'Build U-Boot with a redundant environment, and list both copies.',
   );
 }
 
-/** How many copies the file names; a place that it names twice holds one. */
+/** The number of copies in the file; a location listed twice counts once. */
 export async function ubootCopies(files: Reading, path: string): Promise<number | undefined> {
   const config = await readText(files, path);
   return config === undefined ? undefined : environmentCopies(withoutRepeats(config));
 }
 
-/** Begins anew with each line of the old form, and with each item of a list in YAML. */
+/** An entry starts with each line of the old format, and with each list item in YAML. */
 function withoutRepeats(config: string): string {
   const seen = new Set<string>();
   const isNew = (part: string): boolean => {
@@ -38,7 +38,7 @@ function withoutRepeats(config: string): string {
     .join('');
 }
 
-/** Device and offset, however the number is written. */
+/** Device and offset, in whichever notation. */
 function placeIn(part: string): string | undefined {
   const [, device, offset] = /^(\/\S+)[ \t]+(\S+)/.exec(part) ?? [];
   const path = device ?? /\bpath\s*:\s*(\S+)/.exec(part)?.[1];

@@ -10,7 +10,7 @@ export interface AgentClient {
   get(path: string): Promise<unknown>;
   post(path: string, body?: unknown): Promise<Reply>;
   status(): Promise<Status>;
-  /** Begins with the present status. */
+  /** Starts with the current status. */
   events(): AsyncGenerator<AgentEvent>;
 }
 
@@ -32,10 +32,10 @@ export function agentClient(config: Config, signal: AbortSignal): AgentClient {
   };
 }
 
-/** Whether this failure only says that nobody is there. */
+/** Whether the failure only means that no agent is running. */
 export const isAbsent = (error: unknown): boolean => error instanceof UpdateError && error.code === 'agent-not-running';
 
-/** A failure that the agent named, or one of a newer agent that we do not know. */
+/** A failure that the agent reported; a newer agent may use a code that this program lacks. */
 export function failureOf(code: string, message: string): UpdateError {
   return Object.hasOwn(ERRORS, code)
     ? new UpdateError(code as ErrorCode, message)
@@ -44,5 +44,5 @@ export function failureOf(code: string, message: string): UpdateError {
 
 function refusal(document: unknown): UpdateError {
   const { error } = document as { error?: { code?: string; message?: string } };
-  return failureOf(error?.code ?? 'unexpected', error?.message ?? 'The agent refused without saying why.');
+  return failureOf(error?.code ?? 'unexpected', error?.message ?? 'The agent refused without giving a reason.');
 }

@@ -13,7 +13,7 @@ export const agent: Command = {
   name: 'agent',
   summary: 'run the daemon',
   description:
-    'Run by tandem-agent.service. Logs one line an entry to standard error: text with priorities for the journal, or JSON (`agent.log_format`).',
+    'Run by tandem-agent.service. Logs one line per entry to standard error: text with priorities for the journal, or JSON (`agent.log_format`).',
   examples: ['systemctl start tandem-agent', 'updatectl agent'],
   run: async (context) => {
     keepHeapSmall();

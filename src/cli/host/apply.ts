@@ -6,8 +6,8 @@ import { agentClient } from './agent-client.ts';
 
 export const apply: Command = {
   name: 'apply',
-  summary: 'reboot into what is staged',
-  description: 'The slot is armed and the machine restarted. The new system is on trial until its probes pass.',
+  summary: 'reboot into the staged release',
+  description: 'Arms the slot and restarts the machine. The new system is on trial until its probes pass.',
   examples: ['updatectl apply'],
   run: async ({ files, signal, out }) => {
     const reply = await agentClient(await loadConfig(files), signal).post('/v1/apply');

@@ -9,9 +9,9 @@ import { headline, nothingLines, transferLines } from './status-text.ts';
 
 export const check: Command = {
   name: 'check',
-  summary: 'ask the repository now',
+  summary: 'check the repository now',
   description:
-    'What the channel offers is written to the free slot at once, as it would be by schedule. Exit status 3: there was nothing to do.',
+    'Writes what the channel offers to the free slot at once, as a scheduled check would. Exit status 3: nothing to do.',
   examples: ['updatectl check', 'updatectl check --json'],
   run: async ({ files, signal, out }) => {
     const client = agentClient(await loadConfig(files), signal);

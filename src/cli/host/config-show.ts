@@ -7,9 +7,9 @@ import type { Command } from '../command.ts';
 
 export const configShow: Command = {
   name: 'config show',
-  summary: 'every setting and where it came from',
+  summary: 'list every setting and its source',
   description:
-    'Reads the drop-ins as the agent does, and what the agent last heard from etcd. Logins and queries within addresses are not shown.',
+    'Reads the drop-ins as the agent does, and the latest settings that the agent received from etcd. Logins and queries in addresses are hidden.',
   examples: ['updatectl config show', 'updatectl config show --dir ./config.d --json'],
   options: [{ flags: '--dir <folder>', summary: 'read this folder instead; may be repeated', repeat: true }],
   run: async ({ files, out }, input) => {
@@ -24,7 +24,7 @@ export const configShow: Command = {
   },
 };
 
-/** `waits`: the agent was started before this came from etcd, and goes by another value until it is started anew. */
+/** `waits`: the agent started before this came from etcd, and uses another value until it restarts. */
 type Shown = Setting & Readonly<{ waits?: true }>;
 
 function settingsOf({ fragments, cache }: Layers): readonly Shown[] {

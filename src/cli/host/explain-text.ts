@@ -1,4 +1,4 @@
-/** Why a host does not run the newest release: what stands in the way, since when, until when, and what would change it. Pure. */
+/** Why a host does not run the newest release: each obstacle, since when, until when, and the next step. Pure. */
 
 import { standingError } from '../../agent/standing-error.ts';
 import { ERRORS, isErrorCode } from '../../errors.ts';
@@ -9,21 +9,21 @@ import { owedText } from './lock-text.ts';
 import type { Obstacle } from './obstacle.ts';
 import { settingsObstacles } from './settings-text.ts';
 
-/** `upToDate`: nothing newer is known for this host. `working`: nobody has to do anything. */
+/** `up-to-date`: no newer release is known for this host. `working`: no action is needed. */
 export type Explanation = Readonly<{
   schema: 1;
   verdict: 'up-to-date' | 'working' | 'held' | 'unknown';
   headline: string;
   obstacles: readonly Obstacle[];
-  /** Units that do not count against the release, since they had failed before. */
+  /** Units that do not count against the release, because they had failed before it. */
   failedBefore?: Status['failedBefore'];
-  /** A gate has closed once already, when the next start was to be into the release. */
+  /** A gate closed when the next start was already to be into the release. */
   disarmed?: Disarmed;
-  /** When something may change by itself. */
+  /** When something may change on its own. */
   next?: string;
 }>;
 
-/** What a status means. */
+/** The explanation of a status. */
 export function explain(status: Status): Explanation {
   const obstacles = obstaclesOf(status);
   const verdict = verdictOf(status, obstacles);
@@ -48,23 +48,23 @@ export function explanationText(
     headline,
     ...(failedBefore
       ? [
-          `Not held against this system, since they had failed before (${relative(failedBefore.at, now)}): ${failedBefore.units.join(', ')}.`,
+          `Not counted against this system, because they had failed before it (${relative(failedBefore.at, now)}): ${failedBefore.units.join(', ')}.`,
         ]
       : []),
     ...(disarmed
-      ? [`Its restart was called off ${relative(disarmed.at, now)}: disarmed, since ${disarmed.reason}.`]
+      ? [`The restart was called off ${relative(disarmed.at, now)} and the slot disarmed: ${disarmed.reason}.`]
       : []),
     ...obstacles.flatMap(({ code, reason, since, next: then, command }) => [
       `  ${reason}. [${code}]`,
       ...(since === undefined ? [] : [`      since      ${relative(since, now)}`]),
       ...(then === undefined ? [] : [`      may change ${relative(then, now)}`]),
-      ...(command === undefined ? [] : [`      to change  ${command}`]),
+      ...(command === undefined ? [] : [`      next step  ${command}`]),
     ]),
-    ...(next === undefined ? [] : [`Looked at again ${relative(next, now)}.`]),
+    ...(next === undefined ? [] : [`This may change ${relative(next, now)}.`]),
   ];
 }
 
-/** A check is made only by a host that rests. */
+/** Only a resting host checks. */
 function nextLook({ offline, state, nextTry, nextCheck }: Status): string | undefined {
   if (offline) return undefined;
   return nextTry ?? (state.kind === 'idle' || state.kind === 'staged' ? nextCheck : undefined);
@@ -77,27 +77,25 @@ function obstaclesOf(status: Status): Obstacle[] {
       {
         what: 'agent',
         code: 'agent-not-running',
-        reason: 'the agent is not running, so nothing happens here',
+        reason: 'the agent is not running, so this host does not update',
         command: 'systemctl start tandem-agent',
       },
     ];
   const checked = checkOf(status);
-  // A refusal quotes the failure that it comes from.
-  const isToldOf = ({ reason }: Obstacle): boolean =>
+  // A refusal quotes the failure that caused it.
+  const isQuoted = ({ reason }: Obstacle): boolean =>
     checked.some((one) => one.what === 'refusal' && one.reason.endsWith(reason));
-  return [...trialOf(state), ...gatesOf(status), ...checked, ...errorOf(status).filter((one) => !isToldOf(one))];
+  return [...trialOf(state), ...gatesOf(status), ...checked, ...errorOf(status).filter((one) => !isQuoted(one))];
 }
 
 function trialOf(state: State): Obstacle[] {
   if (state.kind === 'trial')
-    return [{ what: 'trial', code: 'on-trial', reason: `${state.release.version} is proving its health` }];
+    return [{ what: 'trial', code: 'on-trial', reason: `the health of ${state.release.version} is being probed` }];
   if (state.kind !== 'condemned') return [];
-  return [
-    { what: 'trial', code: state.code, reason: `${state.release.version} has failed its trial: ${state.reason}` },
-  ];
+  return [{ what: 'trial', code: state.code, reason: `${state.release.version} failed its trial: ${state.reason}` }];
 }
 
-/** Who objects to the reboot; a gate that is not heard any more is no obstacle. */
+/** The closed gates; an overridden gate is no obstacle. */
 function gatesOf({ state, gates = [], waitingFor, since }: Status): Obstacle[] {
   if (state.kind !== 'staged') return [];
   const closed = gates.filter(({ overriddenBy }) => overriddenBy === undefined).map(ofGate);
@@ -115,13 +113,13 @@ const ofGate = ({ code, reason, strength, since, next, command }: GateStatus): O
   ...(command === undefined ? (strength === 'soft' ? { command: 'updatectl apply' } : {}) : { command }),
 });
 
-/** What the last check said, when it was not that all is well: every name is shown, also one that a newer server has made up. */
+/** The result of the last check, unless all is well. Every code is shown, even one that only a newer server knows. */
 function checkOf({ lastCheck, lastError, refused, state, gates = [] }: Status): Obstacle[] {
   if (!lastCheck?.code || WELL_CODES.has(lastCheck.code) || state.kind === 'trial') return [];
-  // The gate has said it already.
+  // The gate already says so.
   if (gates.some(({ code }) => code === 'offer-held')) return [];
   const { at, code, result, until } = lastCheck;
-  // Its sentence and the next step stand there.
+  // The last error has its sentence and next step.
   if (code === lastError?.code) return [];
   const said = { code, reason: sentence(result), since: at };
   if (isErrorCode(code)) return [{ ...said, what: 'error', command: ERRORS[code].next }];
@@ -140,7 +138,7 @@ function errorOf(status: Status): Obstacle[] {
   return [{ what: 'error', code, reason: sentence(message), since: at, command: next }];
 }
 
-/** It stands in the way of others, not of this host. */
+/** It blocks other hosts, not this one. */
 const lockObstacles = ({ lockOwed: owed }: Status): Obstacle[] =>
   owed ? [{ what: 'lock', code: owed.code, reason: sentence(owedText(owed)), since: owed.since, next: owed.next }] : [];
 
@@ -160,17 +158,17 @@ function headlineOf({ state, running }: Status, verdict: Explanation['verdict'])
     case 'up-to-date':
       return `This host is up to date: it runs ${here}.`;
     case 'working':
-      return `This host runs ${here}; its agent is at work.`;
+      return `This host runs ${here}; its agent is working.`;
     case 'held':
-      return `This host runs ${here} and goes no further for now.`;
+      return `This host runs ${here} and is held back for now.`;
     case 'unknown':
-      return `This host runs ${here}; whether there is anything newer is not known.`;
+      return `This host runs ${here}; whether a newer release exists is unknown.`;
   }
 }
 
 const NOW = {
   staging: (version: string) => `${version} is being written.`,
-  staged: (version: string) => `${version} is ready and waits for its reboot.`,
+  staged: (version: string) => `${version} is ready and waits for the reboot.`,
   armed: (version: string) => `The next start tries ${version}.`,
   trial: (version: string) => `${version} is on trial.`,
 } as const;

@@ -7,8 +7,8 @@ import { readStatus } from './status.ts';
 
 export const explain: Command = {
   name: 'explain',
-  summary: 'is this host up to date, and if not, what stands in the way',
-  description: 'Ends with 0 when the host is up to date or at work, with 3 when something holds it back.',
+  summary: 'show whether this host is up to date, and if not, why',
+  description: 'Exits with 0 if the host is up to date or working, and with 3 otherwise.',
   examples: ['updatectl explain', 'updatectl explain --json | jq -r ".obstacles[].code"'],
   run: async (context) => {
     const explanation = explanationOf(await readStatus(context, await loadConfig(context.files)));

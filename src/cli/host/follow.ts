@@ -1,4 +1,4 @@
-/** Follows the agent while it does what was asked, with a progress bar, until it rests. */
+/** Follows the agent through the requested work, with a progress bar, until it rests. */
 
 import type { AgentEvent, Status } from '../../protocol.ts';
 import type { Output } from '../output.ts';
@@ -8,20 +8,20 @@ import { PHASES, planLines } from './status-text.ts';
 /** Returns the status in which the agent came to rest; throws the failure that ended the work. */
 export async function followWork(client: AgentClient, out: Output, ask: () => Promise<unknown>): Promise<Status> {
   using bar = out.progress('waiting');
-  // Followed before it is asked, so that nothing is missed. The connection has an end, or the command would have none.
+  // Subscribes before asking, so that nothing is missed. Closed at the end, or the command would never exit.
   await using events = client.events();
   const first = await next(events);
   const before = first.event === 'status' ? first.status : undefined;
-  let isPlanTold = false;
+  let isPlanShown = false;
   await ask();
   for (;;) {
     const event = await next(events);
     if (event.event === 'failed') throw failureOf(event.failure.code, event.failure.message);
     if (event.event === 'progress') bar.update(event.progress.done, event.progress.total, PHASES[event.progress.phase]);
-    if (event.event === 'status' && !isPlanTold && event.status.state.kind === 'staging') {
+    if (event.event === 'status' && !isPlanShown && event.status.state.kind === 'staging') {
       const plan = planLines(event.status);
       for (const line of plan) out.line(line);
-      isPlanTold = plan.length > 0;
+      isPlanShown = plan.length > 0;
     }
     if (event.event === 'status' && isAtRest(event.status, before)) return ended(event.status, before);
   }
@@ -33,12 +33,12 @@ async function next(events: AsyncGenerator<AgentEvent>): Promise<AgentEvent> {
   return value;
 }
 
-/** It waits for something that is not itself: the next check, an operator, the restart of the machine. */
+/** The agent waits for something outside itself: the next check, an operator, the restart of the machine. */
 const isAtRest = (status: Status, before: Status | undefined): boolean =>
   status.waitingFor !== undefined &&
   (status.lastCheck?.at !== before?.lastCheck?.at || status.state.kind !== before?.state.kind);
 
-/** An attempt that failed on the way is a failure of the command, too. */
+/** An attempt that failed meanwhile fails the command, too. */
 function ended(status: Status, before: Status | undefined): Status {
   const { lastError } = status;
   if (lastError && lastError.at !== before?.lastError?.at) throw failureOf(lastError.code, lastError.message);

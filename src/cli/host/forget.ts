@@ -6,9 +6,9 @@ import { agentClient } from './agent-client.ts';
 
 export const forget: Command = {
   name: 'forget',
-  summary: 'lift a refusal, or what is known of the time',
+  summary: 'lift refusals, or forget the recorded signing time',
   description:
-    'Without a version: all refusals. The next check may then install the release again. With --clock: the time at which accepted metadata was signed; for a clock that is right, where a publisher’s was ahead.',
+    'Without a version, lifts all refusals. The next check may then install the release again. With --clock, forgets the signing time of accepted metadata: use it if the local clock is right and a publisher’s was ahead.',
   examples: ['updatectl forget 2.1', 'updatectl forget', 'updatectl forget --clock'],
   arguments: [{ name: '[version]', summary: 'the refused release' }],
   options: [{ flags: '--clock', summary: 'the local clock is right' }],

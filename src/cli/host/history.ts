@@ -9,11 +9,11 @@ import { agentClient, isAbsent } from './agent-client.ts';
 
 export const history: Command = {
   name: 'history',
-  summary: 'how every attempt ended, or was disarmed',
+  summary: 'list past attempts and how they ended',
   description:
-    'Works without a running agent, too. DOWNTIME is how long nothing ran; “about” when only the wall clock could tell, “at least” when not even that.',
+    'Also works without a running agent. DOWNTIME is how long nothing ran: “about” if only the wall clock measured it, “at least” if nothing could measure all of it.',
   examples: ['updatectl history', 'updatectl history --limit 5 --json'],
-  options: [{ flags: '--limit <n>', summary: 'at most this many, newest first', default: '20' }],
+  options: [{ flags: '--limit <n>', summary: 'at most this many entries, newest first', default: '20' }],
   run: async ({ files, signal, out }, input) => {
     const config = await loadConfig(files);
     const limit = input.whole('limit', 1) ?? 20;

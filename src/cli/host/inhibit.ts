@@ -7,18 +7,18 @@ import type { Command } from '../command.ts';
 
 export const inhibit: Command = {
   name: 'inhibit',
-  summary: 'keep this host from rebooting, while a command runs or for a time',
+  summary: 'keep this host from rebooting while a command runs, or for a set time',
   description:
-    'The lock ends with the command, and after --for in any case. `updatectl apply` and the deadline do not wait for it. Ends with the exit status of the command.',
+    'The lock ends with the command, and after --for at the latest. `updatectl apply` and the deadline override it. Exits with the command’s exit status.',
   examples: [
     'updatectl inhibit --owner backup --reason "nightly dump" --for 2h -- pg_dumpall -f /srv/dump.sql',
     'updatectl inhibit --owner ana --reason "debugging the disk" --for 30m',
   ],
-  arguments: [{ name: '[command...]', summary: 'what must not be interrupted, after --' }],
+  arguments: [{ name: '[command...]', summary: 'the command to protect, after --' }],
   options: [
     { flags: '--owner <name>', summary: 'who holds the lock', required: true },
     { flags: '--reason <text>', summary: 'why', required: true },
-    { flags: '--for <duration>', summary: 'how long at most, such as 90m, 2h, 1d; at most 7d', required: true },
+    { flags: '--for <duration>', summary: 'maximum duration, such as 90m, 2h or 1d; up to 7d', required: true },
   ],
   run: async ({ files, clock, random, signal, out }, input) => {
     const { agent } = await loadConfig(files);
@@ -32,7 +32,7 @@ export const inhibit: Command = {
     const release = await placeAppLock(files, appLocksDir(agent.runtimeDir), lock, idOf(random.fraction()));
     const [program, ...args] = input.rest(0);
     if (program === undefined) {
-      out.line(`This host does not reboot by itself before ${lock.until}.`);
+      out.line(`This host will not reboot on its own before ${lock.until}.`);
       out.document({ schema: 1, ...lock });
       return undefined;
     }

@@ -12,7 +12,7 @@ export const install: Command = {
   name: 'install',
   summary: 'write a release to the free slot',
   description:
-    'Without a version: what the channel offers. A folder or a bundle given with --from is trusted by the same signatures as the server.',
+    'Without a version, installs what the channel offers. A folder or bundle passed with --from needs the same signatures as the server’s.',
   examples: [
     'updatectl install',
     'updatectl install 2.1',
@@ -20,7 +20,7 @@ export const install: Command = {
     'updatectl install --from shop-2.1.bundle',
     'updatectl install 2.0 --allow-downgrade',
   ],
-  arguments: [{ name: '[version]', summary: 'a release of the repository' }],
+  arguments: [{ name: '[version]', summary: 'a release in the repository' }],
   options: [
     { flags: '--from <path>', summary: 'a repository in a folder, or a bundle' },
     { flags: '--allow-downgrade', summary: 'accept a release older than the running one' },

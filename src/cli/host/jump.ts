@@ -7,9 +7,9 @@ import type { Command } from '../command.ts';
 
 export const jump: Command = {
   name: 'jump',
-  summary: 'make a slot ready to be started without the boot loader',
+  summary: 'prepare a slot to start without the boot loader',
   description:
-    'Run by tandem-jump@.service for the agent. `soft-b` mounts slot b as the next root, `kexec-b` loads its kernel, `free-b` takes both back.',
+    'Run by tandem-jump@.service for the agent. `soft-b` mounts slot b as the next root, `kexec-b` loads its kernel, `free-b` undoes both.',
   examples: ['systemctl start tandem-jump@free-b.service'],
   arguments: [{ name: '<what>', summary: 'soft, kexec or free, a dash, and the slot' }],
   run: async (context, input) => {

@@ -13,9 +13,9 @@ import { agentClient, isAbsent } from './agent-client.ts';
 
 export const metrics: Command = {
   name: 'metrics',
-  summary: 'figures of this host for Prometheus',
+  summary: 'print metrics of this host for Prometheus',
   description:
-    'The text that `GET /metrics` on the agent’s socket answers. Without a running agent it is made of the state files, and `tandem_agent_up` is 0.',
+    'Prints the answer to `GET /metrics` on the agent’s socket. Without a running agent, the metrics come from the state files and `tandem_agent_up` is 0.',
   examples: [
     'updatectl metrics',
     'updatectl metrics --textfile /var/lib/prometheus/node-exporter/tandem.prom',
@@ -24,7 +24,7 @@ export const metrics: Command = {
   options: [
     {
       flags: '--textfile <file>',
-      summary: 'put them into this file, whole or not at all, for node_exporter to collect',
+      summary: 'write them to this file atomically, for node_exporter to collect',
     },
   ],
   run: async (context, input) => {

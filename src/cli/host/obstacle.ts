@@ -1,4 +1,4 @@
-/** Something between this host and the release, and what to do about it. Times are ISO 8601 in UTC. */
+/** An obstacle between this host and the release, and how to remove it. Times are ISO 8601 in UTC. */
 
 export type Obstacle = Readonly<{
   what: 'agent' | 'error' | 'gate' | 'lock' | 'operator' | 'refusal' | 'repository' | 'rollout' | 'setting' | 'trial';

@@ -8,9 +8,9 @@ import { headline } from './status-text.ts';
 
 export const rollback: Command = {
   name: 'rollback',
-  summary: 'go back to the release in the other slot',
+  summary: 'return to the release in the other slot',
   description:
-    'The other slot is read and checked first; then the machine restarts into it, on trial like any other. The release that is left is refused until `updatectl forget`.',
+    'Reads and checks the other slot first, then restarts into it, on trial like any other. The release left behind is refused until `updatectl forget`.',
   examples: ['updatectl rollback'],
   run: async ({ files, signal, out }) => {
     const client = agentClient(await loadConfig(files), signal);

@@ -31,20 +31,20 @@ export function statusText(status: Status, now: Date, width: number): readonly s
 }
 
 function lockLines({ lockOwed: owed }: Status, now: Date): string[] {
-  return owed ? [`  owed       ${owedText(owed)} [${owed.code}], tried again ${relative(owed.next, now)}`] : [];
+  return owed ? [`  owed       ${owedText(owed)} [${owed.code}], next try ${relative(owed.next, now)}`] : [];
 }
 
-/** Each with its reason, unless that stands above already. */
+/** Each with its reason, unless that is shown above. */
 function refusalLines({ refused, lastCheck, lastError }: Status): string[] {
   return refused.flatMap(({ version, reason, code }) => {
-    // With what to do about it.
+    // The last error shows the reason, and the command that lifts the refusal.
     if (lastError?.message === reason && lastError.next.includes(`forget ${version}`)) return [];
     const why = lastCheck?.code === 'refused' && lastCheck.result.endsWith(reason) ? '' : `: ${reason}`;
     return [`  refused    ${version}${why} [${code}] (lift it with \`updatectl forget ${version}\`)`];
   });
 }
 
-/** Why a host that was asked has nothing to do, and how to ask for it all the same. */
+/** Why a request led to nothing, and how to insist on it. */
 export function nothingLines({ lastCheck, refused }: Status, version = 'VERSION'): string[] {
   if (!lastCheck) return [];
   const { code, result } = lastCheck;
@@ -52,10 +52,10 @@ export function nothingLines({ lastCheck, refused }: Status, version = 'VERSION'
     ...(code === 'downgrade' ? [`updatectl install ${version} --allow-downgrade`] : []),
     ...(code === 'refused' ? [`updatectl forget ${refused.at(-1)?.version ?? version}`] : []),
   ];
-  return [`  ${result}`, ...anyway.map((command) => `  All the same: \`${command}\`.`)];
+  return [`  ${result}`, ...anyway.map((command) => `  To do it anyway: \`${command}\`.`)];
 }
 
-/** One sentence: what is so, and what comes next. */
+/** One sentence: the state, and what comes next. */
 export function headline(status: Status): string {
   const { state, running, confirmed, waitingFor, offline } = status;
   const here = running ? `Running ${running.version}${confirmed === false ? ', unproven' : ''}. ` : '';
@@ -66,15 +66,13 @@ export function headline(status: Status): string {
     : `${here}${nowDoing(status)}${next}`;
 }
 
-/** A host that rests may do so because it can do nothing else. */
+/** An idle host may be idle because of an error. */
 const nowDoing = (status: Status): string =>
-  status.state.kind === 'idle' && standingError(status)
-    ? 'Nothing is being done: see the last error.'
-    : sentence(status.state);
+  status.state.kind === 'idle' && standingError(status) ? 'Idle: see the last error.' : sentence(status.state);
 
-/** Nobody knows what has happened since. */
+/** The last recorded state; what happened since is unknown. */
 const ofRecord = (state: State): string =>
-  state.kind === 'idle' ? 'It left nothing undone.' : `Its record says: ${sentence(state)}`;
+  state.kind === 'idle' ? 'It left no work unfinished.' : `Its last recorded state: ${sentence(state)}`;
 
 function sentence(state: State): string {
   switch (state.kind) {
@@ -91,7 +89,7 @@ function sentence(state: State): string {
     case 'trial':
       return `${state.release.version} is on trial: probing its health.`;
     case 'condemned':
-      return `${state.release.version} has failed its trial (${state.reason}); going back.`;
+      return `${state.release.version} failed its trial (${state.reason}); falling back.`;
   }
 }
 
@@ -101,10 +99,10 @@ function progressLine({ progress }: Status, width: number): string {
   return formatProgress({ title, done: progress.done, total: progress.total, sinceMs: 0, from: 0 }, width);
 }
 
-/** What is being done, as a progress bar says it. */
+/** The titles of the progress bar. */
 export const PHASES = { check: 'comparing', download: 'writing', 'read-back': 'reading back' } as const;
 
-/** By which tier the release will come: how much, from where, how long, and what else there was. */
+/** The planned tier: size, source and time, and the alternatives. */
 export function planLines({ transfer }: Pick<Status, 'transfer'>): string[] {
   if (!transfer?.planned) return [];
   const { tier, planned, choices = [] } = transfer;
@@ -118,7 +116,7 @@ export function planLines({ transfer }: Pick<Status, 'transfer'>): string[] {
   ];
 }
 
-/** What has been fetched, copied and kept so far, and which tiers were given up. */
+/** Bytes fetched, copied and kept so far, and the tiers that were given up. */
 export function transferLines({ transfer }: Pick<Status, 'transfer'>): string[] {
   if (!transfer) return [];
   const { tier, fetched, copied, kept, fallen } = transfer;
@@ -128,7 +126,7 @@ export function transferLines({ transfer }: Pick<Status, 'transfer'>): string[] 
   ];
 }
 
-/** How the machine would be restarted, and why not faster. */
+/** The restart method, and why faster ones are ruled out. */
 function restartLines({ restart }: Status): string[] {
   if (!restart) return [];
   const slower = restart.method === 'firmware' ? [] : restart.ruledOut;
@@ -138,17 +136,17 @@ function restartLines({ restart }: Status): string[] {
   ];
 }
 
-/** Who objects to the reboot, until when, and who is not heard any more. */
+/** The closed gates, when they may open, and which are overridden. */
 function gateLines({ gates = [], rebootBy }: Status, now: Date): string[] {
   const lines = gates.map(({ code, reason, next, overriddenBy }) => {
-    const heard = overriddenBy === undefined ? '' : `, not heard since ${OVERRIDES[overriddenBy]}`;
-    const until = next === undefined || overriddenBy !== undefined ? '' : `, perhaps open ${relative(next, now)}`;
+    const heard = overriddenBy === undefined ? '' : `, overridden by ${OVERRIDES[overriddenBy]}`;
+    const until = next === undefined || overriddenBy !== undefined ? '' : `, may open ${relative(next, now)}`;
     return `  gate       ${reason}${until}${heard} [${code}]`;
   });
-  return rebootBy === undefined ? lines : [...lines, `  deadline   ${relative(rebootBy, now)} soft gates give way`];
+  return rebootBy === undefined ? lines : [...lines, `  deadline   ${relative(rebootBy, now)}: overrides soft gates`];
 }
 
-const OVERRIDES = { apply: 'an operator applies it', deadline: 'its deadline has passed' } as const;
+const OVERRIDES = { apply: 'an operator', deadline: 'the deadline' } as const;
 
 const disarmedLines = ({ disarmed }: Status, now: Date): string[] =>
   disarmed ? [`  disarmed   ${relative(disarmed.at, now)}: ${disarmed.reason}`] : [];
@@ -161,9 +159,9 @@ function lastRestartLines({ lastRestart }: Status, now: Date): string[] {
 
 const TIERS = { patch: 'patch', blocks: 'blocks', full: 'full image' } as const;
 
-/** By which the fleet server and the lock know this host. */
+/** The id and group of this host at the fleet server and the lock. */
 const machineLines = ({ machine, group }: Status): string[] =>
-  machine === undefined ? [] : [`  machine    ${machine}${group === undefined ? '' : `, of the group ${group}`}`];
+  machine === undefined ? [] : [`  machine    ${machine}${group === undefined ? '' : `, group ${group}`}`];
 
 function slotLines({ slots, booted }: Status): string[] {
   if (!slots || !booted) return [];
@@ -172,7 +170,7 @@ function slotLines({ slots, booted }: Status): string[] {
 }
 
 function slotText(slot: SlotStatus, isBooted: boolean): string {
-  const version = slot.version ?? 'nothing that starts';
+  const version = slot.version ?? 'nothing bootable';
   const proof = !slot.bootable
     ? ''
     : slot.confirmed
@@ -195,7 +193,7 @@ const checkText = ({ result, code }: NonNullable<Status['lastCheck']>): string =
   code === undefined || code === result ? result : `${result} [${code}]`;
 
 const untilText = (until: string | undefined, now: Date): string =>
-  until === undefined ? '' : `; that may change ${relative(until, now)}`;
+  until === undefined ? '' : `; may change ${relative(until, now)}`;
 
 function errorLines({ lastError }: Status, now: Date): string[] {
   if (!lastError) return [];

@@ -10,10 +10,10 @@ import { statusText } from './status-text.ts';
 
 export const status: Command = {
   name: 'status',
-  summary: 'what runs, what is being done, what it waits for',
-  description: 'Without a running agent it tells what the state files say, and ends with status 9.',
+  summary: 'show what runs, the current step, and what it waits for',
+  description: 'Without a running agent, shows the state files and exits with status 9.',
   examples: ['updatectl status', 'updatectl status --watch', 'updatectl status --json | jq .state.kind'],
-  options: [{ flags: '--watch', summary: 'go on until Ctrl-C, each time something changes' }],
+  options: [{ flags: '--watch', summary: 'show every change until Ctrl-C' }],
   run: async (context, input) => {
     const config = await loadConfig(context.files);
     if (input.flag('watch')) return watch(context, config);

@@ -1,4 +1,4 @@
-/** `updatectl wait-confirmed`, for units that must not start before the running system is proven. */
+/** `updatectl wait-confirmed`, for units that must not start before the running system is confirmed. */
 
 import { type Config, loadConfig } from '../../config/config.ts';
 import { UpdateError } from '../../errors.ts';
@@ -8,10 +8,10 @@ import { agentClient } from './agent-client.ts';
 
 export const waitConfirmed: Command = {
   name: 'wait-confirmed',
-  summary: 'wait until the running system is proven',
-  description: 'Exit status 0: it is. 8: it was condemned, or not proven in time.',
+  summary: 'wait until the running system is confirmed',
+  description: 'Exit status 0: confirmed. 8: condemned, or not confirmed in time.',
   examples: ['updatectl wait-confirmed --timeout 8min'],
-  options: [{ flags: '--timeout <time>', summary: 'how long, as in 90s or 8min', default: '8min' }],
+  options: [{ flags: '--timeout <time>', summary: 'how long to wait, such as 90s or 8min', default: '8min' }],
   run: async (context, input) => {
     const config = await loadConfig(context.files);
     const ms = milliseconds(input.given('timeout'));
@@ -31,7 +31,7 @@ export const waitConfirmed: Command = {
   },
 };
 
-/** Asks again when the agent is not there yet or is restarted. */
+/** Tries again while the agent starts or restarts. */
 async function verdict(context: Context, config: Config): Promise<void> {
   for (;;) {
     try {
@@ -48,7 +48,7 @@ async function verdict(context: Context, config: Config): Promise<void> {
 
 function isProven({ state, confirmed }: Status): boolean {
   if (state.kind === 'condemned')
-    throw new UpdateError('condemned', `The running system did not prove itself: ${state.reason}.`);
+    throw new UpdateError('condemned', `The running system failed its trial: ${state.reason}.`);
   return confirmed === true && state.kind !== 'trial';
 }
 

@@ -1,4 +1,4 @@
-/** Where the commands of the lock go: to etcd or to a fleet server, and for which group. */
+/** Where the lock commands go: to etcd or to a fleet server, and for which group. */
 
 import { groupOf, openEtcd } from '../../agent/gates/open-lock.ts';
 import { type Config, loadConfig } from '../../config/config.ts';
@@ -14,28 +14,28 @@ export const LOCK_OPTIONS: readonly OptionSpec[] = [
   ...SERVER_OPTIONS.filter(({ flags }) => !flags.startsWith('--ca ')).map((one) => ({ ...one, required: false })),
   {
     flags: '--endpoint <url>',
-    summary: 'an address of etcd instead of those of this host; may be repeated',
+    summary: 'an etcd address instead of this host’s; may be repeated',
     repeat: true,
   },
-  { flags: '--group <name>', summary: 'the group, if not that of this host' },
+  { flags: '--group <name>', summary: 'the group, if not this host’s' },
   { flags: '--ca <file>', summary: 'PEM certificates to trust' },
-  { flags: '--cert <file>', summary: 'the PEM certificate to show' },
+  { flags: '--cert <file>', summary: 'the PEM client certificate' },
   { flags: '--key <file>', summary: 'its PEM key' },
-  { flags: '--user <name>', summary: 'the user of etcd' },
-  { flags: '--password-file <file>', summary: 'a file with the password' },
+  { flags: '--user <name>', summary: 'the etcd user' },
+  { flags: '--password-file <file>', summary: 'a file with the password of that user' },
 ];
 
-/** What an operator sees of the lock of one group, and may change, wherever the lock is kept. */
+/** An operator's view of one group's lock, and the changes to it, wherever the lock is kept. */
 export interface LockDesk {
   readonly group: string;
-  /** Undefined when nobody has ever asked for it. */
+  /** Undefined if no host has ever asked for it. */
   view(): Promise<LockView | undefined>;
   /** By its name or its id. */
   release(host: string): Promise<void>;
   setMax(max: number, maxFailures: number | undefined): Promise<void>;
 }
 
-/** The lock that a command is about: of the fleet server or the etcd of the command line, or of this host's configuration. */
+/** The lock that a command is about: at the fleet server or etcd of the command line, or of this host's configuration. */
 export async function lockDesk(context: Context, input: Input): Promise<LockDesk> {
   const config = withOptions(await loadConfig(context.files), input);
   const group = groupOf(config);
@@ -43,7 +43,7 @@ export async function lockDesk(context: Context, input: Input): Promise<LockDesk
   if (config.lock.kind === 'fleetlock')
     throw new UpdateError(
       'usage',
-      'The lock of this host is a FleetLock server, which only its operator can look into: for `updatectl server` name it with --server and --token-file, or etcd with --endpoint.',
+      'This host’s lock is at a FleetLock server, which only its operator can inspect. Pass --server and --token-file for `updatectl server`, or --endpoint for etcd.',
     );
   const etcd = await openEtcd(config, context);
   return {
@@ -56,7 +56,7 @@ export async function lockDesk(context: Context, input: Input): Promise<LockDesk
 
 function serverDesk(context: Context, input: Input, group: string): LockDesk {
   if (input.list('endpoint').length > 0)
-    throw new UpdateError('usage', 'Either --server or --endpoint: the lock is kept in one place.');
+    throw new UpdateError('usage', 'Pass either --server or --endpoint: the lock is kept in one place.');
   const path = `/v1/locks/${encodeURIComponent(group)}`;
   const view = async (): Promise<LockView> => ({
     ...readAnswer(LOCK, await askServer(context, input, 'GET', path)),
@@ -73,7 +73,7 @@ function serverDesk(context: Context, input: Input, group: string): LockDesk {
       if (!found)
         throw new UpdateError(
           'lock-not-held',
-          `“${host}” neither holds the lock of the group ${group} nor has failed in it.`,
+          `“${host}” neither holds the reboot lock of group ${group} nor has failed in it.`,
         );
       await askServer(context, input, 'DELETE', `${path}/${encodeURIComponent(found.id)}`);
     },
@@ -88,7 +88,7 @@ function withOptions(config: Config, input: Input): Config {
   const group = input.text('group');
   const named = group === undefined ? config.lock : { ...config.lock, group };
   if (endpoints.length === 0) return { ...config, lock: named };
-  // Another etcd knows nothing of this host's login.
+  // This host's login is not valid at another etcd.
   const {
     kind: _kind,
     caFile: _ca,

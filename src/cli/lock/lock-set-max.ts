@@ -1,4 +1,4 @@
-/** `lock set-max`: how many hosts may reboot at once. */
+/** `lock set-max`: sets how many hosts may reboot at once. */
 
 import { UpdateError } from '../../errors.ts';
 import { MOST_HOLDERS } from '../../reboot/gates/locks/semaphore-document.ts';
@@ -7,18 +7,18 @@ import { LOCK_OPTIONS, lockDesk } from './lock-desk.ts';
 
 export const lockSetMax: Command = {
   name: 'lock set-max',
-  summary: 'how many hosts may reboot at once',
+  summary: 'set how many hosts may reboot at once',
   description:
-    'Takes the lock from nobody: when fewer are allowed than hold it now, nobody is granted it until enough are back. 0 stops all.',
+    'Takes the lock from no host: if more hold it than are now allowed, no other gets it until enough are back. 0 stops all reboots.',
   examples: ['updatectl lock set-max 3', 'updatectl lock set-max 10 --max-failures 2 --group web'],
-  arguments: [{ name: '<n>', summary: 'how many' }],
-  options: [{ flags: '--max-failures <n>', summary: 'how many failures are put up with' }, ...LOCK_OPTIONS],
+  arguments: [{ name: '<n>', summary: 'the number of hosts' }],
+  options: [{ flags: '--max-failures <n>', summary: 'how many failures to tolerate' }, ...LOCK_OPTIONS],
   run: async (context, input) => {
     const max = count(input.argument(0));
     const failures = input.whole('max-failures');
     const { group, setMax } = await lockDesk(context, input);
     await setMax(max, failures === undefined ? undefined : count(String(failures)));
-    context.out.line(`${max} hosts of the group ${group} may reboot at once.`);
+    context.out.line(`${max} hosts of group ${group} may reboot at once.`);
     context.out.document({ schema: 1, group, max });
     return undefined;
   },

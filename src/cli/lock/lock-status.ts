@@ -1,4 +1,4 @@
-/** `lock status`: who holds the lock on rebooting, since when and why, and who waits. */
+/** `lock status`: who holds the reboot lock, since when and why, and who waits. */
 
 import type { LockView } from '../../reboot/gates/locks/etcd-operator.ts';
 import type { Command } from '../command.ts';
@@ -6,8 +6,8 @@ import { LOCK_OPTIONS, lockDesk } from './lock-desk.ts';
 
 export const lockStatus: Command = {
   name: 'lock status',
-  summary: 'who holds the lock on rebooting, and who waits for it',
-  description: 'Asks etcd itself, with the access of this host or with that of the command line, or a fleet server.',
+  summary: 'show who holds the reboot lock, and who waits for it',
+  description: 'Asks etcd directly, with the login of this host or of the command line, or a fleet server.',
   examples: [
     'updatectl lock status',
     'updatectl lock status --endpoint https://etcd1:2379 --group web --json',
@@ -19,7 +19,7 @@ export const lockStatus: Command = {
     const { group } = desk;
     const view = await desk.view();
     context.out.document(view ?? { schema: 1, group, max: null });
-    if (!view) context.out.line(`Nobody has asked for the lock of the group ${group} yet.`);
+    if (!view) context.out.line(`No host of group ${group} has asked for the reboot lock yet.`);
     else
       show(
         view,
@@ -32,7 +32,7 @@ export const lockStatus: Command = {
 
 function show(view: LockView, line: (text: string) => void, table: (rows: string[][]) => void): void {
   const { group, max, maxFailures, free, holders, failures, queue, queued } = view;
-  line(`The lock of the group ${group}: ${max} at once, ${free} free; more than ${maxFailures} failures stop it.`);
+  line(`Reboot lock of group ${group}: ${max} at once, ${free} free; more than ${maxFailures} failures stop it.`);
   const alarms = failures.length + holders.filter(({ late }) => late).length;
   if (alarms > maxFailures) line(`STOPPED: ${alarms} failed or did not come back.`);
   const rows = [
@@ -40,6 +40,6 @@ function show(view: LockView, line: (text: string) => void, table: (rows: string
     ...failures.map((one) => [one.name, 'FAILED', one.since, one.why]),
     ...queue.map((one) => [one.name, 'queued', one.since, '']),
   ];
-  if (rows.length > 0) table([['HOST', 'IS', 'SINCE', 'WHY'], ...rows]);
+  if (rows.length > 0) table([['HOST', 'STATE', 'SINCE', 'WHY'], ...rows]);
   if (queued > queue.length) line(`… and ${queued - queue.length} more in the queue`);
 }

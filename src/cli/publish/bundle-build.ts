@@ -19,7 +19,7 @@ import { checkInputs, type Wanted } from './bundle-inputs.ts';
 
 export const bundleBuild: Command = {
   name: 'bundle build',
-  summary: 'make a bundle from a root file system and a kernel',
+  summary: 'build a bundle from a root file system and a kernel',
   description:
     'A folder becomes an erofs (or ext4) image that shares as much as possible with the next one; an image is taken as it is. The kernel, initrd and command line become a UKI that names ' +
     'the root hash. The same input gives the same bytes. Files keep their times up to that of the release: SOURCE_DATE_EPOCH, or without it ' +

@@ -11,7 +11,7 @@ import { inspectAgainst } from './bundle-against.ts';
 
 export const bundleInspect: Command = {
   name: 'bundle inspect',
-  summary: 'show what a bundle says it holds',
+  summary: 'show what the manifest of a bundle lists',
   description:
     'Reads the manifest only; `bundle verify` reads every byte. With --against it says how much a host on an older release ' +
     'fetches, and which files cost the bytes: the sizes of single files are shares of the frames that hold them. ' +

@@ -9,7 +9,7 @@ import { PUBLISHER_OPTIONS, publisherFrom } from './publishing.ts';
 
 export const bundlePatch: Command = {
   name: 'bundle patch',
-  summary: 'make patches to a release from older ones and publish them',
+  summary: 'make patches to a release from older ones, and publish them',
   description:
     'A host that runs exactly an old bundle then fetches its patch alone. The new bundle must be in the repository ' +
     'already. Needs the keys releases, snapshot and timestamp.',

@@ -18,7 +18,7 @@ import { bytes } from '../units.ts';
 
 export const bundleVerify: Command = {
   name: 'bundle verify',
-  summary: 'read every byte of a bundle and check it',
+  summary: 'read and check every byte of a bundle',
   description:
     'Headers, padding, every frame, every digest, the verity tree against the root image, and the UKI against both. It does not say who ' +
     'made the bundle: with --repository, its manifest must also be one that the signatures of that repository name.',

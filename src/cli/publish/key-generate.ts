@@ -8,7 +8,7 @@ import { makeKey, PASSPHRASE_OPTION, passphraseFrom } from './key-files.ts';
 
 export const keyGenerate: Command = {
   name: 'key generate',
-  summary: 'make a signing key',
+  summary: 'create a signing key',
   description: 'Writes <name>.pem, which is secret, and <name>.pub.json, which is not.',
   examples: ['updatectl key generate keys/releases-2 --encrypt'],
   arguments: [{ name: '<name>', summary: 'path of the new files, without ending' }],

@@ -14,7 +14,7 @@ const ONLINE: ReadonlySet<RoleName> = new Set(['snapshot', 'timestamp']);
 
 export const repoInit: Command = {
   name: 'repo init',
-  summary: 'make an empty repository and its keys',
+  summary: 'create an empty repository and its keys',
   description:
     'Keys are made in the folder --keys: root-1 … root-n, targets, releases, channels, snapshot, timestamp. Key files that are there ' +
     'already are used, so that a root key can come from elsewhere: put only its .pub.json there and give its --signer. Afterwards ' +

@@ -15,7 +15,7 @@ import { REPOSITORY_OPTION, repositoryFolder } from './publishing.ts';
 
 export const repoList: Command = {
   name: 'repo list',
-  summary: 'show the releases of a repository, and what its channels offer',
+  summary: 'list the releases of a repository, and what its channels offer',
   description:
     'Reads signed metadata and no bundle, so it is done at once; `updatectl repo verify` reads every byte. A file that is listed and not there is named.',
   examples: ['updatectl repo list --repository /srv/updates', 'updatectl repo list --repository /srv/updates --json'],

@@ -6,7 +6,7 @@ import { PUBLISHER_OPTIONS, publishing } from './publishing.ts';
 
 export const repoRecover: Command = {
   name: 'repo recover',
-  summary: 'put into use what was signed and lost, above all that hosts have seen',
+  summary: 'restore metadata that was signed and then lost, above all what hosts have seen',
   description:
     'For hosts that refuse the repository as `metadata-rollback` because two publishers have worked on it at once. The newest signed file of ' +
     'each role is put into use again, and snapshot and timestamp get versions that no host has seen yet. Needs the keys snapshot and ' +

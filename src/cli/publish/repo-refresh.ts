@@ -10,7 +10,7 @@ import { lifetimeRows, warnOfExpiry } from './repo-lifetimes.ts';
 
 export const repoRefresh: Command = {
   name: 'repo refresh',
-  summary: 'sign the timestamp again, and the snapshot when it is half-way to its expiry',
+  summary: 'renew the timestamp, and the snapshot once half its lifetime is over',
   description:
     'To be run from a timer, at least daily, with the keys timestamp and snapshot. Roles with offline keys are signed again with ' +
     '--role, once a year or when a warning asks for it.',

@@ -8,7 +8,7 @@ import { PRODUCT_OPTION, PUBLISHER_OPTIONS, productFrom, publishing, versionFrom
 
 export const repoRemove: Command = {
   name: 'repo remove',
-  summary: 'take a release out of the repository and delete its file',
+  summary: 'remove a release from the repository and delete its file',
   description:
     'Needs the keys releases, snapshot and timestamp. A release that a channel offers cannot be removed, and one that a rollout ' +
     'needs on the way only by whoever insists.',

@@ -8,7 +8,7 @@ import { lifetimeRows, warnOfExpiry } from './repo-lifetimes.ts';
 
 export const repoVerify: Command = {
   name: 'repo verify',
-  summary: 'check all metadata and every file, and show what expires when',
+  summary: 'check all metadata and every file, and show expiry times',
   examples: ['updatectl repo verify --repository /srv/updates'],
   options: [REPOSITORY_OPTION],
   run: async (context, input) => {

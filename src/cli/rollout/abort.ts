@@ -6,7 +6,7 @@ import { revising } from './channel.ts';
 export const rolloutAbort = revising(
   {
     name: 'rollout abort',
-    summary: 'offer again what the channel offered before',
+    summary: 'offer the previous release of the channel again',
     description: 'Hosts that run the release keep it, unless --go-back is given.',
     examples: ['updatectl rollout abort --reason "breaks printing" --go-back --keys ~/keys'],
     options: [

@@ -6,7 +6,7 @@ import { CHANNEL_OPTION, offerOf, readChannel } from './channel.ts';
 
 export const rolloutHistory: Command = {
   name: 'rollout history',
-  summary: 'what has been done to the rollouts of a channel',
+  summary: 'list the changes to the rollouts of a channel',
   examples: ['updatectl rollout history --channel stable --repository /srv/updates'],
   options: [CHANNEL_OPTION, PRODUCT_OPTION, REPOSITORY_OPTION],
   run: async (context, input) => {

@@ -8,7 +8,7 @@ import { relative } from '../units.ts';
 
 export const rolloutMachines: Command = {
   name: 'rollout machines',
-  summary: 'the machines of a fleet, or those that are looked for: names, addresses, versions',
+  summary: 'list or search the machines of a fleet: names, addresses, versions',
   description: 'Asks the fleet server. A name is what the machine calls itself: only its id tells it from all others.',
   examples: [
     'updatectl rollout machines web-17 --server https://updates.example --token-file viewer.token',

@@ -6,7 +6,7 @@ import { revising } from './channel.ts';
 export const rolloutPause = revising(
   {
     name: 'rollout pause',
-    summary: 'let nobody new have the release',
+    summary: 'stop offering the release to more hosts',
     description: 'Hosts that have staged it give it up; those that run it keep it.',
     examples: ['updatectl rollout pause --reason "disk errors on two hosts" --keys ~/keys'],
     options: [{ flags: '--reason <text>', summary: 'what hosts and operators are told', required: true }],

@@ -11,7 +11,7 @@ import { type Row, SHARES, scheduleOf } from './schedule.ts';
 
 export const rolloutPlan: Command = {
   name: 'rollout plan',
-  summary: 'who gets the release of a channel when',
+  summary: 'show which hosts get the release of a channel, and when',
   description: 'For groups the times at which a share of their hosts may have it; for hosts that are named, their own.',
   examples: [
     'updatectl rollout plan --channel stable --repository /srv/updates',

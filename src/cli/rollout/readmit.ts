@@ -8,7 +8,7 @@ import { CHANNEL_OPTION } from './channel.ts';
 
 export const rolloutReadmit: Command = {
   name: 'rollout readmit',
-  summary: 'let machines try a release again that has failed on them',
+  summary: 'let machines retry a release that failed on them',
   description:
     'Asks the fleet server. The failures so far do not count any more; a brake that is pulled stays so until the rollout is resumed. A machine forgets that it refuses the release at its next poll, unless it went down three times for it: then run `updatectl forget` there.',
   examples: [

@@ -6,7 +6,7 @@ import { revising } from './channel.ts';
 export const rolloutResume = revising(
   {
     name: 'rollout resume',
-    summary: 'let a paused rollout go on',
+    summary: 'resume a paused rollout',
     description: 'The time of the pause is not caught up.',
     examples: ['updatectl rollout resume --keys ~/keys'],
   },

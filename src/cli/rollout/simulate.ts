@@ -20,7 +20,7 @@ const YEAR = 366 * 1440;
 
 export const rolloutSimulate: Command = {
   name: 'rollout simulate',
-  summary: 'play a rollout against a fleet that does not exist',
+  summary: 'simulate a rollout on an imaginary fleet',
   description:
     'With --signed it plays what the channel offers, else what the options describe, as `rollout start` takes them. Nothing is signed or changed.',
   examples: [

@@ -16,7 +16,7 @@ import { brakeText } from './limits.ts';
 
 export const rolloutStart: Command = {
   name: 'rollout start',
-  summary: 'offer a release to the hosts of a channel little by little',
+  summary: 'offer a release to the hosts of a channel gradually',
   description: `The same release again changes its rollout. Hosts decide by themselves from the signed document. ${NEEDED_KEYS}`,
   examples: [
     'updatectl rollout start 2.0 --canary lab --soak 1d --over 3d --keys ~/keys',

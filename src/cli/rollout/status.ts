@@ -12,7 +12,7 @@ import { scheduleOf } from './schedule.ts';
 
 export const rolloutStatus: Command = {
   name: 'rollout status',
-  summary: 'what a channel offers, and to whom so far',
+  summary: 'show what a channel offers, and to which hosts so far',
   description: 'Reads the signed repository; how many hosts have it, their server knows.',
   examples: ['updatectl rollout status --channel stable --repository /srv/updates'],
   options: [CHANNEL_OPTION, REPOSITORY_OPTION],

@@ -21,10 +21,10 @@ export const ETCD_OPTIONS: readonly OptionSpec[] = [
   { flags: '--etcd-prefix <name>', summary: 'what its keys begin with', default: 'tandem/fleet/v1' },
   { flags: '--etcd-compact', summary: 'compact etcd’s history, also where keys of others are in it, or may be' },
   { flags: '--etcd-ca <file>', summary: 'PEM certificates to trust' },
-  { flags: '--etcd-cert <file>', summary: 'the PEM certificate to show' },
+  { flags: '--etcd-cert <file>', summary: 'the PEM client certificate' },
   { flags: '--etcd-key <file>', summary: 'its PEM key' },
-  { flags: '--etcd-user <name>', summary: 'the user of etcd' },
-  { flags: '--etcd-password-file <file>', summary: 'a file with the password' },
+  { flags: '--etcd-user <name>', summary: 'the etcd user' },
+  { flags: '--etcd-password-file <file>', summary: 'a file with the password of that user' },
 ];
 
 export async function openEtcdStore(

@@ -28,7 +28,7 @@ export const serverMachineForget: Command = {
 
 export const serverMachineReset: Command = {
   name: 'server machine reset',
-  summary: 'let a machine that was reinstalled show another secret',
+  summary: 'accept a new secret from a reinstalled machine',
   description:
     'A host makes its secret itself and keeps it below agent.state_dir; the server holds its id to the first that it is shown. The next one counts.',
   examples: [`updatectl server machine reset web-17 ${WHERE}`],

@@ -32,7 +32,7 @@ import { TLS_OPTIONS, type Tls, tlsFrom } from './tls.ts';
 
 export const server: Command = {
   name: 'server',
-  summary: 'serve a repository, and bound and watch its rollouts',
+  summary: 'serve a repository, and limit and watch its rollouts',
   description:
     'Hosts check in here before they begin, so that no more are under way than a rollout allows. Everything is kept in one file below --state, or in an etcd that any number of servers share. It cannot make a host install anything that is not signed.',
   examples: [

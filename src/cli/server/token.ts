@@ -10,7 +10,7 @@ const WHERE = '--server https://updates.example --token-file operator.token';
 
 export const serverTokenAdd: Command = {
   name: 'server token add',
-  summary: 'make a token for a viewer, an operator or hosts, and show it this once',
+  summary: 'create a token for a viewer, an operator or hosts, and show it once',
   examples: [`updatectl server token add prometheus --role viewer ${WHERE}`],
   arguments: [{ name: '<name>', summary: 'what it is called in the audit log' }],
   options: [{ flags: '--role <role>', summary: ROLES.join(', '), required: true }, ...SERVER_OPTIONS],
@@ -27,7 +27,7 @@ export const serverTokenAdd: Command = {
 
 export const serverTokenList: Command = {
   name: 'server token list',
-  summary: 'who has a token, and what for',
+  summary: 'list the tokens and their roles',
   examples: [`updatectl server token list ${WHERE}`],
   options: SERVER_OPTIONS,
   run: async (context, input) => {
@@ -40,7 +40,7 @@ export const serverTokenList: Command = {
 
 export const serverTokenRevoke: Command = {
   name: 'server token revoke',
-  summary: 'make a token good no longer',
+  summary: 'revoke a token',
   examples: [`updatectl server token revoke prometheus ${WHERE}`],
   arguments: [{ name: '<name>', summary: 'whose' }],
   options: SERVER_OPTIONS,

@@ -116,12 +116,12 @@ test('a change ends the pause of the loop, and status and events tell of the set
 test('what is wrong with the settings is named in status and explanation, and holds no host that is up to date', () => {
   const status = { ...STATUS, settings: SETTINGS };
   assert.deepEqual(settingsLines(status, NOW), [
-    '  settings   of etcd, read 5 min 00 s ago; now No endpoint of etcd answers. [etcd-unavailable]',
-    '             when the agent starts: host.group',
+    '  settings   from etcd, read 5 min 00 s ago; now No endpoint of etcd answers. [etcd-unavailable]',
+    '             pending until the agent restarts: host.group',
     '             etcd:p/all/10:2: reboot.automatic must be true or false. [setting-invalid]',
   ]);
   assert.deepEqual(settingsLines({ settings: { prefix: 'p/', pending: [], faults: [] } }, NOW), [
-    '  settings   of etcd, as kept on disk',
+    '  settings   from etcd, cached on disk',
   ]);
   const { verdict, obstacles } = explain(status);
   assert.equal(verdict, 'up-to-date');

@@ -36,12 +36,12 @@ const isTrial = ({ result, sentence, next }: Finding, what: RegExp): void => {
 
 test('a proven slot with another behind it is right, whichever is first in name', async () => {
   const flags = { first: 'b', slots: { a: PROVEN, b: PROVEN } } as const;
-  assert.match((await judge(withFlags(flags), 'b')).sentence, /^Slot b is proven; slot a is the way back\.$/);
+  assert.match((await judge(withFlags(flags), 'b')).sentence, /^Slot b is proven; slot a is the fallback\.$/);
 });
 
 test('a slot on trial is told with what comes of it', async () => {
   const flags = { first: 'b', slots: { a: PROVEN, b: TRIED } } as const;
-  isTrial(await judge(withFlags(flags), 'b'), /goes back to slot a: `updatectl wait-confirmed`/);
+  isTrial(await judge(withFlags(flags), 'b'), /falls back to slot a: `updatectl wait-confirmed`/);
 });
 
 test('a slot on trial is no less so where the firmware has forgotten the try', async () => {
@@ -50,7 +50,7 @@ test('a slot on trial is no less so where the firmware has forgotten the try', a
   await backend.arm('b', 1);
   assert.equal(await start(), 'b');
   assert.equal((await backend.read()).slots.b.bootable, false);
-  isTrial(await judge(backend, 'b'), /goes back to slot a/);
+  isTrial(await judge(backend, 'b'), /falls back to slot a/);
   await backend.confirm('b');
   assert.equal((await judge(backend, 'b')).result, 'ok');
   await bench[Symbol.asyncDispose]();
@@ -59,28 +59,28 @@ test('a slot on trial is no less so where the firmware has forgotten the try', a
 test('where GRUB’s flags are lost that is what is said, and what repairs it', async () => {
   const { result, sentence, next } = await judge(withFlags(unknownFlags()), 'b');
   assert.equal(result, 'fail');
-  assert.match(sentence, /^GRUB has lost what it knew of the slots/);
+  assert.match(sentence, /^GRUB has lost its flags for the slots/);
   assert.match(next ?? '', /systemctl start tandem-agent/);
 });
 
 test('a way back needs its kernel, too', async () => {
-  isTrial(await judge(withFlags({ first: 'b', slots: { a: PROVEN, b: TRIED } }), 'b', 'b'), /nothing to go back to/);
+  isTrial(await judge(withFlags({ first: 'b', slots: { a: PROVEN, b: TRIED } }), 'b', 'b'), /there is no fallback/);
   const { result, sentence } = await judge(withFlags({ first: 'b', slots: { a: PROVEN, b: PROVEN } }), 'b', 'b');
-  assert.deepEqual([result, sentence], ['warn', 'Slot a holds nothing that starts.']);
+  assert.deepEqual([result, sentence], ['warn', 'Slot a holds nothing bootable.']);
   const disabled = await judge(withFlags({ first: 'b', slots: { a: NEVER, b: PROVEN } }), 'b');
-  assert.deepEqual([disabled.result, disabled.sentence], ['warn', 'Slot a holds nothing that starts.']);
+  assert.deepEqual([disabled.result, disabled.sentence], ['warn', 'Slot a holds nothing bootable.']);
 });
 
 test('a slot that runs and has no kernel would not start again, whatever the flags say', async () => {
   for (const b of [PROVEN, TRIED, NEVER]) {
     const { result, sentence } = await judge(withFlags({ first: 'b', slots: { a: PROVEN, b } }), 'b', 'a');
-    assert.deepEqual([result, sentence], ['fail', 'The running slot b has no kernel that could start again.']);
+    assert.deepEqual([result, sentence], ['fail', 'The running slot b has lost its kernel and cannot start again.']);
   }
 });
 
 test('another slot that comes first, and tries beyond what can be counted, are told', async () => {
   const flags = { first: 'a', slots: { a: TRIED, b: PROVEN } } as const;
-  assert.match((await judge(withFlags(flags), 'b')).sentence, /The next boot takes slot a/);
+  assert.match((await judge(withFlags(flags), 'b')).sentence, /The next boot starts slot a/);
   const proven = { first: 'b', slots: { a: PROVEN, b: PROVEN } } as const;
-  assert.match((await judge(withFlags(proven), 'b', 'ab', 10)).sentence, /GRUB counts 9 at most/);
+  assert.match((await judge(withFlags(proven), 'b', 'ab', 10)).sentence, /GRUB counts at most 9/);
 });

@@ -6,10 +6,10 @@ import { summaryOf } from '../../../src/cli/doctor/doctor.ts';
 import { fail, ok, unknown, warn } from '../../../src/cli/doctor/finding.ts';
 
 test('the last line counts what was found', () => {
-  assert.equal(summaryOf([ok('x'), ok('x')]), 'All 2 checks are good.');
-  assert.equal(summaryOf([ok('x'), warn('x', 'y')]), 'Of 2 checks: 1 good, 1 to look at.');
+  assert.equal(summaryOf([ok('x'), ok('x')]), 'All 2 checks passed.');
+  assert.equal(summaryOf([ok('x'), warn('x', 'y')]), 'Of 2 checks: 1 passed, 1 with a warning.');
   assert.equal(
     summaryOf([ok('x'), fail('x', 'y'), fail('x', 'y'), unknown('x', 'y')]),
-    'Of 4 checks: 1 good, 2 wrong, 1 could not be made.',
+    'Of 4 checks: 1 passed, 2 failed, 1 could not be run.',
   );
 });

@@ -128,34 +128,29 @@ type Files = Readonly<Record<string, string | undefined>>;
 const WRONG: readonly (readonly [string, Files, Finding['result'], RegExp])[] = [
   ['configuration', { '/etc/tandem/config.d/site.toml': 'boot.trise = 1' }, 'fail', /Did you mean “tries”/],
   ['configuration', { '/etc/tandem/config.d/site.toml': '' }, 'fail', /host\.product is not set/],
-  [
-    'boot loader',
-    { '/etc/tandem/config.d/site.toml': '' },
-    'unknown',
-    /^Not looked at: the configuration has an error/,
-  ],
+  ['boot loader', { '/etc/tandem/config.d/site.toml': '' }, 'unknown', /^Not checked: the configuration has an error/],
   ['boot loader', { '/efi/loader/loader.conf': 'default other_*\n' }, 'fail', /./],
   ['boot loader', UBOOT, 'fail', /fw_env\.config is missing/],
-  ['boot loader', { ...UBOOT, '/etc/fw_env.config': '# none\n' }, 'fail', /names no environment/],
-  ['boot loader', { ...UBOOT, '/etc/fw_env.config': ONE_COPY }, 'warn', /kept once only/],
-  ['boot loader', EFI, 'fail', /shows no variables/],
-  ['boot loader', { ...GRUB, '/efi/EFI/tandem/grubenv': GRUBENV }, 'fail', /started by a BIOS/],
+  ['boot loader', { ...UBOOT, '/etc/fw_env.config': '# none\n' }, 'fail', /lists no environment/],
+  ['boot loader', { ...UBOOT, '/etc/fw_env.config': ONE_COPY }, 'warn', /only one copy/],
+  ['boot loader', EFI, 'fail', /has no variables/],
+  ['boot loader', { ...GRUB, '/efi/EFI/tandem/grubenv': GRUBENV }, 'fail', /boots through a BIOS/],
   ['boot loader', { ...GRUB, [STARTED_BY]: '' }, 'fail', /damaged or missing/],
-  ['boot loader', { ...GRUB, [STARTED_BY]: '', '/efi/EFI/tandem/grubenv': GRUBENV }, 'warn', /only one is whole/],
+  ['boot loader', { ...GRUB, [STARTED_BY]: '', '/efi/EFI/tandem/grubenv': GRUBENV }, 'warn', /^Only one of/],
   [
     'boot loader',
     { ...GRUB_ELSEWHERE, [STARTED_BY]: '' },
     'warn',
-    /in \/boot\/grub\/grubenv, and the grub\.cfg .* looks in \/efi\/EFI\/tandem\/grubenv only/,
+    /in \/boot\/grub\/grubenv, but the grub\.cfg .* reads only \/efi\/EFI\/tandem\/grubenv/,
   ],
-  ['boot loader', { ...UBOOT, '/etc/fw_env.config': ONE_COPY.repeat(2) }, 'warn', /kept once only/],
+  ['boot loader', { ...UBOOT, '/etc/fw_env.config': ONE_COPY.repeat(2) }, 'warn', /only one copy/],
   [
     'boot loader',
     { ...UBOOT, '/etc/fw_env.config': `${ONE_COPY}/dev/mmcblk0\t1048576\t0x4000 # again\n` },
     'warn',
-    /kept once only/,
+    /only one copy/,
   ],
-  ['boot loader', { ...UBOOT, '/etc/fw_env.config': yaml('offset: 0x1000', 'offset: 4096') }, 'warn', /kept once only/],
+  ['boot loader', { ...UBOOT, '/etc/fw_env.config': yaml('offset: 0x1000', 'offset: 4096') }, 'warn', /only one copy/],
   ['boot loader', PI, 'fail', /\/boot\/a has no config\.txt/],
   ['boot loader', PI_FILES, 'fail', /is not the FAT partition of autoboot\.txt/],
   [
@@ -166,13 +161,13 @@ const WRONG: readonly (readonly [string, Files, Finding['result'], RegExp])[] = 
   ],
   ['boot loader', PROGRAM, 'fail', /boot\.program is not set/],
   ['EFI partition', PI, 'fail', /Nothing is mounted on \/boot\/a/],
-  ['boot backend', {}, 'unknown', /Nothing shows/],
-  ['boot backend', { ...GRUB, [STARTED_BY]: LOADER_INFO }, 'warn', /systemd-boot 257\.4 has started it/],
+  ['boot backend', {}, 'unknown', /No sign shows/],
+  ['boot backend', { ...GRUB, [STARTED_BY]: LOADER_INFO }, 'warn', /systemd-boot 257\.4 started it/],
   [
     'boot backend',
     { [`${EFIVARS}/Boot0000`]: '', '/efi/EFI/tandem/grubenv': GRUBENV },
     'warn',
-    /grub seems to fit: there are flags/,
+    /grub seems to fit: GRUB’s environment has flags/,
   ],
   [
     'boot loader',
@@ -193,11 +188,11 @@ const WRONG: readonly (readonly [string, Files, Finding['result'], RegExp])[] = 
     'warn',
     /\/efi is mounted without dirsync/,
   ],
-  ['file system check', { '/etc/fstab': 'LABEL=ESP /efi/ vfat dirsync 0 0\n' }, 'warn', /without a check/],
-  ['file system check', { '/etc/fstab': 'LABEL=ESP /efi vfat dirsync\n' }, 'warn', /without a check/],
-  ['file system check', { '/etc/fstab': '#LABEL=ESP /efi vfat dirsync 0 2\n' }, 'unknown', /does not name \/efi/],
+  ['file system check', { '/etc/fstab': 'LABEL=ESP /efi/ vfat dirsync 0 0\n' }, 'warn', /without a file system check/],
+  ['file system check', { '/etc/fstab': 'LABEL=ESP /efi vfat dirsync\n' }, 'warn', /without a file system check/],
+  ['file system check', { '/etc/fstab': '#LABEL=ESP /efi vfat dirsync 0 2\n' }, 'unknown', /does not list \/efi/],
   ['file system check', { '/usr/sbin/fsck.vfat': undefined }, 'warn', /fsck\.vfat is not installed/],
-  ['trust root', { '/usr/share/tandem/root.json': '{}' }, 'fail', /no trust root/],
+  ['trust root', { '/usr/share/tandem/root.json': '{}' }, 'fail', /is not a trust root/],
   ['trust root', { '/usr/share/tandem/root.json': '{"expires":"2026-06-11T00:00:00Z"}' }, 'warn', /expires in/],
   ['metadata', { '/var/lib/tandem/metadata/timestamp.json': '{"expires":"2026-05-30T00:00:00Z"}' }, 'fail', /expired/],
   ['metadata', { '/var/lib/tandem/metadata/timestamp.json': 'torn' }, 'warn', /damaged/],
@@ -205,7 +200,7 @@ const WRONG: readonly (readonly [string, Files, Finding['result'], RegExp])[] = 
     'clock',
     { '/var/lib/tandem/floors.json': '{"schema":1,"root":1,"meta":{},"counters":{},"issued":"2026-07-01T00:00:00Z"}' },
     'fail',
-    /when metadata that was accepted here was signed/,
+    /the signing time of metadata that was accepted here/,
   ],
 ];
 
@@ -228,7 +223,7 @@ test('a program of the user’s is said to be run where the agent does not run i
   assert.equal(result, 'ok');
   assert.match(
     sentence,
-    /^\/usr\/lib\/shop\/boot stands .* outside of the agent’s sandbox \(docs\/boot-program\.md\)\.$/,
+    /^\/usr\/lib\/shop\/boot stands in .* outside the agent’s sandbox \(docs\/boot-program\.md\)\.$/,
   );
 });
 
@@ -258,7 +253,7 @@ test('GRUB with two whole copies of its environment is set up right, and fits', 
 
 test('systemd-boot is known by what it has left in the firmware’s variables', async () => {
   const found = await examine({ ...HEALTHY, [STARTED_BY]: LOADER_INFO });
-  assert.equal(found('boot backend').sentence, 'systemd-boot fits: systemd-boot 257.4 has started it.');
+  assert.equal(found('boot backend').sentence, 'systemd-boot fits: systemd-boot 257.4 started it.');
 });
 
 test('firmware that has started the kernel of a slot fits, and another kernel does not', async () => {
@@ -280,7 +275,7 @@ test('U-Boot with two copies of its environment is set up right', async () => {
     assert.equal(found('boot loader').result, 'ok', config);
   }
   const found = await examine({ ...HEALTHY, ...UBOOT, '/etc/fw_env.config': flat });
-  assert.match(found('boot backend').sentence, /^uboot fits: it is known where/);
+  assert.match(found('boot backend').sentence, /^uboot fits: the location of/);
 });
 
 test('what could not be looked at is not called wrong', async () => {
@@ -310,7 +305,7 @@ test('metadata that has expired is wrong: nothing can be installed', async () =>
   });
   const { result, sentence, next } = found('metadata');
   assert.equal(result, 'fail');
-  assert.match(sentence, /expired .* ago, so it installs nothing/);
+  assert.match(sentence, /expired .* ago, so this host installs nothing/);
   assert.match(next ?? '', /updatectl check/);
 });
 
@@ -321,5 +316,5 @@ test('where the configuration is wrong no other check speaks of what it lacks', 
   const broken = await examine({ ...HEALTHY, '/etc/tandem/config.d/site.toml': 'host = {' });
   assert.equal(broken('configuration').result, 'fail');
   const { result, sentence } = broken('boot loader');
-  assert.deepEqual([result, sentence], ['unknown', 'Not looked at: the configuration has an error.']);
+  assert.deepEqual([result, sentence], ['unknown', 'Not checked: the configuration has an error.']);
 });

@@ -48,7 +48,7 @@ const backupEntries = (disk: Buffer): number => disk.length - 33 * 512;
 test('two whole copies are right, and the type of the root partitions is told', async () => {
   assert.deepEqual(await judge({ a: FLATCAR, b: FLATCAR }), {
     result: 'ok',
-    sentence: `Both copies of the partition table on DISK are whole; the root partitions have the type ${FLATCAR}.`,
+    sentence: `Both copies of the partition table on DISK are intact; the root partitions have the type ${FLATCAR}.`,
   });
 });
 
@@ -75,7 +75,7 @@ test('two whole copies that say different things are told', async () => {
     before.copy(after, backupEntries(after), backupEntries(after));
     await writeFile(disk, after);
   });
-  assert.deepEqual([result, sentence], ['warn', 'The two copies of the partition table on DISK do not say the same.']);
+  assert.deepEqual([result, sentence], ['warn', 'The two copies of the partition table on DISK differ.']);
 });
 
 test('the next change of the flags makes a damaged copy anew, as it is told', async () => {

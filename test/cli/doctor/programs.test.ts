@@ -43,7 +43,7 @@ test('a host that requires nothing of a release is warned, unless it names units
   await onHost(async ({ health, put }) => {
     const found = await health();
     assert.equal(found.result, 'warn');
-    assert.match(found.sentence, /Nothing is required/);
+    assert.match(found.sentence, /^The only health requirement is/);
     assert.equal((await health('health.required_units = ["shop.service"]\n')).result, 'ok');
     await put('wanted/mail');
     assert.equal((await health()).result, 'warn');
@@ -64,7 +64,7 @@ test('a required program that cannot be run is a failure, a wanted one a warning
     await put('required/shop', 0o644);
     const failed = await health();
     assert.equal(failed.result, 'fail');
-    assert.equal(failed.sentence, `${dir}/required/shop is not executable: no release passes.`);
+    assert.equal(failed.sentence, `${dir}/required/shop is not executable: no release can pass.`);
     assert.match(failed.next ?? '', /\/dev\/null/);
   });
 });
@@ -77,7 +77,7 @@ test('a program before a restart that cannot be run is a failure', async () => {
     await symlink('/nowhere', join(dir, 'hooks/20-stop'));
     const failed = await hooks();
     assert.equal(failed.result, 'fail');
-    assert.match(failed.sentence, /hooks\/20-stop is a link that leads nowhere: the host does not restart/);
+    assert.match(failed.sentence, /hooks\/20-stop is a link that leads nowhere: the host cannot restart/);
   });
 });
 
@@ -128,6 +128,6 @@ test('units that have failed are named, and those that had before the last updat
     await recordFailed(realFiles, dir, { at: '2026-01-01T00:00:00Z', slot: 'a', units: ['old.service'] });
     const warned = await found('old.service', 'new.service');
     assert.equal(warned.result, 'warn');
-    assert.equal(warned.sentence, 'old.service (before the last update already), new.service.');
+    assert.equal(warned.sentence, 'old.service (failed before the last update), new.service.');
   });
 });

@@ -37,7 +37,7 @@ const WRONG: readonly (readonly [Readonly<Record<string, string>>, Finding['resu
   [
     { LoaderEntryDefault: 'shop_1.0.efi' },
     'fail',
-    /LoaderEntryDefault is "shop_1\.0\.efi": that comes before loader\.conf, and does not take every version/,
+    /LoaderEntryDefault is "shop_1\.0\.efi": it overrides loader\.conf, and does not match every version/,
     'bootctl set-default ""',
   ],
   [{ LoaderEntryDefault: '@saved' }, 'fail', /"@saved"/, 'bootctl set-default ""'],
@@ -46,16 +46,16 @@ const WRONG: readonly (readonly [Readonly<Record<string, string>>, Finding['resu
   [
     { LoaderEntryOneShot: 'shop_1.0.efi' },
     'warn',
-    /OneShot is "shop_1\.0\.efi": the next start takes that/,
+    /OneShot is "shop_1\.0\.efi": the next start takes it/,
     'bootctl set-oneshot ""',
   ],
-  [{ LoaderConfigTimeout: 'menu-force' }, 'fail', /somebody at the keyboard/, 'bootctl set-timeout ""'],
-  [{ LoaderConfigTimeout: '4294967295' }, 'fail', /somebody at the keyboard/, 'bootctl set-timeout ""'],
+  [{ LoaderConfigTimeout: 'menu-force' }, 'fail', /every start waits for a key/, 'bootctl set-timeout ""'],
+  [{ LoaderConfigTimeout: '4294967295' }, 'fail', /every start waits for a key/, 'bootctl set-timeout ""'],
   [{ LoaderConfigTimeout: '30' }, 'warn', /every start waits 30 seconds/, 'bootctl set-timeout ""'],
   // Zero lets the menu wait for ever, here.
   [{ LoaderConfigTimeoutOneShot: '0' }, 'warn', /the next start stops in the menu/, 'bootctl set-timeout-oneshot ""'],
   // What lasts is told before what passes.
-  [{ LoaderEntryOneShot: 'x', LoaderConfigTimeout: '4294967295' }, 'fail', /keyboard/, 'bootctl set-timeout ""'],
+  [{ LoaderEntryOneShot: 'x', LoaderConfigTimeout: '4294967295' }, 'fail', /waits for a key/, 'bootctl set-timeout ""'],
   [{ LoaderEntryDefault: '\x1b[2Jshop' }, 'fail', /is "\[2Jshop"/, 'bootctl set-default ""'],
 ];
 

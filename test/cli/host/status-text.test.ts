@@ -157,10 +157,10 @@ test('a host that was asked and has nothing to do says how to ask for it all the
   const older = { ...base, lastCheck: { at, result: '1.1 is older than 1.2, which is running', code: 'downgrade' } };
   assert.deepEqual(nothingLines(older, '1.1'), [
     '  1.1 is older than 1.2, which is running',
-    '  All the same: `updatectl install 1.1 --allow-downgrade`.',
+    '  To do it anyway: `updatectl install 1.1 --allow-downgrade`.',
   ]);
   const refused = CASES['refused again by the last check, which says why'];
-  assert.match(nothingLines(refused ?? base).join('\n'), /All the same: `updatectl forget 2\.0`/);
+  assert.match(nothingLines(refused ?? base).join('\n'), /To do it anyway: `updatectl forget 2\.0`/);
   assert.deepEqual(nothingLines({ ...base, lastCheck: { at, result: '1.0 is running', code: 'up-to-date' } }), [
     '  1.0 is running',
   ]);
