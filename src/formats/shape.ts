@@ -113,6 +113,12 @@ export const upTo = <T extends string>(most: number, check: Described<T>): Descr
       : check(value, path),
   );
 
+/** Text that is not empty. */
+export const filled = <T extends string>(check: Described<T>): Described<T> =>
+  described({ minLength: 1, ...check.schema }, (value, path) =>
+    value === '' ? fail(path, 'text that is not empty') : check(value, path),
+  );
+
 /** A safe integer from `min` to `max`, both included. */
 export const integer = (min: number, max: number = Number.MAX_SAFE_INTEGER): Described<number> =>
   described({ type: 'integer', minimum: min, maximum: max }, (value, path) =>

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import Fastify from 'fastify';
 import { CHECK_IN, CHECK_IN_ANSWER } from '../../src/formats/check-in.ts';
 import type { Described, JsonSchema } from '../../src/formats/shape.ts';
+import { ASKED } from '../../src/server/http/lock-shapes.ts';
 
 const CHECK_IN_GIVEN = {
   schema: 1,
@@ -35,6 +36,7 @@ const CHECK_IN_GIVEN = {
 
 const DOCUMENTS: Readonly<Record<string, Readonly<{ is: Described<unknown>; examples: readonly object[] }>>> = {
   'check-in': { is: CHECK_IN, examples: [CHECK_IN_GIVEN] },
+  'request of FleetLock': { is: ASKED, examples: [{ client_params: { id: 'web-1', group: 'web' } }] },
   'answer to a check-in': {
     is: CHECK_IN_ANSWER,
     examples: [

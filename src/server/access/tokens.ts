@@ -2,20 +2,25 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
-import { list, literal, object, text } from '../../formats/shape.ts';
+import { type Checked, list, literal, object, saying, text, upTo } from '../../formats/shape.ts';
 import type { Json } from '../store/store.ts';
 
 /** A viewer sees everything and changes nothing; an operator may do all that the others may. */
 export const ROLES = ['machine', 'viewer', 'operator'] as const;
 export type Role = (typeof ROLES)[number];
 
+export const NAME = /^[a-z0-9][a-z0-9.-]*$/;
+export const LONGEST_NAME = 64;
+
 /** Who has a token. */
-export type Holder = Readonly<{ name: string; role: Role }>;
+export const HOLDER = {
+  name: saying('its name in the audit log', upTo(LONGEST_NAME, text(NAME, 'a name'))),
+  role: literal(...ROLES),
+};
+export type Holder = Readonly<{ [K in keyof typeof HOLDER]: Checked<(typeof HOLDER)[K]> }>;
 /** A token as it is kept: its SHA-256 in hex. */
 export type Token = Holder & Readonly<{ digest: string; added: string }>;
 
-export const NAME = /^[a-z0-9][a-z0-9.-]*$/;
-export const LONGEST_NAME = 64;
 export const MOST_TOKENS = 200;
 
 /** Who has no token that is known may do nothing at all. */
@@ -55,11 +60,7 @@ export const tokensJson = (tokens: readonly Token[]): Json => ({
   tokens: tokensFrom({ schema: 1, tokens }),
 });
 
-const name = text(new RegExp(`^(?=.{1,${LONGEST_NAME}}$)${NAME.source.slice(1)}`), 'a name');
 const SHAPE = object({
   schema: literal(1),
-  tokens: list(
-    object({ name, role: literal(...ROLES), digest: text(/^[0-9a-f]{64}$/), added: text(/^[\dT:.-]{20,30}Z$/) }),
-    MOST_TOKENS,
-  ),
+  tokens: list(object({ ...HOLDER, digest: text(/^[0-9a-f]{64}$/), added: text(/^[\dT:.-]{20,30}Z$/) }), MOST_TOKENS),
 });

@@ -1,7 +1,7 @@
 /** The audit log: who has changed what, when and from where. An entry is written together with the change: both are kept, or neither. */
 
-import { integer, literal, object, optional, text, words } from '../../formats/shape.ts';
-import { UTC_MOMENT } from '../../utc.ts';
+import { type Checked, integer, literal, named, object, optional, words } from '../../formats/shape.ts';
+import { moment } from '../../formats/wire-words.ts';
 import type { Change, Json, Key, Store } from '../store/store.ts';
 
 export const DEEDS = [
@@ -21,16 +21,25 @@ export const DEEDS = [
 ] as const;
 export type Deed = (typeof DEEDS)[number];
 
+const line = words(250);
+
 /** Who (the name of a token), from where (an address). `times`: how often within an hour, where it was more than once. */
-export type Entry = Readonly<{
-  at: string;
-  what: Deed;
-  who: string;
-  from: string;
-  about?: string;
-  reason?: string;
-  times?: number;
-}>;
+export const ENTRY = named(
+  'AuditEntry',
+  object(
+    {
+      at: moment,
+      what: literal(...DEEDS),
+      who: line,
+      from: line,
+      about: optional(line),
+      reason: optional(line),
+      times: optional(integer(2)),
+    },
+    'ignore',
+  ),
+);
+export type Entry = Checked<typeof ENTRY>;
 
 /** An entry to be. `kept` is called once it is, with the change that it tells of. */
 export type PendingEntry = Entry & Readonly<{ kept?(): void }>;
@@ -133,17 +142,3 @@ function entryIn(given: Json): readonly Entry[] {
     return [];
   }
 }
-
-const line = words(250);
-const ENTRY = object(
-  {
-    at: text(UTC_MOMENT),
-    what: literal(...DEEDS),
-    who: line,
-    from: line,
-    about: optional(line),
-    reason: optional(line),
-    times: optional(integer(2)),
-  },
-  'ignore',
-);

@@ -1,11 +1,13 @@
 /** Parameters and queries are text; those that a route's schema declares as numbers are converted before validation. */
 
 import type { FastifyInstance } from 'fastify';
-import type { Shape } from './shapes.ts';
+import type { JsonSchema } from '../../formats/shape.ts';
 
 export function readNumbers(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
-    const { properties = {} } = (route.schema?.querystring ?? {}) as { properties?: Readonly<Record<string, Shape>> };
+    const { properties = {} } = (route.schema?.querystring ?? {}) as {
+      properties?: Readonly<Record<string, JsonSchema>>;
+    };
     const names = Object.keys(properties).filter((name) => properties[name]?.['type'] === 'integer');
     if (names.length === 0) return;
     route.preValidation = async ({ query }) => {

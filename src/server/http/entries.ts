@@ -1,12 +1,11 @@
 /** Audit entries of requests, and the route that lists them. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type Checked, integer, list, literal, object, optional } from '../../formats/shape.ts';
 import type { Log } from '../../system/log.ts';
-import { DEEDS, type Deed, type Entry, lastEntries, type PendingEntry } from '../fleet/audit.ts';
+import { type Deed, ENTRY, type Entry, lastEntries, type PendingEntry } from '../fleet/audit.ts';
 import type { Store } from '../store/store.ts';
 import { json } from './answers.ts';
-import { moment } from './fleet-shapes.ts';
-import { always, list, loose, named, object, oneOf, sentence, whole } from './shapes.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -47,30 +46,20 @@ export function logEntries(scope: FastifyInstance, log: Log): void {
 }
 
 export function auditRoute(app: FastifyInstance, store: Store): void {
-  app.get<{ Querystring: { limit?: number } }>('/v1/audit', { schema: ASKS }, async ({ query: { limit = 100 } }) => ({
-    schema: 1,
-    entries: await lastEntries(store, limit),
-  }));
+  app.get<{ Querystring: { limit?: number } }>(
+    '/v1/audit',
+    { schema: ASKS },
+    async ({ query: { limit = 100 } }): Promise<Checked<typeof ENTRIES>> => ({
+      schema: 1,
+      entries: await lastEntries(store, limit),
+    }),
+  );
 }
 
-const ENTRY = named(
-  'AuditEntry',
-  object(
-    {
-      at: moment,
-      what: oneOf(...DEEDS),
-      who: sentence,
-      from: sentence,
-      about: sentence,
-      reason: sentence,
-      times: whole(2),
-    },
-    ['at', 'what', 'who', 'from'],
-  ),
-);
+const ENTRIES = object({ schema: literal(1), entries: list(ENTRY, 1000) });
 const ASKS = {
   summary: 'Lists the audit log: who changed what, when and from where; newest first',
   tags: ['operators'],
-  querystring: loose({ limit: whole(1, 1000) }),
-  response: { 200: json('The latest entries', object({ schema: always(1), entries: list(ENTRY) })) },
+  querystring: object({ limit: optional(integer(1, 1000)) }).schema,
+  response: { 200: json('The latest entries', ENTRIES) },
 };

@@ -1,17 +1,17 @@
 /** The OpenAPI 3.1 description of the server's interface, generated from the routes, so that no route is left out. */
 
 import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { Described, JsonSchema } from '../../formats/shape.ts';
 import { type Answer, json, page, REFUSAL, withHeaders } from './answers.ts';
-import type { Shape } from './shapes.ts';
 
 declare module 'fastify' {
   interface FastifySchema {
     summary?: string;
     description?: string;
     tags?: readonly string[];
-    security?: readonly Shape[];
+    security?: readonly JsonSchema[];
     /** The shape of refusals, if not the common one; `refusedAs` if they are pages. */
-    refusal?: Shape;
+    refusal?: Described<unknown>;
     refusedAs?: 'page';
     /** The media type of the body, if not JSON. */
     consumes?: string;
@@ -22,10 +22,10 @@ declare module 'fastify' {
 export const MOST_BYTES = 64 * 1024;
 
 /** The methods of a route, and the shape of its refusals if not the common one. */
-export type Way = Readonly<{ methods: readonly string[]; refusal: Shape | undefined }>;
+export type Way = Readonly<{ methods: readonly string[]; refusal: Described<unknown> | undefined }>;
 
 export type Interface = Readonly<{
-  document(): Shape;
+  document(): JsonSchema;
   /** The routes that match a path, whatever their method. */
   routesAt(path: string): readonly Way[];
 }>;
@@ -57,7 +57,7 @@ function once<T>(make: () => T): () => T {
 const OWN = {
   summary: 'This description',
   tags: ['server'],
-  response: { 200: json('OpenAPI 3.1', { type: 'object' }) },
+  response: { 200: json('OpenAPI 3.1', { schema: { type: 'object' } }) },
 };
 
 const patternOf = (url: string): RegExp =>
@@ -67,7 +67,7 @@ const wayOf = (route: RouteOptions): Way => ({ methods: methodsOf(route), refusa
 
 const methodsOf = ({ method }: RouteOptions): readonly string[] => [method].flat();
 
-function documentOf(routes: readonly RouteOptions[]): Shape {
+function documentOf(routes: readonly RouteOptions[]): JsonSchema {
   const components: Record<string, unknown> = {};
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes)
@@ -84,11 +84,11 @@ function documentOf(routes: readonly RouteOptions[]): Shape {
   };
 }
 
-function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions, method: string): Shape {
+function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions, method: string): JsonSchema {
   const { summary, description, tags, security = [], params, querystring, headers, body } = schema;
   const type = schema.consumes ?? 'application/json';
   const refused = (text: string) =>
-    schema.refusedAs ? alsoJson(page(text), REFUSAL) : json(text, schema.refusal ?? REFUSAL);
+    schema.refusedAs ? alsoJson(page(text), REFUSAL.schema) : json(text, schema.refusal ?? REFUSAL);
   const isRead = params !== undefined || querystring !== undefined || body !== undefined;
   return {
     summary,
@@ -97,9 +97,9 @@ function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions,
     tags,
     security,
     parameters: [
-      ...parametersOf(params as Shape, 'path'),
-      ...parametersOf(querystring as Shape, 'query'),
-      ...parametersOf(headers as Shape, 'header'),
+      ...parametersOf(params as JsonSchema, 'path'),
+      ...parametersOf(querystring as JsonSchema, 'query'),
+      ...parametersOf(headers as JsonSchema, 'header'),
     ],
     ...(body === undefined ? {} : { requestBody: { required: true, content: { [type]: { schema: body } } } }),
     responses: {
@@ -116,7 +116,7 @@ function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions,
       ...(schema.response as Record<string, Answer>),
       default: alsoJson(
         withHeaders(refused('Any other failure; retry after 429 and 503'), LATER),
-        schema.refusal ? { oneOf: [schema.refusal, REFUSAL] } : REFUSAL,
+        schema.refusal ? { oneOf: [schema.refusal.schema, REFUSAL.schema] } : REFUSAL.schema,
       ),
     },
   };
@@ -125,14 +125,14 @@ function operationOf({ schema = {}, url, bodyLimit = MOST_BYTES }: RouteOptions,
 const LATER = { 'retry-after': 'seconds until a retry, if known' };
 
 /** Failures before routing use the common shape, whatever the route's own. */
-const alsoJson = (answer: Answer, schema: Shape): Answer => ({
+const alsoJson = (answer: Answer, schema: JsonSchema): Answer => ({
   ...answer,
   content: { ...answer.content, 'application/json': { schema } },
 });
 
-function parametersOf(shape: Shape | undefined, place: 'path' | 'query' | 'header'): readonly Shape[] {
+function parametersOf(shape: JsonSchema | undefined, place: 'path' | 'query' | 'header'): readonly JsonSchema[] {
   const { properties = {}, required = [] } = (shape ?? {}) as Readonly<{
-    properties?: Readonly<Record<string, Shape>>;
+    properties?: Readonly<Record<string, JsonSchema>>;
     required?: readonly string[];
   }>;
   return Object.entries(properties).map(([key, schema]) => ({
@@ -147,7 +147,7 @@ function parametersOf(shape: Shape | undefined, place: 'path' | 'query' | 'heade
 function hoisted(value: unknown, components: Record<string, unknown>): unknown {
   if (Array.isArray(value)) return value.map((one) => hoisted(one, components));
   if (typeof value !== 'object' || value === null) return value;
-  const { title, ...rest } = value as Shape;
+  const { title, ...rest } = value as JsonSchema;
   const isOpen = ([key, one]: readonly [string, unknown]) => key !== 'additionalProperties' || one !== false;
   const walked = Object.fromEntries(
     Object.entries(typeof title === 'string' ? rest : value)

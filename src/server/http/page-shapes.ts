@@ -1,24 +1,33 @@
 /** Schemas of the dashboard's pages: parameters, queries and forms. */
 
+import {
+  type Described,
+  type JsonSchema,
+  literal,
+  object,
+  optional,
+  saying,
+  text,
+  upTo,
+  words,
+} from '../../formats/shape.ts';
+import { machineId } from '../../formats/wire-words.ts';
 import { STATE_KINDS } from '../../model.ts';
 import { type Answer, bare, page, raw, withHeaders } from './answers.ts';
-import { CHANNEL, SEARCH as FOR, machineId } from './fleet-shapes.ts';
+import { CHANNEL, SEARCH as FOR } from './fleet-shapes.ts';
 import { HELD, lockGroup } from './lock-shapes.ts';
-import { loose, object, type Shape, saying, sentence, text } from './shapes.ts';
 
-const MACHINE = object({ id: text(/^[0-9a-f]+$/, 64) });
-const SEARCH = loose({
-  name: FOR.name.schema,
-  id: FOR.id.schema,
-  version: FOR.version.schema,
-  group: FOR.group.schema,
-  state: { type: 'string', enum: ['', ...STATE_KINDS] },
-  failed: saying('only machines whose last attempt failed', { type: 'string', enum: ['', 'yes'] }),
-  code: saying('the failure’s code', { type: 'string', maxLength: 500 }),
-  attempted: saying('the version that failed', text(/^[0-9A-Za-z.~^-]*$/, 64)),
-  reason: saying('the exact reason the machine gave', { type: 'string', maxLength: 500 }),
-  after: machineId,
-});
+const sentence = words();
+const MACHINE = object({ id: upTo(64, text(/^[0-9a-f]+$/)) }).schema;
+const SEARCH = object({
+  ...FOR,
+  state: optional(literal('', ...STATE_KINDS)),
+  failed: optional(saying('only machines whose last attempt failed', literal('', 'yes'))),
+  code: optional(saying('the failure’s code', upTo(500, sentence))),
+  attempted: optional(saying('the version that failed', upTo(64, text(/^[0-9A-Za-z.~^-]*$/)))),
+  reason: optional(saying('the exact reason the machine gave', upTo(500, sentence))),
+  after: optional(machineId),
+}).schema;
 
 const toThere = { location: 'the next page' };
 const elsewhere = withHeaders(bare('Redirect to the sign-in page, or to the page that shows the result'), toThere);
@@ -39,14 +48,15 @@ const shown = (summary: string, rest: object = {}) =>
 const NONE = { 404: page('Not found') };
 
 /** The schema only documents a form's fields: handlers read them one by one, and treat a missing one as empty. */
-const form = (fields: Readonly<Record<string, Shape>>): Shape =>
-  loose({ form: saying('the hidden form token', sentence), ...fields });
-const done = (
-  summary: string,
-  fields: Readonly<Record<string, Shape>>,
-  rest: object = {},
-  more: Readonly<Record<number, Answer>> = {},
-) =>
+const form = (fields: Fields): JsonSchema =>
+  object({
+    form: optional(saying('the hidden form token', sentence)),
+    ...Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, optional(field)])),
+  }).schema;
+
+type Fields = Readonly<Record<string, Described<string>>>;
+
+const done = (summary: string, fields: Fields, rest: object = {}, more: Readonly<Record<number, Answer>> = {}) =>
   dashboard(
     summary,
     { 303: elsewhere, 403: page('The form did not come from this server, or the token is wrong'), ...NONE, ...more },
@@ -59,14 +69,14 @@ export const PAGES = {
   rollout: shown('One rollout against its plan', { params: CHANNEL }),
   rolloutHosts: shown('Failed machines of a rollout, or those under way', {
     params: CHANNEL,
-    querystring: loose({ after: machineId }),
+    querystring: object({ after: optional(machineId) }).schema,
   }),
   askReadmit: shown('Confirmation: readmit machines', {
     params: CHANNEL,
-    querystring: loose({ machine: machineId }),
+    querystring: object({ machine: optional(machineId) }).schema,
   }),
   readmit: done('Readmits machines on which the release failed', { machine: sentence }, { params: CHANNEL }),
-  locks: shown('Reboot locks', { querystring: loose({ after: lockGroup }) }),
+  locks: shown('Reboot locks', { querystring: object({ after: optional(lockGroup) }).schema }),
   failures: shown('Failures, grouped by reason'),
   audit: shown('Audit log'),
   machines: shown('Machine search', { querystring: SEARCH }),
@@ -82,8 +92,8 @@ export const PAGES = {
   askMachine: shown('Confirmation: forget a machine, or reset its secret', { params: MACHINE }),
   forget: done('Forgets a machine that will not come back', {}, { params: MACHINE }),
   reset: done('Resets the secret of a reinstalled machine', {}, { params: MACHINE }),
-  askFree: shown('Confirmation: free a lock', { params: HELD }),
-  free: done('Frees the lock of a host that will not come back', {}, { params: HELD }),
+  askFree: shown('Confirmation: free a lock', { params: HELD.schema }),
+  free: done('Frees the lock of a host that will not come back', {}, { params: HELD.schema }),
   askIn: shown('Sign-in page'),
   signIn: done('Signs in and sets the session cookie', { token: sentence }),
   signOut: done('Signs out', {}),

@@ -1,7 +1,7 @@
 /** The schema of repository files over HTTP: ranges, validators and caching. */
 
+import { type JsonSchema, object, saying, words } from '../../formats/shape.ts';
 import { bare, refused, withHeaders } from './answers.ts';
-import { object, type Shape, saying, sentence } from './shapes.ts';
 
 const FILE = {
   etag: 'changes with the file; for `If-None-Match` and `If-Range`',
@@ -11,7 +11,7 @@ const FILE = {
 };
 const bytes = (description: string) => ({
   description,
-  content: { 'application/json': { schema: {} }, 'application/octet-stream': { schema: sentence } },
+  content: { 'application/json': { schema: {} }, 'application/octet-stream': { schema: words().schema } },
 });
 
 const file = (summary: string) => ({
@@ -20,7 +20,7 @@ const file = (summary: string) => ({
     'Supports a single byte range (`bytes=0-99`, `bytes=100-`, `bytes=-4`). Several ranges, or another unit, get the whole file.',
   tags: ['repository'],
   // The route checks the name itself, so that an invalid name is a 404 like any missing file.
-  params: object({ '*': saying('may contain slashes', sentence) }),
+  params: object({ '*': saying('may contain slashes', words()) }).schema,
   response: {
     200: withHeaders(bytes('The file'), FILE),
     206: withHeaders(bytes('The requested range'), { ...FILE, 'content-range': 'the range and the size of the file' }),
@@ -30,7 +30,7 @@ const file = (summary: string) => ({
   },
 });
 
-export const REPOSITORY: Readonly<Record<'metadata' | 'targets', Shape>> = {
+export const REPOSITORY: Readonly<Record<'metadata' | 'targets', JsonSchema>> = {
   metadata: file('Signed metadata (TUF)'),
   targets: file('Releases and channels, under their names in the metadata'),
 };

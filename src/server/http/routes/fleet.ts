@@ -2,6 +2,8 @@
 
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { CHECK_IN, CHECK_IN_ANSWER, type CheckIn } from '../../../formats/check-in.ts';
+import { literal, object } from '../../../formats/shape.ts';
+import { machineId } from '../../../formats/wire-words.ts';
 import { HARDWARE_HEADER, MACHINE_HEADER, SECRET_HEADER } from '../../../protocol.ts';
 import { countCheckIn, type Figures } from '../../figures/figures.ts';
 import type { Fleet } from '../../fleet/fleet.ts';
@@ -10,9 +12,15 @@ import type { Shown } from '../../fleet/machine-secrets.ts';
 import type { MachineRecord } from '../../fleet/machines.ts';
 import { json, refused } from '../answers.ts';
 import { entryOf } from '../entries.ts';
-import { MACHINE, MACHINES, MACHINES_PAGE, machineId, SHOWN_WITH } from '../fleet-shapes.ts';
+import {
+  MACHINE,
+  MACHINES,
+  MACHINES_PAGE,
+  type MachineShown,
+  type MachinesShown,
+  SHOWN_WITH,
+} from '../fleet-shapes.ts';
 import { plain } from '../refusals.ts';
-import { always, object } from '../shapes.ts';
 
 export const fleetRoutes = { hosts, operators };
 
@@ -35,7 +43,7 @@ function operators(app: FastifyInstance, { fleet, now, pages }: OperatorWorld): 
   app.get<{ Querystring: Search & { limit?: number } }>(
     '/v1/machines',
     { schema: ASKS.machines },
-    async ({ query: { limit = 100, ...query } }) => {
+    async ({ query: { limit = 100, ...query } }): Promise<MachinesShown> => {
       const { machines, more } = await searchMachines({ machines: fleet.machines, pause }, searchOf(query), limit);
       const documents = machines.map((document) => ({ id: document.machine, document: told(document) }));
       return { schema: 1, documents, ...(more === undefined ? {} : { next: more }) };
@@ -64,7 +72,7 @@ function operators(app: FastifyInstance, { fleet, now, pages }: OperatorWorld): 
 type OperatorWorld = Readonly<{ fleet: Fleet; now(): Date; pages?: Readonly<{ pause(): Promise<void> }> }>;
 
 /** The record without the digest of its secret and internal fields. */
-function told({ secret, boot: _boot, past: _past, ...machine }: MachineRecord): object {
+function told({ secret, boot: _boot, past: _past, ...machine }: MachineRecord): MachineShown {
   return { ...machine, ...(secret === undefined ? {} : { bound: true }) };
 }
 
@@ -89,7 +97,7 @@ const ASKS = {
     body: CHECK_IN.schema,
     response: {
       403: refused('The machine’s id is bound to another secret, or the token does not permit this'),
-      200: json('Whether it may start, or the reason why not; never what to install', CHECK_IN_ANSWER.schema),
+      200: json('Whether it may start, or the reason why not; never what to install', CHECK_IN_ANSWER),
     },
   },
   machines: {
@@ -101,24 +109,24 @@ const ASKS = {
   machine: {
     summary: 'Shows one machine',
     tags: ['operators'],
-    params: object({ id: machineId }),
+    params: object({ id: machineId }).schema,
     response: { 200: json('The machine', MACHINE), 404: refused('No such machine') },
   },
   forget: {
     summary: 'Forgets a machine that will not come back; its next check-in would register it again',
     tags: ['operators'],
-    params: object({ id: machineId }),
+    params: object({ id: machineId }).schema,
     response: {
-      200: json('Forgotten', object({ schema: always(1), forgotten: machineId })),
+      200: json('Forgotten', object({ schema: literal(1), forgotten: machineId })),
       404: refused('No such machine'),
     },
   },
   reset: {
     summary: 'Resets the secret of a reinstalled machine: its id is bound to the next secret presented',
     tags: ['operators'],
-    params: object({ id: machineId }),
+    params: object({ id: machineId }).schema,
     response: {
-      200: json('Its id is no longer bound to a secret', object({ schema: always(1), reset: machineId })),
+      200: json('Its id is no longer bound to a secret', object({ schema: literal(1), reset: machineId })),
       404: refused('No such machine'),
     },
   },

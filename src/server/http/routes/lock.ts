@@ -1,6 +1,7 @@
 /** FleetLock for Zincati and our agents, and the operators' view of the locks. */
 
 import type { FastifyInstance } from 'fastify';
+import type { Checked } from '../../../formats/shape.ts';
 import type { Refusal } from '../../../reboot/gates/locks/semaphore.ts';
 import type { RebootLocks } from '../../fleet/reboot-locks.ts';
 import { json, refused } from '../answers.ts';
@@ -14,6 +15,8 @@ import {
   LOCK,
   LOCKS,
   LOCKS_PAGE,
+  type LockShown,
+  type LocksShown,
   NAMED,
   SIZE,
 } from '../lock-shapes.ts';
@@ -22,7 +25,7 @@ import { shownIn } from './fleet.ts';
 
 export const lockRoutes = { hosts, operators };
 
-type Asked = { Body: { client_params: { id: string; group: string } } };
+type Asked = { Body: Checked<typeof ASKED> };
 
 /** The two FleetLock requests; every answer but 200 has `kind` and `value`. */
 function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void {
@@ -53,19 +56,26 @@ function hosts(app: FastifyInstance, locks: RebootLocks, now: () => Date): void 
 
 /** List the locks, show one, resize it, free a place. */
 function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): void {
-  app.get<{ Querystring: { limit?: number; after?: string } }>(
+  app.get<{ Querystring: Checked<typeof LOCKS_PAGE> }>(
     '/v1/locks',
     { schema: ASKS.all },
-    async ({ query: { limit = 100, after } }) => ({ schema: 1, ...(await locks.all(limit, now(), after)) }),
+    async ({ query: { limit = 100, after } }): Promise<LocksShown> => ({
+      schema: 1,
+      ...(await locks.all(limit, now(), after)),
+    }),
   );
-  app.get<Named>('/v1/locks/:group', { schema: ASKS.one }, async ({ params: { group } }) => ({
-    schema: 1,
-    ...(await locks.show(group, now())),
-  }));
-  app.put<Named & { Body: { max: number; maxFailures?: number } }>(
+  app.get<Named>(
+    '/v1/locks/:group',
+    { schema: ASKS.one },
+    async ({ params: { group } }): Promise<LockShown> => ({
+      schema: 1,
+      ...(await locks.show(group, now())),
+    }),
+  );
+  app.put<Named & { Body: Checked<typeof SIZE> }>(
     '/v1/locks/:group',
     { schema: ASKS.size },
-    async (request) => {
+    async (request): Promise<LockShown> => {
       const { group } = request.params;
       const { max, maxFailures } = request.body;
       const about = `${group}: ${max} at once${maxFailures === undefined ? '' : `, ${maxFailures} failures`}`;
@@ -73,7 +83,7 @@ function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): v
       return { schema: 1, ...(await locks.show(group, now())) };
     },
   );
-  app.delete<{ Params: { group: string; holder: string } }>(
+  app.delete<{ Params: Checked<typeof HELD> }>(
     '/v1/locks/:group/:holder',
     { schema: ASKS.free },
     async (request, reply) => {
@@ -96,13 +106,13 @@ export const LOCK_KINDS: Readonly<Record<Refusal['code'], string>> = {
 /** The limit of a FleetLock request's body. */
 const MOST_BYTES = 4096;
 
-type Named = { Params: { group: string } };
+type Named = { Params: Checked<typeof NAMED> };
 
 const locked = (description: string) => json(description, LOCK);
 const taken = {
   tags: ['hosts'],
   headers: ASKED_WITH,
-  body: ASKED,
+  body: ASKED.schema,
   refusal: FLEETLOCK_REFUSAL,
   description:
     'FleetLock as implemented by Zincati: requires the header `fleet-lock-protocol: true`; the body is parsed as JSON whatever its content type.',
@@ -133,26 +143,26 @@ const ASKS = {
   all: {
     summary: 'Lists the locks, a page at a time, by group',
     tags: ['operators'],
-    querystring: LOCKS_PAGE,
+    querystring: LOCKS_PAGE.schema,
     response: { 200: json('A page; the last one has no `next`', LOCKS) },
   },
   one: {
     summary: 'Shows the lock of a group: holders, since when and why',
     tags: ['operators'],
-    params: NAMED,
+    params: NAMED.schema,
     response: { 200: locked('The lock; the defaults for an unused group') },
   },
   size: {
     summary: 'Sets how many hosts of a group may reboot at the same time',
     tags: ['operators'],
-    params: NAMED,
-    body: SIZE,
+    params: NAMED.schema,
+    body: SIZE.schema,
     response: { 200: locked('The lock with its new size') },
   },
   free: {
     summary: 'Frees the lock of a host that will not come back',
     tags: ['operators'],
-    params: HELD,
+    params: HELD.schema,
     response: { 200: locked('The lock without this host'), 404: refused('The host does not hold the lock') },
   },
 };

@@ -1,14 +1,25 @@
 /** Rollouts for programs: machines under way, failures with reasons, readmission. */
 
 import type { FastifyInstance } from 'fastify';
-import type { MachineId } from '../../../model.ts';
+import {
+  type Checked,
+  flag,
+  integer,
+  list,
+  literal,
+  named,
+  object,
+  optional,
+  saying,
+  words,
+} from '../../../formats/shape.ts';
+import { machineId, moment } from '../../../formats/wire-words.ts';
 import type { Channels } from '../../fleet/channels.ts';
 import type { Fleet } from '../../fleet/fleet.ts';
 import { json, refused } from '../answers.ts';
 import { entryOf } from '../entries.ts';
-import { CHANNEL, machineId, moment } from '../fleet-shapes.ts';
+import { CHANNEL } from '../fleet-shapes.ts';
 import { plain } from '../refusals.ts';
-import { always, flag, list, loose, named, object, saying, sentence, whole } from '../shapes.ts';
 
 export type RolloutsWorld = Readonly<{ fleet: Fleet; channels(): Promise<Channels>; now(): Date }>;
 
@@ -30,7 +41,7 @@ export function rolloutRoutes(app: FastifyInstance, { fleet, channels, now }: Ro
       readmitted: [...readmitted],
     };
   });
-  app.post<Asked & { Body: { machine?: MachineId } }>(
+  app.post<Asked & { Body: Checked<typeof READMIT> }>(
     '/v1/rollouts/:channel/readmit',
     { schema: ASKS.readmit },
     async (request, reply) => {
@@ -50,31 +61,29 @@ export function rolloutRoutes(app: FastifyInstance, { fleet, channels, now }: Ro
 const noSuch = (channel: string) => plain('channel-unknown', `There is no rollout in a channel "${channel}".`);
 const iso = (time: number): string => new Date(time).toISOString();
 
-const via = saying('the intermediate release, if it is not the one of the rollout', sentence);
+const sentence = words();
+const MOST = 1_000_000;
+const via = optional(saying('the intermediate release, if it is not the one of the rollout', sentence));
 const ROLLOUT = named(
   'Rollout',
-  object(
-    {
-      ...{ schema: always(1), channel: sentence, version: sentence, updated: whole(0) },
-      braked: object({ at: moment, reason: sentence, byHand: flag }),
-      inFlight: saying(
-        'the machines under way, and when their reports are due',
-        list(object({ machine: machineId, due: moment, via }, ['machine', 'due'])),
-      ),
-      failed: list(
-        object(
-          {
-            ...{ machine: machineId, reason: sentence, via },
-            mayTry: saying('the release is not known to be at fault, so the host may retry', flag),
-          },
-          ['machine', 'reason', 'mayTry'],
-        ),
-      ),
-      readmitted: saying('readmitted by an operator, and not started yet', list(machineId)),
-    },
-    ['schema', 'channel', 'version', 'updated', 'inFlight', 'failed', 'readmitted'],
-  ),
+  object({
+    ...{ schema: literal(1), channel: sentence, version: sentence, updated: integer(0) },
+    braked: optional(object({ at: moment, reason: sentence, byHand: flag })),
+    inFlight: saying(
+      'the machines under way, and when their reports are due',
+      list(object({ machine: machineId, due: moment, via }), MOST),
+    ),
+    failed: list(
+      object({
+        ...{ machine: machineId, reason: sentence, via },
+        mayTry: saying('the release is not known to be at fault, so the host may retry', flag),
+      }),
+      MOST,
+    ),
+    readmitted: saying('readmitted by an operator, and not started yet', list(machineId, MOST)),
+  }),
 );
+const READMIT = object({ machine: optional(saying('one machine; if missing, all that failed', machineId)) });
 
 const ASKS = {
   one: {
@@ -87,9 +96,12 @@ const ASKS = {
     summary: 'Readmits one machine on which the release failed, or all of them',
     tags: ['operators'],
     params: CHANNEL,
-    body: loose({ machine: saying('one machine; if missing, all that failed', machineId) }),
+    body: READMIT.schema,
     response: {
-      200: json('How many', object({ schema: always(1), channel: sentence, version: sentence, readmitted: whole(0) })),
+      200: json(
+        'How many',
+        object({ schema: literal(1), channel: sentence, version: sentence, readmitted: integer(0) }),
+      ),
       404: refused('No such rollout or machine'),
     },
   },

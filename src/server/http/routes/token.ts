@@ -1,16 +1,20 @@
 /** Operators' management of the fleet's tokens. */
 
 import type { FastifyInstance } from 'fastify';
+import { type Checked, list, literal, named, object, words } from '../../../formats/shape.ts';
+import { moment } from '../../../formats/wire-words.ts';
 import type { Access } from '../../access/access.ts';
-import { type Holder, LONGEST_NAME, NAME, ROLES } from '../../access/tokens.ts';
+import { HOLDER, type Holder, MOST_TOKENS } from '../../access/tokens.ts';
 import { json, refused } from '../answers.ts';
 import { entryOf } from '../entries.ts';
-import { moment } from '../fleet-shapes.ts';
 import { plain } from '../refusals.ts';
-import { always, list, named, object, oneOf, saying, sentence, text } from '../shapes.ts';
 
 export function tokenRoutes(app: FastifyInstance, access: Access, now: () => Date): void {
-  app.get('/v1/tokens', { schema: ASKS.all }, async () => ({ schema: 1, tokens: await access.all() }));
+  app.get(
+    '/v1/tokens',
+    { schema: ASKS.all },
+    async (): Promise<Checked<typeof TOKENS>> => ({ schema: 1, tokens: await access.all() }),
+  );
   app.post<{ Body: Holder }>('/v1/tokens', { schema: ASKS.add }, async (request, reply) => {
     const { name, role } = request.body;
     const added = await access.add(
@@ -28,8 +32,10 @@ export function tokenRoutes(app: FastifyInstance, access: Access, now: () => Dat
   });
 }
 
-const who = { name: saying('its name in the audit log', text(NAME, LONGEST_NAME)), role: oneOf(...ROLES) };
-const TOKENS = named('Tokens', object({ schema: always(1), tokens: list(object({ ...who, added: moment })) }));
+const TOKENS = named(
+  'Tokens',
+  object({ schema: literal(1), tokens: list(object({ ...HOLDER, added: moment }), MOST_TOKENS) }),
+);
 const ASKS = {
   all: {
     summary: 'Lists tokens by name and role; never the tokens themselves',
@@ -39,16 +45,16 @@ const ASKS = {
   add: {
     summary: 'Creates a token, which only this answer contains',
     tags: ['operators'],
-    body: object(who),
+    body: object(HOLDER).schema,
     response: {
-      201: json('The token', object({ schema: always(1), ...who, token: sentence })),
+      201: json('The token', object({ schema: literal(1), ...HOLDER, token: words() })),
       409: refused('The name is taken, or there are too many tokens'),
     },
   },
   revoke: {
     summary: 'Revokes a token; other servers follow within five seconds',
     tags: ['operators'],
-    params: object({ name: who.name }),
+    params: object({ name: HOLDER.name }).schema,
     response: {
       200: json('The remaining tokens', TOKENS),
       404: refused('No token of this name'),
