@@ -46,15 +46,11 @@ test-box: node_modules/.installed
 	packaging/install-tools box
 	node --test $(call REPORT,spec) --test-concurrency=$(shell nproc) 'test/box/*.box.ts'
 
-# Scenarios of two machines each: one at a time, since emulated machines want a processor each.
-TWO_MACHINES := test/vm/fleet-lock.vm.ts test/vm/rollout.vm.ts
-
 # N=100 cuts the power that often instead of 4 times.
 test-vm: node_modules/.installed
 	packaging/install-tools vm
 	node test/vm/prepare.ts
-	node --test $(call REPORT,spec) --test-concurrency=2 $(filter-out $(TWO_MACHINES),$(wildcard test/vm/*.vm.ts))
-	node --test $(call REPORT,spec) --test-concurrency=1 $(TWO_MACHINES)
+	node --test $(call REPORT,spec) --test-concurrency=2 'test/vm/*.vm.ts'
 
 # A root shell in the reference machine.
 shell: node_modules/.installed

@@ -57,7 +57,8 @@ export class Box implements AsyncDisposable {
   static async install(work: string, options: DiskOptions, release: Release): Promise<Box> {
     await using made = new AsyncDisposableStack();
     await mkdir(work, { recursive: true });
-    for (const file of ['console', 'agent.log', 'boot_id', 'cmdline']) await writeFile(join(work, file), '');
+    for (const file of ['console', 'agent.log', 'boot_id', 'cmdline', 'machine-id'])
+      await writeFile(join(work, file), '');
     const disk = made.use(await createDisk(join(work, 'disk.img'), options, uuidsOf(release.rootHash)));
     const chassis = made.use(await openChassis(disk, work));
     const box = new Box(disk, chassis, work);

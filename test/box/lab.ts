@@ -1,19 +1,21 @@
 /** The set-up of a scenario: a box that runs version 1, a publisher, a web server, and one screen that says why it failed. */
 
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PROJECT } from '../vm/programs.ts';
 import { serve, type Web } from '../vm/web.ts';
 import { Box } from './box.ts';
 import type { DiskOptions } from './disk.ts';
+import { forward } from './forward.ts';
 import { CHANNEL, Publisher } from './publisher.ts';
 import { PRODUCT, type Release, type ReleaseOptions } from './release.ts';
-import { report } from './report.ts';
+import { explain } from './report.ts';
 
 export type Lab = Readonly<{
   box: Box;
   publisher: Publisher;
+  installed: Release;
   web: Web;
   /** Builds and publishes a release; nobody is offered it yet. */
   release(options: ReleaseOptions): Promise<Release>;
@@ -26,9 +28,17 @@ export type LabOptions = Partial<DiskOptions> &
     /** The release that is installed; version 1 unless it says another. */
     installed?: Partial<ReleaseOptions>;
     /** More configuration, as TOML tables. */
-    config?: string;
+    config?: string | ((address: string) => string);
     /** The power is left off. */
     off?: boolean;
+    /** Who it is to its fleet, 32 hex digits. */
+    machineId?: string;
+    /** Whom it follows, if not a publisher of its own. */
+    publisher?: Publisher;
+    /** It follows the same publisher as the host of this lab, and begins with the same release. */
+    companionOf?: Lab;
+    /** Ports of this machine's loopback device that it reaches at its `address`. */
+    ports?: readonly number[];
   }>;
 
 /** The drop-in that says where the repository is; one in the image counts less. */
@@ -41,6 +51,8 @@ export const HEALTH = 'usr/lib/tandem/health.d';
 
 const DISK: DiskOptions = { sectorSize: 512, espMib: 16, rootMib: 16, verityMib: 1, varMib: 32, extra: [] };
 
+const MACHINE_ID = '0123456789abcdef0123456789abcdef';
+
 export async function inLab(options: LabOptions, story: (lab: Lab) => Promise<void>): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('boxes need root: for loop devices, mounts and namespaces');
   await removeLeftOvers();
@@ -48,27 +60,30 @@ export async function inLab(options: LabOptions, story: (lab: Lab) => Promise<vo
   await using ground = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`));
   ground.defer(() => rm(dir, { recursive: true, force: true }));
-  const publisher = await Publisher.create(join(dir, 'publisher'));
+  const publisher =
+    options.companionOf?.publisher ?? options.publisher ?? (await Publisher.create(join(dir, 'publisher')));
   const release = (wanted: ReleaseOptions): Promise<Release> => publisher.release(wanted);
-  const installed = await release({ version: '1', ...options.installed });
+  const installed = options.companionOf?.installed ?? (await release({ version: '1', ...options.installed }));
   const box = await Box.install(join(dir, 'box'), { ...DISK, ...options }, installed);
   ground.use(box);
+  for (const port of options.ports ?? []) ground.use(await forward(box.address, port));
   const web = await serve(publisher.served, box.address);
   ground.defer(() => web.close());
-  const lab = { box, publisher, web, release, offer: offerTo(box, publisher) };
+  const lab = { box, publisher, installed, web, release, offer: offerTo(box, publisher) };
   try {
     await publisher.promote(installed.version);
     await box.configure(ADDRESS, addressOf(web, box));
     await box.configure('20-lab', CONFIGURATION);
-    await box.configure('30-scenario', options.config ?? '');
+    const { config = '', machineId = MACHINE_ID } = options;
+    await box.configure('30-scenario', typeof config === 'string' ? config : config(box.address));
+    await writeFile(join(box.work, 'machine-id'), `${machineId}\n`);
     if (!options.off) {
       await box.powerOn();
       await box.settled('a', installed.version);
     }
     await story(lab);
   } catch (error) {
-    process.stderr.write(await report(box, web));
-    throw error;
+    throw await explain(error, box, web);
   }
 }
 

@@ -28,6 +28,8 @@ export type ReleaseOptions = Readonly<{
   blocks?: boolean;
   /** Its kernel does not start. */
   panics?: boolean;
+  /** Of another product than the boxes. */
+  product?: string;
 }>;
 
 export type Release = Readonly<{ version: string; bundle: string; rootHash: string }>;
@@ -47,28 +49,29 @@ const SHIPPED = join(PROJECT, 'systemd');
 
 /** Makes the images and the bundle in `dir`. `trustRoot`: the root of trust that the image brings. */
 export async function buildRelease(dir: string, trustRoot: string, options: ReleaseOptions): Promise<Release> {
-  const { version, seed = version, panics = false } = options;
+  const { version, seed = version, product = PRODUCT } = options;
   const at = (name: string): string => join(dir, `${version}${seed === version ? '' : `-${seed}`}${name}`);
   await makeTree(at('.tree'), trustRoot, options);
   const root = at('.erofs');
   await run('mkfs.erofs', ['--quiet', '-T0', '-E', 'noinline_data', '--all-root', root, at('.tree')]);
   await rm(at('.tree'), { recursive: true });
-  const rootHash = await rootHashOf(root);
-  await writeFile(at('.efi'), ukiOf(version, rootHash, panics));
+  const rootHash = await rootHashOf(root, product);
+  await writeFile(at('.efi'), ukiOf(options, rootHash));
   const inputs = ['--root', root, '--uki', at('.efi'), '--output', at('.bundle'), '--level', '1'];
-  const names = ['--product', PRODUCT, '--version', version, '--counter', String(options.counter ?? Number(version))];
+  const names = ['--product', product, '--version', version, '--counter', String(options.counter ?? Number(version))];
   await runCommand(bundleBuild, dir, [...names, ...inputs]);
   return { version, bundle: at('.bundle'), rootHash };
 }
 
-const ukiOf = (version: string, rootHash: string, panics: boolean): Uint8Array =>
+const ukiOf = ({ version, product, panics }: ReleaseOptions, rootHash: string): Uint8Array =>
   peFile([
-    ['.osrel', osRelease(version)],
+    ['.osrel', osRelease(version, product)],
     ['.cmdline', `quiet roothash=${rootHash}`],
     ['.linux', panics ? PANIC : new Uint8Array(256 * 1024).fill(7)],
   ]);
 
-const osRelease = (version: string): string => `ID=${PRODUCT}\nIMAGE_VERSION=${version}\nVERSION_ID=${version}\n`;
+const osRelease = (version: string, product: string = PRODUCT): string =>
+  `ID=${product}\nIMAGE_VERSION=${version}\nVERSION_ID=${version}\n`;
 
 async function makeTree(tree: string, trustRoot: string, options: ReleaseOptions): Promise<void> {
   const { version, seed = version, contentMib = 1, files = {} } = options;
@@ -90,7 +93,7 @@ async function put(tree: string, path: string, text: string): Promise<void> {
 
 const commonFiles = (version: string): Record<string, string> => ({
   'etc/os-release': osRelease(version),
-  'etc/machine-id': '0123456789abcdef0123456789abcdef\n',
+  'etc/machine-id': 'uninitialized\n',
   'etc/hosts': '127.0.0.1 localhost\n',
   'etc/passwd':
     'root:x:0:0:root:/root:/bin/sh\nmessagebus:x:101:101::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n',
@@ -156,10 +159,10 @@ function* content(seed: string, mib: number): Generator<Uint8Array> {
 }
 
 /** Of an image, which is filled up to whole blocks. */
-async function rootHashOf(image: string): Promise<string> {
+async function rootHashOf(image: string, product: string): Promise<string> {
   const blocks = Math.ceil((await stat(image)).size / 4096);
   await truncate(image, blocks * 4096);
-  const builder = createTreeBuilder(saltFor(PRODUCT), blocks);
+  const builder = createTreeBuilder(saltFor(product as Product), blocks);
   for await (const bytes of createReadStream(image, { highWaterMark: 1024 * 1024 })) builder.addBlocks(bytes as Buffer);
   return builder.finish();
 }

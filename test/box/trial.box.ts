@@ -75,6 +75,22 @@ test('power that fails at every try of a good release is told by name, and the r
     assert.match(history, /lost its power or crashed/);
   }));
 
+test('a release that is lost at every try a second time is refused, and not tried again', () =>
+  inLab({ config: '[boot]\ntries = 2\n' }, async ({ box, release, offer }) => {
+    await release({ version: '2', files: { [`${HEALTH}/required/10-slow`]: '#!/bin/sh\nsleep 60\n' } });
+    await offer('2');
+    for (let tries = 0; tries < 4; tries++) {
+      await box.until('it is on trial again', ({ state }) => state.kind === 'trial' && box.versions.at(-1) === '2');
+      await box.powerCut();
+      await box.powerOn();
+    }
+    const { refused } = await box.settled('a', '1');
+    assert.deepEqual([refused[0]?.version, refused[0]?.code], ['2', 'trial-lost']);
+    await box.check();
+    await box.settled('a', '1');
+    assert.deepEqual(box.versions, ['1', '2', '2', '1', '2', '2', '1']);
+  }));
+
 test('a unit that had failed before the update is not held against the release, and is named', () => {
   const files = early('broken.service', 'exit 1');
   return inLab({ installed: { files } }, async ({ box, release, offer }) => {

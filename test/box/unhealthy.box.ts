@@ -30,3 +30,14 @@ test('a release whose kernel panics is tried three times and refused', () =>
     assert.deepEqual([refused[0]?.version, refused[0]?.code], ['2', 'boot-failed']);
     assert.deepEqual(box.versions, ['1', '2', '2', '2', '1'], 'its three tries, and the old system');
   }));
+
+test('a release in which the agent cannot start is ended by the dead man’s timer at each of its tries, and refused', () =>
+  inLab({ config: '[boot]\ntries = 2\n' }, async ({ box, release, offer }) => {
+    const timer = { 'etc/systemd/system/tandem-dead-man.timer.d/soon.conf': '[Timer]\nOnActiveSec=\nOnActiveSec=3s\n' };
+    await release({ version: '2', files: { ...timer, 'usr/bin/updatectl': '#!/bin/sh\nexit 1\n' } });
+    await offer('2');
+    const { refused } = await box.settledAgain('a', '1');
+    assert.deepEqual([refused[0]?.version, refused[0]?.code], ['2', 'trial-lost']);
+    assert.match(refused[0]?.reason ?? '', /the dead man’s timer restarted the machine/);
+    assert.deepEqual(box.versions, ['1', '2', '2', '1'], 'its two tries, and the old system');
+  }));
