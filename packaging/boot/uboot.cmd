@@ -1,12 +1,12 @@
-# U-Boot script for a host whose slots Tandem fills. As boot.scr on the EFI system partition, where U-Boot finds it by itself:
+# U-Boot script for a host that Tandem updates. It goes to the EFI system partition as boot.scr, where U-Boot finds it automatically:
 #
 #   mkimage -T script -d uboot.cmd boot.scr
 #
-# The environment says which slots there are and in which order (BOOT_ORDER="B A"), which are proven (BOOT_A_OK=1: started without
-# counting) and how many tries the others have left (BOOT_B_LEFT=3). A try is written down before it is made; one that cannot be is not
-# made. Slot A starts EFI/tandem/a.efi of the partition that this script lies on, slot B EFI/tandem/b.efi.
+# The environment lists the slots in order (BOOT_ORDER="B A"), marks proven ones (BOOT_A_OK=1: started without counting) and counts the
+# tries left for the others (BOOT_B_LEFT=3). A try is recorded before it is made; if it cannot be recorded, the slot is not tried. Slot A
+# starts EFI/tandem/a.efi from the partition of this script, slot B EFI/tandem/b.efi.
 #
-# A board that keeps its environment in a place of its own sets tandem_save to the command that writes it.
+# A board that stores its environment elsewhere sets tandem_save to the command that writes it.
 
 tandem_saves=saveenv
 if test "x${tandem_save}" != x; then tandem_saves="${tandem_save}"; fi
@@ -37,7 +37,7 @@ for slot in ${slots}; do
     start=yes
   else
     others="${others} ${slot}"
-    # One less than is left; not every board can calculate.
+    # Tries left minus one; not every board supports arithmetic.
     fewer=none
     previous=none
     for number in 0 1 2 3 4 5 6 7 8 9; do
@@ -52,7 +52,7 @@ for slot in ${slots}; do
 
   if test "${start}" = yes; then
     echo "tandem: starting slot ${slot}"
-    # Else the board's own command line would come in the place of the kernel image's.
+    # Otherwise the board's own command line would replace the kernel image's.
     setenv bootargs
     if load ${devtype} ${devnum}:${distro_bootpart} ${kernel_addr_r} ${kernel}; then
       bootefi ${kernel_addr_r}
@@ -61,8 +61,8 @@ for slot in ${slots}; do
   fi
 done
 
-# Only now, with nothing left: an environment that is new or lost knows no proven slot, and a proven one may fail once, after which it
-# is the first again. Slots that are out of the order stay out.
+# Reached only with no slot left: a new or lost environment has no proven slot, and a proven slot may fail once; then it comes first
+# again. Slots not in BOOT_ORDER stay out.
 echo "tandem: no slot is left, so that each gets three tries"
 setenv BOOT_ORDER ${good} ${others}
 for slot in ${slots}; do
