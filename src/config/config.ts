@@ -1,4 +1,4 @@
-/** The configuration in force: drop-ins read in order, each key checked, with where its value came from. */
+/** The effective configuration: drop-ins merged in order, every key checked, with the origin of each value. */
 
 import { dirname } from 'node:path';
 import { UpdateError } from '../errors.ts';
@@ -16,12 +16,11 @@ type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head
 type Keys = typeof KEYS;
 type ValueOf<K> = K extends Preset<infer T> ? T : K extends Key<infer T> ? T | undefined : never;
 
-/** The configuration in force. */
 export type Config = {
   readonly [S in keyof Keys]: { readonly [K in keyof Keys[S] as Camel<K & string>]: ValueOf<Keys[S][K]> };
 };
 
-/** One value and where it came from: `file:line`, `etcd:key:line` or `default`; undefined when it is not set at all. */
+/** A value and its origin: `file:line`, `etcd:key:line` or `default`. `value` is undefined if unset. */
 export type Setting = Readonly<{
   path: string;
   value: unknown;
@@ -30,11 +29,11 @@ export type Setting = Readonly<{
   unit?: string;
 }>;
 
-/** What of the drop-ins is right: for looking at a host, never for acting on it. */
+/** Uses the valid parts of faulty drop-ins; for diagnosis only, never for acting on the host. */
 export const resolveSound = (fragments: readonly Fragment[]): Config =>
   resolved(explained(fragments.flatMap((fragment) => readSound(fragment, KEYS))));
 
-/** Key by key the last fragment wins; what the fleet has set counts where no fragment says anything. */
+/** Merges key by key: the last fragment wins; the fleet's value applies if no fragment sets the key. */
 export function resolveConfig(fragments: readonly Fragment[], fleet: readonly FleetSetting[] = []): Config {
   return resolved(explainConfig(fragments, fleet));
 }
@@ -45,11 +44,11 @@ function resolved(all: readonly Setting[]): Config {
     section,
     Object.fromEntries(Object.keys(keys).map((name) => [camelCase(name), settings.get(`${section}.${name}`)])),
   ]);
-  // The table above is the type, and every value has been checked against it.
+  // The type is derived from the table, and every value has been checked against it.
   return Object.fromEntries(sections) as Config;
 }
 
-/** Every key with the value in force, in the order of the table. */
+/** Every key with its effective value, in the order of the table. */
 export function explainConfig(fragments: readonly Fragment[], fleet: readonly FleetSetting[] = []): readonly Setting[] {
   const local = fragments.flatMap((fragment) => readFragment(fragment, KEYS));
   return explained([...checkFleet(fleet).given, ...local]);
@@ -64,10 +63,9 @@ function explained(all: readonly Given[]): readonly Setting[] {
   });
 }
 
-/** The drop-ins of this host, and below them what was last heard of its fleet. */
+/** The drop-ins of this host, and below them the last known settings of its fleet. */
 export type Layers = Readonly<{ fragments: readonly Fragment[] }> & CacheReading;
 
-/** Reads both. */
 export async function readLayers(
   files: Pick<Files, 'list' | 'read'>,
   dirs: readonly string[] = CONFIG_DIRS,
@@ -78,15 +76,15 @@ export async function readLayers(
   return { fragments, ...(await readFleetCache(files, agent.stateDir, fleet.settingsPrefix)) };
 }
 
-/** The agent's runtime folder is for root and its group alone, and with it the drop-ins in there. */
+/** The drop-ins in the agent's runtime directory are readable only for root and its group. */
 function keptFromUs(error: unknown): never {
   const { code, path = '' } = error as NodeJS.ErrnoException;
   if (code === 'EACCES' && path.startsWith(dirname(CONFIG_DIRS[2])))
-    throw new UpdateError('agent-denied', `${path} may not be read by this user.`, { cause: error });
+    throw new UpdateError('agent-denied', `This user may not read ${path}.`, { cause: error });
   throw error;
 }
 
-/** The configuration of this host, as its agent was last started with it. */
+/** The configuration with which this host's agent last started. */
 export async function loadConfig(
   files: Pick<Files, 'list' | 'read'>,
   dirs: readonly string[] = CONFIG_DIRS,
@@ -95,14 +93,13 @@ export async function loadConfig(
   return resolveConfig(fragments, cache?.started);
 }
 
-/** A value that has no default and must be set. */
+/** A required value; throws `config-invalid` if unset. */
 export function requireSetting(config: Config, path: 'host.product' | 'repository.url'): string {
   const value = path === 'host.product' ? config.host.product : config.repository.url;
   if (value !== undefined) return value;
-  throw new UpdateError('config-invalid', `${path} is not set; put it into ${CONFIG_DIRS[1]}/, for example.`);
+  throw new UpdateError('config-invalid', `${path} is not set; set it in ${CONFIG_DIRS[1]}/, for example.`);
 }
 
-/** Every key of the table with its path. */
 export const allKeys = (): readonly (readonly [string, AnyKey])[] =>
   Object.entries(KEYS).flatMap(([section, keys]) =>
     Object.entries(keys as Readonly<Record<string, AnyKey>>).map(([name, one]) => [`${section}.${name}`, one] as const),

@@ -1,4 +1,4 @@
-/** The settings of the fleet as they were last read from etcd, on disk: for the time in which etcd is out of reach. */
+/** The fleet's settings as last read from etcd, cached on disk for when etcd is unreachable. */
 
 import { join } from 'node:path';
 import { asUpdateError } from '../errors.ts';
@@ -7,7 +7,7 @@ import { type Files, replaceFile } from '../system/files.ts';
 import { type Format, inFormat } from '../system/format.ts';
 import { checkFleet, type FleetFault, type FleetSetting } from './fleet.ts';
 
-/** `latest`: as last read. `started`: those that an agent has last been started with between two attempts. */
+/** `latest`: as last read. `started`: those in force when the agent last started between two attempts. */
 export type FleetCache = Readonly<{
   prefix: string;
   savedAt: string;
@@ -17,7 +17,7 @@ export type FleetCache = Readonly<{
 
 export type CacheReading = Readonly<{ cache?: FleetCache; faults: readonly FleetFault[] }>;
 
-/** Never throws: a cache that cannot be read is none, and a setting that is not understood any more is left out. */
+/** Never throws: an unreadable cache counts as empty, and settings that are no longer valid are dropped. */
 export async function readFleetCache(
   files: Pick<Files, 'read'>,
   stateDir: string,
@@ -27,7 +27,7 @@ export async function readFleetCache(
     const bytes = await files.read(cachePath(stateDir), MOST_BYTES);
     if (!bytes) return { faults: [] };
     const cache = fleetCacheFormat.read(bytes);
-    // Of another prefix: it says nothing about this one.
+    // Cached from another prefix.
     if (cache.prefix !== prefix) return { faults: [] };
     return { cache, faults: checkFleet(cache.latest).faults };
   } catch (error) {
@@ -36,7 +36,7 @@ export async function readFleetCache(
   }
 }
 
-/** Replaces it; after a power cut the old or the new one is there. */
+/** Replaces the cache atomically. */
 export const writeFleetCache = async (files: Files, stateDir: string, cache: FleetCache): Promise<void> =>
   replaceFile(files, cachePath(stateDir), inFormat(fleetCacheFormat, cache).bytes);
 
@@ -57,7 +57,7 @@ const MOST_BYTES = 8 * 1024 * 1024;
 const printable = text(/^[\x20-\x7e]{1,1024}$/, 'printable text');
 const settings = list(
   object({
-    path: text(/^\w{1,64}\.\w{1,64}$/, 'the path of a key'),
+    path: text(/^\w{1,64}\.\w{1,64}$/, 'a key path'),
     key: printable,
     origin: printable,
     written: (value: unknown) => value,

@@ -1,29 +1,29 @@
-/** Which settings the fleet may give its hosts through etcd, and why it may not give them the others. */
+/** Which settings the fleet may set through etcd, and why not the others. */
 
 import { KEYS } from './keys.ts';
 
 type Keys = typeof KEYS;
 
-/** Every key, as `section.name`. */
+/** The path of a key, `section.name`. */
 export type KeyPath = { [S in keyof Keys]: `${S & string}.${keyof Keys[S] & string}` }[keyof Keys];
 
-/** `live`: heard while the agent runs; `start`: when it starts. The rest is for files alone, for that reason. */
+/** `live`: takes effect immediately; `start`: when the agent starts; otherwise the reason why only files may set it. */
 export type FleetRule = 'live' | 'start' | LocalReason;
 
-/** Why a key is for files alone; each continues “because it …”. */
+/** Why a key may be set in files only; continues “because it …”. */
 export const LOCAL_REASONS = {
   what: 'decides what is installed',
-  trust: 'decides what is believed',
-  proof: 'decides when a release counts as good',
-  server: 'names a server, or what is shown to it',
+  trust: 'decides what is trusted',
+  proof: 'decides whether a release is healthy',
+  server: 'names a server or its credentials',
   program: 'decides which programs run',
-  machine: 'is about this machine',
-  lock: 'is kept with the lock itself: `updatectl lock set-max`',
+  machine: 'is specific to this machine',
+  lock: 'is stored with the lock itself: `updatectl lock set-max`',
 } as const;
 
 export type LocalReason = keyof typeof LOCAL_REASONS;
 
-/** The rule of every key: one that has none does not compile. */
+/** Exhaustive: a key without a rule does not compile. */
 export const FLEET_RULES: Readonly<Record<KeyPath, FleetRule>> = {
   'host.product': 'what',
   'host.group': 'start',
@@ -102,7 +102,7 @@ export const FLEET_RULES: Readonly<Record<KeyPath, FleetRule>> = {
   'trust.root_file': 'trust',
 };
 
-/** What may come from etcd. */
+/** The keys that etcd may set. */
 export const FLEET_TABLE = Object.fromEntries(
   Object.entries(KEYS).map(([section, keys]) => [
     section,
@@ -110,13 +110,13 @@ export const FLEET_TABLE = Object.fromEntries(
   ]),
 );
 
-/** Why a key is for files alone; undefined where the fleet may set it, or where there is no such key. */
+/** Why a key may be set in files only; undefined if the fleet may set it, or if there is no such key. */
 export function localReason(path: string): string | undefined {
   const rule = ruleOf(path);
   return rule === undefined || rule === 'live' || rule === 'start' ? undefined : LOCAL_REASONS[rule];
 }
 
-/** Whether it is heard only when the agent starts. */
+/** Whether a key takes effect only when the agent starts. */
 export const isHeardAtStart = (path: string): boolean => ruleOf(path) === 'start';
 
 function ruleOf(path: string): FleetRule | undefined {

@@ -1,4 +1,4 @@
-/** Settings that the fleet gives its hosts through etcd: drop-ins in TOML, read key by key; what is wrong is named and not heeded. */
+/** The fleet's settings in etcd: TOML drop-ins, read key by key; invalid ones are reported and ignored. */
 
 import { cleanLine } from '../clean-text.ts';
 import { type ErrorCode, UpdateError } from '../errors.ts';
@@ -6,20 +6,19 @@ import { FLEET_TABLE, localReason } from './fleet-rules.ts';
 import { checkValue, type Fragment, type Given, readEach, type Wrong } from './fragments.ts';
 import { KEYS } from './keys.ts';
 
-/** One key of etcd: for all hosts, for a group of them, or for one. */
+/** One etcd key: settings for all hosts, a group, or one host. */
 export type FleetDocument = Readonly<{ key: string; audience: 'all' | 'group' | 'host'; bytes: Uint8Array }>;
 
-/** A value as it was `written` in the document at `key`; `origin` is `etcd:KEY:LINE`. */
+/** A value as `written` in the document at `key`; `origin` is `etcd:KEY:LINE`. */
 export type FleetSetting = Readonly<{ path: string; key: string; origin: string; written: unknown }>;
 
-/** Why something in etcd is not heeded. */
+/** Why a document or setting in etcd is ignored. */
 export type FleetFault = Readonly<{ code: ErrorCode; message: string }>;
 
 export type FleetReading = Readonly<{ settings: readonly FleetSetting[]; faults: readonly FleetFault[] }>;
 
 /**
- * Reads the documents in their order: what a later one says counts. Of a document that is wrong, or wrong in one key, the value that was
- * good `before` stays.
+ * Merges the documents in order; the last one wins. A faulty document or key keeps its last valid value from `before`.
  */
 export function readFleet(documents: readonly FleetDocument[], before: readonly FleetSetting[]): FleetReading {
   const readings = documents.map((one) => readDocument(one, before));
@@ -29,7 +28,7 @@ export function readFleet(documents: readonly FleetDocument[], before: readonly 
   };
 }
 
-/** Checks settings that were good once, as another version of this program may have found. */
+/** Rechecks cached settings, which another version of this program may have accepted. */
 export function checkFleet(settings: readonly FleetSetting[]): Readonly<{ given: Given[]; faults: FleetFault[] }> {
   const checked = settings.map(checkSetting);
   return {
@@ -38,16 +37,16 @@ export function checkFleet(settings: readonly FleetSetting[]): Readonly<{ given:
   };
 }
 
-/** Many hosts read them, and some hold them in memory that is small. */
+/** Bounded, because many hosts read them, some with little memory. */
 const MOST_BYTES = 16 * 1024;
-/** Names of keys end up in terminals. */
+/** Key names are printed to terminals. */
 const PRINTABLE = /^[\x21-\x7e]{1,512}$/;
 
 function readDocument(document: FleetDocument, before: readonly FleetSetting[]): FleetReading {
   const { key } = document;
   const known = before.filter((one) => one.key === key);
   try {
-    return readValues(key, readEach(fragmentOf(document), KEYS).map(heeded(document.audience)), known);
+    return readValues(key, readEach(fragmentOf(document), KEYS).map(accepted(document.audience)), known);
   } catch (error) {
     if (!(error instanceof UpdateError)) throw error;
     return { settings: known, faults: [faultOf(error, known.length > 0)] };
@@ -68,7 +67,7 @@ function readValues(key: string, values: readonly (Given | Wrong)[], known: read
 
 function fragmentOf({ key, bytes }: FleetDocument): Fragment {
   const path = `etcd:${PRINTABLE.test(key) ? key : JSON.stringify(key)}`;
-  if (!PRINTABLE.test(key)) throw invalid(`${path}: the name of the key is not printable.`);
+  if (!PRINTABLE.test(key)) throw invalid(`${path}: the key name is not printable.`);
   if (bytes.length > MOST_BYTES) throw invalid(`${path} is larger than ${MOST_BYTES} bytes.`);
   try {
     return { path, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
@@ -77,14 +76,14 @@ function fragmentOf({ key, bytes }: FleetDocument): Fragment {
   }
 }
 
-/** Refuses what only files may set. A group that its members leave by what it says would be no group. */
-const heeded =
+/** Refuses keys that only files may set, and `host.group` in a group's document: it would move its own members. */
+const accepted =
   (audience: FleetDocument['audience']) =>
   (one: Given | Wrong): Given | Wrong => {
     const reason = localReason(one.path);
     const place = 'fault' in one ? one.fault.message.split(': ')[0] : one.origin;
     if (reason !== undefined) {
-      const sentence = `${place}: ${one.path} is set in files only, because it ${reason}.`;
+      const sentence = `${place}: ${one.path} can be set in files only, because it ${reason}.`;
       return { path: one.path, fault: new UpdateError('setting-local-only', sentence) };
     }
     if (audience === 'group' && one.path === 'host.group')
@@ -101,7 +100,7 @@ function checkSetting({ path, origin, written }: FleetSetting): Given | Wrong {
 function faultOf({ code, message }: UpdateError, isKept: boolean): FleetFault {
   const shown = cleanLine(message, 400);
   const named = code === 'setting-local-only' ? code : 'setting-invalid';
-  return { code: named, message: isKept ? `${shown} The last good value stays in force.` : shown };
+  return { code: named, message: isKept ? `${shown} The last valid value stays in force.` : shown };
 }
 
 const invalid = (sentence: string): UpdateError => new UpdateError('setting-invalid', sentence);

@@ -1,4 +1,4 @@
-/** Reads the drop-ins of the configuration: TOML, key by key against the table, each value with the place where it was written. */
+/** Reads configuration drop-ins: TOML, checked key by key against the table, each value with its location. */
 
 import { join } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
@@ -6,7 +6,7 @@ import { UpdateError } from '../errors.ts';
 import { suggestion } from '../nearest-word.ts';
 import type { Files } from '../system/files.ts';
 
-/** What a key accepts; `error.issues` says in a few words why it does not. */
+/** The check of a key; `error.issues` says briefly why a value is refused. */
 export type Checked = Readonly<{
   type: Readonly<{
     safeParse(
@@ -17,19 +17,18 @@ export type Checked = Readonly<{
   }>;
 }>;
 
-/** Sections of keys, as they are written. */
+/** Sections of keys, by their TOML names. */
 export type Table = Readonly<Record<string, Readonly<Record<string, Checked>>>>;
 
-/** A value that was given, as it is used and as it was `written`, and where: `file:line`. */
+/** A value as used and as `written`; `origin` is `file:line`. */
 export type Given = Readonly<{ path: string; value: unknown; written: unknown; origin: string }>;
 
-/** A key, or a whole section, that is not accepted. */
+/** A refused key or section. */
 export type Wrong = Readonly<{ path: string; fault: UpdateError }>;
 
-/** One drop-in. */
 export type Fragment = Readonly<{ path: string; text: string }>;
 
-/** Reads the drop-ins: folder after folder, by file name within. */
+/** Reads the drop-ins: directory by directory, by file name within each. */
 export async function readFragments(files: Pick<Files, 'list' | 'read'>, dirs: readonly string[]): Promise<Fragment[]> {
   const fragments: Fragment[] = [];
   for (const dir of dirs) {
@@ -41,7 +40,7 @@ export async function readFragments(files: Pick<Files, 'list' | 'read'>, dirs: r
   return fragments;
 }
 
-/** Every value of a drop-in; throws for a key that the table does not have, or a value that it does not accept. */
+/** The values of a drop-in; throws for an unknown key or an invalid value. */
 export function readFragment(fragment: Fragment, table: Table): Given[] {
   return readEach(fragment, table).map((one) => {
     if ('fault' in one) throw one.fault;
@@ -49,7 +48,7 @@ export function readFragment(fragment: Fragment, table: Table): Given[] {
   });
 }
 
-/** Only what is right; nothing of what is not TOML. */
+/** The valid values of a drop-in; none if it is not TOML. */
 export function readSound(fragment: Fragment, table: Table): Given[] {
   try {
     return readEach(fragment, table).filter((one): one is Given => !('fault' in one));
@@ -58,7 +57,7 @@ export function readSound(fragment: Fragment, table: Table): Given[] {
   }
 }
 
-/** The same key by key, each a value or what is wrong with it; throws only for what is not TOML. */
+/** Each key of a drop-in as a value or a fault; throws only if it is not TOML. */
 export function readEach(fragment: Fragment, table: Table): readonly (Given | Wrong)[] {
   const sections = Object.entries(parseToml(fragment));
   const placeOf = placesIn(fragment);
@@ -73,7 +72,7 @@ export function readEach(fragment: Fragment, table: Table): readonly (Given | Wr
   });
 }
 
-/** One value against the keys of its section. */
+/** Checks one value against the keys of its section. */
 export function checkValue(
   keys: Readonly<Record<string, Checked>>,
   section: string,
@@ -95,14 +94,12 @@ function parseToml({ path, text }: Fragment): Record<string, unknown> {
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const [sentence = ''] = error.message.replace('Invalid TOML document: ', '').split('\n');
-    const hint = isUnquoted(text.split('\n')[error.line - 1] ?? '')
-      ? '; text stands in quotes, as in key = "text"'
-      : '';
+    const hint = isUnquoted(text.split('\n')[error.line - 1] ?? '') ? '; text must be quoted, as in key = "text"' : '';
     throw new UpdateError('config-invalid', `${path}:${error.line}: ${sentence}${hint}.`, { cause: error });
   }
 }
 
-/** A value that begins with a letter, a slash or a dot, and is neither true nor false nor a number that TOML knows. */
+/** Whether a value looks like unquoted text: it starts with a letter, slash or dot, and is no boolean or TOML number. */
 const isUnquoted = (line: string): boolean => /^[^=#]*=\s*(?!(true|false|inf|nan)\s*(#|$))[\p{L}/.~*]/u.test(line);
 
 const fault = (place: string, sentence: string): UpdateError =>
@@ -110,7 +107,7 @@ const fault = (place: string, sentence: string): UpdateError =>
 
 type Places = (section: string, name?: string) => string;
 
-/** `file:line` of each key or section; the file alone where it is written in an unusual way. Lines may be long, and anybody's. */
+/** `file:line` of each key or section; only the file for unusual spellings. Linear time, because lines may be long and untrusted. */
 function placesIn({ path, text }: Fragment): Places {
   const keys = new Map<string, number>();
   const sections = new Map<string, number>();

@@ -1,16 +1,13 @@
-/** Words that several configuration keys share. */
+/** Sentences and names shared by several configuration keys. */
 
-/** Of the label of a verity partition. */
 export const verity = (slot: string): string =>
-  `Label of the verity partition of slot ${slot}; empty when the tree is in the root partition.`;
+  `Label of the verity partition of slot ${slot}; empty if the root partition contains the tree.`;
 
-/** Of a boot partition, where the firmware of a Raspberry Pi tries the slots. */
-export const bootPartition = (what: string, is: string, slot: string): string =>
-  `${what} the boot partition of slot ${slot} ${is}, on a Raspberry Pi.`;
+export const bootPartition = (what: string, slot: string): string =>
+  `${what} of the boot partition of slot ${slot} (Raspberry Pi).`;
 
-/** What the address of a server looks like. */
 export const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 
-/** A key as it is called in code. */
+/** A key's name in code. */
 export const camelCase = (name: string): string =>
   name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());

@@ -1,6 +1,6 @@
-/** Chance that a seed repeats, so that what was played can be shown again. Pure. */
+/** A seeded random number generator, for reproducible simulations. Pure. */
 
-/** Numbers from 0 up to but not including 1, after mulberry32: small, and even enough for a fleet. */
+/** Numbers in [0, 1) by mulberry32: small, and uniform enough for a fleet. */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,4 +1,4 @@
-/** A rollout as it is written into the signed document of a channel: JSON with times and counters, read strictly. Pure. */
+/** The rollout in a channel's signed document: strict JSON. Pure. */
 
 import { UpdateError } from '../errors.ts';
 import { type Check, integer, list, literal, object, optional, record, text } from '../formats/shape.ts';
@@ -6,12 +6,12 @@ import { GROUP_PATTERN, VERSION_PATTERN, type Version } from '../model.ts';
 import type { Limits } from './brake.ts';
 import type { GroupRule, Rollout, Step } from './rollout.ts';
 
-/** What has been done to a rollout, by an operator or by the brake. */
+/** Actions on a rollout, by an operator or the brake. */
 export const DEEDS = ['started', 'paused', 'resumed', 'aborted', 'changed'] as const;
 
-/** The largest number that a limit may be says that there is none: older readers understand it as well. */
+/** The largest possible limit means none, in a form that older readers understand. */
 export const NO_LIMIT = 1_000_000;
-/** More failures than these pull the brake of a rollout for which nobody has said how many. */
+/** The default of `maxFailures`. */
 export const DEFAULT_FAILURES = 3;
 
 const YEAR_OF_MINUTES = 366 * 24 * 60;
@@ -19,7 +19,7 @@ const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
 const moment: Check<string> = (value, path) => {
   const given = text(MOMENT, 'a time like 2030-01-31T00:00:00Z')(value, path);
-  if (Number.isNaN(Date.parse(given))) throw new TypeError(`${path} is not a time of the calendar`);
+  if (Number.isNaN(Date.parse(given))) throw new TypeError(`${path} is not a calendar time`);
   return given;
 };
 const version = text<Version>(VERSION_PATTERN, 'a version');
@@ -28,7 +28,7 @@ const group = text(GROUP_PATTERN, 'a group name');
 const minutes = integer(0, YEAR_OF_MINUTES);
 const step = { version, counter: integer(1) };
 
-/** Later versions may add fields; what an agent does not know it must not act on, so they come with another schema. */
+/** Unknown fields are refused: an agent must not ignore a new rule, so new fields need a new schema number. */
 export const rolloutShape = object({
   schema: literal(1),
   start: moment,
@@ -53,17 +53,17 @@ export const rolloutShape = object({
       patienceMinutes: integer(1, YEAR_OF_MINUTES),
     }),
   ),
-  /** What the channel offered before: where an abort goes back to. */
+  /** The channel's previous release, to which an abort returns. */
   before: optional(object(step)),
   history: optional(list(object({ at: moment, what: literal(...DEEDS), version, reason: optional(reason) }), 100)),
 });
 
 export type RolloutDocument = ReturnType<typeof rolloutShape>;
 
-/** How many may be under way at once, how many may fail, and how long a host may take. */
+/** Limits on hosts under way, on failures, and on the time for a host's report. */
 export type ServerLimits = Limits & Readonly<{ patienceMs: number }>;
 
-/** Reads what a channel's document says; a rollout that is not understood holds everybody rather than nobody. */
+/** Reads the rollout in a channel's document. Throws `rollout-invalid`, so that a rollout that is not understood holds all hosts rather than none. */
 export function readRollout(value: unknown, name: string): RolloutDocument {
   try {
     return rolloutShape(value, 'rollout');
@@ -72,14 +72,14 @@ export function readRollout(value: unknown, name: string): RolloutDocument {
   }
 }
 
-/** The document as JSON has it. One that hosts would not understand would hold them all, so it is refused. */
+/** The document as JSON. Refuses one that hosts could not read, because it would hold them all. */
 export function writeRollout({ groups, ...rest }: RolloutDocument): object {
   const written = { ...rest, ...(groups && groups.size > 0 ? { groups: Object.fromEntries(groups) } : {}) };
   readRollout(written, 'The rollout cannot be written');
   return written;
 }
 
-/** The policy that a document means for the release which its channel offers. */
+/** The policy of a document, for the release on offer in its channel. */
 export function policyOf(document: RolloutDocument, release: Step): Rollout {
   const { start, canaries, ramp, groups, barriers = [], deadEnds = [], pause } = document;
   return {
@@ -96,7 +96,7 @@ export function policyOf(document: RolloutDocument, release: Step): Rollout {
   };
 }
 
-/** What a server bounds. A rollout that says nothing of failures has a brake all the same; one without a brake says so. */
+/** The limits that a server enforces. Without `maxFailures` a rollout still has a brake; having none must be explicit. */
 export function limitsOf({ limits }: RolloutDocument): ServerLimits {
   const { inFlight, failures, patienceMinutes } = limits ?? DEFAULT_LIMITS;
   return { maxInFlight: bounded(inFlight), maxFailures: bounded(failures), patienceMs: patienceMinutes * MINUTE };

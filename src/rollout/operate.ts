@@ -1,4 +1,4 @@
-/** What operators do to a rollout: start, pause, resume, abort. Each gives the next document, with a line of history. Pure. */
+/** Operators' actions on a rollout: start, pause, resume, abort. Each returns the next document, with a line of history. Pure. */
 
 import { UpdateError } from '../errors.ts';
 import { utcText } from '../utc.ts';
@@ -6,10 +6,10 @@ import type { DEEDS, RolloutDocument } from './document.ts';
 import type { Step } from './rollout.ts';
 
 export type Draft = Omit<RolloutDocument, 'schema' | 'pause' | 'before' | 'history'>;
-/** What a channel offers: a release, and how it is rolled out. */
+/** A channel's release and its rollout. */
 export type Offer = Readonly<{ step: Step; rollout: RolloutDocument | undefined }>;
 
-/** A rollout of `step`, in a channel that offers `before` until now. */
+/** A new rollout of `step`, in a channel that has offered `before`. */
 export function started(draft: Draft, step: Step, before: Offer | undefined, now: Date): RolloutDocument {
   const history = before?.rollout?.history ?? [];
   const isSame = before?.step.version === step.version;
@@ -23,23 +23,23 @@ export function started(draft: Draft, step: Step, before: Offer | undefined, now
   return noted(rollout, isSame ? 'changed' : 'started', step, now);
 }
 
-/** Nobody new gets the release; who has it keeps it. */
+/** No more hosts get the release; hosts that run it keep it. */
 export function paused({ step, rollout }: Offer, reason: string, now: Date): RolloutDocument {
   const running = mustBe(rollout, step);
-  if (running.pause) throw new UpdateError('rollout-state', `It is paused already: ${running.pause.reason}.`);
+  if (running.pause) throw new UpdateError('rollout-state', `The rollout is already paused: ${running.pause.reason}.`);
   return noted({ ...running, pause: { since: utcText(now), reason } }, 'paused', step, now, reason);
 }
 
-/** The rollout goes on: the time that it stood still is not caught up, so nobody's turn comes at once who would have waited. */
+/** Resumes the rollout, shifted by the length of the pause, so that turns that fell into it do not all come at once. */
 export function resumed({ step, rollout }: Offer, now: Date): RolloutDocument {
   const { pause, ...running } = mustBe(rollout, step);
-  if (!pause) throw new UpdateError('rollout-state', 'It is not paused.');
+  if (!pause) throw new UpdateError('rollout-state', 'The rollout is not paused.');
   const stood = Math.max(0, now.getTime() - Math.max(Date.parse(pause.since), Date.parse(running.start)));
   const start = utcText(new Date(Date.parse(running.start) + stood));
   return noted({ ...running, start }, 'resumed', step, now);
 }
 
-/** The channel offers again what it offered before; hosts that have the aborted release keep it unless `back` is signed. */
+/** Returns the channel to its previous release. Hosts on the aborted release keep it, unless `back` allows the downgrade. */
 export function aborted(
   { step, rollout }: Offer,
   reason: string,
@@ -50,7 +50,7 @@ export function aborted(
   if (!running.before)
     throw new UpdateError(
       'rollout-state',
-      'The channel offered nothing before, so there is nothing to go back to: pause it.',
+      'The channel offered nothing before, so there is nothing to return to. Pause the rollout instead.',
     );
   const rest: RolloutDocument = {
     schema: 1,
@@ -63,7 +63,7 @@ export function aborted(
 
 export type Line = NonNullable<RolloutDocument['history']>[number];
 
-/** The abort because of which a channel offers what it offers; undefined where it offers that for another reason. */
+/** The abort behind the channel's current offer; undefined if that has another origin. */
 export function abortIn({ history = [] }: RolloutDocument): Line | undefined {
   const last = history.findLast(({ what }) => what !== 'paused' && what !== 'resumed');
   return last?.what === 'aborted' ? last : undefined;
@@ -84,5 +84,5 @@ const MOST_LINES = 100;
 
 function mustBe(rollout: RolloutDocument | undefined, { version }: Step): RolloutDocument {
   if (rollout) return rollout;
-  throw new UpdateError('rollout-state', `${version} is offered to everybody; there is no rollout.`);
+  throw new UpdateError('rollout-state', `${version} is offered to all hosts; there is no rollout.`);
 }

@@ -1,47 +1,46 @@
-/** A host that reports to a rollout: what has become of it is counted, and what it asks is answered. Pure. */
+/** Answers a host's check-in to a rollout, and counts its outcome. Pure. */
 
 import type { Fault, Version } from '../model.ts';
 import { type AdmissionCode, admit, fail, type Ledger, leave, pass, returned, succeed } from './brake.ts';
 import type { ServerLimits } from './document.ts';
 import { goalOf, type HoldCode, type Host, isStep, judgeHost, type Rollout, type Verdict } from './rollout.ts';
 
-/** What a channel rolls out. */
 export type Offered = Readonly<{ policy: Rollout; limits: ServerLimits }>;
 
 export type Caller = Host &
   Readonly<{
-    /** What runs is proven. */
+    /** The running release is confirmed. */
     confirmed: boolean;
-    /** Nothing has been begun here, or nothing is left of it. */
+    /** No attempt is in progress. */
     idle: boolean;
-    /** What it would begin now. */
+    /** The release it would start to install now. */
     wants?: Version;
-    /** What it is offered and will not begin, because it has failed there. */
+    /** The offered release that it refuses because it failed there. */
     refuses?: Version;
-    /** An attempt that has ended since it was last heard. */
+    /** An attempt that has ended since its last check-in. */
     ended?: Readonly<{ version: Version; result: string; reason: string; fault: Fault }>;
   }>;
 
-/** `readmitted`: an operator wants the host to forget what it refuses, and to ask for it. */
+/** `readmitted`: an operator wants the host to drop its refusal and ask for the release again. */
 export type RolloutAnswer =
   | Readonly<{ go: true; readmitted?: true }>
   | Readonly<{ go: false; code: HoldCode | AdmissionCode; reason: string; until?: number }>;
 
-/** Changes the ledger that it is given. */
+/** Modifies the ledger in place. */
 export function answerHost(offered: Offered, ledger: Ledger, caller: Caller, now: number): RolloutAnswer {
   count(offered, ledger, caller, now);
   const answer =
     caller.wants === undefined
       ? reportedBy(offered, ledger, caller, now)
       : mayGo(offered, ledger, caller, caller.wants, now);
-  // Whoever has nothing begun, and wants nothing or may not begin, is not under way.
+  // An idle host that wants nothing, or may not start, is not under way.
   if (caller.idle && (caller.wants === undefined || !answer.go)) leave(ledger, caller.machine);
   return answer;
 }
 
 const GO: RolloutAnswer = { go: true };
 
-/** While the brake is pulled nobody is asked to try again. */
+/** Readmits no host while the brake is pulled. */
 function reportedBy({ policy }: Offered, ledger: Ledger, caller: Caller, now: number): RolloutAnswer {
   if (caller.refuses === undefined || ledger.braked || !ledger.readmitted.has(caller.machine)) return GO;
   const verdict = judgeHost(policy, caller, now);
@@ -49,7 +48,7 @@ function reportedBy({ policy }: Offered, ledger: Ledger, caller: Caller, now: nu
   return isOffered ? { go: true, readmitted: true } : GO;
 }
 
-/** A proven release is a success, whatever was reported of it. One on the way is passed once it is the one that was attempted. */
+/** A confirmed release is a success, whatever was reported before. A confirmed intermediate release counts only if it was the one attempted. */
 function count({ policy, limits }: Offered, ledger: Ledger, caller: Caller, now: number): void {
   const { machine, running, confirmed, ended } = caller;
   if (confirmed && running.version === goalOf(policy, caller.group).version) return void succeed(ledger, machine);
@@ -61,7 +60,7 @@ function count({ policy, limits }: Offered, ledger: Ledger, caller: Caller, now:
   const { reason, fault } = ended;
   if (ended.result !== 'withdrawn' && fault !== 'surroundings')
     fail(ledger, limits, attempt, { reason, ...(fault === 'doubt' ? { doubt: 'lost' } : {}) }, now);
-  // Who was kept from it has hurt nobody, and neither has who gave it up.
+  // Neither a fault of the surroundings nor a withdrawal counts as a failure.
   else if (ledger.inFlight.get(machine)?.via === attempt.via) leave(ledger, machine);
 }
 
@@ -75,7 +74,7 @@ function mayGo(
   const verdict = judgeHost(policy, caller, now);
   if (verdict.result === 'hold') return held(verdict);
   const offers = verdict.result === 'current' ? caller.running.version : verdict.step.version;
-  if (offers !== wants) return { go: false, code: 'not-on-offer', reason: `${wants} is not what this host is offered` };
+  if (offers !== wants) return { go: false, code: 'not-on-offer', reason: `${wants} is not on offer for this host` };
   if (verdict.result === 'current') return GO;
   const attempt = { machine: caller.machine, ...viaOf(policy, wants) };
   const admission = admit(ledger, limits, attempt, now, limits.patienceMs);

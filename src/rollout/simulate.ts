@@ -1,4 +1,4 @@
-/** Plays a rollout against a fleet that does not exist, minute by minute: who asks, who may go, who fails, when the brake pulls. Pure. */
+/** Simulates a rollout on an imaginary fleet, minute by minute: polls, admissions, failures, the brake. Pure. */
 
 import type { MachineId } from '../model.ts';
 import { emptyLedger, giveUpOverdue, type Ledger, release } from './brake.ts';
@@ -9,30 +9,30 @@ import { type Host, judgeHost, type Rollout, type Step } from './rollout.ts';
 /** All times in minutes. */
 export type Fleet = Readonly<{
   hosts: number;
-  /** The share of hosts in each group, adding up to 1; what runs there now. */
+  /** The share of hosts in each group (together 1), and the release they run. */
   groups: readonly Readonly<{ name: string; share: number; running: Step }>[];
   poll: number;
-  /** From the offer to a staged release. */
+  /** The time from the offer to the staged release. */
   install: number;
-  /** From the reboot to a verdict. */
+  /** The time from the reboot to the verdict. */
   reboot: number;
-  /** Of 1: how many attempts fail by the release, and how many are kept from it by their surroundings and ask again. */
+  /** Probabilities (0 to 1) that an attempt fails because of the release, or is hindered by its surroundings and retried. */
   failureRate: number;
   hindranceRate?: number;
-  /** An operator releases the brake so long after it was pulled; never without it. */
+  /** The time after which an operator releases the brake; never if undefined. */
   releaseAfter?: number;
-  /** When hosts may reboot, counted from midnight (UTC); always without one. */
+  /** The reboot window, from midnight (UTC); any time if undefined. */
   window?: Readonly<{ start: number; length: number }>;
-  /** How many may reboot at once; as many as like without a lock. */
+  /** The number of hosts that may reboot at the same time; unlimited if undefined. */
   lock?: number;
 }>;
 
-/** The fleet at one moment, in minutes since the start. Every host is counted in one of `waiting`, `inFlight`, `updated`, `failed`. */
+/** The fleet at one time, in minutes since the start. Each host counts in exactly one of `waiting`, `inFlight`, `updated`, `failed`. */
 export type Sample = Readonly<{
   at: number;
   waiting: number;
   inFlight: number;
-  /** Of those in flight. */
+  /** Part of `inFlight`. */
   rebooting: number;
   updated: number;
   failed: number;
@@ -40,25 +40,24 @@ export type Sample = Readonly<{
 
 export type Played = Readonly<{
   samples: readonly Sample[];
-  /** The most that were under way, and that rebooted, in any minute. */
+  /** The peak numbers of hosts under way and rebooting. */
   mostInFlight: number;
   mostRebooting: number;
-  /** When and why the brake was pulled. */
   braked?: Readonly<{ at: number; reason: string }>;
-  /** When the last host had the release; undefined when not all have got it. */
+  /** When the last host was updated; undefined if some never were. */
   finishedAt?: number;
 }>;
 
-/** How long is played, how often the fleet is counted, and who hears what every host says and is answered. */
+/** The length of the simulation, the sampling interval, and a listener for every check-in and its answer. */
 export type Playing = Readonly<{
   minutes: number;
   sampleEvery: number;
   heard?(at: number, caller: Caller, answer: RolloutAnswer): void;
-  /** And when the brake is released. */
+  /** Called when the brake is released. */
   released?(at: number): void;
 }>;
 
-/** Plays until the time is over, or until nothing can happen any more. `dice` gives numbers from 0 up to 1: the same dice, the same play. */
+/** Runs until the time is over or no event is left. Deterministic for a given `dice`, which returns numbers in [0, 1). */
 export function play(
   rollout: Rollout,
   limits: ServerLimits,
@@ -98,10 +97,10 @@ type Game = {
   readonly heard: NonNullable<Playing['heard']>;
   readonly released: NonNullable<Playing['released']>;
   readonly ledger: Ledger;
-  /** What happens in which minute. */
+  /** The events of each minute. */
   readonly calendar: Map<number, Deed[]>;
   readonly players: readonly Player[];
-  /** Staged hosts for which the lock has no place. */
+  /** Staged hosts that wait for the lock. */
   readonly waiting: number[];
   rebooting: number;
   updated: number;
@@ -130,7 +129,7 @@ function newGame(
 const PREFIX = 'machine-';
 const numberOf = (machine: MachineId): number => Number(machine.slice(PREFIX.length));
 
-/** The last group takes what rounding leaves. */
+/** The last group gets the rounding remainder. */
 function sizeOf({ hosts, groups }: Fleet, index: number): number {
   const rounded = groups.map(({ share }) => Math.round(hosts * share));
   const before = rounded.slice(0, index).reduce((sum, one) => sum + one, 0);
@@ -146,7 +145,7 @@ function plan({ calendar }: Pick<Game, 'calendar'>, at: number, deed: Deed): voi
 function playMinute(game: Game, at: number): void {
   giveUpOverdue(game.ledger, game.limits, momentOf(game, at));
   releaseIfDue(game, at);
-  // What a deed plans for the same minute comes after it.
+  // An event may add others to the same minute; they run after it.
   for (const { host, deed } of game.calendar.get(at) ?? []) {
     if (deed === 'ask') ask(game, host, at);
     else if (deed === 'staged') startReboot(game, host, at);
@@ -157,7 +156,7 @@ function playMinute(game: Game, at: number): void {
   game.mostRebooting = Math.max(game.mostRebooting, game.rebooting);
 }
 
-/** Who may try again asks at its next poll, as everybody does. */
+/** A readmitted host asks at its next poll. */
 function releaseIfDue({ ledger, fleet: { releaseAfter, poll }, ...game }: Game, at: number): void {
   const { braked } = ledger;
   if (!braked || releaseAfter === undefined || momentOf(game, at) < braked.at + releaseAfter * MINUTE) return;
@@ -175,7 +174,7 @@ function playerOf({ players }: Game, host: number): Player {
   return player;
 }
 
-/** A host polls: it judges for itself what was signed, and asks the server only for what it may have by that. */
+/** A host polls: it evaluates the signed policy itself, and asks the server only if that permits the release. */
 function ask(game: Game, host: number, at: number): void {
   const { rollout, fleet } = game;
   const player = playerOf(game, host);
@@ -183,7 +182,7 @@ function ask(game: Game, host: number, at: number): void {
   const verdict = judgeHost(rollout, player.who, now);
   if (verdict.result === 'current') game.updated += 1;
   if (verdict.result === 'hold' && verdict.until !== undefined) {
-    // The polls that would be told the same are left out.
+    // Skips polls that would get the same answer.
     const polls = Math.ceil(Math.max(1, verdict.until - now) / MINUTE / fleet.poll);
     plan(game, at + fleet.poll * polls, { host, deed: 'ask' });
   }
@@ -216,7 +215,7 @@ function startReboot(game: Game, host: number, at: number): void {
   }
 }
 
-/** In how many minutes the window opens; 0 while it is open. */
+/** Minutes until the window opens; 0 if it is open. */
 function windowOpens({ window }: Fleet, now: number): number {
   if (!window) return 0;
   const minute = Math.floor(now / MINUTE) % DAY;
@@ -231,7 +230,7 @@ function comeBack(game: Game, host: number, at: number): void {
   if (!step) throw new RangeError(`the host ${host} has not left`);
   const luck = dice();
   const hasFailed = luck < fleet.failureRate;
-  // Its disk, its network: it never came as far as a restart into the release.
+  // Hindered by its disk or network, it never restarted into the release.
   const isHindered = !hasFailed && luck < fleet.failureRate + (fleet.hindranceRate ?? 0);
   game.rebooting -= 1;
   if (!hasFailed && !isHindered) player.who = { ...player.who, running: step };

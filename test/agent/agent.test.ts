@@ -153,7 +153,7 @@ test('what the agent waits for is logged once, with who objects, and what it beg
   await seen({ log }, STAGED, 3, async () => undefined);
   assert.deepEqual(told.slice(0, 2), [
     [{ action: 'check' }, 'begins to check'],
-    [{ code: 'not-started' }, 'checked: the rollout has not begun'],
+    [{ code: 'not-started' }, 'checked: the rollout has not started'],
   ]);
   assert.equal(told.filter((one) => JSON.stringify(one).includes('waits for')).length, 1, reason);
 });

@@ -237,7 +237,7 @@ test('a release that a rollout needs is removed for whoever insists, and then no
   assert.equal(await remove('3.0', '--insist', 'release-named'), 'release-in-use');
   await site.sign(rolloutStart, '3.0', '--pin', 'till=2.0');
   await assert.rejects(site.sign(repoRemove, '2.0'), {
-    message: 'The rollout in the channel stable needs demo 2.0 for the group till, which stays at it.',
+    message: 'The rollout in the channel stable needs demo 2.0 for the group till, which is pinned to it.',
   });
   await site.sign(rolloutStart, '3.0');
   assert.equal(await remove('2.0'), 'none');

@@ -65,7 +65,7 @@ test('no key that names servers, trust, programs, files or what is installed is 
     );
     assert.match(
       faults[0]?.message ?? '',
-      /^etcd:tandem\/settings\/v1\/all\/10\.toml:1: .* is set in files only, because it /,
+      /^etcd:tandem\/settings\/v1\/all\/10\.toml:1: .* can be set in files only, because it /,
     );
   }
 });
@@ -101,7 +101,10 @@ test('of a wrong value the last good one stays, key by key, through any number o
   for (const text of [...versions, last]) settings = readFleet([document(text)], settings).settings;
   const config = resolveConfig([], settings);
   assert.deepEqual([config.reboot.deadlineDays, config.poll.jitterMinutes], [2, 1]);
-  assert.match(readFleet([document(last)], settings).faults[0]?.message ?? '', /The last good value stays in force\.$/);
+  assert.match(
+    readFleet([document(last)], settings).faults[0]?.message ?? '',
+    /The last valid value stays in force\.$/,
+  );
 });
 
 test('of a document that is no TOML, no text or too large all that was good stays', () => {

@@ -101,7 +101,7 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   '[__proto__]\nproduct = "a"': /there is no section “__proto__”\.$/,
   '[constructor]\nname = "a"': /there is no section “constructor”\.$/,
   '[host]\nproduct = "../etc"': /host\.product must be lower-case letters, digits and dashes, at most 32\.$/,
-  '[repository]\nurl = "file:///srv"': /repository\.url must be an http or https address\.$/,
+  '[repository]\nurl = "file:///srv"': /repository\.url must be an http or https URL\.$/,
   '[poll]\nschedule = "hourly"': /poll\.schedule must be a cron expression/,
   '[boot]\ntries = 0': /boot\.tries must be at least 1\.$/,
   '[boot]\ntries = 1.5': /boot\.tries must be a whole number\.$/,
@@ -196,7 +196,7 @@ test('text without quotes is told what it lacks, and nothing else is', () => {
   };
   for (const value of ['shop', 'shop # ours', 'https://u:sesame@h/', '/etc/x', '*/30 * * * *']) {
     const message = said(`[host]\nproduct = ${value}\n`);
-    assert.match(message, /^x\.toml:2: .*text stands in quotes, as in key = "text"\.$/, value);
+    assert.match(message, /^x\.toml:2: .*text must be quoted, as in key = "text"\.$/, value);
     assert.doesNotMatch(message, /sesame/);
   }
   for (const value of ['"shop', '[1', '1..2'])

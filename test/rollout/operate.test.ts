@@ -139,11 +139,11 @@ test('an abort goes back to what was before, begins at once, keeps the history a
 const bare: Offer = { step: step(2), rollout: undefined };
 const onPause = then(running(), (one) => paused(one, 'disks fail', at(3)));
 const REFUSED: readonly (readonly [what: string, deed: () => unknown, why: RegExp])[] = [
-  ['a second pause', () => paused(onPause, 'again', at(4)), /paused already: disks fail\./],
-  ['going on without a pause', () => resumed(running(), at(4)), /It is not paused/],
-  ['a pause where there is no rollout', () => paused(bare, 'x', at(4)), /2\.0 is offered to everybody/],
-  ['going on where there is no rollout', () => resumed(bare, at(4)), /2\.0 is offered to everybody/],
-  ['an abort where there is no rollout', () => aborted(bare, 'x', false, at(4)), /2\.0 is offered to everybody/],
+  ['a second pause', () => paused(onPause, 'again', at(4)), /already paused: disks fail\./],
+  ['going on without a pause', () => resumed(running(), at(4)), /is not paused/],
+  ['a pause where there is no rollout', () => paused(bare, 'x', at(4)), /2\.0 is offered to all hosts/],
+  ['going on where there is no rollout', () => resumed(bare, at(4)), /2\.0 is offered to all hosts/],
+  ['an abort where there is no rollout', () => aborted(bare, 'x', false, at(4)), /2\.0 is offered to all hosts/],
   [
     'an abort with nothing to go back to',
     () => aborted({ step: step(1), rollout: started(draft(0), step(1), undefined, at(0)) }, 'x', false, at(4)),

@@ -213,7 +213,7 @@ test('who waits for its turn is told how far the rollout has come since it began
   ] as const) {
     const verdict = judgeHost(policy, host({ machine: last }), start + hours * HOUR);
     assert.ok(verdict.result === 'hold');
-    assert.equal(verdict.reason, `it is offered to ${share} % of the hosts so far`);
+    assert.equal(verdict.reason, `it is offered to ${share} % of hosts so far`);
   }
 });
 
@@ -306,24 +306,24 @@ test('each hold says in a sentence why, until when, and what comes then', () => 
   const said = (group: string, now: number, change: Partial<Rollout> = {}) =>
     judgeHost({ ...policy, ...change }, host({ group }), now);
   const until = (at: number) => ({ result: 'hold', until: at, step: step(10) });
-  assert.deepEqual(said('canary', 9), { ...until(10), code: 'not-started', reason: 'the rollout has not begun' });
+  assert.deepEqual(said('canary', 9), { ...until(10), code: 'not-started', reason: 'the rollout has not started' });
   assert.equal(said('canary', 10).result, 'offer');
-  const canaries = { code: 'canaries-first', reason: 'it is being tried by canary, early' };
+  const canaries = { code: 'canaries-first', reason: 'the canaries (canary, early) go first' };
   assert.deepEqual(said('rest', 10), { ...until(10 + DAY), ...canaries });
   assert.deepEqual(said('late', 9 + DAY), { ...until(10 + 2 * DAY), ...canaries });
-  const later = { code: 'not-your-turn', reason: 'the group late comes later' };
+  const later = { code: 'not-your-turn', reason: 'the group late starts later' };
   assert.deepEqual(said('late', 10 + DAY), { ...until(10 + 2 * DAY), ...later });
   assert.equal(said('late', 10 + 2 * DAY).result, 'offer');
   // A canary with a delay of its own comes later, and is not told that it waits for canaries.
   const delayed = said('canary', 11, { groups: new Map([['canary', late]]) });
-  assert.deepEqual(delayed, { ...until(10 + DAY), code: 'not-your-turn', reason: 'the group canary comes later' });
+  assert.deepEqual(delayed, { ...until(10 + DAY), code: 'not-your-turn', reason: 'the group canary starts later' });
   const codes: string[] = ['not-started', 'canaries-first', 'not-your-turn'];
   for (const [change, running, code, reason] of [
     [{ pause: { since: 0, reason: 'disk errors' } }, 9, 'paused', 'the rollout is paused: disk errors'],
     [{ groups: new Map([['rest', { hold: 'exams' }]]) }, 9, 'group-held', 'the group rest is held: exams'],
     [{ deadEnds: [{ version: step(9).version, reason: 'broken' }] }, 9, 'dead-end', '9.0 is a dead end: broken'],
-    [{ groups: new Map([['rest', { pin: step(8) }]]) }, 9, 'pinned', 'the group rest stays at 8.0'],
-    [{}, 11, 'downgrade', '10.0 is older than 11.0, and going back is not signed'],
+    [{ groups: new Map([['rest', { pin: step(8) }]]) }, 9, 'pinned', 'the group rest is pinned to 8.0'],
+    [{}, 11, 'downgrade', '10.0 is older than 11.0, and the downgrade is not signed'],
   ] as const) {
     const verdict = judgeHost({ ...policy, ...change }, host({ running: step(running) }), 90 * DAY);
     assert.deepEqual(verdict, { result: 'hold', code, reason });

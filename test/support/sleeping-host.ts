@@ -59,7 +59,7 @@ export function host(change: Partial<AgentWorld> = {}, storage = new RecordingDi
     boot,
     deadMan: deadMan(storage.files, { stateDir: STATE, runtimeDir: '/run' }, boot.name, async () => undefined),
     releases: {
-      find: async () => ({ hold: { result: 'hold', code: 'not-started', reason: 'the rollout has not begun' } }),
+      find: async () => ({ hold: { result: 'hold', code: 'not-started', reason: 'the rollout has not started' } }),
       open: () => assert.fail('nothing is opened'),
     },
     prepare: () => assert.fail('nothing is prepared'),
@@ -94,7 +94,7 @@ export function failing(...failures: readonly Error[]): AgentWorld['releases'] {
     find: async () => {
       const error = failures[asked++];
       if (error) throw error;
-      return { hold: { result: 'hold', code: 'not-started', reason: 'the rollout has not begun' } };
+      return { hold: { result: 'hold', code: 'not-started', reason: 'the rollout has not started' } };
     },
     open: () => assert.fail('nothing is opened'),
   };

@@ -89,7 +89,7 @@ test('an operator who applies answers for a release of which nothing can be hear
 test('a hold that ends by itself is waited for, unless an operator applies', () => {
   for (const code of ['not-your-turn', 'canaries-first', 'full', 'not-on-offer', 'of-a-newer-server']) {
     const { answered, isFresh, objection } = bench();
-    answered(RELEASE, said(code, 'it is offered to 12 % of the hosts so far'));
+    answered(RELEASE, said(code, 'it is offered to 12 % of hosts so far'));
     assert.deepEqual([isFresh(STAGED, false), isFresh(STAGED, true)], [false, true], code);
     assert.match(objection(STAGED, false)?.reason ?? '', /^2\.0 is held back: it is offered to 12 %/);
   }

@@ -135,16 +135,16 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
       ...behind({
         code: 'offer-held',
         strength: 'hard',
-        reason: '2.0 is held back: it is offered to 12 % of the hosts so far',
+        reason: '2.0 is held back: it is offered to 12 % of hosts so far',
         next: '2026-03-01T13:00:00.000Z',
         command: 'updatectl apply',
       }),
-      lastCheck: { at, result: 'it is offered to 12 % of the hosts so far', code: 'not-your-turn' },
+      lastCheck: { at, result: 'it is offered to 12 % of hosts so far', code: 'not-your-turn' },
     },
   ],
   'the rollout has not come to this host': [
     'held',
-    found('not-your-turn', 'it is offered to 12 % of the hosts so far', '2026-03-02T19:00:00.000Z'),
+    found('not-your-turn', 'it is offered to 12 % of hosts so far', '2026-03-02T19:00:00.000Z'),
   ],
   'the rollout is paused': ['held', found('paused', 'the rollout is paused: disk errors on two hosts')],
   'the release was tried here and refused': [

@@ -72,7 +72,7 @@ test('failures over the budget pause the channel itself', async () => {
   assert.deepEqual(await checkIn({ wants: '2.0' }), { schema: 1, go: true });
   await checkIn({ outcome: { at: '2030-01-01T00:00:00Z', result: 'rolled-back', version: '2.0', reason: 'ill' } });
   await signed.promise;
-  assert.equal(await pauseNow(), 'the fleet server: 1 host failed, and 0 may fail');
+  assert.equal(await pauseNow(), 'the fleet server: 1 host failed, 0 allowed');
 });
 
 test('a rollout is aborted as the operator has seen it, and only once', async () => {

@@ -103,7 +103,7 @@ test('hosts that are not heard of again count as failures', async () => {
   assert.ok((await at.fleet.ledger('stable', later(100 + 120))).braked);
   assert.deepEqual(
     at.told.map(({ reason }) => reason),
-    ['3 hosts failed, and 2 may fail'],
+    ['3 hosts failed, 2 allowed'],
   );
 });
 
@@ -123,7 +123,7 @@ test('a brake that failures pull leaves one entry in the audit log each time, ho
     who: 'the brake',
     from: 'this server',
     about: '2.0 in stable',
-    reason: '3 hosts failed, and 2 may fail',
+    reason: '3 hosts failed, 2 allowed',
   });
   assert.deepEqual(await lastEntries(at.store, 10), [entry(101), entry(100)]);
   assert.deepEqual(at.told, [entry(100), entry(101)]);
@@ -192,7 +192,7 @@ test('a host whose turn has not come is told when, and takes no place', async ()
     schema: 1,
     go: false,
     code: 'canaries-first',
-    reason: 'it is being tried by lab',
+    reason: 'the canaries (lab) go first',
     until: later(60).toISOString(),
   });
   assert.equal(await at.ask(wants(2, { group: 'lab' }), 5), 'go');
