@@ -87,7 +87,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
     ),
     notice: rebootNotice(files, config.agent.runtimeDir, log),
     hooks: hookGate({ ...world, ...hookSettings(config) }),
-    lock: await openLock(config, { ...world, identity }, () => `an update of ${product}`),
+    lock: await openLock(config, { ...world, identity }),
     probe: (stop) => proveHealth(config, world, host.booted, stop),
     noteFailed: () => noteFailed(config, world, host.booted, world.signal),
     excused: () => excused(files, stateDir, host.booted),

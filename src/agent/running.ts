@@ -4,7 +4,6 @@ import type { Departure, MachineId, Product, Release, Saved, SlotName, State, Ve
 import type { ProgressStatus, Status, TransferStatus } from '../protocol.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
-import type { RebootLock } from '../reboot/gates/lock.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
 import type { Random } from '../system/random.ts';
@@ -14,6 +13,7 @@ import type { Releases } from './find/releases.ts';
 import { createStandingOffer, type StandingOffer } from './find/standing-offer.ts';
 import { type HookGate, lockWithHooks, noHooks } from './gates/hook-gate.ts';
 import type { Gates } from './gates/host-gates.ts';
+import type { KeptLock } from './gates/kept-lock.ts';
 import { type LockGate, lockGate } from './gates/lock-gate.ts';
 import { type RebootGate, rebootGate } from './gates/reboot-gate.ts';
 import type { Told } from './install/installer.ts';
@@ -58,7 +58,7 @@ export type AgentWorld = Readonly<{
   gates: Gates;
   /** Told which release waits until somebody asks for the reboot. */
   notice?(release: Release | undefined): Promise<void>;
-  lock: RebootLock;
+  lock: KeptLock;
   /** What is run right before a restart. */
   hooks?: HookGate;
   /** Told of each release that has proven itself here. */
@@ -117,7 +117,7 @@ export async function startRunning(world: AgentWorld, signal: AbortSignal): Prom
     leaving: createLeaving(clock),
     lock,
     offer,
-    gate: rebootGate({ ...world, fleet: world.lock, lock, hooks, offer }),
+    gate: rebootGate({ ...world, lock, hooks, offer }),
   };
 }
 

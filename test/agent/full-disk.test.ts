@@ -13,10 +13,10 @@ import type { Event } from '../../src/agent/loop/machine.ts';
 import { onlyFirmware } from '../../src/agent/restart/restart.ts';
 import type { Product, Release, Sha256, SlotName, Version } from '../../src/model.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';
-import { noLock } from '../../src/reboot/gates/lock.ts';
 import { type Files, realFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { noSignal } from '../support/bundles.ts';
+import { noLock } from '../support/kept-lock.ts';
 import { type MemoryLoader, memoryLoader } from '../support/memory-backend.ts';
 
 const PRODUCT = 'test' as Product;

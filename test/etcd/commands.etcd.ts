@@ -101,14 +101,14 @@ const open = async (toml: string) => {
       path === '/etc/machine-id' ? Buffer.from('0123456789abcdef0123456789abcdef\n') : realFiles.read(path),
   };
   const world = { files, clock: realClock, random: realRandom, version: '0.1.0', signal: noSignal, log: silentLog };
-  return openLock(config, world, () => 'an update of shop');
+  return openLock(config, world);
 };
 
 test('a host that is configured for etcd takes part in the lock of its group', async () => {
   const lock = await open(
     `[host]\ngroup = "web"\n[lock]\nkind = "etcd"\nendpoints = ["${cluster.endpoints[0]}"]\nmax = 4`,
   );
-  assert.deepEqual(await lock.take(), { open: true });
+  assert.deepEqual(await lock.take('an update of shop'), { held: true });
   await lock.begin();
   assert.match(
     await runCommand(lockStatus, '/', inGroup('web')),
@@ -121,7 +121,7 @@ test('a host that is configured for etcd takes part in the lock of its group', a
 test('a host that is configured for FleetLock asks there, in the group of the lock rather than its own', async () => {
   await using server = await FleetLockServer.start({ racks: 1 });
   const lock = await open(`[host]\ngroup = "web"\n[lock]\nkind = "fleetlock"\nurl = "${server.url}"\ngroup = "racks"`);
-  assert.deepEqual(await lock.take(), { open: true });
+  assert.deepEqual(await lock.take('an update of shop'), { held: true });
   assert.equal(server.holders.get('racks')?.size, 1);
 });
 
@@ -145,7 +145,7 @@ test('a certificate that etcd does not take keeps the lock owed; renewed on disk
   const lock = await open(
     `[lock]\nkind = "etcd"\nendpoints = ["${secured.endpoints[0]}"]\nca_file = "${ca}"\ncert_file = "${cert}"\nkey_file = "${key}"`,
   );
-  assert.deepEqual(await lock.take(), { open: true });
+  assert.deepEqual(await lock.take('an update of shop'), { held: true });
   await lock.begin();
   await renew(strange);
   assert.equal(await refusalOf(lock.giveBack({})), 'etcd-unavailable');
@@ -160,7 +160,7 @@ test('a certificate that etcd does not take keeps the lock owed; renewed on disk
 });
 
 test('without a lock every host may reboot', async () => {
-  assert.deepEqual(await (await open('')).take(), { open: true });
+  assert.deepEqual(await (await open('')).take('an update of shop'), { held: true });
 });
 
 test('a lock that is configured by half is named', async () => {

@@ -6,6 +6,7 @@ import type { AgentView } from '../../src/agent/control.ts';
 import type { Hold } from '../../src/agent/find/releases.ts';
 import { type HookGate, noHooks } from '../../src/agent/gates/hook-gate.ts';
 import { type Gates, openGates } from '../../src/agent/gates/host-gates.ts';
+import type { KeptLock } from '../../src/agent/gates/kept-lock.ts';
 import { createDeltaCache } from '../../src/agent/install/delta/cache.ts';
 import { createTransfer } from '../../src/agent/install/delta/transfer.ts';
 import { findHost } from '../../src/agent/install/host.ts';
@@ -23,7 +24,6 @@ import { bootedSlot, type DiskFacts } from '../../src/partitions/slots.ts';
 import { uuidsOfRootHash } from '../../src/partitions/uuids.ts';
 import { systemdBoot } from '../../src/reboot/bootloaders/systemd-boot.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';
-import { noLock, type RebootLock } from '../../src/reboot/gates/lock.ts';
 import { entryKernels } from '../../src/reboot/kernels/entry-kernels.ts';
 import { counted, formatEntryName, parseEntryName } from '../../src/reboot/kernels/entry-name.ts';
 import { entriesDir, readEsp } from '../../src/reboot/kernels/esp-entries.ts';
@@ -36,6 +36,7 @@ import { blocksFile, type DeltaFile, patchFile } from './delta-releases.ts';
 import { directPool } from './direct-pool.ts';
 import { uki } from './esp.ts';
 import { DISK_GUID, gptDisk } from './gpt-disk.ts';
+import { noLock } from './kept-lock.ts';
 import { RecordingDisk, type RecordingOptions } from './recording-disk.ts';
 import { memorySource } from './sources.ts';
 
@@ -137,7 +138,7 @@ export async function liveUntilRest(
   ask?: (view: AgentView) => Promise<unknown>,
   gates: Gates = openGates,
   hooks: HookGate = noHooks,
-  lock: RebootLock = noLock,
+  lock: KeptLock = noLock,
 ) {
   const held = { gates, hooks, lock };
   for (let boots = 1; boots < 30; boots++) {
@@ -173,7 +174,7 @@ async function agentUntilRest(
   booted: SlotName,
   bootId: string,
   ask: ((view: AgentView) => Promise<unknown>) | undefined,
-  held: Readonly<{ gates: Gates; hooks: HookGate; lock: RebootLock }>,
+  held: Readonly<{ gates: Gates; hooks: HookGate; lock: KeptLock }>,
 ) {
   const { files } = storage;
   const esp = { ...(await espOf(storage)), log: silentLog };

@@ -10,9 +10,9 @@ import { onlyFirmware } from '../../src/agent/restart/restart.ts';
 import type { AgentWorld } from '../../src/agent/running.ts';
 import type { Product, Release, Version } from '../../src/model.ts';
 import { deadMan } from '../../src/reboot/dead-man.ts';
-import { noLock } from '../../src/reboot/gates/lock.ts';
 import type { Clock } from '../../src/system/clock.ts';
 import { silentLog } from '../../src/system/log.ts';
+import { noLock } from './kept-lock.ts';
 import { memoryLoader } from './memory-backend.ts';
 import { RecordingDisk } from './recording-disk.ts';
 

@@ -179,6 +179,7 @@ export const lockWithHooks = (lock: LockGate, hooks: HookGate): LockGate => ({
     }
     return last;
   },
+  isHeld: lock.isHeld,
   take: lock.take,
   giveBack: async (outcome) => {
     await hooks.undo();

@@ -1,8 +1,7 @@
 /** A lock that is given back where it was taken, however the configuration has changed since, and for as long as it takes. */
 
 import { asUpdateError } from '../../errors.ts';
-import type { LockDebt } from '../../reboot/gates/lock.ts';
-import type { LockClient } from '../../reboot/gates/locks/lock-client.ts';
+import type { LockClient, LockDebt } from '../../reboot/gates/locks/lock-client.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Log } from '../../system/log.ts';
 import { lockDebts } from './lock-debts.ts';
@@ -15,11 +14,16 @@ export type KeptLockWorld = Readonly<{
   /** This host in the same place, as versions called it that wrote nothing down. */
   former?: LockPlace;
   open(place: LockPlace): Promise<LockClient>;
+  command?: string;
   clock: Pick<Clock, 'now'>;
   log: Pick<Log, 'warn'>;
 }>;
 
 export interface KeptLock extends LockClient {
+  /** Without a lock in the configuration there is nothing to hold, only debts of an earlier one. */
+  readonly isConfigured: boolean;
+  /** What shows who holds it; there is none where only its operator can look. */
+  readonly command?: string;
   /** Throws while anything is owed still. */
   giveBackOwed(): Promise<void>;
   debt(): LockDebt | undefined;
@@ -52,6 +56,8 @@ export function keptLock(world: KeptLockWorld): KeptLock {
   };
   return {
     countsFailures: here?.client.countsFailures ?? false,
+    isConfigured: here !== undefined,
+    ...(world.command === undefined ? {} : { command: world.command }),
     take: async (why) => {
       await lookBack();
       await leaveOthers();

@@ -2,8 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { asUpdateError } from '../../errors.ts';
-import type { LockDebt } from '../../reboot/gates/lock.ts';
-import type { Ended } from '../../reboot/gates/locks/lock-client.ts';
+import type { Ended, LockDebt } from '../../reboot/gates/locks/lock-client.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Log } from '../../system/log.ts';
 import { isSamePlace, type KeptPlace, type LockPlace, type LockPlaces } from './lock-places.ts';

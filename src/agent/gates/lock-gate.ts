@@ -2,16 +2,20 @@
 
 import { cleanLine } from '../../clean-text.ts';
 import { asUpdateError, UpdateError } from '../../errors.ts';
-import type { Outcome } from '../../model.ts';
+import type { Outcome, Product } from '../../model.ts';
 import type { LockOwed } from '../../protocol.ts';
-import { OPEN, type Verdict } from '../../reboot/gates/gate.ts';
-import type { RebootLock } from '../../reboot/gates/lock.ts';
+import { closed, type GateCode, OPEN, type Verdict } from '../../reboot/gates/gate.ts';
+import type { LockAnswer } from '../../reboot/gates/locks/lock-client.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Log } from '../../system/log.ts';
+import type { Random } from '../../system/random.ts';
+import type { KeptLock } from './kept-lock.ts';
 
 export interface LockGate {
   /** The last answer, or a new one: asked for when nothing else objects. `goes`: soft objections are not heard. */
   verdict(asks: boolean, goes?: boolean): Promise<Verdict>;
+  /** Whether this host has the lock, as far as is known without asking. */
+  isHeld(): boolean;
   /** The host leaves now. */
   take(): Promise<void>;
   /** What cannot be given back is owed; a host is not without updates for it. */
@@ -24,8 +28,11 @@ export interface LockGate {
   wakeMs(): number | undefined;
 }
 
-export function lockGate(lock: RebootLock, { clock, log }: Readonly<{ clock: Clock; log: Log }>): LockGate {
-  let last: Verdict = OPEN;
+type World = Readonly<{ product: Product; clock: Clock; random: Random; log: Log }>;
+
+export function lockGate(lock: KeptLock, world: World): LockGate {
+  const { clock, log } = world;
+  const grant = askedSeldom(lock, world);
   let isLookedAfter = false;
   let againAt: number | undefined;
   let failure: UpdateError | undefined;
@@ -46,20 +53,24 @@ export function lockGate(lock: RebootLock, { clock, log }: Readonly<{ clock: Clo
 
   return {
     verdict: async (asks) => {
-      if (!asks) return last;
-      last = await lock.take();
+      if (!asks) return grant.last();
+      const verdict = await grant.ask();
       if (lock.debt()) againAt ??= clock.monotonicMs() + AGAIN_MS;
       else againAt = failure = undefined;
-      return last;
+      return verdict;
     },
+    isHeld: grant.isHeld,
     take: async () => {
-      last = await lock.take();
-      if (!last.open) throw new UpdateError('lock-lost', last.reason);
+      const verdict = await grant.ask();
+      if (!verdict.open) throw new UpdateError('lock-lost', verdict.reason);
       await lock.begin();
     },
     giveBack: async (outcome) => {
-      last = OPEN;
-      await tryTo(() => lock.giveBack(endedOf(outcome)));
+      grant.forget();
+      await tryTo(async () => {
+        await lock.giveBack(endedOf(outcome));
+        grant.end();
+      });
     },
     lookAfter: async () => {
       if (isLookedAfter && (againAt === undefined || inMs(againAt) > 0)) return;
@@ -74,11 +85,57 @@ export function lockGate(lock: RebootLock, { clock, log }: Readonly<{ clock: Clo
       return { ...debt, code, message: cleanLine(message), next };
     },
     wakeMs: () => {
+      const last = grant.last();
+      const next = last.open ? undefined : last.next;
       const waits = [
         ...(againAt === undefined ? [] : [inMs(againAt)]),
-        ...(last.open || !last.next ? [] : [Math.max(0, last.next.getTime() - clock.now().getTime())]),
+        ...(next ? [Math.max(0, next.getTime() - clock.now().getTime())] : []),
       ];
       return waits.length > 0 ? Math.min(...waits) : undefined;
+    },
+  };
+}
+
+/** The lock's answer as a verdict. It is asked at most as often as it wants to be, however often the loop looks. */
+function askedSeldom(lock: KeptLock, { product, clock, random }: World) {
+  let last: Verdict = OPEN;
+  let restsUntilMs = 0;
+  let failures = 0;
+  let isHeld = false;
+
+  const refused = (code: GateCode, reason: string, pauseMs: number): Verdict => {
+    restsUntilMs = clock.monotonicMs() + pauseMs;
+    const next = new Date(clock.now().getTime() + pauseMs);
+    const { command } = lock;
+    return closed(code, 'hard', `the lock: ${reason}`, { next, ...(command === undefined ? {} : { command }) });
+  };
+  const answered = (answer: LockAnswer): Verdict => {
+    failures = 0;
+    isHeld = answer.held && lock.isConfigured;
+    return answer.held ? OPEN : refused(answer.code, answer.reason, answer.askAgainMs);
+  };
+  const failed = (error: UpdateError): Verdict => {
+    const pauseMs = Math.max(pauseOf(failures++, random), Number(error.details['retryAfterMs'] ?? 0));
+    return refused(gateOf(error), error.message, pauseMs);
+  };
+  return {
+    last: (): Verdict => last,
+    isHeld: (): boolean => isHeld,
+    /** What fails is a closed gate with the time of the next try. */
+    ask: async (): Promise<Verdict> => {
+      if (last.open || clock.monotonicMs() >= restsUntilMs)
+        last = await lock
+          .take(`an update of ${product}`)
+          .then(answered, (error: unknown) => failed(asUpdateError(error)));
+      return last;
+    },
+    /** What was answered does not count any more. */
+    forget: (): void => {
+      last = OPEN;
+    },
+    /** It was given back. */
+    end: (): void => {
+      isHeld = false;
     },
   };
 }
@@ -91,3 +148,13 @@ function endedOf(outcome: Outcome | undefined): { failed?: string } | undefined 
   if (outcome?.result === 'rolled-back') return { failed: outcome.reason };
   return undefined;
 }
+
+/** What fails is out of reach, unless it was understood and must be seen to by somebody. */
+function gateOf({ code }: UpdateError): GateCode {
+  if (code === 'lock-foreign' || code === 'lock-identity' || code === 'lock-document-invalid') return code;
+  return 'lock-unreachable';
+}
+
+/** Doubles from 5 s up to 5 min, with full jitter above half of it. */
+const pauseOf = (failures: number, random: Random): number =>
+  Math.ceil(Math.min(300_000, 5000 * 2 ** Math.min(failures, 10)) * (0.5 + 0.5 * random.fraction()));

@@ -3,12 +3,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../../config/config.ts';
 import { UpdateError } from '../../errors.ts';
-import { OPEN } from '../../reboot/gates/gate.ts';
-import { noLock, type RebootLock } from '../../reboot/gates/lock.ts';
 import { etcdLock } from '../../reboot/gates/locks/etcd-lock.ts';
 import { fleetLock } from '../../reboot/gates/locks/fleetlock.ts';
 import type { LockClient } from '../../reboot/gates/locks/lock-client.ts';
-import { rebootLock } from '../../reboot/gates/locks/reboot-lock.ts';
 import type { Member } from '../../reboot/gates/locks/semaphore.ts';
 import type { Clock } from '../../system/clock.ts';
 import { createEtcd, type Etcd, type EtcdCare } from '../../system/etcd/etcd.ts';
@@ -37,37 +34,20 @@ export type LockWorld = Readonly<{
 
 type LockConfig = Pick<Config, 'lock' | 'host' | 'fleet'>;
 
-/** `why` is shown to the hosts that wait. */
 export async function openLock(
   config: LockConfig & Pick<Config, 'agent'>,
   world: LockWorld & Readonly<{ log: Pick<Log, 'warn'> }>,
-  why: () => string,
-): Promise<RebootLock> {
+): Promise<KeptLock> {
   const place = await placeOf(config, world.files);
-  const lock = keptLock({
+  return keptLock({
     ...world,
     places: openLockPlaces(world.files, config.agent.stateDir),
     here: place && { place, client: await clientOf(config, world, place) },
     ...(await formerOf(place, world.files)),
+    ...(place ? lookingAt(config) : {}),
     open: (one) => clientOf({ ...config, lock: settingsAt(one, config.lock) }, world, one),
   });
-  if (!place) return withoutLock(lock);
-  const { group } = place;
-  const { clock, random } = world;
-  return rebootLock(lock, { place: nameOf(place), group, why, ...lookingAt(config), clock, random });
 }
-
-/** None is asked for any more, and what was taken before is given back all the same. */
-const withoutLock = (lock: KeptLock): RebootLock => ({
-  ...noLock,
-  take: async () => {
-    await lock.take('');
-    return OPEN;
-  },
-  giveBack: (ended) => lock.giveBack(ended),
-  giveBackOwed: () => lock.giveBackOwed(),
-  debt: () => lock.debt(),
-});
 
 /** Into a lock that another program keeps only its own operator can look. */
 function lookingAt({ lock, fleet }: LockConfig): { command?: string } {
@@ -133,11 +113,6 @@ function withoutLogin(address: string): string {
   const url = URL.parse(address);
   return url ? Object.assign(url, { username: '', password: '' }).href : address;
 }
-
-const nameOf = ({ kind, addresses }: LockPlace): string =>
-  kind === 'etcd'
-    ? `etcd at ${addresses.map(redactUrl).join(', ')}`
-    : `FleetLock at ${new URL(addresses[0] ?? '').host}`;
 
 const clientOf = (config: LockConfig, world: LockWorld, place: LockPlace): Promise<LockClient> =>
   place.kind === 'etcd' ? clientOfEtcd(config, world, place) : clientOfFleetLock(config, world, place);

@@ -3,7 +3,6 @@
 import type { Saved, State } from '../../model.ts';
 import { reasonOf } from '../../reboot/gates/combine.ts';
 import type { Closed } from '../../reboot/gates/gate.ts';
-import type { RebootLock } from '../../reboot/gates/lock.ts';
 import type { StandingOffer } from '../find/standing-offer.ts';
 import type { Facts } from '../loop/machine.ts';
 import type { HookGate } from './hook-gate.ts';
@@ -12,8 +11,6 @@ import type { LockGate } from './lock-gate.ts';
 
 export type RebootGateWorld = Readonly<{
   gates: Gates;
-  /** The fleet's, and as the loop uses it. */
-  fleet: Pick<RebootLock, 'status'>;
   lock: LockGate;
   hooks: Pick<HookGate, 'isOwed'>;
   offer: Pick<StandingOffer, 'isFresh' | 'objection'>;
@@ -34,7 +31,7 @@ export interface RebootGate {
 
 type GateFacts = Pick<Facts, 'gate' | 'isOfferFresh'>;
 
-export function rebootGate({ gates, fleet, lock, hooks, offer }: RebootGateWorld): RebootGate {
+export function rebootGate({ gates, lock, hooks, offer }: RebootGateWorld): RebootGate {
   let applyAsked = false;
   let isApplyRead = false;
   let objections: Closing | undefined;
@@ -52,7 +49,7 @@ export function rebootGate({ gates, fleet, lock, hooks, offer }: RebootGateWorld
   /** Nobody holds what others wait for, or is drained, while something else keeps it here; but first the flag goes. */
   const ofStaying = async (saved: Saved, isFlagged: boolean): Promise<Closing | undefined> => {
     const closed = await ofHost(saved);
-    if (closed && !isFlagged && (fleet.status()?.held || (await hooks.isOwed()))) await lock.giveBack();
+    if (closed && !isFlagged && (lock.isHeld() || (await hooks.isOwed()))) await lock.giveBack();
     return closed;
   };
   const ofStaged = async (saved: Saved, isFlagged: boolean): Promise<Facts['gate']> => {

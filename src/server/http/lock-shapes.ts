@@ -1,4 +1,4 @@
-/** The locks on rebooting: FleetLock's requests, and what operators see and change. */
+/** The reboot locks: FleetLock requests, and the operators’ view. */
 
 import {
   byDefault,

@@ -4,13 +4,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type HookGate, noHooks } from '../../../src/agent/gates/hook-gate.ts';
 import { createGates, openGates } from '../../../src/agent/gates/host-gates.ts';
+import type { KeptLock } from '../../../src/agent/gates/kept-lock.ts';
 import { historyFormat } from '../../../src/agent/loop/journal-format.ts';
 import { resolveConfig } from '../../../src/config/config.ts';
 import { combine } from '../../../src/reboot/gates/combine.ts';
 import { closed, OPEN } from '../../../src/reboot/gates/gate.ts';
-import type { RebootLock } from '../../../src/reboot/gates/lock.ts';
 import type { Files } from '../../../src/system/files.ts';
 import type { Exec } from '../../../src/system/process/exec.ts';
+import { noLock } from '../../support/kept-lock.ts';
 import { noFiles } from '../../support/no-files.ts';
 import { freshStorage, liveUntilRest, makeUpdate } from '../../support/simulated-host.ts';
 
@@ -99,21 +100,19 @@ test('a closed gate keeps a staged release waiting, unarmed, and an open one let
 test('a gate that closes while the lock is held gives it back, and the slot is not armed', async () => {
   const verbs: string[] = [];
   let isHeld = false;
-  const place = { place: 'etcd', group: 'web' };
-  const lock: RebootLock = {
+  const lock: KeptLock = {
+    ...noLock,
+    isConfigured: true,
     take: async () => {
       verbs.push('take');
       isHeld = true;
-      return OPEN;
+      return { held: true };
     },
     begin: async () => void verbs.push('begin'),
     giveBack: async () => {
       if (isHeld) verbs.push('give back');
       isHeld = false;
     },
-    giveBackOwed: async () => {},
-    debt: () => undefined,
-    status: () => ({ ...place, held: isHeld }),
   };
   const inhibited = closed('inhibited', 'hard', 'backup inhibits the shutdown: nightly copy');
   const gates = { ...openGates, ask: async () => combine(verbs.includes('take') ? [inhibited] : []) };
@@ -122,7 +121,9 @@ test('a gate that closes while the lock is held gives it back, and the slot is n
   const storage = freshStorage();
   const drained = await liveUntilRest(storage, update, undefined, gates, later, lock);
   assert.deepEqual([drained.state.kind, verbs], ['staged', ['take']]);
-  const waiting = await liveUntilRest(storage, update, undefined, gates, noHooks, lock);
+  // A new agent finds that the program has begun.
+  const begun = { ...noHooks, isOwed: async () => isHeld };
+  const waiting = await liveUntilRest(storage, update, undefined, gates, begun, lock);
   assert.deepEqual([waiting.state.kind, verbs], ['staged', ['take', 'give back']]);
   assert.equal(waiting.slots?.b.bootable, false);
 });

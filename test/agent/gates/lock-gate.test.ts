@@ -4,9 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lockGate } from '../../../src/agent/gates/lock-gate.ts';
 import { UpdateError } from '../../../src/errors.ts';
-import type { Outcome, Release } from '../../../src/model.ts';
+import type { Outcome, Product, Release } from '../../../src/model.ts';
 import type { LockAnswer, LockClient } from '../../../src/reboot/gates/locks/lock-client.ts';
-import { rebootLock } from '../../../src/reboot/gates/locks/reboot-lock.ts';
 import { silentLog } from '../../../src/system/log.ts';
 import { refusalOf } from '../../support/command-line.ts';
 import { keptHere } from '../../support/kept-lock.ts';
@@ -39,18 +38,11 @@ function bench(answer: () => LockAnswer = () => ({ held: true })) {
     giveBack: async (ended) => call(ended ? `give back ${ended.failed ?? 'ok'}` : 'give back'),
   };
   const random = { fraction: () => 0.5, bytes: () => new Uint8Array() };
-  const lock = rebootLock(keptHere(client, { clock }), {
-    place: 'etcd',
-    group: 'web',
-    why: () => 'an update',
-    clock,
-    random,
-  });
+  const product = 'shop' as Product;
   return {
     calls,
     failing,
-    lock,
-    gate: lockGate(lock, { clock, log: silentLog }),
+    gate: lockGate(keptHere(client, { clock }), { product, clock, random, log: silentLog }),
     pass: (more: number): void => {
       ms += more;
     },
@@ -160,17 +152,20 @@ test('where no attempt was made, a lock out of reach holds nothing up and is giv
   assert.deepEqual(calls, ['give back', 'give back', 'give back']);
 });
 
-test('what somebody must see to keeps its name; status says since when the lock is ours', async () => {
+test('what somebody must see to keeps its name; a lock that could not be given back is still held', async () => {
   const foreign = bench(() => {
     throw new UpdateError('lock-foreign');
   });
   const verdict = await foreign.gate.verdict(true);
   assert.equal(verdict.open ? '' : verdict.code, 'lock-foreign');
-  const { lock, pass } = bench();
-  await lock.take();
-  pass(5_000);
-  await lock.take();
-  assert.deepEqual(lock.status(), { place: 'etcd', group: 'web', held: true, since: '1970-01-01T00:00:00.000Z' });
-  await lock.giveBack();
-  assert.deepEqual(lock.status(), { place: 'etcd', group: 'web', held: false });
+  const { gate, failing } = bench();
+  assert.equal(gate.isHeld(), false);
+  await gate.verdict(true);
+  assert.equal(gate.isHeld(), true);
+  failing.add('give back');
+  await gate.giveBack();
+  assert.equal(gate.isHeld(), true, 'it could not be given back');
+  failing.clear();
+  await gate.giveBack();
+  assert.equal(gate.isHeld(), false);
 });

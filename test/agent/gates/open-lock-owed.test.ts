@@ -4,12 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UpdateError } from '../../../src/errors.ts';
 import type { LockClient } from '../../../src/reboot/gates/locks/lock-client.ts';
-import { rebootLock } from '../../../src/reboot/gates/locks/reboot-lock.ts';
 import { keptHere } from '../../support/kept-lock.ts';
 import { type Behaviour, freshStorage, liveUntilRest, makeUpdate } from '../../support/simulated-host.ts';
-
-const clock = { now: () => new Date('2026-01-01T00:00:00Z'), monotonicMs: () => 0, sleep: async () => {} };
-const random = { fraction: () => 0.5, bytes: (length: number) => new Uint8Array(length) };
 
 for (const [behaviour, version] of [
   ['good', '2'],
@@ -29,7 +25,7 @@ for (const [behaviour, version] of [
         throw new UpdateError('server-failed', 'lock.example: error uncordoning node (internal_error).');
       },
     };
-    const lock = rebootLock(keptHere(client), { place: 'x', group: 'web', why: () => 'an update', clock, random });
+    const lock = keptHere(client);
     const update = await makeUpdate(behaviour);
     const status = await liveUntilRest(freshStorage(), update, undefined, undefined, undefined, lock);
     assert.deepEqual([status.state.kind, status.running?.version], ['idle', version]);

@@ -4,9 +4,11 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { KeptLock } from '../../../src/agent/gates/kept-lock.ts';
+import { lockGate } from '../../../src/agent/gates/lock-gate.ts';
 import { openLock } from '../../../src/agent/gates/open-lock.ts';
 import { resolveConfig } from '../../../src/config/config.ts';
-import type { RebootLock } from '../../../src/reboot/gates/lock.ts';
+import type { Product } from '../../../src/model.ts';
 import { realClock } from '../../../src/system/clock.ts';
 import { realFiles } from '../../../src/system/files.ts';
 import { silentLog } from '../../../src/system/log.ts';
@@ -34,7 +36,7 @@ class Host implements AsyncDisposable {
     return new Host(await temporaryFolder());
   }
 
-  async start(toml: string): Promise<RebootLock> {
+  async start(toml: string): Promise<KeptLock> {
     const text = `[agent]\nstate_dir = "${this.state}"\n${toml}`;
     const config = resolveConfig([{ path: '/etc/tandem/config.d/lock.toml', text }]);
     const own = this.machine === undefined ? undefined : Buffer.from(`${this.machine}\n`);
@@ -43,7 +45,7 @@ class Host implements AsyncDisposable {
       read: async (path: string) => (path === '/etc/machine-id' ? own : realFiles.read(path)),
     };
     const world = { files, clock: realClock, random: realRandom, version: '0.1.0', signal: noSignal, log: silentLog };
-    return openLock(config, world, () => 'an update of shop');
+    return openLock(config, world);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -59,11 +61,11 @@ test('a FleetLock server is asked as Zincati asks it, unless the configuration s
   await using server = await FleetLockServer.start({ default: 2 });
   await using host = await Host.make();
   const lock = await host.start(lockAt(server.url));
-  assert.deepEqual(await lock.take(), { open: true });
+  assert.deepEqual(await lock.take('an update of shop'), { held: true });
   assert.deepEqual(holders(server, 'default'), [ZINCATI]);
   await lock.giveBack();
   const named = await host.start(lockAt(server.url, 'id = "node-1.example.com"'));
-  assert.deepEqual(await named.take(), { open: true });
+  assert.deepEqual(await named.take('an update of shop'), { held: true });
   assert.deepEqual(holders(server, 'default'), ['node-1.example.com']);
 });
 
@@ -73,7 +75,7 @@ test('a host that is named needs no machine id for its lock; one that is not doe
   host.machine = undefined;
   assert.equal(await refusalOf(host.start(lockAt(server.url))), 'machine-id-missing');
   const lock = await host.start(lockAt(server.url, 'id = "Rack 7/3"'));
-  assert.deepEqual(await lock.take(), { open: true });
+  assert.deepEqual(await lock.take('an update of shop'), { held: true });
   assert.deepEqual(holders(server, 'default'), ['Rack 7/3']);
   for (const id of ['', ' a', '..', 'a\\u202eb', 'a'.repeat(256)])
     assert.equal(await refusalOf(host.start(lockAt(server.url, `id = "${id}"`))), 'config-invalid', id);
@@ -93,14 +95,14 @@ for (const [key, changed] of Object.entries(changes))
     await using other = await FleetLockServer.start({ web: 1 });
     await using host = await Host.make();
     const before = await host.start(inGroup('web', server.url));
-    await before.take();
+    await before.take('an update of shop');
     await before.begin();
     assert.deepEqual(holders(server, 'web'), [ZINCATI]);
     const after = await host.start(changed(server.url, other.url));
     await after.giveBack({});
     assert.deepEqual(holders(server, 'web'), []);
     assert.equal(after.debt(), undefined);
-    assert.deepEqual(await after.take(), { open: true });
+    assert.deepEqual(await after.take('an update of shop'), { held: true });
     await after.giveBack();
     assert.deepEqual([...holders(server, 'web'), ...holders(server, 'db'), ...holders(other, 'web')], []);
   });
@@ -110,7 +112,7 @@ test('what was taken under the id of check-ins, before hosts were called as Zinc
   server.holders.set('default', new Set([deriveMachineId(MACHINE)]));
   await using host = await Host.make();
   const lock = await host.start(lockAt(server.url));
-  assert.deepEqual(await lock.take(), { open: true });
+  assert.deepEqual(await lock.take('an update of shop'), { held: true });
   assert.deepEqual(holders(server, 'default'), [ZINCATI]);
 });
 
@@ -118,7 +120,7 @@ test('a login is not written down, and a token in the address goes on being sent
   await using server = await FleetLockServer.start({ web: 1 });
   await using host = await Host.make();
   const url = server.url.replace('http://', 'http://zincati:secret@');
-  await (await host.start(inGroup('web', url))).take();
+  await (await host.start(inGroup('web', url))).take('an update of shop');
   const kept = Buffer.from((await realFiles.read(join(host.state, 'lock.json'))) ?? '').toString();
   assert.ok(kept.includes(ZINCATI) && !kept.includes('secret'), kept);
   await (await host.start(inGroup('db', url))).giveBack({});
@@ -132,7 +134,7 @@ test('a record that makes no sense keeps no host from its lock', async () => {
     await using host = await Host.make();
     await writeFile(join(host.state, 'lock.json'), text);
     const lock = await host.start(lockAt(server.url));
-    assert.deepEqual(await lock.take(), { open: true }, text);
+    assert.deepEqual(await lock.take('an update of shop'), { held: true }, text);
     await lock.giveBack();
     await rm(join(host.state, 'lock.json'));
   }
@@ -143,7 +145,8 @@ test('what shows who holds the lock is named only where there is such a command'
   await using server = await FleetLockServer.start({ default: 0 });
   await using host = await Host.make();
   const commandAt = async (toml: string): Promise<string | undefined> => {
-    const verdict = await (await host.start(toml)).take();
+    const world = { product: 'shop' as Product, clock: realClock, random: realRandom, log: silentLog };
+    const verdict = await lockGate(await host.start(toml), world).verdict(true);
     return verdict.open ? 'open' : verdict.command;
   };
   assert.equal(await commandAt(lockAt(server.url)), undefined, 'airlock');

@@ -25,6 +25,7 @@ const ARMED: State = { kind: 'armed', ...RELEASE, bootId: 'x' };
 
 const OPEN_LOCK: LockGate = {
   verdict: async () => OPEN,
+  isHeld: () => false,
   take: async () => {},
   giveBack: async () => {},
   lookAfter: async () => {},
@@ -33,7 +34,6 @@ const OPEN_LOCK: LockGate = {
 };
 
 const NOTHING_OWED = {
-  fleet: { status: () => undefined },
   hooks: { isOwed: async () => false },
   offer: { isFresh: () => true, objection: () => undefined },
 };
@@ -141,8 +141,8 @@ function unoffered(offer: Pick<StandingOffer, 'isFresh' | 'objection'>) {
     },
     giveBack: async () => void asked.push('give back'),
   };
-  const fleet = { status: () => ({ place: 'here', group: 'web', held: true }) };
-  const gate = rebootGate({ ...NOTHING_OWED, fleet, gates: openGates, lock, offer });
+  const isHeld = () => true;
+  const gate = rebootGate({ ...NOTHING_OWED, gates: openGates, lock: { ...lock, isHeld }, offer });
   return {
     asked,
     verdict: () => gate.verdict({ state: STAGED, since: SINCE, slots: {} }, { asks: true, isFlagged: false }),
@@ -199,10 +199,9 @@ test('while something keeps the host here, what was drained for the reboot is ta
     const asked: string[] = [];
     const gate = rebootGate({
       ...NOTHING_OWED,
-      fleet: { status: () => ({ place: 'here', group: 'web', held }) },
       hooks: { isOwed: async () => owed },
       gates: { ...openGates, ask: async () => combine([NIGHTS]) },
-      lock: { ...OPEN_LOCK, giveBack: async () => void asked.push('give back') },
+      lock: { ...OPEN_LOCK, isHeld: () => held, giveBack: async () => void asked.push('give back') },
     });
     await gate.verdict({ state: STAGED, since: SINCE, slots: {} }, { asks: true, isFlagged });
     assert.equal(asked.length, given, `held ${held}, owed ${owed}, flagged ${isFlagged}`);
@@ -221,7 +220,6 @@ function listening(now: {
 }) {
   const asked: string[] = [];
   const gate = rebootGate({
-    fleet: { status: () => undefined },
     hooks: { isOwed: async () => now.owed === true },
     offer: { isFresh: () => now.fresh !== false, objection: () => now.objection },
     gates: {

@@ -8,7 +8,7 @@ import type { Event } from '../../../src/agent/loop/machine.ts';
 import type { AgentWorld } from '../../../src/agent/running.ts';
 import { UpdateError } from '../../../src/errors.ts';
 import type { Departure } from '../../../src/model.ts';
-import { noLock } from '../../../src/reboot/gates/lock.ts';
+import { noLock } from '../../support/kept-lock.ts';
 import { RecordingDisk } from '../../support/recording-disk.ts';
 import { after, failing, host, MINUTE, release, STATE } from '../../support/sleeping-host.ts';
 

@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type LockGate, lockGate } from '../../../src/agent/gates/lock-gate.ts';
+import type { Product } from '../../../src/model.ts';
 import { fleetLock } from '../../../src/reboot/gates/locks/fleetlock.ts';
 import type { LockClient } from '../../../src/reboot/gates/locks/lock-client.ts';
-import { rebootLock } from '../../../src/reboot/gates/locks/reboot-lock.ts';
+import { silentLog } from '../../../src/system/log.ts';
 import { noSignal } from '../../support/bundles.ts';
 import { refusalOf } from '../../support/command-line.ts';
 import { answer, HostileServer } from '../../support/hostile-server.ts';
@@ -90,20 +92,17 @@ const EXCHANGES: readonly Exchange[] = [
 
 /** As the gate of the host has it. */
 async function verdictOf(client: LockClient, verb: Verb): Promise<string> {
-  const lock = rebootLock(keptHere(client), {
-    place: 'FleetLock',
-    group: 'default',
-    why: () => 'an update',
-    clock,
-    random,
-  });
+  const lock = keptHere(client);
   if (verb === 'give back') {
     const refusal = await refusalOf(lock.giveBack({}));
     return refusal === 'none' ? 'given back' : refusal;
   }
-  const verdict = await lock.take();
+  const verdict = await gateOf(client).verdict(true);
   return verdict.open ? 'held' : verdict.code;
 }
+
+const gateOf = (client: LockClient): LockGate =>
+  lockGate(keptHere(client), { product: 'shop' as Product, clock, random, log: silentLog });
 
 for (const { who, when, verb, status, body, so } of EXCHANGES)
   test(`${who}, to ${verb} when ${when}: ${so}`, async () => {
@@ -127,8 +126,7 @@ test('a server that asks to be left alone for a while is', async () => {
   const busy = said('too-many-requests', 'slowly');
   const headers = { 'content-length': Buffer.byteLength(busy), 'retry-after': 90 };
   await using server = await HostileServer.start(answer('429 Too Many Requests', headers, busy));
-  const lock = rebootLock(keptHere(lockOf(server.url(''))), { place: 'x', group: 'y', why: () => 'z', clock, random });
-  const verdict = await lock.take();
+  const verdict = await gateOf(lockOf(server.url(''))).verdict(true);
   assert.deepEqual(verdict.open ? [] : [verdict.code, verdict.next], ['lock-unreachable', new Date(90_000)]);
 });
 

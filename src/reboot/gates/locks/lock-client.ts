@@ -17,6 +17,9 @@ export type Objection =
 /** How an attempt to update ended. */
 export type Ended = Readonly<{ failed?: string }>;
 
+/** What this host could not give back yet. */
+export type LockDebt = Readonly<{ place: string; group: string; since: string }>;
+
 /** Every verb may be repeated; each throws when nobody answers, and then nothing is known. */
 export interface LockClient {
   /** Whether it is told how attempts end, and grants nobody anything after too many failures. */
