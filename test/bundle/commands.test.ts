@@ -72,7 +72,7 @@ test('build, inspect and verify, for people and for programs', async () => {
 
   const verified = updatectl(path, 'bundle', 'verify', 'a.bundle');
   assert.equal(verified.status, 0, verified.err);
-  assert.match(verified.out, /a\.bundle is whole: demo 1\.0/);
+  assert.match(verified.out, /a\.bundle is intact: demo 1\.0/);
 
   const bytes = await readFile(join(path, 'a.bundle'));
   bytes[bytes.length - 1] = 1;

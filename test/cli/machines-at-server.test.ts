@@ -23,7 +23,7 @@ test('an operator finds machines by name, group, version and id, forgets them, a
   writeFileSync(join(repository.top, 'token'), `${server.operatorToken}\n`);
   const asking = (command: Command, ...args: string[]): Promise<string> =>
     runCommand(command, repository.top, [...args, ...['--server', server.url, '--token-file', 'token']]);
-  assert.match(await asking(rolloutMachines), /No machine is like this/);
+  assert.match(await asking(rolloutMachines), /No machine matches/);
   const group = (host: number) => (host % 2 === 0 ? 'web' : 'db');
   const said = (request: CheckIn) =>
     fetch(`${server.url}/v1/check-in`, {
@@ -43,12 +43,12 @@ test('an operator finds machines by name, group, version and id, forgets them, a
   assert.equal(JSON.parse(await asking(rolloutMachines, '--group', 'db', '--json')).machines.length, MANY / 2);
   assert.equal(JSON.parse(await asking(rolloutMachines, '--runs', '1.1', '--json')).machines.length, 0);
   assert.equal(JSON.parse(await asking(rolloutMachines, '--id', `${'0'.repeat(30)}7`, '--json')).machines.length, 9);
-  assert.match(await asking(rolloutMachines, 'db', '--most', '3'), /Only the first 3: there are more/);
+  assert.match(await asking(rolloutMachines, 'db', '--most', '3'), /Only the first 3 are shown; there are more/);
   assert.equal(await refusalOf(asking(rolloutMachines, '--state', 'asleep')), 'request-invalid');
   assert.match(await asking(serverMachineForget, 'web-118'), /^0{30}77 is forgotten/);
   assert.equal(await refusalOf(asking(serverMachineForget, 'web-118')), 'machine-unknown');
   assert.equal(await refusalOf(asking(serverMachineReset, `${'0'.repeat(30)}77`)), 'machine-unknown');
-  assert.match(await asking(serverMachineReset, 'web-0'), /^The next secret that is shown for 0{31}1 counts/);
+  assert.match(await asking(serverMachineReset, 'web-0'), /^The next secret that 0{31}1 sends is bound to it/);
   await said(checkInOf(500, { host: { name: 'web-0' } }));
   assert.equal(await refusalOf(asking(serverMachineReset, 'web-0')), 'usage', 'two are called so');
 });

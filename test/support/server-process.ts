@@ -46,7 +46,7 @@ export class ServerProcess implements AsyncDisposable {
     });
     this.operatorToken = undefined;
     for await (const line of createInterface({ input: child.stdout })) {
-      this.operatorToken ??= /operator's token, shown this once: (\S+)$/.exec(line)?.[1];
+      this.operatorToken ??= /operator's token, shown only once: (\S+)$/.exec(line)?.[1];
       if (line.startsWith('Serving ')) return;
     }
     throw new Error(`the server does not come up: ${this.said}`);

@@ -401,10 +401,7 @@ test('a release is published and says so, although the bundle of an older one is
     ],
   );
   assert.equal(warned.length, 2, warned.join(''));
-  assert.match(
-    warned.join(''),
-    /^An older release is left out of what saves downloading\. .*2\.0\.bundle: there is no such file/,
-  );
+  assert.match(warned.join(''), /^No delta from an older release: .*2\.0\.bundle: there is no such file/);
 });
 
 test('what saves downloading may fail as a whole: the release is published, and the same command makes it later', async () => {
@@ -422,7 +419,10 @@ test('what saves downloading may fail as a whole: the release is published, and 
     mode: 0o755,
   });
   assert.equal(await add(...signer(once)), 0);
-  assert.match(warned.join(''), /^Hosts fetch this release whole until the same command is run again\. .*signs-once/);
+  assert.match(
+    warned.join(''),
+    /^Hosts download the whole image of this release until you run this command again\. .*signs-once/,
+  );
   assert.equal(await add(...signer(`${SIGNER} vault.pem`)), 2);
 });
 
@@ -483,8 +483,8 @@ test('a list shows what is offered where, without reading a bundle', async () =>
   assert.deepEqual(
     channels.map((one: { channel: string; version: string; to: string }) => [one.channel, one.version, one.to]),
     [
-      ['edge', '3.0', 'everybody'],
-      ['stable', '2.0', 'everybody'],
+      ['edge', '3.0', 'all hosts'],
+      ['stable', '2.0', 'all hosts'],
     ],
   );
   const text = await list();
@@ -501,5 +501,5 @@ test('a channel that is damaged does not keep the others from being listed', asy
   writeFileSync(join(at, readdirSync(at).find((name) => name.endsWith('.edge.json')) ?? ''), '{}');
   const text = await run('repo', 'list', '--repository', 'repo');
   assert.match(text, /^edge +DAMAGED: .*edge.*$/m);
-  assert.match(text, /^stable +demo 2\.0 .*everybody$/m);
+  assert.match(text, /^stable +demo 2\.0 .*all hosts$/m);
 });

@@ -1,4 +1,4 @@
-/** Builds the files that save downloading a release, and adds them to the repository that has it. */
+/** Builds the delta files of a release, and adds them to the repository that has it. */
 
 import { join } from 'node:path';
 import { decodePool } from '../../bundle/decode/pool.ts';
@@ -19,17 +19,17 @@ import { releasesIn } from '../../verify/publish/publisher.ts';
 import { readRepository } from '../../verify/publish/repository.ts';
 import type { Context } from '../command.ts';
 
-/** What to build: patches from these bundles, and a blocks file that knows those; none where `known` is absent. */
+/** The files to build: patches from these bundles, and a blocks file that knows the `known` ones; none without `known`. */
 export type WantedDeltas = Readonly<{
   /** The bundle of the new release, as a file. */
   bundle: string;
   patchFrom: readonly string[];
   known?: readonly string[];
-  /** Hears of an older bundle that is missing or damaged, and is done without; nothing is built where nobody hears. */
+  /** Called for an older bundle that is missing or damaged, and skipped; without it, such a bundle fails the build. */
   without?: (message: string) => void;
 }>;
 
-/** Builds, which takes minutes, then signs all at once as the only publisher. Returns what was added. */
+/** Builds, which takes minutes, then signs everything at once as the only publisher. Returns the added files. */
 export async function publishDeltas(
   context: Context,
   site: Site,
@@ -88,7 +88,7 @@ async function unpack({ context, scratch, pool }: Workshop, path: string): Promi
   return await unpackRelease(await openBundle(source, undefined, context.signal), pool, scratch, context.signal);
 }
 
-/** What an older bundle gives; nothing where it fails and somebody hears of it. */
+/** The result for an older bundle; empty if it fails and may be skipped. */
 async function ifWhole<T>(
   { context }: Workshop,
   { without }: Pick<WantedDeltas, 'without'>,
@@ -108,12 +108,12 @@ async function blocksFile(
   workshop: Workshop,
   to: UnpackedRelease,
   known: readonly string[],
-  hears: Pick<WantedDeltas, 'without'>,
+  skips: Pick<WantedDeltas, 'without'>,
 ): Promise<NewDelta> {
   const { context, scratch } = workshop;
   const older: Uint8Array[] = [];
   for (const path of known)
-    older.push(...(await ifWhole(workshop, hears, () => leavesOf(workshop, to.manifest, path))));
+    older.push(...(await ifWhole(workshop, skips, () => leavesOf(workshop, to.manifest, path))));
   const file = scratch.path('blocks');
   using bar = context.out.progress('Blocks for any version');
   const out = { path: file, files: context.files, scratch };
@@ -121,7 +121,7 @@ async function blocksFile(
   return newDelta(file, await buildBlocks(to, older, out, options), to, { kind: 'blocks' });
 }
 
-/** None where the salt differs: no block of such a release could be recognised. */
+/** Empty if the salt differs: no block of such a release could be recognised. */
 async function leavesOf({ pool, context }: Workshop, to: Manifest, path: string): Promise<readonly Uint8Array[]> {
   await using source = await fileSource(path);
   const bundle = await openBundle(source, undefined, context.signal);
@@ -138,7 +138,7 @@ async function patchFile(workshop: Workshop, to: UnpackedRelease, path: string, 
   const file = scratch.path(`patch-${index}`);
   using bar = context.out.progress(`Patch from ${version}`);
   const progress = (done: number, total: number): void => bar.update(done, total);
-  // A folder of its own: every patch has intermediate files of the same names.
+  // Its own folder: the intermediate files of every patch have the same names.
   await using own = await createScratch(file);
   const out = { path: file, files: context.files, scratch: own };
   const built = await buildPatch(from, to, out, { signal: context.signal, progress });

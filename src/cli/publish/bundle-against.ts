@@ -1,4 +1,4 @@
-/** `bundle inspect --against`: what a release costs the hosts on an older one, and which files cost it. */
+/** `bundle inspect --against`: the download for hosts on an older release, and the files that cause it. */
 
 import { decodePool } from '../../bundle/decode/pool.ts';
 import { type Rehearsal, rehearse } from '../../bundle/delta/rehearsal.ts';
@@ -9,10 +9,10 @@ import { createScratch } from '../../system/disk/scratch.ts';
 import type { Context } from '../command.ts';
 import { bytes } from '../units.ts';
 
-/** `path` is the new bundle's; beside it there must be room for both releases when the answer is to be exact. */
+/** `path` is the new bundle; an exact answer needs room for both releases beside it. */
 export type Question = Readonly<{ bundle: Bundle; path: string; against: string; isExact: boolean }>;
 
-/** Says it; returns it for programs. */
+/** Prints the comparison, and returns it for the document. */
 export async function inspectAgainst(context: Context, { bundle, path, against, isExact }: Question): Promise<object> {
   await using source = await fileSource(against);
   const from = await openBundle(source, undefined, context.signal);
@@ -24,7 +24,7 @@ export async function inspectAgainst(context: Context, { bundle, path, against, 
   return { ...comparison, files: files.slice(0, TOLD), costlyFiles: files.length, ...(exact ? { exact } : {}) };
 }
 
-/** Files in the table, and in the document. */
+/** Files listed in the table, and in the document. */
 const SHOWN = 20;
 const TOLD = 100;
 
@@ -41,7 +41,7 @@ async function rehearsed(context: Context, { bundle, from, path, pool }: Pair): 
 function show({ out }: Context, comparison: Comparison, exact: Rehearsal | undefined): void {
   const { from, to, full, blocks, fresh, reused, files, other } = comparison;
   out.line();
-  out.line(`For a host on ${from}, ${bytes(fresh)} of ${to} are new, ${bytes(reused)} it has already. It fetches`);
+  out.line(`A host on ${from} already has ${bytes(reused)} of ${to}; ${bytes(fresh)} are new. It downloads`);
   out.table([
     ...(exact ? [['  by patch', bytes(exact.patch)]] : []),
     exact ? ['  by blocks', bytes(exact.blocks)] : ['  by blocks, about', bytes(blocks)],
@@ -59,7 +59,7 @@ function show({ out }: Context, comparison: Comparison, exact: Rehearsal | undef
 
 function taken({ blocks, full }: Comparison, exact: Rehearsal | undefined): string {
   if (exact === undefined)
-    return `An agent takes ${blocks < full ? 'the blocks' : 'the full image'}, unless there is a patch; --exact makes one and says its size.`;
+    return `An agent takes ${blocks < full ? 'the blocks' : 'the full image'}, unless there is a patch; --exact builds one and shows its size.`;
   const [[tier = 'full'] = []] = [
     ['patch', exact.patch] as const,
     ['blocks', exact.blocks] as const,
@@ -72,8 +72,8 @@ function rest({ files, other }: Comparison): string[][] {
   const more = files.slice(SHOWN);
   const add = (what: 'fresh' | 'packed'): string => bytes(more.reduce((sum, file) => sum + file[what], 0));
   const what = other.isFileSystemKnown
-    ? 'folders, inodes and what lies between'
-    : 'the root image (its files can be told apart in uncompressed erofs and in ext4)';
+    ? 'folders, inodes and gaps'
+    : 'the root image (files are listed only for uncompressed erofs and ext4)';
   return [
     ...(more.length > 0 ? [[add('fresh'), add('packed'), `${more.length} more files`, '']] : []),
     ...(other.fresh > 0 ? [[bytes(other.fresh), bytes(other.packed), what, '']] : []),

@@ -1,4 +1,4 @@
-/** `updatectl bundle build`: from a tree or image and a kernel to one file that hosts install. */
+/** `updatectl bundle build`: turns a tree or image and a kernel into one file that hosts install. */
 
 import { resolve } from 'node:path';
 import { compressedForm } from '../../bundle/image/erofs.ts';
@@ -21,8 +21,8 @@ export const bundleBuild: Command = {
   name: 'bundle build',
   summary: 'build a bundle from a root file system and a kernel',
   description:
-    'A folder becomes an erofs (or ext4) image that shares as much as possible with the next one; an image is taken as it is. The kernel, initrd and command line become a UKI that names ' +
-    'the root hash. The same input gives the same bytes. Files keep their times up to that of the release: SOURCE_DATE_EPOCH, or without it ' +
+    'A folder becomes an erofs (or ext4) image that shares as much as possible with the next one; an image is used unchanged. The kernel, initrd and command line become a UKI that names ' +
+    'the root hash. The same input gives the same bytes. No file is newer than the time of the release: SOURCE_DATE_EPOCH, or without it ' +
     'the time of the newest file.',
   examples: [
     'updatectl bundle build --product demo --version 1.0 --counter 1 --root tree --kernel vmlinuz --initrd initrd.img --cmdline quiet -o demo.bundle',
@@ -30,22 +30,22 @@ export const bundleBuild: Command = {
   ],
   options: [
     { flags: '--product <name>', summary: 'lower-case letters, digits and dashes', required: true },
-    { flags: '--version <version>', summary: 'as hosts and people will see it', required: true },
-    { flags: '--counter <n>', summary: 'release counter, higher than that of every earlier release', required: true },
+    { flags: '--version <version>', summary: 'as hosts and people see it', required: true },
+    { flags: '--counter <n>', summary: 'release counter, higher than for every earlier release', required: true },
     { flags: '--root <path>', summary: 'a file system image, or a folder to make one from', required: true },
     { flags: '--format <name>', summary: 'erofs or ext4, for a folder', default: 'erofs' },
-    { flags: '--owner <who>', summary: 'whose the files of a folder are: keep, or root', default: 'keep' },
+    { flags: '--owner <who>', summary: 'owner of the files in a folder: keep, or root', default: 'keep' },
     { flags: '--uki <file>', summary: 'a UKI that already names the root hash' },
-    { flags: '--kernel <file>', summary: 'a kernel, to make a UKI from' },
+    { flags: '--kernel <file>', summary: 'a kernel to build a UKI from' },
     { flags: '--initrd <file>', summary: 'its initrd; several are joined', repeat: true },
     { flags: '--cmdline <text>', summary: 'its command line, without roothash=', default: '' },
     { flags: '--stub <file>', summary: 'the UEFI stub for the UKI' },
-    { flags: '--os-release <file>', summary: 'names for the boot menu' },
-    { flags: '--ukify <file>', summary: 'the ukify program, when it is not on PATH' },
+    { flags: '--os-release <file>', summary: 'file with the names for the boot menu' },
+    { flags: '--ukify <file>', summary: 'the ukify program, if it is not on PATH' },
     { flags: '--architecture <name>', summary: 'x86-64 or arm64', default: 'x86-64' },
-    { flags: '--min-agent <version>', summary: 'the oldest agent that may install it (default: this one)' },
-    { flags: '--level <n>', summary: 'how hard zstd tries, from 1 to 19', default: String(DEFAULT_LEVEL) },
-    { flags: '-o, --output <file>', summary: 'where the bundle goes', required: true },
+    { flags: '--min-agent <version>', summary: 'the oldest agent that may install it (default: this version)' },
+    { flags: '--level <n>', summary: 'zstd compression level, from 1 to 19', default: String(DEFAULT_LEVEL) },
+    { flags: '-o, --output <file>', summary: 'file to write the bundle to', required: true },
   ],
   run: async (context, input) => {
     const build = await checkInputs(context, await wanted(context, input));
@@ -63,7 +63,7 @@ export const bundleBuild: Command = {
   },
 };
 
-/** Its blocks have nothing in common with those of the release before: every update would be a full download. */
+/** Compressed blocks have nothing in common with the previous release: every update would be a full download. */
 async function warnOfCompression({ out, signal }: Context, root: string): Promise<void> {
   if ((await statOf(root))?.isFile() !== true) return;
   await using source = await fileSource(root);
@@ -72,7 +72,7 @@ async function warnOfCompression({ out, signal }: Context, root: string): Promis
   const form = compressedForm(Buffer.concat(head));
   if (form !== undefined)
     out.warn(
-      `${root} is ${form}: updates will be nearly full downloads. The bundle compresses by itself; give a folder, or an uncompressed erofs or ext4.`,
+      `${root} is ${form}: updates will be nearly full downloads. The bundle has its own compression; pass a folder, or an uncompressed erofs or ext4 image.`,
     );
 }
 
@@ -98,7 +98,7 @@ async function ukiInput(context: Context, input: Input): Promise<BuildInput['uki
   const path = (given: string): string => resolve(context.cwd(), given);
   const [file, kernel] = [input.text('uki'), input.text('kernel')];
   if ((file === undefined) === (kernel === undefined))
-    throw new UpdateError('usage', 'Give either --uki, or --kernel with --initrd and --cmdline.');
+    throw new UpdateError('usage', 'Pass either --uki, or --kernel with --initrd and --cmdline.');
   if (kernel === undefined) return { file: path(file ?? '') };
   const optional = (option: string, key: keyof UkiParts) => {
     const given = input.text(option);

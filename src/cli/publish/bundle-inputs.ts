@@ -1,4 +1,4 @@
-/** What a bundle is to be made of, looked at before the packing, which takes minutes: all that is wrong at once. */
+/** Checks the inputs of a bundle before packing, which takes minutes, and reports all faults at once. */
 
 import { dirname } from 'node:path';
 import type { UkiParts } from '../../bundle/image/uki.ts';
@@ -12,10 +12,10 @@ import { attempt, type Exec } from '../../system/process/exec.ts';
 import type { Context } from '../command.ts';
 import { lookAtTree, type TreeFacts } from './bundle-tree.ts';
 
-/** What is to be built; without a time of the release where nobody gave one. */
+/** The requested build; without an epoch if none was given. */
 export type Wanted = Omit<BuildInput, 'epoch'> & Readonly<{ epoch: number | undefined }>;
 
-/** Throws one error that names every fault; says what is unusual, and may be meant. */
+/** Throws one error that names every fault; warns of unusual inputs that may be intended. */
 export async function checkInputs(context: Context, build: Wanted): Promise<BuildInput> {
   const tree = (await statOf(build.root))?.isDirectory() ? await lookAtTree(build.root) : undefined;
   const faults = [
@@ -44,13 +44,13 @@ function warnOfTree(
   { strangers, uid, newest }: TreeFacts,
 ): void {
   const [first] = strangers;
-  // Under fakeroot it only seems so.
+  // Under fakeroot the owners are not real.
   if (owner === 'keep' && first !== undefined && env('FAKEROOTKEY') === undefined)
     out.warn(
-      `${strangers.length} files will belong to user ${uid} on every host, because they do here (${first}). --owner root gives all to root.`,
+      `${strangers.length} files will belong to user ${uid} on every host, because they do here (${first}). --owner root makes root their owner.`,
     );
   if (epoch === undefined && newest.mtime * 1000 > clock.now().getTime())
-    out.warn(`${newest.path} is dated in the future, and the release with it.`);
+    out.warn(`${newest.path} is dated in the future, and so is the release.`);
 }
 
 async function faultsOfImageFile({ out }: Context, root: string): Promise<string[]> {
@@ -58,13 +58,13 @@ async function faultsOfImageFile({ out }: Context, root: string): Promise<string
   if (unreadable.length > 0) return unreadable;
   if (!isFileSystem((await readHead(root, HEAD)) ?? new Uint8Array()))
     out.warn(
-      `${root} holds no file system that Tandem knows (erofs, ext4, squashfs, xfs, btrfs). Can your kernel mount it?`,
+      `${root} has no file system that Tandem recognises (erofs, ext4, squashfs, xfs, btrfs). Check that your kernel can mount it.`,
     );
   return [];
 }
 
 async function faultsOfParts({ out, exec }: Context, parts: UkiParts, architecture: Architecture): Promise<string[]> {
-  if (parts.initrds.length === 0) out.warn('No --initrd: the kernel has to find and check the root by itself.');
+  if (parts.initrds.length === 0) out.warn('No --initrd: the kernel must find and verify the root on its own.');
   const length = Buffer.byteLength(parts.commandLine.trim()) + ' roothash='.length + ROOT_HASH;
   return [
     ...(await faultsOfImage(parts.kernel, '--kernel', architecture)),
@@ -74,12 +74,12 @@ async function faultsOfParts({ out, exec }: Context, parts: UkiParts, architectu
     ...(length < COMMAND_LINE
       ? []
       : [
-          `the command line has ${length} bytes with its root hash, and a kernel keeps ${COMMAND_LINE - 1} and cuts the end`,
+          `the command line has ${length} bytes with its root hash, but a kernel keeps only the first ${COMMAND_LINE - 1}`,
         ]),
   ];
 }
 
-/** A program of the user's may know nothing but `build`: it is enough that it can be started. */
+/** A user's own program may know only `build`: being able to start it is enough. */
 async function faultsOfUkify(exec: Exec, given: string | undefined): Promise<string[]> {
   const program = given ?? 'ukify';
   const { exitCode, stderr } = await attempt(exec, program, ['--version'], { package: 'systemd-ukify' });
@@ -87,10 +87,10 @@ async function faultsOfUkify(exec: Exec, given: string | undefined): Promise<str
   return runs ? [] : [stderr.trim().split('\n').at(-1) || `${program} does not run (status ${exitCode})`];
 }
 
-/** From here on a shell and Node.js count what could not be started. */
+/** From this exit status on, a shell and Node.js mean that the program could not be started. */
 const NOT_STARTED = 126;
 
-/** Of x86-64 (`COMMAND_LINE_SIZE` in arch/x86/include/asm/setup.h) and arm64 alike, the zero byte at its end included. */
+/** The same on x86-64 (`COMMAND_LINE_SIZE` in arch/x86/include/asm/setup.h) and arm64, including the final zero byte. */
 const COMMAND_LINE = 2048;
 const ROOT_HASH = 64;
 
@@ -99,10 +99,10 @@ async function faultsOfImage(path: string, option: string, architecture: Archite
   if (unreadable.length > 0) return unreadable;
   const machine = peMachine((await readHead(path, HEAD)) ?? new Uint8Array());
   const fits = machine === undefined || machine === architecture;
-  return fits ? [] : [`${option} ${path} is for ${machine}, and the release for ${architecture}`];
+  return fits ? [] : [`${option} ${path} is for ${machine}, but the release is for ${architecture}`];
 }
 
-/** Opened as it will be for the packing: no link, no pipe. */
+/** Opened as for packing: no link, no pipe. */
 const faultsOfFile = (path: string, option: string): Promise<string[]> =>
   fileSource(path).then(
     async (source) => {
@@ -112,14 +112,14 @@ const faultsOfFile = (path: string, option: string): Promise<string[]> =>
     (error: unknown) => [faultOf(option, error)],
   );
 
-/** Read by ukify, which follows links. */
+/** For files that ukify reads: it follows links. */
 const faultsOfReading = (path: string, option: string): Promise<string[]> =>
   readHead(path, 1).then(
     (bytes) => (bytes?.length === 1 ? [] : [`${option} ${path} ${bytes ? 'is empty' : 'does not exist'}`]),
     (error: unknown) => [faultOf(option, error)],
   );
 
-/** As a part of a longer sentence. */
+/** The fault as part of a longer sentence. */
 const faultOf = (option: string, error: unknown): string =>
   `${option} ${asUpdateError(error).message.replace(/\.$/, '')}`;
 
@@ -127,7 +127,7 @@ async function faultsOfFolder(folder: string): Promise<string[]> {
   return (await statOf(folder))?.isDirectory() ? [] : [`the folder of --output, ${folder}, does not exist`];
 }
 
-/** As much as the superblock that lies furthest behind takes. */
+/** Enough for the superblock that lies furthest from the start. */
 const HEAD = 66 * 1024;
 
 const isFileSystem = (head: Uint8Array): boolean =>

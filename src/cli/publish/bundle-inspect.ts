@@ -1,4 +1,4 @@
-/** `updatectl bundle inspect`: what a bundle says it holds. */
+/** `updatectl bundle inspect`: the contents of a bundle, by its own manifest. */
 
 import { resolve } from 'node:path';
 import { type BundleSummary, summarize } from '../../bundle/publish/inspect.ts';
@@ -13,9 +13,9 @@ export const bundleInspect: Command = {
   name: 'bundle inspect',
   summary: 'show what the manifest of a bundle lists',
   description:
-    'Reads the manifest only; `bundle verify` reads every byte. With --against it says how much a host on an older release ' +
-    'fetches, and which files cost the bytes: the sizes of single files are shares of the frames that hold them. ' +
-    '--exact builds patch and blocks as `repo add` would, beside the bundle, and throws them away; it takes minutes for a gigabyte.',
+    'Reads only the manifest; `bundle verify` reads every byte. With --against, shows how much a host on an older release ' +
+    'downloads, and which files cause it: the size of a single file is its share of the frames that hold it. ' +
+    '--exact builds patch and blocks file beside the bundle, as `repo add` would, and deletes them; this takes minutes per gigabyte.',
   examples: [
     'updatectl bundle inspect demo.bundle',
     'updatectl bundle inspect demo.bundle --json',
@@ -24,7 +24,7 @@ export const bundleInspect: Command = {
   arguments: [{ name: '<file>', summary: 'the bundle' }],
   options: [
     { flags: '--against <bundle>', summary: 'an older bundle of the same product' },
-    { flags: '--exact', summary: 'with --against: build the patch and the blocks, and say their sizes to the byte' },
+    { flags: '--exact', summary: 'with --against: build the patch and the blocks file, and show their exact sizes' },
   ],
   run: async (context, input) => {
     const path = resolve(context.cwd(), input.argument(0));

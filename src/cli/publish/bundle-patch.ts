@@ -11,7 +11,7 @@ export const bundlePatch: Command = {
   name: 'bundle patch',
   summary: 'make patches to a release from older ones, and publish them',
   description:
-    'A host that runs exactly an old bundle then fetches its patch alone. The new bundle must be in the repository ' +
+    'A host that runs exactly one of the old bundles then downloads only its patch. The new bundle must be in the repository ' +
     'already. Needs the keys releases, snapshot and timestamp.',
   examples: ['updatectl bundle patch --from acme-1.9.bundle --from acme-1.8.bundle acme-2.0.bundle --keys ~/keys'],
   arguments: [{ name: '<bundle>', summary: 'the new bundle' }],
@@ -21,7 +21,7 @@ export const bundlePatch: Command = {
   ],
   run: async (context, input) => {
     const patchFrom = input.list('from').map((path) => resolve(context.cwd(), path));
-    if (patchFrom.length === 0) throw new UpdateError('usage', 'Name an old bundle with --from.');
+    if (patchFrom.length === 0) throw new UpdateError('usage', 'Pass an old bundle with --from.');
     const bundle = resolve(context.cwd(), input.argument(0));
     const { alone, ...site } = await publisherFrom(context, input);
     const added = await publishDeltas(context, site, { bundle, patchFrom }, alone);

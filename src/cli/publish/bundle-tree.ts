@@ -1,19 +1,19 @@
-/** Looks at a tree before an image is made from it: what cannot be read, whose it is, and how new it is. */
+/** Examines a tree before an image is made from it: unreadable files, owners, and the newest time. */
 
 import { isReadable, shownPath, type TreeEntry, topOf, walkTree } from '../../system/disk/tree-walk.ts';
 
 export type TreeFacts = Readonly<{
   entries: number;
-  /** What this user may not read. */
+  /** Files that this user may not read. */
   unreadable: readonly string[];
-  /** What belongs to a user who is not one of the system in the tree: whoever unpacked it here. */
+  /** Files of a user that does not belong to the system in the tree, such as the one who unpacked it here. */
   strangers: readonly string[];
   uid: number;
-  /** What has the latest time, in seconds since 1970. */
+  /** The newest file, in seconds since 1970. */
   newest: Readonly<{ path: string; mtime: number }>;
 }>;
 
-/** Opens every file, and reads none. */
+/** Opens every file without reading it. */
 export async function lookAtTree(tree: string): Promise<TreeFacts> {
   const top = await topOf(tree);
   const [unreadable, strangers]: [string[], string[]] = [[], []];
@@ -30,5 +30,5 @@ export async function lookAtTree(tree: string): Promise<TreeFacts> {
 
 const isStranger = ({ uid }: TreeEntry, top: TreeEntry): boolean => uid === NOBODY || (uid !== 0 && uid === top.uid);
 
-/** Whom the kernel shows where a namespace has no name for the owner. */
+/** The kernel shows this user where a namespace has no mapping for the owner. */
 const NOBODY = 65_534;

@@ -1,4 +1,4 @@
-/** `updatectl bundle verify`: reads every byte of a bundle and believes none. */
+/** `updatectl bundle verify`: reads every byte of a bundle and trusts none. */
 
 import { join, resolve } from 'node:path';
 import type { ByteSource } from '../../bundle/byte-source.ts';
@@ -20,11 +20,11 @@ export const bundleVerify: Command = {
   name: 'bundle verify',
   summary: 'read and check every byte of a bundle',
   description:
-    'Headers, padding, every frame, every digest, the verity tree against the root image, and the UKI against both. It does not say who ' +
-    'made the bundle: with --repository, its manifest must also be one that the signatures of that repository name.',
+    'Checks headers, padding, every frame, every digest, the verity tree against the root image, and the UKI against both. It does not show who ' +
+    'made the bundle: with --repository, the signed metadata of that repository must also name its manifest.',
   examples: ['updatectl bundle verify demo.bundle', 'updatectl bundle verify demo.bundle --repository /srv/updates'],
   arguments: [{ name: '<file>', summary: 'the bundle' }],
-  options: [{ flags: '--repository <folder>', summary: 'a repository that must have signed for it' }],
+  options: [{ flags: '--repository <folder>', summary: 'a repository whose signed metadata must name the bundle' }],
   run: async (context, input) => {
     const path = resolve(context.cwd(), input.argument(0));
     await using source = await fileSource(path);
@@ -36,11 +36,11 @@ export const bundleVerify: Command = {
   },
 };
 
-/** The manifest that the bundle has, once the repository has been found to name it. */
+/** The bundle's manifest, once the repository turns out to name it. */
 async function signedManifest(context: Context, dir: string, source: ByteSource): Promise<ExpectedManifest> {
   const { files, clock, signal } = context;
   const embeddedRoot = await files.read(join(dir, metadataPath('root', 1)));
-  if (embeddedRoot === undefined) throw new UpdateError('usage', `${dir} is not a repository: it has no first root.`);
+  if (embeddedRoot === undefined) throw new UpdateError('usage', `${dir} is not a repository: it has no 1.root.json.`);
   const store = { files: memoryFiles(), metadataDir: '/metadata', floorsPath: '/floors.json' };
   const trust = createTrust({ ...store, embeddedRoot, mirrors: [dirMetadata(dir)], log: silentLog });
   const { sha256 } = await manifestIdentity(source, signal);
@@ -65,7 +65,7 @@ async function verify(
   await auditBundle(bundle, { decode: pool.map, signal, progress });
   const manifest = manifestDigest(bundle.manifestBytes);
   const { product, version, counter } = bundle.manifest;
-  out.line(`${path} is whole: ${product} ${version}, ${bytes(source.size)}, manifest ${manifest}`);
+  out.line(`${path} is intact: ${product} ${version}, ${bytes(source.size)}, manifest ${manifest}`);
   const signed = expected !== undefined;
   out.document({
     schema: 1,

@@ -1,4 +1,4 @@
-/** Key files on the command line: making them, and turning what was given into signers. */
+/** Key files on the command line: creating them, and turning them into signers. */
 
 import { basename, join, resolve } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -12,7 +12,7 @@ import type { Context, Input, OptionSpec } from '../command.ts';
 
 export const PASSPHRASE_OPTION: OptionSpec = {
   flags: '--passphrase-file <file>',
-  summary: 'passphrase of encrypted keys; otherwise TANDEM_PASSPHRASE, otherwise it is asked for',
+  summary: 'file with the passphrase of encrypted keys; default: TANDEM_PASSPHRASE, then a prompt',
 };
 
 /** Options of every command that signs. */
@@ -21,13 +21,13 @@ export const SIGNER_OPTIONS: readonly OptionSpec[] = [
   { flags: '--key <file>', summary: 'use this key file', repeat: true },
   {
     flags: '--signer <public=program>',
-    summary: 'sign with a program: bytes in, signature in hex out; before the “=” its public key file',
+    summary: 'sign with a program: bytes in, hex signature out; its public key file goes before the “=”',
     repeat: true,
   },
   PASSPHRASE_OPTION,
 ];
 
-/** Everything that can sign, as given on the command line. Encrypted keys are opened when they are first used. */
+/** All signers on the command line. Encrypted keys are opened at their first use. */
 export async function signersFrom(context: Context, input: Input): Promise<Signer[]> {
   const passphrase = once(() => passphraseFrom(context, input, false));
   const folder = input.text('keys');
@@ -59,17 +59,17 @@ export async function fileSigner(
   };
 }
 
-/** Makes `<path>.pem` and `<path>.pub.json`; a key is never overwritten. */
+/** Creates `<path>.pem` and `<path>.pub.json`; a key is never overwritten. */
 export async function makeKey(path: string, passphrase: string | undefined): Promise<PublicKey> {
   const pem = newKeyFile(passphrase);
   const { publicKey } = keyFileSigner(pem, path, passphrase);
   if (!(await createSecretFile(`${path}.pem`, pem)))
-    throw new UpdateError('usage', `${path}.pem exists already; keys are never overwritten.`);
+    throw new UpdateError('usage', `${path}.pem already exists; keys are never overwritten.`);
   await createSecretFile(`${path}.pub.json`, publicKeyFile(publicKey), 0o644);
   return publicKey;
 }
 
-/** The passphrase as given: file, environment, terminal. With `isNew` the terminal asks twice. */
+/** The passphrase, from the file, the environment or the terminal. With `isNew`, the terminal asks twice. */
 export async function passphraseFrom(context: Context, input: Input, isNew: boolean): Promise<string | undefined> {
   const file = input.text('passphrase-file');
   if (file !== undefined) {
@@ -85,8 +85,7 @@ export async function passphraseFrom(context: Context, input: Input, isNew: bool
   if (!context.out.isTerminal) return undefined;
   const typed = await askSecret('Passphrase: ');
   if (!isNew || typed === undefined) return typed;
-  if ((await askSecret('Once more: ')) !== typed)
-    throw new UpdateError('key-passphrase', 'The two passphrases differ.');
+  if ((await askSecret('Repeat: ')) !== typed) throw new UpdateError('key-passphrase', 'The two passphrases differ.');
   return notEmpty(typed);
 }
 
@@ -105,7 +104,7 @@ async function programSigner(context: Context, given: string): Promise<Signer> {
   if (file === undefined || command === undefined)
     throw new UpdateError(
       'usage',
-      `--signer takes a public key file and a program, as in release.pub.json=/usr/bin/sign; not “${given}”.`,
+      `--signer takes a public key file and a program, such as release.pub.json=/usr/bin/sign, not “${given}”.`,
     );
   const [program = '', ...args] = command.split(' ').filter((word) => word !== '');
   return externalSigner(context.exec, { program, args }, await publicKeyFrom(context, file));
@@ -113,7 +112,7 @@ async function programSigner(context: Context, given: string): Promise<Signer> {
 
 async function bytesOf(path: string): Promise<Uint8Array> {
   const bytes = await readStream(path);
-  if (bytes === undefined) throw new UpdateError('key-invalid', `There is no file ${path}.`);
+  if (bytes === undefined) throw new UpdateError('key-invalid', `${path} does not exist.`);
   if (bytes.length > 65_536) throw new UpdateError('key-invalid', `${basename(path)} is too large for a key file.`);
   return bytes;
 }
@@ -122,7 +121,7 @@ const publicPath = (path: string): string => path.replace(/\.pem$/, '.pub.json')
 
 function checked(signer: Signer, publicKey: PublicKey, file: string): Signer {
   if (signer.keyId === keyIdOf(publicKey)) return signer;
-  throw new UpdateError('key-invalid', `${file} and ${publicPath(file)} are not halves of one key.`);
+  throw new UpdateError('key-invalid', `${file} and ${publicPath(file)} are not the two halves of one key.`);
 }
 
 function notEmpty(passphrase: string): string {
@@ -130,7 +129,7 @@ function notEmpty(passphrase: string): string {
   return passphrase;
 }
 
-/** Asks once, however often it is needed. */
+/** Asks only once. */
 function once<T>(ask: () => Promise<T>): () => Promise<T> {
   let answer: Promise<T> | undefined;
   return () => {

@@ -9,9 +9,9 @@ import { makeKey, PASSPHRASE_OPTION, passphraseFrom } from './key-files.ts';
 export const keyGenerate: Command = {
   name: 'key generate',
   summary: 'create a signing key',
-  description: 'Writes <name>.pem, which is secret, and <name>.pub.json, which is not.',
+  description: 'Writes the secret <name>.pem and the public <name>.pub.json.',
   examples: ['updatectl key generate keys/releases-2 --encrypt'],
-  arguments: [{ name: '<name>', summary: 'path of the new files, without ending' }],
+  arguments: [{ name: '<name>', summary: 'path of the new files, without extension' }],
   options: [{ flags: '--encrypt', summary: 'protect the secret file with a passphrase' }, PASSPHRASE_OPTION],
   run: async (context, input) => {
     const wanted = input.flag('encrypt') || input.text('passphrase-file') !== undefined;

@@ -12,7 +12,7 @@ export const keyShow: Command = {
   summary: 'show the id of a key and what it signs',
   examples: ['updatectl key show keys/releases.pub.json --repository /srv/updates'],
   arguments: [{ name: '<file>', summary: 'a public key file' }],
-  options: [{ flags: '--repository <folder>', summary: 'also tell which of its roles the key signs' }],
+  options: [{ flags: '--repository <folder>', summary: 'also show which of its roles the key signs' }],
   run: async (context, input) => {
     const keyId = keyIdOf(await publicKeyFrom(context, input.argument(0)));
     const folder = input.text('repository');

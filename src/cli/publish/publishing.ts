@@ -1,4 +1,4 @@
-/** What all commands that change a repository share: where it is, the lock, the signers, the lifetimes. */
+/** Shared by all commands that change a repository: its folder, the lock, the signers, the lifetimes. */
 
 import { join, resolve } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -21,12 +21,12 @@ export const REPOSITORY_OPTION: OptionSpec = {
 
 export const PRODUCT_OPTION: OptionSpec = {
   flags: '--product <name>',
-  summary: 'where several products have this version',
+  summary: 'the product, if several have this version',
 };
 
 export const INSIST_OPTION: OptionSpec = {
   flags: '--insist <code>',
-  summary: `do what was refused with this code: ${INSISTABLE.join(', ')}`,
+  summary: `do it despite the refusal with this code: ${INSISTABLE.join(', ')}`,
   repeat: true,
 };
 
@@ -36,7 +36,7 @@ export const PUBLISHER_OPTIONS: readonly OptionSpec[] = [
   ...SIGNER_OPTIONS,
   {
     flags: '--expires <role=days>',
-    summary: `how long a role's signature is good (${Object.entries(LIFETIME_DAYS)
+    summary: `days until a role's signature expires (${Object.entries(LIFETIME_DAYS)
       .map(([role, days]) => `${role} ${days}`)
       .join(', ')})`,
     repeat: true,
@@ -45,7 +45,7 @@ export const PUBLISHER_OPTIONS: readonly OptionSpec[] = [
   INSIST_OPTION,
 ];
 
-/** Where the repository is. */
+/** The folder of the repository. */
 export const repositoryFolder = (context: Context, input: Input): string =>
   resolve(context.cwd(), input.given('repository'));
 
@@ -58,7 +58,7 @@ export async function publishing<T>(
   return (await publisherFrom(context, input)).alone(task);
 }
 
-/** Where to publish, and how to be the only one who does: for as long as it takes to publish, and no longer. */
+/** Where to publish, and how to be the only publisher, for no longer than publishing takes. */
 export async function publisherFrom(context: Context, input: Input): Promise<Site & Readonly<{ alone: Alone }>> {
   const site = { files: context.files, dir: repositoryFolder(context, input) };
   await mustBeThere(context, site.dir);
@@ -70,19 +70,19 @@ export async function publisherFrom(context: Context, input: Input): Promise<Sit
   return { ...site, alone };
 }
 
-/** Nothing is made in a folder that holds no repository. */
+/** Creates nothing in a folder without a repository. */
 async function mustBeThere({ files }: Context, dir: string): Promise<void> {
   if ((await files.list(join(dir, 'metadata'))).length > 0) return;
-  throw new UpdateError('repository-missing', `${dir} holds no repository.`);
+  throw new UpdateError('repository-missing', `${dir} is not a repository.`);
 }
 
-/** What is signed says when it was, and until when it is good. */
+/** Signed metadata contains its signing time and its expiry. */
 export async function warnOfClock({ exec, out }: Context): Promise<void> {
   if ((await isClockSynchronised(exec)) === false)
-    out.warn('This clock is not synchronised, and what is signed is dated by it: see `timedatectl`.');
+    out.warn('This clock is not synchronised, and signatures are dated by it: see `timedatectl`.');
 }
 
-/** Holds the repository's lock during a task; another one may have it for some seconds yet. */
+/** Holds the repository's lock during a task; waits for another publisher for a few seconds. */
 export async function locked<T>(context: Context, dir: string, task: () => Promise<T>, seconds = 10): Promise<T> {
   const { clock, signal } = context;
   for (const until = clock.monotonicMs() + seconds * 1000; ; await clock.sleep(AGAIN_MS, signal)) {
@@ -92,7 +92,7 @@ export async function locked<T>(context: Context, dir: string, task: () => Promi
       return await task();
     }
     if (clock.monotonicMs() >= until)
-      throw new UpdateError('repository-locked', `Another publisher works on ${dir}: ${lock.heldBy}.`);
+      throw new UpdateError('repository-locked', `Another publisher is working on ${dir}: ${lock.heldBy}.`);
   }
 }
 
@@ -126,7 +126,7 @@ export const insistedOn = (input: Input): ReadonlySet<Insistable> =>
 export function roleFrom(name: string): RoleName {
   const role = ROLE_NAMES.find((one) => one === name);
   if (role === undefined)
-    throw new UpdateError('usage', `There is no role “${name}”; the roles are ${ROLE_NAMES.join(', ')}.`);
+    throw new UpdateError('usage', `“${name}” is not a role; the roles are ${ROLE_NAMES.join(', ')}.`);
   return role;
 }
 

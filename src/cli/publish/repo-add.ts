@@ -1,4 +1,4 @@
-/** `repo add`: checks a bundle whole and publishes it. */
+/** `repo add`: checks every byte of a bundle and publishes it. */
 
 import { resolve } from 'node:path';
 import { decodePool } from '../../bundle/decode/pool.ts';
@@ -21,9 +21,9 @@ export const repoAdd: Command = {
   name: 'repo add',
   summary: 'check a bundle and publish it as a release',
   description:
-    'Hosts see it once a channel offers it: `repo promote`. Beside the bundle go a file with the blocks that older ' +
-    'releases lack, for hosts on any version, and patches for hosts on the last releases; both need minutes of ' +
-    'processor time for a gigabyte. Doing it twice changes nothing. Needs the keys releases, snapshot and timestamp.',
+    'Hosts see it once a channel offers it: `repo promote`. Beside the bundle, it publishes a file with the blocks that older ' +
+    'releases lack, for hosts on any version, and patches for hosts on the latest releases; both take minutes of ' +
+    'processor time per gigabyte. Repeating it changes nothing. Needs the keys releases, snapshot and timestamp.',
   examples: [
     'updatectl repo add acme-2.0.bundle --repository /srv/updates --keys ~/keys',
     'updatectl repo add acme-2.0.bundle --patch-from 3 --keys ~/keys',
@@ -31,8 +31,8 @@ export const repoAdd: Command = {
   ],
   arguments: [{ name: '<bundle>', summary: 'a bundle made by `bundle build`' }],
   options: [
-    { flags: '--patch-from <count>', summary: 'make patches from so many of the last releases', default: '1' },
-    { flags: '--no-blocks', summary: 'make no file for hosts on any version' },
+    { flags: '--patch-from <count>', summary: 'make patches from this many of the latest releases', default: '1' },
+    { flags: '--no-blocks', summary: 'make no blocks file for hosts on any version' },
     ...PUBLISHER_OPTIONS,
   ],
   run: async (context, input) => {
@@ -58,15 +58,14 @@ export const repoAdd: Command = {
   },
 };
 
-/** What older releases in the repository make possible. The release is published: whatever happens here costs hosts only bytes. */
+/** Deltas from older releases in the repository. The release is already published: a failure here costs hosts only bytes. */
 async function addDeltasOf(
   context: Context,
   input: Input,
   { release, bundle, alone, ...site }: Site & Readonly<{ alone: Alone; release: ReleaseEntry; bundle: string }>,
 ): Promise<readonly NewDelta[]> {
   const patches = input.whole('patch-from', 0) ?? 0;
-  const without = (message: string): void =>
-    context.out.warn(`An older release is left out of what saves downloading. ${message}`);
+  const without = (message: string): void => context.out.warn(`No delta from an older release: ${message}`);
   try {
     const older = await olderBundles(site, release, Math.max(patches, KNOWN));
     const known = input.flag('blocks') ? { known: older.slice(0, KNOWN) } : {};
@@ -75,13 +74,14 @@ async function addDeltasOf(
   } catch (error) {
     context.signal.throwIfAborted();
     const { code, message } = asUpdateError(error);
-    if (code === 'delta-unsupported') context.out.line(`Hosts fetch this release whole. ${message}`);
-    else context.out.warn(`Hosts fetch this release whole until the same command is run again. ${message}`);
+    if (code === 'delta-unsupported') context.out.line(`Hosts download the whole image of this release. ${message}`);
+    else
+      context.out.warn(`Hosts download the whole image of this release until you run this command again. ${message}`);
     return [];
   }
 }
 
-/** Each thing once. */
+/** Says each message once. */
 function once(say: (message: string) => void): (message: string) => void {
   const said = new Set<string>();
   return (message) => {
@@ -90,7 +90,7 @@ function once(say: (message: string) => void): (message: string) => void {
   };
 }
 
-/** Releases that the blocks file knows: hosts on them fetch the fewest bytes. */
+/** Releases that the blocks file knows: hosts on them download the fewest bytes. */
 const KNOWN = 3;
 
 /** Reads every byte of the copy before it is signed. */

@@ -1,4 +1,4 @@
-/** `repo init`: an empty repository and the keys that it needs. */
+/** `repo init`: creates an empty repository and its keys. */
 
 import { join, resolve } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -9,23 +9,23 @@ import type { Command, Context, Input } from '../command.ts';
 import { makeKey, passphraseFrom, publicKeyFrom, signersFrom } from './key-files.ts';
 import { insistedOn, lifetimes, locked, PUBLISHER_OPTIONS, repositoryFolder, warnOfClock } from './publishing.ts';
 
-/** These sign by themselves, from a timer; the others belong under lock and key. */
+/** These sign automatically, from a timer; the others belong under lock and key. */
 const ONLINE: ReadonlySet<RoleName> = new Set(['snapshot', 'timestamp']);
 
 export const repoInit: Command = {
   name: 'repo init',
   summary: 'create an empty repository and its keys',
   description:
-    'Keys are made in the folder --keys: root-1 … root-n, targets, releases, channels, snapshot, timestamp. Key files that are there ' +
-    'already are used, so that a root key can come from elsewhere: put only its .pub.json there and give its --signer. Afterwards ' +
-    'move the root and targets keys to a safe place: only a change of keys needs them. The releases key belongs offline as well, where releases ' +
-    'are signed; channels is for who rolls them out, snapshot and timestamp for the timer.',
+    'Creates keys in the folder --keys: root-1 … root-n, targets, releases, channels, snapshot, timestamp. Existing key files ' +
+    'are used, so that a root key can come from elsewhere: put only its .pub.json there and pass its --signer. Afterwards, ' +
+    'move the root and targets keys to a safe place: only a change of keys needs them. Keep the releases key offline as well, where releases ' +
+    'are signed, the channels key with the operators who roll them out, and the snapshot and timestamp keys with the timer.',
   examples: ['updatectl repo init --repository /srv/updates --keys ~/keys --root-keys 3 --root-threshold 2 --encrypt'],
   options: [
     ...PUBLISHER_OPTIONS.map((option) => (option.flags.startsWith('--keys') ? { ...option, required: true } : option)),
     { flags: '--root-keys <n>', summary: 'how many root keys', default: '1' },
     { flags: '--root-threshold <m>', summary: 'how many of them must sign a new root', default: '1' },
-    { flags: '--encrypt', summary: 'protect the keys that do not sign from a timer with a passphrase' },
+    { flags: '--encrypt', summary: 'protect all keys except snapshot and timestamp with a passphrase' },
   ],
   run: async (context, input) => {
     const dir = repositoryFolder(context, input);

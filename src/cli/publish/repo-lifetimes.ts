@@ -1,4 +1,4 @@
-/** How commands show when the roles of a repository expire, and when they warn. */
+/** The expiry of a repository's roles, as a table and as warnings. */
 
 import type { RoleLife } from '../../verify/publish/check.ts';
 import { LIFETIME_DAYS } from '../../verify/publish/signing-time.ts';
@@ -15,7 +15,7 @@ export const lifetimeRows = (roles: readonly RoleLife[]): string[][] => [
   ]),
 ];
 
-/** Warns of every role that has less than a sixth of its usual life left. */
+/** Warns of every role with less than a sixth of its usual lifetime left. */
 export function warnOfExpiry(context: Context, roles: readonly RoleLife[]): void {
   for (const { role, daysLeft } of roles)
     if (daysLeft < LIFETIME_DAYS[role] / 6)

@@ -1,4 +1,4 @@
-/** `repo list`: what a repository has, and what its channels offer. */
+/** `repo list`: the releases of a repository, and what its channels offer. */
 
 import { join } from 'node:path';
 import { asUpdateError } from '../../errors.ts';
@@ -17,7 +17,7 @@ export const repoList: Command = {
   name: 'repo list',
   summary: 'list the releases of a repository, and what its channels offer',
   description:
-    'Reads signed metadata and no bundle, so it is done at once; `updatectl repo verify` reads every byte. A file that is listed and not there is named.',
+    'Reads only signed metadata, so it is instant; `updatectl repo verify` reads every byte. Shows files that are listed but missing.',
   examples: ['updatectl repo list --repository /srv/updates', 'updatectl repo list --repository /srv/updates --json'],
   options: [REPOSITORY_OPTION],
   run: async (context, input) => {
@@ -30,7 +30,7 @@ export const repoList: Command = {
       ...releases.map(releaseRow),
     ]);
     context.out.line();
-    context.out.table([['CHANNEL', 'OFFERS', 'SINCE', 'TO WHOM'], ...channels.map(channelRow)]);
+    context.out.table([['CHANNEL', 'OFFERS', 'SINCE', 'TO'], ...channels.map(channelRow)]);
     context.out.document({ schema: 1, releases, channels });
     return 0;
   },
@@ -41,19 +41,19 @@ type ListedRelease = Omit<ReleaseEntry, 'schema'> &
     size: number;
     deltas: readonly Readonly<{ kind: 'blocks' | 'patch'; from?: string; size: number }>[];
     offeredIn: readonly string[];
-    /** Files that the repository lists and does not have. */
+    /** Files that the repository lists but does not have. */
     missing: readonly string[];
   }>;
 
 type Offered = Pick<ChannelDocument, 'product' | 'version' | 'counter' | 'published'> & Readonly<{ to: string }>;
 type ListedChannel = Readonly<{ channel: string }> & (Offered | Readonly<{ fault: string }>);
 
-/** A channel that cannot be read does not keep the others from being shown. */
+/** An unreadable channel does not hide the others. */
 const channelsOf = ({ files }: Context, dir: string, repository: Repository): Promise<ListedChannel[]> =>
   Promise.all(
     channelNames(repository).map((channel) =>
       channelDocument({ files, dir }, repository, channel).then(
-        (document) => (document ? { channel, ...offeredBy(document) } : { channel, fault: 'It is listed no longer.' }),
+        (document) => (document ? { channel, ...offeredBy(document) } : { channel, fault: 'It is no longer listed.' }),
         (error: unknown) => ({ channel, fault: asUpdateError(error).message }),
       ),
     ),
@@ -65,12 +65,12 @@ const offeredBy = (document: ChannelDocument): Offered => {
 };
 
 function audienceOf({ rollout, channel }: ChannelDocument): string {
-  if (rollout === undefined) return 'everybody';
+  if (rollout === undefined) return 'all hosts';
   try {
     const { start, pause } = readRollout(rollout, channel);
-    return pause ? `nobody new: ${pause.reason}` : `by a rollout from ${start}`;
+    return pause ? `no more hosts: ${pause.reason}` : `a rollout from ${start}`;
   } catch {
-    return 'by a rollout that this version does not understand';
+    return 'a rollout that this version does not understand';
   }
 }
 

@@ -13,7 +13,7 @@ export const repoPromote: Command = {
   options: [
     { flags: '--channel <name>', summary: 'the channel', required: true },
     PRODUCT_OPTION,
-    { flags: '--allow-downgrade', summary: 'also when the channel offers a newer release already' },
+    { flags: '--allow-downgrade', summary: 'even if the channel already offers a newer release' },
     ...PUBLISHER_OPTIONS,
   ],
   run: async (context, input) => {

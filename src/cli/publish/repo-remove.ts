@@ -1,4 +1,4 @@
-/** `repo remove`: takes a release out of a repository. */
+/** `repo remove`: removes a release from a repository. */
 
 import { readRollout } from '../../rollout/document.ts';
 import { needOf } from '../../rollout/doubts.ts';
@@ -10,8 +10,8 @@ export const repoRemove: Command = {
   name: 'repo remove',
   summary: 'remove a release from the repository and delete its file',
   description:
-    'Needs the keys releases, snapshot and timestamp. A release that a channel offers cannot be removed, and one that a rollout ' +
-    'needs on the way only by whoever insists.',
+    'Needs the keys releases, snapshot and timestamp. A release that a channel offers cannot be removed; one that a rollout ' +
+    'needs on the way can be removed only with --insist.',
   examples: ['updatectl repo remove 1.0 --repository /srv/updates --keys ~/keys'],
   arguments: [{ name: '<version>', summary: 'a published release' }],
   options: [PRODUCT_OPTION, ...PUBLISHER_OPTIONS],
@@ -24,12 +24,12 @@ export const repoRemove: Command = {
   },
 };
 
-/** What is not understood may need it. */
+/** A rollout that this version does not understand may need it. */
 const needs: Needs = ({ rollout, channel }, version) => {
   if (rollout === undefined) return undefined;
   try {
     return needOf(readRollout(rollout, channel), version);
   } catch {
-    return 'perhaps: it is not one that this version understands';
+    return 'perhaps: this version does not understand it';
   }
 };

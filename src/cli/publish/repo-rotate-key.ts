@@ -1,4 +1,4 @@
-/** `repo rotate-key`: replaces a role's key by another. */
+/** `repo rotate-key`: replaces a key of a role. */
 
 import { UpdateError } from '../../errors.ts';
 import { keyIdOf } from '../../verify/keys.ts';
@@ -12,15 +12,15 @@ export const repoRotateKey: Command = {
   name: 'repo rotate-key',
   summary: 'replace a key of a role',
   description:
-    'Needs enough root keys (for releases and channels: the targets, snapshot and timestamp keys). With the old key at hand hosts ' +
-    'never notice; without it, hosts that poll in the same second may have to poll again.',
+    'Needs enough root keys (for releases and channels: the targets, snapshot and timestamp keys). If the old key is available, hosts ' +
+    'do not notice; otherwise, hosts that poll in the same second may have to poll again.',
   examples: [
     'updatectl repo rotate-key timestamp --old keys/timestamp.pub.json --new keys/timestamp-2.pem --keys keys',
   ],
   arguments: [{ name: '<role>', summary: 'root, targets, releases, channels, snapshot or timestamp' }],
   options: [
-    { flags: '--old <key>', summary: 'the key that goes: its public key file, or its id', required: true },
-    { flags: '--new <file>', summary: 'the key file of the key that comes', required: true },
+    { flags: '--old <key>', summary: 'the old key: its public key file, or its id', required: true },
+    { flags: '--new <file>', summary: 'the key file of the new key', required: true },
     ...PUBLISHER_OPTIONS,
   ],
   run: async (context, input) => {
@@ -36,11 +36,11 @@ export const repoRotateKey: Command = {
   },
 };
 
-/** A file, an id, or enough of an id to be the only one. */
+/** A file, an id, or a unique start of an id. */
 async function oldKey(context: Context, input: Input, keyids: readonly string[]): Promise<string> {
   const given = input.given('old');
   if (!/^[0-9a-f]{8,64}$/.test(given)) return keyIdOf(await publicKeyFrom(context, given));
   const found = keyids.filter((id) => id.startsWith(given));
-  if (found.length > 1) throw new UpdateError('usage', `Several keys begin with ${given}.`);
+  if (found.length > 1) throw new UpdateError('usage', `Several keys start with ${given}.`);
   return found[0] ?? given;
 }

@@ -1,4 +1,4 @@
-/** `rollout abort`: the channel offers again what it offered before. */
+/** `rollout abort`: the channel offers its previous release again. */
 
 import { aborted } from '../../rollout/operate.ts';
 import { revising } from './channel.ts';
@@ -10,8 +10,8 @@ export const rolloutAbort = revising(
     description: 'Hosts that run the release keep it, unless --go-back is given.',
     examples: ['updatectl rollout abort --reason "breaks printing" --go-back --keys ~/keys'],
     options: [
-      { flags: '--reason <text>', summary: 'what hosts and operators are told', required: true },
-      { flags: '--go-back', summary: 'hosts that run the release go back as well' },
+      { flags: '--reason <text>', summary: 'the reason that hosts and operators see', required: true },
+      { flags: '--go-back', summary: 'hosts that run the release go back, too' },
     ],
   },
   (offer, input, now) => aborted(offer, input.given('reason'), input.flag('go-back'), now),

@@ -1,4 +1,4 @@
-/** What the commands of a rollout share: the channel, the releases that the repository knows, and the rollout as it stands. */
+/** Shared by the rollout commands: the channel, the releases in the repository, and the current rollout. */
 
 import { UpdateError } from '../../errors.ts';
 import type { Product } from '../../model.ts';
@@ -16,7 +16,7 @@ export const CHANNEL_OPTION: OptionSpec = { flags: '--channel <name>', summary: 
 export const ROLLOUT_OPTIONS: readonly OptionSpec[] = [CHANNEL_OPTION, PRODUCT_OPTION, ...PUBLISHER_OPTIONS];
 export const NEEDED_KEYS = 'Needs the keys channels, snapshot and timestamp.';
 
-/** What a channel's document offers. */
+/** The offer in a channel's document. */
 export const offerOf = ({ version, counter, rollout, channel }: ChannelDocument): Offer => ({
   step: { version, counter },
   rollout: rollout === undefined ? undefined : readRollout(rollout, `the channel ${channel}`),
@@ -43,7 +43,7 @@ export async function readChannel(
   return { repository, document };
 }
 
-/** A command that changes the rollout which is there, and says in a sentence what was done. */
+/** A command that changes the current rollout, and reports the change in one sentence. */
 export function revising(
   about: Pick<Command, 'name' | 'summary' | 'examples'> &
     Readonly<{ options?: readonly OptionSpec[]; description?: string }>,

@@ -1,4 +1,4 @@
-/** Draws how a fleet takes up a release: for a terminal, and as SVG. Pure. */
+/** The curve of a fleet's update, for a terminal and as SVG. Pure. */
 
 import type { Played, Sample } from '../../rollout/simulate.ts';
 import { durationText } from '../duration.ts';
@@ -22,7 +22,7 @@ export function curveText({ samples }: Pick<Played, 'samples'>, hosts: number, w
   ];
 }
 
-/** The same as a picture; colours follow the reader's light or dark setting. */
+/** The same as SVG; the colours follow the reader's light or dark setting. */
 export function curveSvg({ samples, braked }: Pick<Played, 'samples' | 'braked'>, hosts: number): string {
   const end = Math.max(1, samples.at(-1)?.at ?? 1);
   const x = (at: number): string => (60 + (at / end) * 620).toFixed(1);
@@ -32,7 +32,7 @@ export function curveSvg({ samples, braked }: Pick<Played, 'samples' | 'braked'>
       ...samples.map((one) => `${x(one.at)},${y(to(one))}`),
       ...samples.toReversed().map((one) => `${x(one.at)},${y(from(one))}`),
     ].join(' ');
-  // It reads inward from its line: rollouts that are stopped end there, at the very edge.
+  // The label reads inward from its line: a stopped rollout ends there, at the very edge.
   const anchor = braked && braked.at > end / 2 ? 'end' : 'start';
   const brake = braked
     ? `<path class="brake" d="M${x(braked.at)} 40V300"/><text x="${x(braked.at)}" y="34" text-anchor="${anchor}">brake</text>`
@@ -63,14 +63,14 @@ ${brake}
 `;
 }
 
-/** As many samples as there are columns, the last one always. */
+/** One sample per column, always including the last. */
 function pick(samples: readonly Sample[], columns: number): readonly Sample[] {
   if (samples.length <= columns) return samples;
   const at = (column: number): number => Math.round((column * (samples.length - 1)) / (columns - 1));
   return Array.from({ length: columns }, (_, column) => samples[at(column)]).filter((one) => one !== undefined);
 }
 
-/** What the cell shows whose upper edge is `level` twelfths of the fleet. */
+/** The mark of the cell whose upper edge is `level` twelfths of the fleet. */
 function mark({ updated, failed, inFlight }: Sample, hosts: number, level: number): string {
   const line = ((level - 0.5) / ROWS) * hosts;
   if (line <= updated) return '█';

@@ -1,4 +1,4 @@
-/** The options with which an operator describes a rollout, shared by starting, planning and playing one. */
+/** The options that describe a rollout, for starting and simulating one. */
 
 import { asUpdateError, UpdateError } from '../../errors.ts';
 import { DEFAULT_FAILURES, NO_LIMIT, type RolloutDocument, readRollout } from '../../rollout/document.ts';
@@ -11,27 +11,27 @@ import { momentFrom } from '../moment.ts';
 import { versionFrom } from '../publish/publishing.ts';
 
 export const DRAFT_OPTIONS: readonly OptionSpec[] = [
-  { flags: '--start <time>', summary: 'when it begins, as 2030-01-31T00:00:00Z; now when not given' },
-  { flags: '--canary <group>', summary: 'a group that has it first', repeat: true },
-  { flags: '--soak <time>', summary: 'how long the canaries have it alone', default: '1d' },
-  { flags: '--over <time>', summary: 'how long it takes until everybody may have it', default: '3d' },
-  { flags: '--steps <n>', summary: 'in so many equal steps; 0 is a steady stream', default: '0' },
-  { flags: '--delay <group=time>', summary: 'a group that begins later', repeat: true },
-  { flags: '--hold <group=reason>', summary: 'a group that gets nothing', repeat: true },
-  { flags: '--pin <group=version>', summary: 'a group that goes no further than this release', repeat: true },
-  { flags: '--barrier <version=reason>', summary: 'a release that older hosts must run on the way', repeat: true },
-  { flags: '--dead-end <version=reason>', summary: 'a release from which hosts cannot go on', repeat: true },
-  { flags: '--urgent', summary: 'a security fix: groups are not delayed' },
-  { flags: '--allow-downgrade', summary: 'hosts with a newer release go back' },
-  { flags: '--max-in-flight <n>', summary: 'how many hosts may be under way at once; a server counts them' },
+  { flags: '--start <time>', summary: 'when it begins, such as 2030-01-31T00:00:00Z; default: now' },
+  { flags: '--canary <group>', summary: 'a group that gets it first', repeat: true },
+  { flags: '--soak <time>', summary: 'how long only the canaries have it', default: '1d' },
+  { flags: '--over <time>', summary: 'how long until every host may have it', default: '3d' },
+  { flags: '--steps <n>', summary: 'number of equal steps; 0: a continuous ramp', default: '0' },
+  { flags: '--delay <group=time>', summary: 'start a group later', repeat: true },
+  { flags: '--hold <group=reason>', summary: 'keep a group from updating', repeat: true },
+  { flags: '--pin <group=version>', summary: 'keep a group at this release', repeat: true },
+  { flags: '--barrier <version=reason>', summary: 'a release that older hosts must run first', repeat: true },
+  { flags: '--dead-end <version=reason>', summary: 'a release that hosts cannot update from', repeat: true },
+  { flags: '--urgent', summary: 'a security fix: ignore the delays of groups' },
+  { flags: '--allow-downgrade', summary: 'hosts with a newer release go back to this one' },
+  { flags: '--max-in-flight <n>', summary: 'how many hosts may update at once; needs a fleet server' },
   {
     flags: '--max-failures <n>',
-    summary: `how many hosts may fail before the server pulls the brake, or “none” for no brake; ${DEFAULT_FAILURES} when not given`,
+    summary: `how many hosts may fail before the server pulls the brake, or “none” for no brake; default: ${DEFAULT_FAILURES}`,
   },
-  { flags: '--patience <time>', summary: 'a host that is under way longer counts as failed', default: '2d' },
+  { flags: '--patience <time>', summary: 'a host that takes longer counts as failed', default: '2d' },
 ];
 
-/** The rollout that was described; `stepOf` finds the releases that are named. */
+/** The rollout that the options describe; `stepOf` finds the releases that they name. */
 export function draftFrom(input: Input, stepOf: (version: string) => Step, now: Date): Draft {
   const draft = {
     schema: 1,
@@ -49,7 +49,7 @@ export function draftFrom(input: Input, stepOf: (version: string) => Step, now: 
   return checked;
 }
 
-/** What was typed passes the same door as what is read. */
+/** Options pass the same check as a document that is read. */
 function readTyped(draft: object): RolloutDocument {
   try {
     return readRollout(draft, 'The command line');
@@ -74,7 +74,7 @@ function groups(input: Input, stepOf: (version: string) => Step): Readonly<Recor
   return rules;
 }
 
-/** Written out whatever was given: what holds is signed, and not left to who reads it. */
+/** Defaults are written out, too: the limits are signed, not left to the reader. */
 function limits(input: Input): Required<Pick<Draft, 'limits'>> {
   const failures = input.text('max-failures') === 'none' ? NO_LIMIT : input.whole('max-failures');
   return {

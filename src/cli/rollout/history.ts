@@ -1,4 +1,4 @@
-/** `rollout history`: what has been done to the rollouts of a channel. */
+/** `rollout history`: the changes to the rollouts of a channel. */
 
 import type { Command } from '../command.ts';
 import { PRODUCT_OPTION, REPOSITORY_OPTION } from '../publish/publishing.ts';

@@ -1,4 +1,4 @@
-/** `rollout machines`: which machines follow a rollout, where to log in to them, and how far each is. */
+/** `rollout machines`: the machines of a rollout, their addresses, and their progress. */
 
 import { list, object, optional, text, words } from '../../formats/shape.ts';
 import { MACHINE_PATTERN, STATE_KINDS } from '../../model.ts';
@@ -9,18 +9,18 @@ import { relative } from '../units.ts';
 export const rolloutMachines: Command = {
   name: 'rollout machines',
   summary: 'list or search the machines of a fleet: names, addresses, versions',
-  description: 'Asks the fleet server. A name is what the machine calls itself: only its id tells it from all others.',
+  description: 'Asks the fleet server. Machines choose their own names; only the id is unique.',
   examples: [
     'updatectl rollout machines web-17 --server https://updates.example --token-file viewer.token',
     'updatectl rollout machines --group db --runs 2.1.0 --server https://updates.example --token-file viewer.token --json',
   ],
-  arguments: [{ name: '[text]', summary: 'a part of the name or of the address' }],
+  arguments: [{ name: '[text]', summary: 'part of the name or address' }],
   options: [
-    { flags: '--id <digits>', summary: 'how the id begins' },
-    { flags: '--runs <version>', summary: 'what runs there' },
+    { flags: '--id <digits>', summary: 'the start of the id' },
+    { flags: '--runs <version>', summary: 'the version that runs there' },
     { flags: '--group <name>', summary: 'the group' },
     { flags: '--state <state>', summary: STATE_KINDS.join(', ') },
-    { flags: '--most <n>', summary: 'how many to show', default: '200' },
+    { flags: '--most <n>', summary: 'maximum number to show', default: '200' },
     ...SERVER_OPTIONS,
   ],
   run: async (context, input) => {
@@ -34,8 +34,8 @@ export const rolloutMachines: Command = {
         relative(lastSeen, now),
       ]),
     ]);
-    if (machines.length === 0) context.out.line('No machine is like this.');
-    else if (!isAll) context.out.line(`Only the first ${most}: there are more.`);
+    if (machines.length === 0) context.out.line('No machine matches.');
+    else if (!isAll) context.out.line(`Only the first ${most} are shown; there are more.`);
     context.out.document({ schema: 1, machines, all: isAll });
     return undefined;
   },
@@ -43,7 +43,7 @@ export const rolloutMachines: Command = {
 
 type Found = Readonly<{ machines: readonly ReturnType<typeof MACHINE>[]; isAll: boolean }>;
 
-/** Page by page, since the server looks at so many and no more at a time. */
+/** Page by page, since the server examines a limited number per request. */
 async function find(context: Context, input: Input, most: number): Promise<Found> {
   const wanted = { name: input.optional(0), version: input.text('runs'), ...chosen(input) };
   const given = Object.entries(wanted).filter((one): one is [string, string] => one[1] !== undefined);
@@ -62,7 +62,7 @@ async function find(context: Context, input: Input, most: number): Promise<Found
 
 const chosen = (input: Input) => ({ id: input.text('id'), group: input.text('group'), state: input.text('state') });
 
-/** Of those that have lived through most, an answer still has room for so many. */
+/** Even machines with the longest records fit an answer in this number. */
 const PAGE = 50;
 
 const line = words(600);

@@ -1,4 +1,4 @@
-/** `rollout pause`: nobody new gets the release. */
+/** `rollout pause`: no more hosts get the release. */
 
 import { paused } from '../../rollout/operate.ts';
 import { revising } from './channel.ts';
@@ -7,9 +7,9 @@ export const rolloutPause = revising(
   {
     name: 'rollout pause',
     summary: 'stop offering the release to more hosts',
-    description: 'Hosts that have staged it give it up; those that run it keep it.',
+    description: 'Hosts that have staged it drop it; hosts that run it keep it.',
     examples: ['updatectl rollout pause --reason "disk errors on two hosts" --keys ~/keys'],
-    options: [{ flags: '--reason <text>', summary: 'what hosts and operators are told', required: true }],
+    options: [{ flags: '--reason <text>', summary: 'the reason that hosts and operators see', required: true }],
   },
   (offer, input, now) => ({ rollout: paused(offer, input.given('reason'), now) }),
   ({ channel, version }) => `The rollout of ${version} in the channel ${channel} is paused.`,

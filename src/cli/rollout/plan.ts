@@ -1,4 +1,4 @@
-/** `rollout plan`: who gets the release when. */
+/** `rollout plan`: which hosts get the release, and when. */
 
 import { UpdateError } from '../../errors.ts';
 import type { MachineId } from '../../model.ts';
@@ -12,20 +12,18 @@ import { type Row, SHARES, scheduleOf } from './schedule.ts';
 export const rolloutPlan: Command = {
   name: 'rollout plan',
   summary: 'show which hosts get the release of a channel, and when',
-  description: 'For groups the times at which a share of their hosts may have it; for hosts that are named, their own.',
+  description: 'Shows the times at which shares of each group may have it, or the time of each named host.',
   examples: [
     'updatectl rollout plan --channel stable --repository /srv/updates',
     'updatectl rollout plan 8c6d…=lab 03ff…=default --repository /srv/updates',
   ],
-  arguments: [
-    { name: '[host...]', summary: 'hosts as id=group; the id is the one that `updatectl status --json` shows' },
-  ],
+  arguments: [{ name: '[host...]', summary: 'hosts as id=group; `updatectl status --json` shows the id' }],
   options: [CHANNEL_OPTION, REPOSITORY_OPTION],
   run: async (context, input) => {
     const { document } = await readChannel(context, input);
     const { step, rollout } = offerOf(document);
     if (!rollout)
-      throw new UpdateError('rollout-state', `${step.version} is offered to everybody; there is no rollout.`);
+      throw new UpdateError('rollout-state', `${step.version} is offered to all hosts; there is no rollout.`);
     const policy = policyOf(rollout, step);
     const hosts = input.rest(0).map((given) => turnOfHost(policy, given));
     const schedule = scheduleOf(policy);
@@ -39,7 +37,7 @@ type Turn = Readonly<{ machine: string; group: string; at: string }>;
 
 function turnOfHost(policy: Rollout, given: string): Turn {
   const [, machine, group = 'default'] = /^([0-9a-f]{32})(?:=(.+))?$/.exec(given) ?? [];
-  if (machine === undefined) throw new UpdateError('usage', `A host is given as id=group, not “${given}”.`);
+  if (machine === undefined) throw new UpdateError('usage', `Pass a host as id=group, not “${given}”.`);
   const at = new Date(turnStarts(policy, { machine: machine as MachineId, group })).toISOString();
   return { machine, group, at };
 }

@@ -3,7 +3,7 @@
 import { timeOfShare } from '../../rollout/ramp.ts';
 import { beginOf, type Rollout } from '../../rollout/rollout.ts';
 
-/** A group (`''` is every other), and when so many of its hosts (of 1) may have the release. */
+/** A group (`''` is every other), and when each share of its hosts (0 to 1) may have the release. */
 export type Row = Readonly<{
   group: string;
   isCanary: boolean;

@@ -1,4 +1,4 @@
-/** `rollout simulate`: plays a rollout against a fleet before it is signed. */
+/** `rollout simulate`: plays a rollout on an imaginary fleet before it is signed. */
 
 import { resolve } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -22,7 +22,7 @@ export const rolloutSimulate: Command = {
   name: 'rollout simulate',
   summary: 'simulate a rollout on an imaginary fleet',
   description:
-    'With --signed it plays what the channel offers, else what the options describe, as `rollout start` takes them. Nothing is signed or changed.',
+    'With --signed, plays the rollout of the channel; otherwise the one described by the options of `rollout start`. Signs and changes nothing.',
   examples: [
     'updatectl rollout simulate --hosts 100000 --failure-rate 0.02 --canary lab --max-in-flight 500 --max-failures 100',
     'updatectl rollout simulate --signed --channel stable --repository /srv/updates --hosts 5000 --svg curve.svg',
@@ -31,24 +31,24 @@ export const rolloutSimulate: Command = {
     { flags: '--hosts <n>', summary: 'hosts in the fleet', default: '1000' },
     {
       flags: '--group <name=share>',
-      summary: 'a group and its share of the hosts, as lab=0.01; the others are in “default”',
+      summary: 'a group and its share of the hosts, such as lab=0.01; the rest are in “default”',
       repeat: true,
     },
-    { flags: '--failure-rate <share>', summary: 'how many of the updates fail, of 1', default: '0' },
+    { flags: '--failure-rate <share>', summary: 'share of updates that fail, from 0 to 1', default: '0' },
     {
       flags: '--hindered-rate <share>',
-      summary: 'how many are kept from it by their disk or network and try again, of 1',
+      summary: 'share of updates hindered by disk or network and tried again, from 0 to 1',
       default: '0',
     },
-    { flags: '--release-after <time>', summary: 'an operator releases the brake so long after it was pulled' },
-    { flags: '--poll <time>', summary: 'how often hosts ask', default: '30m' },
-    { flags: '--install <time>', summary: 'how long downloading and writing take', default: '10m' },
-    { flags: '--reboot <time>', summary: 'from the reboot to the verdict', default: '3m' },
-    { flags: '--window <hh:mm+time>', summary: 'when hosts may reboot each day (UTC), as 02:00+4h' },
-    { flags: '--lock <n>', summary: 'how many may reboot at once' },
-    { flags: '--seed <n>', summary: 'the same seed plays the same fleet', default: '1' },
-    { flags: '--svg <file>', summary: 'also draw the curve into a file' },
-    { flags: '--signed', summary: 'play what the channel offers' },
+    { flags: '--release-after <time>', summary: 'an operator releases the brake this long after it was pulled' },
+    { flags: '--poll <time>', summary: 'how often hosts poll', default: '30m' },
+    { flags: '--install <time>', summary: 'time to download and write', default: '10m' },
+    { flags: '--reboot <time>', summary: 'time from the reboot to the verdict', default: '3m' },
+    { flags: '--window <hh:mm+time>', summary: 'when hosts may reboot each day (UTC), such as 02:00+4h' },
+    { flags: '--lock <n>', summary: 'how many hosts may reboot at once' },
+    { flags: '--seed <n>', summary: 'the same seed gives the same fleet', default: '1' },
+    { flags: '--svg <file>', summary: 'also write the curve to an SVG file' },
+    { flags: '--signed', summary: 'play the signed rollout of the channel' },
     ...DRAFT_OPTIONS,
     CHANNEL_OPTION,
     REPOSITORY_OPTION,
@@ -76,12 +76,12 @@ export const rolloutSimulate: Command = {
   },
 };
 
-/** Nothing is known of the releases that options name, so barriers are ordered as they are given. */
+/** The releases named by options are unknown here, so barriers keep the order of the command line. */
 async function described(context: Context, input: Input): Promise<Readonly<{ step: Step; document: RolloutDocument }>> {
   if (input.flag('signed')) {
     const { step, rollout } = offerOf((await readChannel(context, input)).document);
     if (!rollout)
-      throw new UpdateError('rollout-state', `${step.version} is offered to everybody; there is no rollout.`);
+      throw new UpdateError('rollout-state', `${step.version} is offered to all hosts; there is no rollout.`);
     return { step, document: rollout };
   }
   const known: string[] = [];
@@ -91,7 +91,7 @@ async function described(context: Context, input: Input): Promise<Readonly<{ ste
   };
   const draft = draftFrom(input, stepOf, context.clock.now());
   const step = { version: versionFrom('new'), counter: known.length + 2 };
-  for (const doubt of doubtsOf(draft, step)) context.out.warn(`Is that meant? ${doubt}.`);
+  for (const doubt of doubtsOf(draft, step)) context.out.warn(`Probably a mistake: ${doubt}.`);
   return { step, document: { schema: 1, ...draft } };
 }
 
@@ -102,7 +102,7 @@ function fleetFrom(input: Input): Fleet {
     return { name, share: shareFrom('--group', share), running };
   });
   const rest = 1 - named.reduce((sum, { share }) => sum + share, 0);
-  if (rest < 0) throw new UpdateError('usage', 'The shares of the groups are more than 1 together.');
+  if (rest < 0) throw new UpdateError('usage', 'The shares of the groups add up to more than 1.');
   const window = windowFrom(input.text('window'));
   const lock = input.whole('lock', 1);
   const releaseAfter = input.text('release-after');
@@ -140,7 +140,7 @@ function verdict(played: Played, { hosts }: Fleet): string[] {
   return [
     ...(braked ? [`After ${durationText(braked.at)} the brake is pulled: ${braked.reason}.`] : []),
     ...(finishedAt === undefined ? [] : [`After ${durationText(finishedAt)} all ${hosts} hosts have it.`]),
-    `In the end ${last?.updated} updated, ${last?.failed} failed, ${last?.waiting} still wait.`,
-    `At most ${mostInFlight} were under way and ${mostRebooting} rebooted at the same time.`,
+    `In the end, ${last?.updated} have updated, ${last?.failed} have failed and ${last?.waiting} still wait.`,
+    `At most ${mostInFlight} updated and ${mostRebooting} rebooted at the same time.`,
   ];
 }

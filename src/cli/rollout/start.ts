@@ -17,7 +17,7 @@ import { brakeText } from './limits.ts';
 export const rolloutStart: Command = {
   name: 'rollout start',
   summary: 'offer a release to the hosts of a channel gradually',
-  description: `The same release again changes its rollout. Hosts decide by themselves from the signed document. ${NEEDED_KEYS}`,
+  description: `Starting the same release again changes its rollout. Each host takes its turn from the signed document. ${NEEDED_KEYS}`,
   examples: [
     'updatectl rollout start 2.0 --canary lab --soak 1d --over 3d --keys ~/keys',
     'updatectl rollout start 2.1 --urgent --over 6h --max-in-flight 200 --max-failures 20 --keys ~/keys',
@@ -32,7 +32,7 @@ export const rolloutStart: Command = {
       const stepOf = stepsOf(repository, product);
       const draft = draftFrom(input, stepOf, publisher.now);
       const doubts = doubtsOf(draft, stepOf(version));
-      if (doubts.length > 0) refuse(publisher, 'rollout-doubtful', `Is that meant? ${doubts.join('; ')}.`);
+      if (doubts.length > 0) refuse(publisher, 'rollout-doubtful', `Probably a mistake: ${doubts.join('; ')}.`);
       warnOfTypos(context, repository, draft, publisher.now);
       const promotion = { channel: input.given('channel'), version, allowDowngrade: draft.allowDowngrade === true };
       return rollOut(
@@ -44,18 +44,17 @@ export const rolloutStart: Command = {
     });
     context.out.line(`The channel ${document.channel} rolls out ${document.product} ${document.version}.`);
     context.out.line(brakeText(limitsOf(readRollout(document.rollout, `the channel ${document.channel}`))));
-    context.out.line('See who gets it when: `updatectl rollout plan`.');
+    context.out.line('`updatectl rollout plan` shows which hosts get it, and when.');
     context.out.document(document);
     return 0;
   },
 };
 
-/** What may be meant, and may be a wrong year or number. */
+/** Settings that are valid, but perhaps a wrong year or number. */
 function warnOfTypos({ out }: Context, repository: Repository, { start, deadEnds = [] }: Draft, now: Date): void {
   const ago = Math.floor((now.getTime() - Date.parse(start)) / 60_000);
-  if (ago >= 1)
-    out.warn(`The rollout begins in the past, ${durationText(ago)} ago: all turns since then come at once.`);
+  if (ago >= 1) out.warn(`The rollout began ${durationText(ago)} ago: all turns since then come at once.`);
   const known = new Set(releasesIn(repository).map(({ version }) => version));
   for (const { version } of deadEnds)
-    if (!known.has(version)) out.warn(`The repository has no release ${version}, which is named as a dead end.`);
+    if (!known.has(version)) out.warn(`The dead end ${version} is not a release of the repository.`);
 }

@@ -1,4 +1,4 @@
-/** `rollout status`: what a channel offers, to whom so far, and what holds it back. */
+/** `rollout status`: a channel's offer, its progress, and its holds. */
 
 import { limitsOf, policyOf, type RolloutDocument } from '../../rollout/document.ts';
 import { abortIn, type Line } from '../../rollout/operate.ts';
@@ -13,14 +13,14 @@ import { scheduleOf } from './schedule.ts';
 export const rolloutStatus: Command = {
   name: 'rollout status',
   summary: 'show what a channel offers, and to which hosts so far',
-  description: 'Reads the signed repository; how many hosts have it, their server knows.',
+  description: 'Reads the signed repository; only a fleet server knows how many hosts have it.',
   examples: ['updatectl rollout status --channel stable --repository /srv/updates'],
   options: [CHANNEL_OPTION, REPOSITORY_OPTION],
   run: async (context, input) => {
     const { document } = await readChannel(context, input);
     const { step, rollout } = offerOf(document);
     const now = context.clock.now().getTime();
-    const lines = rollout ? describe(rollout, policyOf(rollout, step), now) : ['offered to everybody'];
+    const lines = rollout ? describe(rollout, policyOf(rollout, step), now) : ['offered to all hosts'];
     context.out.line(`${document.channel}: ${document.product} ${document.version}`);
     for (const line of lines) context.out.line(`  ${line}`);
     const schedule = rollout ? scheduleOf(policyOf(rollout, step)) : [];
@@ -44,7 +44,7 @@ function describe(document: RolloutDocument, policy: Rollout, now: number): stri
     ...(policy.pause ? [`PAUSED since ${document.pause?.since}: ${policy.pause.reason}`] : []),
     `begins ${document.start}${policy.urgent ? ', urgent' : ''}`,
     ...(policy.canaries.groups.length > 0 ? [`canaries: ${policy.canaries.groups.join(', ')}`] : []),
-    `others: ${policy.pause ? 'nobody new' : `${Math.floor(rest * 100)} % may have it now`}`,
+    `others: ${policy.pause ? 'no more hosts' : `${Math.floor(rest * 100)} % may have it now`}`,
     ...[...policy.groups].flatMap(([name, { hold, pin }]) => [
       ...(hold === undefined ? [] : [`group ${name} is held: ${hold}`]),
       ...(pin ? [`group ${name} stays at ${pin.version}`] : []),
@@ -61,5 +61,5 @@ const abortText = (
   again: string,
 ): string[] => [
   `ABORTED ${version} at ${at}: ${reason}`,
-  `${again} is offered again; hosts that run ${version} ${allowDowngrade ? 'go back to it' : 'keep that'}`,
+  `${again} is offered again; hosts that run ${version} ${allowDowngrade ? 'go back to it' : 'keep it'}`,
 ];

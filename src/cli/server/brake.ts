@@ -1,4 +1,4 @@
-/** The keys with which a fleet server signs its brake, and the loop that does. */
+/** The keys that sign a fleet server's brake, and the loop that signs it. */
 
 import { UpdateError } from '../../errors.ts';
 import { type RolloutDocument, writeRollout } from '../../rollout/document.ts';
@@ -21,7 +21,7 @@ export const BRAKE_OPTIONS: readonly OptionSpec[] = SIGNER_OPTIONS.map((option) 
     : option,
 );
 
-/** Empty when none were given; keys that would not do are refused now, and not when they are needed. */
+/** Empty if none were given. Unsuitable keys are refused now, not when the brake needs them. */
 export async function brakeSigners(context: Context, input: Input, dir: string): Promise<readonly Signer[]> {
   const signers = await signersFrom(context, input);
   if (signers.length === 0) return signers;
@@ -31,7 +31,7 @@ export async function brakeSigners(context: Context, input: Input, dir: string):
   return signers;
 }
 
-/** Signs what a channel says of its rollout, given what it says now. */
+/** Signs a change to the rollout of a channel. */
 export type Revise = (channel: string, change: (offer: Offer) => Revised) => Promise<unknown>;
 type Revised = Readonly<{ step?: Step; rollout: RolloutDocument }>;
 
@@ -49,13 +49,13 @@ export const signingIn =
       ),
     );
 
-/** Only what the operator has seen is aborted. */
+/** Aborts only the version that the operator saw. */
 export const aborting =
   (revise: Revise, now: () => Date) =>
   (channel: string, version: string, reason: string): Promise<unknown> =>
     revise(channel, (offer) => {
       if (offer.step.version === version) return aborted(offer, reason, false, now());
-      throw new UpdateError('rollout-state', `The channel ${channel} offers ${offer.step.version} by now.`);
+      throw new UpdateError('rollout-state', `The channel ${channel} now offers ${offer.step.version}.`);
     });
 
 /** Until the server stops. */

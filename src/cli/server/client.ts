@@ -1,4 +1,4 @@
-/** How commands ask a fleet server: as an operator, with a token from a file. */
+/** Requests of commands to a fleet server: as an operator, with a token from a file. */
 
 import { ERRORS, type ErrorCode, UpdateError } from '../../errors.ts';
 import { createHttp } from '../../system/http/http.ts';
@@ -7,11 +7,11 @@ import { readGiven } from '../given-file.ts';
 
 export const SERVER_OPTIONS: readonly OptionSpec[] = [
   { flags: '--server <url>', summary: 'the address of the fleet server', required: true },
-  { flags: '--token-file <file>', summary: 'holds the token of an operator', required: true },
+  { flags: '--token-file <file>', summary: 'file with an operator’s token', required: true },
   { flags: '--ca <file>', summary: 'PEM certificates to trust instead of the system’s' },
 ];
 
-/** What the server answers; its refusals become errors with the codes that they have there. */
+/** The server's answer; its refusals become errors with the same codes. */
 export async function askServer(
   context: Context,
   input: Input,
@@ -41,17 +41,17 @@ export async function askServer(
   const { code, message } = said as Readonly<{ code?: unknown; message?: unknown }>;
   const known = typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : undefined;
   if (known !== undefined && typeof message === 'string') throw new UpdateError(known, message.slice(0, 300));
-  throw new UpdateError('server-failed', `The fleet server answers ${status}.`);
+  throw new UpdateError('server-failed', `The fleet server answered ${status}.`);
 }
 
-/** What can travel in a header; anything else would be blamed on the server. */
+/** A token that fits in a header; otherwise the server would get the blame. */
 async function tokenFrom(context: Context, file: string): Promise<string> {
   const token = new TextDecoder().decode(await readGiven(context, file)).trim();
   if (/^[\x21-\x7e]{1,1000}$/.test(token)) return token;
-  throw new UpdateError('usage', `${file} holds no token: one line of letters, digits and signs.`);
+  throw new UpdateError('usage', `${file} does not hold a token: one line of letters, digits and punctuation.`);
 }
 
-/** What the server said, as far as `check` knows it. */
+/** The server's answer, checked; an invalid one is a protocol error. */
 export function readAnswer<T>(check: (value: unknown, path: string) => T, answer: unknown): T {
   try {
     return check(answer, 'the answer');
@@ -67,7 +67,7 @@ function parsed(bytes: Uint8Array): object {
     const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
     if (typeof value === 'object' && value !== null) return value;
   } catch {
-    // Told below.
+    // Reported below.
   }
-  throw new UpdateError('server-protocol', 'What answers is not a fleet server.');
+  throw new UpdateError('server-protocol', 'The address is not a fleet server’s.');
 }

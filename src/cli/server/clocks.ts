@@ -1,4 +1,4 @@
-/** The clock of this server among those that share its store. */
+/** The clock of this server, compared with those of the servers that share its store. */
 
 import { type Clocks, createClocks, LOOK_MS } from '../../server/fleet/clocks.ts';
 import type { Expiry } from '../../server/fleet/expiry.ts';
@@ -19,7 +19,7 @@ export async function clocksOf({ clock, files, log, random }: Context, store: St
   });
 }
 
-/** By a clock that may be wrong nobody is forgotten. */
+/** No machine is forgotten by a clock that may be wrong. */
 export const byClocks = (clocks: Clocks, expiry: Expiry): Expiry => ({
   ...expiry,
   forget: async (ids) => {

@@ -1,4 +1,4 @@
-/** The etcd in which fleet servers share what they know: how it is reached, and what is done so that it does not fill up. */
+/** The etcd that fleet servers share as their store: the connection to it, and its compaction. */
 
 import { UpdateError } from '../../errors.ts';
 import { etcdStore } from '../../server/store/etcd.ts';
@@ -15,11 +15,11 @@ import { untilStopped } from '../until-stopped.ts';
 export const ETCD_OPTIONS: readonly OptionSpec[] = [
   {
     flags: '--etcd <url>',
-    summary: 'keep it in etcd, so that several servers can share it; repeat for each member',
+    summary: 'keep the store in etcd, so that several servers can share it; repeat for each member',
     repeat: true,
   },
-  { flags: '--etcd-prefix <name>', summary: 'what its keys begin with', default: 'tandem/fleet/v1' },
-  { flags: '--etcd-compact', summary: 'compact etcd’s history, also where keys of others are in it, or may be' },
+  { flags: '--etcd-prefix <name>', summary: 'prefix of its keys', default: 'tandem/fleet/v1' },
+  { flags: '--etcd-compact', summary: 'compact etcd’s history even if it holds, or may hold, other programs’ keys' },
   { flags: '--etcd-ca <file>', summary: 'PEM certificates to trust' },
   { flags: '--etcd-cert <file>', summary: 'the PEM client certificate' },
   { flags: '--etcd-key <file>', summary: 'its PEM key' },
@@ -41,10 +41,10 @@ export async function openEtcdStore(
   return { store, etcd: watch };
 }
 
-/** How etcd does is looked at when the server starts, and every minute. */
+/** Checks etcd when the server starts, and every minute. */
 export const watchUntilStopped = (context: Context, watch: EtcdWatch): Promise<void> =>
   untilStopped(context, LOOK_MS, watch.look, ({ code, message }) =>
-    context.log.warn({ code }, `how full etcd is could not be looked at: ${message}`),
+    context.log.warn({ code }, `the space left in etcd could not be checked: ${message}`),
   );
 
 const LOOK_MS = 60_000;
@@ -58,9 +58,9 @@ async function etcdFrom(context: Context, input: Input, endpoints: readonly stri
   ];
   const [user, password] = [input.text('etcd-user'), await readOption(context, input, 'etcd-password-file')];
   if ((certificate === undefined) !== (key === undefined))
-    throw new UpdateError('usage', '--etcd-cert and --etcd-key are given together.');
+    throw new UpdateError('usage', 'Pass --etcd-cert and --etcd-key together.');
   if ((user === undefined) !== (password === undefined))
-    throw new UpdateError('usage', '--etcd-user and --etcd-password-file are given together.');
+    throw new UpdateError('usage', 'Pass --etcd-user and --etcd-password-file together.');
   const http = createHttp({
     connectTimeoutMs: 2_000,
     idleTimeoutMs: TIMEOUT_MS,
@@ -74,7 +74,7 @@ async function etcdFrom(context: Context, input: Input, endpoints: readonly stri
     endpoints: endpoints.map(checkedUrl),
     timeoutMs: TIMEOUT_MS,
     start: random.fraction(),
-    // What is under way when the server is told to end is still answered.
+    // Requests in progress when the server is told to stop still get their answers.
     signal: new AbortController().signal,
     ...(user !== undefined && password
       ? { login: { user, password: new TextDecoder().decode(password).trimEnd() } }
@@ -82,7 +82,7 @@ async function etcdFrom(context: Context, input: Input, endpoints: readonly stri
   });
 }
 
-/** A member that is frozen keeps hosts waiting for so long. */
+/** How long a frozen member keeps hosts waiting. */
 const TIMEOUT_MS = 3_000;
 
 async function readOption(context: Context, input: Input, option: string): Promise<Uint8Array | undefined> {
@@ -92,7 +92,7 @@ async function readOption(context: Context, input: Input, option: string): Promi
 
 function prefixFrom(text: string): string {
   if (/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/.test(text)) return text;
-  throw new UpdateError('usage', `--etcd-prefix is made of names with slashes between them, not “${text}”.`);
+  throw new UpdateError('usage', `--etcd-prefix takes names separated by slashes, not “${text}”.`);
 }
 
 function checkedUrl(url: string): string {

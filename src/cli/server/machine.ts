@@ -1,4 +1,4 @@
-/** `server machine forget` and `reset`: what a fleet server knows of a machine is changed by hand. */
+/** `server machine forget` and `reset`: corrects a fleet server's record of a machine by hand. */
 
 import { UpdateError } from '../../errors.ts';
 import { list, object, optional, text, words } from '../../formats/shape.ts';
@@ -7,13 +7,13 @@ import type { Command, Context, Input } from '../command.ts';
 import { askServer, readAnswer, SERVER_OPTIONS } from './client.ts';
 
 const WHERE = '--server https://updates.example --token-file operator.token';
-const MACHINE = { name: '<machine>', summary: 'its id, or its name where no other has it' };
+const MACHINE = { name: '<machine>', summary: 'its id, or its name if that is unique' };
 
 export const serverMachineForget: Command = {
   name: 'server machine forget',
   summary: 'forget a machine that will not come back',
   description:
-    'It is counted no more, and its id is bound to no secret. One that does come back is known again with its next check-in. A lock that it holds is freed with `lock release`.',
+    'It is no longer counted, and its id is no longer bound to a secret. If it does come back, its next check-in registers it again. To free a lock that it holds, run `lock release`.',
   examples: [`updatectl server machine forget web-17 ${WHERE}`],
   arguments: [MACHINE],
   options: SERVER_OPTIONS,
@@ -30,14 +30,14 @@ export const serverMachineReset: Command = {
   name: 'server machine reset',
   summary: 'accept a new secret from a reinstalled machine',
   description:
-    'A host makes its secret itself and keeps it below agent.state_dir; the server holds its id to the first that it is shown. The next one counts.',
+    'A host creates its own secret and keeps it in agent.state_dir; the server binds the id to the first secret that it sees. After a reset, it binds the id to the next one.',
   examples: [`updatectl server machine reset web-17 ${WHERE}`],
   arguments: [MACHINE],
   options: SERVER_OPTIONS,
   run: async (context, input) => {
     const id = await idFrom(context, input);
     await askServer(context, input, 'DELETE', `/v1/machines/${id}/secret`);
-    context.out.line(`The next secret that is shown for ${id} counts.`);
+    context.out.line(`The next secret that ${id} sends is bound to it.`);
     context.out.document({ schema: 1, reset: id });
     return undefined;
   },
@@ -50,8 +50,8 @@ async function idFrom(context: Context, input: Input): Promise<string> {
   const { documents, next } = readAnswer(FOUND, await askServer(context, input, 'GET', `/v1/machines?${query}`));
   const [found, ...others] = documents.filter(({ document }) => document.host?.name === given);
   if (found && others.length === 0 && next === undefined) return found.id;
-  if (!found && next === undefined) throw new UpdateError('machine-unknown', `No machine is called “${given}”.`);
-  throw new UpdateError('usage', `“${given}” may be more than one machine: name it by its id.`);
+  if (!found && next === undefined) throw new UpdateError('machine-unknown', `No machine has the name “${given}”.`);
+  throw new UpdateError('usage', `“${given}” may be more than one machine: use its id.`);
 }
 
 const id = text(MACHINE_PATTERN);

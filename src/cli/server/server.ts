@@ -1,4 +1,4 @@
-/** `server`: serves a repository and keeps count of the hosts that follow it. */
+/** `server`: serves a repository and tracks the hosts that follow it. */
 
 import { asUpdateError, UpdateError } from '../../errors.ts';
 import { MOST_HOLDERS } from '../../reboot/gates/locks/semaphore-document.ts';
@@ -34,7 +34,7 @@ export const server: Command = {
   name: 'server',
   summary: 'serve a repository, and limit and watch its rollouts',
   description:
-    'Hosts check in here before they begin, so that no more are under way than a rollout allows. Everything is kept in one file below --state, or in an etcd that any number of servers share. It cannot make a host install anything that is not signed.',
+    'Hosts check in before they begin, so that no more update at once than a rollout allows. The server keeps everything in one file in --state, or in an etcd that any number of servers can share. It cannot make a host install anything unsigned.',
   examples: [
     'updatectl server --repository /srv/updates --state /var/lib/tandem-server',
     'updatectl server --repository /srv/updates --etcd https://etcd1:2379 --etcd https://etcd2:2379 --etcd https://etcd3:2379',
@@ -43,40 +43,40 @@ export const server: Command = {
   options: [
     REPOSITORY_OPTION,
     ...STORE_OPTIONS,
-    { flags: '--listen <address:port>', summary: 'where it can be reached', default: '127.0.0.1:8080' },
+    { flags: '--listen <address:port>', summary: 'address to listen on', default: '127.0.0.1:8080' },
     ...TLS_OPTIONS,
     {
       flags: '--machine-token <file>',
-      summary: 'holds the token that hosts must have; without it the first start makes one',
+      summary: 'file with the token that hosts must send; without it, the first start creates one',
     },
     {
       flags: '--machines-without-secret',
-      summary: 'machines that have shown a secret may leave it out again, as agents do that know of none',
+      summary: 'accept check-ins without a secret from machines that have one, as older agents send them',
     },
     {
       flags: '--forget-after <time>',
-      summary: 'machines that have not been heard of for so long are counted no more, and forgotten; 0d is never',
+      summary: 'stop counting and forget machines not heard from for this long; 0d: never',
       default: '90d',
     },
-    { flags: '--machines-without-token', summary: 'whoever reaches the server may speak as any host' },
+    { flags: '--machines-without-token', summary: 'let anyone who reaches the server act as any host' },
     {
       flags: '--new-operator-token',
-      summary: 'make the first operator’s token anew: the one before is good no longer',
+      summary: 'replace the first operator’s token; the old one is revoked',
     },
     {
       flags: '--host-rate <n>',
-      summary: 'how many requests a second the hosts of one address may send; 0 is no limit',
+      summary: 'requests per second accepted from the hosts of one address; 0: no limit',
       default: '200',
     },
     {
       flags: '--trust-proxy <address>',
-      summary: 'a proxy before the server, whose X-Forwarded-For is believed; repeat for each',
+      summary: 'a proxy in front of the server, whose X-Forwarded-For is trusted; repeat for each',
       repeat: true,
     },
     ...BRAKE_OPTIONS,
-    { flags: '--lock-max <n>', summary: 'how many hosts of a group may reboot at once (FleetLock)', default: '1' },
-    { flags: '--lock-max-failures <n>', summary: 'how many overdue hosts a group puts up with', default: '0' },
-    { flags: '--lock-deadline <time>', summary: 'when a host that reboots is overdue', default: '1h' },
+    { flags: '--lock-max <n>', summary: 'hosts of a group that may reboot at once (FleetLock)', default: '1' },
+    { flags: '--lock-max-failures <n>', summary: 'overdue hosts that a group tolerates', default: '0' },
+    { flags: '--lock-deadline <time>', summary: 'time after which a rebooting host is overdue', default: '1h' },
   ],
   run: async (context, input) => {
     const repository = repositoryFolder(context, input);
@@ -92,14 +92,14 @@ export const server: Command = {
     using _strays = hearStrays((reason) => {
       const { code, message } = asUpdateError(reason);
       figures.strays.add({});
-      context.log.error({ code }, `a failure that no request waited for: ${message}`);
+      context.log.error({ code }, `a failure outside of any waiting request: ${message}`);
     });
     const { store: opened, place, etcd } = await openStore(context, input);
     const watched = watchedStore(opened, context.log, () => context.clock.now());
     await using store = measuredStore(watched, figures, () => context.clock.monotonicMs());
     const now = () => context.clock.now();
     const pause = () => context.clock.sleep(0);
-    // A file has one server, and one clock.
+    // A store in a file has one server, so one clock.
     const clocks = etcd ? await clocksOf(context, store) : undefined;
     const rules = {
       maySilent: input.flag('machines-without-secret'),
@@ -152,17 +152,17 @@ function sayWhoMayListen({ out, log }: Context, tls: Tls | undefined, app: Liste
   if (tls?.hint !== undefined) out.line(tls.hint);
   const at = app.addresses().find((one) => typeof one !== 'string');
   if (!tls && at && !isLoopback(at.address))
-    log.warn({ host: at.address }, 'tokens travel in the clear: give a certificate, or --tls-own');
+    log.warn({ host: at.address }, 'tokens travel unencrypted: pass --tls-cert and --tls-key, or --tls-own');
 }
 
-/** Ends it when the command is told to stop, or is over. */
+/** Ends the server when the command is told to stop, or returns. */
 function endedBy(context: Context, app: Ends): AsyncDisposable {
   let ended: Promise<void> | undefined;
   const end = (): Promise<void> => {
     ended ??= endInTime(context, app);
     return ended;
   };
-  // Its failure is heard of where the command waits for the end.
+  // The command reports a failure where it waits for the end.
   context.signal.addEventListener('abort', () => end().catch(() => {}), { once: true });
   return { [Symbol.asyncDispose]: end };
 }
@@ -175,7 +175,7 @@ async function endInTime({ clock }: Context, app: Ends): Promise<void> {
 }
 
 const NEWCOMERS_MS = 250;
-/** A download that is cut off is resumed at the next server; a check-in is asked again. */
+/** A download cut off here resumes at the next server; a check-in is sent again. */
 const GRACE_MS = 5_000;
 
 function addressFrom(text: string): Readonly<{ host: string; port: number }> {
@@ -233,27 +233,30 @@ const secretFrom =
     Buffer.from(random.bytes(24)).toString('base64url');
 
 /**
- * The first tokens are made by the first server that starts, and shown this once: only their digests are kept. A server that does not get as
- * far as serving has made and shown none, nor taken one back.
+ * The first server to start creates the first tokens and shows them once: only their digests are kept. A server that fails before
+ * serving has created, shown and revoked none.
  */
 async function showFirstTokens({ out }: Context, input: Input, access: Access): Promise<void> {
   const { operator, machine } = await access.begin({ renew: input.flag('new-operator-token') });
-  if (operator !== undefined) out.line(`The operator's token, shown this once: ${operator}`);
-  if (machine !== undefined) out.line(`The token of hosts, shown this once: ${machine}`);
+  if (operator !== undefined) out.line(`The operator's token, shown only once: ${operator}`);
+  if (machine !== undefined) out.line(`The hosts' token, shown only once: ${machine}`);
 }
 
 async function machinesFrom(context: Context, input: Input): Promise<AccessOptions['machines']> {
   const file = input.text('machine-token');
   const isOpen = input.flag('machines-without-token');
   if (file === undefined) return isOpen ? 'anybody' : undefined;
-  if (isOpen) throw new UpdateError('usage', 'Give either --machine-token or --machines-without-token.');
+  if (isOpen) throw new UpdateError('usage', 'Pass either --machine-token or --machines-without-token.');
   const token = new TextDecoder().decode(await readGiven(context, file)).trim();
   if (!/^[\x21-\x7e]{16,256}$/.test(token))
-    throw new UpdateError('usage', `${file} holds no token: one line of 16 to 256 letters, digits and signs.`);
+    throw new UpdateError(
+      'usage',
+      `${file} does not hold a token: one line of 16 to 256 letters, digits and punctuation.`,
+    );
   return { digest: digestOf(token) };
 }
 
-/** A store that does not answer is not waited for by a server that has been told to end. */
+/** A server that has been told to stop does not wait for a store that does not answer. */
 async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const stopped = Promise.withResolvers<never>();
@@ -262,7 +265,7 @@ async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Pr
   return await Promise.race([work(), stopped.promise]).finally(() => signal.removeEventListener('abort', stop));
 }
 
-/** The fleet is counted now and then, so that its curve has no holes while nobody looks at it. */
+/** Counts the fleet regularly, so that its curve has no gaps while nobody looks at it. */
 const countUntilStopped = (context: Context, census: Census): Promise<void> =>
   untilStopped(context, COUNT_MS, census.keep, ({ code, message }) =>
     context.log.warn({ code }, `the fleet could not be counted: ${message}`),
@@ -270,7 +273,7 @@ const countUntilStopped = (context: Context, census: Census): Promise<void> =>
 
 const COUNT_MS = 60_000;
 
-/** What hosts are shown is looked at every hour; one that cannot be read is not shown, and the last one is. */
+/** Reloads the certificate every hour; if it cannot be read, the last one stays in use. */
 async function showUntilStopped({ clock, signal, log }: Context, tls: Tls, app: Shows): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(SHOW_MS, signal).catch(() => undefined);

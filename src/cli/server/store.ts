@@ -1,4 +1,4 @@
-/** Where a fleet server keeps what it knows: in a file of its own, or in an etcd that it shares with other servers. */
+/** The store of a fleet server: its own file, or an etcd shared with other servers. */
 
 import { join, relative, resolve } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -12,11 +12,11 @@ import type { Context, Input, OptionSpec } from '../command.ts';
 import { ETCD_OPTIONS, openEtcdStore } from './etcd.ts';
 
 export const STORE_OPTIONS: readonly OptionSpec[] = [
-  { flags: '--state <folder>', summary: 'where the server keeps what it knows, if not in etcd' },
+  { flags: '--state <folder>', summary: 'folder of the store, if it is not in etcd' },
   ...ETCD_OPTIONS,
 ];
 
-/** A store, and how it is called; `etcd` where it is in one. */
+/** A store and its name; `etcd` if that is where it is. */
 export type OpenStore = Readonly<{ store: Store; place: string; etcd?: EtcdWatch }>;
 
 /** The store that the options name. */
@@ -24,7 +24,7 @@ export async function openStore(context: Context, input: Input): Promise<OpenSto
   const endpoints = input.list('etcd');
   const state = input.text('state');
   if (endpoints.length > 0 === (state !== undefined))
-    throw new UpdateError('usage', 'Give either --state, for one server, or --etcd, for several that share it.');
+    throw new UpdateError('usage', 'Pass either --state, for one server, or --etcd, for several that share it.');
   if (state === undefined)
     return {
       ...(await openEtcdStore(context, input, endpoints)),
@@ -32,13 +32,13 @@ export async function openStore(context: Context, input: Input): Promise<OpenSto
     };
   const folder = resolve(context.cwd(), state);
   for (const path of await makePrivate(folder, DATABASE, secretsIn(folder, context, input)))
-    context.log.warn({ path }, 'other users of this machine may look at what the server keeps: narrow its mode');
+    context.log.warn({ path }, 'other users of this machine can read the server’s data: restrict its mode');
   return { store: sqliteStore(openDatabase(join(folder, DATABASE))), place: folder };
 }
 
 const DATABASE = 'fleet.db';
 
-/** What else of the server's own may lie there. */
+/** The server's other secrets that may be in the folder. */
 const secretsIn = (folder: string, context: Context, input: Input): ReadonlySet<string> =>
   new Set(
     ['tls-own', 'tls-cert', 'tls-key', 'machine-token']

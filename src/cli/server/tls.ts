@@ -1,4 +1,4 @@
-/** What a fleet server shows of itself over HTTPS: a certificate that was given, or one that it makes and renews itself. */
+/** The HTTPS certificate of a fleet server: a given one, or one that it creates and renews itself. */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { join, resolve } from 'node:path';
@@ -16,36 +16,43 @@ import type { Context, Input, OptionSpec } from '../command.ts';
 import { readGiven } from '../given-file.ts';
 
 export const TLS_OPTIONS: readonly OptionSpec[] = [
-  { flags: '--tls-cert <file>', summary: 'its certificate, and the chain above it (PEM)' },
+  { flags: '--tls-cert <file>', summary: 'its certificate and chain (PEM)' },
   { flags: '--tls-key <file>', summary: 'the key of the certificate (PEM)' },
-  { flags: '--tls-own <folder>', summary: 'make a certificate, kept and renewed here; hosts trust its ca.pem' },
-  { flags: '--tls-name <name>', summary: 'a name or address of the server in that certificate; repeat', repeat: true },
+  {
+    flags: '--tls-own <folder>',
+    summary: 'create a certificate, kept and renewed in this folder; hosts trust its ca.pem',
+  },
+  {
+    flags: '--tls-name <name>',
+    summary: 'a name or address of the server in that certificate; may be repeated',
+    repeat: true,
+  },
 ];
 
 export type Identity = Readonly<{ key: Uint8Array; cert: Uint8Array }>;
 export type Tls = Readonly<{
-  /** What to show from now on: what is nearly out of date is made anew, and files that were given are read again. */
+  /** The current certificate: renewed if it is about to expire, or read again from the given files. */
   identity(): Promise<Identity>;
-  /** How hosts come to trust it, if they do not yet. */
+  /** How hosts can trust it, if they do not yet. */
   hint?: string;
 }>;
 
-/** Undefined where HTTP is spoken in the clear. `host` is where the server listens. */
+/** Undefined for unencrypted HTTP. `host` is the address that the server listens on. */
 export async function tlsFrom(context: Context, input: Input, host: string): Promise<Tls | undefined> {
   const [cert, key, own] = [input.text('tls-cert'), input.text('tls-key'), input.text('tls-own')];
   if ((cert === undefined) !== (key === undefined))
-    throw new UpdateError('usage', '--tls-cert and --tls-key are given together.');
+    throw new UpdateError('usage', 'Pass --tls-cert and --tls-key together.');
   if (own === undefined && input.list('tls-name').length > 0)
-    throw new UpdateError('usage', '--tls-name is about the certificate of --tls-own.');
+    throw new UpdateError('usage', '--tls-name needs --tls-own.');
   if (cert !== undefined && key !== undefined) {
-    if (own !== undefined) throw new UpdateError('usage', 'Give either a certificate or --tls-own.');
+    if (own !== undefined) throw new UpdateError('usage', 'Pass either a certificate or --tls-own.');
     return { identity: () => givenIdentity(context, cert, key) };
   }
   if (own === undefined) return undefined;
   const folder = resolve(context.cwd(), own);
   const names = namesFrom(input.list('tls-name'), host);
   const { authority } = await authorityIn(context, folder);
-  const hint = `Hosts trust this server with a copy of ${join(folder, 'ca.pem')} as ca_file (SHA-256 ${fingerprintOf(authority)}).`;
+  const hint = `To trust this server, hosts need a copy of ${join(folder, 'ca.pem')} as ca_file (SHA-256 ${fingerprintOf(authority)}).`;
   return { identity: () => ownIdentity(context, folder, names), hint };
 }
 
@@ -64,19 +71,19 @@ function belongTogether(cert: Uint8Array, key: Uint8Array): boolean {
   }
 }
 
-/** A server that listens everywhere does not know what it is called. */
+/** A server that listens on all addresses does not know its own name. */
 function namesFrom(given: readonly string[], host: string): readonly string[] {
   const wrong = given.find((name) => !NAME.test(name));
-  if (wrong !== undefined) throw new UpdateError('usage', `“${wrong}” is no name of a server.`);
+  if (wrong !== undefined) throw new UpdateError('usage', `“${wrong}” cannot be the name of a server.`);
   const isEverywhere = /^(0\.0\.0\.0|\[?::\]?)$/.test(host);
   if (given.length === 0 && isEverywhere)
-    throw new UpdateError('usage', '--tls-own needs --tls-name: what hosts call this server.');
+    throw new UpdateError('usage', '--tls-own needs --tls-name, the name that hosts use for this server.');
   return [...new Set([...given, ...(isEverywhere ? [] : [host]), 'localhost', '127.0.0.1', '::1'])];
 }
 
 const NAME = /^(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,62})(\.|$))+(?<!\.)$|^[\da-f]*:[\da-f:.]*$/i;
 
-/** The key is written first: a certificate without its key could not be renewed, and hosts trust it already. */
+/** The key is written first: a certificate that hosts already trust could not be renewed without it. */
 async function authorityIn(
   context: Context,
   folder: string,
@@ -107,7 +114,7 @@ async function ownIdentity(context: Context, folder: string, names: readonly str
   return { cert: Buffer.from(pem + authority), key: pemOf(key) };
 }
 
-/** The key in a file, or a new one: a file that was torn when the power failed has never been used. */
+/** The key in a file, or a new one: a file torn by a power cut has never been used. */
 async function keyIn(context: Context, path: string): Promise<KeyObject> {
   const kept = await readText(context, path);
   if (kept !== undefined && isUsable(() => createPrivateKey(kept).asymmetricKeyType === 'ec'))
@@ -115,13 +122,13 @@ async function keyIn(context: Context, path: string): Promise<KeyObject> {
   const key = generateTlsKey();
   if (kept !== undefined) await removeFile(context.files, path);
   if (await createSecretFile(path, String(pemOf(key)))) return key;
-  // Another server has been quicker.
+  // Another server was quicker.
   return createPrivateKey((await readText(context, path)) ?? '');
 }
 
 const pemOf = (key: KeyObject): Buffer => Buffer.from(key.export({ type: 'pkcs8', format: 'pem' }));
 
-/** What cannot be read is not usable. */
+/** Unreadable means unusable. */
 function isUsable(look: () => boolean): boolean {
   try {
     return look();

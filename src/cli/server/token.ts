@@ -1,4 +1,4 @@
-/** `server token add`, `list` and `revoke`: who may do what on a fleet server. */
+/** `server token add`, `list` and `revoke`: tokens of a fleet server. */
 
 import { UpdateError } from '../../errors.ts';
 import { list, literal, object, text, words } from '../../formats/shape.ts';
@@ -12,14 +12,14 @@ export const serverTokenAdd: Command = {
   name: 'server token add',
   summary: 'create a token for a viewer, an operator or hosts, and show it once',
   examples: [`updatectl server token add prometheus --role viewer ${WHERE}`],
-  arguments: [{ name: '<name>', summary: 'what it is called in the audit log' }],
+  arguments: [{ name: '<name>', summary: 'its name in the audit log' }],
   options: [{ flags: '--role <role>', summary: ROLES.join(', '), required: true }, ...SERVER_OPTIONS],
   run: async (context, input) => {
     const role = ROLES.find((one) => one === input.given('role'));
-    if (role === undefined) throw new UpdateError('usage', `A role is one of ${ROLES.join(', ')}.`);
+    if (role === undefined) throw new UpdateError('usage', `--role takes ${ROLES.join(', ')}.`);
     const name = nameFrom(input);
     const added = readAnswer(ADDED, await askServer(context, input, 'POST', '/v1/tokens', { name, role }));
-    context.out.line(`The token of ${name}, shown this once: ${added.token}`);
+    context.out.line(`The token of ${name}, shown only once: ${added.token}`);
     context.out.document({ schema: 1, name, role, token: added.token });
     return undefined;
   },
@@ -42,12 +42,12 @@ export const serverTokenRevoke: Command = {
   name: 'server token revoke',
   summary: 'revoke a token',
   examples: [`updatectl server token revoke prometheus ${WHERE}`],
-  arguments: [{ name: '<name>', summary: 'whose' }],
+  arguments: [{ name: '<name>', summary: 'the name of the token' }],
   options: SERVER_OPTIONS,
   run: async (context, input) => {
     const name = nameFrom(input);
     const { tokens } = readAnswer(TOKENS, await askServer(context, input, 'DELETE', `/v1/tokens/${name}`));
-    context.out.line(`The token of ${name} is good no longer.`);
+    context.out.line(`The token of ${name} is revoked.`);
     context.out.document({ schema: 1, tokens });
     return undefined;
   },
@@ -58,7 +58,7 @@ function nameFrom(input: Input): string {
   if (NAME.test(name) && name.length <= LONGEST_NAME) return name;
   throw new UpdateError(
     'usage',
-    `“${name}” cannot be the name of a token: lower-case letters, digits, dots and dashes.`,
+    `“${name}” cannot be the name of a token: use lower-case letters, digits, dots and dashes.`,
   );
 }
 

@@ -121,7 +121,7 @@ test('the files that cost the bytes are named, the costliest first, and why', as
 
   const run = (...args: string[]) => runCommand(bundleInspect, folder.path, args);
   const shown = await run('new.bundle', '--against', 'old.bundle');
-  assert.match(shown, /For a host on 1, .* of 2 are new, .* it has already/);
+  assert.match(shown, /A host on 1 already has .* of 2; .* are new/);
   assert.match(shown, /kB {2,}\S+ kB {2,}\/usr\/lib\/manual\.gz {2,}gzip/);
   assert.match(shown, /An agent takes the blocks, unless there is a patch/);
   const { against } = JSON.parse(await run('new.bundle', '--against', 'old.bundle', '--exact', '--json')) as {

@@ -149,13 +149,13 @@ test('tokens are made, listed and revoked from the command line, and refusals ke
   };
   const operator = one.operatorToken ?? '';
   const said = await asking(serverTokenAdd, ['grafana', '--role', 'viewer'], operator);
-  const viewer = /^The token of grafana, shown this once: (\S{32})\n$/.exec(said)?.[1] ?? '';
+  const viewer = /^The token of grafana, shown only once: (\S{32})\n$/.exec(said)?.[1] ?? '';
   assert.match(await asking(serverTokenList, [], viewer), /^grafana +viewer +2\d{3}-/m);
   const refused = async (command: Command, args: readonly string[], token = operator) =>
     refusalOf(asking(command, args, token));
   assert.equal(await refused(serverTokenAdd, ['grafana', '--role', 'viewer']), 'token-exists');
   assert.equal(await refused(serverTokenRevoke, ['grafana'], viewer), 'forbidden');
-  assert.equal(await asking(serverTokenRevoke, ['grafana'], operator), 'The token of grafana is good no longer.\n');
+  assert.equal(await asking(serverTokenRevoke, ['grafana'], operator), 'The token of grafana is revoked.\n');
   assert.equal(await refused(serverTokenList, [], viewer), 'denied');
   assert.equal(await refused(serverTokenRevoke, ['grafana']), 'token-unknown');
   assert.equal(await refused(serverTokenRevoke, ['operator']), 'token-last');
@@ -174,6 +174,6 @@ test('a failure that no request waits for any more is logged and counted, and th
   assert.equal((await strays()).get('tandem_server_strays_total'), 0);
   process.kill(one.pid, 'SIGUSR2');
   while ((await strays()).get('tandem_server_strays_total') === 0);
-  assert.match(one.said, /a failure that no request waited for: nobody waits for this code=unexpected/);
+  assert.match(one.said, /a failure outside of any waiting request: nobody waits for this code=unexpected/);
   assert.equal((await fetch(`${one.url}/healthz`)).status, 200);
 });
