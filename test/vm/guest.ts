@@ -10,6 +10,8 @@ import { PRODUCT } from './releases.ts';
 
 /** Writing a whole system takes an emulated processor minutes. */
 export const UPDATE_MS = 15 * 60_000;
+/** A busy host gives an emulated processor a fraction of its own. */
+const SETTLE_MS = 5 * 60_000;
 const POLL_MS = 1_000;
 
 /** Without an agent the command fails, and says what is known all the same. */
@@ -29,7 +31,7 @@ export const checkNow = (machine: Machine): Promise<string> =>
   machine.run('(for i in 1 2 3 4 5 6; do updatectl check && break; sleep 5; done) </dev/null >/run/check.log 2>&1 &');
 
 /** Waits until the agent rests in a state. Reads the file, since asking the agent would keep the emulated processor from it. */
-export async function awaitState(machine: Machine, kind: StateKind, timeoutMs = 180_000): Promise<void> {
+export async function awaitState(machine: Machine, kind: StateKind, timeoutMs = SETTLE_MS): Promise<void> {
   const end = performance.now() + timeoutMs;
   for (;;) {
     const { output } = await machine.attempt('cat /var/lib/tandem/state.json');

@@ -163,7 +163,7 @@ export class Machine {
     if (failure instanceof Explained) return failure;
     process.stderr.write(`${await this.diagnose()}\n`);
     const agent = await this.#asked(
-      'updatectl status 2>&1 | head -n 12; journalctl --no-pager -b -n 12 -o cat -u tandem-agent.service',
+      'updatectl status 2>&1 | head -n 12; systemctl --failed --no-legend --plain; journalctl --no-pager -b -n 12 -o cat -u tandem-agent.service',
     );
     const message = failure instanceof Error ? failure.message : String(failure);
     const shown = `--- ${this.options.name}: the agent\n${agent}\n--- its last lines\n${this.log.tail(8)}`;
