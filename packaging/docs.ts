@@ -51,12 +51,12 @@ function errors(): string {
     const rows = codes.map(
       ([code, { retry, sentence, next }]) => `| \`${code}\` | ${cell(sentence)} | ${cell(next)} | ${retry} |`,
     );
-    const head = ['| code | means | next step | retry |', '|---|---|---|---|'];
+    const head = ['| code | meaning | next step | retry |', '|---|---|---|---|'];
     return ['', `## Exit status ${exit}: ${meaning}`, '', ...head, ...rows];
   });
   const intro =
-    'Every failure has a name, one sentence and a next step. *Retry* is what the agent does by itself: again at once (*now*), at the next try (*later*), or not before something changes (*never*).';
-  return lines(NOTICE, '# Errors', '', intro, '', '| exit status | means |', '|---|---|', ...statuses, ...sections);
+    'Every failure has a code, one sentence and a next step. *Retry* shows when the agent tries again on its own: at once (*now*), at the next try (*later*), or not until something changes (*never*).';
+  return lines(NOTICE, '# Errors', '', intro, '', '| exit status | meaning |', '|---|---|', ...statuses, ...sections);
 }
 
 function config(): string {
@@ -69,9 +69,9 @@ function config(): string {
         const fleet = localReason(path) === undefined ? (isHeardAtStart(path) ? 'at start' : 'at once') : '';
         return `| \`${path.slice(section.length + 1)}\` | ${cell(preset)} | ${cell(sentence)} | ${fleet} |`;
       });
-    return ['', `## [${section}]`, '', '| key | default | means | etcd |', '|---|---|---|---|', ...rows];
+    return ['', `## [${section}]`, '', '| key | default | meaning | etcd |', '|---|---|---|---|', ...rows];
   });
-  const intro = `Drop-ins are read from ${CONFIG_DIRS.map((dir) => `\`${dir}/*.toml\``).join(', then ')}, in the order of their names; key by key the last one wins. An unknown key is refused. \`updatectl config show\` tells every value in force and where it came from. *etcd*: the key may be set [for the fleet in etcd](fleet-settings.md), and is heeded at once or when the agent starts.`;
+  const intro = `Drop-ins are read from ${CONFIG_DIRS.map((dir) => `\`${dir}/*.toml\``).join(', then ')}, in order of their names; for each key the last one wins. An unknown key is refused. \`updatectl config show\` shows every effective value and its source. *etcd*: the key can be set [for the fleet in etcd](fleet-settings.md), and takes effect at once or when the agent starts.`;
   return lines(NOTICE, '# Configuration', '', intro, ...tables);
 }
 
@@ -111,7 +111,7 @@ const EVENTS: Readonly<{ [T in Event['type']]: Extract<Event, { type: T }> }> = 
   unhealthy: { type: 'unhealthy', ...WHY },
 };
 
-/** Asks the machine itself: every state, every event. */
+/** Tries every event in every state of the machine itself. */
 function stateDiagram(): string {
   const arrows = Object.values(STATES).flatMap((state) => {
     const byGoal = new Map<string, string[]>();
@@ -122,7 +122,7 @@ function stateDiagram(): string {
     return [...byGoal].map(([goal, events]) => `    ${state.kind} --> ${goal} : ${events.join(', ')}`);
   });
   const intro =
-    'Seven resting places on disk and what leads from one to the next. Where we are comes from the boot loader: whoever starts from an unproven slot is on trial, whatever the state file says.';
+    'The seven states on disk and the events that lead from one to the next. The boot loader determines the present one: a host that starts from an unproven slot is on trial, whatever the state file says.';
   const diagram = ['```mermaid', 'stateDiagram-v2', '    [*] --> settling', ...arrows, '```'];
   return lines(NOTICE, '# The states of a host', '', intro, '', ...diagram);
 }

@@ -22,11 +22,11 @@ export function manualPage(commands: readonly Command[], keys: readonly KeyRow[]
     '.Op Ar argument ...',
     '.Sh DESCRIPTION',
     'One root partition is running and read-only, the other is free to be rewritten.',
-    'A signed image is written to the free one, the boot flag is flipped, the host restarts into it, proves itself healthy, or falls',
-    'back by itself.',
-    'The commands about a host ask the agent over its socket; status and history also work without it.',
+    'Tandem writes a signed image to the free one, flips the boot flag, and reboots into it.',
+    'The new system proves itself healthy, or the host falls back on its own.',
+    'Commands for a host talk to the agent over its socket; status and history also work without it.',
     '.Sh COMMANDS',
-    'Each takes',
+    'Each accepts',
     '.Fl -help ,',
     '.Fl -json',
     'for one JSON document instead of text, and',
@@ -36,23 +36,23 @@ export function manualPage(commands: readonly Command[], keys: readonly KeyRow[]
     '.Sh ENVIRONMENT',
     '.Bl -tag -width Ds',
     '.It Ev TANDEM_DEBUG',
-    'Set to 1 for the same as',
+    'Set to 1 for the same effect as',
     '.Fl -debug .',
     '.It Ev TANDEM_LOG_LEVEL',
-    'How much a command logs.',
+    'The log level of commands.',
     '.It Ev TANDEM_LOG_FORMAT',
-    'Set to json for one JSON document a line instead of text.',
+    'Set to json for one JSON document per line instead of text.',
     '.El',
     '.Sh FILES',
     '.Bl -tag -width Ds',
     '.It Pa /usr/lib/tandem/config.d , /etc/tandem/config.d , /run/tandem/config.d',
     'Configuration, as',
     '.Pa *.toml ;',
-    'the last one wins, key by key.',
+    'for each key the last one wins.',
     '.It Pa /usr/share/tandem/root.json',
-    'The trust root in the image.',
+    'The root of trust in the image.',
     '.It Pa /var/lib/tandem',
-    'State that outlives a power cut.',
+    'Persistent state.',
     '.It Pa /run/tandem/control.sock',
     'The socket of the agent.',
     '.El',
@@ -101,7 +101,7 @@ const sentence = (text: string): string => {
   return `${whole.charAt(0).toUpperCase()}${whole.slice(1)}${/[.?!]$/.test(whole) ? '' : '.'}`;
 };
 
-/** What mdoc would take for its own: backslashes, dashes, a dot or a quote at the start of a line; and all but ASCII by its number. */
+/** Escapes mdoc's own characters (backslashes, dashes, a dot or a quote at the start of a line), and all but ASCII by number. */
 const plain = (text: string): string =>
   text
     .replace(/\\/g, '\\e')

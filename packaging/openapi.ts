@@ -1,11 +1,11 @@
-/** The description of the server's interface as a file: what the server itself gives away, asked of one that has nothing to serve. */
+/** The description of the server's interface as a file, requested from a server with an empty repository. */
 
 import type { FastifyInstance } from 'fastify';
 import { createApp } from '../src/server/http/app.ts';
 import type { AppWorld, ViewWorld } from '../src/server/http/world.ts';
 import { silentLog } from '../src/system/log.ts';
 
-/** The server with all its routes; none of them but the description can be asked. */
+/** A server with all routes, of which only the description works. */
 export function emptyServer(): Promise<FastifyInstance> {
   const pages = {} as Pick<ViewWorld, 'census' | 'pause'>;
   const world = { repository: '/nonexistent', serve: async () => undefined, log: silentLog, pages };

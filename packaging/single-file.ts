@@ -14,7 +14,7 @@ export async function bundleInto(input: string, output: string): Promise<void> {
     input,
     plugins: [{ name: 'decoder-inside', load }],
   });
-  // Packages that are not ES modules ask for Node's own modules when they run.
+  // CommonJS packages require Node's own modules at run time.
   const banner =
     'import { createRequire as createRequireOfRelease } from "node:module"; const require = createRequireOfRelease(import.meta.url);';
   const { output: made } = await bundle.generate({ format: 'esm', codeSplitting: false, banner });
@@ -23,7 +23,7 @@ export async function bundleInto(input: string, output: string): Promise<void> {
   await writeFile(output, inAscii(made[0].code));
 }
 
-/** V8 keeps a text in which one letter needs two bytes with two bytes for every letter, several times over while it starts. */
+/** V8 stores a text with a single two-byte letter as two bytes per letter, several times over while it starts. */
 const inAscii = (code: string): string =>
   code.replace(/[\u0080-\uffff]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
 

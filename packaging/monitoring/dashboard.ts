@@ -1,8 +1,8 @@
-/** The dashboard for Grafana, as `npm run docs` writes it to grafana.json: what is shown, by which query. */
+/** The Grafana dashboard, which `npm run docs` writes to grafana.json: panels and their queries. */
 
 import { type Panel, placed, row, series, stat, table } from './panels.ts';
 
-/** In the classic JSON model, which every Grafana since 9 can import. */
+/** In the classic JSON model, which Grafana can import since version 9. */
 export const dashboard = (): object => ({
   uid: 'tandem-fleet',
   title: 'Tandem: the fleet',
@@ -47,15 +47,15 @@ const CHANNEL = {
   current: { text: ['All'], value: ['$__all'] },
 };
 
-/** Several servers over one etcd tell the same of the fleet: one of them is enough. */
+/** Servers that share an etcd report the same fleet metrics: one of them is enough. */
 const byChannel = (name: string): string => `max by (channel) (tandem_rollout_${name}{channel=~"$channel"})`;
 const rate = (name: string): string => `rate(${name}[$__rate_interval])`;
 const slowest = (name: string, by: string): string =>
   `histogram_quantile(0.99, sum by (le, ${by}) (${rate(`${name}_bucket`)}))`;
 
 const FLEET: readonly Panel[] = [
-  row('The fleet'),
-  stat('Machines', 'That have ever checked in.', 'max(tandem_machines)'),
+  row('Fleet'),
+  stat('Machines', 'Machines that have ever checked in.', 'max(tandem_machines)'),
   stat('Silent for a day', 'Machines that have not checked in for a day.', 'max(tandem_machines_silent)', {
     orange: 1,
   }),
@@ -73,37 +73,33 @@ const FLEET: readonly Panel[] = [
   ),
   stat(
     'Metadata expires in',
-    'The role that is first; hosts refuse a repository that has expired.',
+    'The first role to expire; hosts refuse an expired repository.',
     'min(tandem_repository_expires_timestamp_seconds) - time()',
     { orange: 12 * 3600, green: 24 * 3600 },
     { unit: 's', lowest: 'red' },
   ),
   stat(
-    'Servers that answer',
-    'As Prometheus sees them.',
+    'Servers up',
+    'According to Prometheus.',
     'sum(up{job="tandem-server"})',
     { green: 1 },
     { unit: 'short', lowest: 'red' },
   ),
   series(
     'Machines by version',
-    'As they were last counted; the server counts every five minutes.',
+    'At the last count; the server counts every five minutes.',
     {
       '{{version}}': 'sum by (version) (max without (instance) (tandem_machines_by_version{channel=~"$channel"}))',
     },
     { stacked: true },
   ),
+  series('Rollouts against their plans', 'Machines that run the release on offer; dashed: the planned number.', {
+    '{{channel}}': byChannel('done'),
+    '{{channel}}, planned': byChannel('planned'),
+  }),
   series(
-    'Rollouts beside their plans',
-    'Machines that run what the channel offers, and dashed how many should by now.',
-    {
-      '{{channel}}': byChannel('done'),
-      '{{channel}}, planned': byChannel('planned'),
-    },
-  ),
-  series(
-    'Under way',
-    'Hosts that are taking the release, and dashed how many may at once.',
+    'In flight',
+    'Hosts that are installing the release; dashed: the limit.',
     {
       '{{channel}}': byChannel('in_flight'),
       '{{channel}}, at most': byChannel('max_in_flight'),
@@ -112,7 +108,7 @@ const FLEET: readonly Panel[] = [
   ),
   series(
     'Failed',
-    'Hosts on which the release failed; more than the dashed budget pull the brake.',
+    'Hosts on which the release failed; more than the dashed limit pull the brake.',
     {
       '{{channel}}': byChannel('failed'),
       '{{channel}}, at most': byChannel('max_failures'),
@@ -121,7 +117,7 @@ const FLEET: readonly Panel[] = [
   ),
   series(
     'Locks held',
-    'By group, and dashed how many may be.',
+    'By group; dashed: the limit.',
     {
       '{{group}}': 'max by (group) (tandem_lock_held)',
       '{{group}}, at most': 'max by (group) (tandem_lock_max)',
@@ -129,32 +125,32 @@ const FLEET: readonly Panel[] = [
     { width: 8 },
   ),
   table(
-    'Failures by name',
+    'Failures by code',
     'Machines whose last attempt failed.',
     'sum by (version, code) (max without (instance) (tandem_machines_failed))',
   ),
   table(
     'The oldest holder of each lock',
-    'For how long it has had it.',
+    'Time since it took the lock.',
     'max by (group) (tandem_lock_oldest_holder_age_seconds) > 0',
     { unit: 's' },
   ),
 ];
 
 const SERVER: readonly Panel[] = [
-  row('The servers'),
+  row('Servers'),
   series(
     'Check-ins',
-    'By what they were told, and how many were told to begin.',
+    'By answer, and those allowed to begin.',
     {
       '{{answer}}': `sum by (answer) (${rate('tandem_check_ins_total')})`,
-      'told to begin': `sum(${rate('tandem_offers_total')})`,
+      'allowed to begin': `sum(${rate('tandem_offers_total')})`,
     },
     { unit: 'reqps' },
   ),
   series(
-    'Refusals by name',
-    'Holds, locks that are taken, and what may not be asked.',
+    'Refusals by code',
+    'Holds, taken locks, and rejected requests.',
     {
       '{{code}}': `sum by (code) (${rate('tandem_refusals_total')})`,
     },
@@ -162,86 +158,86 @@ const SERVER: readonly Panel[] = [
   ),
   series(
     'Requests by status',
-    'Whatever their route.',
+    'All routes together.',
     { '{{status}}': `sum by (status) (${rate('tandem_http_requests_total')})` },
     { unit: 'reqps', width: 8 },
   ),
   series(
     'Time to answer',
-    'All but one in a hundred are faster, by route.',
+    '99th percentile, by route.',
     { '{{route}}': slowest('tandem_http_request_seconds', 'route') },
     { unit: 's', width: 8 },
   ),
   series(
     'Time in the store',
-    'All but one in a hundred are faster, by operation.',
+    '99th percentile, by operation.',
     { '{{operation}}': slowest('tandem_store_seconds', 'operation') },
     { unit: 's', width: 8 },
   ),
   series(
-    'Failures of the store',
+    'Store failures',
     'By operation.',
     { '{{operation}}': `sum by (operation) (${rate('tandem_store_failures_total')})` },
     { unit: 'ops', width: 8 },
   ),
   series(
-    'Processors in use',
-    'By each server.',
+    'CPU usage',
+    'By server, in processors.',
     { '{{instance}}': rate('process_cpu_seconds_total{job="tandem-server"}') },
     { unit: 'none', width: 8 },
   ),
   series(
     'Memory',
-    'By each server.',
+    'By server.',
     { '{{instance}}': 'process_resident_memory_bytes{job="tandem-server"}' },
     { unit: 'bytes', width: 8 },
   ),
 ];
 
 const HOSTS: readonly Panel[] = [
-  row('The hosts, as their agents say'),
+  row('Hosts, as reported by their agents'),
   series(
     'Hosts by state',
-    'All but idle and staged pass by themselves.',
+    'All states but idle and staged are transient.',
     { '{{state}}': 'sum by (state) (tandem_agent_state)' },
     { stacked: true },
   ),
   series(
     'Hosts by running version',
-    'As they say themselves.',
+    'As reported by the hosts.',
     { '{{version}}': 'count by (version) (tandem_agent_booted_info)' },
     { stacked: true },
   ),
   series(
-    'What stands in the way',
-    'Hosts by the name of what they refuse with or wait for.',
+    'Obstacles',
+    'Hosts by the code of their refusal or wait.',
     { '{{what}}: {{code}}': 'sum by (what, code) (tandem_agent_refusal)' },
     { stacked: true },
   ),
   table(
-    'Longest without a good check',
-    'Ten hosts.',
+    'Longest without a successful check',
+    'The ten worst hosts.',
     'topk(10, time() - tandem_agent_last_good_check_timestamp_seconds)',
     { unit: 's' },
   ),
   series(
     'Downtime of the last restart',
-    'Half of the hosts were away for less, nine of ten for less.',
+    'Median and 90th percentile.',
     {
-      half: 'quantile(0.5, tandem_agent_last_downtime_seconds)',
-      'nine of ten': 'quantile(0.9, tandem_agent_last_downtime_seconds)',
+      median: 'quantile(0.5, tandem_agent_last_downtime_seconds)',
+      '90th percentile': 'quantile(0.9, tandem_agent_last_downtime_seconds)',
     },
     { unit: 's', width: 8 },
   ),
   series(
     'Bytes of the last installs',
-    'Fetched, copied from the running system, and found in place.',
+    'Downloaded, copied from the running system, and found in place.',
     { '{{how}}': 'sum by (how) (tandem_agent_transfer_bytes)' },
     { unit: 'bytes', stacked: true, width: 8 },
   ),
   series(
-    'Restarts that histories remember',
-    'By their method.',
+    'Restarts in the histories',
+    'By method.',
     { '{{method}}': 'sum by (method) (tandem_agent_restarts)' },
     { width: 8 },
   ),

@@ -1,9 +1,9 @@
-/** Panels of a Grafana dashboard, from few words to the JSON that Grafana wants. Pure. */
+/** Panels of a Grafana dashboard, from short descriptions to Grafana's JSON. Pure. */
 
-/** A panel that has no number and no place yet. */
+/** A panel without number and position. */
 export type Panel = Readonly<{ type: string; width: number; height: number; rest: object }>;
 
-/** Side by side from left to right, as many to a line as fit. */
+/** Places panels from left to right, as many per line as fit. */
 export function placed(panels: readonly Panel[]): readonly object[] {
   let [x, y, lineHeight] = [0, 0, 0];
   return panels.map(({ type, width, height, rest }, at) => {
@@ -21,7 +21,7 @@ export const row = (title: string): Panel => ({
   rest: { title, collapsed: false, panels: [] },
 });
 
-/** One number; `colors`: from which value on it has which. */
+/** One number; `colors`: the value from which each applies. */
 export function stat(
   title: string,
   description: string,
