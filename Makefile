@@ -1,4 +1,4 @@
-# Each target works alone on a fresh clone: it fetches what it needs first.
+# Each target works on its own on a fresh clone: it fetches its dependencies first.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 
 # Thousands of short programs are started, each of which would compile the same sources again.
@@ -7,18 +7,18 @@ test test-etcd test-box test-vm: export NODE_COMPILE_CACHE := $(CURDIR)/node_mod
 .PHONY: demo demo-image check test mutate test-etcd test-box test-vm bench build docs shell
 .DEFAULT_GOAL := test
 
-# Node.js itself comes with the packages, so the machine's own may be old; npm has to be there.
+# Node.js itself comes with the packages, so the machine's own may be old; npm is required.
 node_modules/.installed: package.json package-lock.json
 	npm ci
 	touch $@
 
-# REPORTER=spec names every test; the slowest are listed in any case.
+# REPORTER=spec names every test; the slowest are always listed.
 REPORT = --test-reporter=$(or $(REPORTER),$(1)) --test-reporter-destination=stdout --test-reporter=./test/support/slowest.ts --test-reporter-destination=stdout
 
-# A real system in a virtual machine updates itself, and comes back from a broken release.
+# A real system in a virtual machine updates itself, and falls back from a broken release.
 demo: node_modules/.installed
 	@if packaging/install-tools vm && node test/vm/prepare.ts; then node test/vm/demo.ts; \
-	else echo 'The virtual machine cannot be had here; the same story on a disk image:'; $(MAKE) --no-print-directory demo-image; fi
+	else echo 'No virtual machine is available here; the same story on a disk image:'; $(MAKE) --no-print-directory demo-image; fi
 
 # The same story without a virtual machine, without root, in less than a minute.
 demo-image: node_modules/.installed
@@ -34,7 +34,7 @@ test: node_modules/.installed
 	packaging/install-tools test
 	node --test $(call REPORT,dot) --test-concurrency=$(shell nproc) 'test/**/*.test.ts'
 
-# Wrong steps in critical code, one at a time in a copy of the tree: which of them does no test notice? SEED=2 draws others; FILES="src/…" looks only there.
+# Mutations of critical code that no test detects, one at a time in a copy of the tree. SEED=2 draws others; FILES="src/…" limits them to these files.
 mutate: node_modules/.installed
 	packaging/install-tools test
 	node test/mutate/mutate.ts --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) $(if $(EACH),--each $(EACH)) $(FILES)
@@ -61,8 +61,8 @@ shell: node_modules/.installed
 	node test/vm/prepare.ts
 	node test/vm/shell.ts
 
-# Beside other updaters on real releases, as root: about three hours, and docs/benchmarks.md is written anew.
-# BENCH=quick takes small releases, one round, a few minutes, and writes nothing down.
+# Compares Tandem with other updaters on real releases, as root: takes about three hours, and rewrites docs/benchmarks.md.
+# BENCH=quick uses small releases and one round, takes a few minutes, and records nothing.
 bench: node_modules/.installed
 	packaging/install-tools bench
 ifeq ($(BENCH),quick)
