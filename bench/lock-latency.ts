@@ -53,7 +53,7 @@ async function host(index: number): Promise<void> {
     const answer = await lock.take(`update of host ${index}`);
     if (isNew) arrived += 1;
     isNew = false;
-    if (!answer.held) {
+    if (!answer.ok) {
       await realClock.sleep(answer.askAgainMs);
       continue;
     }

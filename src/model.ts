@@ -11,6 +11,9 @@ export type Sha256 = Brand<string, 'Sha256'>;
 /** Derived from the machine id, never the raw one. */
 export type MachineId = Brand<string, 'MachineId'>;
 
+/** Yes, or no with the reason: what gates, the reboot lock and health probes say. `No` is what a refusal says besides. */
+export type Verdict<No extends object = object> = Readonly<{ ok: true }> | Readonly<{ ok: false; reason: string } & No>;
+
 export const PRODUCT_PATTERN = /^[a-z0-9][a-z0-9-]{0,31}$/;
 // No "+" and no "_": systemd-boot reads the first as a try counter, and our entries use the second as a separator.
 export const VERSION_PATTERN = /^[0-9A-Za-z][0-9A-Za-z.~^-]{0,63}$/;

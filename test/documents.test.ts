@@ -422,7 +422,7 @@ test('a lock of an application objects whatever its reason is', async () => {
         '1',
       );
       const said = await appLocksGate(realFiles, dir, now);
-      assert.ok(!said.open && said.reason.startsWith('backup must not be interrupted'), said.open ? '' : said.reason);
+      assert.ok(!said.ok && said.reason.startsWith('backup must not be interrupted'), said.ok ? '' : said.reason);
       await lift();
     }),
     { numRuns: 60 },

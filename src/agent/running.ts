@@ -1,6 +1,6 @@
 /** What an agent is made of, and what it knows and holds while it runs: shared by the loop, by those who ask it and by those who watch. */
 
-import type { Departure, MachineId, Product, Release, Saved, SlotName, State, Version } from '../model.ts';
+import type { Departure, MachineId, Product, Release, Saved, SlotName, State, Verdict, Version } from '../model.ts';
 import type { ProgressStatus, Status, TransferStatus } from '../protocol.ts';
 import type { BootBackend } from '../reboot/bootloaders/bootloader.ts';
 import type { DeadMan } from '../reboot/dead-man.ts';
@@ -20,7 +20,7 @@ import type { Told } from './install/installer.ts';
 import { createLastError, type LastError } from './last-error.ts';
 import type { Journal, Journey } from './loop/journal.ts';
 import type { Facts } from './loop/machine.ts';
-import type { Prepared, Restart, Verdict } from './loop/parts.ts';
+import type { Prepared, Restart } from './loop/parts.ts';
 import { whereabouts } from './loop/whereabouts.ts';
 import { createWishes, type Wishes } from './loop/wish.ts';
 import { createLeaving, type Leaving } from './restart/leaving.ts';

@@ -3,7 +3,7 @@
 import type { Fault, Version } from '../model.ts';
 import { type AdmissionCode, admit, fail, type Ledger, leave, pass, returned, succeed } from './brake.ts';
 import type { ServerLimits } from './document.ts';
-import { goalOf, type HoldCode, type Host, isStep, judgeHost, type Rollout, type Verdict } from './rollout.ts';
+import { goalOf, type HoldCode, type Host, isStep, judgeHost, type Rollout, type Ruling } from './rollout.ts';
 
 export type Offered = Readonly<{ policy: Rollout; limits: ServerLimits }>;
 
@@ -81,7 +81,7 @@ function mayGo(
   return admission.admitted ? GO : { go: false, code: admission.code, reason: admission.reason };
 }
 
-const held = ({ code, reason, until }: Extract<Verdict, { result: 'hold' }>): RolloutAnswer => ({
+const held = ({ code, reason, until }: Extract<Ruling, { result: 'hold' }>): RolloutAnswer => ({
   go: false,
   code,
   reason,

@@ -48,13 +48,13 @@ export const HOLD_CODES = [
 export type HoldCode = (typeof HOLD_CODES)[number];
 
 /** `current`: runs the release on offer. `until`: when a hold ends by itself, with `step`, the release offered then. */
-export type Verdict =
+export type Ruling =
   | Readonly<{ result: 'offer'; step: Step; urgent: boolean; barrier?: string }>
   | Readonly<{ result: 'current' }>
   | Readonly<{ result: 'hold'; code: HoldCode; reason: string; until?: number; step?: Step }>;
 
 /** The verdict on one host. Monotonic in time: without a pause or a new hold, an offer is never withdrawn. */
-export function judgeHost(rollout: Rollout, host: Host, now: number): Verdict {
+export function judgeHost(rollout: Rollout, host: Host, now: number): Ruling {
   const { running, group } = host;
   const rule = rollout.groups.get(group) ?? {};
   const goal = goalOf(rollout, group);
@@ -120,7 +120,7 @@ function itsTurn(rollout: Rollout, host: Host, rule: GroupRule, now: number): Ho
   return hold('not-your-turn', `it is offered to ${share} % of hosts so far`, turnStarts(rollout, host));
 }
 
-type Hold = Extract<Verdict, { result: 'hold' }>;
+type Hold = Extract<Ruling, { result: 'hold' }>;
 
 const hold = (code: HoldCode, reason: string, until?: number): Hold => ({
   result: 'hold',

@@ -216,7 +216,7 @@ test('on trial, and on the way out, nobody waits for the fleet’s lock to be lo
   const boot = { ...memory.backend, confirm: () => Promise.reject(new UpdateError('esp-full')) };
   const view = await memory.backend.read();
   const unproven = { ...view, slots: { ...view.slots, a: { ...view.slots.a, confirmed: false } } };
-  const change = { boot: { ...boot, read: async () => unproven }, probe: async () => ({ healthy: true }) as const };
+  const change = { boot: { ...boot, read: async () => unproven }, probe: async () => ({ ok: true }) as const };
   assert.equal(await looked(TRIAL, change), 0);
 });
 

@@ -75,7 +75,7 @@ async function onMachine(check: (machine: Machine) => Promise<void>): Promise<vo
         scrub: () => assert.fail('nothing is read'),
         probe: async () => {
           probes.asked++;
-          return probes.healthy ? { healthy: true } : { healthy: false, reason: 'the shop is closed' };
+          return probes.healthy ? { ok: true } : { ok: false, reason: 'the shop is closed' };
         },
         reboot: async () => void restarts.asked++,
         restart: onlyFirmware('', clock),

@@ -222,7 +222,7 @@ const SABOTAGES: readonly Sabotage[] = [
     rule: '1: armed as soon as it is written, whatever the gates say',
     scene: { offer: must('good'), gateClosed: true },
     brain: deciding((state, facts, normal) => {
-      if (state.kind === 'staged') return decide(state, { ...facts, gate: { open: true } });
+      if (state.kind === 'staged') return decide(state, { ...facts, gate: { ok: true } });
       return normal.do === 'reboot' ? { do: 'wait', reason: 'gate' } : normal;
     }),
     after: assertNotInstalled,

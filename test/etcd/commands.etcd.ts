@@ -62,10 +62,10 @@ test('status shows holders, failures and the queue, each with its since and why'
 test('a size is set before the first host comes, and counts', async () => {
   await runCommand(lockSetMax, '/', ['2', ...inGroup('sized'), '--max-failures', '3']);
   const options = { endpoints: cluster.endpoints, group: 'sized', max: 1 };
-  for (const index of [1, 2]) assert.ok((await lockOf(index, options).take('x')).held);
-  assert.equal((await lockOf(3, options).take('x')).held, false);
+  for (const index of [1, 2]) assert.ok((await lockOf(index, options).take('x')).ok);
+  assert.equal((await lockOf(3, options).take('x')).ok, false);
   await runCommand(lockSetMax, '/', ['3', ...inGroup('sized')]);
-  assert.ok((await lockOf(3, options).take('x')).held);
+  assert.ok((await lockOf(3, options).take('x')).ok);
   assert.match(await runCommand(lockStatus, '/', inGroup('sized')), /3 at once, 0 free; more than 3 failures/);
   for (const wrong of ['-1', '1.5', '1001', 'many'])
     assert.equal(await refusalOf(runCommand(lockSetMax, '/', [...inGroup('sized'), '--', wrong])), 'usage');
@@ -76,7 +76,7 @@ test('a host is released by its name; one that is not there is an error', async 
   await lockOf(1, options).take('x');
   await lockOf(1, options).begin();
   await runCommand(lockRelease, '/', ['host-1', ...inGroup('freed')]);
-  assert.ok((await lockOf(2, options).take('x')).held);
+  assert.ok((await lockOf(2, options).take('x')).ok);
   assert.equal(await refusalOf(runCommand(lockRelease, '/', ['host-1', ...inGroup('freed')])), 'lock-not-held');
 });
 
@@ -108,7 +108,7 @@ test('a host that is configured for etcd takes part in the lock of its group', a
   const lock = await open(
     `[host]\ngroup = "web"\n[lock]\nkind = "etcd"\nendpoints = ["${cluster.endpoints[0]}"]\nmax = 4`,
   );
-  assert.deepEqual(await lock.take('an update of shop'), { held: true });
+  assert.deepEqual(await lock.take('an update of shop'), { ok: true });
   await lock.begin();
   assert.match(
     await runCommand(lockStatus, '/', inGroup('web')),
@@ -121,7 +121,7 @@ test('a host that is configured for etcd takes part in the lock of its group', a
 test('a host that is configured for FleetLock asks there, in the group of the lock rather than its own', async () => {
   await using server = await FleetLockServer.start({ racks: 1 });
   const lock = await open(`[host]\ngroup = "web"\n[lock]\nkind = "fleetlock"\nurl = "${server.url}"\ngroup = "racks"`);
-  assert.deepEqual(await lock.take('an update of shop'), { held: true });
+  assert.deepEqual(await lock.take('an update of shop'), { ok: true });
   assert.equal(server.holders.get('racks')?.size, 1);
 });
 
@@ -145,7 +145,7 @@ test('a certificate that etcd does not take keeps the lock owed; renewed on disk
   const lock = await open(
     `[lock]\nkind = "etcd"\nendpoints = ["${secured.endpoints[0]}"]\nca_file = "${ca}"\ncert_file = "${cert}"\nkey_file = "${key}"`,
   );
-  assert.deepEqual(await lock.take('an update of shop'), { held: true });
+  assert.deepEqual(await lock.take('an update of shop'), { ok: true });
   await lock.begin();
   await renew(strange);
   assert.equal(await refusalOf(lock.giveBack({})), 'etcd-unavailable');
@@ -160,7 +160,7 @@ test('a certificate that etcd does not take keeps the lock owed; renewed on disk
 });
 
 test('without a lock every host may reboot', async () => {
-  assert.deepEqual(await (await open('')).take('an update of shop'), { held: true });
+  assert.deepEqual(await (await open('')).take('an update of shop'), { ok: true });
 });
 
 test('a lock that is configured by half is named', async () => {

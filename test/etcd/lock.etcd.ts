@@ -51,8 +51,8 @@ function fleet(more: Partial<HostOptions> = {}) {
   };
 }
 
-const said = (answer: LockAnswer): string => (answer.held ? 'held' : answer.code);
-const reasonOf = (answer: LockAnswer): string => (answer.held ? '' : answer.reason);
+const said = (answer: LockAnswer): string => (answer.ok ? 'held' : answer.code);
+const reasonOf = (answer: LockAnswer): string => (answer.ok ? '' : answer.reason);
 
 test('one host after the other, and each place names its holder, since when and why', async () => {
   const { host, view } = fleet();
@@ -386,5 +386,5 @@ test('one free place and five hundred waiters: one write takes it, the others on
   await host(0).giveBack();
   writes = 0;
   const answers = await Promise.all(waiters.map((waiter) => waiter.take('x')));
-  assert.deepEqual([answers.filter(({ held }) => held).length, writes], [1, 1]);
+  assert.deepEqual([answers.filter(({ ok }) => ok).length, writes], [1, 1]);
 });

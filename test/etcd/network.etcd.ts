@@ -18,13 +18,13 @@ test('a leader that is cut off from the others grants nothing and shows nothing,
   const majority = { endpoints: others.map((index) => cluster.endpoints[index] ?? ''), timeoutMs: 10_000 };
   for (const other of others) network.cut(leader, other);
   await cluster.ready(others[0]);
-  assert.ok((await lockOf(1, majority).take('x')).held);
+  assert.ok((await lockOf(1, majority).take('x')).ok);
   assert.equal(await refusalOf(lockOf(2, alone).take('x')), 'etcd-unavailable');
   assert.equal(await refusalOf(lockView(etcdOf(alone), 'default')), 'etcd-unavailable');
   for (const other of others) network.heal(leader, other);
   await cluster.ready(leader);
   const late = await lockOf(2, { ...alone, timeoutMs: 10_000 }).take('x');
-  assert.equal(late.held ? '' : late.code, 'lock-full');
+  assert.equal(late.ok ? '' : late.code, 'lock-full');
   const view = await lockView(etcdOf({ ...alone, timeoutMs: 10_000 }), 'default');
   assert.deepEqual(
     view?.holders.map(({ name }) => name),
@@ -46,7 +46,7 @@ test('a connection that is dead without having been closed costs one time-out, a
     },
   };
   const host = lockOf(1, { endpoints, timeoutMs: 1_500, http: listening });
-  assert.ok((await host.take('x')).held);
+  assert.ok((await host.take('x')).ok);
   assert.deepEqual([...new Set(asked)], [new URL(endpoints[0] ?? '').host]);
   network.plug(first, false);
   await host.begin();

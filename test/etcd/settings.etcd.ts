@@ -72,7 +72,7 @@ async function host(t: TestContext, local = '', endpoints = cluster.endpoints) {
             clock,
             exec: async () => ({ exitCode: 0, stdout: '{"data":[[]]}', stderr: '', timedOut: false }),
             files: noFiles,
-            probe: async () => ({ healthy: true }),
+            probe: async () => ({ ok: true }),
           },
           'machine',
         ),

@@ -154,6 +154,6 @@ for (const [what, elapse, ok] of [
     const files = { read: async () => undefined, list: async () => [] };
     const config = resolveConfig([{ path: 'test', text: 'health.retry_seconds = 600\n' }]);
     const verdict = await proveHealth(config, { exec, files, clock, log: silentLog, uptimeMs: () => 1000 }, 'b', never);
-    assert.deepEqual(verdict, ok ? { healthy: true } : { healthy: false, reason: 'systemd units: web.service failed' });
+    assert.deepEqual(verdict, ok ? { ok: true } : { ok: false, reason: 'systemd units: web.service failed' });
     assert.ok(ok || clock.monotonicMs() - begun <= 160_000);
   });

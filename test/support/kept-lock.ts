@@ -37,7 +37,7 @@ export class MemoryPlaces implements LockPlaces {
 export const noLock: KeptLock = {
   countsFailures: false,
   isConfigured: false,
-  take: async () => ({ held: true }),
+  take: async () => ({ ok: true }),
   begin: async () => {},
   giveBack: async () => {},
   giveBackOwed: async () => {},

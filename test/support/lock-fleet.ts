@@ -67,7 +67,7 @@ export async function driveFleet({ hosts, options, rebootMs, restarts, progress 
       await insist(
         async (one) => {
           const answer = await one.take(`update of host ${index}`);
-          if (answer.held) return true;
+          if (answer.ok) return true;
           askAgainMs = answer.askAgainMs;
           return undefined;
         },

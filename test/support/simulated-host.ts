@@ -267,7 +267,7 @@ async function agentUntilRest(
       },
       probe: async () => {
         const isSick = update.behaviour === 'unhealthy' && (await boot.read()).slots[booted].version === '2';
-        return isSick ? { healthy: false, reason: 'sick' } : { healthy: true };
+        return isSick ? { ok: false, reason: 'sick' } : { ok: true };
       },
       reboot: async () => {
         throw new Rebooted();

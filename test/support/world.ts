@@ -351,8 +351,8 @@ export class World {
         const { healthy, crashes } = this.data.slots[this.data.booted].image;
         if (crashes) throw new Crash();
         return healthy && (!this.scene.failedBefore || this.data.isNoted)
-          ? { healthy: true }
-          : { healthy: false, reason: 'sick' };
+          ? { ok: true }
+          : { ok: false, reason: 'sick' };
       },
       reboot: async () => {
         this.point();
@@ -378,7 +378,7 @@ export class World {
       leaving: false,
       trial: { began: this.data.began, expired: this.data.expired, lost: this.data.lost },
       isFlagged: [this.data.marker, this.startable()[0]].includes(otherSlot(this.data.booted)),
-      gate: this.scene.gateClosed || this.data.shut === 'now' ? { open: false, reason: 'closed' } : { open: true },
+      gate: this.scene.gateClosed || this.data.shut === 'now' ? { ok: false, reason: 'closed' } : { ok: true },
       isOfferFresh: this.isOfferFresh,
       checkDue: !this.data.gaveUp,
     };

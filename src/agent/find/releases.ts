@@ -5,7 +5,7 @@ import { type ExpectedManifest, manifestIdentity } from '../../bundle/reader.ts'
 import { UpdateError } from '../../errors.ts';
 import type { MachineId, Product, Release, Version } from '../../model.ts';
 import { policyOf, readRollout } from '../../rollout/document.ts';
-import { judgeHost, type Verdict } from '../../rollout/rollout.ts';
+import { judgeHost, type Ruling } from '../../rollout/rollout.ts';
 import { type FileSource, fileSource } from '../../system/disk/file-source.ts';
 import { statOf } from '../../system/files.ts';
 import type { Http } from '../../system/http/http.ts';
@@ -24,7 +24,7 @@ export type Asked = Readonly<{
 }>;
 
 /** What keeps this host from what the channel rolls out. */
-export type Hold = Omit<Extract<Verdict, { result: 'hold' }>, 'code'> & Readonly<{ code: string }>;
+export type Hold = Omit<Extract<Ruling, { result: 'hold' }>, 'code'> & Readonly<{ code: string }>;
 
 /** A release, and whether the channel's operator has signed that it may be an older one; or why there is none for this host yet. */
 export type Offered = Readonly<{ trusted: TrustedRelease; allowDowngrade: boolean } | { hold: Hold }>;

@@ -1,7 +1,7 @@
 /** The programs before a restart as the loop uses them: the very last gate, and what is owed when the host stays or has come back. */
 
 import { join } from 'node:path';
-import { closed, OPEN, type Verdict } from '../../reboot/gates/gate.ts';
+import { closed, type GateVerdict, OPEN } from '../../reboot/gates/gate.ts';
 import { type HookAnswer, type HookVerb, runHook } from '../../reboot/gates/hooks.ts';
 import { isNoLonger, programsIn } from '../../reboot/program-folders.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -13,9 +13,9 @@ import type { LockGate } from './lock-gate.ts';
 
 export interface HookGate {
   /** Runs what has not been run yet. `goes`: the host leaves whatever they say, so a refusal is only logged. */
-  verdict(goes: boolean): Promise<Verdict>;
+  verdict(goes: boolean): Promise<GateVerdict>;
   /** What objects without running anything: who has failed rests for a while. */
-  resting(): Verdict;
+  resting(): GateVerdict;
   /** Whether anything was begun that is to be taken back now; what has just failed to be is not. */
   isOwed(): Promise<boolean>;
   /** Takes everything back, the last first. Never throws: what fails is owed. */
@@ -48,15 +48,15 @@ export const noHooks: HookGate = {
 export function hookGate(world: HookWorld): HookGate {
   const { files, clock, log } = world;
   const deeds = createDeeds(world);
-  let last: Verdict = OPEN;
+  let last: GateVerdict = OPEN;
   let waitingSince: Date | undefined;
 
-  const refused = (path: string, answer: Refusal): Verdict => {
+  const refused = (path: string, answer: Refusal): GateVerdict => {
     waitingSince ??= clock.now();
     return refusal(path, answer, waitingSince, clock.now());
   };
   return {
-    resting: () => (last.open || last.code === 'hook-later' || isPast(last.next, clock.now()) ? OPEN : last),
+    resting: () => (last.ok || last.code === 'hook-later' || isPast(last.next, clock.now()) ? OPEN : last),
     verdict: async (goes) => {
       last = OPEN;
       deeds.mayBeOwed();
@@ -73,13 +73,13 @@ export function hookGate(world: HookWorld): HookGate {
     },
     isOwed: deeds.isOwed,
     undo: async () => {
-      if (!last.open && last.code === 'hook-later') last = OPEN;
+      if (!last.ok && last.code === 'hook-later') last = OPEN;
       if (await deeds.undo()) waitingSince = undefined;
     },
     wakeMs: () => {
       const owedMs = deeds.wakeMs();
       if (owedMs !== undefined) return owedMs;
-      return last.open || !last.next ? undefined : Math.max(0, last.next.getTime() - clock.now().getTime());
+      return last.ok || !last.next ? undefined : Math.max(0, last.next.getTime() - clock.now().getTime());
     },
   };
 }
@@ -87,7 +87,7 @@ export function hookGate(world: HookWorld): HookGate {
 type Refusal = Exclude<HookAnswer, { said: 'done' }>;
 
 /** Who asks for more time is asked again soon; who has failed, or has asked for too long, rests for a while. */
-function refusal(path: string, answer: Refusal, since: Date, now: Date): Verdict {
+function refusal(path: string, answer: Refusal, since: Date, now: Date): GateVerdict {
   const isLong = now.getTime() - since.getTime() >= PATIENCE_MS;
   const isLater = answer.said === 'later' && !isLong;
   const next = new Date(now.getTime() + (isLater ? ASK_MS : REST_MS));
@@ -167,13 +167,13 @@ function createDeeds(world: HookWorld) {
 export const lockWithHooks = (lock: LockGate, hooks: HookGate): LockGate => ({
   verdict: async (asks, goes = false) => {
     const resting = hooks.resting();
-    if (!resting.open && !goes) return resting;
+    if (!resting.ok && !goes) return resting;
     const said = await lock.verdict(asks);
     // Without the lock, lost perhaps while a program asked for more time, a host does not stay drained.
-    if (!said.open && asks && (await hooks.isOwed())) await hooks.undo();
-    if (!said.open || !asks) return said;
+    if (!said.ok && asks && (await hooks.isOwed())) await hooks.undo();
+    if (!said.ok || !asks) return said;
     const last = await hooks.verdict(goes);
-    if (!last.open && last.code === 'hook-failed') {
+    if (!last.ok && last.code === 'hook-failed') {
       await hooks.undo();
       await lock.giveBack();
     }

@@ -1,13 +1,14 @@
 /** The gates of this host: everything that may object to a reboot but the fleet's lock. */
 
 import type { Config } from '../../config/config.ts';
+import type { Verdict } from '../../model.ts';
 import type { GateStatus, Status } from '../../protocol.ts';
 import { appLocksDir, appLocksGate } from '../../reboot/gates/app-locks.ts';
 import { type Combined, combine, earliest, type Override } from '../../reboot/gates/combine.ts';
 import { isOverdue, rebootBy } from '../../reboot/gates/deadline.ts';
 import { type Closed, closed, OPEN } from '../../reboot/gates/gate.ts';
 import { keptGrace } from '../../reboot/gates/grace.ts';
-import { createHealthGate, type Judgement } from '../../reboot/gates/health.ts';
+import { createHealthGate } from '../../reboot/gates/health.ts';
 import { inhibitorsGate } from '../../reboot/gates/inhibitors.ts';
 import { createSessionsGate } from '../../reboot/gates/sessions.ts';
 import { createCalendar } from '../../reboot/gates/windows.ts';
@@ -57,7 +58,7 @@ export type GatesWorld = Readonly<{
   exec: Exec;
   files: Files;
   /** Judges the running system. */
-  probe(): Promise<Judgement>;
+  probe(): Promise<Verdict>;
 }>;
 
 /** As the configuration of this host says. */

@@ -61,7 +61,7 @@ export function keptLock(world: KeptLockWorld): KeptLock {
     take: async (why) => {
       await lookBack();
       await leaveOthers();
-      if (!here) return { held: true };
+      if (!here) return { ok: true };
       const ended = (await debts.all()).find(isHere)?.owed?.ended;
       // What counts failures must know how the last attempt ended before another begins.
       if (here.client.countsFailures && ended) await here.client.giveBack(ended);

@@ -4,7 +4,7 @@ import { cleanLine } from '../../clean-text.ts';
 import { asUpdateError, UpdateError } from '../../errors.ts';
 import type { Outcome, Product } from '../../model.ts';
 import type { LockOwed } from '../../protocol.ts';
-import { closed, type GateCode, OPEN, type Verdict } from '../../reboot/gates/gate.ts';
+import { closed, type GateCode, type GateVerdict, OPEN } from '../../reboot/gates/gate.ts';
 import type { LockAnswer } from '../../reboot/gates/locks/lock-client.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Log } from '../../system/log.ts';
@@ -13,7 +13,7 @@ import type { KeptLock } from './kept-lock.ts';
 
 export interface LockGate {
   /** The last answer, or a new one: asked for when nothing else objects. `goes`: soft objections are not heard. */
-  verdict(asks: boolean, goes?: boolean): Promise<Verdict>;
+  verdict(asks: boolean, goes?: boolean): Promise<GateVerdict>;
   /** Whether this host has the lock, as far as is known without asking. */
   isHeld(): boolean;
   /** The host leaves now. */
@@ -62,7 +62,7 @@ export function lockGate(lock: KeptLock, world: World): LockGate {
     isHeld: grant.isHeld,
     take: async () => {
       const verdict = await grant.ask();
-      if (!verdict.open) throw new UpdateError('lock-lost', verdict.reason);
+      if (!verdict.ok) throw new UpdateError('lock-lost', verdict.reason);
       await lock.begin();
     },
     giveBack: async (outcome) => {
@@ -86,7 +86,7 @@ export function lockGate(lock: KeptLock, world: World): LockGate {
     },
     wakeMs: () => {
       const last = grant.last();
-      const next = last.open ? undefined : last.next;
+      const next = last.ok ? undefined : last.next;
       const waits = [
         ...(againAt === undefined ? [] : [inMs(againAt)]),
         ...(next ? [Math.max(0, next.getTime() - clock.now().getTime())] : []),
@@ -98,32 +98,32 @@ export function lockGate(lock: KeptLock, world: World): LockGate {
 
 /** The lock's answer as a verdict. It is asked at most as often as it wants to be, however often the loop looks. */
 function askedSeldom(lock: KeptLock, { product, clock, random }: World) {
-  let last: Verdict = OPEN;
+  let last: GateVerdict = OPEN;
   let restsUntilMs = 0;
   let failures = 0;
   let isHeld = false;
 
-  const refused = (code: GateCode, reason: string, pauseMs: number): Verdict => {
+  const refused = (code: GateCode, reason: string, pauseMs: number): GateVerdict => {
     restsUntilMs = clock.monotonicMs() + pauseMs;
     const next = new Date(clock.now().getTime() + pauseMs);
     const { command } = lock;
     return closed(code, 'hard', `the lock: ${reason}`, { next, ...(command === undefined ? {} : { command }) });
   };
-  const answered = (answer: LockAnswer): Verdict => {
+  const answered = (answer: LockAnswer): GateVerdict => {
     failures = 0;
-    isHeld = answer.held && lock.isConfigured;
-    return answer.held ? OPEN : refused(answer.code, answer.reason, answer.askAgainMs);
+    isHeld = answer.ok && lock.isConfigured;
+    return answer.ok ? OPEN : refused(answer.code, answer.reason, answer.askAgainMs);
   };
-  const failed = (error: UpdateError): Verdict => {
+  const failed = (error: UpdateError): GateVerdict => {
     const pauseMs = Math.max(pauseOf(failures++, random), Number(error.details['retryAfterMs'] ?? 0));
     return refused(gateOf(error), error.message, pauseMs);
   };
   return {
-    last: (): Verdict => last,
+    last: (): GateVerdict => last,
     isHeld: (): boolean => isHeld,
     /** What fails is a closed gate with the time of the next try. */
-    ask: async (): Promise<Verdict> => {
-      if (last.open || clock.monotonicMs() >= restsUntilMs)
+    ask: async (): Promise<GateVerdict> => {
+      if (last.ok || clock.monotonicMs() >= restsUntilMs)
         last = await lock
           .take(`an update of ${product}`)
           .then(answered, (error: unknown) => failed(asUpdateError(error)));

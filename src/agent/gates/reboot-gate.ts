@@ -42,7 +42,7 @@ export function rebootGate({ gates, lock, hooks, offer }: RebootGateWorld): Rebo
   const ofHost = async ({ since, state }: Saved): Promise<Closing | undefined> => {
     const all = await gates.ask(since, applyAsked, isUnderWay || state.kind === 'armed');
     const reason = all.open ? offer.objection(state, applyAsked)?.reason : reasonOf(all);
-    objections = reason === undefined ? undefined : { open: false, reason };
+    objections = reason === undefined ? undefined : { ok: false, reason };
     isUnderWay &&= objections === undefined;
     return objections;
   };
@@ -56,11 +56,11 @@ export function rebootGate({ gates, lock, hooks, offer }: RebootGateWorld): Rebo
     const early = await ofStaying(saved, isFlagged);
     if (early) return early;
     // Before the lock: nobody holds what others wait for to learn that its release was pulled.
-    if (!offer.isFresh(saved.state, applyAsked)) return { open: true };
+    if (!offer.isFresh(saved.state, applyAsked)) return { ok: true };
     const said = await lock.verdict(true, gates.overrides(saved.since, applyAsked) !== undefined);
-    isUnderWay = said.open || said.code === 'hook-later';
+    isUnderWay = said.ok || said.code === 'hook-later';
     // Making ready may have taken long.
-    const late = said.open && (await hooks.isOwed()) ? await ofStaying(saved, isFlagged) : undefined;
+    const late = said.ok && (await hooks.isOwed()) ? await ofStaying(saved, isFlagged) : undefined;
     return late ?? said;
   };
 
@@ -71,9 +71,9 @@ export function rebootGate({ gates, lock, hooks, offer }: RebootGateWorld): Rebo
     isApplyRead = true;
     if (asks && (kind === 'idle' || kind === 'staging') && (await hooks.isOwed())) await lock.giveBack();
     // The lock was taken before the slot was armed, and is held until the attempt has ended.
-    if (kind === 'armed') return (asks ? await ofHost(saved) : objections) ?? { open: true };
-    if (isApplyAwaited()) return { open: false, reason: '`updatectl apply`' };
-    if (kind !== 'staged') return { open: true };
+    if (kind === 'armed') return (asks ? await ofHost(saved) : objections) ?? { ok: true };
+    if (isApplyAwaited()) return { ok: false, reason: '`updatectl apply`' };
+    if (kind !== 'staged') return { ok: true };
     return asks ? ofStaged(saved, isFlagged) : (objections ?? lock.verdict(false));
   };
 
@@ -93,9 +93,9 @@ export function rebootGate({ gates, lock, hooks, offer }: RebootGateWorld): Rebo
     isApplyAwaited,
     others: async (state) => {
       if (isApplyAwaited()) return [APPLY_AWAITED];
-      return [offer.objection(state, applyAsked) ?? (await lock.verdict(false))].filter((one) => !one.open);
+      return [offer.objection(state, applyAsked) ?? (await lock.verdict(false))].filter((one) => !one.ok);
     },
   };
 }
 
-type Closing = Extract<Facts['gate'], { open: false }>;
+type Closing = Extract<Facts['gate'], { ok: false }>;

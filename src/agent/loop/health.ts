@@ -2,7 +2,7 @@
 
 import type { Config } from '../../config/config.ts';
 import { asUpdateError } from '../../errors.ts';
-import type { SlotName } from '../../model.ts';
+import type { SlotName, Verdict } from '../../model.ts';
 import { askAgain } from '../../reboot/health/ask-again.ts';
 import { untilDeadMan } from '../../reboot/health/dead-man-timer.ts';
 import { programProbes } from '../../reboot/health/programs.ts';
@@ -13,7 +13,6 @@ import type { Files } from '../../system/files.ts';
 import type { Log } from '../../system/log.ts';
 import type { Exec } from '../../system/process/exec.ts';
 import { readFailedBefore, recordFailed } from './failed-before.ts';
-import type { Verdict } from './parts.ts';
 
 export type HealthWorld = Readonly<{
   exec: Exec;
@@ -94,5 +93,5 @@ const STARTING = 0.8;
 
 function verdictOf({ ok, failures, warnings }: Health, { log }: HealthWorld): Verdict {
   for (const warning of warnings) log.warn({ warning }, 'a wanted probe failed');
-  return ok ? { healthy: true } : { healthy: false, reason: failures.join('; ') };
+  return ok ? { ok: true } : { ok: false, reason: failures.join('; ') };
 }

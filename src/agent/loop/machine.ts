@@ -1,6 +1,6 @@
 /** The loop's brain: what to do next, and where that leads. Pure: no I/O, no clock, no randomness. */
 
-import type { Attempt, Departure, Fault, Method, Outcome, Release, SlotName, State } from '../../model.ts';
+import type { Attempt, Departure, Fault, Method, Outcome, Release, SlotName, State, Verdict } from '../../model.ts';
 
 export type Event =
   | Readonly<{ type: 'settled' }>
@@ -41,7 +41,7 @@ export type Facts = Readonly<{
   trial: Readonly<{ began: number; expired: boolean; lost: number }>;
   /** Something leads to the other slot: the boot loader takes it next, or the dead man's switch names it. */
   isFlagged: boolean;
-  gate: Readonly<{ open: true } | { open: false; reason: string }>;
+  gate: Verdict;
   /** A moment ago the repository still offered what is staged, or an operator answers for it. The fleet's lock is asked for only then. */
   isOfferFresh: boolean;
   checkDue: boolean;
@@ -82,11 +82,11 @@ export function decide(state: State, facts: Facts): Action {
     case 'staged':
       // Confirmed by somebody else before us (systemd-bless-boot): still a trial.
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
-      if (facts.gate.open && facts.isOfferFresh) return { do: 'arm', release: state.release, target: state.target };
+      if (facts.gate.ok && facts.isOfferFresh) return { do: 'arm', release: state.release, target: state.target };
       // Nobody has said that it may be started: not by a power cut either.
       if (facts.isFlagged) return { do: 'disarm', booted: facts.booted };
       // It may have been pulled while it was written, or while it waited.
-      if (facts.gate.open || facts.checkDue) return { do: 'check' };
+      if (facts.gate.ok || facts.checkDue) return { do: 'check' };
       return { do: 'wait', reason: facts.gate.reason };
     case 'armed':
       // Asked first, since a soft reboot changes nothing but this.
@@ -221,7 +221,7 @@ function fellBack(state: State, { trial, isLost }: Facts): Event {
 /** The machine is still here. What has closed since is obeyed until systemd has agreed to the restart. */
 function decideArmed(state: Extract<State, { kind: 'armed' }>, { leaving, gate, isOfferFresh }: Facts): Action {
   if (leaving) return LEAVING;
-  if (!gate.open) return note({ type: 'disarmed', reason: gate.reason });
+  if (!gate.ok) return note({ type: 'disarmed', reason: gate.reason });
   if (!isOfferFresh)
     return note({ type: 'disarmed', reason: 'the repository is to be asked again whether it is still on offer' });
   return { do: 'reboot', target: state.target, tried: state.tried ?? [] };

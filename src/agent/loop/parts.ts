@@ -1,6 +1,6 @@
 /** What the loop needs of the world: one narrow interface for each hand that does something. */
 
-import type { Departure, Method, Outcome, Release, SlotName, State } from '../../model.ts';
+import type { Departure, Method, Outcome, Release, SlotName, State, Verdict } from '../../model.ts';
 import type { BootBackend } from '../../reboot/bootloaders/bootloader.ts';
 import type { Choice, Jump } from '../../reboot/methods/choose.ts';
 import type { Event, Facts } from './machine.ts';
@@ -11,9 +11,6 @@ export type Found =
   | Readonly<{ found: 'present'; release: Release; byHand?: true }>
   | Readonly<{ found: 'nothing'; code: string; reason: string; until?: string }>
   | Readonly<{ found: 'withdrawn'; code: string; reason: string }>;
-
-/** Health of the running system: `reason` says which probe failed. */
-export type Verdict = Readonly<{ healthy: true } | { healthy: false; reason: string }>;
 
 /** A free slot, opened exclusively, and a release that fits it. */
 export interface Prepared extends AsyncDisposable {
@@ -43,6 +40,7 @@ export interface Parts {
   check(state: State): Promise<Found>;
   /** Everything that can be refused before the first write: trust, fit, sizes, space, that the slot is free. Holds the slot open. */
   prepare(release: Release, target: SlotName): Promise<Prepared>;
+  /** The health of the running system. */
   probe(): Promise<Verdict>;
   /** Writes down, durably, which units have failed in the system that is about to be left. */
   noteFailed(): Promise<void>;

@@ -165,7 +165,7 @@ async function jump(parts: Parts, method: Jump, target: SlotName): Promise<void>
 
 async function probe(parts: Parts, state: State, action: Of<'probe'>): Promise<State> {
   const verdict = await parts.probe();
-  if (!verdict.healthy) {
+  if (!verdict.ok) {
     // Without a way back it stays on trial, and may recover.
     await requireWayBack(parts, action.target, verdict.reason);
     return parts.save(state, { type: 'unhealthy', code: 'unhealthy', reason: verdict.reason });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { cleanLine } from '../../clean-text.ts';
 import { UpdateError } from '../../errors.ts';
 import { type Files, replaceFile } from '../../system/files.ts';
-import { closed, OPEN, type Verdict } from './gate.ts';
+import { closed, type GateVerdict, OPEN } from './gate.ts';
 
 /** What a file holds, as JSON; times are ISO 8601. */
 export type AppLock = Readonly<{ owner: string; reason: string; since: string; until: string }>;
@@ -13,7 +13,7 @@ export type AppLock = Readonly<{ owner: string; reason: string; since: string; u
 export const appLocksDir = (runtimeDir: string): string => join(runtimeDir, 'inhibit.d');
 
 /** Who objects, the one that lasts longest first. A file that cannot be understood objects, too: its owner meant something by it. */
-export async function appLocksGate(files: Pick<Files, 'list' | 'read'>, dir: string, now: Date): Promise<Verdict> {
+export async function appLocksGate(files: Pick<Files, 'list' | 'read'>, dir: string, now: Date): Promise<GateVerdict> {
   const names = (await files.list(dir)).filter((name) => name.endsWith('.json')).slice(0, MOST);
   const found = await Promise.all(
     names.map(async (name) => ({ path: join(dir, name), lock: await read(files, join(dir, name)) })),

@@ -1,6 +1,6 @@
 /** All gates together: a reboot happens when nobody objects, or when only soft objections are left and they are overridden. Pure. */
 
-import type { Closed, Verdict } from './gate.ts';
+import type { Closed, GateVerdict } from './gate.ts';
 
 /** What overrides soft gates. */
 export type Override = 'apply' | 'deadline';
@@ -16,8 +16,8 @@ export type Combined = Readonly<{
 }>;
 
 /** Nobody is forgotten: every objection is in one of the two lists. */
-export function combine(verdicts: readonly Verdict[], override?: Override): Combined {
-  const objections = verdicts.filter((one) => !one.open);
+export function combine(verdicts: readonly GateVerdict[], override?: Override): Combined {
+  const objections = verdicts.filter((one) => !one.ok);
   const isHeard = (one: Closed): boolean => one.strength === 'hard' || override === undefined;
   const heard = objections.filter(isHeard);
   const overridden = objections.filter((one) => !isHeard(one));

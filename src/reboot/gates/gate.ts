@@ -1,5 +1,7 @@
 /** What a gate says of a reboot: nothing against it, or who objects, why, since when and until when. Pure. */
 
+import type { Verdict } from '../../model.ts';
+
 /** Every objection has a name. */
 export const GATE_CODES = [
   'apply-awaited',
@@ -26,11 +28,8 @@ export const GATE_CODES = [
 ] as const;
 export type GateCode = (typeof GATE_CODES)[number];
 
-export type Closed = Readonly<{
-  open: false;
+type Objection = Readonly<{
   code: GateCode;
-  /** One clause that names the holder, without a full stop: `ana is logged in on tty1`. */
-  reason: string;
   /** A soft gate gives way to the deadline and to `updatectl apply`. */
   strength: 'soft' | 'hard';
   since?: Date;
@@ -40,9 +39,11 @@ export type Closed = Readonly<{
   command?: string;
 }>;
 
-export type Verdict = Readonly<{ open: true }> | Closed;
+/** The reason is one clause that names the holder, without a full stop: `ana is logged in on tty1`. */
+export type GateVerdict = Verdict<Objection>;
+export type Closed = Extract<GateVerdict, { ok: false }>;
 
-export const OPEN: Verdict = { open: true };
+export const OPEN: GateVerdict = { ok: true };
 
 /** An objection. */
 export const closed = (
@@ -50,4 +51,4 @@ export const closed = (
   strength: Closed['strength'],
   reason: string,
   more: Partial<Pick<Closed, 'since' | 'next' | 'command'>> = {},
-): Closed => ({ open: false, code, strength, reason, ...more });
+): Closed => ({ ok: false, code, strength, reason, ...more });

@@ -2,10 +2,10 @@
 
 import { cleanLine } from '../../clean-text.ts';
 import type { Exec } from '../../system/process/exec.ts';
-import { closed, OPEN, type Verdict } from './gate.ts';
+import { closed, type GateVerdict, OPEN } from './gate.ts';
 
 /** Asks logind. Where it does not answer nobody can hold one, and systemd asks again itself before it restarts. */
-export async function inhibitorsGate(exec: Exec): Promise<Verdict> {
+export async function inhibitorsGate(exec: Exec): Promise<GateVerdict> {
   const result = await exec('busctl', LIST_INHIBITORS, { timeoutMs: 10_000, package: 'systemd' }).catch(
     () => undefined,
   );
@@ -13,7 +13,7 @@ export async function inhibitorsGate(exec: Exec): Promise<Verdict> {
 }
 
 /** Reads the answer: rows of what, who, why, mode, user and process. Pure. */
-export function inhibitorsVerdict(answer: string): Verdict {
+export function inhibitorsVerdict(answer: string): GateVerdict {
   const [first, ...rest] = rowsOf(answer).filter(blocksShutdown);
   if (!first) return OPEN;
   const more = rest.length > 0 ? `, and ${rest.length} more` : '';

@@ -2,7 +2,7 @@
 
 import { cleanLine } from '../../clean-text.ts';
 import type { Exec } from '../../system/process/exec.ts';
-import { closed, OPEN, type Verdict } from './gate.ts';
+import { closed, type GateVerdict, OPEN } from './gate.ts';
 import type { Grace } from './grace.ts';
 
 /** Somebody who is logged in, and where: `ana`, `tty1`. `isIdle`: logind has seen nothing of them for a while. */
@@ -10,7 +10,7 @@ export type Session = Readonly<{ user: string; where: string; isIdle: boolean }>
 
 export interface SessionsGate {
   /** `isLast`: nobody else objects, so that the grace of those who are logged in begins now, if it has not. */
-  verdict(now: Date, isLast: boolean): Promise<Verdict>;
+  verdict(now: Date, isLast: boolean): Promise<GateVerdict>;
 }
 
 /** The grace is counted once: who logs in later finds it running. It begins anew when something else has objected meanwhile. */
@@ -40,7 +40,7 @@ export function sessionsVerdict(
   told: Date | undefined,
   graceMs: number,
   now: Date,
-): Verdict {
+): GateVerdict {
   const [first, ...rest] = sessions;
   if (!first) return OPEN;
   const until = told && new Date(told.getTime() + graceMs);

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { cronCalendar } from '../../system/cron.ts';
-import { type Closed, closed, OPEN, type Verdict } from './gate.ts';
+import { type Closed, closed, type GateVerdict, OPEN } from './gate.ts';
 import { openZone, type Zone } from './zone.ts';
 
 export const WEEKDAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
@@ -27,7 +27,7 @@ export type Span = Readonly<{
 
 /** When the gate is open: inside a window (or always, when there is none) and outside every black-out. */
 export interface Calendar {
-  verdict(now: Date): Verdict;
+  verdict(now: Date): GateVerdict;
   /** The first open moment from `from` on; undefined when there is none in the next nine years. */
   nextOpening(from: Date): Date | undefined;
   /** While it is open: when it closes. */
@@ -65,7 +65,7 @@ function verdict(
   shut: readonly Recurrence[],
   now: Date,
   opening: Date | undefined,
-): Verdict {
+): GateVerdict {
   const at = now.getTime();
   if (opening?.getTime() === at) return OPEN;
   const next: Pick<Closed, 'next'> = opening ? { next: opening } : {};

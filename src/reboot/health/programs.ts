@@ -1,10 +1,11 @@
 /** The probes that are programs: whatever an image or an operator puts into `health.d/required` and `health.d/wanted`. */
 
 import { join } from 'node:path';
+import type { Verdict } from '../../model.ts';
 import type { Files } from '../../system/files.ts';
 import type { Exec } from '../../system/process/exec.ts';
 import { type ProgramFile, programsIn } from '../program-folders.ts';
-import type { Probe, ProbeResult } from './probe.ts';
+import type { Probe } from './probe.ts';
 
 /** Where programs lie. */
 export const HEALTH_DIRS = ['/usr/lib/tandem/health.d', '/etc/tandem/health.d'] as const;
@@ -43,7 +44,7 @@ const programProbe = (
 ): Probe => ({
   name: path,
   required,
-  run: async (signal): Promise<ProbeResult> => {
+  run: async (signal): Promise<Verdict> => {
     if (fault !== undefined) return { ok: false, reason: fault };
     const result = await exec(path, [], { signal, timeoutMs, isGroup: true });
     if (result.exitCode === 0 && !result.timedOut) return { ok: true };

@@ -1,7 +1,8 @@
 /** Runs all probes at once and says whether the system on trial passes. */
 
+import type { Verdict } from '../../model.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { Probe, ProbeResult } from './probe.ts';
+import type { Probe } from './probe.ts';
 
 /** Each entry is one sentence that begins with the probe's name. */
 export type Health = Readonly<{ ok: boolean; failures: readonly string[]; warnings: readonly string[] }>;
@@ -25,7 +26,7 @@ export async function runProbes(
 async function runProbe(
   probe: Probe,
   { clock, timeoutMs, signal }: Readonly<{ clock: Clock; timeoutMs: number; signal: AbortSignal }>,
-): Promise<ProbeResult> {
+): Promise<Verdict> {
   const ended = new AbortController();
   const stop = AbortSignal.any([signal, ended.signal]);
   try {
@@ -38,7 +39,7 @@ async function runProbe(
   }
 }
 
-async function tooLong(clock: Clock, timeoutMs: number, signal: AbortSignal): Promise<ProbeResult> {
+async function tooLong(clock: Clock, timeoutMs: number, signal: AbortSignal): Promise<Verdict> {
   await clock.sleep(timeoutMs, signal);
   return { ok: false, reason: `still running after ${Math.round(timeoutMs / 1000)} s` };
 }

@@ -2,11 +2,12 @@
 
 import { matchesGlob } from 'node:path';
 import { list, object, text } from '../../formats/shape.ts';
+import type { Verdict } from '../../model.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Files } from '../../system/files.ts';
 import { type Exec, run } from '../../system/process/exec.ts';
 import { leftOver } from './left-over.ts';
-import type { Probe, ProbeResult } from './probe.ts';
+import type { Probe } from './probe.ts';
 
 export type UnitsProbe = Readonly<{
   exec: Exec;
@@ -100,7 +101,7 @@ async function inactive({ exec, required }: UnitsProbe, signal: AbortSignal): Pr
   });
 }
 
-function judge(missing: readonly string[], broken: readonly string[]): ProbeResult {
+function judge(missing: readonly string[], broken: readonly string[]): Verdict {
   const faults = [
     ...missing,
     ...broken.filter((unit) => !missing.some((one) => one.startsWith(`${unit} `))).map((unit) => `${unit} failed`),
@@ -121,4 +122,4 @@ const properties = (block: string): Map<string, string> =>
 
 const matches = (unit: string, globs: readonly string[]): boolean => globs.some((glob) => matchesGlob(unit, glob));
 
-const failed = (reason: string): ProbeResult => ({ ok: false, reason });
+const failed = (reason: string): Verdict => ({ ok: false, reason });

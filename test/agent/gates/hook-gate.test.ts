@@ -99,8 +99,8 @@ function fakeLock(calls: string[]): LockGate {
 test('programs are run once, in the order of their names, and taken back the last first', async () => {
   await using host = await bench({ '20-b': ['true', 'true'], '10-a': ['true', 'true'] });
   const gate = host.start();
-  assert.equal((await gate.verdict(false)).open, true);
-  assert.equal((await gate.verdict(false)).open, true);
+  assert.equal((await gate.verdict(false)).ok, true);
+  assert.equal((await gate.verdict(false)).ok, true);
   assert.equal(await host.begun(), true);
   await gate.undo();
   assert.deepEqual(await host.calls(), ['10-a do', '20-b do', '20-b undo', '10-a undo']);
@@ -118,11 +118,11 @@ test('status 21 asks for more time: the lock is kept, and only what is not done 
   const gate = host.start();
   const lock = lockWithHooks(fakeLock(calls), gate);
   const said = await lock.verdict(true);
-  assert.ok(!said.open && said.code === 'hook-later' && said.strength === 'soft');
+  assert.ok(!said.ok && said.code === 'hook-later' && said.strength === 'soft');
   assert.match(said.reason, /20-b asks for more time: two pods are left$/);
   assert.equal(lock.wakeMs(), 60_000);
   await writeFile(join(host.dir, 'ready'), '');
-  assert.equal((await lock.verdict(true)).open, true);
+  assert.equal((await lock.verdict(true)).ok, true);
   assert.deepEqual(calls, ['lock', 'lock']);
   assert.deepEqual(await host.calls(), ['10-a do', '20-b do', '20-b do']);
 });
@@ -132,11 +132,11 @@ test('a program that fails gives the lock back, everything is taken back, and th
   const calls: string[] = [];
   const lock = lockWithHooks(fakeLock(calls), host.start());
   const said = await lock.verdict(true);
-  assert.ok(!said.open && said.code === 'hook-failed');
+  assert.ok(!said.ok && said.code === 'hook-failed');
   assert.match(said.reason, /20-b has not let the host go: ended with status 3: no quorum$/);
   assert.deepEqual(calls, ['lock', 'give back']);
   assert.deepEqual(await host.calls(), ['10-a do', '20-b do', '20-b undo', '10-a undo']);
-  assert.equal((await lock.verdict(true)).open, false);
+  assert.equal((await lock.verdict(true)).ok, false);
   assert.equal(calls.length, 2);
   host.pass(10);
   await lock.verdict(true);
@@ -148,7 +148,7 @@ test('a program that cannot be run keeps the host and is named; nothing is run a
   await chmod(join(host.dir, 'pre-reboot.d', '20-b'), 0o644);
   const lock = lockWithHooks(fakeLock([]), host.start());
   const said = await lock.verdict(true);
-  assert.ok(!said.open && said.code === 'hook-failed');
+  assert.ok(!said.ok && said.code === 'hook-failed');
   assert.match(said.reason, /20-b has not let the host go: is not executable$/);
   assert.deepEqual(await host.calls(), ['10-a do', '10-a undo']);
 });
@@ -159,7 +159,7 @@ test('however much a program prints, its last line is told, nothing of it lies i
   });
   await writeFile(join(host.run, 'pre-reboot.out'), 'of an earlier version');
   const said = await host.start().verdict(false);
-  assert.ok(!said.open);
+  assert.ok(!said.ok);
   assert.match(said.reason, /ended with status 3: \[31mno quorum$/);
   assert.deepEqual(await readdir(host.run), []);
 });
@@ -168,7 +168,7 @@ test('a program whose words cannot be heard is run all the same', async () => {
   await using host = await bench({ '10-a': ['true', 'true'], '20-b': ['exit 3', 'true'] });
   await rm(host.run, { recursive: true });
   const said = await host.start().verdict(false);
-  assert.ok(!said.open);
+  assert.ok(!said.ok);
   assert.match(said.reason, /20-b has not let the host go: ended with status 3$/);
   assert.deepEqual(await host.calls(), ['10-a do', '20-b do']);
 });
@@ -179,11 +179,11 @@ test('whoever asks for more time for an hour has failed, so that others get the 
   const lock = lockWithHooks(fakeLock(calls), host.start());
   for (let minute = 0; minute < 60; minute += 10) {
     const said = await lock.verdict(true);
-    assert.ok(!said.open && said.code === 'hook-later', `${minute}`);
+    assert.ok(!said.ok && said.code === 'hook-later', `${minute}`);
     host.pass(10);
   }
   const said = await lock.verdict(true);
-  assert.ok(!said.open && said.code === 'hook-failed');
+  assert.ok(!said.ok && said.code === 'hook-failed');
   assert.deepEqual(calls.at(-1), 'give back');
 });
 
@@ -278,7 +278,7 @@ test('a list of what was begun that cannot be read keeps nobody from restarting'
   for (const text of ['', '{', '[]', '{"begun":7}', '{"begun":["relative",3]}']) {
     await writeFile(join(host.dir, 'pre-reboot.json'), text);
     const gate = host.start();
-    assert.equal((await gate.verdict(false)).open, true, text);
+    assert.equal((await gate.verdict(false)).ok, true, text);
     await gate.undo();
   }
 });
@@ -287,10 +287,10 @@ test('a host that goes whatever the programs say runs them, stays drained and ke
   await using host = await bench({ '10-a': ['true', 'true'], '20-b': ['exit 3', 'true'], '30-c': ['exit 21', 'true'] });
   const calls: string[] = [];
   const lock = lockWithHooks(fakeLock(calls), host.start());
-  assert.equal((await lock.verdict(true)).open, false);
+  assert.equal((await lock.verdict(true)).ok, false);
   assert.deepEqual(calls, ['lock', 'give back']);
   const before = (await host.calls()).length;
-  assert.equal((await lock.verdict(true, true)).open, true, 'also while it rests');
+  assert.equal((await lock.verdict(true, true)).ok, true, 'also while it rests');
   assert.deepEqual(calls, ['lock', 'give back', 'lock']);
   assert.deepEqual((await host.calls()).slice(before), ['10-a do', '20-b do', '30-c do']);
   assert.equal(await host.begun(), true);
@@ -315,7 +315,7 @@ test('where nothing can be written down, no program is begun, and the lock is gi
   const calls: string[] = [];
   const lock = lockWithHooks(fakeLock(calls), host.start({ ...realFiles, write: full }));
   const said = await lock.verdict(true);
-  assert.ok(!said.open && said.code === 'hook-failed');
+  assert.ok(!said.ok && said.code === 'hook-failed');
   assert.match(said.reason, /cannot be written down: Error: no space left on device$/);
   assert.deepEqual(calls, ['lock', 'give back']);
   assert.deepEqual(await host.calls(), []);

@@ -31,7 +31,7 @@ function gatesAt(now: string, text: string, inhibitors: readonly unknown[][] = [
   const config = resolveConfig([{ path: '/etc/tandem/config.d/50.toml', text }]);
   return createGates(
     config,
-    { clock: { now: () => new Date(now) }, exec, files, probe: async () => ({ healthy: true }) },
+    { clock: { now: () => new Date(now) }, exec, files, probe: async () => ({ ok: true }) },
     'machine',
   );
 }
@@ -106,7 +106,7 @@ test('a gate that closes while the lock is held gives it back, and the slot is n
     take: async () => {
       verbs.push('take');
       isHeld = true;
-      return { held: true };
+      return { ok: true };
     },
     begin: async () => void verbs.push('begin'),
     giveBack: async () => {
@@ -203,7 +203,7 @@ test('people are asked for last: told when nothing else objects, overridden by a
   const text = `[reboot]\nsession_grace_minutes = 5\n${SUNDAYS}`;
   const config = resolveConfig([{ path: '/etc/tandem/config.d/50.toml', text }]);
   const clock = { now: () => new Date(now) };
-  const gates = createGates(config, { clock, exec, files: noFiles, probe: async () => ({ healthy: true }) }, 'm');
+  const gates = createGates(config, { clock, exec, files: noFiles, probe: async () => ({ ok: true }) }, 'm');
   const codes = async (isApplied: boolean): Promise<unknown> =>
     (await gates.ask(STAGED, isApplied)).closed.map((one) => one.code);
   assert.deepEqual(await codes(false), ['window-closed', 'users-logged-in']);
@@ -226,7 +226,7 @@ test('people are asked for last: told when nothing else objects, overridden by a
 });
 
 test('the running system is judged only where that is asked for', async () => {
-  const ill = async () => ({ healthy: false, reason: 'no quorum' }) as const;
+  const ill = async () => ({ ok: false, reason: 'no quorum' }) as const;
   const exec: Exec = async () => ({ exitCode: 1, stdout: '', stderr: '', timedOut: false });
   const clock = { now: () => new Date('2026-03-04T12:00:00Z') };
   const asked = async (text: string) => {

@@ -33,7 +33,7 @@ class Locks {
       take: async () => {
         call('take');
         this.held.add(`${id}@${group}`);
-        return { held: true };
+        return { ok: true };
       },
       begin: async () => call('begin'),
       giveBack: async (ended) => {
@@ -92,7 +92,7 @@ test('an old place out of reach keeps nobody from the new one; it is owed, over 
   await locks.start('web').take('an update');
   locks.failing.set('give back web', unreachable);
   const after = locks.start('db');
-  assert.deepEqual(await after.take('an update'), { held: true });
+  assert.deepEqual(await after.take('an update'), { ok: true });
   await after.take('an update');
   assert.equal(locks.calls.filter((one) => one === 'give back web').length, 1, 'tried in its own time');
   assert.equal(after.debt()?.group, 'web');
@@ -135,7 +135,7 @@ test('a lock that hears of no failures is asked again though it was never given 
   const lock = locks.start('web');
   await lock.take('an update');
   assert.equal(await refusalOf(lock.giveBack({ failed: 'no web server' })), 'server-failed');
-  assert.deepEqual(await lock.take('an update'), { held: true });
+  assert.deepEqual(await lock.take('an update'), { ok: true });
   assert.equal(lock.debt(), undefined, 'what is held again is not owed');
 });
 

@@ -11,7 +11,7 @@ import { refusalOf } from '../../support/command-line.ts';
 import { keptHere } from '../../support/kept-lock.ts';
 
 const FULL: LockAnswer = {
-  held: false,
+  ok: false,
   code: 'lock-full',
   reason: 'host-2 (since …) holds the lock',
   askAgainMs: 4_000,
@@ -19,7 +19,7 @@ const FULL: LockAnswer = {
 const release = { product: 'shop', version: '2' } as unknown as Release;
 
 /** A lock that answers as it is told, under a clock that stands still until it is moved. */
-function bench(answer: () => LockAnswer = () => ({ held: true })) {
+function bench(answer: () => LockAnswer = () => ({ ok: true })) {
   const calls: string[] = [];
   const failing = new Set<string>();
   let ms = 0;
@@ -58,7 +58,7 @@ test('who only wants to know does not ask for the lock', async () => {
 test('a refusal is a closed gate that names the holder, and is not asked about again before its time', async () => {
   const { calls, gate, pass } = bench(() => FULL);
   const verdict = await gate.verdict(true);
-  assert.deepEqual(verdict.open ? [] : [verdict.code, verdict.reason, verdict.strength, verdict.next], [
+  assert.deepEqual(verdict.ok ? [] : [verdict.code, verdict.reason, verdict.strength, verdict.next], [
     'lock-full',
     'the lock: host-2 (since …) holds the lock',
     'hard',
@@ -79,13 +79,13 @@ test('a lock out of reach is a closed gate by name, and the pause grows up to fi
   const pauses: number[] = [];
   for (let round = 0; round < 9; round++) {
     const verdict = await gate.verdict(true);
-    assert.equal(verdict.open ? '' : verdict.code, 'lock-unreachable');
+    assert.equal(verdict.ok ? '' : verdict.code, 'lock-unreachable');
     pauses.push(gate.wakeMs() ?? 0);
     pass(pauses.at(-1) ?? 0);
   }
   assert.deepEqual([pauses[0], pauses[1], pauses.at(-1)], [3_750, 7_500, 225_000]);
   failing.clear();
-  assert.deepEqual(await gate.verdict(true), { open: true });
+  assert.deepEqual(await gate.verdict(true), { ok: true });
 });
 
 test('the host leaves only with the lock in hand: refused, unreachable or lost at the last moment, it stays', async () => {
@@ -157,7 +157,7 @@ test('what somebody must see to keeps its name; a lock that could not be given b
     throw new UpdateError('lock-foreign');
   });
   const verdict = await foreign.gate.verdict(true);
-  assert.equal(verdict.open ? '' : verdict.code, 'lock-foreign');
+  assert.equal(verdict.ok ? '' : verdict.code, 'lock-foreign');
   const { gate, failing } = bench();
   assert.equal(gate.isHeld(), false);
   await gate.verdict(true);

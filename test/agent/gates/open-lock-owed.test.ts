@@ -17,7 +17,7 @@ for (const [behaviour, version] of [
       countsFailures: false,
       take: async () => {
         asked.push('take');
-        return { held: true };
+        return { ok: true };
       },
       begin: async () => {},
       giveBack: async () => {

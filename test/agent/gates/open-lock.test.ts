@@ -61,11 +61,11 @@ test('a FleetLock server is asked as Zincati asks it, unless the configuration s
   await using server = await FleetLockServer.start({ default: 2 });
   await using host = await Host.make();
   const lock = await host.start(lockAt(server.url));
-  assert.deepEqual(await lock.take('an update of shop'), { held: true });
+  assert.deepEqual(await lock.take('an update of shop'), { ok: true });
   assert.deepEqual(holders(server, 'default'), [ZINCATI]);
   await lock.giveBack();
   const named = await host.start(lockAt(server.url, 'id = "node-1.example.com"'));
-  assert.deepEqual(await named.take('an update of shop'), { held: true });
+  assert.deepEqual(await named.take('an update of shop'), { ok: true });
   assert.deepEqual(holders(server, 'default'), ['node-1.example.com']);
 });
 
@@ -75,7 +75,7 @@ test('a host that is named needs no machine id for its lock; one that is not doe
   host.machine = undefined;
   assert.equal(await refusalOf(host.start(lockAt(server.url))), 'machine-id-missing');
   const lock = await host.start(lockAt(server.url, 'id = "Rack 7/3"'));
-  assert.deepEqual(await lock.take('an update of shop'), { held: true });
+  assert.deepEqual(await lock.take('an update of shop'), { ok: true });
   assert.deepEqual(holders(server, 'default'), ['Rack 7/3']);
   for (const id of ['', ' a', '..', 'a\\u202eb', 'a'.repeat(256)])
     assert.equal(await refusalOf(host.start(lockAt(server.url, `id = "${id}"`))), 'config-invalid', id);
@@ -102,7 +102,7 @@ for (const [key, changed] of Object.entries(changes))
     await after.giveBack({});
     assert.deepEqual(holders(server, 'web'), []);
     assert.equal(after.debt(), undefined);
-    assert.deepEqual(await after.take('an update of shop'), { held: true });
+    assert.deepEqual(await after.take('an update of shop'), { ok: true });
     await after.giveBack();
     assert.deepEqual([...holders(server, 'web'), ...holders(server, 'db'), ...holders(other, 'web')], []);
   });
@@ -112,7 +112,7 @@ test('what was taken under the id of check-ins, before hosts were called as Zinc
   server.holders.set('default', new Set([deriveMachineId(MACHINE)]));
   await using host = await Host.make();
   const lock = await host.start(lockAt(server.url));
-  assert.deepEqual(await lock.take('an update of shop'), { held: true });
+  assert.deepEqual(await lock.take('an update of shop'), { ok: true });
   assert.deepEqual(holders(server, 'default'), [ZINCATI]);
 });
 
@@ -134,7 +134,7 @@ test('a record that makes no sense keeps no host from its lock', async () => {
     await using host = await Host.make();
     await writeFile(join(host.state, 'lock.json'), text);
     const lock = await host.start(lockAt(server.url));
-    assert.deepEqual(await lock.take('an update of shop'), { held: true }, text);
+    assert.deepEqual(await lock.take('an update of shop'), { ok: true }, text);
     await lock.giveBack();
     await rm(join(host.state, 'lock.json'));
   }
@@ -147,7 +147,7 @@ test('what shows who holds the lock is named only where there is such a command'
   const commandAt = async (toml: string): Promise<string | undefined> => {
     const world = { product: 'shop' as Product, clock: realClock, random: realRandom, log: silentLog };
     const verdict = await lockGate(await host.start(toml), world).verdict(true);
-    return verdict.open ? 'open' : verdict.command;
+    return verdict.ok ? 'open' : verdict.command;
   };
   assert.equal(await commandAt(lockAt(server.url)), undefined, 'airlock');
   const ours = `[fleet]\nurl = "${server.url}"\n${lockAt(server.url)}`;

@@ -12,7 +12,7 @@ import type { LockGate } from '../../../src/agent/gates/lock-gate.ts';
 import { rebootGate } from '../../../src/agent/gates/reboot-gate.ts';
 import type { Product, Saved, State, Version } from '../../../src/model.ts';
 import { combine } from '../../../src/reboot/gates/combine.ts';
-import { closed, OPEN, type Verdict } from '../../../src/reboot/gates/gate.ts';
+import { closed, type GateVerdict, OPEN } from '../../../src/reboot/gates/gate.ts';
 import { realFiles } from '../../../src/system/files.ts';
 import { noFiles } from '../../support/no-files.ts';
 
@@ -39,7 +39,9 @@ const NOTHING_OWED = {
 };
 
 /** What the gates are told of the way out while the lock and the programs say this, turn by turn. */
-async function toldOf(turns: readonly Readonly<{ state?: State; host?: Verdict; says?: Verdict }>[]): Promise<unknown> {
+async function toldOf(
+  turns: readonly Readonly<{ state?: State; host?: GateVerdict; says?: GateVerdict }>[],
+): Promise<unknown> {
   const told: unknown[] = [];
   let turn: (typeof turns)[number] = {};
   const lock: LockGate = { ...OPEN_LOCK, verdict: async () => turn.says ?? OPEN };
@@ -87,7 +89,7 @@ function started(applied: Applied) {
   return rebootGate({ ...NOTHING_OWED, gates, lock: OPEN_LOCK });
 }
 const isOpen = async (gate: ReturnType<typeof started>, since: string, state = STAGED): Promise<boolean> =>
-  (await gate.verdict({ state, since, slots: {} }, { asks: true, isFlagged: false })).gate.open;
+  (await gate.verdict({ state, since, slots: {} }, { asks: true, isFlagged: false })).gate.ok;
 
 async function inFolder(work: (applied: Applied, dir: string) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'tandem-applied-'));
@@ -151,14 +153,14 @@ function unoffered(offer: Pick<StandingOffer, 'isFresh' | 'objection'>) {
 
 test('the lock is not asked for before the channel has said again that the release is on offer', async () => {
   const { asked, verdict } = unoffered({ isFresh: () => false, objection: () => undefined });
-  assert.deepEqual(await verdict(), { gate: { open: true }, isOfferFresh: false });
+  assert.deepEqual(await verdict(), { gate: { ok: true }, isOfferFresh: false });
   assert.deepEqual(asked, []);
 });
 
 test('while the channel cannot be asked the lock is given back, and the gate says what it waits for', async () => {
   const away = closed('offer-unknown', 'hard', 'whether 2.0 is still on offer is not known');
   const { asked, verdict } = unoffered({ isFresh: () => false, objection: () => away });
-  assert.deepEqual(await verdict(), { gate: { open: false, reason: away.reason }, isOfferFresh: false });
+  assert.deepEqual(await verdict(), { gate: { ok: false, reason: away.reason }, isOfferFresh: false });
   assert.deepEqual(asked, ['give back']);
 });
 
@@ -212,8 +214,8 @@ const SAVED = (state: State): Saved => ({ state, since: SINCE, slots: {} });
 
 /** What a gate asks of the lock, by name; the host, the programs and the lock say what `now` says. */
 function listening(now: {
-  host?: Verdict;
-  lock?: Verdict;
+  host?: GateVerdict;
+  lock?: GateVerdict;
   owed?: boolean;
   fresh?: boolean;
   objection?: ReturnType<StandingOffer['objection']>;
@@ -249,38 +251,38 @@ test('what was drained for a release that is staged no more is taken back, and n
   for (const kind of ['idle', 'staging'] as const) {
     const state: State = kind === 'idle' ? { kind } : { kind, ...RELEASE, attempt: 0 };
     const { asked, verdict } = listening({ owed: true });
-    assert.deepEqual([await verdict(state, true), asked], [{ open: true }, ['give back']]);
-    assert.deepEqual([await verdict(state, false), asked], [{ open: true }, []]);
+    assert.deepEqual([await verdict(state, true), asked], [{ ok: true }, ['give back']]);
+    assert.deepEqual([await verdict(state, false), asked], [{ ok: true }, []]);
     const { asked: nothing, verdict: other } = listening({});
-    assert.deepEqual([await other(state, true), nothing], [{ open: true }, []]);
+    assert.deepEqual([await other(state, true), nothing], [{ ok: true }, []]);
   }
 });
 
 test('what has closed while the host was made ready is heard before it leaves, and what was drained is taken back', async () => {
   const now: Parameters<typeof listening>[0] = { owed: true };
   const { asked, verdict } = listening(now);
-  assert.deepEqual([(await verdict(STAGED, true)).open, asked], [true, ['host', 'take', 'host']]);
+  assert.deepEqual([(await verdict(STAGED, true)).ok, asked], [true, ['host', 'take', 'host']]);
   now.owed = false;
-  assert.deepEqual([(await verdict(STAGED, true)).open, asked], [true, ['host', 'take']]);
+  assert.deepEqual([(await verdict(STAGED, true)).ok, asked], [true, ['host', 'take']]);
   let asks = 0;
   Object.defineProperty(now, 'host', { get: () => (++asks > 1 ? NIGHTS : undefined) });
   now.owed = true;
-  const closing = { open: false, reason: 'the window is not open' };
+  const closing = { ok: false, reason: 'the window is not open' };
   assert.deepEqual([await verdict(STAGED, true), asked], [closing, ['host', 'take', 'host', 'give back']]);
 });
 
 test('who only looks hears what was said last, and takes nothing', async () => {
   const now: Parameters<typeof listening>[0] = { host: NIGHTS };
   const { asked, verdict } = listening(now);
-  const closing = { open: false, reason: 'the window is not open' };
+  const closing = { ok: false, reason: 'the window is not open' };
   for (const state of [STAGED, ARMED]) {
     assert.deepEqual(await verdict(state, true), closing);
     assert.deepEqual([await verdict(state, false), asked], [closing, []]);
   }
   now.host = OPEN;
   now.lock = FULL;
-  assert.deepEqual([await verdict(ARMED, true), asked], [{ open: true }, ['host']]);
-  assert.deepEqual([await verdict(ARMED, false), asked], [{ open: true }, []]);
+  assert.deepEqual([await verdict(ARMED, true), asked], [{ ok: true }, ['host']]);
+  assert.deepEqual([await verdict(ARMED, false), asked], [{ ok: true }, []]);
   assert.deepEqual([await verdict(STAGED, false), asked], [FULL, ['look']]);
   assert.deepEqual([await verdict(STAGED, true), asked], [FULL, ['host', 'take']]);
 });
@@ -293,7 +295,7 @@ test('beside the gates of the host an operator, the channel or the lock may obje
   const manual = rebootGate({ ...NOTHING_OWED, gates: { ...openGates, isAutomatic: () => false }, lock: OPEN_LOCK });
   assert.deepEqual([manual.isApplyAwaited(), await manual.others(STAGED)], [true, [APPLY_AWAITED]]);
   assert.deepEqual((await manual.verdict(SAVED(STAGED), { asks: true, isFlagged: false })).gate, {
-    open: false,
+    ok: false,
     reason: '`updatectl apply`',
   });
   await manual.apply();

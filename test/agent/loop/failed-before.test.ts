@@ -56,7 +56,7 @@ async function onHost(
       leave: (files = realFiles) => noteFailed(config(''), { ...world, files }, 'a', noSignal),
       prove: async (more = '') => {
         const verdict = await proveHealth(config(more), world, 'b', noSignal);
-        return verdict.healthy ? 'healthy' : verdict.reason;
+        return verdict.ok ? 'healthy' : verdict.reason;
       },
     });
   } finally {

@@ -18,7 +18,7 @@ const HERE = {
   leaving: false,
   isFlagged: false,
   trial: { began: 0, expired: false, lost: 0 },
-  gate: { open: true },
+  gate: { ok: true },
   isOfferFresh: true,
   checkDue: false,
 } as const;

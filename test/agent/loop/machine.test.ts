@@ -79,7 +79,7 @@ test('every action that decide asks for leads to an event its state allows, what
                 leaving: false,
                 isFlagged: !checkDue,
                 trial: { began: open ? 1 : 0, expired: checkDue && open, lost: bootId === '1' ? 0 : 1 },
-                gate: open ? { open } : { open, reason: 'r' },
+                gate: open ? { ok: true } : { ok: false, reason: 'r' },
                 isOfferFresh,
                 checkDue,
               });
@@ -88,8 +88,8 @@ test('every action that decide asks for leads to an event its state allows, what
       const action = decide(state, fact);
       if (action.do === 'note') assert.doesNotThrow(() => transition(state, action.event));
       if (action.do === 'stage' || action.do === 'arm') assert.notEqual(action.target, fact.booted);
-      if (action.do === 'arm') assert.ok(fact.gate.open && fact.isOfferFresh && fact.confirmed);
-      if (action.do === 'reboot') assert.ok(fact.gate.open && fact.isOfferFresh);
+      if (action.do === 'arm') assert.ok(fact.gate.ok && fact.isOfferFresh && fact.confirmed);
+      if (action.do === 'reboot') assert.ok(fact.gate.ok && fact.isOfferFresh);
     }
 });
 
@@ -114,7 +114,7 @@ const HERE: Facts = {
   bootId: '1',
   leaving: false,
   isFlagged: false,
-  gate: { open: true },
+  gate: { ok: true },
   isOfferFresh: true,
   checkDue: true,
 };
@@ -216,7 +216,7 @@ test('a healthy release that the boot loader could not be told of is tried once 
 
 const OTHER: Release = { product: 'p' as Product, version: '1' as Version };
 const CALM: Facts = { ...HERE, running: OTHER, confirmed: true, isLost: false, checkDue: false };
-const CLOSED = { open: false, reason: 'the window' } as const;
+const CLOSED = { ok: false, reason: 'the window' } as const;
 const LEAVING = { do: 'wait', reason: 'the restart of the machine' } as const;
 const noted = (event: Event) => ({ do: 'note', event }) as const;
 const tookOver = (what: Release, target: 'a' | 'b') => noted({ type: 'booted-new', release: what, target });

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Action, decide, type Event, type Facts, transition } from '../../../src/agent/loop/machine.ts';
-import type { Found, Parts, Verdict } from '../../../src/agent/loop/parts.ts';
+import type { Found, Parts } from '../../../src/agent/loop/parts.ts';
 import { perform } from '../../../src/agent/loop/perform.ts';
 import { UpdateError } from '../../../src/errors.ts';
-import type { Method, Product, Release, SlotName, State, Version } from '../../../src/model.ts';
+import type { Method, Product, Release, SlotName, State, Verdict, Version } from '../../../src/model.ts';
 import { flagsBackend } from '../../../src/reboot/bootloaders/flags-backend.ts';
 import type { SlotFlag, SlotFlags } from '../../../src/reboot/bootloaders/slot-flags.ts';
 import { Turns } from '../../support/in-turn.ts';
@@ -31,7 +31,7 @@ type Wishes = Readonly<{
 /** A machine with flags in memory; `deeds` are what was done to everything else. */
 function machine(
   flags: SlotFlags,
-  { verdict = { healthy: true }, method = 'soft', jump, undo, save, prepare }: Wishes = {},
+  { verdict = { ok: true }, method = 'soft', jump, undo, save, prepare }: Wishes = {},
 ) {
   const now = { flags };
   const deeds: string[] = [];
@@ -83,7 +83,7 @@ const facts: Facts = {
   isFlagged: false,
   isLost: false,
   isOfferFresh: true,
-  gate: { open: true },
+  gate: { ok: true },
   checkDue: false,
 };
 
@@ -91,7 +91,7 @@ const LOST: SlotFlags = { first: 'a', slots: { a: tries(2), b: NEVER } };
 const ARMED: SlotFlags = { first: 'b', slots: { a: PROVEN, b: tries(1) } };
 
 test('a system that fails its trial stays on trial while no other slot is known to start', async () => {
-  const { parts, now, deeds } = machine(LOST, { verdict: { healthy: false, reason: 'the database is away' } });
+  const { parts, now, deeds } = machine(LOST, { verdict: { ok: false, reason: 'the database is away' } });
   await assert.rejects(perform(parts, onTrial('a'), { do: 'probe', target: 'a' }), {
     code: 'boot-no-fallback',
     message: /the database is away.*slot b is not known to start/,
@@ -107,7 +107,7 @@ test('a condemned system is not left for a slot that was never proven', async ()
 });
 
 test('a system that fails its trial is condemned where the other slot is proven', async () => {
-  const { parts } = machine(ARMED, { verdict: { healthy: false, reason: 'x' } });
+  const { parts } = machine(ARMED, { verdict: { ok: false, reason: 'x' } });
   assert.equal((await perform(parts, onTrial('b'), { do: 'probe', target: 'b' })).kind, 'condemned');
 });
 

@@ -18,7 +18,7 @@ const world = {
   clock: { now: () => NOW },
   exec: async () => ({ exitCode: 0, stdout: '{"data":[[]]}', stderr: '', timedOut: false }),
   files: noFiles,
-  probe: async () => ({ healthy: true }) as const,
+  probe: async () => ({ ok: true }) as const,
 };
 
 const saying = (text: string): Config =>

@@ -44,12 +44,12 @@ test('the next opening is open, and nothing before it is', () => {
         const calendar = createCalendar(windows, blackOuts, 'machine');
         const next = calendar.nextOpening(from);
         if (!next) return;
-        assert.equal(calendar.verdict(next).open, true);
+        assert.equal(calendar.verdict(next).ok, true);
         const ahead = next.getTime() - from.getTime();
         assert.ok(ahead >= 0);
         const before = [...samples.map((one) => one * ahead), ahead - 1].filter((one) => one >= 0 && one < ahead);
         for (const offset of before)
-          assert.equal(calendar.verdict(new Date(from.getTime() + Math.floor(offset))).open, false);
+          assert.equal(calendar.verdict(new Date(from.getTime() + Math.floor(offset))).ok, false);
       },
     ),
     { numRuns: 60 },
@@ -70,10 +70,10 @@ test('a window never opens in a black-out, and it is open until it says that it 
         const closing = calendar.closing(next)?.getTime();
         if (closing === undefined) return;
         const inside = new Date(next.getTime() + Math.floor((closing - next.getTime()) * sample));
-        assert.equal(calendar.verdict(inside).open, true);
-        assert.equal(calendar.verdict(new Date(closing)).open, false);
+        assert.equal(calendar.verdict(inside).ok, true);
+        assert.equal(calendar.verdict(new Date(closing)).ok, false);
         const blackOnly = createCalendar([{ ...black, spreadMinutes: 0 }], [], undefined);
-        assert.equal(blackOnly.verdict(inside).open, false);
+        assert.equal(blackOnly.verdict(inside).ok, false);
       },
     ),
     { numRuns: 60 },
@@ -102,5 +102,5 @@ test('as many windows and black-outs as can be written are answered, however unl
     Array.from({ length: 64 }, () => span({ zone: 'Europe/Berlin', minutes: 1, ...one }));
   const calendar = createCalendar(many({}), many({ cron: '* * * * *' }), undefined);
   const verdict = calendar.verdict(new Date('2026-11-23T12:00:00Z'));
-  assert.deepEqual([verdict.open, !verdict.open && verdict.next], [false, undefined]);
+  assert.deepEqual([verdict.ok, !verdict.ok && verdict.next], [false, undefined]);
 });

@@ -30,16 +30,16 @@ async function inFolder(story: (dir: string) => Promise<void>): Promise<void> {
 
 test('without a file, and without a folder, nobody objects', () =>
   inFolder(async (dir) => {
-    assert.equal((await ask(dir)).open, true);
+    assert.equal((await ask(dir)).ok, true);
     await mkdir(dir);
-    assert.equal((await ask(dir)).open, true);
+    assert.equal((await ask(dir)).ok, true);
   }));
 
 test('a lock names its owner, its reason, its end and how to lift it; it ends when it is released', () =>
   inFolder(async (dir) => {
     const release = await placeAppLock(realFiles, dir, lock('backup', 60), '1');
     assert.deepEqual(await ask(dir), {
-      open: false,
+      ok: false,
       code: 'app-lock',
       strength: 'soft',
       reason: 'backup must not be interrupted: nightly dump',
@@ -49,22 +49,22 @@ test('a lock names its owner, its reason, its end and how to lift it; it ends wh
     });
     await release();
     assert.deepEqual(await readdir(dir), []);
-    assert.equal((await ask(dir)).open, true);
+    assert.equal((await ask(dir)).ok, true);
   }));
 
 test('what cannot even be read objects, and names the way out', () =>
   inFolder(async (dir) => {
     await mkdir(join(dir, 'backup.json'), { recursive: true });
     const said = await ask(dir);
-    assert.ok(!said.open && said.code === 'app-lock');
+    assert.ok(!said.ok && said.code === 'app-lock');
     assert.equal(said.command, `rm -r ${join(dir, 'backup.json')}`);
   }));
 
 test('a lock whose owner has crashed ends by itself', () =>
   inFolder(async (dir) => {
     await placeAppLock(realFiles, dir, lock('backup', 60), '1');
-    assert.equal((await ask(dir, new Date(later(59)))).open, false);
-    assert.equal((await ask(dir, new Date(later(60)))).open, true);
+    assert.equal((await ask(dir, new Date(later(59)))).ok, false);
+    assert.equal((await ask(dir, new Date(later(60)))).ok, true);
   }));
 
 test('of several locks the one that lasts longest is named, and the others are counted', () =>
@@ -72,7 +72,7 @@ test('of several locks the one that lasts longest is named, and the others are c
     for (const [id, minutes] of [10, 90, 30].entries())
       await placeAppLock(realFiles, dir, lock(`job-${minutes}`, minutes), String(id));
     const verdict = await ask(dir);
-    assert.match(verdict.open ? '' : verdict.reason, /^job-90 .*, and 2 more$/);
+    assert.match(verdict.ok ? '' : verdict.reason, /^job-90 .*, and 2 more$/);
   }));
 
 test('whatever a file holds, it is either a lock or an objection that names the file', async () => {
@@ -89,7 +89,7 @@ test('whatever a file holds, it is either a lock or an objection that names the 
         await writeFile(path, bytes);
         const verdict = await ask(dir);
         const isWhole = Buffer.from(bytes).equals(Buffer.from(JSON.stringify(lock('backup', 60))));
-        assert.ok(!verdict.open && verdict.strength === 'soft' && verdict.code === 'app-lock');
+        assert.ok(!verdict.ok && verdict.strength === 'soft' && verdict.code === 'app-lock');
         assert.equal(verdict.reason.includes(path), !isWhole);
       }),
       { numRuns: 200 },
@@ -102,7 +102,7 @@ test('half-written files and files of other kinds are no locks', () =>
     await mkdir(dir);
     await writeFile(join(dir, '.backup.json.tmp'), '{');
     await writeFile(join(dir, 'README'), 'x');
-    assert.equal((await ask(dir)).open, true);
+    assert.equal((await ask(dir)).ok, true);
   }));
 
 test('an owner that could name another file is refused, and a reason without end is shortened', () =>
@@ -110,7 +110,7 @@ test('an owner that could name another file is refused, and a reason without end
     await assert.rejects(placeAppLock(realFiles, dir, lock('../../etc/x', 1), '1'), { code: 'usage' });
     await placeAppLock(realFiles, dir, { ...lock('a', 1), reason: 'x'.repeat(5000) }, '1');
     const said = await ask(dir);
-    assert.ok(!said.open && /^a must not be interrupted: x+…$/.test(said.reason));
+    assert.ok(!said.ok && /^a must not be interrupted: x+…$/.test(said.reason));
   }));
 
 test('durations are a number with a unit, of a week at most', () => {

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { combine, earliest, reasonOf } from '../../../src/reboot/gates/combine.ts';
-import { closed, GATE_CODES, OPEN, type Verdict } from '../../../src/reboot/gates/gate.ts';
+import { closed, GATE_CODES, type GateVerdict, OPEN } from '../../../src/reboot/gates/gate.ts';
 
 const moment = fc.integer({ min: 0, max: 4e12 }).map((ms) => new Date(ms));
-const verdict: fc.Arbitrary<Verdict> = fc.oneof(
+const verdict: fc.Arbitrary<GateVerdict> = fc.oneof(
   fc.constant(OPEN),
   fc
     .tuple(fc.constantFrom(...GATE_CODES), fc.constantFrom('soft', 'hard'), fc.string(), fc.option(moment))
@@ -19,10 +19,10 @@ test('a reboot may happen exactly when no objection is heard, and a hard one is 
   fc.assert(
     fc.property(fc.array(verdict), override, (verdicts, by) => {
       const all = combine(verdicts, by);
-      const hard = verdicts.some((one) => !one.open && one.strength === 'hard');
-      const any = verdicts.some((one) => !one.open);
+      const hard = verdicts.some((one) => !one.ok && one.strength === 'hard');
+      const any = verdicts.some((one) => !one.ok);
       assert.equal(all.open, by === undefined ? !any : !hard);
-      assert.equal(all.closed.length + all.overridden.length, verdicts.filter((one) => !one.open).length);
+      assert.equal(all.closed.length + all.overridden.length, verdicts.filter((one) => !one.ok).length);
       assert.equal(all.override, all.overridden.length > 0 ? by : undefined);
     }),
   );

@@ -98,7 +98,7 @@ async function verdictOf(client: LockClient, verb: Verb): Promise<string> {
     return refusal === 'none' ? 'given back' : refusal;
   }
   const verdict = await gateOf(client).verdict(true);
-  return verdict.open ? 'held' : verdict.code;
+  return verdict.ok ? 'held' : verdict.code;
 }
 
 const gateOf = (client: LockClient): LockGate =>
@@ -116,7 +116,7 @@ test('who collided with another asks again soon, who found it full later', async
       answer('500 X', { 'content-length': Buffer.byteLength(body) }, body),
     );
     const reply = await lockOf(server.url('')).take('update');
-    return reply.held ? 0 : reply.askAgainMs;
+    return reply.ok ? 0 : reply.askAgainMs;
   };
   assert.equal(await pauseAfter(said('failed_lock', 'conflict on semaphore detected, aborting')), 3_000);
   assert.equal(await pauseAfter(said('failed_lock', 'all 1 semaphore slots currently locked')), 30_000);
@@ -127,13 +127,13 @@ test('a server that asks to be left alone for a while is', async () => {
   const headers = { 'content-length': Buffer.byteLength(busy), 'retry-after': 90 };
   await using server = await HostileServer.start(answer('429 Too Many Requests', headers, busy));
   const verdict = await gateOf(lockOf(server.url(''))).verdict(true);
-  assert.deepEqual(verdict.open ? [] : [verdict.code, verdict.next], ['lock-unreachable', new Date(90_000)]);
+  assert.deepEqual(verdict.ok ? [] : [verdict.code, verdict.next], ['lock-unreachable', new Date(90_000)]);
 });
 
 test('a login in the address is sent as Zincati sends it, and the path of the address stays', async () => {
   await using server = await HostileServer.start(answer('200 OK', { 'content-length': 0 }));
   const url = server.url('/base/').replace('http://', 'http://zincati:of-a%20machine@');
-  assert.deepEqual(await lockOf(url).take('update'), { held: true });
+  assert.deepEqual(await lockOf(url).take('update'), { ok: true });
   const [request = ''] = server.requests;
   assert.match(request, /^POST \/base\/v1\/pre-reboot HTTP\/1\.1\r\n/);
   assert.match(request, new RegExp(`\r\nauthorization: Basic ${btoa('zincati:of-a machine')}\r\n`, 'i'));

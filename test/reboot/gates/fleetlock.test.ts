@@ -38,10 +38,10 @@ test('the request is the one of the protocol, byte for byte', async () => {
 test('one host after the other: granted, refused with the reason of the server, given back, granted', async () => {
   await using server = await FleetLockServer.start({ default: 1 });
   const [first, second] = [lockOf(server.url, 'aa'), lockOf(server.url, 'bb')];
-  assert.deepEqual(await first.take('update'), { held: true });
-  assert.deepEqual(await first.take('update'), { held: true }, 'asking twice is fine');
+  assert.deepEqual(await first.take('update'), { ok: true });
+  assert.deepEqual(await first.take('update'), { ok: true }, 'asking twice is fine');
   assert.deepEqual(await second.take('update'), {
-    held: false,
+    ok: false,
     code: 'lock-full',
     reason: 'semaphore currently full, all 1 slots are locked already (failed_lock_semaphore_full)',
     askAgainMs: 10_000,
@@ -49,7 +49,7 @@ test('one host after the other: granted, refused with the reason of the server, 
   await first.begin();
   await first.giveBack({});
   await first.giveBack();
-  assert.deepEqual(await second.take('update'), { held: true });
+  assert.deepEqual(await second.take('update'), { ok: true });
 });
 
 test('a lock that went to somebody else in between is noticed right before the reboot', async () => {
@@ -63,7 +63,7 @@ test('a lock that went to somebody else in between is noticed right before the r
 test('a group that the server does not know is a reason, not a grant', async () => {
   await using server = await FleetLockServer.start({ default: 1 });
   const reply = await lockOf(server.url, 'aa', 'other').take('update');
-  assert.equal(reply.held ? '' : reply.reason, 'unknown group "other" (unknown_group)');
+  assert.equal(reply.ok ? '' : reply.reason, 'unknown group "other" (unknown_group)');
 });
 
 test('a lock that is not taken back is no success', async () => {
@@ -98,7 +98,7 @@ for (const [what, { answer: reply, code }] of Object.entries(wrong))
     const got = await refusalOf(
       lockOf(server.url)
         .take('x')
-        .then((one) => assert.ok(!one.held)),
+        .then((one) => assert.ok(!one.ok)),
     );
     assert.equal(got, code === 'refused' ? 'none' : code);
   });
@@ -112,5 +112,5 @@ test('text of the server cannot steer a terminal', async () => {
   await using server = await FleetLockServer.start({ default: 1 });
   server.instead.push((response) => response.writeHead(409).end('{"kind":"a\\u001b[2J","value":"line\\nline"}'));
   const reply = await lockOf(server.url).take('x');
-  assert.equal(reply.held ? '' : reply.reason, 'line line (a [2J)');
+  assert.equal(reply.ok ? '' : reply.reason, 'line line (a [2J)');
 });

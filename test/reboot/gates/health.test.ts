@@ -8,23 +8,23 @@ const at = (second: number): Date => new Date(Date.UTC(2026, 2, 4, 12, 0, second
 
 test('an ill system objects with the failed probe, a healthy one does not', async () => {
   const reason = 'systemd units: ceph-osd@3.service has failed\nand more';
-  const ill = await createHealthGate(async () => ({ healthy: false, reason })).verdict(at(0));
+  const ill = await createHealthGate(async () => ({ ok: false, reason })).verdict(at(0));
   assert.deepEqual(ill, {
-    open: false,
+    ok: false,
     code: 'host-unhealthy',
     strength: 'soft',
     reason: 'the running system is ill: systemd units: ceph-osd@3.service has failed and more',
     next: at(60),
     command: 'updatectl apply',
   });
-  assert.equal((await createHealthGate(async () => ({ healthy: true })).verdict(at(0))).open, true);
+  assert.equal((await createHealthGate(async () => ({ ok: true })).verdict(at(0))).ok, true);
 });
 
 test('an answer holds for a minute, and not when the clock was set back', async () => {
   let asked = 0;
   const gate = createHealthGate(async () => {
     asked += 1;
-    return { healthy: false, reason: 'x' };
+    return { ok: false, reason: 'x' };
   });
   for (const second of [0, 30, 59]) await gate.verdict(at(second));
   assert.equal(asked, 1);

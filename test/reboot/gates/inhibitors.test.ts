@@ -14,7 +14,7 @@ test('a program that blocks the shutdown is named, with its reason', () => {
       ['idle:shutdown', 'backup\u001b[2J', 'nightly copy', 'block', 0, 812],
     ),
   );
-  assert.ok(!verdict.open);
+  assert.ok(!verdict.ok);
   assert.equal(verdict.code, 'inhibited');
   assert.equal(verdict.strength, 'hard');
   assert.equal(verdict.reason, 'backup [2J inhibits the shutdown: nightly copy');
@@ -22,15 +22,12 @@ test('a program that blocks the shutdown is named, with its reason', () => {
 
 test('what only delays the shutdown, or blocks something else, is no objection', () => {
   const verdict = inhibitorsVerdict(answer(['shutdown', 'a', 'b', 'delay', 0, 1], ['sleep', 'a', 'b', 'block', 0, 1]));
-  assert.equal(verdict.open, true);
+  assert.equal(verdict.ok, true);
 });
 
 test('whatever is answered, there is a verdict', () => {
-  fc.assert(fc.property(fc.string(), (text) => typeof inhibitorsVerdict(text).open === 'boolean'));
+  fc.assert(fc.property(fc.string(), (text) => typeof inhibitorsVerdict(text).ok === 'boolean'));
   fc.assert(
-    fc.property(
-      fc.jsonValue(),
-      (value) => typeof inhibitorsVerdict(JSON.stringify({ data: value })).open === 'boolean',
-    ),
+    fc.property(fc.jsonValue(), (value) => typeof inhibitorsVerdict(JSON.stringify({ data: value })).ok === 'boolean'),
   );
 });

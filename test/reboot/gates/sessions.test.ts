@@ -183,7 +183,7 @@ test('of more sessions than anybody has the first are looked at', async () => {
 test('who only asks, while nobody is to be told, learns who is there and no time', async () => {
   const { exec } = logind([{ user: 'ana', tty: 'tty1' }]);
   assert.deepEqual(await gateOf(exec, GRACE).verdict(at(0), false), {
-    open: false,
+    ok: false,
     code: 'users-logged-in',
     strength: 'soft',
     reason: 'ana is logged in on tty1',
@@ -193,7 +193,7 @@ test('who only asks, while nobody is to be told, learns who is there and no time
 
 test('a shell that somebody has left behind holds nobody up, and is not told', async () => {
   const { exec, told } = logind([{ user: 'ana', tty: 'pts/0', idle: true }]);
-  assert.equal((await gateOf(exec, GRACE).verdict(at(0), true)).open, true);
+  assert.equal((await gateOf(exec, GRACE).verdict(at(0), true)).ok, true);
   assert.deepEqual(told, []);
 });
 
@@ -204,11 +204,7 @@ test('who was told has the whole time, even without touching a key', async () =>
   logins[0] = { user: 'ana', tty: 'pts/0', idle: true };
   const gone = gateOf(logind(logins).exec, GRACE);
   assert.deepEqual(
-    [
-      (await gate.verdict(at(9), true)).open,
-      (await gate.verdict(at(10), true)).open,
-      (await gone.verdict(at(9), true)).open,
-    ],
+    [(await gate.verdict(at(9), true)).ok, (await gate.verdict(at(10), true)).ok, (await gone.verdict(at(9), true)).ok],
     [false, true, true],
   );
 });
@@ -217,7 +213,7 @@ test('where logind does not answer nobody is waited for', async () => {
   const missing: Exec = async () => {
     throw new Error('no busctl');
   };
-  assert.equal((await gateOf(missing, GRACE).verdict(at(0), true)).open, true);
+  assert.equal((await gateOf(missing, GRACE).verdict(at(0), true)).ok, true);
 });
 
 test('where people cannot be told, their time runs and ends all the same', async () => {
@@ -228,16 +224,16 @@ test('where people cannot be told, their time runs and ends all the same', async
   };
   const gate = gateOf(mute, GRACE);
   const verdict = await gate.verdict(at(0), true);
-  assert.ok(!verdict.open && verdict.next?.getTime() === at(10).getTime());
-  assert.equal((await gate.verdict(at(9), true)).open, false);
-  assert.equal((await gate.verdict(at(10), true)).open, true);
+  assert.ok(!verdict.ok && verdict.next?.getTime() === at(10).getTime());
+  assert.equal((await gate.verdict(at(9), true)).ok, false);
+  assert.equal((await gate.verdict(at(10), true)).ok, true);
 });
 
 test('users are told once, the gate says until when they have, and then it opens', async () => {
   const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }, { user: 'ben' }]);
   const gate = gateOf(exec, GRACE);
   assert.deepEqual(await gate.verdict(at(0), true), {
-    open: false,
+    ok: false,
     code: 'users-logged-in',
     strength: 'soft',
     reason: 'ana is logged in on tty1, and 1 more',
@@ -245,8 +241,8 @@ test('users are told once, the gate says until when they have, and then it opens
     next: at(10),
     command: 'updatectl apply',
   });
-  assert.equal((await gate.verdict(at(9), true)).open, false);
-  assert.equal((await gate.verdict(at(10), true)).open, true);
+  assert.equal((await gate.verdict(at(9), true)).ok, false);
+  assert.equal((await gate.verdict(at(10), true)).ok, true);
   assert.equal(told.length, 1);
   assert.match(told[0] ?? '', /in 10 minutes\..*updatectl inhibit/);
 });
@@ -259,7 +255,7 @@ test('nobody is told while something else objects, and the grace begins anew aft
   await gate.verdict(at(1), true);
   await gate.verdict(at(5), false);
   const again = await gate.verdict(at(20), true);
-  assert.ok(!again.open && again.next?.getTime() === at(30).getTime());
+  assert.ok(!again.ok && again.next?.getTime() === at(30).getTime());
   assert.equal(told.length, 2);
 });
 
@@ -275,8 +271,8 @@ test('an agent that is started anew goes on counting, and tells nobody again', (
     const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }]);
     await start(exec).verdict(at(0), true);
     const late = await start(exec).verdict(at(9), true);
-    assert.ok(!late.open && late.next?.getTime() === at(10).getTime());
-    assert.equal((await start(exec).verdict(at(10), true)).open, true);
+    assert.ok(!late.ok && late.next?.getTime() === at(10).getTime());
+    assert.equal((await start(exec).verdict(at(10), true)).ok, true);
     assert.equal(told.length, 1);
   }));
 
@@ -284,8 +280,8 @@ test('one that comes long after the time, or before it by its clock, tells peopl
   inFolder(async (start) => {
     const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }]);
     await start(exec).verdict(at(20), true);
-    assert.equal((await start(exec).verdict(at(19), true)).open, false);
-    assert.equal((await start(exec).verdict(at(35), true)).open, false);
+    assert.equal((await start(exec).verdict(at(19), true)).ok, false);
+    assert.equal((await start(exec).verdict(at(35), true)).ok, false);
     assert.equal(told.length, 3);
   }));
 
@@ -307,7 +303,7 @@ test('whatever lies in the place of the file, people have their time', () =>
       (bytes) =>
         inFolder(async (start, path) => {
           await writeFile(path, bytes);
-          assert.equal((await start(logind([{ user: 'ana' }]).exec).verdict(at(1), true)).open, false);
+          assert.equal((await start(logind([{ user: 'ana' }]).exec).verdict(at(1), true)).ok, false);
         }),
     ),
     { numRuns: 50 },
@@ -318,13 +314,13 @@ test('where the file cannot be written the time runs all the same', async () => 
   const { exec, told } = logind([{ user: 'ana' }]);
   const gate = gateOf(exec, GRACE, full);
   await gate.verdict(at(0), true);
-  assert.equal((await gate.verdict(at(10), true)).open, true);
+  assert.equal((await gate.verdict(at(10), true)).ok, true);
   assert.equal(told.length, 1);
 });
 
 test('a grace of nothing asks nobody', async () => {
   const { exec, told } = logind([{ user: 'ana', tty: 'tty1' }]);
-  assert.equal((await gateOf(exec, 0).verdict(at(0), true)).open, true);
+  assert.equal((await gateOf(exec, 0).verdict(at(0), true)).ok, true);
   assert.equal(told.length, 0);
 });
 
@@ -353,7 +349,7 @@ test('whatever busctl prints, the gate gives an answer without control character
         timedOut: false,
       });
       const verdict = await gateOf(exec, GRACE).verdict(at(0), true);
-      assert.ok(verdict.open || !/\p{Cc}/u.test(verdict.reason));
+      assert.ok(verdict.ok || !/\p{Cc}/u.test(verdict.reason));
     }),
   );
 });

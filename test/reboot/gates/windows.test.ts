@@ -78,9 +78,9 @@ test('a window lasts as long as it is said to, whatever the clocks do meanwhile'
 test('a window across midnight belongs to the day on which it starts', () => {
   const one = span({ zone: 'Europe/Berlin', days: ['fri'], start: '23:00', minutes: 180 });
   const calendar = createCalendar([one], [], undefined);
-  assert.equal(calendar.verdict(new Date('2026-03-07T00:30:00Z')).open, true);
-  assert.equal(calendar.verdict(new Date('2026-03-07T01:00:00Z')).open, false);
-  assert.equal(calendar.verdict(new Date('2026-03-06T00:30:00Z')).open, false);
+  assert.equal(calendar.verdict(new Date('2026-03-07T00:30:00Z')).ok, true);
+  assert.equal(calendar.verdict(new Date('2026-03-07T01:00:00Z')).ok, false);
+  assert.equal(calendar.verdict(new Date('2026-03-06T00:30:00Z')).ok, false);
 });
 
 test('a window is open, and a black-out closed, on each of the days that it names and on no other', () => {
@@ -91,9 +91,9 @@ test('a window is open, and a black-out closed, on each of the days that it name
     // The first of March 2026 is a Sunday.
     for (const [index, day] of [...WEEKDAYS, ...WEEKDAYS].entries()) {
       const at = (time: string): Date => new Date(Date.parse(`2026-03-01T${time}Z`) + index * 24 * HOUR);
-      assert.equal(window.verdict(at('10:30:00')).open, days.includes(day), `${days} on ${day}`);
-      assert.equal(blackOut.verdict(at('10:30:00')).open, !days.includes(day), `${days} on ${day}`);
-      assert.equal(window.verdict(at('09:59:59')).open || window.verdict(at('11:00:00')).open, false);
+      assert.equal(window.verdict(at('10:30:00')).ok, days.includes(day), `${days} on ${day}`);
+      assert.equal(blackOut.verdict(at('10:30:00')).ok, !days.includes(day), `${days} on ${day}`);
+      assert.equal(window.verdict(at('09:59:59')).ok || window.verdict(at('11:00:00')).ok, false);
     }
   }
 });
@@ -105,7 +105,7 @@ test('several windows and black-outs: open in any of the ones and in none of the
   const calendar = createCalendar([early, late], off, undefined);
   const open: string[] = [];
   for (let at = Date.parse('2026-03-06T00:00:00Z'); at < Date.parse('2026-03-10T00:00:00Z'); at += 10 * MINUTE)
-    if (calendar.verdict(new Date(at)).open) open.push(new Date(at).toISOString().slice(5, 16));
+    if (calendar.verdict(new Date(at)).ok) open.push(new Date(at).toISOString().slice(5, 16));
   const ten = (hour: string, ...minutes: number[]): string[] => minutes.map((one) => `03-08T${hour}:${one || '00'}`);
   assert.deepEqual(open, [...ten('01', 0, 10, 20, 30, 40, 50), ...ten('03', 0, 10, 30, 40, 50)]);
   assert.equal(calendar.closing(new Date('2026-03-08T03:05:00Z'))?.toISOString(), '2026-03-08T03:20:00.000Z');
@@ -126,11 +126,11 @@ test('cron and dates name days and times in the zone of the window', () => {
 
 test('without a window it is open but for the black-outs, and those are hard', () => {
   const calendar = createCalendar([], [span({ name: 'xmas', dates: ['12-24'], minutes: 3 * 1440 })], undefined);
-  assert.equal(calendar.verdict(new Date('2026-06-01')).open, true);
+  assert.equal(calendar.verdict(new Date('2026-06-01')).ok, true);
   assert.equal(calendar.closing(new Date('2026-06-01'))?.toISOString(), '2026-12-24T00:00:00.000Z');
   assert.equal(createCalendar([], [], undefined).closing(new Date('2026-06-01')), undefined);
   const verdict = calendar.verdict(new Date('2026-12-25T10:00:00Z'));
-  assert.ok(!verdict.open);
+  assert.ok(!verdict.ok);
   assert.deepEqual(
     [verdict.code, verdict.strength, verdict.next?.toISOString()],
     ['black-out', 'hard', '2026-12-27T00:00:00.000Z'],
@@ -164,7 +164,7 @@ test('the moment of a host is another in each of its windows, and another hostâ€
 });
 
 test('a closed gate says which window it waits for and what opens it at once', () => {
-  const soft = { open: false, code: 'window-closed', strength: 'soft', command: '`updatectl apply`' };
+  const soft = { ok: false, code: 'window-closed', strength: 'soft', command: '`updatectl apply`' };
   const at = new Date('2026-01-01T12:00:00Z');
   const verdict = (...windows: Span[]) => createCalendar(windows, [], undefined).verdict(at);
   const next = new Date('2026-01-02T00:00:00Z');

@@ -108,7 +108,7 @@ test('our client of the lock waits for as long as a busy server says', async () 
     random: { fraction: () => 0.5, bytes: (length) => new Uint8Array(length) },
     signal: noSignal,
   });
-  for (let one = 0; one < 5; one += 1) assert.equal((await client.take('update')).held, true);
+  for (let one = 0; one < 5; one += 1) assert.equal((await client.take('update')).ok, true);
   await assert.rejects(client.take('update'), (error: UpdateError) => {
     assert.deepEqual([error.code, error.details['retryAfterMs']], ['server-busy', 1000]);
     return /Too many requests: .*\(too-many-requests\)/.test(error.message);

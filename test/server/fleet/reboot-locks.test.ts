@@ -65,11 +65,11 @@ const ask = (url: string, verb: string, body: string, headers: Record<string, st
 test('our hosts have it one after the other, may ask twice, and may give back what they do not have', async () => {
   await using server = await bench();
   const [first, second] = [hostOf(server.url, 'aa'), hostOf(server.url, 'bb')];
-  assert.deepEqual(await first.take('update'), { held: true });
-  assert.deepEqual(await first.take('update'), { held: true });
+  assert.deepEqual(await first.take('update'), { ok: true });
+  assert.deepEqual(await first.take('update'), { ok: true });
   await first.begin();
   assert.deepEqual(await second.take('update'), {
-    held: false,
+    ok: false,
     code: 'lock-full',
     reason: 'aa (since 2030-01-01T00:00:00.000Z) holds the lock (failed_lock_semaphore_full)',
     askAgainMs: 10_000,
@@ -78,7 +78,7 @@ test('our hosts have it one after the other, may ask twice, and may give back wh
   assert.equal((await lockOf(server.url)).holders.length, 1, 'nobody else frees it');
   await first.giveBack({});
   await first.giveBack();
-  assert.deepEqual(await second.take('update'), { held: true });
+  assert.deepEqual(await second.take('update'), { ok: true });
 });
 
 test('the request of Zincati is understood: pretty JSON without a type, and its token in the address', async () => {
@@ -95,9 +95,9 @@ test('the request of Zincati is understood: pretty JSON without a type, and its 
 test('who has no token of a machine is refused in the words of the protocol', async () => {
   await using server = await bench({}, { machine: digestOf('of-a-machine') });
   const reply = await hostOf(server.url, 'aa').take('update');
-  assert.match(reply.held ? '' : reply.reason, /requires the token of a machine\. \(denied\)/);
+  assert.match(reply.ok ? '' : reply.reason, /requires the token of a machine\. \(denied\)/);
   const good = hostOf(server.url, 'aa', { user: 'host', password: 'of-a-machine' });
-  assert.deepEqual(await good.take('update'), { held: true });
+  assert.deepEqual(await good.take('update'), { ok: true });
   const bad = hostOf(server.url, 'aa', { user: 'of-a-machine', password: 'x' });
   assert.equal(await refusalOf(bad.giveBack()), 'lock-refused');
 });
@@ -120,11 +120,11 @@ test('a host that does not come back keeps its place, is shown as late, and stop
   const [lost, other] = [hostOf(server.url, 'aa'), hostOf(server.url, 'bb')];
   await lost.take('update');
   server.now += 600_000;
-  assert.deepEqual(await other.take('update'), { held: true }, 'not late yet');
+  assert.deepEqual(await other.take('update'), { ok: true }, 'not late yet');
   await other.giveBack();
   server.now += 1;
   const reply = await other.take('update');
-  assert.match(reply.held ? '' : reply.reason, /aa .*failed or did not come back.*failed_lock_failures/);
+  assert.match(reply.ok ? '' : reply.reason, /aa .*failed or did not come back.*failed_lock_failures/);
   const { holders, free } = await lockOf(server.url);
   assert.deepEqual(
     holders.map(({ id, late, since, why }) => ({ id, late, since, why })),
@@ -136,7 +136,7 @@ test('a host that does not come back keeps its place, is shown as late, and stop
     headers: { authorization: OPERATOR.authorization },
   });
   assert.equal(freed.status, 200);
-  assert.deepEqual(await other.take('update'), { held: true });
+  assert.deepEqual(await other.take('update'), { ok: true });
   const again = await fetch(`${server.url}/v1/locks/default/aa`, {
     method: 'DELETE',
     headers: { authorization: OPERATOR.authorization },
@@ -150,7 +150,7 @@ test('an operator sets the size of a group, which stays when nobody holds it', a
   assert.equal(set.status, 200);
   const hosts = ['aa', 'bb', 'cc'].map((id) => hostOf(server.url, id));
   const held = [];
-  for (const host of hosts) held.push((await host.take('update')).held);
+  for (const host of hosts) held.push((await host.take('update')).ok);
   assert.deepEqual(held, [true, true, false]);
   for (const host of hosts) await host.giveBack();
   assert.equal((await lockOf(server.url)).max, 2);
@@ -160,7 +160,7 @@ test('an operator sets the size of a group, which stays when nobody holds it', a
 test('of fifty hosts that ask at once, as many have it as there are places', async () => {
   await using server = await bench({ max: 7 });
   const asked = Array.from({ length: 50 }, (_, at) => hostOf(server.url, `${at}`).take('update'));
-  const held = (await Promise.all(asked)).filter((one) => one.held);
+  const held = (await Promise.all(asked)).filter((one) => one.ok);
   assert.equal(held.length, 7);
   assert.equal((await lockOf(server.url)).holders.length, 7);
 });

@@ -84,7 +84,7 @@ async function takeLock(options: EtcdLockOptions, presence: Presence, why: strin
     const document = room.document ?? emptySemaphore(options.max, options.maxFailures);
     const result = take(limited(document, options.members), ask, room.sight);
     if (!isRefusal(result) && isHeld(document, result)) {
-      if (await presence.keepHeld(room)) return { held: true };
+      if (await presence.keepHeld(room)) return { ok: true };
       continue;
     }
     const lease = await presence.keepAsking(room);
@@ -93,10 +93,10 @@ async function takeLock(options: EtcdLockOptions, presence: Presence, why: strin
     if (isRefusal(result)) return refused(options, result, room);
     const ill = await ailment(options);
     if (ill) return refused(options, ill, room);
-    if (await swap(options, room, { ...result, max: document.max }, granted(options, lease))) return { held: true };
+    if (await swap(options, room, { ...result, max: document.max }, granted(options, lease))) return { ok: true };
     await pause(options, tries);
   }
-  return { held: false, ...CONTENDED, askAgainMs: options.askMs };
+  return { ok: false, ...CONTENDED, askAgainMs: options.askMs };
 }
 
 async function beginReboot(options: EtcdLockOptions): Promise<void> {
@@ -222,7 +222,7 @@ const CONTENDED = { code: 'lock-contended', reason: 'many hosts change the lock 
 function refused({ askMs, random }: EtcdLockOptions, { code, reason }: Refused, room: Room): LockAnswer {
   const rounds = Math.floor(room.sight.ahead / Math.max(freeIn(room), room.document?.max ?? 1, 1));
   const window = Math.min(askMs * (1 + rounds), MOST_PAUSE_MS);
-  return { held: false, code, reason, askAgainMs: Math.ceil(window * (0.1 + 0.9 * random.fraction())) };
+  return { ok: false, code, reason, askAgainMs: Math.ceil(window * (0.1 + 0.9 * random.fraction())) };
 }
 
 /** Well below the lease, so that nobody loses his place by waiting. */

@@ -30,9 +30,9 @@ export function fleetLock(options: FleetLockOptions): LockClient {
     countsFailures: false,
     take: async () => {
       const refusal = await ask(options, 'pre-reboot');
-      if (!refusal) return { held: true };
+      if (!refusal) return { ok: true };
       const { code, reason } = refusal;
-      return { held: false, code, reason, askAgainMs: pauseOf(options, code) };
+      return { ok: false, code, reason, askAgainMs: pauseOf(options, code) };
     },
     begin: async () => {
       // Asking again for what one holds is granted: anything else means that it was lost.

@@ -1,9 +1,9 @@
 /** This host's part in a lock that lives elsewhere: what FleetLock and etcd have in common. */
 
+import type { Verdict } from '../../../model.ts';
+
 /** Held, or why not, by name and in a sentence, and when to ask again at the earliest. */
-export type LockAnswer =
-  | Readonly<{ held: true }>
-  | Readonly<{ held: false; code: Objection; reason: string; askAgainMs: number }>;
+export type LockAnswer = Verdict<Readonly<{ code: Objection; askAgainMs: number }>>;
 
 /** Why somebody who answers does not grant the lock. */
 export type Objection =
