@@ -1,12 +1,12 @@
-/** Asks the running system when it had started, and when the one before was told to stop. */
+/** Asks systemd when the running system had started, and when the previous one was told to stop. */
 
 import type { Clock } from '../system/clock.ts';
 import { type Exec, run } from '../system/process/exec.ts';
 
-/** Moments of the kernel's clock in milliseconds. `leftMs`: of the system before, if the same kernel has seen it. */
+/** Times of the kernel's clock, in milliseconds. `leftMs`: when the previous system was left, if this kernel has seen it. */
 export type Started = Readonly<{ startedMs: number; leftMs?: number }>;
 
-/** As `startedAt`, once the system has started; undefined when it takes too long. Ends with the signal's reason. */
+/** Waits for `startedAt`; undefined after too long. Rejects with the signal's reason. */
 export async function awaitStarted(
   exec: Exec,
   clock: Pick<Clock, 'sleep'>,
@@ -21,8 +21,8 @@ export async function awaitStarted(
 }
 
 /**
- * When everything was up that the default target waits for, but for ourselves: that target also waits for the agent and its verdict,
- * and nobody else misses these. Undefined while the default target is not reached.
+ * When everything that the default target waits for was up, except our own units: that target also waits for the agent and its verdict.
+ * Undefined until the default target is reached.
  */
 export async function startedAt(exec: Exec): Promise<Started | undefined> {
   const [target] = await show(exec, ['default.target']);
@@ -36,13 +36,13 @@ export async function startedAt(exec: Exec): Promise<Started | undefined> {
 const LOOKS = 120;
 const ENTERED = 'ActiveEnterTimestampMonotonic';
 const PROPERTIES = `Id,Requires,Wants,${ENTERED},ShutdownStartTimestampMonotonic`;
-/** Ours, and what waits for our verdict. */
+/** Our own units, and those that wait for our verdict. */
 const OURS = /^(tandem-.*|systemd-bless-boot\.service|boot-complete\.target)$/;
 const MOST_LEVELS = 8;
 
 type Unit = ReadonlyMap<string, string>;
 
-/** What targets below the default one pull in, level by level. */
+/** The dependencies of the default target, level by level. */
 async function unitsBelow(exec: Exec): Promise<Unit[]> {
   const seen = new Set(['default.target']);
   const units: Unit[] = [];
@@ -62,7 +62,7 @@ async function unitsBelow(exec: Exec): Promise<Unit[]> {
 const dependencies = (unit: Unit): string[] =>
   ['Requires', 'Wants'].flatMap((key) => (unit.get(key) ?? '').split(' ').filter((name) => name !== ''));
 
-/** Without names it is the service manager itself that tells. */
+/** Without unit names, systemctl shows the service manager's own properties. */
 async function show(exec: Exec, units: readonly string[]): Promise<Unit[]> {
   const args = ['show', `--property=${PROPERTIES}`, ...(units.length > 0 ? ['--', ...units] : [])];
   const said = await run(exec, 'systemctl', args, { timeoutMs: 20_000, package: 'systemd' });
@@ -74,7 +74,7 @@ async function show(exec: Exec, units: readonly string[]): Promise<Unit[]> {
     );
 }
 
-/** systemd counts in microseconds; 0 is never. */
+/** systemd counts microseconds; 0 means never. */
 function momentOf(unit: Unit | undefined, key: string): number {
   const microseconds = Number(unit?.get(key) ?? 0);
   return Number.isSafeInteger(microseconds) && microseconds > 0 ? microseconds / 1000 : 0;

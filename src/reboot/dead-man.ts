@@ -1,4 +1,4 @@
-/** The dead man's marker: tells a timer outside of Node.js which system is on trial, so that one in which we cannot run ends as well. */
+/** The dead man's marker: names the system on trial for a timer outside of Node.js, so that a trial in which the agent cannot run ends too. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
@@ -6,23 +6,23 @@ import { SHA256_PATTERN, type Sha256, SLOT_NAMES, type SlotName } from '../model
 import { type Files, readTextIfAny, removeFile, replaceFile } from '../system/files.ts';
 
 /**
- * `began`: how often the system on trial has started, as a unit of it has noted. `expired`: the timer has restarted the machine, because nobody
- * settled the trial in time.
+ * `began`: the number of boots of the system on trial, recorded by a unit. `expired`: the timer restarted the machine because the trial was
+ * not settled in time.
  */
 export type Marker = Readonly<{ slot: SlotName; rootHash: Sha256; began: number; expired: boolean }>;
 
 export type DeadMan = Readonly<{
-  /** Before arming: durable when it returns. */
+  /** Sets the marker before arming; durable on return. */
   set(slot: SlotName): Promise<void>;
-  /** After the trial has ended, either way. */
+  /** Clears the marker after the trial, whatever its result. */
   clear(): Promise<void>;
-  /** What the marker says; undefined when there is none, or none that can be read. */
+  /** Reads the marker; undefined if there is none, or an unreadable one. */
   read(): Promise<Marker | undefined>;
 }>;
 
 /**
- * The marker in the state directory. A disk that is full or read-only may not let it go; so that a trial is over is also told in the
- * runtime directory, for as long as the machine runs. `rootHash` tells which root hash the slot's boot entry names, `backend` who starts it.
+ * The marker in the state directory. A full or read-only disk may keep it from being removed, so the end of the trial is also recorded in
+ * the runtime directory until the next boot. `rootHash` returns the root hash in the slot's boot entry, `backend` the boot loader.
  */
 export const deadMan = (
   files: Files,
@@ -64,7 +64,7 @@ export const deadMan = (
   };
 };
 
-// The shell script of the timer appends a line, and power may fail while it does: an unknown line is no reason to give up.
+// The timer's shell script appends a line, and power may fail meanwhile, so unknown lines are ignored.
 function parseMarker(text: string): Marker | undefined {
   const fields = new Map(text.split('\n').map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]));
   const slot = SLOT_NAMES.find((name) => name === fields.get('slot'));

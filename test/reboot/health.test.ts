@@ -133,15 +133,15 @@ test('a program that ends well passes, though a child that it leaves behind keep
 
 const UNFIT: readonly (readonly [what: string, make: (path: string) => Promise<unknown>, reason: RegExp])[] = [
   ['is not executable', (path) => writeFile(path, '#!/bin/sh\nexit 0\n'), /^is not executable$/],
-  ['is empty', (path) => writeFile(path, '', { mode: 0o755 }), /^is neither a binary nor begins with #!$/],
+  ['is empty', (path) => writeFile(path, '', { mode: 0o755 }), /^is neither a binary nor starts with #!$/],
   ['has no first line for the kernel', (path) => writeFile(path, 'exit 0\n', { mode: 0o755 }), /neither a binary/],
   [
     'has an interpreter that is missing',
     (path) => writeFile(path, '#! /nonexistent/interpreter -x\n', { mode: 0o755 }),
     /^needs \/nonexistent\/interpreter, which does not exist$/,
   ],
-  ['is a link that leads nowhere', (path) => symlink('/nowhere/check', path), /^is a link that leads nowhere$/],
-  ['is a link to itself', (path) => symlink(path, path), /^cannot be looked at \(ELOOP\)$/],
+  ['is a link that leads nowhere', (path) => symlink('/nowhere/check', path), /^is a dangling link$/],
+  ['is a link to itself', (path) => symlink(path, path), /^cannot be examined \(ELOOP\)$/],
   ['is a folder', (path) => mkdir(path), /^is a folder, not a program$/],
   ['is a device', (path) => symlink('/dev/zero', path), /^is not a file, not a program$/],
 ];

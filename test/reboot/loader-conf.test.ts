@@ -22,17 +22,17 @@ for (const text of [
 const WRONG: Record<string, RegExp> = {
   '': /names no default/,
   '#default shop_*': /names no default/,
-  'default other_*': /does not take every version/,
-  'default shop_1.efi': /does not take every version/,
-  'default shop_*\ndefault shop_0.efi': /does not take every version/,
+  'default other_*': /does not match every version/,
+  'default shop_1.efi': /does not match every version/,
+  'default shop_*\ndefault shop_0.efi': /does not match every version/,
   'default @saved': /leaves the choice to the variable/,
-  'default shop_*\ntimeout menu-force': /somebody at the keyboard/,
-  'default shop_*\ntimeout 4294967295': /somebody at the keyboard/,
+  'default shop_*\ntimeout menu-force': /waits for a key forever/,
+  'default shop_*\ntimeout 4294967295': /waits for a key forever/,
   'default "shop_1.efi"': /has the default "shop_1\.efi"/,
-  "default 'shop_*'": /does not take every version/,
-  'default shop_{0,9}*': /does not take every version/,
-  'default shop_[0-9]*': /does not take every version/,
-  'default shop_*\npreferred shop_1*': /has the line "preferred shop_1\*", which does not take every version/,
+  "default 'shop_*'": /does not match every version/,
+  'default shop_{0,9}*': /does not match every version/,
+  'default shop_[0-9]*': /does not match every version/,
+  'default shop_*\npreferred shop_1*': /has the line "preferred shop_1\*", which does not match every version/,
 };
 
 for (const [text, what] of Object.entries(WRONG))
@@ -44,7 +44,7 @@ for (const [text, what] of Object.entries(WRONG))
 
 test('a pattern of many stars is judged at once', async () => {
   const [found] = await faults(`default ${'*'.repeat(20_000)}${'*s'.repeat(20_000)}`);
-  assert.match(found ?? '', /does not take every version/);
+  assert.match(found ?? '', /does not match every version/);
 });
 
 test('a missing file is faulted', async () => assert.match((await faults(undefined)).join(), /does not exist/));

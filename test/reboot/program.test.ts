@@ -93,16 +93,16 @@ const GOOD = '{"schema":1,"first":"a","slots":{"a":{"state":"proven"},"b":{"stat
 const answering = (text: string): string => `#!/bin/sh\ncat >/dev/null\ncat <<'END'\n${text}\nEND\n`;
 const BROKEN: readonly (readonly [name: string, text: string, message: RegExp])[] = [
   ['ends with a failure', '#!/bin/sh\necho no flash >&2\nexit 3\n', /read” ended with status 3: "no flash"/],
-  ['says nothing', '#!/bin/sh\n', /an answer that is none: ""/],
-  ['answers something else', answering('everything is fine'), /an answer that is none/],
+  ['says nothing', '#!/bin/sh\n', /an invalid answer: ""/],
+  ['answers something else', answering('everything is fine'), /an invalid answer/],
   ['answers too much', '#!/bin/sh\nhead -c 5000 /dev/zero\n', /more than 4096 bytes/],
-  ['speaks a newer contract', answering(GOOD.replace('1', '2')), /an answer that is none/],
-  ['misspells a member', answering(GOOD.replace('"tries"', '"trys"')), /an answer that is none/],
-  ['adds a member', answering(GOOD.replace('"proven"', '"proven","tries":1')), /an answer that is none/],
-  ['invents a state', answering(GOOD.replace('proven', 'good')), /an answer that is none/],
-  ['counts below nothing', answering(GOOD.replace(':2', ':-1')), /an answer that is none/],
-  ['counts in halves', answering(GOOD.replace(':2', ':0.5')), /an answer that is none/],
-  ['leaves a slot out', answering(GOOD.replace(/,"b":.*\}/, '}')), /an answer that is none/],
+  ['speaks a newer contract', answering(GOOD.replace('1', '2')), /an invalid answer/],
+  ['misspells a member', answering(GOOD.replace('"tries"', '"trys"')), /an invalid answer/],
+  ['adds a member', answering(GOOD.replace('"proven"', '"proven","tries":1')), /an invalid answer/],
+  ['invents a state', answering(GOOD.replace('proven', 'good')), /an invalid answer/],
+  ['counts below nothing', answering(GOOD.replace(':2', ':-1')), /an invalid answer/],
+  ['counts in halves', answering(GOOD.replace(':2', ':0.5')), /an invalid answer/],
+  ['leaves a slot out', answering(GOOD.replace(/,"b":.*\}/, '}')), /an invalid answer/],
 ];
 for (const [name, text, message] of BROKEN)
   test(`a program that ${name} is told by name`, async () => {

@@ -1,19 +1,19 @@
-/** The Raspberry Pi's `autoboot.txt` as bytes: which boot partition is started, and which one when a try was asked for. Pure. */
+/** The Raspberry Pi's `autoboot.txt`: the default boot partition, and the one for a tryboot restart. Pure. */
 
 import { UpdateError } from '../../errors.ts';
 import { otherSlot, SLOT_NAMES, type SlotName } from '../../model.ts';
 import { NEVER, PROVEN, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 
-/** The number that the firmware knows each slot's boot partition by. */
+/** The firmware's number of each slot's boot partition. */
 export type BootPartitions = Readonly<Record<SlotName, number>>;
 
-/** The firmware reads no more of the file. */
+/** The firmware reads at most this much of the file, in bytes. */
 export const AUTOBOOT_LIMIT = 512;
 
-/** All that we write is this long, so that a change of it is a change of one sector, at one place, and of nothing else. */
+/** Every file we write has this length, so that a change affects a single sector at a fixed place. */
 export const AUTOBOOT_SIZE = 256;
 
-/** What the file says of the slots. The firmware's own lines decide; what ours adds counts only while it fits them. */
+/** Reads the flags. The firmware's own settings decide; our marks count only if they agree with them. */
 export function parseAutoboot(bytes: Uint8Array, partitions: BootPartitions): SlotFlags {
   const lines = Buffer.from(bytes).toString('latin1').split(/\r?\n/);
   const { all, tried } = partitionsOf(lines);
@@ -25,7 +25,7 @@ export function parseAutoboot(bytes: Uint8Array, partitions: BootPartitions): Sl
   return { first: first ? other : proven, slots };
 }
 
-/** The file that says the same as `flags`. */
+/** Formats `flags` as a file. */
 export function formatAutoboot(flags: SlotFlags, partitions: BootPartitions): Uint8Array {
   const proven = [flags.first, otherSlot(flags.first)].find((slot) => flags.slots[slot].successful);
   if (proven === undefined)
@@ -45,12 +45,12 @@ export function formatAutoboot(flags: SlotFlags, partitions: BootPartitions): Ui
   return Buffer.from(text.padEnd(AUTOBOOT_SIZE, '\n'), 'latin1');
 }
 
-/** `+` proven, `-` never to be started, `1` to be tried, `0` tried, `x` tried and left. One byte each: nothing can be half of one. */
+/** `+` proven, `-` disabled, `1` to be tried, `0` tried, `x` tried and left. One byte each, so that none can be half-written. */
 type Mark = '+' | '-' | '1' | '0' | 'x';
 
 const TRIED: SlotFlag = { bootable: true, successful: false, tries: 0 };
 
-/** `named`: the firmware would start the slot when asked for a try. */
+/** `named`: the firmware would start this slot on a tryboot restart. */
 function stateOf(mark: Mark, named: boolean): Readonly<{ flag: SlotFlag; first: boolean }> {
   switch (mark) {
     case '+':
@@ -74,13 +74,13 @@ function markFor({ first, slots }: SlotFlags, slot: SlotName): Mark {
   return first === slot ? '0' : 'x';
 }
 
-/** Of a file that somebody else has written, nothing is known of the slot that it does not start. */
+/** A file written by others says nothing about the slot that it does not start. */
 function markOf(lines: readonly string[], slot: SlotName): Mark {
   const own = lines.map((line) => /^# tandem a=([-+10x]) b=([-+10x])$/.exec(line)).findLast((found) => found !== null);
   return (own?.[slot === 'a' ? 1 : 2] as Mark | undefined) ?? '-';
 }
 
-/** As the firmware reads: of several lines that apply, the last one counts. */
+/** Parses as the firmware does: the last applicable line wins. */
 function partitionsOf(lines: readonly string[]): Readonly<{ all?: number; tried?: number }> {
   let filter: Filter = 'all';
   const found: { all?: number; tried?: number } = {};
@@ -94,10 +94,10 @@ function partitionsOf(lines: readonly string[]): Readonly<{ all?: number; tried?
   return found;
 }
 
-/** Whether a line applies to every start, to one that is a try, or to some that we know nothing of. */
+/** Whether a line applies to every start, to a tryboot start, or under conditions unknown to us. */
 type Filter = 'all' | 'tryboot' | 'other';
 
-/** Names are case-sensitive. Filters of different kinds add up; only `[all]` takes them back. */
+/** Names are case-sensitive. Filters of different kinds combine; only `[all]` resets them. */
 function filterAfter(before: Filter, line: string): Filter {
   if (line.startsWith('[all]')) return 'all';
   return line.startsWith('[tryboot]') && before !== 'other' ? 'tryboot' : 'other';

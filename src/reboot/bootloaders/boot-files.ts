@@ -1,10 +1,10 @@
-/** The files of boot partitions: a system call that fails there has a name that says so. */
+/** Files on boot partitions: a failing system call gets a specific error code. */
 
 import { type ErrorCode, UpdateError } from '../../errors.ts';
 import type { Files, ReadPart, WritePart } from '../../system/files.ts';
 import { systemFault } from '../../system-faults.ts';
 
-/** `writableSpace` tells how many bytes are free in a folder, and fails as a write would where none can be written. */
+/** `writableSpace` returns the free bytes of a folder; throws as a write would if it is not writable. */
 export type BootFiles = Readonly<{
   files: Files;
   readPart: ReadPart;
@@ -12,7 +12,7 @@ export type BootFiles = Readonly<{
   writableSpace(dir: string): Promise<number>;
 }>;
 
-/** The same files. Faults of what is written into them, such as those of a download, keep their own names. */
+/** Wraps `files`. Errors from the written content, such as a failed download, keep their own code. */
 export function bootFiles({ files, readPart, writePart, writableSpace }: BootFiles): BootFiles {
   return {
     files: {
@@ -45,6 +45,6 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   'file-absent': 'boot-partition-missing',
   'file-system-full': 'esp-full',
   'file-system-read-only': 'boot-partition-read-only',
-  // The agent is root, so it is its unit's sandbox that denies.
+  // As root, the agent can only be denied access by its unit's sandbox.
   'file-denied': 'boot-partition-read-only',
 };

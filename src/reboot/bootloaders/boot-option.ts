@@ -1,6 +1,6 @@
-/** A boot option of EFI firmware (`Boot####`): a description, and the device path of the program that it starts. Pure. */
+/** An EFI boot option (`Boot####`): a description, and the device path of the program to start. Pure. */
 
-/** `partition` is the GPT identity of the file's partition; `device` the nodes of the path before the file. */
+/** `partition`: the GPT identity of the file's partition; `device`: the device path nodes before the file. */
 export type BootOption = Readonly<{
   active: boolean;
   description: string;
@@ -9,7 +9,7 @@ export type BootOption = Readonly<{
   device: Uint8Array;
 }>;
 
-/** Undefined where the bytes are no boot option, or one whose path we cannot follow. */
+/** Undefined for bytes that are not a boot option, or whose path we cannot follow. */
 export function parseBootOption(bytes: Uint8Array): BootOption | undefined {
   const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (data.length < HEADER || data.length > MOST_BYTES) return undefined;
@@ -29,10 +29,10 @@ export function parseBootOption(bytes: Uint8Array): BootOption | undefined {
   };
 }
 
-/** Where a partition of a GPT lies, in sectors of its disk; `guid` is its identity as the table stores it. */
+/** The extent of a GPT partition, in sectors; `guid` is its identity as stored in the table. */
 export type PartitionPlace = Readonly<{ number: number; firstSector: number; sectors: number; guid: Uint8Array }>;
 
-/** The device path of a partition, whatever disk it is on. */
+/** The device path of a partition, independent of its disk. */
 export function partitionPath({ number, firstSector, sectors, guid }: PartitionPlace): Uint8Array {
   const content = Buffer.alloc(PARTITION - NODE);
   content.writeUInt32LE(number, 0);
@@ -43,7 +43,7 @@ export function partitionPath({ number, firstSector, sectors, guid }: PartitionP
   return node(MEDIA, HARD_DRIVE, content);
 }
 
-/** The bytes of an active option that starts `file`, whose parts are separated by backslashes. */
+/** Formats an active option that starts `file`, a path with backslashes. */
 export function formatBootOption(description: string, device: Uint8Array, file: string): Uint8Array {
   const name = Buffer.from(`${file}\0`, 'utf16le');
   const path = Buffer.concat([device, node(MEDIA, FILE_PATH, name), node(END, END_ENTIRE, Buffer.alloc(0))]);
@@ -53,14 +53,14 @@ export function formatBootOption(description: string, device: Uint8Array, file: 
   return Buffer.concat([head, Buffer.from(`${description}\0`, 'utf16le'), path]);
 }
 
-/** The same option, active. */
+/** The option with its active bit set. */
 export function activated(bytes: Uint8Array): Uint8Array {
   const copy = Buffer.from(bytes);
   copy.writeUInt32LE((copy.readUInt32LE(0) | ACTIVE) >>> 0, 0);
   return copy;
 }
 
-/** Whether firmware would read the same file: FAT knows no upper and lower case. */
+/** Whether both options start the same file. FAT is case-insensitive. */
 export const isSameFile = (one: string, other: string): boolean => plain(one) === plain(other);
 
 // UEFI specification: EFI_LOAD_OPTION, and the device path nodes of type 4 (media) and 0x7f (end).
@@ -74,10 +74,10 @@ const END = 0x7f;
 const END_ENTIRE = 0xff;
 const NODE = 4;
 const PARTITION = 42;
-// Both the format of the table and the kind of identity.
+// Table format GPT, and signature type GUID.
 const GPT = 2;
 
-/** The nodes before the end of the path, each with its header. */
+/** The nodes before the end of the path, with their headers. */
 function nodesOf(path: Buffer): Buffer[] | undefined {
   const nodes: Buffer[] = [];
   for (let at = 0; at + NODE <= path.length; ) {
@@ -92,19 +92,19 @@ function nodesOf(path: Buffer): Buffer[] | undefined {
 
 const isFile = (one: Buffer): boolean => one[0] === MEDIA && one[1] === FILE_PATH;
 
-/** The path may be cut into several nodes. */
+/** The path may be split over several nodes. */
 function pathOf(files: readonly Buffer[]): string {
   return files.map((one) => textAt(one, NODE, one.length)?.text ?? '').join('\\');
 }
 
-/** Of a partition of a GPT, the 16 bytes of its identity in hexadecimal. */
+/** The 16-byte identity of a GPT partition, in hexadecimal. */
 function partitionOf(one: Buffer): string | undefined {
   const isPartition =
     one[0] === MEDIA && one[1] === HARD_DRIVE && one.length === PARTITION && one[40] === GPT && one[41] === GPT;
   return isPartition ? one.subarray(24, 40).toString('hex') : undefined;
 }
 
-/** Text in UTF-16 that ends with a zero; `size` counts it. */
+/** UTF-16 text with a terminating zero, which `size` includes. */
 function textAt(data: Buffer, from: number, to: number): Readonly<{ text: string; size: number }> | undefined {
   for (let at = from; at + 2 <= to; at += 2)
     if (data.readUInt16LE(at) === 0) return { text: data.toString('utf16le', from, at), size: at + 2 - from };

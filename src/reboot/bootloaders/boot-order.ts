@@ -1,9 +1,9 @@
-/** Which of several boot entries systemd-boot takes: its own order, in which the default is the first. Pure. */
+/** The order in which systemd-boot sorts boot entries; its default is the first. Pure. */
 
 import { compareVersionTexts } from '../../version.ts';
 import type { Counter } from '../kernels/entry-name.ts';
 
-/** What the boot loader looks at. `id` is the file name without its counter; the rest comes from the UKI's os-release. */
+/** The sort keys: `id` is the file name without its counter; the others come from the UKI's os-release. */
 export type Ranked = Readonly<{
   id: string;
   counter?: Counter;
@@ -11,7 +11,7 @@ export type Ranked = Readonly<{
   osVersion: string | undefined;
 }>;
 
-/** Negative when the boot loader prefers `a`; 0 when it is not defined which it takes. */
+/** Negative if the boot loader prefers `a`; 0 if the order is undefined. */
 export function compareRank(a: Ranked, b: Ranked): number {
   return (
     compare(isExhausted(a), isExhausted(b)) ||
@@ -21,7 +21,7 @@ export function compareRank(a: Ranked, b: Ranked): number {
   );
 }
 
-// An entry without tries left is not gone: it is taken when there is nothing better.
+// An entry without tries left is still used if there is no better one.
 const isExhausted = ({ counter }: Ranked): number => Number(counter?.left === 0);
 
 function compareSortKeys(a: Ranked, b: Ranked): number {

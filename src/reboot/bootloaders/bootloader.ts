@@ -1,14 +1,14 @@
-/** The four verbs behind which every boot loader hides. */
+/** The interface of every boot loader. */
 
 import { UpdateError } from '../../errors.ts';
 import { type BackendName, otherSlot, type SlotName, type Version } from '../../model.ts';
 
-/** What the boot loader thinks of a slot. `confirmed`: its default without counting. `triesLeft` is absent when nothing counts. */
+/** The boot loader's view of a slot. `confirmed`: bootable without counting. `triesLeft` is absent if nothing counts. */
 export type SlotBoot = Readonly<{ bootable: boolean; confirmed: boolean; triesLeft?: number; version?: Version }>;
 
 /**
- * Which slot the next boot takes, and what is known of each. `isLost`: neither is called proven, since the boot loader has lost its flags
- * or was never given any. No verb leads there, so it says of no slot that it is on trial.
+ * The slot of the next boot, and the state of each slot. `isLost`: neither is confirmed, because the boot loader lost its flags or never
+ * had any. No method leads to that state, so it does not mean a trial.
  */
 export type BootView = Readonly<{
   next: SlotName | undefined;
@@ -16,29 +16,29 @@ export type BootView = Readonly<{
   isLost?: true;
 }>;
 
-/** All verbs but `countTry` may be repeated: the second time changes nothing. */
+/** All methods but `countTry` are idempotent. */
 export interface BootBackend {
   readonly name: string;
-  /** How many tries it can count: 1 where the boot loader only knows "once". */
+  /** The most tries it can count; 1 if the boot loader only supports “once”. */
   readonly mostTries: number;
-  /** What the firmware must be told with the restart that is to try an armed slot; harmless with any other restart. */
+  /** The restart argument that the firmware needs to try an armed slot; harmless with any other restart. */
   readonly rebootArgument?: string;
-  /** Throws where it cannot be told what the boot loader knows: its partition is not mounted, its tool fails. */
+  /** Throws if the state cannot be read, for example because the partition is not mounted. */
   read(): Promise<BootView>;
-  /** Before writing: the boot loader must never choose this slot again. Refuses unless the other one is proven and has a kernel. */
+  /** Before a write: makes the boot loader never choose this slot. Refuses unless the other slot is confirmed and has a kernel. */
   disable(slot: SlotName): Promise<void>;
-  /** The next boot tries this slot, at most `tries` times, and then falls back by itself. */
+  /** Makes the next boot try this slot, at most `tries` times before it falls back. */
   arm(slot: SlotName, tries: number): Promise<void>;
-  /** From now on this slot is the default, uncounted. Refuses, as `arm` does, when it has no kernel that could start. */
+  /** Makes this slot the default, without counting. Like `arm`, refuses if it has no bootable kernel. */
   confirm(slot: SlotName): Promise<void>;
   /**
-   * Before a start of the armed slot that skips the boot loader: counts the try as the boot loader would, durably, so that a power cut
-   * from here on ends as after a cold boot. Not one to repeat: each call is one try.
+   * Before a restart into the armed slot past the boot loader: durably counts one try as the boot loader would, so that a power cut from
+   * here on ends like a cold boot. Not idempotent: each call counts one try.
    */
   countTry(slot: SlotName): Promise<void>;
 }
 
-/** Whether an armed slot is started by the firmware's BootNext, so that nobody else may set it meanwhile. */
+/** Whether arming uses the firmware's BootNext, which nobody else may set meanwhile. */
 export const ARMS_BY_BOOT_NEXT: Readonly<Record<BackendName, boolean>> = {
   'systemd-boot': false,
   grub: false,
@@ -49,17 +49,17 @@ export const ARMS_BY_BOOT_NEXT: Readonly<Record<BackendName, boolean>> = {
   program: false,
 };
 
-/** What would be left to start is not known to be good. */
+/** The other slot is not a safe fallback. */
 export const noFallback = (slot: SlotName, why: string): UpdateError =>
   new UpdateError('boot-no-fallback', `Slot ${otherSlot(slot)} ${why}, so slot ${slot} stays as it is.`);
 
 export const noKernel = (slot: SlotName): UpdateError =>
   new UpdateError('boot-entry-missing', `Slot ${slot} has no kernel image to start.`);
 
-/** Nothing of ours is where all of it should be. */
+/** None of our files are in their place. */
 export const notMounted = (missing: string, dir: string): UpdateError =>
   new UpdateError('boot-partition-missing', `${missing}; is the boot partition mounted on ${dir}?`);
 
-/** Only a slot that is armed has a try to count. */
+/** Only an armed slot has a try to count. */
 export const notArmed = (slot: SlotName): UpdateError =>
-  new UpdateError('boot-not-armed', `Slot ${slot} has no try left that could be counted.`);
+  new UpdateError('boot-not-armed', `Slot ${slot} has no tries left to count.`);

@@ -1,4 +1,4 @@
-/** EFI firmware without a boot loader: one boot option for each slot, `BootOrder` for what is proven, `BootNext` for the one try. */
+/** EFI firmware without a boot loader: one boot option per slot, `BootOrder` for the confirmed slot, `BootNext` for the single try. */
 
 import { UpdateError } from '../../errors.ts';
 import { otherSlot, SLOT_NAMES, type SlotName, type Version } from '../../model.ts';
@@ -17,8 +17,8 @@ import { type BootBackend, type BootView, noFallback, noKernel, notArmed, type S
 import type { SlotVersion } from './flags-backend.ts';
 
 /**
- * Every verb is a row of single changes, after each of which the power may fail: the proven slot is what the firmware takes then.
- * `espPlace` tells where the kernels' partition lies.
+ * Every method makes single changes in an order in which power may fail after each: the firmware always boots a confirmed slot. `espPlace`
+ * locates the kernels' partition.
  */
 export const efiVariablesBackend = (
   variables: EfiVariables,
@@ -41,7 +41,7 @@ type World = Readonly<{ variables: EfiVariables; versionOf: SlotVersion; espPlac
 
 type Own = BootOption & Readonly<{ number: number; slot: SlotName; bytes: Uint8Array }>;
 
-/** `own` are the options that start our slots; the others belong to somebody else, and stay. */
+/** `own` are the options of our slots; all others are left alone. */
 type Firmware = Readonly<{
   order: readonly number[];
   next: number | undefined;
@@ -52,7 +52,7 @@ type Firmware = Readonly<{
 async function look(variables: EfiVariables): Promise<Firmware> {
   const names = await variables.names();
   if (names.length === 0)
-    throw new UpdateError('boot-environment', 'The firmware shows no variables; is efivarfs mounted?');
+    throw new UpdateError('boot-environment', 'The firmware exposes no variables; is efivarfs mounted?');
   const numbers = names.flatMap((name) => {
     const digits = /^Boot([0-9A-F]{4})$/.exec(name)?.[1];
     return digits === undefined ? [] : [Number.parseInt(digits, 16)];
@@ -62,7 +62,7 @@ async function look(variables: EfiVariables): Promise<Firmware> {
   const [current] = numbersIn('BootCurrent', (await variables.read('BootCurrent')) ?? new Uint8Array());
   const found: Own[] = [];
   for (const number of numbers) {
-    // Of an option that cannot be read nobody knows whose it is; all the others must not wait for it.
+    // An unreadable option may belong to anybody, and must not block the others.
     const bytes = await variables.read(nameOf(number)).catch(() => undefined);
     const option = bytes && parseBootOption(bytes);
     const slot = SLOT_NAMES.find((one) => option?.file !== undefined && isSameFile(option.file, kernelName(one)));
@@ -71,7 +71,7 @@ async function look(variables: EfiVariables): Promise<Firmware> {
   return { order, next, taken: new Set(numbers), own: onOneDisk(found, [current, ...order]) };
 }
 
-/** Another disk may hold such slots too: ours is the one that was started, or comes first. */
+/** Another disk may have such slots too. Ours is the one that booted, or else the first in the order. */
 function onOneDisk(found: readonly Own[], preferred: readonly (number | undefined)[]): Own[] {
   const rank = ({ number }: Own): number => (preferred.indexOf(number) + preferred.length + 1) % (preferred.length + 1);
   const sorted = found.toSorted((one, other) => rank(one) - rank(other) || one.number - other.number);
@@ -88,7 +88,7 @@ function view({ order, next, own }: Firmware, versions: Readonly<Record<SlotName
   };
   const first = order.map(slotOf).find((slot) => slot !== undefined);
   const slots = { a: of('a'), b: of('b') };
-  // While one slot is on trial, the other is in the order.
+  // During a trial, the other slot is in the order.
   const isLost = !slots.a.confirmed && !slots.b.confirmed;
   return { next: slotOf(next) ?? first, slots, ...(isLost ? { isLost } : {}) };
 }
@@ -106,7 +106,7 @@ async function needFallback(firmware: Firmware, slot: SlotName, versionOf: SlotV
   if ((await versionOf(otherSlot(slot))) === undefined) throw noFallback(slot, 'has no kernel image');
 }
 
-/** First the slot leaves the order, so that what follows a failed try is the proven one; `BootNext` comes last. */
+/** Takes the slot out of the order first, so that a failed try falls back to the confirmed one; sets `BootNext` last. */
 async function arm(world: World, slot: SlotName, tries: number): Promise<void> {
   const { variables, versionOf } = world;
   if (tries !== 1) throw new RangeError('tries must be 1');
@@ -119,7 +119,7 @@ async function arm(world: World, slot: SlotName, tries: number): Promise<void> {
   await verify(variables, (now) => !isInOrder(now, slot) && now.next === number);
 }
 
-/** The order first: until then a power cut leads to what was proven before. A try that is left over would lead elsewhere, so it goes. */
+/** Changes the order first: until then, a power cut boots the previously confirmed slot. Then clears a leftover `BootNext`. */
 async function confirm(world: World, slot: SlotName): Promise<void> {
   const { variables, versionOf } = world;
   if ((await versionOf(slot)) === undefined) throw noKernel(slot);
@@ -130,7 +130,7 @@ async function confirm(world: World, slot: SlotName): Promise<void> {
   await verify(variables, (now) => now.order[0] === number && isInOrder(now, slot) && !isNext(now, otherSlot(slot)));
 }
 
-/** What the firmware does to `BootNext` before it starts the option. */
+/** Clears `BootNext`, as the firmware does before it starts the option. */
 async function countTry(variables: EfiVariables, slot: SlotName): Promise<void> {
   const firmware = await look(variables);
   if (!isNext(firmware, slot) || isInOrder(firmware, slot)) throw notArmed(slot);
@@ -139,8 +139,8 @@ async function countTry(variables: EfiVariables, slot: SlotName): Promise<void> 
 }
 
 /**
- * The number of an active option for the slot. Firmware throws away options whose file is gone, as it is while a slot is written, and all
- * of them when it is reset or updated; the new one is like the other slot's but for the name of the file.
+ * Returns the number of an active option for the slot. Firmware deletes options whose file is missing, as during a write, and all of them
+ * on a reset or update. A new one copies the other slot's option, with this slot's file name.
  */
 async function ensureOption({ variables, espPlace }: World, { own, taken }: Firmware, slot: SlotName): Promise<number> {
   const found = own.filter((one) => one.slot === slot);
@@ -156,14 +156,14 @@ async function ensureOption({ variables, espPlace }: World, { own, taken }: Firm
   return number;
 }
 
-/** Reads again: firmware is known to take a change and not to keep it. */
+/** Reads back, because some firmware accepts a change without keeping it. */
 async function verify(variables: EfiVariables, isSo: (now: Firmware) => boolean): Promise<void> {
   const now = await look(variables);
   if (isSo(now)) return;
   const next = now.next === undefined ? 'none' : nameOf(now.next);
   throw new UpdateError(
     'boot-confirm-failed',
-    `The firmware did not keep what it was told: BootOrder is ${now.order.map(nameOf).join(', ') || 'empty'}, BootNext ${next}.`,
+    `The firmware did not keep the change: BootOrder is ${now.order.map(nameOf).join(', ') || 'empty'}, BootNext ${next}.`,
   );
 }
 
@@ -180,7 +180,7 @@ const orderWithout = ({ order, own }: Firmware, slot: SlotName): number[] =>
 
 function numbersIn(name: string, value: Uint8Array): number[] {
   if (value.length % 2 !== 0)
-    throw new UpdateError('boot-environment', `${name} has ${value.length} bytes, and should be pairs of them.`);
+    throw new UpdateError('boot-environment', `${name} has ${value.length} bytes; an even number was expected.`);
   const data = Buffer.from(value);
   return Array.from({ length: data.length / 2 }, (_, index) => data.readUInt16LE(index * 2));
 }

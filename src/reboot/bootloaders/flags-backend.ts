@@ -1,4 +1,4 @@
-/** A boot backend over flags that are kept somewhere: in GRUB's or U-Boot's environment, or in the partition table. */
+/** A boot backend over stored flags: in GRUB's or U-Boot's environment, or in the partition table. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { UpdateError } from '../../errors.ts';
@@ -6,29 +6,29 @@ import { otherSlot, type SlotName, type Version } from '../../model.ts';
 import { type BootBackend, type BootView, noFallback, noKernel, type SlotBoot } from './bootloader.ts';
 import { armed, confirmed, disabled, nextSlot, type SlotFlags, tried } from './slot-flags.ts';
 
-/** Where the flags are kept. */
+/** Storage for the flags. */
 export type FlagStore = Readonly<{
   name: string;
   mostTries: number;
   rebootArgument?: string;
   load(): Promise<SlotFlags>;
-  /** All of them at once, durable when it returns; power may fail at any moment, and then the old or the new ones are there. */
+  /** Saves all flags atomically and durably: after a power cut, either the old or the new ones are there. */
   save(flags: SlotFlags): Promise<void>;
 }>;
 
-/** A store that keeps no flags as such, and is told the deed that leads to them. */
+/** For stores that keep no flags as such: applies the action instead of its result. */
 export type ToldStore = Omit<FlagStore, 'save'> & Readonly<{ save(flags: SlotFlags, deed: Deed): Promise<void> }>;
 
 export type Deed = Readonly<{ verb: 'disable' | 'arm' | 'confirm' | 'count-try'; slot: SlotName; tries?: number }>;
 
-/** The version of the kernel that lies in a slot, if any does. */
+/** The version of the kernel in a slot; undefined if there is none. */
 export type SlotVersion = (slot: SlotName) => Promise<Version | undefined>;
 
-/** The four verbs, and counting, over one store. */
+/** The backend over one store. */
 export function flagsBackend(store: FlagStore | ToldStore, versionOf: SlotVersion): BootBackend {
   const { name, mostTries, rebootArgument } = store;
   const change = async (deed: Deed, next: (flags: SlotFlags) => SlotFlags): Promise<void> => {
-    // Saved even when nothing changes: an earlier run may have been stopped before it was durable.
+    // Saves even without a change: an earlier run may have been interrupted before its save was durable.
     const wanted = next(await store.load());
     await store.save(wanted, deed);
     const kept = await store.load();
@@ -44,7 +44,7 @@ export function flagsBackend(store: FlagStore | ToldStore, versionOf: SlotVersio
     mostTries,
     ...(rebootArgument === undefined ? {} : { rebootArgument }),
     read: async () => {
-      // The kernels first: where their partition is not mounted, flags that lie on it are not lost.
+      // Checks the kernels first: flags on an unmounted partition are not lost.
       const versions = { a: await versionOf('a'), b: await versionOf('b') };
       return view(await store.load(), versions);
     },

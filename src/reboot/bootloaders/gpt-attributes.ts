@@ -1,20 +1,20 @@
-/** The flags in the partition table: priority, tries and success in the attribute bits of each slot's root partition. */
+/** Flags in the partition table: priority, tries and success in the attribute bits of each root partition. */
 
 import { SLOT_NAMES, type SlotName } from '../../model.ts';
 import type { FlagStore } from './flags-backend.ts';
 import type { SlotFlag, SlotFlags } from './slot-flags.ts';
 
-/** The attribute bits of a slot's root partition, and its number in the table. */
+/** The attribute bits of a slot's root partition, and its partition number. */
 export type SlotAttributes = Readonly<{ number: number; attributes: bigint }>;
 
-/** The one thing that a boot loader of this kind needs of the disk. */
+/** The access to the disk that such a boot loader needs. */
 export interface AttributeTable {
   read(): Promise<Readonly<Record<SlotName, SlotAttributes>>>;
-  /** Both at once, durable when it returns; power may fail at any byte, and then the old or the new ones are there. */
+  /** Writes both atomically and durably: after a power cut at any byte, either the old or the new ones are there. */
   write(attributes: Readonly<Record<SlotName, bigint>>): Promise<void>;
 }
 
-/** As GRUB's gptprio, Flatcar, Bottlerocket and ChromeOS read them. */
+/** The layout of GRUB's gptprio, Flatcar, Bottlerocket and ChromeOS. */
 export const gptStore = (table: AttributeTable): FlagStore => ({
   name: 'gpt',
   mostTries: 15,
@@ -22,14 +22,14 @@ export const gptStore = (table: AttributeTable): FlagStore => ({
   save: async (flags) => table.write(withFlags(await table.read(), flags)),
 });
 
-/** What the boot loader makes of the bits: the highest priority comes first; of equals the one that is first in the table. */
+/** Interprets the bits like the boot loader: the highest priority first; among equals, the first in the table. */
 export function flagsOf({ a, b }: Readonly<Record<SlotName, SlotAttributes>>): SlotFlags {
   const [priorityA, priorityB] = [priorityOf(a.attributes), priorityOf(b.attributes)];
   const isA = priorityA === priorityB ? a.number < b.number : priorityA > priorityB;
   return { first: isA ? 'a' : 'b', slots: { a: flagOf(a.attributes), b: flagOf(b.attributes) } };
 }
 
-/** The attributes that say the same as `flags`; what is not ours of them stays. */
+/** The attributes for `flags`; bits that are not ours stay. */
 export function withFlags(
   now: Readonly<Record<SlotName, SlotAttributes>>,
   { first, slots }: SlotFlags,
@@ -40,13 +40,13 @@ export function withFlags(
   return { a, b };
 }
 
-// Where the bits lie: four of priority, four of tries, one of success.
+// Four bits of priority, four of tries, one of success.
 const PRIORITY_AT = 48n;
 const TRIES_AT = 52n;
 const SUCCESSFUL = 1n << 56n;
 const FOUR_BITS = 15n;
 const OURS = (FOUR_BITS << PRIORITY_AT) | (FOUR_BITS << TRIES_AT) | SUCCESSFUL;
-// Before any other partition of that type: an installer or a rescue system may have a priority of its own.
+// Above the priority of every other partition of this type, such as an installer's or a rescue system's.
 const HIGHEST = 15n;
 
 const priorityOf = (attributes: bigint): bigint => (attributes >> PRIORITY_AT) & FOUR_BITS;

@@ -1,19 +1,19 @@
-/** GRUB's environment block: lines of `name=value` behind a signature, filled up with `#`. Reads it exactly as GRUB does. Pure. */
+/** GRUB's environment block: `name=value` lines after a signature, padded with `#`. Parsed exactly as GRUB does. Pure. */
 
 import { UpdateError } from '../../errors.ts';
 
-/** As long as every tool makes it. */
+/** The size that every tool uses, in bytes. */
 export const BLOCK_SIZE = 1024;
 
-/** Names and values in their order; undefined where GRUB would refuse the block. What follows damage is not read, by GRUB neither. */
+/** Names and values in order; undefined if GRUB would refuse the block. Like GRUB, stops at damage. */
 export function readVariables(block: Uint8Array): readonly (readonly [name: string, value: string])[] | undefined {
   const text = latin1(block);
-  // GRUB wants room for a zero byte behind the signature.
+  // GRUB needs room for a zero byte after the signature.
   if (!text.startsWith(SIGNATURE) || text.length === SIGNATURE.length) return undefined;
   return linesOf(text).flatMap(({ name, value = '' }) => (name === undefined ? [] : [[name, value] as const]));
 }
 
-/** A whole block with these variables first, then the remarks and variables that `before` had under other names. */
+/** A complete block with these variables first, then the comments and other variables of `before`. */
 export function writeVariables(before: Uint8Array | undefined, variables: ReadonlyMap<string, string>): Uint8Array {
   const text = latin1(before ?? new Uint8Array(0));
   const kept = text.startsWith(SIGNATURE) ? linesOf(text) : [];
@@ -34,7 +34,7 @@ const SIGNATURE = '# GRUB Environment Block\n';
 const latin1 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 
-/** `raw` ends with its line feed. A remark has no name. */
+/** `raw` includes the line feed. A comment has no name. */
 type Line = Readonly<{ raw: string; name?: string; value?: string }>;
 
 function linesOf(text: string): Line[] {
@@ -48,13 +48,13 @@ function linesOf(text: string): Line[] {
   return lines;
 }
 
-/** Undefined for what fills the block up. */
+/** Undefined for padding. */
 function remarkAt(text: string, at: number): Line | undefined {
   const end = endOfValue(text, at);
   return end < text.length ? { raw: text.slice(at, end + 1) } : undefined;
 }
 
-/** A name goes up to the next `=`, even over line feeds. */
+/** A name extends to the next `=`, even across line feeds. */
 function variableAt(text: string, at: number): Line | undefined {
   const equals = text.indexOf('=', at);
   const end = equals < 0 ? text.length : endOfValue(text, equals + 1);
@@ -63,7 +63,7 @@ function variableAt(text: string, at: number): Line | undefined {
   return { raw: text.slice(at, end + 1), name: asCText(text.slice(at, equals)), value: asCText(value) };
 }
 
-/** Where the line feed is that no backslash stands before. */
+/** The position of the next line feed that is not escaped by a backslash. */
 function endOfValue(text: string, from: number): number {
   let at = from;
   while (at < text.length && text[at] !== '\n') at += text[at] === '\\' ? 2 : 1;

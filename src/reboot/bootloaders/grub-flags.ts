@@ -1,12 +1,12 @@
-/** The flags of both slots as variables of GRUB's environment, as `packaging/boot/grub.cfg` reads them. Pure. */
+/** Both slots' flags as variables of GRUB's environment, as `packaging/boot/grub.cfg` reads them. Pure. */
 
 import type { SlotName } from '../../model.ts';
 import { NEVER, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 
-/** One digit: GRUB counts by changing one byte in place, which no power cut can halve. */
+/** One digit, because GRUB counts by changing a single byte in place, which a power cut cannot tear. */
 export const MOST_TRIES = 9;
 
-/** Undefined where they are not ours, as it is for grub.cfg. */
+/** Undefined for variables that are not ours; grub.cfg treats them the same. */
 export function readFlags(variables: ReadonlyMap<string, string>): SlotFlags | undefined {
   const order = ORDERS.find((one) => one.join(' ') === variables.get('ORDER'));
   const first = order?.[0];
@@ -19,7 +19,7 @@ export function readFlags(variables: ReadonlyMap<string, string>): SlotFlags | u
   return { first, slots: { a: flag('a'), b: flag('b') } };
 }
 
-/** `ORDER` names the slots that may be started; `a_OK` is 1 for a proven one; `a_LEFT` counts the tries of one that is not. */
+/** `ORDER`: the bootable slots; `a_OK`: 1 for a confirmed slot; `a_LEFT`: the tries left of an unconfirmed one. */
 export function writeFlags({ first, slots }: SlotFlags): ReadonlyMap<string, string> {
   const order = ORDERS.find((one) => one.length === 2 && one[0] === first) ?? [];
   return new Map([
@@ -31,7 +31,7 @@ export function writeFlags({ first, slots }: SlotFlags): ReadonlyMap<string, str
   ]);
 }
 
-/** Nothing is known of either slot, and grub.cfg guesses. The flags of the running one are written anew. */
+/** Nothing is known of either slot, and grub.cfg guesses. The flags of the running slot are written again. */
 export const unknownFlags = (): SlotFlags => ({ first: 'a', slots: { a: NEVER, b: NEVER } });
 
 const SLOTS = ['a', 'b'] as const;

@@ -1,4 +1,4 @@
-/** GRUB: the flags lie in its environment and in a copy of it, one of which is whole at any moment. */
+/** GRUB: flags in its environment and a copy of it, of which at least one is always valid. */
 
 import { dirname } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -9,7 +9,7 @@ import { BLOCK_SIZE, readVariables, writeVariables } from './grub-environment.ts
 import { MOST_TRIES, readFlags, unknownFlags, writeFlags } from './grub-flags.ts';
 import type { SlotFlags } from './slot-flags.ts';
 
-/** `path` is the environment's; grub.cfg looks for the copy beside it. */
+/** `path` is the environment; grub.cfg expects the copy beside it. */
 export type GrubWorld = Readonly<{
   files: Pick<Files, 'list' | 'write' | 'makeDir' | 'syncFile' | 'syncDir'>;
   readPart: ReadPart;
@@ -17,7 +17,7 @@ export type GrubWorld = Readonly<{
   path: string;
 }>;
 
-/** Power may fail at every byte that `save` writes: what GRUB reads then are the old flags or the new ones. */
+/** Power may fail at any byte that `save` writes: GRUB then reads either the old or the new flags. */
 export function grubStore(world: GrubWorld): FlagStore {
   const load = () => loadBoth(world);
   return {
@@ -32,21 +32,21 @@ export function grubStore(world: GrubWorld): FlagStore {
       const files = await load();
       const whole = files.find((one) => one.flags);
       const block = writeVariables((whole ?? files[0])?.block, writeFlags(flags));
-      // The one that GRUB reads now comes last, so that either the old flags or the new are whole.
+      // The block that GRUB reads now is written last, so that one block is always valid.
       for (const file of files.toSorted((one, other) => Number(one === whole) - Number(other === whole)))
         await replace(world, file, block);
     },
   };
 }
 
-/** What GRUB takes for the copy when the environment has this path. */
+/** The path where GRUB looks for the copy. */
 export const copyOf = (path: string): string => `${path}2`;
 
-/** `flags` where GRUB finds the block whole. */
+/** `flags` if GRUB would accept the block. */
 type Found = Readonly<{ path: string; block?: Uint8Array; flags?: SlotFlags }>;
 
 const LONGEST = 64 * 1024;
-/** The first byte of the block's signature, and what stands there while the rest is written. */
+/** The first byte of the block's signature, and its replacement while the rest is written. */
 const WHOLE = Uint8Array.of(0x23);
 const DAMAGED = Uint8Array.of(0x21);
 
@@ -57,13 +57,13 @@ const loadBoth = ({ readPart, path }: GrubWorld): Promise<Found[]> =>
       if (!part) return { path: one };
       if (part.size > LONGEST) throw tooLong(one, part.size);
       const variables = readVariables(part.bytes);
-      // Of two lines with one name the later counts.
+      // Of two lines with the same name, the later wins.
       const flags = variables && readFlags(new Map(variables));
       return { path: one, block: part.bytes, ...(flags ? { flags } : {}) };
     }),
   );
 
-/** In place, since neither GRUB nor FAT could replace a file at one stroke. While it is not whole, GRUB refuses it and reads the other. */
+/** Writes in place, because neither GRUB nor FAT can replace a file atomically. GRUB refuses an incomplete block and reads the other. */
 async function replace(world: GrubWorld, { path, block: before }: Found, block: Uint8Array): Promise<void> {
   const { files, writePart } = world;
   const put = async (offset: number, bytes: Uint8Array): Promise<void> => {
@@ -84,13 +84,13 @@ async function make({ files }: GrubWorld, path: string, size: number): Promise<v
   await files.syncDir(dirname(path));
 }
 
-/** Fedora has one on /boot that leads to the ESP. GRUB does not follow it there, and a copy beside it would be of no use. */
+/** Fedora has a link on /boot to the ESP. GRUB does not follow it there, so a copy beside the link would be useless. */
 const namedLink =
   (path: string) =>
   (error: unknown): never => {
     const cause = error instanceof UpdateError ? error.cause : error;
     if (!(cause instanceof Error && 'code' in cause && cause.code === 'ELOOP')) throw error;
-    const sentence = `${path} is a link. Set boot.grub_environment to the file that it leads to: \`readlink -f ${path}\`.`;
+    const sentence = `${path} is a link. Set boot.grub_environment to its target: \`readlink -f ${path}\`.`;
     throw new UpdateError('boot-environment', sentence, { cause });
   };
 

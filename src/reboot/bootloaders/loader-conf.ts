@@ -1,11 +1,11 @@
-/** Looks whether the boot loader will choose among our entries at all. Changes nothing: the file belongs to whoever built the image. */
+/** Checks that the boot loader's configuration lets it choose among our entries. Read-only: the file belongs to the image. */
 
 import { join } from 'node:path';
 import type { Product, Version } from '../../model.ts';
 import type { ReadHead } from '../../system/files.ts';
 import { formatEntryName } from '../kernels/entry-name.ts';
 
-/** What is wrong with the boot loader's configuration, one sentence each; none when nothing is. */
+/** Problems of the boot loader's configuration, one sentence each. */
 export async function loaderConfFaults(readHead: ReadHead, dir: string, product: Product): Promise<string[]> {
   const path = join(dir, 'loader', 'loader.conf');
   const bytes = await readHead(path, MOST_BYTES);
@@ -18,18 +18,18 @@ export async function loaderConfFaults(readHead: ReadHead, dir: string, product:
   ];
 }
 
-/** Two versions that have nothing in common: the pattern must take whichever is the newest. A word with @ is no pattern. */
+/** Two unrelated versions: the pattern must match any version. systemd-boot does not treat a word with @ as a pattern. */
 export const takesEveryVersion = (product: Product, pattern: string): boolean =>
   ['0', '9.9~z'].every((version) => matches(pattern, formatEntryName(product, { version: version as Version })));
 
-/** Whether the menu waits for a key for ever with this timeout; the number is what bootctl writes for the word. */
+/** Whether the menu waits forever with this timeout; bootctl writes the number for the word. */
 export const waitsForKey = (timeout: string): boolean =>
   timeout === 'menu-force' || (/^[0-9]+$/.test(timeout) && Number(timeout) >= 0xffffffff);
 
 const MOST_BYTES = 64 * 1024;
 const LONGEST_NAME = 255;
 
-/** A later line takes the place of an earlier one. Quotes must be double: older releases of the boot loader know no others. */
+/** Later lines replace earlier ones. Only double quotes count: older boot loaders know no others. */
 const parse = (text: string): Map<string, string> =>
   new Map(
     text
@@ -43,21 +43,21 @@ function defaultFaults(path: string, product: Product, pattern: string | undefin
   if (pattern === undefined) return [`${path} names no default; ${wanted}.`];
   if (pattern.startsWith('@')) return [`${path} leaves the choice to the variable ${pattern}; ${wanted}.`];
   if (takesEveryVersion(product, pattern)) return [];
-  return [`${path} has the default "${pattern}", which does not take every version; ${wanted}.`];
+  return [`${path} has the default "${pattern}", which does not match every version; ${wanted}.`];
 }
 
-/** Since systemd 260 this line comes before the default. */
+/** Since systemd 260, this setting takes precedence over the default. */
 const preferredFaults = (path: string, product: Product, pattern: string | undefined): string[] =>
   pattern === undefined || takesEveryVersion(product, pattern)
     ? []
-    : [`${path} has the line "preferred ${pattern}", which does not take every version; it needs none.`];
+    : [`${path} has the line "preferred ${pattern}", which does not match every version; remove it.`];
 
 const menuFaults = (path: string, timeout: string | undefined): string[] =>
   timeout !== undefined && waitsForKey(timeout)
-    ? [`${path} has "timeout ${timeout}": no start ends without somebody at the keyboard.`]
+    ? [`${path} has "timeout ${timeout}": the boot menu waits for a key forever.`]
     : [];
 
-/** As the boot loader compares: small letters, `*`, `?` and backslashes; of what shells know besides, it has only sets, which take some. */
+/** Matches like the boot loader: lower case, `*`, `?` and backslashes. Its character sets are not supported here. */
 function matches(pattern: string, id: string): boolean {
   if (pattern.length > LONGEST_NAME || pattern.includes('[')) return false;
   const expression = pattern.toLowerCase().replaceAll(/\*+|\\?(.)/g, asExpression);

@@ -1,4 +1,4 @@
-/** A program of the user's in the place of a boot loader that we do not know: told what to do, asked what is so. */
+/** A user's program in place of an unknown boot loader. */
 
 import { UpdateError } from '../../errors.ts';
 import type { SlotName } from '../../model.ts';
@@ -6,10 +6,8 @@ import type { Exec, ExecResult } from '../../system/process/exec.ts';
 import type { Deed, ToldStore } from './flags-backend.ts';
 import { NEVER, PROVEN, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 
-/** `path` is absolute. */
 export type BootProgram = Readonly<{ exec: Exec; path: string; mostTries: number }>;
 
-/** Its contract is docs/boot-program.md. */
 export const programStore = (program: BootProgram): ToldStore => ({
   name: 'program',
   mostTries: program.mostTries,
@@ -38,7 +36,7 @@ function faultOf({ exitCode, timedOut, stdout, stderr }: ExecResult): string | u
   return stdout.length > ANSWER_LIMIT ? `answered more than ${ANSWER_LIMIT} bytes` : undefined;
 }
 
-/** Exactly the members that the contract names: a misspelt one must not pass for one that was left out. */
+/** Exactly the fields of the contract, so that a misspelt one is not taken for an omitted one. */
 function parseAnswer(program: BootProgram, text: string): SlotFlags {
   const answer = members(parseJson(text), ['schema', 'first', 'slots']);
   const slots = members(answer?.['slots'], ['a', 'b']);
@@ -46,7 +44,7 @@ function parseAnswer(program: BootProgram, text: string): SlotFlags {
   const first = answer?.['first'];
   if (answer?.['schema'] === 1 && (first === 'a' || first === 'b') && a && b)
     return { first: first satisfies SlotName, slots: { a, b } };
-  throw failed(program, 'read', `gave an answer that is none: ${shown(text)}`);
+  throw failed(program, 'read', `gave an invalid answer: ${shown(text)}`);
 }
 
 function parseSlot(value: unknown): SlotFlag | undefined {

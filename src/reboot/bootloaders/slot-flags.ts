@@ -1,42 +1,42 @@
-/** The model that GRUB's, U-Boot's and the GPT's flags share: an order, and for each slot tries and success. Pure. */
+/** The model shared by GRUB, U-Boot and GPT: an order, and tries and success for each slot. Pure. */
 
 import { otherSlot, type SlotName } from '../../model.ts';
 import { noFallback, notArmed } from './bootloader.ts';
 
-/** `successful`: taken without counting. Without it, the boot loader takes the slot while it has tries left. */
+/** `successful`: bootable without counting. Otherwise the boot loader uses the slot while it has tries left. */
 export type SlotFlag = Readonly<{ bootable: boolean; successful: boolean; tries: number }>;
 
-/** The boot loader starts it as often as it takes. */
+/** Bootable any number of times. */
 export const PROVEN: SlotFlag = { bootable: true, successful: true, tries: 0 };
 
-/** The boot loader does not start it. */
+/** Never bootable. */
 export const NEVER: SlotFlag = { bootable: false, successful: false, tries: 0 };
 
-/** `first` is preferred; the other slot is taken when `first` cannot be. */
+/** `first` is preferred; the other slot is the fallback. */
 export type SlotFlags = Readonly<{ first: SlotName; slots: Readonly<Record<SlotName, SlotFlag>> }>;
 
-/** Which slot the next boot takes. */
+/** The slot of the next boot. */
 export const nextSlot = (flags: SlotFlags): SlotName | undefined =>
   [flags.first, otherSlot(flags.first)].find((slot) => starts(flags.slots[slot]));
 
-/** The boot loader never takes `slot` again, but the other, which must be proven. */
+/** Disables `slot`; the other one must be confirmed. */
 export function disabled(flags: SlotFlags, slot: SlotName): SlotFlags {
   needFallback(flags, slot);
   return withSlot(flags, slot, NEVER, otherSlot(slot));
 }
 
-/** The next boot takes `slot`, `tries` times at most, and then the other, which must be proven. */
+/** Makes the next boot try `slot`, at most `tries` times before it falls back to the other, which must be confirmed. */
 export function armed(flags: SlotFlags, slot: SlotName, tries: number): SlotFlags {
   needFallback(flags, slot);
   return withSlot(flags, slot, { bootable: true, successful: false, tries }, slot);
 }
 
-/** `slot` is the default from now on, uncounted. */
+/** Makes `slot` the default, without counting. */
 export function confirmed(flags: SlotFlags, slot: SlotName): SlotFlags {
   return withSlot(flags, slot, PROVEN, slot);
 }
 
-/** What the boot loader notes when it starts `slot`. */
+/** The boot loader's own change when it starts `slot`. */
 export function tried(flags: SlotFlags, slot: SlotName): SlotFlags {
   const { successful, tries } = flags.slots[slot];
   if (nextSlot(flags) !== slot || successful) throw notArmed(slot);

@@ -1,4 +1,4 @@
-/** systemd-boot: the entries are UKIs on the ESP, and the counter of tries is part of the file's name. */
+/** systemd-boot: entries are UKIs on the ESP, and the tries are counted in the file names. */
 
 import { UpdateError } from '../../errors.ts';
 import { otherSlot, type SlotName, type Version } from '../../model.ts';
@@ -9,7 +9,6 @@ import { moveEntry, refuseTwinEntries, removeEntries } from '../kernels/esp-writ
 import { compareRank } from './boot-order.ts';
 import { type BootBackend, type BootView, noFallback, notArmed, notMounted, type SlotBoot } from './bootloader.ts';
 
-/** The backend for entries in `esp`. */
 export const systemdBoot = (esp: Esp & Readonly<{ log: Log }>): BootBackend => ({
   name: 'systemd-boot',
   mostTries: MOST_TRIES,
@@ -25,12 +24,12 @@ async function change(esp: Esp, verb: () => Promise<void>): Promise<void> {
   await verb();
 }
 
-// A proven entry that must come last keeps its good name in the counter: no trial ever counts this far.
+// A confirmed entry that must sort last gets a counter; no trial ever counts this far.
 const RESERVE: Counter = { left: 0, done: 100 };
 const MOST_TRIES = RESERVE.done - 1;
 
 function view(esp: Esp, { entries, waiting, orphans }: EspView): BootView {
-  // The running slot was started from an entry, and no verb takes the last one away. Where others of ours lie, it was lost.
+  // The running slot was started from an entry, and no method removes its last one. If only other entries of ours exist, it was lost.
   if (entries.length + waiting.length + orphans.length === 0)
     throw notMounted(`${entriesDir(esp)} has no boot entry of either slot`, esp.dir);
   return { next: entries[0]?.slot, slots: { a: slotBoot(entries, 'a'), b: slotBoot(entries, 'b') } };
@@ -43,10 +42,7 @@ function slotBoot(entries: readonly EspEntry[], slot: SlotName): SlotBoot {
   return { bootable: true, confirmed: isProven(entry), version, ...(counter ? { triesLeft: counter.left } : {}) };
 }
 
-/**
- * Removes whatever does not belong to the other slot: entries of this one, and all that belongs to none, since the boot loader might
- * take it.
- */
+/** Removes every entry that does not belong to the other slot, orphans included, because the boot loader might use them. */
 async function disable(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
   const { entries, waiting, orphans } = await readEsp(esp);
   const kept = otherSlot(slot);
@@ -56,8 +52,8 @@ async function disable(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
 }
 
 /**
- * Makes the slot's UKI the entry that the boot loader takes next, `tries` times at most. Power may fail after every line: until the
- * rename the proven entry is first, after it either entry leads to a system that starts or is counted down.
+ * Makes the slot's UKI the boot loader's next choice, for at most `tries` boots. Power may fail after every line: until the rename, the
+ * confirmed entry is first; after it, either entry leads to a system that boots or is counted down.
  */
 async function arm(esp: Esp & { log: Log }, slot: SlotName, tries: number): Promise<void> {
   if (!Number.isInteger(tries) || tries < 1 || tries > MOST_TRIES)
@@ -70,22 +66,22 @@ async function arm(esp: Esp & { log: Log }, slot: SlotName, tries: number): Prom
   await removeOrphans(esp, found);
   const armed = { ...entry, counter: { left: tries, done: 0 } };
   const isNewer = compareRank(armed, uncounted(fallback)) < 0;
-  // With both at zero tries the newer would be taken for ever: what we fall back to must not be counted.
+  // With both at zero tries, the newer would be used forever, so the fallback must not be counted.
   if (isNewer) await keep(esp, found, fallback, undefined);
   await keep(esp, found, entry, armed.counter);
-  // An older version comes first only when the newer one has no tries left. Should the older one use its own up as well, both are
-  // at zero and the newer, which is proven, is taken again.
+  // An older version comes first only while the newer one has no tries left. If the older one exhausts its tries too, both are at zero, and
+  // the newer, confirmed one is used again.
   if (!isNewer) await keep(esp, found, fallback, RESERVE);
 }
 
-/** The entry of the other slot, which must be known to start. */
+/** The entry of the other slot, which must be confirmed. */
 function needFallback({ dir }: Esp, entries: readonly EspEntry[], slot: SlotName): EspEntry {
   const fallback = entryOf(entries, otherSlot(slot));
   if (fallback && isProven(fallback)) return fallback;
   throw noFallback(slot, fallback ? `is unproven on ${dir}` : `has no boot entry on ${dir}`);
 }
 
-/** Gives the slot's entry its uncounted name and the first place; whoever has done so before us is welcome. */
+/** Gives the slot's entry its uncounted name and the first place. Idempotent, also after systemd-bless-boot. */
 async function confirm(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
   const found = await readEsp(esp);
   const entry = entryOf(found.entries, slot);
@@ -97,12 +93,12 @@ async function confirm(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
   await verify(esp, slot, entry.version);
 }
 
-/** Before any entry gets another name: an orphan may have that name, and it would be the entry that is removed then. */
+/** Before any rename: an orphan may have the new name, and the entry itself would then be removed as the duplicate. */
 async function removeOrphans(esp: Esp & { log: Log }, { orphans }: EspView): Promise<void> {
   if (orphans.length > 0) await removeEntries(esp, orphans);
 }
 
-/** Leaves exactly one file of the entry's slot, under the name with this counter. */
+/** Leaves a single file for the entry's slot, named with this counter. */
 async function keep(
   esp: Esp & { log: Log },
   found: EspView,
@@ -117,7 +113,7 @@ async function keep(
   if (rest.length > 0) await removeEntries(esp, rest);
 }
 
-/** The rename that the boot loader would have made. */
+/** Renames as the boot loader would have done. */
 async function countTry(esp: Esp & { log: Log }, slot: SlotName): Promise<void> {
   const found = await readEsp(esp);
   const entry = entryOf(found.entries, slot);
@@ -125,7 +121,7 @@ async function countTry(esp: Esp & { log: Log }, slot: SlotName): Promise<void> 
   await keep(esp, found, entry, counted(entry.counter));
 }
 
-/** Reads the folder again: a confirmation that did not happen would let a good system be taken for a bad one. */
+/** Reads the folder again: a lost confirmation would make a good system look bad. */
 async function verify(esp: Esp, slot: SlotName, version: Version): Promise<void> {
   const { entries } = await readEsp(esp);
   const own = entries.filter((one) => one.slot === slot);
@@ -136,7 +132,7 @@ async function verify(esp: Esp, slot: SlotName, version: Version): Promise<void>
   );
 }
 
-/** The entry that stands for a slot: a proven one if the slot has two, since a name without a counter is only given after proof. */
+/** The entry of a slot; the confirmed one if there are two, because an uncounted name is only given after proof. */
 const entryOf = (entries: readonly EspEntry[], slot: SlotName): EspEntry | undefined => {
   const own = entries.filter((one) => one.slot === slot);
   return own.find((one) => one.counter === undefined) ?? own.find(isProven) ?? own.at(-1);
@@ -150,12 +146,12 @@ const uncounted = ({ id, sortKey, osVersion }: EspEntry) => ({ id, sortKey, osVe
 const demoted = (entry: EspEntry): Counter =>
   isProven(entry) ? RESERVE : { left: 0, done: Math.max(1, entry.counter?.done ?? 0) };
 
-/** Two entries of the same version: FAT could not tell their names apart, and the boot loader not which one to take. */
+/** Two entries of the same version would clash on FAT, and the boot loader could not choose between them. */
 function refuseClash(entry: EspEntry, other: EspEntry): void {
   if (compareRank(uncounted(entry), uncounted(other)) !== 0) return;
   throw new UpdateError(
     'boot-version-clash',
-    `Version ${entry.version} is to be tried from slot ${entry.slot}, but slot ${other.slot} holds ${other.version} already.`,
+    `Version ${entry.version} cannot be tried from slot ${entry.slot}: slot ${other.slot} already holds ${other.version}.`,
   );
 }
 

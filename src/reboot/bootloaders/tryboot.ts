@@ -1,4 +1,4 @@
-/** The flags of a Raspberry Pi: `autoboot.txt` says which slot is the default, and which one a restart with `tryboot` starts, once. */
+/** Raspberry Pi: `autoboot.txt` selects the default slot, and the one that a restart with `tryboot` starts once. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -7,7 +7,7 @@ import { AUTOBOOT_LIMIT, AUTOBOOT_SIZE, type BootPartitions, formatAutoboot, par
 import { notMounted } from './bootloader.ts';
 import type { FlagStore } from './flags-backend.ts';
 
-/** `dir` is where the first FAT partition is mounted. */
+/** `dir`: the mount point of the first FAT partition. */
 export type AutobootPlace = Readonly<{
   files: Files;
   readPart: ReadPart;
@@ -16,7 +16,7 @@ export type AutobootPlace = Readonly<{
   partitions: BootPartitions;
 }>;
 
-/** The firmware forgets the wish to try as soon as it has read it, so there is one try, and it takes a restart with an argument. */
+/** The firmware clears the tryboot flag as soon as it reads it, so there is one try, requested by a restart argument. */
 export const trybootStore = (at: AutobootPlace): FlagStore => ({
   name: 'tryboot',
   mostTries: 1,
@@ -25,7 +25,7 @@ export const trybootStore = (at: AutobootPlace): FlagStore => ({
   save: async (flags) => {
     const bytes = formatAutoboot(flags, at.partitions);
     const { size } = await read(at);
-    // FAT cannot put one file in another's place at one stroke, but a sector is written whole or not at all.
+    // FAT cannot replace a file atomically, but a single sector is written completely or not at all.
     if (size !== AUTOBOOT_SIZE) return replaceFile(at.files, pathOf(at), bytes);
     await at.writePart(pathOf(at), 0, bytes);
     await at.files.syncFile(pathOf(at));

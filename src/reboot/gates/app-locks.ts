@@ -1,4 +1,4 @@
-/** The gate of applications: whoever must not be interrupted leaves a file that says who, why and for how long. */
+/** The gate of applications: an application that must not be interrupted leaves a file with its owner, reason and expiry. */
 
 import { join } from 'node:path';
 import { cleanLine } from '../../clean-text.ts';
@@ -6,13 +6,13 @@ import { UpdateError } from '../../errors.ts';
 import { type Files, replaceFile } from '../../system/files.ts';
 import { closed, type GateVerdict, OPEN } from './gate.ts';
 
-/** What a file holds, as JSON; times are ISO 8601. */
+/** The JSON in a file; times are ISO 8601. */
 export type AppLock = Readonly<{ owner: string; reason: string; since: string; until: string }>;
 
-/** In the runtime folder: after a restart nobody is interrupted any more. (A soft one keeps that folder; tandem.tmpfiles empties it.) */
+/** In the runtime directory, because a restart ends what must not be interrupted. A soft reboot keeps that directory; tandem.tmpfiles empties it. */
 export const appLocksDir = (runtimeDir: string): string => join(runtimeDir, 'inhibit.d');
 
-/** Who objects, the one that lasts longest first. A file that cannot be understood objects, too: its owner meant something by it. */
+/** Closed while there are locks; names the one that expires last. A malformed file also closes the gate: its owner meant to hold the reboot. */
 export async function appLocksGate(files: Pick<Files, 'list' | 'read'>, dir: string, now: Date): Promise<GateVerdict> {
   const names = (await files.list(dir)).filter((name) => name.endsWith('.json')).slice(0, MOST);
   const found = await Promise.all(
@@ -20,7 +20,9 @@ export async function appLocksGate(files: Pick<Files, 'list' | 'read'>, dir: str
   );
   const broken = found.find(({ lock }) => lock === 'broken');
   if (broken)
-    return closed('app-lock', 'soft', `${broken.path} is no application lock`, { command: `rm -r ${broken.path}` });
+    return closed('app-lock', 'soft', `${broken.path} is not a valid application lock`, {
+      command: `rm -r ${broken.path}`,
+    });
   const held = found
     .flatMap(({ path, lock }) => (typeof lock === 'object' && isInForce(lock, now) ? [{ path, ...lock }] : []))
     .sort((one, other) => (one.until < other.until ? 1 : -1));
@@ -34,10 +36,10 @@ export async function appLocksGate(files: Pick<Files, 'list' | 'read'>, dir: str
   });
 }
 
-/** Leaves such a file; taking it back is forgetting it early. `id` tells locks of one owner apart. */
+/** Creates a lock file. `id` distinguishes locks of the same owner. */
 export async function placeAppLock(files: Files, dir: string, lock: AppLock, id: string): Promise<() => Promise<void>> {
   if (!OWNER.test(lock.owner))
-    throw new UpdateError('usage', `“${lock.owner}” is no name for an owner: letters, digits, dots and dashes.`);
+    throw new UpdateError('usage', `“${lock.owner}” is not a valid owner: use letters, digits, dots and dashes.`);
   const bytes = new TextEncoder().encode(`${JSON.stringify({ ...lock, reason: cleanLine(lock.reason, 200) })}\n`);
   const path = join(dir, `${lock.owner}.${id}.json`);
   await files.makeDir(dir);
@@ -45,12 +47,12 @@ export async function placeAppLock(files: Files, dir: string, lock: AppLock, id:
   return () => files.remove(path);
 }
 
-/** `90m`, `2h`, `7d` in milliseconds: nobody may hold a host up for longer than a week without asking again. */
+/** Parses `90m`, `2h` or `7d` to milliseconds; at most a week, so that a longer hold must be renewed. */
 export function lockDuration(text: string): number {
   const [, count = '', unit = ''] = /^([1-9]\d{0,4})([smhd])$/.exec(text) ?? [];
   const ms = Number(count) * (UNIT_MS[unit] ?? Number.NaN);
   if (ms > 0 && ms <= LONGEST_MS) return ms;
-  throw new UpdateError('usage', `“${text}” is no duration like 90m, 2h or 1d, of at most 7d.`);
+  throw new UpdateError('usage', `“${text}” is not a duration such as 90m, 2h or 1d; the longest is 7d.`);
 }
 
 const MOST = 256;
@@ -61,11 +63,11 @@ const LONGEST_MS = 7 * 86_400_000;
 
 const isInForce = ({ until }: AppLock, now: Date): boolean => new Date(until).getTime() > now.getTime();
 
-/** What cannot be read was put there all the same. */
+/** An unreadable file still counts as a lock. */
 const read = (files: Pick<Files, 'read'>, path: string): Promise<AppLock | 'broken' | undefined> =>
   files.read(path, LARGEST).then(parse, () => 'broken');
 
-/** Undefined where it has just been removed. */
+/** Undefined if it has just been removed. */
 function parse(bytes: Uint8Array | undefined): AppLock | 'broken' | undefined {
   if (!bytes) return undefined;
   if (bytes.length > LARGEST) return 'broken';

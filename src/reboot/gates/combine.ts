@@ -1,21 +1,21 @@
-/** All gates together: a reboot happens when nobody objects, or when only soft objections are left and they are overridden. Pure. */
+/** Combines all gates: the reboot happens when no gate is closed, or only soft ones that are overridden. Pure. */
 
 import type { Closed, GateVerdict } from './gate.ts';
 
-/** What overrides soft gates. */
+/** The reason why soft gates are overridden. */
 export type Override = 'apply' | 'deadline';
 
 export type Combined = Readonly<{
   open: boolean;
-  /** Who objects; with an override, those who are not heard are in `overridden`. */
+  /** The closed gates; overridden ones are in `overridden`. */
   closed: readonly Closed[];
   overridden: readonly Closed[];
   override?: Override;
-  /** The earliest moment at which all may be open; absent when one of them cannot say. */
+  /** The earliest time at which all gates may be open; absent if one of them cannot tell. */
   next?: Date;
 }>;
 
-/** Nobody is forgotten: every objection is in one of the two lists. */
+/** Every closed gate is in one of the two lists. */
 export function combine(verdicts: readonly GateVerdict[], override?: Override): Combined {
   const objections = verdicts.filter((one) => !one.ok);
   const isHeard = (one: Closed): boolean => one.strength === 'hard' || override === undefined;
@@ -31,10 +31,10 @@ export function combine(verdicts: readonly GateVerdict[], override?: Override): 
   };
 }
 
-/** The one sentence that `status` and the loop use. */
+/** The sentence shown by `status` and used by the loop. */
 export const reasonOf = ({ closed }: Combined): string => closed.map(({ reason }) => reason).join('; ');
 
-/** When to ask again: at the earliest moment at which any of them may say something else. */
+/** When to ask again: the earliest time at which a gate may change. */
 export function earliest(closed: readonly Closed[]): Date | undefined {
   const times = closed.flatMap(({ next }) => (next ? [next.getTime()] : []));
   return times.length > 0 ? new Date(Math.min(...times)) : undefined;

@@ -1,10 +1,9 @@
-/** The deadline: how long soft gates may keep a staged release waiting. Pure. */
+/** The deadline: how long soft gates may delay a staged release. Pure. */
 
 const DAY = 86_400_000;
 
-/** When soft gates are no longer heard; undefined without a deadline. `days` of 0 is none. */
+/** When soft gates are overridden; undefined without a deadline, that is with `days` 0. */
 export const rebootBy = (since: Date, days: number): Date | undefined =>
   days === 0 ? undefined : new Date(since.getTime() + days * DAY);
 
-/** Whether it has passed. */
 export const isOverdue = (by: Date | undefined, now: Date): boolean => by !== undefined && now >= by;

@@ -1,8 +1,7 @@
-/** What a gate says of a reboot: nothing against it, or who objects, why, since when and until when. Pure. */
+/** A gate's verdict on a reboot: open, or closed with the reason, since when and until when. Pure. */
 
 import type { Verdict } from '../../model.ts';
 
-/** Every objection has a name. */
 export const GATE_CODES = [
   'apply-awaited',
   'offer-unknown',
@@ -30,12 +29,12 @@ export type GateCode = (typeof GATE_CODES)[number];
 
 type Objection = Readonly<{
   code: GateCode;
-  /** A soft gate gives way to the deadline and to `updatectl apply`. */
+  /** A soft gate is overridden by the deadline and by `updatectl apply`. */
   strength: 'soft' | 'hard';
   since?: Date;
-  /** The earliest moment at which the answer may be another; absent when nobody can say. */
+  /** The earliest time at which the verdict may change; absent if unknown. */
   next?: Date;
-  /** What an operator can do about it. */
+  /** The command with which an operator can resolve it. */
   command?: string;
 }>;
 
@@ -45,7 +44,6 @@ export type Closed = Extract<GateVerdict, { ok: false }>;
 
 export const OPEN: GateVerdict = { ok: true };
 
-/** An objection. */
 export const closed = (
   code: GateCode,
   strength: Closed['strength'],

@@ -1,16 +1,16 @@
-/** Since when those who are logged in know of the restart: kept where an agent that is started anew finds it, and a machine does not. */
+/** Remembers when logged-in users were warned, across a restart of the agent but not of the machine. */
 
 import { join } from 'node:path';
 import { type Files, replaceFile } from '../../system/files.ts';
 
 export interface Grace {
-  /** When they were told; undefined where nobody was, or where what was said then cannot be meant any more. */
+  /** When they were warned; undefined if they were not, or if that warning has lapsed. */
   told(now: Date): Promise<Date | undefined>;
   begin(now: Date): Promise<void>;
   end(): Promise<void>;
 }
 
-/** In the runtime folder, from which tandem.tmpfiles takes it after a soft reboot. Where that cannot be written, an agent that is started anew tells them once more. */
+/** In the runtime directory, which tandem.tmpfiles clears after a soft reboot. If it is not writable, a restarted agent warns the users once more. */
 export function keptGrace(files: Files, runtimeDir: string, graceMs: number): Grace {
   const path = join(runtimeDir, 'users-told');
   let known: Date | undefined;
@@ -43,7 +43,7 @@ function parse(bytes: Uint8Array | undefined): Date | undefined {
   return found && !Number.isNaN(found.getTime()) ? found : undefined;
 }
 
-/** Not by another clock, and not long after it has run out: whoever is there by now was told nothing. */
+/** Ignored if it lies in the future or expired long ago: whoever is logged in now was never warned. */
 const isMeant = (told: Date | undefined, graceMs: number, now: Date): Date | undefined =>
   told && told <= now && now.getTime() - told.getTime() <= graceMs + LATE_MS ? told : undefined;
 

@@ -1,4 +1,4 @@
-/** The gate of the running system's health: a host that is ill is not restarted on top of it. */
+/** The gate of the running system's health: an unhealthy host is not restarted. */
 
 import { cleanLine } from '../../clean-text.ts';
 import type { Verdict } from '../../model.ts';
@@ -8,7 +8,7 @@ export interface HealthGate {
   verdict(now: Date): Promise<GateVerdict>;
 }
 
-/** Probes may be dear, so an answer holds for a minute. */
+/** Cached for a minute, because probes may be expensive. */
 export function createHealthGate(probe: () => Promise<Verdict>): HealthGate {
   let last: Readonly<{ at: Date; verdict: GateVerdict }> | undefined;
   return {
@@ -24,7 +24,7 @@ export function createHealthGate(probe: () => Promise<Verdict>): HealthGate {
 /** Pure. */
 export function healthVerdict(judgement: Verdict, now: Date): GateVerdict {
   if (judgement.ok) return OPEN;
-  const reason = `the running system is ill: ${cleanLine(judgement.reason, 300)}`;
+  const reason = `the running system is unhealthy: ${cleanLine(judgement.reason, 300)}`;
   const next = new Date(now.getTime() + HOLDS_MS);
   return closed('host-unhealthy', 'soft', reason, { next, command: 'updatectl apply' });
 }

@@ -1,10 +1,10 @@
-/** The gate of systemd's inhibitors: who has asked logind that this machine stays up. */
+/** The gate of systemd's inhibitors: programs that have asked logind to prevent a shutdown. */
 
 import { cleanLine } from '../../clean-text.ts';
 import type { Exec } from '../../system/process/exec.ts';
 import { closed, type GateVerdict, OPEN } from './gate.ts';
 
-/** Asks logind. Where it does not answer nobody can hold one, and systemd asks again itself before it restarts. */
+/** Asks logind. If it does not respond, no inhibitor can exist; systemd itself asks again before the restart. */
 export async function inhibitorsGate(exec: Exec): Promise<GateVerdict> {
   const result = await exec('busctl', LIST_INHIBITORS, { timeoutMs: 10_000, package: 'systemd' }).catch(
     () => undefined,
@@ -12,7 +12,7 @@ export async function inhibitorsGate(exec: Exec): Promise<GateVerdict> {
   return result?.exitCode === 0 ? inhibitorsVerdict(result.stdout) : OPEN;
 }
 
-/** Reads the answer: rows of what, who, why, mode, user and process. Pure. */
+/** Parses the answer: rows of what, who, why, mode, user and process. Pure. */
 export function inhibitorsVerdict(answer: string): GateVerdict {
   const [first, ...rest] = rowsOf(answer).filter(blocksShutdown);
   if (!first) return OPEN;
@@ -30,7 +30,7 @@ const LIST_INHIBITORS = [
   'ListInhibitors',
 ];
 
-// A lock of the kind `delay` only holds the shutdown up for a few seconds; logind sees to that.
+// A `delay` lock only postpones the shutdown by seconds, which logind handles.
 const blocksShutdown = ([what, , , mode]: readonly unknown[]): boolean =>
   mode === 'block' && typeof what === 'string' && what.split(':').includes('shutdown');
 
@@ -45,5 +45,5 @@ function rowsOf(answer: string): readonly (readonly unknown[])[] {
   }
 }
 
-/** Any program may call itself anything: no control characters, and not for ever. */
+/** Names come from any program: cleaned and cut. */
 const plain = (text: unknown): string => (typeof text === 'string' ? cleanLine(text, 200) : 'somebody');

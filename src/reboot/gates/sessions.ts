@@ -1,25 +1,25 @@
-/** The gate of logged-in users: they are told, and have a while to finish or to ask for more. */
+/** The gate of logged-in users: they are warned, and have time to finish or to ask for more. */
 
 import { cleanLine } from '../../clean-text.ts';
 import type { Exec } from '../../system/process/exec.ts';
 import { closed, type GateVerdict, OPEN } from './gate.ts';
 import type { Grace } from './grace.ts';
 
-/** Somebody who is logged in, and where: `ana`, `tty1`. `isIdle`: logind has seen nothing of them for a while. */
+/** A logged-in user and place: `ana`, `tty1`. `isIdle`: logind has seen no activity for a while. */
 export type Session = Readonly<{ user: string; where: string; isIdle: boolean }>;
 
 export interface SessionsGate {
-  /** `isLast`: nobody else objects, so that the grace of those who are logged in begins now, if it has not. */
+  /** `isLast`: no other gate is closed, so the grace period starts now, unless it is running. */
   verdict(now: Date, isLast: boolean): Promise<GateVerdict>;
 }
 
-/** The grace is counted once: who logs in later finds it running. It begins anew when something else has objected meanwhile. */
+/** The grace period runs once: users who log in later join it. It restarts if another gate has closed meanwhile. */
 export function createSessionsGate(exec: Exec, graceMs: number, grace: Grace): SessionsGate {
   return {
     verdict: async (now, isLast) => {
       const told = await grace.told(now);
       const found = graceMs > 0 ? await readSessions(exec) : [];
-      // Who was told how long they have may leave the keyboard alone meanwhile.
+      // A warned user may leave the keyboard alone for the rest of the grace period.
       const sessions = told ? found : found.filter(({ isIdle }) => !isIdle);
       if (sessions.length === 0 || !isLast) {
         await grace.end();
@@ -34,7 +34,7 @@ export function createSessionsGate(exec: Exec, graceMs: number, grace: Grace): S
   };
 }
 
-/** Pure. `told`: when they were told that the machine restarts. */
+/** Pure. `told`: when the users were warned. */
 export function sessionsVerdict(
   sessions: readonly Session[],
   told: Date | undefined,
@@ -51,7 +51,7 @@ export function sessionsVerdict(
   return closed('users-logged-in', 'soft', reason, { ...times, command: 'updatectl apply' });
 }
 
-/** Asks logind for people; where it does not answer there are none. Not: greeters, lock screens, service managers, jobs, ended sessions. */
+/** Asks logind for human sessions; none if it does not respond. Excludes greeters, lock screens, service managers, jobs and ended sessions. */
 export async function readSessions(exec: Exec): Promise<readonly Session[]> {
   const rows = rowsOf(await busctl(exec, ['call', LOGIND, MANAGER, `${LOGIND}.Manager`, 'ListSessions']));
   const found = await Promise.all(rows.slice(0, MOST).map((row) => readSession(exec, row)));
@@ -62,7 +62,7 @@ const LOGIND = 'org.freedesktop.login1';
 const MANAGER = '/org/freedesktop/login1';
 const MOST = 64;
 
-/** A row is the number, the user's number and name, the seat and the object of a session. */
+/** A row: session number, user id and name, seat, session object. */
 async function readSession(exec: Exec, [, , user, , path]: readonly unknown[]): Promise<Session | undefined> {
   if (typeof user !== 'string' || typeof path !== 'string' || !path.startsWith(`${MANAGER}/session/`)) return undefined;
   const answer = await busctl(exec, ['get-property', LOGIND, path, `${LOGIND}.Session`, ...PROPERTIES]);
@@ -75,13 +75,13 @@ async function readSession(exec: Exec, [, , user, , path]: readonly unknown[]): 
 
 const PROPERTIES: readonly string[] = ['Class', 'State', 'TTY', 'Display', 'RemoteHost', 'IdleHint'];
 
-/** The classes on which logind itself looks before it lets one user restart the machine of another: not a login that has not come through. */
+/** The session classes that logind checks before one user may restart another's machine; excludes incomplete logins. */
 const PEOPLE: ReadonlySet<unknown> = new Set(['user', 'user-early', 'user-light', 'user-early-light']);
 
-/** Outside of the agent's sandbox, which has no terminals. Nobody's restart fails because somebody cannot be told. */
+/** Runs outside the agent's sandbox, which has no terminals. A failed warning does not block the restart. */
 async function broadcast(exec: Exec, graceMs: number): Promise<void> {
   const minutes = Math.max(1, Math.round(graceMs / 60_000));
-  const text = `This machine restarts into an update in ${minutes} minute${minutes === 1 ? '' : 's'}. To hold it up: updatectl inhibit --owner NAME --reason WHY --for 2h`;
+  const text = `This machine restarts into an update in ${minutes} minute${minutes === 1 ? '' : 's'}. To delay it: updatectl inhibit --owner NAME --reason WHY --for 2h`;
   await exec('systemd-run', ['--quiet', '--collect', 'wall', text], TOOL).catch(() => undefined);
 }
 
@@ -100,7 +100,7 @@ function rowsOf(answer: string): readonly (readonly unknown[])[] {
 
 const isName = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
-/** What busctl wraps in its type. */
+/** The type and value in busctl's JSON. */
 function parsed(text: string): unknown {
   try {
     return (JSON.parse(text) as Readonly<{ data?: unknown }> | null)?.data;

@@ -1,11 +1,11 @@
-/** Windows and black-outs as an operator writes them: strict, and every fault with its place. */
+/** Windows and black-outs in the configuration: validated strictly, every fault with its location. */
 
 import { list, literal, object, optional, text } from '../../formats/shape.ts';
 import { isCron } from '../../system/cron.ts';
 import { type Span, WEEKDAYS } from './windows.ts';
 import { openZone } from './zone.ts';
 
-/** Reads a list of tables; the fault continues a sentence that begins with the name of the key. */
+/** Reads a list of tables; the fault continues a sentence that starts with the key. */
 export function spansOf(value: unknown, kind: 'window' | 'black_out'): { spans: readonly Span[] } | { fault: string } {
   if (!Array.isArray(value) || value.length > MOST || !value.every(isTable))
     return { fault: `must be a list of at most ${MOST} tables` };
@@ -45,7 +45,7 @@ function spanOf(one: Written, path: string, kind: 'window' | 'black_out'): Span 
     if (!holds) throw new TypeError(`${path}.${key} must be ${wanted}`);
   };
   const minutes = minutesOf(duration);
-  // Half of a window is left to whoever comes last.
+  // Leaves half of the window to the last host.
   const spreadMinutes = kind === 'black_out' ? 0 : spread === undefined ? Math.floor(minutes / 2) : minutesOf(spread);
   must(isZone(zone), 'zone', `a time zone of the time zone database, like "Europe/Berlin", not “${zone}”`);
   must(days === undefined || dates === undefined, 'dates', 'absent where days are given');

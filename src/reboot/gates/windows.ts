@@ -1,4 +1,4 @@
-/** Maintenance windows and black-outs: when they are, in their own time zones, and when the next one opens. Pure. */
+/** Maintenance windows and black-outs: their occurrences in their own time zones, and the next opening. Pure. */
 
 import { createHash } from 'node:crypto';
 import { cronCalendar } from '../../system/cron.ts';
@@ -8,42 +8,42 @@ import { openZone, type Zone } from './zone.ts';
 export const WEEKDAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 export type Weekday = (typeof WEEKDAYS)[number];
 
-/** A span of time that comes again. Its days are those of `days`, of `dates`, or of `cron`; without any of them every day. */
+/** A recurring time span, on the days of `days`, `dates` or `cron`; otherwise every day. */
 export type Span = Readonly<{
   name: string;
   zone: string;
   days?: readonly Weekday[] | undefined;
   /** `2026-12-24`, or `12-24` for every year. */
   dates?: readonly string[] | undefined;
-  /** Five fields; names the times as well. */
+  /** Five fields, times included. */
   cron?: string | undefined;
-  /** `HH:MM` on the wall. */
+  /** `HH:MM`, local time. */
   start: string;
-  /** How long it lasts, as time passes: not touched by clocks that are put forward or back. */
+  /** The duration in elapsed time, unaffected by clock changes. */
   minutes: number;
-  /** Each host opens at its own moment, up to this much after the start. */
+  /** Each host opens at its own time, up to this much after the start. */
   spreadMinutes: number;
 }>;
 
-/** When the gate is open: inside a window (or always, when there is none) and outside every black-out. */
+/** The gate is open inside a window (or always, without windows) and outside all black-outs. */
 export interface Calendar {
   verdict(now: Date): GateVerdict;
-  /** The first open moment from `from` on; undefined when there is none in the next nine years. */
+  /** The first open time from `from` on; undefined if there is none within nine years. */
   nextOpening(from: Date): Date | undefined;
-  /** While it is open: when it closes. */
+  /** While open: when it closes. */
   closing(now: Date): Date | undefined;
 }
 
 const MINUTE = 60_000;
 const DAY = 1440 * MINUTE;
-/** 29 February may be eight years away. */
+/** 29 February can be eight years away. */
 const HORIZON_DAYS = 9 * 366;
-/** So many windows and black-outs in a row are looked through before nobody can say; fewer where there are many of them. */
+/** The most consecutive windows and black-outs examined before giving up; fewer if there are many. */
 const MOST_STEPS = 500;
 const LEAST_STEPS = 16;
 const MOST_QUESTIONS = 2_000;
 
-/** `machine` gives each host its own moment within a window. */
+/** `machine` gives each host its own time within a window. */
 export function createCalendar(
   windows: readonly Span[],
   blackOuts: readonly Span[],
@@ -70,12 +70,12 @@ function verdict(
   if (opening?.getTime() === at) return OPEN;
   const next: Pick<Closed, 'next'> = opening ? { next: opening } : {};
   const black = shut.find((one) => one.endOf(at) !== undefined);
-  // Whoever writes down “not now” means it; a window only says when it is convenient.
-  if (black) return closed('black-out', 'hard', `the black-out “${black.name}” is on`, next);
+  // A black-out is a deliberate “not now” and therefore hard; a window only states convenience.
+  if (black) return closed('black-out', 'hard', `the black-out “${black.name}” is in effect`, next);
   return closed('window-closed', 'soft', windowText(open), { ...next, command: '`updatectl apply`' });
 }
 
-/** Windows that touch are one. */
+/** Adjacent windows are merged. */
 function endOfAll(open: readonly Recurrence[], from: number): number {
   let at = from;
   for (let step = 0; step < stepsFor(open.length); step++) {
@@ -110,9 +110,8 @@ const stepsFor = (spans: number): number =>
 
 interface Recurrence {
   readonly name: string;
-  /** The end of the occurrence that `at` lies in, the latest if there are several. */
+  /** The end of the occurrence that contains `at`; the latest if there are several. */
   endOf(at: number): number | undefined;
-  /** The first start after `at`. */
   nextStart(at: number): number | undefined;
 }
 
@@ -126,7 +125,7 @@ function recurrence(span: Span, machine: string | undefined): Recurrence {
     const minute = minutes[index];
     return minute === undefined ? undefined : zone.momentOf(day + minute * MINUTE) + delay;
   };
-  /** How many starts of a day are not after `at`: a day may have one each minute, and they are in order. */
+  /** The number of starts of a day up to `at`. There may be one per minute, in order. */
   const startsUntil = (day: number, at: number): number => {
     let [low, high] = [0, minutes.length];
     while (low < high) {
@@ -181,7 +180,7 @@ function daysOf({ days, dates, cron, start }: Span): Days {
   return { minutes, names: () => true };
 }
 
-/** The same host and window always give the same number, from 0 up to 1. */
+/** A number in [0, 1), constant for a host and window. */
 function fraction({ name, zone, start }: Span, machine: string | undefined): number {
   if (machine === undefined) return 0;
   const digest = createHash('sha256')

@@ -1,23 +1,20 @@
-/** A time zone: what its clocks show at a moment, and at which moment they first show a time. Pure. */
+/** A time zone: its local time at an instant, and the first instant of a local time. Pure. */
 
 const SECOND = 1000;
 const HOUR = 3_600_000;
-/** Longer than any jump of a zone's clocks; Samoa once left out a whole day. */
+/** Longer than any jump of a zone; Samoa once skipped a whole day. */
 const LONGEST_JUMP = 36 * HOUR;
 
-/** Times on the wall are milliseconds as `Date.UTC` counts them: those of a clock that shows UTC and happens to show this. */
+/** Local times are milliseconds as counted by `Date.UTC`: those of a UTC clock with the same display. */
 export interface Zone {
   readonly name: string;
-  /** What the clocks show. */
+  /** The local time at an instant. */
   wallOf(moment: number): number;
-  /**
-   * The first moment at which the clocks show this or, where they jump over it, something later: a time in the gap is the moment after
-   * the gap, a time in a doubled hour is its first pass.
-   */
+  /** The first instant of a local time: for a time within a gap, the instant after the gap; for a repeated time, the first. */
   momentOf(wall: number): number;
 }
 
-/** By its name in the time zone database; throws a RangeError when there is none. */
+/** By its IANA name; throws a RangeError if unknown. */
 export function openZone(name: string): Zone {
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone: name,

@@ -1,20 +1,20 @@
-/** Health is asked again for a while before it is denied: what answers late is not broken. */
+/** Retries failing health probes for a while before the verdict: a late answer is not a failure. */
 
 import type { Clock } from '../../system/clock.ts';
 import type { Health } from './run-probes.ts';
 
 export type Patience = Readonly<{
   clock: Pick<Clock, 'monotonicMs' | 'sleep'>;
-  /** How long what failed is asked again. */
+  /** How long failing probes are retried. */
   retryMs: number;
-  /** Somebody restarts the machine after this, so that a verdict must have come before. */
+  /** The dead man's timer restarts the machine after this, so the verdict must come earlier. */
   mostMs?: number | undefined;
   signal: AbortSignal;
 }>;
 
 /**
- * Asks until everything required passes in one look, or the time is up; the last look is the verdict. `look` is told whether it is the
- * first, and how long it may take.
+ * Repeats until every required probe passes in one round, or the time is up; the last round is the verdict. `look` gets whether it is the
+ * first, and its time limit.
  */
 export async function askAgain(
   look: (isFirst: boolean, mostMs: number) => Promise<Health>,
@@ -33,5 +33,5 @@ export async function askAgain(
 }
 
 const PAUSE_MS = 5_000;
-/** Without any time to answer nobody could pass. */
+/** At least this much time, or no probe could pass. */
 const SHORTEST_MS = 15_000;

@@ -1,8 +1,8 @@
-/** When the dead man's timer restarts a machine on trial: a verdict that comes later is none. */
+/** When the dead man's timer restarts a machine on trial; the verdict must come earlier. */
 
 import { attempt, type Exec } from '../../system/process/exec.ts';
 
-/** Milliseconds from now; undefined where the timer does not run, or systemd does not tell. `uptimeMs` is the kernel's clock. */
+/** Milliseconds from now; undefined if the timer does not run, or systemd does not say. `uptimeMs` is the kernel's clock. */
 export async function untilDeadMan(exec: Exec, uptimeMs: number, signal?: AbortSignal): Promise<number | undefined> {
   const args = ['show', '--property=NextElapseUSecMonotonic', '--value', '--', 'tandem-dead-man.timer'];
   const options = { timeoutMs: 20_000, package: 'systemd', ...(signal ? { signal } : {}) };
@@ -11,7 +11,7 @@ export async function untilDeadMan(exec: Exec, uptimeMs: number, signal?: AbortS
   return at === undefined || at <= uptimeMs ? undefined : at - uptimeMs;
 }
 
-/** A time span as systemd prints one, `1h 28min 8.435691s`. */
+/** Parses systemd's time spans, such as `1h 28min 8.435691s`. */
 export function spanMs(text: string): number | undefined {
   const parts = text.split(' ').map((part) => /^(\d+(?:\.\d+)?)(y|month|w|d|h|min|s|ms|us)$/.exec(part));
   if (parts.includes(null)) return undefined;

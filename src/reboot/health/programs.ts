@@ -1,4 +1,4 @@
-/** The probes that are programs: whatever an image or an operator puts into `health.d/required` and `health.d/wanted`. */
+/** Health programs: the probes that an image or an operator puts into `health.d/required` and `health.d/wanted`. */
 
 import { join } from 'node:path';
 import type { Verdict } from '../../model.ts';
@@ -7,12 +7,12 @@ import type { Exec } from '../../system/process/exec.ts';
 import { type ProgramFile, programsIn } from '../program-folders.ts';
 import type { Probe } from './probe.ts';
 
-/** Where programs lie. */
+/** The default directories. */
 export const HEALTH_DIRS = ['/usr/lib/tandem/health.d', '/etc/tandem/health.d'] as const;
 
 /**
- * One probe for each, in the order of names. They run inside the agent's sandbox: without capabilities, and with nearly everything
- * read-only, since a probe looks and changes nothing. What cannot be run has failed: it was put there to be passed.
+ * One probe per program, in name order. Probes run in the agent's sandbox, without capabilities and mostly read-only, since they only
+ * observe. A program that cannot run has failed.
  */
 export async function programProbes(
   options: Readonly<{ exec: Exec; files: Pick<Files, 'list'>; dirs: readonly string[]; timeoutMs: number }>,
@@ -24,7 +24,7 @@ export async function programProbes(
   ];
 }
 
-/** What lies in the two folders. */
+/** The programs in both folders. */
 export async function healthPrograms(
   files: Pick<Files, 'list'>,
   dirs: readonly string[],

@@ -1,13 +1,13 @@
-/** Runs all probes at once and says whether the system on trial passes. */
+/** Runs all probes in parallel and decides whether the system on trial passes. */
 
 import type { Verdict } from '../../model.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Probe } from './probe.ts';
 
-/** Each entry is one sentence that begins with the probe's name. */
+/** One sentence each, starting with the probe's name. */
 export type Health = Readonly<{ ok: boolean; failures: readonly string[]; warnings: readonly string[] }>;
 
-/** A probe that throws or is still running after `timeoutMs` has failed. Rejects only when `signal` says stop: no verdict then. */
+/** A probe that throws, or still runs after `timeoutMs`, has failed. Rejects only if `signal` aborts, without a verdict. */
 export async function runProbes(
   probes: readonly Probe[],
   options: Readonly<{ clock: Clock; timeoutMs: number; signal: AbortSignal }>,
@@ -30,7 +30,7 @@ async function runProbe(
   const ended = new AbortController();
   const stop = AbortSignal.any([signal, ended.signal]);
   try {
-    // A race, since a probe that hangs may not heed its signal either.
+    // A race, because a hanging probe may ignore its signal too.
     return await Promise.race([probe.run(stop), tooLong(clock, timeoutMs, stop)]);
   } catch (error) {
     return { ok: false, reason: error instanceof Error ? error.message : String(error) };

@@ -1,4 +1,4 @@
-/** The probe that asks systemd: has the system finished starting, do the required units run, has none failed? */
+/** The systemd probe: startup finished, required units active, no failed units. */
 
 import { matchesGlob } from 'node:path';
 import { list, object, text } from '../../formats/shape.ts';
@@ -13,17 +13,16 @@ export type UnitsProbe = Readonly<{
   exec: Exec;
   files: Pick<Files, 'read'>;
   clock: Clock;
-  /** Units that must be active. */
   required: readonly string[];
-  /** Globs of units that may fail, or take their time to start. */
+  /** Globs of units that may fail or start late. */
   ignored: readonly string[];
-  /** Units that had failed in the system before. One that is required must run all the same. */
+  /** Units that failed in the previous system. A required one must run anyway. */
   before?: readonly string[];
-  /** How long the system may take to finish starting. */
+  /** The time limit for startup. */
   startTimeoutMs: number;
 }>;
 
-/** Waits for the end of the start, then looks once. */
+/** Waits for the end of startup, then checks once. */
 export const unitsProbe = (options: UnitsProbe): Probe => ({
   name: 'systemd units',
   required: true,
@@ -42,14 +41,15 @@ export const unitsProbe = (options: UnitsProbe): Probe => ({
 
 const POLL_MS = 1_000;
 /**
- * What waits for our verdict, or is us. Were these counted as "still starting", the probe would wait for boot-complete.target, and
- * that for tandem-confirm.service, and that for the probe. (`systemctl is-system-running` counts them; so it is not asked.)
+ * Units that wait for our verdict, and ourselves. Counting them as “still starting” would be a deadlock: the probe would wait for
+ * boot-complete.target, that for tandem-confirm.service, and that for the probe. `systemctl is-system-running` counts them, so it is not
+ * used.
  */
 const WAITING_FOR_US = [
   'tandem-agent.service',
   'tandem-confirm.service',
   'tandem-trial-began.service',
-  // After a start that skipped the boot loader it looks for the entry of the start before, and fails when that has another name by now.
+  // After a start past the boot loader, it looks for the entry of the start before, and fails if that has been renamed.
   'systemd-bless-boot.service',
 ];
 
@@ -62,9 +62,9 @@ async function waitForStart(options: UnitsProbe, signal: AbortSignal): Promise<r
   }
 }
 
-/** Units that systemd is starting this moment. A job that only waits, waits for one of these or for us. */
+/** Units that systemd is starting now. A job that waits does so for one of these or for us. */
 async function runningJobs({ exec, ignored }: UnitsProbe, signal: AbortSignal): Promise<string[]> {
-  // A table of number, unit, type and state: of all lists this is the one that systemctl does not print as JSON.
+  // A table of number, unit, type and state: the one list that systemctl cannot print as JSON.
   const output = await run(exec, 'systemctl', ['list-jobs', '--no-legend', '--plain'], { signal, ...LIMITS });
   return output
     .split('\n')
@@ -73,7 +73,7 @@ async function runningJobs({ exec, ignored }: UnitsProbe, signal: AbortSignal): 
     .filter((unit) => !WAITING_FOR_US.includes(unit) && !matches(unit, ignored));
 }
 
-/** Units that are failed now, but for those that may be. */
+/** Failed units, except those that may fail. */
 export async function failedUnits(
   { exec, ignored }: Pick<UnitsProbe, 'exec' | 'ignored'>,
   signal: AbortSignal,
@@ -84,12 +84,12 @@ export async function failedUnits(
     .filter((unit) => !WAITING_FOR_US.includes(unit) && !matches(unit, ignored));
 }
 
-/** The required units that are not active, each with what systemd says of it. */
+/** Required units that are not active, each with its state. */
 async function inactive({ exec, required }: UnitsProbe, signal: AbortSignal): Promise<string[]> {
   if (required.length === 0) return [];
   const args = ['show', '--property=Id,LoadState,ActiveState,SubState,Result', '--', ...required];
   const shown = (await run(exec, 'systemctl', args, { signal, ...LIMITS })).split(/\n\n+/).map(properties);
-  // One answer for each question, in its order; an alias is answered under its real name.
+  // One answer per unit, in order; an alias appears under its real name.
   return required.flatMap((unit, index) => {
     const found = shown[index] ?? new Map<string, string>();
     if (found.get('ActiveState') === 'active') return [];

@@ -1,4 +1,4 @@
-/** The kernels of slots whose boot loader is systemd-boot: the UKIs that are its boot entries. */
+/** Kernels for systemd-boot: the UKIs that are its boot entries. */
 
 import { join } from 'node:path';
 import type { SlotName } from '../../model.ts';
@@ -10,7 +10,7 @@ import type { Kernels } from './kernels.ts';
 import { type FileReader, fileReader, promisedContent } from './uki-file.ts';
 import { adoptUkiPart, openUkiPart, removeUkiParts } from './uki-part.ts';
 
-/** `writableSpace` tells how many bytes can be written in a folder. */
+/** `writableSpace` returns the writable bytes of a folder. */
 export const entryKernels = (
   esp: Esp & Readonly<{ log: Log }>,
   writableSpace: (dir: string) => Promise<number>,
@@ -28,7 +28,7 @@ export const entryKernels = (
   rootHash: (slot) => rootHashOf(esp, slot),
 });
 
-/** The UKI that the slot starts from, or will once it is armed. */
+/** The UKI from which the slot starts, or will once armed. */
 async function openEntry(esp: Esp, slot: SlotName): Promise<FileReader | undefined> {
   const { entries, waiting } = await readEsp(esp);
   const own = entries.filter((one) => one.slot === slot);
@@ -36,7 +36,7 @@ async function openEntry(esp: Esp, slot: SlotName): Promise<FileReader | undefin
   return entry && fileReader(esp, join(entriesDir(esp), entry.file), entry.size);
 }
 
-/** Of the waiting kernel before the one that is an entry; of a proven entry before another. */
+/** The waiting kernel before the entry; a confirmed entry before another. */
 async function rootHashOf(esp: Esp, slot: SlotName) {
   const { waiting, entries } = await readEsp(esp);
   const own = entries.filter((one) => one.slot === slot);

@@ -1,18 +1,18 @@
-/** The names of our boot entries: systemd's boot counting, and the name of an entry that is not one yet. Pure. */
+/** Names of boot entries: systemd's boot counting, and temporary names of future entries. Pure. */
 
 import { type Product, VERSION_PATTERN, type Version } from '../../model.ts';
 import { TEMPORARY } from '../../system/files.ts';
 
-/** How often the boot loader may still try an entry, and how often it has. */
+/** The tries left and done, as counted by the boot loader. */
 export type Counter = Readonly<{ left: number; done: number }>;
 export type EntryName = Readonly<{ version: Version; counter?: Counter }>;
 
-/** `<product>_<version>.efi`, with `+left` or `+left-done` before the suffix while the boot loader counts. */
+/** `<product>_<version>.efi`, with `+left` or `+left-done` before the suffix while tries are counted. */
 export function formatEntryName(product: Product, { version, counter }: EntryName): string {
   return `${product}_${version}${counter ? formatCounter(counter) : ''}.efi`;
 }
 
-/** The parts of a name that `formatEntryName` could have made; undefined for any other. */
+/** Parses the names that `formatEntryName` makes; undefined for others. */
 export function parseEntryName(product: Product, file: string): EntryName | undefined {
   if (!file.startsWith(`${product}_`) || !file.endsWith('.efi')) return undefined;
   const [version = '', ...counters] = file.slice(product.length + 1, -'.efi'.length).split('+');
@@ -22,30 +22,30 @@ export function parseEntryName(product: Product, file: string): EntryName | unde
   return counter && { version: version as Version, counter };
 }
 
-/** The name under which a UKI waits on the ESP. The boot loader takes no file that begins with a dot or lacks the suffix `.efi`. */
+/** The name of a waiting UKI on the ESP. The boot loader ignores names with a leading dot or without `.efi`. */
 export const formatWaitingName = (product: Product, version: Version): string => `.${product}_${version}.efi${WAITING}`;
 
-/** The version of a waiting UKI; undefined for any other name. */
+/** The version of a waiting UKI; undefined for other names. */
 export function parseWaitingName(product: Product, file: string): Version | undefined {
   if (!file.startsWith('.') || !file.endsWith(WAITING)) return undefined;
   const entry = parseEntryName(product, file.slice(1, -WAITING.length));
   return entry?.counter ? undefined : entry?.version;
 }
 
-/** The name under which a UKI is put together, block by block: neither an entry nor waiting, so it outlives a `disable`. */
+/** The name of a UKI under assembly: neither an entry nor waiting, so it survives `disable`. */
 export const formatPartName = (product: Product, version: Version): string => `.${product}_${version}.efi${PART}`;
 
-/** The version in any of these names: those that one file may have in turn have it in common. */
+/** The version in any of these names; a file keeps it through all its renames. */
 export function versionNamed(product: Product, file: string): Version | undefined {
   if (isPart(product, file)) return parseWaitingName(product, `${file.slice(0, -PART.length)}${WAITING}`);
   return parseWaitingName(product, file) ?? parseEntryName(product, file)?.version;
 }
 
-/** Whether a file is a UKI that is or was being put together. */
+/** Whether a file is a UKI that is or was under assembly. */
 export const isPart = (product: Product, file: string): boolean =>
   file.startsWith(`.${product}_`) && file.endsWith(PART);
 
-/** Whether a file in the entries' folder is ours to remove: the boot loader's default pattern or our own temporary name covers it. */
+/** Whether a file is ours to remove: it matches the boot loader's default pattern or our own temporary names. */
 export function isOurs(product: Product, file: string): boolean {
   const name = file.toLowerCase();
   return (
@@ -54,12 +54,12 @@ export function isOurs(product: Product, file: string): boolean {
   );
 }
 
-/** What the boot loader makes of a counter each time it starts the entry. */
+/** The boot loader's change of a counter when it starts the entry. */
 export const counted = ({ left, done }: Counter): Counter => ({ left: Math.max(0, left - 1), done: done + 1 });
 
 const WAITING = TEMPORARY;
 const PART = '.tandem-part';
-// The boot loader reads counters as numbers up to INT_MAX and takes anything larger as part of the name.
+// The boot loader reads counters up to INT_MAX, and treats anything larger as part of the name.
 const COUNTER_MAX = 2 ** 31 - 1;
 
 const formatCounter = ({ left, done }: Counter): string => (done === 0 ? `+${left}` : `+${left}-${done}`);

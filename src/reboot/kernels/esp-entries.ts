@@ -1,4 +1,4 @@
-/** Reads our boot entries from the EFI system partition: which UKI lies there, and to which slot it belongs. */
+/** Reads our boot entries on the EFI system partition: their UKIs and slots. */
 
 import { join } from 'node:path';
 import type { Product, Sha256, SlotName } from '../../model.ts';
@@ -13,18 +13,18 @@ import {
 } from './entry-name.ts';
 import { readUki, type Uki, type UkiFiles } from './uki-file.ts';
 
-/** Where the entries lie. `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash, if any do. */
+/** The ESP with our entries. `slotOfRootHash` returns the slot whose partitions carry the UUIDs derived from a root hash. */
 export type Esp = UkiFiles &
   Readonly<{ dir: string; product: Product; slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined> }>;
 
-/** A UKI whose root hash one of the slots holds. */
+/** A UKI whose root hash is that of a slot. */
 export type EspEntry = Ranked &
   EntryName &
   Readonly<{ file: string; slot: SlotName; rootHash: Sha256; size: number; counter?: Counter }>;
 
 /**
- * `entries` in the boot loader's order; `waiting` are not entries yet; `orphans` are ours by name but belong to no slot: damaged,
- * cut short, or for a root that is no longer there.
+ * `entries` in the boot loader's order; `waiting` are not entries yet; `orphans` have our names but no slot: damaged, truncated, or for a
+ * root that no longer exists.
  */
 export type EspView = Readonly<{
   entries: readonly EspEntry[];
@@ -32,7 +32,7 @@ export type EspView = Readonly<{
   orphans: readonly Readonly<{ file: string; size: number }>[];
 }>;
 
-/** Everything of ours in the entries' folder. */
+/** All our files in the entries' folder. */
 export async function readEsp(esp: Esp): Promise<EspView> {
   const entries: EspEntry[] = [];
   const waiting: EspEntry[] = [];

@@ -1,4 +1,4 @@
-/** Changes the entries' folder on the ESP, one durable step at a time. */
+/** Changes the entries' folder on the ESP in durable steps. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -15,8 +15,8 @@ import { listParts, type UkiFolder } from './uki-part.ts';
 import { refuseFull, writeUki } from './uki-writing.ts';
 
 /**
- * Before a slot is touched: whether the ESP will have room for its new UKI once `disable` has removed the old one. `freeBytes` says how
- * much is free now, or that nothing can be written.
+ * Before a slot is touched: checks that the ESP has room for the new UKI once `disable` has removed the old one. `freeBytes` returns the
+ * free space, or throws if the ESP is not writable.
  */
 export async function checkEspRoom(
   esp: Esp,
@@ -35,10 +35,7 @@ export async function checkEspRoom(
   refuseFull(esp.dir, size, await freeBytes(), removable);
 }
 
-/**
- * Puts a UKI on the ESP under a name that no boot loader takes, durably, and reads it back. The slot must be disabled already; `arm`
- * makes an entry of it.
- */
+/** Writes a UKI durably under a name that no boot loader uses, and reads it back. The slot must be disabled; `arm` makes the file an entry. */
 export async function putUki(
   esp: Esp & Readonly<{ log: Log }>,
   uki: IncomingUki,
@@ -53,23 +50,23 @@ export async function putUki(
   esp.log.info({ file: name }, 'kernel image put on the ESP');
 }
 
-/** Before anything gets another name or is removed. Kernels that are being put together count: they get their name by renaming, too. */
+/** Checked before any rename or removal. Kernels under assembly count too, because they are renamed as well. */
 export async function refuseTwinEntries(esp: Esp): Promise<void> {
   const dir = entriesDir(esp);
   const names = Map.groupBy(await esp.files.list(dir), (file) => versionNamed(esp.product, file));
   for (const [version, files] of names) if (version !== undefined) await refuseTwins(esp, dir, files);
 }
 
-/** Renames durably; a file that has the name already is left alone. */
+/** Renames durably; a file that already has the name is left alone. */
 export async function moveEntry(esp: Esp & Readonly<{ log: Log }>, from: string, to: string): Promise<void> {
   const dir = entriesDir(esp);
-  // An earlier rename may not have been made durable before it was interrupted, so the folder is synced either way.
+  // Syncs in any case: an earlier rename may have been interrupted before it was durable.
   if (from === to) return esp.files.syncDir(dir);
   await moveFile(esp.files, join(dir, from), join(dir, to));
   esp.log.info({ from, to }, 'boot entry renamed');
 }
 
-/** Removes files of ours durably. Nothing to remove is no reason not to sync: an earlier run may have been stopped before it did. */
+/** Removes our files durably; syncs even without any, because an earlier run may have been interrupted before its sync. */
 export async function removeEntries(
   esp: Esp & Readonly<{ log: Log }>,
   doomed: readonly Readonly<{ file: string }>[],
@@ -80,14 +77,14 @@ export async function removeEntries(
   if (doomed.length > 0) esp.log.info({ files: doomed.map((one) => one.file) }, 'boot entries removed');
 }
 
-/** The running slot was started from an entry; a folder without it is not what the boot loader reads. */
+/** The running slot was started from an entry; a folder without it is not the one that the boot loader reads. */
 const unmounted = (esp: Esp, target: SlotName): UpdateError =>
-  notMounted(`${entriesDir(esp)} has no entry of slot ${otherSlot(target)}, which runs`, esp.dir);
+  notMounted(`${entriesDir(esp)} has no entry of the running slot ${otherSlot(target)}`, esp.dir);
 
-/** The entries' folder as one in which UKIs are put together. */
+/** The entries' folder, for assembling UKIs. */
 export const folderOf = (esp: Esp): UkiFolder => ({ ...esp, folder: entriesDir(esp) });
 
-/** The running system's entry must never be overwritten, and two entries of one version cannot be told apart. */
+/** The running system's entry must never be overwritten, and two entries of one version are indistinguishable. */
 export async function refuseVersion(esp: Esp, version: Version): Promise<void> {
   const id = formatEntryName(esp.product, { version }).toLowerCase();
   const { entries } = await readEsp(esp);
@@ -98,7 +95,7 @@ export async function refuseVersion(esp: Esp, version: Version): Promise<void> {
   );
 }
 
-/** Before the slot is touched: an entry of the other slot that the boot loader could not tell from the one that is to come. */
+/** Before the slot is touched: the other slot's entry, if the boot loader could not distinguish it from the new one. */
 export async function refuseRivals(esp: Esp, target: SlotName, version: Version, content: UkiContent): Promise<void> {
   const id = formatEntryName(esp.product, { version });
   const others = (await readEsp(esp)).entries.filter((one) => one.slot !== target);
@@ -111,7 +108,7 @@ function refuseClash(esp: Esp, version: Version, clash: EspEntry | undefined): v
   if (!clash) return;
   throw new UpdateError(
     'boot-version-clash',
-    `Version ${version} is to be put on ${esp.dir}, but slot ${clash.slot} has the entry ${clash.file} already.`,
+    `Version ${version} cannot be put on ${esp.dir}: slot ${clash.slot} already has the entry ${clash.file}.`,
   );
 }
 

@@ -1,4 +1,4 @@
-/** The kernels of slots whose boot loader starts a fixed name for each: `EFI/tandem/a.efi` and `EFI/tandem/b.efi` on the ESP. */
+/** Kernels for boot loaders that start a fixed file per slot: `EFI/tandem/a.efi` and `EFI/tandem/b.efi` on the ESP. */
 
 import { join } from 'node:path';
 import { otherSlot, type Product, SLOT_NAMES, type SlotName } from '../../model.ts';
@@ -21,13 +21,13 @@ import {
 import { adoptUkiPart, listParts, openUkiPart, removeUkiParts, type UkiFolder } from './uki-part.ts';
 import { refuseFull, writeUki } from './uki-writing.ts';
 
-/** `dir` is where the ESP is mounted. */
+/** `dir`: the ESP's mount point. */
 export type KernelEsp = UkiFiles & Readonly<{ dir: string; product: Product; log: Log }>;
 
-/** The name that the boot loader starts, below the root of the ESP. */
+/** The file that the boot loader starts, relative to the root of the ESP. */
 export const kernelName = (slot: SlotName): string => `EFI/tandem/${slot}.efi`;
 
-/** `writableSpace` tells how many bytes can be written in a folder. */
+/** `writableSpace` returns the writable bytes of a folder. */
 export function slotKernels(
   esp: KernelEsp,
   writableSpace: (dir: string) => Promise<number>,
@@ -69,10 +69,7 @@ type Place = UkiFolder & Pick<KernelEsp, 'dir' | 'log'>;
 const fileOf = (slot: SlotName): string => `${slot}.efi`;
 const pathOf = ({ folder }: UkiFolder, slot: SlotName): string => join(folder, fileOf(slot));
 
-/**
- * The old kernel goes first, since there is no room for three, and since FAT cannot put one file in another's place at one stroke. Its
- * slot is disabled, so nothing starts it.
- */
+/** Removes the old kernel first, because there is no room for three and FAT cannot replace a file atomically. The slot is disabled, so nothing starts it. */
 async function put(at: Place, target: SlotName, uki: IncomingUki, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   const temporary = `${pathOf(at, target)}${TEMPORARY}`;
   await clear(at, target);
@@ -81,7 +78,7 @@ async function put(at: Place, target: SlotName, uki: IncomingUki, chunks: AsyncI
   at.log.info({ slot: target, version: uki.version }, 'kernel image put on the ESP');
 }
 
-/** Leaves the folder there, and nothing in it that has or was to have the slot's name. */
+/** Keeps the folder, and removes every present or temporary kernel of the slot. */
 async function clear(at: Place, target: SlotName): Promise<void> {
   await refuseUnfit(at, target);
   await at.files.makeDir(at.folder);
@@ -94,11 +91,11 @@ async function refuseUnfit(at: Place, target: SlotName): Promise<void> {
   await refuseShared(at, target);
 }
 
-/** A folder on which nothing is mounted would take a kernel that no boot loader sees; it lacks the one that we were started from. */
+/** Without the mount, the kernel would be written where no boot loader sees it. The running slot's kernel tells whether it is mounted. */
 async function refuseUnmounted(at: Place, target: SlotName): Promise<void> {
   const running = pathOf(at, otherSlot(target));
   if ((await sizeOf(at, running)) > 0) return;
-  throw notMounted(`${running}, the kernel of the running slot, is not there`, at.dir);
+  throw notMounted(`${running}, the kernel of the running slot, is missing`, at.dir);
 }
 
 /** The running system was started from one of them. */
@@ -107,7 +104,7 @@ async function needAny(at: Place): Promise<void> {
   throw notMounted(`${at.folder} has no kernel of either slot`, at.dir);
 }
 
-/** Of the names that kernels have in turn. The other slot may well have the same kernel, as a file of its own. */
+/** The names that a kernel has in turn. The other slot may have the same kernel, as a file of its own. */
 async function refuseShared(at: Place, target: SlotName): Promise<void> {
   const temporaries = (await at.files.list(at.folder)).filter((name) => name.endsWith(TEMPORARY));
   const parts = (await listParts(at)).map(({ file }) => file);
@@ -116,7 +113,7 @@ async function refuseShared(at: Place, target: SlotName): Promise<void> {
   await refuseTwins(at, at.folder, [fileOf(target), ...temporaries, ...parts, ...others]);
 }
 
-/** What will be gone before the slot's new kernel is written. */
+/** The files to be removed before the slot's new kernel is written. */
 async function removable(at: Place, target: SlotName): Promise<readonly Readonly<{ size: number }>[]> {
   const files = (await at.files.list(at.folder)).filter((file) => file.endsWith(TEMPORARY) || file === fileOf(target));
   const sizes = await Promise.all(files.map(async (file) => ({ size: await sizeOf(at, join(at.folder, file)) })));

@@ -1,4 +1,4 @@
-/** The kernels of a Raspberry Pi: each slot's boot partition holds the UKI and, taken out of it, the files that the firmware starts. */
+/** Kernels of a Raspberry Pi: each slot's boot partition contains the UKI and the files extracted from it for the firmware. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -26,13 +26,13 @@ import {
 import { adoptUkiPart, listParts, openUkiPart, removeUkiParts, type UkiFolder } from './uki-part.ts';
 import { refuseFull, writeUki } from './uki-writing.ts';
 
-/** `dirs` is where the boot partition of each slot is mounted; the firmware's own files and a config.txt are there already. */
+/** `dirs`: the mount point of each slot's boot partition, on which the firmware's own files and a config.txt already exist. */
 export type TrybootDirs = UkiFiles & Readonly<{ dirs: Readonly<Record<SlotName, string>>; product: Product; log: Log }>;
 
-/** The UKI of a slot: it gets this name when everything that was taken out of it is durable, and loses it first. */
+/** A slot's UKI: gets this name when all extracted files are durable, and loses it first. */
 export const UKI_NAME = 'tandem.efi';
 
-/** `writableSpace` tells how many bytes can be written in a folder. */
+/** `writableSpace` returns the writable bytes of a folder. */
 export function trybootKernels(
   at: TrybootDirs,
   writableSpace: (dir: string) => Promise<number>,
@@ -42,7 +42,7 @@ export function trybootKernels(
     checkRoom: async (target, size) => {
       for (const slot of SLOT_NAMES) await refuseUnprepared(at, slot);
       const dir = at.dirs[target];
-      // The UKI, and what is taken out of it, which cannot be more.
+      // The UKI, and the extracted files, which cannot be larger.
       refuseFull(dir, 2 * size, await writableSpace(dir), await removable(at, target));
     },
     checkFit: async (target, uki, content) => {
@@ -86,7 +86,7 @@ const HEAD = 64 * 1024;
 const ukiOf = ({ dirs }: TrybootDirs, slot: SlotName): string => join(dirs[slot], UKI_NAME);
 const folderOf = (at: TrybootDirs, slot: SlotName): UkiFolder => ({ ...at, folder: at.dirs[slot] });
 
-/** A folder on which nothing is mounted would take a kernel that the firmware never sees. */
+/** Without the mount, the kernel would be written where the firmware never sees it. */
 async function refuseUnprepared(at: TrybootDirs, slot: SlotName): Promise<void> {
   const dir = at.dirs[slot];
   if (!(await isPrepared(at, slot))) throw notMounted(`The boot partition of slot ${slot} has no ${CONFIG}`, dir);
@@ -110,7 +110,7 @@ async function put(
   at.log.info({ slot: target, version: uki.version }, 'kernel put on the boot partition');
 }
 
-/** The UKI first: without it the slot cannot be armed, whatever else is still there. */
+/** The UKI first: without it the slot cannot be armed, whatever files remain. */
 async function clear(at: TrybootDirs, target: SlotName): Promise<void> {
   const { files, dirs } = at;
   const dir = dirs[target];
@@ -120,13 +120,13 @@ async function clear(at: TrybootDirs, target: SlotName): Promise<void> {
   for (const name of [...FILES.map(([, file]) => file), COMMAND_LINE]) await removeFile(files, join(dir, name));
 }
 
-/** Of the names that a UKI has in turn. */
+/** The names that a UKI has in turn. */
 async function refuseShared(at: TrybootDirs, target: SlotName): Promise<void> {
   const parts = (await listParts(folderOf(at, target))).map(({ file }) => file);
   await refuseTwins(at, at.dirs[target], [UKI_NAME, `${UKI_NAME}${TEMPORARY}`, ...parts]);
 }
 
-/** Takes the three files out of a verified UKI, durably, and reads them back. */
+/** Extracts the three files of a verified UKI, durably, and reads them back. */
 async function unpack(at: TrybootDirs, target: SlotName, path: string, size: number): Promise<void> {
   const dir = at.dirs[target];
   const uki = fileReader(at, path, size);
@@ -137,7 +137,7 @@ async function unpack(at: TrybootDirs, target: SlotName, path: string, size: num
   await at.files.syncDir(dir);
 }
 
-/** What the firmware needs of a UKI; refuses one that it could not start. */
+/** The parts of a UKI that the firmware needs; refuses one that it could not start. */
 async function partsOf(uki: FileReader) {
   const sections = peSections(await uki.read(0, HEAD), uki.size);
   const parts = FILES.map(([name, file]) => ({ file, section: needed(sections, name) }));
@@ -145,7 +145,7 @@ async function partsOf(uki: FileReader) {
   return { parts, commandLine: await commandLineOf(uki, needed(sections, '.cmdline')) };
 }
 
-/** Writes what `content` gives, and compares what lies there with what it gives again. */
+/** Writes `content`, and compares the file with a second reading of it. */
 async function writeFile(at: TrybootDirs, path: string, content: () => AsyncIterable<Uint8Array>): Promise<void> {
   await at.files.write(path, content());
   await at.files.syncFile(path);
@@ -161,27 +161,30 @@ function needed(sections: readonly PeSection[], name: string): PeSection {
   throw new UpdateError('uki-invalid', `The kernel image has no section ${name}, which a Raspberry Pi needs.`);
 }
 
-/** The firmware starts an arm64 image, plain or in gzip; it knows nothing of PE and of kernels that unpack themselves by EFI. */
+/** The firmware starts arm64 images, plain or gzipped, but neither PE files nor kernels that unpack themselves through EFI. */
 async function refuseKernel(uki: FileReader, { offset, size }: PeSection): Promise<void> {
   const head = Buffer.from(await uki.read(offset, Math.min(size, 64)));
   const isImage = head.length === 64 && head.toString('latin1', 56, 60) === 'ARM\x64';
   const isGzip = head.length > 2 && head.readUInt16BE(0) === 0x1f8b;
   if (isImage || isGzip) return;
-  throw new UpdateError('uki-invalid', 'The kernel is no arm64 image that the firmware of a Raspberry Pi can start.');
+  throw new UpdateError(
+    'uki-invalid',
+    'The kernel is not an arm64 image that the firmware of a Raspberry Pi can start.',
+  );
 }
 
-/** The firmware takes the first line. */
+/** The firmware uses only the first line. */
 async function commandLineOf(uki: FileReader, { offset, size }: PeSection): Promise<Uint8Array> {
   const text = sectionText(await uki.read(offset, Math.min(size, HEAD + 1)), '.cmdline');
   if (!text.includes('\n')) return Buffer.from(`${text}\n`);
-  throw new UpdateError('uki-invalid', 'The command line has several lines; a Raspberry Pi would take the first only.');
+  throw new UpdateError('uki-invalid', 'The command line has several lines; a Raspberry Pi would use only the first.');
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-/** What will be gone before the slot's new kernel is written. */
+/** The files to be removed before the slot's new kernel is written. */
 async function removable(at: TrybootDirs, target: SlotName): Promise<readonly Readonly<{ size: number }>[]> {
   const folder = folderOf(at, target);
   const own = [UKI_NAME, `${UKI_NAME}${TEMPORARY}`, ...FILES.map(([, file]) => file), COMMAND_LINE];

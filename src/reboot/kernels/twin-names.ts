@@ -1,12 +1,12 @@
-/** Two names that lead to one file: what a power cut within a rename leaves on FAT until the file system is checked. */
+/** Two names for one file: left on FAT by a power cut within a rename, until the file system is checked. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import { type FileReader, fileReader, sizeOf, type UkiFiles } from './uki-file.ts';
 
 /**
- * Refuses when two of these names of a folder have the same bytes. To remove either would free the clusters of both, and the next file
- * would be written over the kernel; only a check of the file system can part them.
+ * Throws if two of these names in a folder have the same bytes. Removing either would free the clusters of both, and the next file would
+ * overwrite the kernel; only a file system check can separate them.
  */
 export async function refuseTwins(esp: UkiFiles, folder: string, names: readonly string[]): Promise<void> {
   const sizes = await Promise.all(names.map((name) => sizeOf(esp, join(folder, name))));
@@ -20,7 +20,7 @@ export async function refuseTwins(esp: UkiFiles, folder: string, names: readonly
 
 const PIECE = 64 * 1024;
 
-/** The first piece in which they differ ends the comparison; two kernels do so early. */
+/** Stops at the first difference; two distinct kernels differ early. */
 async function isSame(esp: UkiFiles, paths: readonly [string, string], size: number): Promise<boolean> {
   const [one, other] = paths.map((path) => fileReader(esp, path, size)) as [FileReader, FileReader];
   for (let offset = 0; offset < size; offset += PIECE) {
@@ -33,5 +33,5 @@ async function isSame(esp: UkiFiles, paths: readonly [string, string], size: num
 const twins = (folder: string, one: string, other: string): UpdateError =>
   new UpdateError(
     'boot-file-shared',
-    `${one} and ${other} in ${folder} are one file, which removing either would damage.`,
+    `${one} and ${other} in ${folder} are the same file; removing either would damage it.`,
   );

@@ -1,4 +1,4 @@
-/** A kernel image (UKI) on the ESP: what it says of itself, and that it is the promised one. Reads a few pages of a file that may be large. */
+/** A kernel image (UKI) on the ESP: its metadata, and verification. Reads only a few pages of a large file. */
 
 import { createHash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
@@ -6,10 +6,10 @@ import { commandLineValues, onlySection, osReleaseValue, peSections, sectionText
 import { SHA256_PATTERN, type Sha256, VERSION_PATTERN, type Version } from '../../model.ts';
 import { type Files, type ReadPart, readPartOf, type WritePart } from '../../system/files.ts';
 
-/** `readPart` reads and `writePart` writes a part of a file without the rest; without them whole files are. */
+/** `readPart` reads and `writePart` writes a part of a file; without them, whole files are used. */
 export type UkiFiles = Readonly<{ files: Files; readPart?: ReadPart; writePart?: WritePart }>;
 
-/** `sortKey` and `osVersion` are what systemd-boot sorts by; `version` is the release's. */
+/** `sortKey` and `osVersion` are systemd-boot's sort keys; `version` is the release's. */
 export type UkiContent = Readonly<{
   rootHash: Sha256;
   sortKey: string | undefined;
@@ -20,13 +20,13 @@ export type UkiContent = Readonly<{
 /** Without `content` it is damaged. */
 export type Uki = Readonly<{ size: number; content?: UkiContent }>;
 
-/** A UKI on its way to the ESP, as its manifest describes it. */
+/** A UKI to be written to the ESP, as described by its manifest. */
 export type IncomingUki = Readonly<{ version: Version; size: number; sha256: Sha256; rootHash: Sha256 }>;
 
-/** Reads a file by parts; what it gives ends where the file does. */
+/** Reads a part of a file; a short result means the end of the file. */
 export type FileReader = Readonly<{ size: number; read(offset: number, length: number): Promise<Uint8Array> }>;
 
-/** What the boot loader and we read from a UKI; undefined where there is no file. */
+/** A UKI's metadata for the boot loader and us; undefined if there is no file. */
 export async function readUki(esp: UkiFiles, path: string): Promise<Uki | undefined> {
   const head = await partReader(esp)(path, 0, 0);
   if (!head) return undefined;
@@ -34,7 +34,7 @@ export async function readUki(esp: UkiFiles, path: string): Promise<Uki | undefi
   return { size: head.size, ...(content ? { content } : {}) };
 }
 
-/** What a UKI says of itself; undefined where it is damaged, or none that the boot loader takes. */
+/** The metadata of a UKI; undefined if it is damaged, or the boot loader would refuse it. */
 export async function contentOf(file: FileReader): Promise<UkiContent | undefined> {
   try {
     const sections = peSections(await file.read(0, HEAD), file.size);
@@ -50,11 +50,11 @@ export async function contentOf(file: FileReader): Promise<UkiContent | undefine
   }
 }
 
-/** The content of a UKI that the boot loader takes and that starts the root it came with. */
+/** The metadata of a UKI that the boot loader accepts and that starts its own root; throws otherwise. */
 export async function promisedContent(file: FileReader, { version, rootHash }: IncomingUki): Promise<UkiContent> {
   const content = await contentOf(file);
   if (!content)
-    throw new UpdateError('uki-invalid', `The kernel image of ${version} is not one the boot loader takes.`);
+    throw new UpdateError('uki-invalid', `The boot loader would not accept the kernel image of ${version}.`);
   if (content.rootHash === rootHash) return content;
   throw new UpdateError(
     'uki-mismatch',
@@ -62,7 +62,7 @@ export async function promisedContent(file: FileReader, { version, rootHash }: I
   );
 }
 
-/** What lies at `path` is the promised UKI, and one that the boot loader takes. */
+/** Verifies that `path` is the expected UKI, and one that the boot loader accepts. */
 export async function verifyUki(esp: UkiFiles, path: string, uki: IncomingUki): Promise<void> {
   const size = await sizeOf(esp, path);
   const digest = await digestOf(pieces(fileReader(esp, path, size), { offset: 0, size }));
@@ -71,21 +71,21 @@ export async function verifyUki(esp: UkiFiles, path: string, uki: IncomingUki): 
   await promisedContent(fileReader(esp, path, size), uki);
 }
 
-/** The file at `path`, of which `size` bytes are known to be there. */
+/** The file at `path`, of which `size` bytes exist. */
 export function fileReader(esp: UkiFiles, path: string, size: number): FileReader {
   const part = partReader(esp);
   return { size, read: async (offset, length) => (await part(path, offset, length))?.bytes ?? new Uint8Array(0) };
 }
 
-/** How long a file is; 0 where there is none. */
+/** The length of a file; 0 if there is none. */
 export const sizeOf = async (esp: UkiFiles, path: string): Promise<number> =>
   (await partReader(esp)(path, 0, 0))?.size ?? 0;
 
-/** The version that a slot's kernel is known by, also where it says none; undefined where there is no kernel. */
+/** The version of a slot's kernel, even if it does not state one; undefined if there is no kernel. */
 export const versionIn = (content: UkiContent | undefined): Version | undefined =>
   content && (content.version ?? UNNAMED);
 
-/** A range of a file, piece by piece. */
+/** A range of a file, in pieces. */
 export async function* pieces(file: FileReader, range: Readonly<{ offset: number; size: number }>) {
   for (let done = 0; done < range.size; done += PIECE)
     yield await file.read(range.offset + done, Math.min(PIECE, range.size - done));
@@ -104,7 +104,7 @@ const PIECE = 1024 * 1024;
 
 const partReader = (esp: UkiFiles): ReadPart => esp.readPart ?? readPartOf(esp.files);
 
-/** Nothing when the UKI lacks what the boot loader asks for, or does not name one root hash. */
+/** Undefined if the UKI lacks what the boot loader needs, or does not name exactly one root hash. */
 function said(commandLine: string | undefined, release: string | undefined): UkiContent | undefined {
   const [rootHash, ...more] = commandLineValues(commandLine ?? '', 'roothash');
   if (release === undefined || rootHash === undefined || more.length > 0 || !SHA256_PATTERN.test(rootHash))

@@ -1,4 +1,4 @@
-/** A UKI that is put together on the ESP, block by block in any order, under a name that no boot loader takes. */
+/** A UKI assembled on the ESP, block by block in any order, under a name that no boot loader uses. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -10,14 +10,14 @@ import { type FileReader, fileReader, type IncomingUki, sizeOf, type UkiFiles, v
 export type UkiPart = FileReader &
   Readonly<{
     write(offset: number, bytes: Uint8Array): Promise<void>;
-    /** Makes durable what was written. */
+    /** Makes the writes durable. */
     flush(): Promise<void>;
   }>;
 
-/** The folder in which kernel images are put together, and lie when they are whole. */
+/** The folder in which kernel images are assembled and completed. */
 export type UkiFolder = UkiFiles & Readonly<{ folder: string; product: Product }>;
 
-/** What an earlier attempt has put together of that version, or nothing yet. Other parts, and one that is too long, are removed. */
+/** The partial UKI of an earlier attempt at that version, or an empty one. Removes other parts, and one that is too long. */
 export async function openUkiPart(at: UkiFolder, version: Version, size: number): Promise<UkiPart> {
   const name = formatPartName(at.product, version);
   const path = join(at.folder, name);
@@ -31,7 +31,7 @@ export async function openUkiPart(at: UkiFolder, version: Version, size: number)
   return { ...fileReader(at, path, parts.find(isUsable)?.size ?? 0), ...partWriter(at, path) };
 }
 
-/** Makes the part the file `name` of its folder, if it is the promised UKI; says whether it was. `clear` is called before. */
+/** Renames the part to `name` if it is the expected UKI; returns whether it was. `clear` runs before the rename. */
 export async function adoptUkiPart(
   at: UkiFolder,
   uki: IncomingUki,
@@ -48,13 +48,13 @@ export async function adoptUkiPart(
   return true;
 }
 
-/** UKIs that are or were being put together here. */
+/** UKIs that are or were under assembly. */
 export async function listParts(at: UkiFolder): Promise<readonly Part[]> {
   const files = (await at.files.list(at.folder)).filter((file) => isPart(at.product, file));
   return Promise.all(files.map(async (file) => ({ file, size: await sizeOf(at, join(at.folder, file)) })));
 }
 
-/** Removes what was put together and is of no use any more. */
+/** Removes assembled parts that are no longer useful. */
 export async function removeUkiParts(at: UkiFolder): Promise<void> {
   await removeParts(at, await listParts(at));
 }

@@ -1,10 +1,10 @@
-/** Writes a whole kernel image (UKI) to the ESP, under a name that no boot loader takes. */
+/** Writes a whole kernel image (UKI) to the ESP, under a name that no boot loader uses. */
 
 import { UpdateError } from '../../errors.ts';
 import { removeFile } from '../../system/files.ts';
 import { type IncomingUki, type UkiFiles, verifyUki } from './uki-file.ts';
 
-/** With its bytes on the medium, its name not yet; and reads it back. Nothing is left of what did not become the promised UKI. */
+/** Writes and reads back the data; the name is not durable yet. Removes everything that is not the expected UKI. */
 export async function writeUki(
   esp: UkiFiles,
   path: string,
@@ -17,13 +17,13 @@ export async function writeUki(
     await files.syncFile(path);
     await verifyUki(esp, path, uki);
   } catch (error) {
-    // What stays behind is nobody's; the fault that came first is the one to tell.
+    // A failed clean-up must not hide the first error.
     await removeFile(files, path).catch(() => undefined);
     throw error;
   }
 }
 
-/** Refuses when a UKI of that size will not fit on the ESP at `dir` once all that is `removable` is gone. */
+/** Throws `esp-full` if a UKI of that size will not fit on the ESP at `dir` once all `removable` files are gone. */
 export function refuseFull(
   dir: string,
   size: number,
@@ -38,7 +38,7 @@ export function refuseFull(
   );
 }
 
-// Clusters and directory entries of a FAT file system: 64 KiB is its largest cluster, and two may be needed.
+// FAT clusters and directory entries: the largest cluster is 64 KiB, and two may be needed.
 const SLACK = 128 * 1024;
 
 async function* exactly(
@@ -51,5 +51,6 @@ async function* exactly(
     if (seen > size) break;
     yield chunk;
   }
-  if (seen !== size) throw new UpdateError('file-mismatch', `${seen} bytes of a kernel image of ${size} bytes came.`);
+  if (seen !== size)
+    throw new UpdateError('file-mismatch', `Received ${seen} bytes of a kernel image of ${size} bytes.`);
 }

@@ -1,8 +1,8 @@
-/** Which mounts a soft reboot takes along: file systems on disks that the next system would mount in the same way. Pure. */
+/** The mounts that a soft reboot carries over: disk file systems that the next system would mount in the same way. Pure. */
 
 import { plainPath } from './mount-definitions.ts';
 
-/** What is mounted, and how either system says that it is to be, by mount point. */
+/** The current mounts, and both systems' definitions of them, by mount point. */
 export type MountFacts = Readonly<{
   mountinfo: string;
   running: ReadonlyMap<string, string>;
@@ -20,8 +20,8 @@ export function carriedMounts({ mountinfo, running, next }: MountFacts): string[
 }
 
 /**
- * What the next system would be without: the initrd has mounted it, or somebody by hand, and no initrd runs again. What is no disk and
- * lies on another mount is the affair of whoever made it there, such as a container runtime on `/var`.
+ * Mounts that the next system would lack: made by the initrd, which does not run again, or by hand. Virtual file systems on other mounts
+ * belong to their creators, such as a container runtime on `/var`.
  */
 export function lostMounts({ mountinfo, next }: MountFacts, carried: readonly string[]): string[] {
   const mounts = mountsIn(mountinfo);
@@ -31,15 +31,15 @@ export function lostMounts({ mountinfo, next }: MountFacts, carried: readonly st
     .map(({ point }) => point);
 }
 
-/** All that matter here. */
+/** All relevant mounts. */
 export const mountPoints = (mountinfo: string): string[] => mountsIn(mountinfo).map(({ point }) => point);
 
 type Mount = Readonly<{ point: string; isDisk: boolean; isMadeAnew: boolean }>;
 
-/** The kernel's own and what is made anew by every service manager. `/run` survives by itself. */
+/** The kernel's own, and those that every service manager makes again. `/run` survives by itself. */
 const NOT_OURS = ['/proc', '/sys', '/dev', '/run', '/tmp', '/etc/machine-id'];
 
-/** Sorted; the topmost of those at one point. */
+/** Sorted; the topmost one at each point. */
 function mountsIn(mountinfo: string): Mount[] {
   const found = new Map<string, Mount>();
   for (const line of mountinfo.split('\n')) {
@@ -47,8 +47,8 @@ function mountsIn(mountinfo: string): Mount[] {
     const point = plainPath(fields[4] ?? '/');
     if (point === '/' || NOT_OURS.some((one) => point === one || isBelow(point, one))) continue;
     const [type = '', source = ''] = fields.slice(fields.indexOf('-', 6) + 1);
-    // A file system without a disk below has the major number 0; btrfs has it too, and is named by its device.
-    // Only whole file systems: a part of one that is mounted elsewhere comes from a unit that will do it again.
+    // A file system without a disk has the major number 0; btrfs has it too, and is recognised by its device. Only whole file systems: a
+    // bind mount of a part comes from a unit, which will make it again.
     const isDisk = fields[3] === '/' && source.startsWith('/dev/') && !source.startsWith('/dev/loop');
     const isMadeAnew = type === 'autofs' || EXTENSIONS.includes(source);
     found.set(point, { point, isDisk, isMadeAnew });
@@ -56,7 +56,7 @@ function mountsIn(mountinfo: string): Mount[] {
   return [...found.values()].sort((one, two) => (one.point < two.point ? -1 : 1));
 }
 
-/** What systemd-sysext lays over the image. */
+/** The overlays of systemd-sysext. */
 const EXTENSIONS = ['sysext', 'confext'];
 
 const isBelow = (point: string, above: string): boolean => point.startsWith(`${above}/`);

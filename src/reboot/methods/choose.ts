@@ -1,44 +1,44 @@
-/** Which way the machine is restarted into the armed slot: the fastest that is safe, and why no faster one. Pure. */
+/** Chooses the restart method into the armed slot: the fastest safe one, and the reasons against faster ones. Pure. */
 
 import type { Method } from '../../model.ts';
 import type { Kernel } from './kernel.ts';
 
-/** The methods that skip the boot loader, the fastest first. */
+/** The methods that skip the boot loader, fastest first. */
 export const JUMPS = ['soft', 'kexec'] as const;
 export type Jump = (typeof JUMPS)[number];
 
-/** `ruledOut` names each faster method that was not wanted or not safe. */
+/** `ruledOut` lists each faster method that was not wanted or not safe. */
 export type Choice = Readonly<{
   method: Method;
   reason: string;
   ruledOut: readonly Readonly<{ method: Jump; reason: string }>[];
 }>;
 
-/** Something that should be known, or why it is not. */
+/** A fact, or why it is unknown. */
 export type Known<T> = T | Readonly<{ unknown: string }>;
 
 export type MethodFacts = Readonly<{
-  /** What the configuration says. */
+  /** The configured method. */
   wanted: Method | 'auto';
-  /** What this attempt has used up. */
+  /** The methods already used in this attempt. */
   tried: readonly Method[];
-  /** What failed since the agent was started, and how. */
+  /** Methods that failed since the agent started, with their errors. */
   failed: Readonly<Partial<Record<Jump, string>>>;
-  /** The file or variable that asks for the firmware, if one does. */
+  /** The file or variable that requests the firmware, if any. */
   firmwareFlag?: string;
-  /** Kernels that were started by kexec since the last start by the firmware. */
+  /** The number of kexec starts since the last start by the firmware. */
   kexecs: number;
   mostKexecs: number;
-  /** What this host has against a method. */
+  /** This host's objection to a method. */
   barred: Readonly<Partial<Record<Jump, string>>>;
   running: Known<Kernel>;
   target: Known<Kernel>;
 }>;
 
-/** In doubt `firmware`, which is never ruled out. */
+/** `firmware` when in doubt; it is never ruled out. */
 export function chooseMethod(facts: MethodFacts): Choice {
   const { wanted } = facts;
-  if (wanted === 'firmware') return { method: 'firmware', reason: 'it is what is configured', ruledOut: [] };
+  if (wanted === 'firmware') return { method: 'firmware', reason: 'as configured', ruledOut: [] };
   const ruledOut = JUMPS.filter((jump) => wanted === 'auto' || wanted === jump).flatMap((method) => {
     const reason = against(method, facts);
     return reason === undefined ? [] : [{ method, reason }];
@@ -47,10 +47,10 @@ export function chooseMethod(facts: MethodFacts): Choice {
     (jump) => (wanted === 'auto' || wanted === jump) && !ruledOut.some((one) => one.method === jump),
   );
   if (method === undefined) return { method: 'firmware', reason: reasonOf(ruledOut), ruledOut };
-  return { method, reason: wanted === method ? 'it is what is configured' : FASTEST[method], ruledOut };
+  return { method, reason: wanted === method ? 'as configured' : FASTEST[method], ruledOut };
 }
 
-/** The firmware instead of a method that has just failed. */
+/** Falls back to the firmware after a failed method. */
 export const insteadOf = (choice: Choice & Readonly<{ method: Jump }>, why: string): Choice => {
   const ruledOut = [...choice.ruledOut, { method: choice.method, reason: why }];
   return { method: 'firmware', reason: reasonOf(ruledOut), ruledOut };
@@ -66,7 +66,7 @@ const reasonOf = (ruledOut: Choice['ruledOut']): string =>
 
 function against(jump: Jump, facts: MethodFacts): string | undefined {
   const { tried, firmwareFlag, running, target } = facts;
-  if (tried.length > 0) return `${tried.at(-1)} was tried already and did not lead there`;
+  if (tried.length > 0) return `${tried.at(-1)} was already tried and did not get there`;
   if (firmwareFlag !== undefined) return `${firmwareFlag} asks for a restart through the firmware`;
   if (facts.failed[jump] !== undefined) return facts.failed[jump];
   if (facts.barred[jump] !== undefined) return facts.barred[jump];
@@ -76,10 +76,10 @@ function against(jump: Jump, facts: MethodFacts): string | undefined {
 }
 
 function difference(running: Kernel, target: Kernel): string | undefined {
-  if (running.linux !== target.linux) return 'the kernel is another';
-  if (running.initrd !== target.initrd) return 'the initrd is another';
-  if (running.others !== target.others) return 'the device tree, or something else beside the kernel, is another';
-  return running.commandLine === target.commandLine ? undefined : 'the command line is another';
+  if (running.linux !== target.linux) return 'the kernel differs';
+  if (running.initrd !== target.initrd) return 'the initrd differs';
+  if (running.others !== target.others) return 'the device tree, or another file beside the kernel, differs';
+  return running.commandLine === target.commandLine ? undefined : 'the command line differs';
 }
 
 function obstacle({ kexecs, mostKexecs }: MethodFacts, { beyondKexec }: Kernel): string | undefined {

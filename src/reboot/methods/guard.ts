@@ -1,11 +1,11 @@
-/** Who notices a soft reboot that does not lead to a new system: a process that lives through it and then pulls the plug. */
+/** The guard of a soft reboot: a process that survives it, and resets the machine if no new system arrives. */
 
 import { attempt, type Exec } from '../../system/process/exec.ts';
 
-/** systemd itself disarms the hardware watchdog when it hands over to the next system, so nothing else would. */
+/** systemd disarms the hardware watchdog when it hands over to the next system, so nothing else would notice a hang. */
 export const GUARD = 'tandem-jump-guard.service';
 
-/** One sentence on the guard. Never fails: without it a soft reboot that hangs is ended by hand, as it is without Tandem. */
+/** Starts the guard; returns a sentence on it. Never throws: without a guard, somebody must end a hanging soft reboot by hand. */
 export async function startGuard(exec: Exec): Promise<string> {
   await stopGuard(exec);
   const properties = PROPERTIES.flatMap((one) => ['--property', one]);
@@ -18,22 +18,22 @@ export async function startGuard(exec: Exec): Promise<string> {
     TOOL,
   );
   if (result.exitCode === 0)
-    return `a guard resets the machine when no agent runs ${NEXT_SYSTEM_S} s after this system has stopped`;
-  return `no guard could be started: ${result.stderr.trim().slice(-200)}`;
+    return `a guard resets the machine if no agent runs ${NEXT_SYSTEM_S} s after this system has stopped`;
+  return `the guard could not be started: ${result.stderr.trim().slice(-200)}`;
 }
 
-/** The host stays after all. */
+/** Stops the guard when the host stays. */
 export async function stopGuard(exec: Exec): Promise<void> {
   await attempt(exec, 'systemctl', ['stop', GUARD], TOOL);
 }
 
 const TOOL = { timeoutMs: 20_000, package: 'systemd' };
-/** What a system has between the stop of the one before and its agent. */
+/** The time limit between the stop of the old system and the agent of the new one. */
 const NEXT_SYSTEM_S = 240;
-/** systemd itself gives the stop half an hour (soft-reboot.target). */
+/** systemd allows the stop half an hour (soft-reboot.target). */
 const MOST_S = 35 * 60;
 
-/** It is neither stopped with the old system nor killed between the two; the next one's own dead man's timer takes its place. */
+/** Neither stopped with the old system nor killed in between; the new system's own dead man's timer replaces it. */
 const PROPERTIES = [
   'Description=Tandem: resets the machine when a soft reboot leads nowhere',
   'DefaultDependencies=no',
@@ -44,9 +44,9 @@ const PROPERTIES = [
 ];
 
 /**
- * Nobody is cut off who still says that he is on his way: a database may take its time to stop, and the agent is the first to go. Where
- * the timer of the next system is of an older kind, or the host never left, the agent's own life is what counts. The kernel's clock, so
- * that a tool that is missing between two systems shortens nothing. $1: NEXT_SYSTEM_S, $2: MOST_S, $3: what resets.
+ * Does not reset while systemd reports progress: a database may take long to stop, and the agent is the first to go. If the next system's
+ * timer is of an older kind, or the host never left, a running agent is what counts. Uses the kernel's clock, so that a tool missing
+ * between the systems shortens nothing. $1: NEXT_SYSTEM_S, $2: MOST_S, $3: the reset trigger.
  */
 export const WAIT_THEN_RESET = [
   'seconds() { IFS=. read -r whole _ </proc/uptime; echo "$whole"; };',

@@ -1,4 +1,4 @@
-/** What this host says about restarting it: which kernel really runs, what kernel and service manager allow, what was asked for. */
+/** Facts of this host about restarting it: the running kernel, the abilities of kernel and service manager, and requests. */
 
 import { join } from 'node:path';
 import { commandLineValues } from '../../formats/pe.ts';
@@ -13,22 +13,22 @@ import { OLDEST_SYSTEMD } from './soft.ts';
 import { rootHashOfDevice } from './verity-device.ts';
 
 export type HostFacts = Readonly<{
-  /** Of the kernel that runs. */
+  /** Of the running kernel. */
   commandLine: string;
   release: string;
-  /** The root hash that `/` was opened with after a soft reboot of ours. */
+  /** The root hash with which `/` was opened after a soft reboot of ours. */
   softRootHash?: Sha256;
   kexecs: number;
   barred: Readonly<Partial<Record<Jump, string>>>;
-  /** What asks for the firmware: the first of the files, or a variable. */
+  /** The first flag file or variable that requests the firmware. */
   firmwareFlag?: string;
 }>;
 
 type World = Readonly<{ files: Pick<Files, 'read' | 'list'>; exec: Exec }>;
 
 /**
- * `flags` are the files whose presence asks for the firmware, `esp` is where the EFI system partition is mounted. `isBootNextOurs`: the
- * backend arms a slot by that variable, so that it is no wish of somebody else's.
+ * `flags`: the files that request the firmware; `esp`: the ESP's mount point. `isBootNextOurs`: the backend arms a slot with BootNext,
+ * which is then not a request of others.
  */
 export async function readHostFacts(
   world: World,
@@ -52,25 +52,25 @@ export async function readHostFacts(
   };
 }
 
-/** How many starts by kexec led to the kernel with this command line. */
+/** The number of kexec starts that led to the kernel with this command line. */
 export function kexecsOf(commandLine: string): number {
   const count = Number(commandLineValues(commandLine, KEXECS).at(-1) ?? 0);
   return Number.isSafeInteger(count) && count >= 0 ? count : Number.MAX_SAFE_INTEGER;
 }
 
-/** The root hash of the running system, if a soft reboot of ours has led to it. */
+/** The root hash of the running system, if it was started by our soft reboot. */
 export const softRootHash = async (files: Pick<Files, 'read'>): Promise<Sha256 | undefined> =>
   rootHashOfDevice(rootMount(await readText(files, '/proc/self/mountinfo'))?.source ?? '');
 
-/** The kernel that runs, if it is that of the running slot's boot image beyond doubt. Pure. */
+/** The running kernel, if it is certainly that of the running slot's boot image. Pure. */
 export function runningKernel(booted: Kernel, host: HostFacts): Known<Kernel> {
   const [rootHash, ...more] = commandLineValues(host.commandLine, 'roothash');
   const isStarted = more.length === 0 && rootHash === booted.rootHash;
-  // A soft reboot of ours keeps the kernel, and was only made because both boot images start the same one.
+  // Our soft reboot keeps the kernel, and happens only if both boot images have the same one.
   if (!isStarted && host.softRootHash !== booted.rootHash)
     return { unknown: 'the running kernel was not started from the boot image of this slot' };
   if (withoutRootHash(host.commandLine) !== booted.commandLine)
-    return { unknown: 'the running kernel has another command line than its boot image' };
+    return { unknown: 'the command line of the running kernel differs from that of its boot image' };
   if (booted.release !== undefined && booted.release !== host.release)
     return { unknown: `the running kernel is ${host.release}, that of its boot image ${booted.release}` };
   return booted;
@@ -78,7 +78,8 @@ export function runningKernel(booted: Kernel, host: HostFacts): Known<Kernel> {
 
 async function againstKexec(world: World, esp: string): Promise<string | undefined> {
   const { files } = world;
-  if ((await readTextIfAny(files, '/sys/kernel/kexec_loaded')) === undefined) return 'this kernel cannot start another';
+  if ((await readTextIfAny(files, '/sys/kernel/kexec_loaded')) === undefined)
+    return 'this kernel does not support kexec';
   if ((await readTextIfAny(files, '/proc/sys/kernel/kexec_load_disabled')) === '1')
     return 'kernel.kexec_load_disabled is set';
   const lockdown = await readTextIfAny(files, '/sys/kernel/security/lockdown');
@@ -86,9 +87,9 @@ async function againstKexec(world: World, esp: string): Promise<string | undefin
   return againstExtras(world, esp);
 }
 
-/** systemd's boot stub hands more to the initrd than the boot image holds, when it lies there. */
+/** From the ESP, systemd's boot stub passes more files to the initrd than the boot image contains. */
 async function againstExtras({ files }: World, esp: string): Promise<string | undefined> {
-  const why = (path: string): string => `${path} holds what only the boot loader hands on`;
+  const why = (path: string): string => `${path} contains files that only the boot loader passes on`;
   for (const dir of [join(esp, 'loader/credentials'), join(esp, 'loader/addons')])
     if ((await files.list(dir)).length > 0) return why(dir);
   const own = (await files.list(join(esp, 'EFI/Linux'))).find((name) => name.endsWith('.extra.d'));
@@ -104,7 +105,7 @@ async function againstSoft({ exec }: World): Promise<string | undefined> {
 
 async function firstPresent({ files }: World, paths: readonly string[]): Promise<string | undefined> {
   for (const path of paths) {
-    // A folder, or a file that may not be read, is there as well.
+    // Folders and unreadable files count as present.
     const isThere = await files.read(path).then(
       (bytes) => bytes !== undefined,
       () => true,

@@ -1,4 +1,4 @@
-/** What a boot image (UKI) starts: digests of kernel and initrd, and the command line. */
+/** The contents of a boot image (UKI): digests of kernel and initrd, and the command line. */
 
 import { createHash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
@@ -8,27 +8,27 @@ import type { FileReader } from '../kernels/uki-file.ts';
 
 export type Kernel = Readonly<{
   linux: Sha256;
-  /** Of microcode and initrd. */
+  /** Over microcode and initrd. */
   initrd: Sha256;
-  /** Of what else the boot loader starts or hands on with the kernel. */
+  /** Over everything else that the boot loader starts or passes on with the kernel. */
   others: Sha256;
-  /** Without the root hash, single spaces between words. */
+  /** Without the root hash; words separated by single spaces. */
   commandLine: string;
   rootHash: Sha256;
-  /** What `uname -r` says, where the boot image tells. */
+  /** The output of `uname -r`, if the boot image states it. */
   release?: string;
-  /** A section that only firmware and boot loader can make use of. */
+  /** A section that only firmware and boot loader can use. */
   beyondKexec?: string;
 }>;
 
-/** The parts of a boot image, each to be read piece by piece. */
+/** The parts of a boot image, readable in pieces. */
 export type KernelParts = Readonly<{
   linux: readonly PeSection[];
   initrd: readonly PeSection[];
   commandLine: string;
 }>;
 
-/** Reads a boot image as firmware would; refuses one with two of a kind. */
+/** Reads a boot image like the firmware; throws on duplicate sections. */
 export async function readKernel(uki: FileReader): Promise<Kernel> {
   const sections = await sectionsOf(uki);
   const parts = await partsIn(uki, sections);
@@ -50,10 +50,10 @@ export async function readKernel(uki: FileReader): Promise<Kernel> {
   };
 }
 
-/** Where kernel, initrd and command line lie in a boot image. */
+/** The locations of kernel, initrd and command line in a boot image. */
 export const kernelParts = async (uki: FileReader): Promise<KernelParts> => partsIn(uki, await sectionsOf(uki));
 
-/** The bytes of sections, one after the other. */
+/** The bytes of several sections, concatenated. */
 export async function* sectionBytes(uki: FileReader, sections: readonly PeSection[]): AsyncGenerator<Uint8Array> {
   for (const { name, offset, size } of sections)
     for (let done = 0; done < size; ) {
@@ -64,20 +64,20 @@ export async function* sectionBytes(uki: FileReader, sections: readonly PeSectio
     }
 }
 
-/** A command line by which two kernels can be compared that differ only in their root, or in how they were started. */
+/** The command line without the root hash and our counter, for comparing two kernels. */
 export const withoutRootHash = (commandLine: string): string =>
   commandLineWords(commandLine)
     .filter((word) => !isRootHash(word) && !word.startsWith(`${KEXECS}=`))
     .join(' ');
 
-/** The word of the command line that counts starts by kexec: it is there exactly as long as the kernel that was started so. */
+/** The word of the command line that counts kexec starts: present only in kernels started by kexec. */
 export const KEXECS = 'tandem.kexecs';
 
 const HEAD = 64 * 1024;
 const PIECE = 1024 * 1024;
-/** What the UKI specification has beyond kernel, initrd and texts: device trees, firmware, a key for measurements, profiles. */
+/** Further sections of the UKI specification: device trees, firmware, a key for measurements, profiles. */
 const OTHERS = ['.dtb', '.dtbauto', '.hwids', '.efifw', '.pcrpkey', '.profile'] as const;
-/** The signed measurements name the root, too, so that they are others with every release. */
+/** Signed measurements cover the root, so they differ in every release. */
 const BEYOND_KEXEC = [...OTHERS, '.pcrsig'] as const;
 
 const sectionsOf = async (uki: FileReader): Promise<PeSection[]> =>

@@ -14,7 +14,7 @@ type World = Readonly<{
   dir: string;
 }>;
 
-/** Loads what a boot image starts. `kexecs`: how many starts in a row this one will make. After a failure nothing is loaded. */
+/** Loads the contents of a boot image. `kexecs`: the number of consecutive kexec starts, this one included. On failure, nothing stays loaded. */
 export async function loadKernel(world: World, uki: FileReader, kexecs: number): Promise<void> {
   const { exec, files, dir } = world;
   const parts = await kernelParts(uki);
@@ -41,14 +41,14 @@ export async function loadKernel(world: World, uki: FileReader, kexecs: number):
   }
 }
 
-/** Takes back what was loaded, if anything was. */
+/** Unloads the kernel, if one is loaded. */
 export async function unloadKernel({ exec, files }: Pick<World, 'exec' | 'files'>): Promise<void> {
   const loaded = await files.read('/sys/kernel/kexec_loaded');
   if (loaded && new TextDecoder().decode(loaded).trim() !== '0')
     await run(exec, 'kexec', ['--kexec-file-syscall', '--unload'], TOOL);
 }
 
-/** Asks the system to stop everything and start the loaded kernel. Returns when it has agreed. */
+/** Requests the shutdown and the start of the loaded kernel. Returns once systemd has agreed. */
 export const rebootByKexec = (exec: Exec): Promise<void> => askToLeave(exec, 'kexec');
 
 const TOOL = { timeoutMs: 120_000, package: 'kexec-tools' };

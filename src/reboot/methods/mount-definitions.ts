@@ -1,11 +1,11 @@
-/** How a system mounts at a point, in the words of its own files: the line in fstab and the mount unit. */
+/** A system's definition of a mount: its fstab line and mount unit. */
 
 import { join } from 'node:path';
 import { type Files, readTextIfAny } from '../../system/files.ts';
 
 type World = Readonly<{ files: Pick<Files, 'read' | 'list'> }>;
 
-/** By mount point, for those that the system below `root` says something about. Equal words are equal mounts. */
+/** The definitions of the system below `root`, by mount point. Equal text means equal mounts. */
 export async function mountDefinitions(
   world: World,
   root: string,
@@ -21,7 +21,7 @@ export async function mountDefinitions(
   return found;
 }
 
-/** The name that systemd has for what is mounted there (systemd.unit(5), "String Escaping for Inclusion in Unit Names"). */
+/** The name of systemd's unit for a mount point (systemd.unit(5), "String Escaping for Inclusion in Unit Names"). */
 export function mountUnit(point: string): string {
   const path = point.split('/').filter(Boolean).join('/');
   if (path === '') return '-.mount';
@@ -34,11 +34,11 @@ export function mountUnit(point: string): string {
   return `${escaped.join('')}.mount`;
 }
 
-/** Both files of the kernel and fstab write blanks as octal numbers. */
+/** Both the kernel's files and fstab escape blanks as octal numbers. */
 export const plainPath = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 
-/** Where units of the image lie; what counts first comes first. `/run` is the same for both systems. */
+/** The image's unit directories, highest precedence first. `/run` is shared by both systems. */
 const FOLDERS = ['etc/systemd/system', 'usr/lib/systemd/system'] as const;
 
 async function unitWords(world: World, root: string, unit: string): Promise<string | undefined> {
@@ -54,7 +54,7 @@ async function unitWords(world: World, root: string, unit: string): Promise<stri
   return words.join('\n').trim();
 }
 
-/** By mount point, each line with single spaces. */
+/** By mount point; lines with single spaces. */
 const fstabLines = (text: string): Map<string, string> =>
   new Map(
     text

@@ -1,4 +1,4 @@
-/** The reboot method `soft`: the running kernel stays, and everything above it starts anew from the other slot. */
+/** The reboot method `soft`: the kernel keeps running, and everything above it restarts from the other slot. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -13,18 +13,18 @@ import { closeDevices, openVerity, type SlotDevices } from './verity-device.ts';
 type World = Readonly<{
   exec: Exec;
   files: Pick<Files, 'read' | 'list'>;
-  /** Whether that is a folder, and not by way of a link. */
+  /** Whether the path is a folder, without following links. */
   isDir(path: string): Promise<boolean>;
-  /** Names of the devices that device-mapper has over these partitions. */
+  /** The device-mapper devices over these partitions. */
   holders(devices: SlotDevices): Promise<readonly string[]>;
 }>;
 
-/** The first systemd that can soft-reboot. */
+/** The first systemd version with soft reboots. */
 export const OLDEST_SYSTEMD = 254;
 /** Where systemd looks for the next root. */
 export const NEXT_ROOT = '/run/nextroot';
 
-/** Mounts the slot where a soft reboot finds it, with the disks it needs below. After a failure nothing of it is left. */
+/** Mounts the slot where a soft reboot finds it, with its disks below. On failure, everything is undone. */
 export async function mountNextRoot(world: World, devices: SlotDevices, rootHash: Sha256): Promise<void> {
   const { exec } = world;
   await dropNextRoot(world, devices);
@@ -40,27 +40,27 @@ export async function mountNextRoot(world: World, devices: SlotDevices, rootHash
   }
 }
 
-/** Takes it all back, and lets go of the slot: an earlier soft reboot may have left the device of its old root open. */
+/** Unmounts everything and closes the slot, including a device that an earlier soft reboot left open. */
 export async function dropNextRoot(world: World, devices: SlotDevices): Promise<void> {
   const { exec, files } = world;
   if (isMounted(await readText(files, '/proc/self/mountinfo'))) await run(exec, 'umount', ['-R', NEXT_ROOT], TOOL);
-  // Even an empty folder would be taken for a root by some.
+  // Some versions would take even an empty folder for a root.
   if (await world.isDir(NEXT_ROOT)) await run(exec, 'rmdir', [NEXT_ROOT], TOOL);
   await closeDevices(exec, await world.holders(devices));
 }
 
-/** Asks the system to stop everything above the kernel and start the next root. Returns when it has agreed. */
+/** Requests the stop of everything above the kernel and the start of the next root. Returns once systemd has agreed. */
 export async function rebootBySoft(exec: Exec): Promise<void> {
-  // Its start limit survives soft reboots; at the limit the system would stop and then stay as it is. It may not be loaded at all.
+  // Its start limit persists across soft reboots; at the limit, the system would stop and stay down. The unit may not be loaded.
   await exec('systemctl', ['reset-failed', 'systemd-soft-reboot.service'], TOOL);
   await askToLeave(exec, 'soft-reboot');
 }
 
 const TOOL = { timeoutMs: 60_000, package: 'mount' };
-/** Else what is mounted below /var from now on would appear in both, and taking down the next root would take it from the running system. */
+/** Otherwise later mounts below /var would appear in both trees, and unmounting the next root would take them from the running system. */
 const PRIVATE = ['--make-private'];
 
-/** The next service manager reads what this one hands over, so it must know soft reboots itself. */
+/** The next service manager reads the state that this one hands over, so it must support soft reboots. */
 async function mustSoftReboot({ files }: World): Promise<void> {
   const lib = join(NEXT_ROOT, 'usr/lib');
   const dirs = (await files.list(lib)).filter((name) => name === 'systemd' || name.endsWith('-linux-gnu'));
@@ -80,7 +80,7 @@ async function mustSoftReboot({ files }: World): Promise<void> {
 const unsafe = (why: string): UpdateError =>
   new UpdateError('method-unsafe', `The next system cannot be started by a soft reboot: ${why}.`);
 
-/** A disk below another has its folder there only once that is mounted, so each is looked for when its parents are done. */
+/** The folder for a nested mount appears only once its parent is mounted, so each is looked up after its parents. */
 async function carryMounts(world: World): Promise<void> {
   const mountinfo = await readText(world.files, '/proc/self/mountinfo');
   const points = mountPoints(mountinfo);

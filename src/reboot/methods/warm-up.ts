@@ -1,18 +1,18 @@
-/** Has what the next system needs first in memory before the running one stops: a soft reboot keeps the page cache. */
+/** Preloads files that the next system needs first: a soft reboot keeps the page cache. */
 
 import { join } from 'node:path';
 import type { Files } from '../../system/files.ts';
 
 type World = Readonly<{
   files: Pick<Files, 'read' | 'list'>;
-  /** Reads a file so that it is in the page cache; how many bytes, none where there is no regular file or it has more than `most`. */
+  /** Reads a file into the page cache; returns its bytes, 0 if it is not a regular file or larger than `most`. */
   readThrough(path: string, most: number): Promise<number>;
   monotonicMs(): number;
 }>;
 
 /**
- * Reads, below `root`, the programs and libraries that run here now and what the service manager reads when it starts: on disk these
- * are checked block by block, which services would wait for. Returns the bytes. Nothing that it cannot read matters.
+ * Reads, below `root`, the programs and libraries that run now and the service manager's startup files, which verity would otherwise check
+ * block by block while services wait. Returns the bytes. Never throws.
  */
 export async function warmUp(world: World, root: string): Promise<number> {
   const start = world.monotonicMs();
@@ -28,7 +28,7 @@ export async function warmUp(world: World, root: string): Promise<number> {
 }
 
 async function* wanted({ files }: World, root: string): AsyncGenerator<string> {
-  // The service manager first: everything else waits for it.
+  // The service manager first, because everything else waits for it.
   for (const pid of (await files.list('/proc')).filter((name) => /^\d+$/.test(name)).toSorted(byNumber)) {
     const maps = await files.read(`/proc/${pid}/maps`).catch(() => undefined);
     yield* mappedFiles(new TextDecoder().decode(maps ?? new Uint8Array()));
@@ -37,7 +37,7 @@ async function* wanted({ files }: World, root: string): AsyncGenerator<string> {
     for (const name of await files.list(join(root, dir)).catch(() => [])) yield join(dir, name);
 }
 
-/** The files of the image that a process has in its memory (proc_pid_maps(5)), each once. */
+/** The image's files mapped by a process (proc_pid_maps(5)), each once. */
 export function mappedFiles(maps: string): readonly string[] {
   const paths = maps
     .split('\n')
@@ -47,7 +47,7 @@ export function mappedFiles(maps: string): readonly string[] {
 
 const byNumber = (one: string, other: string): number => Number(one) - Number(other);
 
-/** What is read at every start, and the small programs that are started then and gone now. */
+/** Files read at every start, and short-lived programs that are no longer running. */
 const FOLDERS: readonly string[] = [
   'usr/lib/systemd/system-generators',
   'usr/lib/systemd/system',
@@ -57,6 +57,6 @@ const FOLDERS: readonly string[] = [
   'etc/systemd/system',
 ];
 const MOST_BYTES = 192 * 1024 * 1024;
-/** A larger program is used in parts. */
+/** Only parts of larger programs are used. */
 const MOST_OF_FILE = 32 * 1024 * 1024;
 const MOST_MS = 10_000;

@@ -1,15 +1,15 @@
-/** Has the hardware watchdog run on while one kernel starts the next, where there is one that the next system takes over. */
+/** Keeps the hardware watchdog running while one kernel starts the next, if the next system takes it over. */
 
 import type { Files } from '../../system/files.ts';
 import { attempt, type Exec } from '../../system/process/exec.ts';
 
 type World = Readonly<{ exec: Exec; files: Pick<Files, 'list'> }>;
 
-/** One sentence on who would notice that the jump hangs. Never fails: a machine without a watchdog is restarted by hand, as ever. */
+/** Returns a sentence on what would notice a hanging jump. Never throws: without a watchdog, somebody must restart the machine by hand. */
 export async function armWatchdog({ exec, files }: World): Promise<string> {
   const devices = await files.list('/sys/class/watchdog').catch(() => []);
-  if (devices.length === 0) return 'there is no hardware watchdog, so nobody would notice a jump that hangs';
-  // The next system takes a running watchdog over only if it is told to; one that has no RuntimeWatchdogSec= would be shot.
+  if (devices.length === 0) return 'there is no hardware watchdog, so nothing would end a jump that hangs';
+  // The next system takes over a running watchdog only with RuntimeWatchdogSec=; otherwise the watchdog would reset it.
   if (!isInUse(await show(exec, 'RuntimeWatchdogUSec')))
     return 'the hardware watchdog is not in use (RuntimeWatchdogSec=), so it stays off';
   const { exitCode, stderr } = await setOverTheJump(exec, OVER_THE_JUMP_US);
@@ -17,12 +17,12 @@ export async function armWatchdog({ exec, files }: World): Promise<string> {
   return `the hardware watchdog could not be armed: ${stderr.trim().slice(-200)}`;
 }
 
-/** The host stays after all: an operator's own kexec is his affair. Never fails either. */
+/** Disarms it when the host stays: an operator's own kexec is not our business. Never throws. */
 export async function disarmWatchdog(exec: Exec): Promise<void> {
   if ((await show(exec, PROPERTY)) === OVER_THE_JUMP) await setOverTheJump(exec, AS_CONFIGURED);
 }
 
-/** “infinity” is the time that the driver itself has (RuntimeWatchdogSec=default). */
+/** “infinity” is the driver's own timeout (RuntimeWatchdogSec=default). */
 const isInUse = (time: string): boolean => /[1-9]|infinity/.test(time);
 
 const show = async (exec: Exec, property: string): Promise<string> =>
@@ -36,6 +36,6 @@ const PROPERTY = 'KExecWatchdogUSec';
 const OVER_THE_JUMP_US = 180_000_000n;
 /** As systemctl prints it. */
 const OVER_THE_JUMP = '3min';
-/** What was set on the bus counts before what is configured, until it is set to “never”. */
+/** The value set over the bus takes precedence over the configuration, until it is set to “never”. */
 const AS_CONFIGURED = 2n ** 64n - 1n;
 const TOOL = { timeoutMs: 20_000, package: 'systemd' };

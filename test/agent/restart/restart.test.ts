@@ -286,7 +286,7 @@ test('a host that leaves shows the way it has chosen; one that has stayed shows 
   assert.deepEqual(await shown(true), { method: 'soft', reason: 'r', ruledOut: [] });
   const { method, reason } = (await shown(false)) ?? {};
   assert.equal(method, 'firmware');
-  assert.match(reason ?? '', /soft was tried already/);
+  assert.match(reason ?? '', /soft was already tried/);
 });
 
 test('the jump unit leaves the reason of its failure where the agent looks for it', async () => {

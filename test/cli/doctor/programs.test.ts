@@ -77,7 +77,7 @@ test('a program before a restart that cannot be run is a failure', async () => {
     await symlink('/nowhere', join(dir, 'hooks/20-stop'));
     const failed = await hooks();
     assert.equal(failed.result, 'fail');
-    assert.match(failed.sentence, /hooks\/20-stop is a link that leads nowhere: the host cannot restart/);
+    assert.match(failed.sentence, /hooks\/20-stop is a dangling link: the host cannot restart/);
   });
 });
 

@@ -84,7 +84,7 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
     behind({
       code: 'host-unhealthy',
       strength: 'soft',
-      reason: 'the running system is ill: systemd units: ceph-osd@3.service has failed',
+      reason: 'the running system is unhealthy: systemd units: ceph-osd@3.service has failed',
       next: '2026-03-01T12:05:40.000Z',
       command: 'updatectl apply',
     }),

@@ -79,7 +79,7 @@ const CASES: Readonly<Record<string, Status>> = {
     restart: {
       method: 'kexec',
       reason: 'the kernel can be started without the firmware',
-      ruledOut: [{ method: 'soft', reason: 'the kernel is another' }],
+      ruledOut: [{ method: 'soft', reason: 'the kernel differs' }],
     },
   },
   'staged, and soft is not safe': {
@@ -88,8 +88,8 @@ const CASES: Readonly<Record<string, Status>> = {
     waitingFor: '`updatectl apply`',
     restart: {
       method: 'firmware',
-      reason: 'no soft: the kernel is another',
-      ruledOut: [{ method: 'soft', reason: 'the kernel is another' }],
+      reason: 'no soft: the kernel differs',
+      ruledOut: [{ method: 'soft', reason: 'the kernel differs' }],
     },
   },
   'idle after a soft restart': {

@@ -75,7 +75,12 @@ const EXCHANGES: readonly Exchange[] = [
   },
   { ...OURS, when: 'it is full', body: said('failed_lock_semaphore_full', 'web-1 holds the lock'), so: 'lock-full' },
   { ...OURS, when: 'too many failed', body: said('failed_lock_failures', 'web-1 failed'), so: 'lock-failures' },
-  { ...OURS, when: 'others are first', body: said('failed_lock_turn', '2 hosts asked before'), so: 'lock-turn' },
+  {
+    ...OURS,
+    when: 'others are first',
+    body: said('failed_lock_turn', '2 hosts are ahead in the queue'),
+    so: 'lock-turn',
+  },
   {
     ...{ ...OURS, when: 'our token is wrong', status: '401 Unauthorized' },
     ...{ body: said('denied', 'This requires the token of a machine.'), so: 'lock-refused' },

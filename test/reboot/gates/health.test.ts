@@ -13,7 +13,7 @@ test('an ill system objects with the failed probe, a healthy one does not', asyn
     ok: false,
     code: 'host-unhealthy',
     strength: 'soft',
-    reason: 'the running system is ill: systemd units: ceph-osd@3.service has failed and more',
+    reason: 'the running system is unhealthy: systemd units: ceph-osd@3.service has failed and more',
     next: at(60),
     command: 'updatectl apply',
   });

@@ -101,7 +101,7 @@ test('logind is asked for its sessions and each of them, and who is there is tol
   const ten = { timeoutMs: 10_000, package: 'systemd' };
   const session = [`${manager}/session/_30`, `${login}.Session`];
   const text =
-    'This machine restarts into an update in 10 minutes. To hold it up: updatectl inhibit --owner NAME --reason WHY --for 2h';
+    'This machine restarts into an update in 10 minutes. To delay it: updatectl inhibit --owner NAME --reason WHY --for 2h';
   assert.deepEqual(calls, [
     ['busctl', '--json=short', 'call', login, manager, `${login}.Manager`, 'ListSessions', ten],
     [

@@ -37,15 +37,15 @@ test('another device tree is not left out by staying with the running kernel', (
   const target = { ...kernel(), others: sha256('tree'), beyondKexec: '.dtb' };
   const choice = chooseMethod({ ...safe, target });
   assert.equal(choice.method, 'firmware');
-  assert.match(choice.reason, /^no soft: the device tree, or something else beside the kernel, is another/);
+  assert.match(choice.reason, /^no soft: the device tree, or another file beside the kernel, differs/);
 });
 
 test('a method that is named and not safe becomes the firmware, with the reason', () => {
   const choice = chooseMethod({ ...safe, wanted: 'soft', target: kernel('k2') });
   assert.deepEqual(choice, {
     method: 'firmware',
-    reason: 'no soft: the kernel is another',
-    ruledOut: [{ method: 'soft', reason: 'the kernel is another' }],
+    reason: 'no soft: the kernel differs',
+    ruledOut: [{ method: 'soft', reason: 'the kernel differs' }],
   });
 });
 
@@ -118,6 +118,6 @@ test('what fails while it is prepared becomes the firmware, with its reason afte
   assert.equal(choice.method, 'kexec');
   assert.equal(
     insteadOf({ ...choice, method: 'kexec' }, 'no memory').reason,
-    'no soft: the kernel is another; no kexec: no memory',
+    'no soft: the kernel differs; no kexec: no memory',
   );
 });

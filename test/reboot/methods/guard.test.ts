@@ -83,14 +83,14 @@ test('the guard’s text is plain shell', async () => {
 
 test('a service manager that knows no such property is no reason to stay', async () => {
   const { exec } = recording(1, 'Unknown assignment: SurviveFinalKillSignal=yes');
-  assert.match(await startGuard(exec), /no guard could be started: Unknown assignment/);
+  assert.match(await startGuard(exec), /the guard could not be started: Unknown assignment/);
 });
 
 test('an image without systemd-run has no guard, says so, and goes on', async () => {
   const exec: Exec = async (program) => {
     throw new UpdateError('tool-missing', `${program} is not installed.`);
   };
-  assert.match(await startGuard(exec), /no guard could be started: systemd-run is not installed/);
+  assert.match(await startGuard(exec), /the guard could not be started: systemd-run is not installed/);
 });
 
 test('a host that stays lets go of the guard', async () => {

@@ -40,7 +40,7 @@ test('a host that says so has nothing against either method', async () => {
   assert.equal(runningKernel(booted, host), booted);
 });
 
-test('kexec is barred by the kernel, by lockdown, and by what only the boot loader hands on', async () => {
+test('kexec is barred by the kernel, by lockdown, and by files that only the boot loader passes on', async () => {
   for (const [path, text, said] of [
     ['proc/sys/kernel/kexec_load_disabled', '1\n', /kexec_load_disabled/],
     ['sys/kernel/security/lockdown', 'none [integrity] confidentiality\n', /locked down/],
@@ -54,7 +54,7 @@ test('kexec is barred by the kernel, by lockdown, and by what only the boot load
   }
   await using machine = await willing();
   await machine.files.remove(`${machine.dir}/sys/kernel/kexec_loaded`);
-  assert.match((await read(machine)).barred.kexec ?? '', /cannot start another/);
+  assert.match((await read(machine)).barred.kexec ?? '', /does not support kexec/);
 });
 
 const variable = (name: string): string => `sys/firmware/efi/efivars/${name}-8be4df61-93ca-11d2-aa0d-00e098032b8c`;
@@ -68,12 +68,12 @@ test('both are barred while Secure Boot is on or cannot be asked, since only the
   };
   assert.equal(await bars(), undefined, 'no EFI at all');
   await machine.put('sys/firmware/efi/fw_platform_size', '64\n');
-  assert.match(String(await bars()), /cannot be found out/, 'variables that are not mounted');
+  assert.match(String(await bars()), /cannot be determined/, 'variables that are not mounted');
   await machine.put(variable('BootOrder'), '\x07\0\0\0\0\0');
   assert.equal(await bars(), undefined, 'firmware that knows no Secure Boot');
   for (const [value, said] of [
     ['\x01', /Secure Boot is on/],
-    ['', /cannot be found out/],
+    ['', /cannot be determined/],
   ] as const) {
     await machine.put(variable('SecureBoot'), `\x06\0\0\0${value}`);
     assert.match(String(await bars()), said);
@@ -82,7 +82,7 @@ test('both are barred while Secure Boot is on or cannot be asked, since only the
   assert.equal(await bars(), undefined);
   await machine.files.remove(`${machine.dir}/${variable('SecureBoot')}`);
   await mkdir(`${machine.dir}/${variable('SecureBoot')}`);
-  assert.match(String(await bars()), /cannot be found out/, 'one that cannot be read');
+  assert.match(String(await bars()), /cannot be determined/, 'one that cannot be read');
 });
 
 test('what waits for the firmware goes through it: its update, its setup, an entry that somebody wants next', async () => {

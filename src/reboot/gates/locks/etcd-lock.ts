@@ -1,4 +1,4 @@
-/** The lock on rebooting in etcd: every change is one compare-and-swap on the whole document, and no clock decides. */
+/** The reboot lock in etcd: every change is a compare-and-swap on the whole document, without clocks. */
 
 import { UpdateError } from '../../../errors.ts';
 import type { Clock } from '../../../system/clock.ts';
@@ -24,27 +24,27 @@ import { oneLine, writeSemaphore } from './semaphore-document.ts';
 
 export type EtcdLockOptions = Readonly<{
   etcd: Etcd;
-  /** The other store of the same members, in which locksmith keeps its lock. */
+  /** etcd's API v2 store, in which locksmith keeps its lock. */
   older?: EtcdV2;
   group: string;
   me: Member;
-  /** What the document says when this host is the first one ever; later the document counts. */
+  /** Initial values, used only by the first host of a group; afterwards the document applies. */
   max: number;
   maxFailures: number;
-  /** How long a reboot may take until the host counts as failed. */
+  /** How long a reboot may take before the host counts as failed. */
   deadlineSeconds: number;
-  /** A host that is silent for so long has neither a place in the queue nor the lock, unless it reboots. */
+  /** A host that is silent for this long loses its place in the queue and the lock, unless it is rebooting. */
   leaseSeconds: number;
-  /** The longest pause of a host whose turn is next; those behind it ask more seldom. */
+  /** The longest polling interval of the next host in the queue; hosts behind it poll less often. */
   askMs: number;
-  /** With etcd on the rebooting hosts themselves: how many endpoints there are, all of which must be well. */
+  /** If etcd runs on the rebooting hosts: the number of endpoints, all of which must be healthy. */
   members?: number;
   clock: Clock;
   random: Random;
   signal: AbortSignal;
 }>;
 
-/** This host's part in the lock of its group. */
+/** The client of the lock for this host's group. */
 export function etcdLock(options: EtcdLockOptions): LockClient {
   const presence = keptPresence(options);
   const lookForLocksmith = keptLook(options);
@@ -59,7 +59,7 @@ export function etcdLock(options: EtcdLockOptions): LockClient {
   };
 }
 
-/** Now and then: every member has to be asked, and nobody begins to run a locksmith in a hurry. */
+/** Checked rarely, because it asks every member, and a locksmith does not appear suddenly. */
 function keptLook({ older, group, clock }: EtcdLockOptions): () => Promise<void> {
   let seenAt: number | undefined;
   return async () => {
@@ -71,7 +71,7 @@ function keptLook({ older, group, clock }: EtcdLockOptions): () => Promise<void>
 
 const LOOK_MS = 3_600_000;
 
-/** A swap that failed this often in a row is begun anew later. */
+/** After this many failed swaps in a row, retries later. */
 const TRIES = 12;
 
 type Presence = ReturnType<typeof keptPresence>;
@@ -88,7 +88,7 @@ async function takeLock(options: EtcdLockOptions, presence: Presence, why: strin
       continue;
     }
     const lease = await presence.keepAsking(room);
-    // A place in the queue first: what was read says nothing about it.
+    // Joins the queue first; the state was read before that.
     if (lease === undefined) continue;
     if (isRefusal(result)) return refused(options, result, room);
     const ill = await ailment(options);
@@ -105,7 +105,7 @@ async function beginReboot(options: EtcdLockOptions): Promise<void> {
     const room = await readRoom(etcd, group, me.id);
     const since = nowOf(clock);
     const next = room.document && begin(room.document, me, since, room.sight);
-    if (!next) throw new UpdateError('lock-lost', `This host does not hold the lock of the group ${group} any more.`);
+    if (!next) throw new UpdateError('lock-lost', `This host no longer holds the lock of the group ${group}.`);
     if (next === room.document) return;
     const timer = await etcd.grantLease(options.deadlineSeconds);
     if (await swap(options, room, next, leaving(options, room, timer))) return;
@@ -123,7 +123,7 @@ async function giveBackLock(options: EtcdLockOptions, given?: Ended): Promise<vo
     const { document } = room;
     if (!document && !room.asking) return;
     const next = document && giveBack(document, me, ending);
-    // Only what a read shows is given back: an answer may be lost, and so may a request.
+    // Releases only after reading: both requests and answers can be lost.
     if (!room.asking && !room.leases.has(me.id) && sameDocument(document, next)) return;
     await swap(options, room, sameDocument(document, next) ? undefined : next, gone(options));
     if (tries > 0) await pause(options, tries);
@@ -133,7 +133,7 @@ async function giveBackLock(options: EtcdLockOptions, given?: Ended): Promise<vo
 
 type Change = Readonly<{ compare: readonly Compare[]; ops: readonly Op[] }>;
 
-/** Nobody has changed the document since it was read: writes `next` with everything that belongs to it, or nothing at all. */
+/** If the document has not changed since it was read, writes `next` and everything that belongs to it in one transaction. */
 async function swap(
   { etcd, group }: EtcdLockOptions,
   room: Room,
@@ -148,7 +148,7 @@ async function swap(
   return succeeded;
 }
 
-/** From the queue among the holders, with the same lease. */
+/** Moves from the queue to the holders, keeping the lease. */
 function granted({ group, me }: EtcdLockOptions, lease: string): Change {
   const keys = keysOf(group);
   return {
@@ -157,7 +157,7 @@ function granted({ group, me }: EtcdLockOptions, lease: string): Change {
   };
 }
 
-/** The lease ends with the host, which is now to end; only the deadline is left. */
+/** The lease would end with the host, which is about to reboot; only the deadline remains. */
 function leaving({ group, me }: EtcdLockOptions, room: Room, timer: string): Change {
   const keys = keysOf(group);
   return {
@@ -172,7 +172,7 @@ function gone({ group, me }: EtcdLockOptions): Change {
   return { compare: [], ops: all.map((key) => ({ delete: key })) };
 }
 
-/** The host's leases: granted when first asked for, kept alive whenever it asks again. */
+/** The host's leases: granted on first use, kept alive on every request. */
 function keptPresence(options: EtcdLockOptions) {
   const { etcd, group, me, leaseSeconds, clock } = options;
   const kept = new Map<string, number>();
@@ -186,7 +186,7 @@ function keptPresence(options: EtcdLockOptions) {
     return true;
   };
   return {
-    /** The lease of the place in the queue; undefined when the place is new or lost. */
+    /** The lease of the place in the queue; undefined if the place is new or lost. */
     keepAsking: async ({ asking }: Room): Promise<string | undefined> => {
       if (asking) return (await isAlive(asking.lease)) ? asking.lease : undefined;
       const lease = await etcd.grantLease(leaseSeconds);
@@ -196,7 +196,7 @@ function keptPresence(options: EtcdLockOptions) {
       if (!succeeded) await etcd.revokeLease(lease);
       return undefined;
     },
-    /** Once a holder reboots, there is no lease to keep. */
+    /** A rebooting holder has no lease. */
     keepHeld: async ({ leases }: Room): Promise<boolean> => {
       const lease = leases.get(me.id);
       return lease === undefined || isAlive(lease);
@@ -204,31 +204,31 @@ function keptPresence(options: EtcdLockOptions) {
   };
 }
 
-/** etcd on the hosts themselves: those that reboot must leave it a majority, and nobody goes while another member is ill. */
+/** If etcd runs on the hosts: rebooting hosts must leave it a majority, and none may go while another member is unhealthy. */
 const limited = (document: Semaphore, members?: number): Semaphore =>
   members === undefined ? document : { ...document, max: Math.min(document.max, Math.floor((members - 1) / 2)) };
 
 async function ailment({ etcd, members }: EtcdLockOptions): Promise<Refused | undefined> {
   if (members === undefined) return undefined;
   const ill = (await etcd.ailments()).find((one) => one !== undefined);
-  return ill === undefined ? undefined : { code: 'lock-etcd-ill', reason: `a member of etcd is not well: ${ill}` };
+  return ill === undefined ? undefined : { code: 'lock-etcd-ill', reason: `an etcd member is unhealthy: ${ill}` };
 }
 
 type Refused = Refusal | Readonly<{ code: 'lock-etcd-ill'; reason: string }>;
 
-const CONTENDED = { code: 'lock-contended', reason: 'many hosts change the lock at the same time' } as const;
+const CONTENDED = { code: 'lock-contended', reason: 'many hosts are changing the lock at the same time' } as const;
 
-/** The hosts in front ask every other second; who has more rounds of reboots before him asks the more seldom. */
+/** The first hosts in the queue poll every other second; each round of reboots ahead makes polling less frequent. */
 function refused({ askMs, random }: EtcdLockOptions, { code, reason }: Refused, room: Room): LockAnswer {
   const rounds = Math.floor(room.sight.ahead / Math.max(freeIn(room), room.document?.max ?? 1, 1));
   const window = Math.min(askMs * (1 + rounds), MOST_PAUSE_MS);
   return { ok: false, code, reason, askAgainMs: Math.ceil(window * (0.1 + 0.9 * random.fraction())) };
 }
 
-/** Well below the lease, so that nobody loses his place by waiting. */
+/** Well below the lease, so that waiting does not lose the place. */
 const MOST_PAUSE_MS = 60_000;
 
-/** Full jitter: who collided does not collide again. */
+/** Full jitter, so that colliding hosts do not collide again. */
 const pause = ({ clock, random, signal }: EtcdLockOptions, tries: number): Promise<void> =>
   clock.sleep(random.fraction() * Math.min(2000, 20 * 2 ** tries), signal);
 

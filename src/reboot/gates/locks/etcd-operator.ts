@@ -1,4 +1,4 @@
-/** What an operator sees of a lock in etcd, and may change. */
+/** The operator's view of a lock in etcd, and the changes it allows. */
 
 import { UpdateError } from '../../../errors.ts';
 import { object, parseDocument, text } from '../../../formats/shape.ts';
@@ -8,7 +8,7 @@ import { FRONT, freeIn, keysOf, type Room, readRoom } from './etcd-room.ts';
 import { emptySemaphore, type Failure, type Holder, present, release, type Semaphore, setMax } from './semaphore.ts';
 import { writeSemaphore } from './semaphore-document.ts';
 
-/** `late`: it should be back by now. */
+/** `late`: past its deadline. */
 export type ShownHolder = Holder & Readonly<{ late: boolean }>;
 
 export type Queued = Readonly<{ id: string; name: string; since: string }>;
@@ -21,12 +21,12 @@ export type LockView = Readonly<{
   free: number;
   holders: readonly ShownHolder[];
   failures: readonly Failure[];
-  /** The first ones, in their order. */
+  /** The first hosts of the queue, in order. */
   queue: readonly Queued[];
   queued: number;
 }>;
 
-/** Everything that is known of the lock of a group; undefined when nobody has ever asked for it. */
+/** The complete state of a group's lock; undefined if it was never used. */
 export async function lockView(etcd: Etcd, group: string): Promise<LockView | undefined> {
   const room = await readRoom(etcd, group, NOBODY);
   const { document, sight, queued } = room;
@@ -45,7 +45,7 @@ export async function lockView(etcd: Etcd, group: string): Promise<LockView | un
   };
 }
 
-/** Frees what a host holds that will not come back, or forgets its failure; `who` is its id or its name. */
+/** Frees the lock of a host that will not come back, or clears its failure; `who` is its id or name. */
 export async function releaseHolder(etcd: Etcd, group: string, who: string): Promise<void> {
   const keys = keysOf(group);
   await revise(etcd, group, ({ document }) => {
@@ -60,17 +60,17 @@ export async function releaseHolder(etcd: Etcd, group: string, who: string): Pro
   });
 }
 
-/** How many hosts may reboot at once, and how many failures are put up with. */
+/** Sets how many hosts may reboot at the same time, and how many failures are tolerated. */
 export const setLockMax = (etcd: Etcd, group: string, max: number, maxFailures?: number): Promise<void> =>
   revise(etcd, group, ({ document }) => ({
     next: setMax(document ?? emptySemaphore(max, 0), max, maxFailures),
     ops: [],
   }));
 
-/** The id of no host. */
+/** An id that no host can have. */
 const NOBODY = '0';
 
-/** An operator looks on, so it ends after a while; every try reads what is there now. */
+/** Bounded, because an operator waits for it; every try reads the current state. */
 async function revise(
   etcd: Etcd,
   group: string,

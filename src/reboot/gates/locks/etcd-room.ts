@@ -1,4 +1,4 @@
-/** Where the lock of one group lies in etcd, and how it is seen: one consistent, linearizable read. */
+/** The keys of one group's lock in etcd, and a consistent, linearizable read of them. */
 
 import type { Etcd } from '../../../system/etcd/etcd.ts';
 import type { Answer, Op, Pair } from '../../../system/etcd/messages.ts';
@@ -6,8 +6,10 @@ import { FOREIGN_KEYS, refuseForeign } from './foreign.ts';
 import { present, type Semaphore, type Sight } from './semaphore.ts';
 import { MOST_HOLDERS, readSemaphore } from './semaphore-document.ts';
 
-/** `asking`: one key for each host that wants the lock, in the order of their creation; `holding`: one for each that waits with
- * it. Both die with their host, by their lease. `deadline`: one for each that reboots, gone when it should be back. */
+/**
+ * `asking`: one key per queued host, in order of creation; `holding`: one per waiting holder. Both are bound to their host's lease.
+ * `deadline`: one per rebooting host, which expires when it is overdue.
+ */
 export type Keys = Readonly<{
   semaphore: string;
   asking(id?: string): string;
@@ -29,26 +31,26 @@ export function keysOf(group: string): Keys {
   };
 }
 
-/** All there is to know at one moment. */
+/** A consistent snapshot. */
 export type Room = Readonly<{
-  /** Undefined when nobody has ever asked. */
+  /** Undefined if the lock was never used. */
   document: Semaphore | undefined;
-  /** Of the document; "0" when there is none. */
+  /** The document's revision; "0" if there is none. */
   revision: string;
-  /** The leases that waiting holders are bound to, by id. */
+  /** The leases of waiting holders, by id. */
   leases: ReadonlyMap<string, string>;
-  /** This host's place among those who ask. */
+  /** This host's key in the queue. */
   asking: Pair | undefined;
-  /** The first ones in the queue, and how long it is. */
+  /** The first hosts in the queue, and its length. */
   queue: readonly string[];
   queued: number;
   sight: Sight;
 }>;
 
-/** The queue is read this far: who is behind has time. */
+/** The queue is read this far; hosts further behind have time. */
 export const FRONT = 50;
 
-/** Reads the room for the host `id`; refuses to share a group with another program. */
+/** Reads the snapshot for the host `id`; throws if another program uses the group. */
 export async function readRoom(etcd: Etcd, group: string, id: string): Promise<Room> {
   const keys = keysOf(group);
   const foreign = FOREIGN_KEYS(group);
@@ -90,7 +92,7 @@ function roomOf({ ranges }: Answer, keys: Keys, group: string, id: string): Room
   };
 }
 
-/** How many more could have the lock. */
+/** The number of free places. */
 export const freeIn = ({ document, sight }: Room): number =>
   document ? Math.max(0, document.max - present(document, sight).length) : 1;
 

@@ -1,4 +1,4 @@
-/** FleetLock, the protocol of Zincati and airlock: two requests, both of which may be repeated. */
+/** FleetLock, the protocol of Zincati and airlock: two idempotent requests. */
 
 import { cleanLine } from '../../../clean-text.ts';
 import { UpdateError } from '../../../errors.ts';
@@ -10,21 +10,21 @@ import { oneLine } from './semaphore-document.ts';
 
 export type FleetLockOptions = Readonly<{
   http: Pick<Http, 'post'>;
-  /** The server; `/v1/…` is added to its path. */
+  /** The server's URL, to which `/v1/…` is appended. */
   url: string;
   login?: Readonly<{ user: string; password: string }>;
-  /** What else the server is told of who asks. */
+  /** Additional headers that identify the host. */
   headers?(): Promise<Readonly<Record<string, string>>>;
   id: string;
   group: string;
   timeoutMs: number;
-  /** The longest pause until the server is asked again: the protocol knows no queue. */
+  /** The longest polling interval; the protocol has no queue. */
   askMs: number;
   random: Random;
   signal: AbortSignal;
 }>;
 
-/** This host's part in the lock of a FleetLock server. */
+/** The client of a FleetLock server. */
 export function fleetLock(options: FleetLockOptions): LockClient {
   return {
     countsFailures: false,
@@ -35,24 +35,24 @@ export function fleetLock(options: FleetLockOptions): LockClient {
       return { ok: false, code, reason, askAgainMs: pauseOf(options, code) };
     },
     begin: async () => {
-      // Asking again for what one holds is granted: anything else means that it was lost.
+      // A holder's repeated request is granted, so any other answer means that the lock was lost.
       const refusal = await ask(options, 'pre-reboot');
       if (refusal)
-        throw new UpdateError('lock-lost', `The FleetLock server does not grant the lock any more: ${refusal.reason}.`);
+        throw new UpdateError('lock-lost', `The FleetLock server no longer grants the lock: ${refusal.reason}.`);
     },
     giveBack: async () => {
       const refusal = await ask(options, 'steady-state');
-      // Some refuse because another holds it: then it is not ours.
+      // Some servers refuse because another host holds it, so this host does not.
       if (!refusal || refusal.code === 'lock-full') return;
       const code = refusal.code === 'lock-contended' ? refusal.code : 'lock-refused';
-      throw new UpdateError(code, `The FleetLock server does not take the lock back: ${refusal.reason}.`);
+      throw new UpdateError(code, `The FleetLock server refuses to release the lock: ${refusal.reason}.`);
     },
   };
 }
 
 type Refusal = Readonly<{ code: Objection; reason: string }>;
 
-/** Undefined when the server agrees, else why it does not. Throws where it could not say whether it does. */
+/** Undefined if the server agrees, otherwise its refusal. Throws if it could not decide. */
 async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state'): Promise<Refusal | undefined> {
   const { http, url, login, headers, id, group, timeoutMs, signal } = options;
   const { status, body, retryAfterMs } = await http.post(`${url.replace(/\/+$/, '')}/v1/${verb}`, {
@@ -69,7 +69,7 @@ async function ask(options: FleetLockOptions, verb: 'pre-reboot' | 'steady-state
   if (status === 200) return undefined;
   const { kind, value } = saidIn(body);
   const code = objectionOf(kind, value);
-  const reason = reasonIn(kind, value) ?? `it answers ${status} and does not say why`;
+  const reason = reasonIn(kind, value) ?? `it answered ${status} without a reason`;
   if (code) return { code, reason };
   if (status !== 429 && status < 500) return { code: 'lock-refused', reason };
   throw new UpdateError(status === 429 ? 'server-busy' : 'server-failed', `${new URL(url).host}: ${reason}.`, {
@@ -86,7 +86,7 @@ const ANSWER = object({ kind: words(), value: optional(words()) }, 'ignore');
 
 type Said = Readonly<{ kind?: string; value?: string }>;
 
-/** Early versions of airlock answer with a bare line of text. */
+/** Early versions of airlock answer with a plain line of text. */
 function saidIn(body: Uint8Array): Said {
   try {
     return parseDocument(body, MOST_BYTES, 'lock-refused', 'the answer', ANSWER);
@@ -101,7 +101,7 @@ function reasonIn(kind: string | undefined, value: string | undefined): string |
   return oneLine(value ? `${value} (${kind})` : kind);
 }
 
-/** What the servers that there are mean by what they say. Whatever is not known here may need an operator. */
+/** The `kind` values of known servers. An unknown one may need an operator. */
 function objectionOf(kind = '', value = ''): Objection | undefined {
   const known = KINDS.get(kind);
   if (known) return known;
@@ -110,22 +110,22 @@ function objectionOf(kind = '', value = ''): Objection | undefined {
 }
 
 const KINDS: ReadonlyMap<string, Objection> = new Map([
-  // airlock's, and those of our own server
+  // airlock, and our own server
   ['failed_lock_semaphore_full', 'lock-full'],
   ['failed_lock_turn', 'lock-turn'],
   ['failed_lock_failures', 'lock-failures'],
-  // poseidon/fleetlock's, and an older one of it
+  // poseidon/fleetlock, and an older version of it
   ['lock_held', 'lock-full'],
   ['locked', 'lock-full'],
 ]);
 
-/** airlock calls everything `failed_lock` that may happen when a lock is asked for, and tells more in words. */
+/** airlock uses `failed_lock` for every failure of a request; only its text distinguishes them. */
 const TEXTS: readonly Readonly<{ text: RegExp; code: Objection }>[] = [
   { text: /\bslots\b.*\blocked\b/, code: 'lock-full' },
   { text: /\bconflict on semaphore\b/, code: 'lock-contended' },
 ];
 
-/** Full jitter around the rhythm: a fleet that was started together does not ask together. */
+/** Full jitter around the interval, so that a fleet started together does not ask together. */
 function pauseOf({ askMs, random }: FleetLockOptions, code: Objection): number {
   const rhythm = code === 'lock-contended' ? askMs / 10 : askMs;
   return Math.ceil(rhythm * (0.5 + random.fraction()));

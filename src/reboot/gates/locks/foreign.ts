@@ -1,22 +1,22 @@
-/** The locks of airlock and locksmith in the same etcd: two programs that count apart would let too many hosts reboot. */
+/** Locks of airlock and locksmith in the same etcd: two programs that count separately would let too many hosts reboot. */
 
 import { UpdateError } from '../../../errors.ts';
 import { type Check, integer, list, object, parseDocument, text } from '../../../formats/shape.ts';
 import type { Pair } from '../../../system/etcd/messages.ts';
 
-/** Where the others keep the lock of a group. locksmith's is seen here only after a migration from API v2, with or without a slash. */
+/** The keys of foreign locks for a group. locksmith's appears here only after a migration from API v2, with or without a slash. */
 export const FOREIGN_KEYS = (group: string): readonly string[] => [
   `com.coreos.airlock/groups/${group}/v1/semaphore`,
   ...['', '/'].flatMap((slash) => LOCKSMITH_KEYS(group).map((key) => `${slash}${key}`)),
 ];
 
-/** Where a locksmith that runs keeps it: in the store of API v2. */
+/** The key of a running locksmith, in the API v2 store. */
 export const LOCKSMITH_KEYS = (group: string): readonly string[] => [
   'coreos.com/updateengine/rebootlock/semaphore',
   `coreos.com/updateengine/rebootlock/groups/${group}/semaphore`,
 ];
 
-/** Throws when one of them is there, whoever holds it: it may be granted at any time. */
+/** Throws if a foreign lock exists, even unheld: it may be granted at any time. */
 export function refuseForeign(group: string, found: readonly Found[]): void {
   const [one] = found;
   if (!one) return;

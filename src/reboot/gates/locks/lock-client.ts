@@ -1,11 +1,11 @@
-/** This host's part in a lock that lives elsewhere: what FleetLock and etcd have in common. */
+/** The client of a remote lock, common to FleetLock and etcd. */
 
 import type { Verdict } from '../../../model.ts';
 
-/** Held, or why not, by name and in a sentence, and when to ask again at the earliest. */
+/** Held, or refused with a code, a sentence and the earliest time to ask again. */
 export type LockAnswer = Verdict<Readonly<{ code: Objection; askAgainMs: number }>>;
 
-/** Why somebody who answers does not grant the lock. */
+/** Why a reachable server does not grant the lock. */
 export type Objection =
   | 'lock-full'
   | 'lock-turn'
@@ -14,23 +14,23 @@ export type Objection =
   | 'lock-etcd-ill'
   | 'lock-refused';
 
-/** How an attempt to update ended. */
+/** The outcome of an update attempt. */
 export type Ended = Readonly<{ failed?: string }>;
 
-/** What this host could not give back yet. */
+/** A lock that this host has not been able to release yet. */
 export type LockDebt = Readonly<{ place: string; group: string; since: string }>;
 
-/** Every verb may be repeated; each throws when nobody answers, and then nothing is known. */
+/** All methods are idempotent; each throws if there was no answer, and the state is then unknown. */
 export interface LockClient {
-  /** Whether it is told how attempts end, and grants nobody anything after too many failures. */
+  /** Whether it counts failed attempts, and stops granting after too many. */
   readonly countsFailures: boolean;
-  /** Asked when nothing else objects to a reboot; `why` is shown to those who wait. Asking again keeps the lock, or the place in the queue. */
+  /** Requests the lock, once no other gate is closed; `why` is shown to waiting hosts. Repeating it keeps the lock or the place in the queue. */
   take(why: string): Promise<LockAnswer>;
-  /** Right before the reboot: from here on the lock does not end with this host. Throws `lock-lost` when it was lost. */
+  /** Right before the reboot: from here on the lock does not depend on this host. Throws `lock-lost` if it was lost. */
   begin(): Promise<void>;
   /**
-   * The lock is given back, and that has been seen; also when it was never had. `ended` says that an attempt was made and, if so, how
-   * it failed: failures are counted against the fleet's budget until this host succeeds.
+   * Releases the lock, and verifies that; also if it was never held. `ended`: an attempt was made, with its failure if there was one, which
+   * counts against the fleet's budget until this host succeeds.
    */
   giveBack(ended?: Ended): Promise<void>;
 }

@@ -1,15 +1,15 @@
-/** The semaphore as bytes: bounded, checked before it is believed, and never written over when it is not understood. */
+/** The encoding of the semaphore: bounded, validated on reading, and never overwritten if unreadable. */
 
 import { CLEAN_LINE, cleanLine } from '../../../clean-text.ts';
 import { type Check, integer, list, literal, object, parseDocument, text, words } from '../../../formats/shape.ts';
 import { type Format, inFormat } from '../../../system/format.ts';
 import { MOST_FAILURES, type Semaphore } from './semaphore.ts';
 
-/** `place` says where the bytes come from, for the message when they are not a semaphore. */
+/** `place`: the origin of the bytes, for the error message. */
 export const readSemaphore = (bytes: Uint8Array, place: string): Semaphore =>
   parseDocument(bytes, MOST_BYTES, 'lock-document-invalid', place, SEMAPHORE);
 
-/** What is said of the hosts is shortened where there is no room: a lock that nobody can read stops the whole group. */
+/** Shortens the hosts' texts if space runs out: an unreadable lock would block the whole group. */
 export function writeSemaphore(document: Semaphore): Uint8Array {
   const isSmall = semaphoreFormat.write(document).length <= FEW_WORDS_FROM;
   return inFormat(semaphoreFormat, isSmall ? document : inFewWords(document)).bytes;
@@ -27,22 +27,21 @@ export const semaphoreFormat: Format<Semaphore> = {
   read: (bytes) => readSemaphore(bytes, 'the lock'),
 };
 
-/** A sentence cut so that it may be written down. */
+/** A sentence cut to the length that fits the document. */
 export const oneLine = (sentence: string): string => cleanLine(sentence, 200) || 'no reason was given';
 
 /**
- * FleetLock's ids are text, and case counts. One that is not clean is refused, never cleaned: two hosts must not become one. Dots alone would
- * lead elsewhere in an address.
+ * FleetLock's ids are case-sensitive text. Unclean ids are refused rather than cleaned, so that two hosts never become one. Only dots would
+ * change the path of a URL.
  */
 export const HOLDER_ID = new RegExp(`^(?!\\.{1,2}$)${CLEAN_LINE.source.slice(1)}`, 'u');
 
-/** In characters: a host name has room, and a thousand of them in one document, too. */
+/** In characters: long enough for host names, short enough for a thousand of them in one document. */
 export const LONGEST_ID = 255;
 
-/** The most hosts that may reboot at once. */
 export const MOST_HOLDERS = 1000;
 
-/** Every holder and every failure with the longest of ids and few words. */
+/** Room for every holder and failure with the longest id and few words. */
 const MOST_BYTES = 6 * 1024 * 1024;
 const FEW_WORDS_FROM = 350_000;
 

@@ -1,35 +1,35 @@
-/** The lock on rebooting: at most `max` hosts have it. Pure: who is gone or late, and who asked before, the caller knows. */
+/** The reboot lock: at most `max` hosts hold it. Pure: the caller supplies who is gone, overdue or ahead in the queue. */
 
 import { UpdateError } from '../../../errors.ts';
 
-/** A host first waits to reboot (bound to a lease: dies with the host), then reboots (without one, but with a deadline). */
+/** A holder first waits to reboot (bound to a lease, which dies with the host), then reboots (without a lease, but with a deadline). */
 export type Phase = 'waiting' | 'rebooting';
 
-/** A host as others see it; `hardware` tells two hosts with one id apart, empty when it is not known. */
+/** A host as others see it; `hardware` distinguishes hosts with the same id, and is empty if unknown. */
 export type Member = Readonly<{ id: string; name: string; hardware: string }>;
 
 export type Holder = Member & Readonly<{ phase: Phase; since: string; why: string; deadlineSeconds: number }>;
 
-/** A host whose new system did not prove itself. */
+/** A host whose new system was not confirmed. */
 export type Failure = Readonly<{ id: string; name: string; since: string; why: string }>;
 
-/** There is no count of what is free: it follows from the holders. */
+/** The number of free places is not stored: it follows from the holders. */
 export type Semaphore = Readonly<{
   schema: 1;
   max: number;
-  /** So many failures are put up with; one more, and nobody is granted the lock. */
+  /** The number of tolerated failures; with one more, the lock is granted to nobody. */
   maxFailures: number;
   holders: readonly Holder[];
   failures: readonly Failure[];
 }>;
 
-/** What the document cannot know by itself. */
+/** Facts that the document does not contain. */
 export type Sight = Readonly<{
-  /** The host of a holder that waits has died. */
+  /** Whether a waiting holder's host has died. */
   gone(holder: Holder): boolean;
-  /** A holder that reboots is past its deadline. */
+  /** Whether a rebooting holder is past its deadline. */
   late(holder: Holder): boolean;
-  /** How many hosts asked before and still do. */
+  /** The number of hosts ahead in the queue. */
   ahead: number;
 }>;
 
@@ -37,7 +37,7 @@ export type Ask = Member & Readonly<{ since: string; why: string; deadlineSecond
 
 export type Refusal = Readonly<{ code: 'lock-full' | 'lock-turn' | 'lock-failures'; reason: string }>;
 
-/** How the host's attempt ended; undefined when it was not made. */
+/** The outcome of the host's attempt; undefined if there was none. */
 export type Ending = Readonly<{ ok: true }> | Readonly<{ ok: false; since: string; why: string }>;
 
 export const emptySemaphore = (max: number, maxFailures: number): Semaphore => ({
@@ -48,7 +48,7 @@ export const emptySemaphore = (max: number, maxFailures: number): Semaphore => (
   failures: [],
 });
 
-/** Asks for the lock; the same document comes back when the host has it already. */
+/** Requests the lock; returns the document unchanged if the host already holds it. */
 export function take(document: Semaphore, ask: Ask, sight: Sight): Semaphore | Refusal {
   const holders = present(document, sight);
   const mine = holders.find(({ id }) => id === ask.id);
@@ -60,7 +60,7 @@ export function take(document: Semaphore, ask: Ask, sight: Sight): Semaphore | R
   return refusal ?? { ...document, holders: [...holders, holderOf(ask)] };
 }
 
-/** From waiting to rebooting; undefined when the lock was lost. Asked right before the reboot. */
+/** Moves a holder from waiting to rebooting, right before the reboot; undefined if the lock was lost. */
 export function begin(document: Semaphore, me: Member, since: string, sight: Sight): Semaphore | undefined {
   const mine = present(document, sight).find(({ id }) => id === me.id);
   if (!mine) return undefined;
@@ -72,13 +72,13 @@ export function begin(document: Semaphore, me: Member, since: string, sight: Sig
   };
 }
 
-/** Gives the lock back. A failure is remembered until the host succeeds or an operator releases it. */
+/** Releases the lock. A failure is kept until the host succeeds or an operator clears it. */
 export function giveBack(document: Semaphore, me: Member, ending?: Ending): Semaphore {
   const mine = document.holders.find(({ id }) => id === me.id);
   if (mine) checkHardware(mine, me);
   const failures = ending ? document.failures.filter(({ id }) => id !== me.id) : document.failures;
   const failed = ending?.ok === false ? [{ id: me.id, name: me.name, since: ending.since, why: ending.why }] : [];
-  // The newest are kept: a fleet that fails whole must not make the document grow without bound.
+  // Keeps only the newest, so that a failing fleet cannot grow the document without bound.
   return {
     ...document,
     holders: without(document.holders, me.id),
@@ -86,7 +86,7 @@ export function giveBack(document: Semaphore, me: Member, ending?: Ending): Sema
   };
 }
 
-/** What an operator does for a host that does not: by id or name; undefined when there is no such holder or failure. */
+/** An operator's release for a host, by id or name; undefined if there is no such holder or failure. */
 export function release(document: Semaphore, who: string): Semaphore | undefined {
   const isOther = (one: Readonly<{ id: string; name: string }>): boolean => one.id !== who && one.name !== who;
   const holders = document.holders.filter(isOther);
@@ -95,14 +95,14 @@ export function release(document: Semaphore, who: string): Semaphore | undefined
   return found ? { ...document, holders, failures } : undefined;
 }
 
-/** Below the present holders too: nobody is granted the lock until enough have given it back. */
+/** May be lower than the number of holders: then nobody gets the lock until enough have released it. */
 export const setMax = (document: Semaphore, max: number, maxFailures = document.maxFailures): Semaphore => ({
   ...document,
   max,
   maxFailures,
 });
 
-/** The holders that count: those that wait and are gone hold nothing; those that are late do. */
+/** The holders that count: not those that died while waiting, but overdue ones. */
 export const present = (document: Semaphore, sight: Pick<Sight, 'gone'>): readonly Holder[] =>
   document.holders.filter((one) => one.phase === 'rebooting' || !sight.gone(one));
 
@@ -112,21 +112,24 @@ export const MOST_FAILURES = 1000;
 
 function refuse(document: Semaphore, holders: readonly Holder[], ask: Ask, sight: Sight): Refusal | undefined {
   const late = holders.filter((one) => one.phase === 'rebooting' && sight.late(one));
-  // A host's own failure does not bar it: with a better release it is the one to show it.
+  // A host's own failure does not block it, so that it can prove a better release.
   const bad = [...late, ...document.failures.filter(({ id }) => id !== ask.id)];
   if (bad.length > document.maxFailures)
-    return { code: 'lock-failures', reason: `${namesOf(bad)} failed or did not come back, so nobody goes on` };
+    return {
+      code: 'lock-failures',
+      reason: `${namesOf(bad)} failed or did not come back, so no other host may reboot`,
+    };
   const free = document.max - holders.length;
   if (free <= 0)
     return { code: 'lock-full', reason: holders.length === 0 ? 'its size is 0' : `${namesOf(holders)} holds the lock` };
-  if (sight.ahead >= free) return { code: 'lock-turn', reason: `${sight.ahead} hosts asked before` };
+  if (sight.ahead >= free) return { code: 'lock-turn', reason: `${sight.ahead} hosts are ahead in the queue` };
   return undefined;
 }
 
-/** Two machines made from one image: they would free each other's lock. */
+/** Two machines made from one image would free each other's lock. */
 function checkHardware(holder: Member, me: Member): void {
   if (holder.hardware === '' || me.hardware === '' || holder.hardware === me.hardware) return;
-  throw new UpdateError('lock-identity', `${holder.name} takes part in the lock with the id of this host, ${me.id}.`);
+  throw new UpdateError('lock-identity', `${holder.name} uses the lock with this host’s id, ${me.id}.`);
 }
 
 const holderOf = ({ id, name, hardware, since, why, deadlineSeconds }: Ask): Holder => ({
