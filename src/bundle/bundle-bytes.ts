@@ -1,4 +1,4 @@
-/** Reads any bytes of an image inside a bundle, with a few decoded frames kept: for looking at little of it. */
+/** Reads arbitrary bytes of an image in a bundle, caching a few decoded frames: for sparse reads. */
 
 import type { Role } from '../model.ts';
 import { decodeFrame } from './decode/decode.ts';
@@ -6,7 +6,7 @@ import type { Bundle } from './reader.ts';
 
 export type ImageBytes = (offset: number, length: number) => Promise<Uint8Array>;
 
-/** A reader of one image; every frame is checked as always. */
+/** A reader of one image; every frame is verified. */
 export async function imageBytes(bundle: Bundle, role: Role, signal: AbortSignal): Promise<ImageBytes> {
   const { frameSize, size } = bundle.image(role);
   const table = await bundle.frameTable(role, signal);
@@ -33,7 +33,7 @@ export async function imageBytes(bundle: Bundle, role: Role, signal: AbortSignal
   };
 }
 
-/** 16 MiB of the usual frames: metadata of a file system lies in few places. */
+/** 16 MiB of the usual frames: a file system's metadata lies in few places. */
 const KEPT = 64;
 
 async function decoded(

@@ -1,14 +1,14 @@
-/** Takes exact numbers of bytes from a range of a source, which comes in pieces of any size. */
+/** Reads exact numbers of bytes from a range of a source, whose pieces have any size. */
 
 import { UpdateError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 
 export interface Cursor extends AsyncDisposable {
-  /** Where the next byte comes from. */
+  /** The offset of the next byte. */
   readonly offset: number;
   /** Exactly `length` bytes, valid until the next call. */
   take(length: number): Promise<Uint8Array>;
-  /** The same, to keep. */
+  /** Like `take`, but a copy that stays valid. */
   copy(length: number): Promise<Uint8Array>;
 }
 
@@ -43,7 +43,7 @@ export function createCursor(source: ByteSource, start: number, end: number, sig
 
   const take = async (length: number): Promise<Uint8Array> => {
     if (offset + length > end) throw endsEarly();
-    // A piece that holds it all is lent, not copied.
+    // Returned without a copy if a single piece contains it all.
     const whole = piece.length >= length && piece.length > 0;
     const bytes = whole ? piece.subarray(0, length) : await gather(length);
     if (whole) piece = piece.subarray(length);
@@ -56,7 +56,7 @@ export function createCursor(source: ByteSource, start: number, end: number, sig
       return offset;
     },
     take,
-    // Not `slice`: on a Buffer that is a view.
+    // Not `slice`, which on a Buffer returns a view.
     copy: async (length) => new Uint8Array(await take(length)),
     [Symbol.asyncDispose]: async () => void (await pieces.return?.()),
   };

@@ -1,29 +1,29 @@
-/** The frame table: where each compressed frame of an image lies and what its digest is. */
+/** The frame table: the location and digest of each compressed frame of an image. */
 
 import { UpdateError } from '../errors.ts';
 
-/** Bytes a frame takes in the table: its compressed length (u32, little endian) and the SHA-256 of its compressed bytes. */
+/** The size of a table entry: compressed length (u32, little endian) and SHA-256 of the compressed bytes. */
 export const FRAME_ENTRY = 36;
-/** More than this is never read as a frame table: 64 GiB in frames of 256 KiB need 9 MiB. */
+/** The largest accepted frame table: 64 GiB in frames of 256 KiB need 9 MiB. */
 export const TABLE_LIMIT = 16 * 1024 * 1024;
 
 type Framed = Readonly<{ size: number; frameSize: number }>;
 
-/** A checked table. `offsets` has one number more than there are frames: the last is the size of the blob. */
+/** A checked table. `offsets` has one more number than there are frames: the size of the blob. */
 export type FrameTable = Readonly<{ count: number; offsets: Float64Array; sha256(index: number): Uint8Array }>;
 
-/** How many frames an image has. */
+/** The number of frames in an image. */
 export const frameCount = (image: Framed): number => Math.ceil(image.size / image.frameSize);
 
-/** Plain bytes in a frame; only the last is shorter. */
+/** Plain bytes of a frame; only the last one is shorter. */
 export const plainSizeOf = (image: Framed, index: number): number =>
   Math.min(image.frameSize, image.size - index * image.frameSize);
 
-/** The most bytes zstd makes of so many: data that cannot be compressed grows a little. */
+/** The largest compressed size of that many bytes: incompressible data grows slightly. */
 export const compressedBound = (plainSize: number): number =>
   plainSize + (plainSize >> 8) + (plainSize < SMALL ? (SMALL - plainSize) >> 11 : 0);
 
-/** One entry of the table. */
+/** Encodes an entry. */
 export function encodeFrameEntry(length: number, sha256: Uint8Array): Uint8Array {
   const entry = new Uint8Array(FRAME_ENTRY);
   new DataView(entry.buffer).setUint32(0, length, true);
@@ -31,7 +31,7 @@ export function encodeFrameEntry(length: number, sha256: Uint8Array): Uint8Array
   return entry;
 }
 
-/** The table in these bytes, which must fit the image and its blob exactly; one linear pass. */
+/** Decodes a table, which must fit the image and its blob exactly; linear time. */
 export function parseFrameTable(bytes: Uint8Array, image: Framed, blobSize: number): FrameTable {
   const count = frameCount(image);
   if (bytes.length !== count * FRAME_ENTRY)

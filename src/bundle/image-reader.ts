@@ -1,4 +1,4 @@
-/** Any bytes of an image in a bundle: only the frames that hold them are fetched, and each is checked before a byte of it is used. */
+/** Random access to an image in a bundle: fetches only the frames needed, and verifies each before use. */
 
 import type { Role } from '../model.ts';
 import { decodeFrame } from './decode/decode.ts';
@@ -7,7 +7,7 @@ import type { Bundle } from './reader.ts';
 
 export type ImageReader = Readonly<{ size: number; read(offset: number, length: number): Promise<Uint8Array> }>;
 
-/** For a look at a few places; a whole image is better read in one go. What it gives ends where the image does. */
+/** For a few sparse reads; read whole images sequentially instead. A short result means the end of the image. */
 export async function imageReader(bundle: Bundle, role: Role, signal: AbortSignal): Promise<ImageReader> {
   const { size, frameSize } = bundle.image(role);
   const table = await bundle.frameTable(role, signal);

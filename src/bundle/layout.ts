@@ -1,4 +1,4 @@
-/** Where everything lies in a bundle: a pure function of the manifest and its length. */
+/** The layout of a bundle: a pure function of the manifest and its length. */
 
 import { UpdateError } from '../errors.ts';
 import type { Role } from '../model.ts';
@@ -9,7 +9,7 @@ export const MANIFEST_NAME = 'manifest.json';
 
 export type Part = 'frames' | 'blob';
 
-/** One entry: its header at `header`, its content from `offset`, zero padding up to `end`. */
+/** An entry: its header at `header`, its content at `offset`, zero padding up to `end`. */
 export type Entry = Readonly<{
   name: string;
   size: number;
@@ -20,10 +20,10 @@ export type Entry = Readonly<{
   part?: Part;
 }>;
 
-/** The entries in order and the size of the whole bundle, its two zero blocks at the end included. */
+/** The entries in order, and the size of the whole bundle, its two final zero blocks included. */
 export type Layout = Readonly<{ entries: readonly Entry[]; size: number }>;
 
-/** The layout of the bundle whose manifest has that size. */
+/** The layout of the bundle with a manifest of that size. */
 export function bundleLayout(manifestSize: number, manifest: Manifest): Layout {
   const entries: Entry[] = [place({ name: MANIFEST_NAME, size: manifestSize }, 0)];
   for (const planned of plannedEntries(manifest)) entries.push(place(planned, entries.at(-1)?.end ?? 0));
@@ -32,14 +32,13 @@ export function bundleLayout(manifestSize: number, manifest: Manifest): Layout {
   return { entries, size };
 }
 
-/** The entry that holds a part of an image. */
+/** The entry with a part of an image; throws `bundle-entry` if there is none. */
 export function entryOf(layout: Layout, role: Role, part: Part): Entry {
   const found = layout.entries.find((entry) => entry.role === role && entry.part === part);
   if (found === undefined) throw new UpdateError('bundle-entry', `The bundle has no ${role} image.`);
   return found;
 }
 
-/** The name of an entry. */
 export const entryName = (role: Role, part: Part): string => `${role}.${part === 'blob' ? 'zst' : 'frames'}`;
 
 type Planned = Omit<Entry, 'header' | 'offset' | 'end'>;

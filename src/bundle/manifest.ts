@@ -1,4 +1,4 @@
-/** The manifest: what a release is and the size and digest of everything that its bundle holds. */
+/** The manifest: describes a release, with the size and digest of everything in its bundle. */
 
 import { hash } from 'node:crypto';
 import { UpdateError } from '../errors.ts';
@@ -16,22 +16,22 @@ import {
 import { compressedBound, FRAME_ENTRY, frameCount, TABLE_LIMIT } from './frames.ts';
 import { BLOCK, treeLayout } from './verity.ts';
 
-/** Sizes stay whole numbers in JavaScript whatever is added to them. */
+/** Small enough that sums of sizes stay exact integers in JavaScript. */
 const MAX_SIZE = 2 ** 50;
 /** The largest image. */
 const IMAGE_LIMIT = 64 * 2 ** 30;
-/** FAT holds no larger file. */
+/** The largest file on FAT. */
 const FILE_LIMIT = 4 * 2 ** 30 - 1;
-/** What the eleven octal digits of a ustar header can say. */
+/** The largest size in the eleven octal digits of a ustar header. */
 export const ENTRY_LIMIT = 8 * 2 ** 30 - 1;
 
-/** Size and digest of one entry of the bundle. */
+/** Size and digest of an entry of the bundle. */
 export type Sealed = Readonly<{ size: number; sha256: Sha256 }>;
 
-/** How the kernel checks the root image. `hashOffset` only where the tree is appended to the image itself. */
+/** The kernel's verity parameters of the root image. `hashOffset` only if the tree is appended to the image. */
 export type Verity = Readonly<{ rootHash: Sha256; salt: Sha256; dataBlocks: number; hashOffset?: number }>;
 
-/** One image: `size` and `sha256` are those of its plain bytes, which travel as independent frames of `frameSize` plain bytes. */
+/** An image: `size` and `sha256` are of its plain bytes, which travel as independent frames of `frameSize` plain bytes. */
 export type Image = Readonly<{
   role: Role;
   kind: 'partition' | 'file';
@@ -55,10 +55,10 @@ export type Manifest = Readonly<{
   images: readonly Image[];
 }>;
 
-/** More than this is never read as a manifest. */
+/** The largest accepted manifest, in bytes. */
 export const MANIFEST_LIMIT = 1024 * 1024;
 
-/** The manifest in these bytes; every fault is named. */
+/** Parses a manifest; throws a specific error for every fault. */
 export function parseManifest(bytes: Uint8Array): Manifest {
   if (bytes.length > MANIFEST_LIMIT) throw tooLarge(bytes.length);
   const manifest = parseDocument(bytes, MANIFEST_LIMIT, 'manifest-invalid', 'manifest', document);
@@ -66,27 +66,26 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   return manifest;
 }
 
-/** The bytes of a manifest, keys always in the same order. */
+/** Encodes a manifest; deterministic. */
 export function serializeManifest(manifest: Manifest): Uint8Array {
   checkManifest(manifest);
   return new TextEncoder().encode(`${JSON.stringify(document(manifest, 'manifest'), null, 1)}\n`);
 }
 
-/** The digest by which a release is known. */
+/** The digest that identifies a release. */
 export const manifestDigest = (bytes: Uint8Array): Sha256 => hash('sha256', bytes, 'hex') as Sha256;
 
-/** The image with that role. */
+/** The image with that role; undefined if there is none. */
 export const imageOf = (manifest: Manifest, role: Role): Image | undefined =>
   manifest.images.find((image) => image.role === role);
 
-/** The root image and how it is checked: every manifest has both. */
+/** The root image and its verity parameters; every manifest has both. */
 export function rootOf(manifest: Manifest): Image & { verity: Verity } {
   const root = imageOf(manifest, 'root');
   if (root?.verity === undefined) throw new UpdateError('manifest-invalid', 'The manifest has no root image.');
   return { ...root, verity: root.verity };
 }
 
-/** The refusal of a manifest of that size. */
 export const tooLarge = (size: number): UpdateError =>
   new UpdateError('manifest-too-large', `The manifest has ${size} bytes; at most ${MANIFEST_LIMIT} are read.`);
 
@@ -121,7 +120,7 @@ const document = object({
   images: list(image, ROLES.length),
 });
 
-/** What must hold between the numbers, beyond the shape of each. Throws when the manifest contradicts itself or the limits of the format. */
+/** Checks the relations between the numbers. Throws if the manifest contradicts itself or exceeds the format's limits. */
 function checkManifest(manifest: Manifest): void {
   checkRoles(manifest.images);
   for (const image of manifest.images) checkImage(image);

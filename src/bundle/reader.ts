@@ -1,4 +1,4 @@
-/** The strict reader of a bundle: nothing is believed before its digest, and no byte of the file goes unread. */
+/** The strict bundle reader: nothing is used before its digest is verified, and no byte of the file is skipped. */
 
 import { hash } from 'node:crypto';
 import { UpdateError } from '../errors.ts';
@@ -19,22 +19,22 @@ import {
 } from './manifest.ts';
 import { TAR_BLOCK, TAR_END, tarHeader, tarPadding } from './tar.ts';
 
-/** What the repository promises of a manifest. */
+/** The repository's record of a manifest. */
 export type ExpectedManifest = Readonly<{ sha256: Sha256; size: number }>;
 
-/** An opened bundle: its manifest is checked; the rest is checked as it is read. */
+/** An opened bundle with a verified manifest; the rest is verified as it is read. */
 export interface Bundle {
   readonly manifest: Manifest;
   readonly manifestBytes: Uint8Array;
   readonly layout: Layout;
-  /** The image with that role; refuses where there is none. */
+  /** The image with that role; throws if there is none. */
   image(role: Role): Image;
-  /** Its frame table, digest checked. Read with it: the entry's header and padding. */
+  /** Its frame table, verified together with the entry's header and padding. */
   frameTable(role: Role, signal: AbortSignal): Promise<FrameTable>;
   /**
-   * Its frames from `fromFrame` on (0 if not given), in order. A frame's bytes are valid until the next is asked for, and good for
-   * nothing but `decodeFrame`. From frame 0 the entry's header is compared too; at the end the padding, and after the last entry the
-   * archive's end. They end before `untilFrame` where it is given, and no more is then asked of the source.
+   * Its frames from `fromFrame` (default 0) on, in order. The bytes of a frame are unverified input for `decodeFrame`, valid until the next
+   * one. From frame 0, the entry's header is compared too; at the end the padding, and after the last entry the archive's end. With
+   * `untilFrame`, stops before it and fetches nothing more.
    */
   compressedFrames(
     role: Role,
@@ -45,7 +45,7 @@ export interface Bundle {
   ): AsyncIterable<CompressedFrame>;
 }
 
-/** Opens a bundle. With `expected`, the manifest's digest is checked before it is parsed. */
+/** Opens a bundle. With `expected`, the manifest's digest is verified before parsing. */
 export async function openBundle(
   source: ByteSource,
   expected: ExpectedManifest | undefined,
@@ -67,7 +67,7 @@ export async function openBundle(
   };
 }
 
-/** Which manifest a bundle has, not parsing it: to ask whether anybody has signed for it. */
+/** The digest of a bundle's manifest, without parsing it, to look up its signature. */
 export async function manifestIdentity(source: ByteSource, signal: AbortSignal): Promise<ExpectedManifest> {
   const bytes = await readManifest(source, undefined, signal);
   return { sha256: manifestDigest(bytes), size: bytes.length };
@@ -100,7 +100,7 @@ async function readManifest(
   return bytes;
 }
 
-/** The size in the first header, which must be exactly the header that such a manifest has. */
+/** The size in the first header, which must be exactly the header of such a manifest. */
 async function manifestSize(cursor: Cursor, source: ByteSource, expected?: ExpectedManifest): Promise<number> {
   const header = await cursor.copy(TAR_BLOCK);
   const digits = new TextDecoder('latin1').decode(header.subarray(SIZE_FIELD, SIZE_FIELD + 11));

@@ -1,11 +1,11 @@
-/** Reads the superblock of a verity tree that lies on a disk: strict, since the disk may hold anything. */
+/** Reads the superblock of a verity tree on a disk; strict, because the disk may contain anything. */
 
 import { UpdateError } from '../errors.ts';
 import { BLOCK } from './verity.ts';
 
 export type Superblock = Readonly<{ salt: string; dataBlocks: number }>;
 
-/** The salt and the number of data blocks; only the one form that our trees have is accepted. */
+/** The salt and the number of data blocks; only the form of our own trees is accepted. */
 export function parseSuperblock(block: Uint8Array, name: string): Superblock {
   const bytes = Buffer.from(block.buffer, block.byteOffset, block.byteLength);
   const dataBlocks = Number(bytes.readBigUInt64LE(72));

@@ -1,18 +1,18 @@
-/** The archive around a bundle's parts: ustar as tar-stream writes it. The only importer of tar-stream. */
+/** The archive format of a bundle: ustar as written by tar-stream. The only importer of tar-stream. */
 
 import { type Pack, pack } from 'tar-stream';
 
-/** One file of the archive. */
+/** A file of the archive. */
 export type TarEntry = Readonly<{ name: string; size: number; content: AsyncIterable<Uint8Array> }>;
 
 export const TAR_BLOCK = 512;
 /** Two zero blocks end an archive. */
 export const TAR_END = 2 * TAR_BLOCK;
 
-/** Bytes until the next block begins. */
+/** Padding up to the next block, in bytes. */
 export const tarPadding = (size: number): number => (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK;
 
-/** The one header that an entry of this name and size may have. */
+/** The only valid header for an entry of this name and size. */
 export function tarHeader(name: string, size: number): Promise<Uint8Array> {
   const archive = pack();
   return new Promise((resolve, reject) => {
@@ -25,7 +25,7 @@ export function tarHeader(name: string, size: number): Promise<Uint8Array> {
   });
 }
 
-/** The whole archive, in order; an entry's content is opened when its turn comes. */
+/** The whole archive, in order; an entry's content is opened in its turn. */
 export async function* tarArchive(entries: Iterable<TarEntry>): AsyncGenerator<Uint8Array> {
   const archive = pack();
   const filled = fill(archive, entries).then(
@@ -43,7 +43,7 @@ async function fill(archive: Pack, entries: Iterable<TarEntry>): Promise<void> {
       error ? closed.reject(error) : closed.resolve(),
     );
     sink.on('error', closed.reject);
-    // When the content fails first, nobody waits for this one.
+    // If the content fails first, this promise has no other handler.
     closed.promise.catch(() => {});
     for await (const chunk of entry.content) if (!sink.write(chunk)) await room(sink, closed.promise);
     sink.end(null);
@@ -53,11 +53,11 @@ async function fill(archive: Pack, entries: Iterable<TarEntry>): Promise<void> {
 
 type Sink = ReturnType<Pack['entry']>;
 
-/** Waits until the sink takes more; a closed archive ends the waiting. */
+/** Waits until the sink accepts more; a closed archive ends the wait. */
 const room = (sink: Sink, closed: Promise<void>): Promise<void> =>
   Promise.race([new Promise<void>((resolve) => sink.once('drain', () => resolve())), closed]);
 
-/** Nothing in it depends on where and when it is made. */
+/** Nothing in it depends on the place or time of the build. */
 const plainHeader = (name: string, size: number) => ({
   name,
   size,

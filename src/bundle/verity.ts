@@ -1,4 +1,4 @@
-/** The dm-verity tree (format 1, SHA-256, blocks of 4096 bytes): built in one pass, byte for byte as veritysetup lays it out. */
+/** The dm-verity tree (format 1, SHA-256, 4096-byte blocks): built in one pass, identical to veritysetup's. */
 
 import { createHash, hash } from 'node:crypto';
 import type { Product, Sha256 } from '../model.ts';
@@ -6,12 +6,12 @@ import type { Product, Sha256 } from '../model.ts';
 export const BLOCK = 4096;
 export const DIGEST = 32;
 
-/** Where one level lies in the tree, its superblock included. */
+/** The position of one level in the tree, superblock included. */
 export type TreeLevel = Readonly<{ offset: number; blocks: number }>;
-/** `levels[0]` holds the leaves: the digests of the data blocks. An image of one block has no level at all. */
+/** `levels[0]` are the leaves: the digests of the data blocks. An image of one block has no levels. */
 export type TreeLayout = Readonly<{ levels: readonly TreeLevel[]; size: number }>;
 
-/** Takes blocks of an image in order; `finish` gives the root hash. */
+/** Receives the blocks of an image in order; `finish` returns the root hash. */
 export type TreeBuilder = Readonly<{
   /** Whole blocks of the image. */
   addBlocks(bytes: Uint8Array): void;
@@ -20,13 +20,13 @@ export type TreeBuilder = Readonly<{
   finish(): Sha256;
 }>;
 
-/** Receives each block of the tree once it is full; the bytes are its to keep. */
+/** Receives each completed block of the tree, and owns the bytes. */
 export type TreeSink = (offset: number, block: Uint8Array) => void;
 
-/** One salt a product, so that equal blocks of two releases have equal digests. */
+/** One salt per product, so that equal blocks of two releases have equal digests. */
 export const saltFor = (product: Product): Sha256 => hash('sha256', `tandem salt ${product}`, 'hex') as Sha256;
 
-/** Where the levels lie: after the superblock, the top level first. */
+/** The levels follow the superblock, the top level first. */
 export function treeLayout(dataBlocks: number): TreeLayout {
   const counts: number[] = [];
   for (let blocks = dataBlocks; blocks > 1; blocks = Math.ceil(blocks / FANOUT))
@@ -49,7 +49,7 @@ export function blockDigests(salt: Uint8Array, blocks: Uint8Array): Uint8Array {
   return new Uint8Array(digests.buffer, digests.byteOffset, digests.length);
 }
 
-/** Builds the tree over `dataBlocks` blocks with one block of memory a level; `sink` receives its blocks, the superblock excepted. */
+/** Builds the tree over `dataBlocks` blocks with one block of memory per level; `sink` receives its blocks, except the superblock. */
 export function createTreeBuilder(saltHex: string, dataBlocks: number, sink: TreeSink = () => {}): TreeBuilder {
   const salt = Buffer.from(saltHex, 'hex');
   const { levels } = treeLayout(dataBlocks);
@@ -93,7 +93,7 @@ export function createTreeBuilder(saltHex: string, dataBlocks: number, sink: Tre
   };
 }
 
-/** The first block of the tree, as veritysetup writes it. */
+/** The superblock, as veritysetup writes it. */
 export function superblock(saltHex: string, uuid: Uint8Array, dataBlocks: number): Uint8Array {
   const block = Buffer.alloc(BLOCK);
   block.write('verity\0\0', 0, 'latin1');
@@ -109,7 +109,7 @@ export function superblock(saltHex: string, uuid: Uint8Array, dataBlocks: number
   return new Uint8Array(block.buffer, block.byteOffset, BLOCK);
 }
 
-/** A UUID that depends on nothing but `seed`, so that building twice gives the same bytes. */
+/** A UUID derived only from `seed`, so that repeated builds give the same bytes. */
 export function derivedUuid(seed: string): Uint8Array {
   const uuid = createHash('sha256').update(seed).digest().subarray(0, 16);
   uuid[6] = ((uuid[6] ?? 0) & 0x0f) | 0x80;
@@ -123,7 +123,7 @@ export const treeUuid = (rootHash: Sha256): Uint8Array => derivedUuid(`tandem ve
 /** Reads a range of a tree, its superblock included. */
 export type TreeReader = (offset: number, length: number) => Promise<Uint8Array>;
 
-/** The digests of `count` data blocks from `firstBlock` on, 32 bytes each, as the tree has them (or `rootHash`, for one block). */
+/** The digests of `count` data blocks from `firstBlock` on, 32 bytes each, from the tree (or `rootHash`, for a single block). */
 export async function leafDigestsAt(
   read: TreeReader,
   tree: Readonly<{ rootHash: Sha256; dataBlocks: number }>,
@@ -139,14 +139,14 @@ export async function leafDigestsAt(
 
 const FANOUT = BLOCK / DIGEST;
 
-/** Room for one block behind the salt: hashing them as one piece is twice as fast as feeding a hash object. */
+/** Room for one block after the salt: hashing both as one piece is twice as fast as updating a hash object. */
 export function saltedBlock(salt: Uint8Array): Buffer {
   const scratch = Buffer.alloc(salt.length + BLOCK);
   scratch.set(salt);
   return scratch;
 }
 
-/** The digest of block `index` in `blocks`, one character a byte; `scratch` comes from `saltedBlock`. */
+/** The digest of block `index` in `blocks`, one character per byte; `scratch` comes from `saltedBlock`. */
 export function digestOf(scratch: Buffer, blocks: Uint8Array, index: number): string {
   scratch.set(blocks.subarray(index * BLOCK, (index + 1) * BLOCK), scratch.length - BLOCK);
   return hash('sha256', scratch, 'binary');

@@ -1,4 +1,4 @@
-/** Reads what slots are resolved from: the disk of the running root (or a given one), its table, the kernel's view of it. */
+/** Reads the facts from which slots are resolved: the disk of the running root (or a given one), its table, and the kernel's view of it. */
 
 import { UpdateError } from '../errors.ts';
 import { deviceNumber } from '../system/disk/block-area.ts';
@@ -18,7 +18,7 @@ import { writeGuid } from './guid.ts';
 import { readTable } from './partition-table.ts';
 import type { DiskFacts, Partition } from './slots.ts';
 
-/** `root` is where /proc and /sys are looked for. */
+/** `root`: the parent of /proc and /sys. */
 export async function readDiskFacts(disk?: string, root = '/'): Promise<DiskFacts> {
   const under = await rootDevices(root);
   const stat = disk === undefined ? undefined : await statOf(disk);
@@ -32,7 +32,7 @@ export async function readDiskFacts(disk?: string, root = '/'): Promise<DiskFact
   return { ...(await deviceFacts(root, device, under)), isChosen: disk !== undefined };
 }
 
-/** A slot is written as a partition and started from it: what lies in another layer would be lost with the first update. */
+/** Slots are written as partitions and booted from them: anything in another layer would be lost with the first update. */
 async function refuseLayers(root: string): Promise<void> {
   const [layer] = await rootLayers(root);
   if (!layer) return;
@@ -43,10 +43,10 @@ async function refuseLayers(root: string): Promise<void> {
   );
 }
 
-/** Where a partition lies, in sectors of its disk; `guid` is its identity, as the table stores it. */
+/** The extent of a partition, in sectors; `guid` is its identity as stored in the table. */
 export type Place = Readonly<{ number: number; firstSector: number; sectors: number; guid: Uint8Array }>;
 
-/** Of the partition that is mounted at `dir`. */
+/** The partition mounted at `dir`. */
 export async function placeOfMounted(dir: string, root = '/'): Promise<Place> {
   const stat = await statOf(dir);
   const device = stat && (await kernelDevice(root, deviceNumber(BigInt(stat.dev))));
@@ -82,7 +82,7 @@ async function deviceFacts(root: string, device: KernelDevice, under: readonly K
   };
 }
 
-/** The labelled partitions of other disks. The members of an array are none: they show its own partitions once more. */
+/** Labelled partitions of other disks. Members of an array are skipped: they show its own partitions again. */
 export async function labelsElsewhere(root: string, disk: string): Promise<DiskFacts['elsewhere']> {
   const here = [disk, ...(await allBelow(root, disk))];
   const others = (await kernelPartitions(root)).filter((each) => !here.includes(each.disk));
@@ -91,7 +91,7 @@ export async function labelsElsewhere(root: string, disk: string): Promise<DiskF
   );
 }
 
-/** The kernel's device of an entry, if there is one. At another place it must not be used: what is there is something else. */
+/** The kernel's device for an entry, if any. It must not be used at another offset, where something else lies. */
 function partitionOf(entry: GptEntry, own: readonly KernelDevice[]): Partition[] {
   const device = own.find((each) => each.number === entry.number);
   if (!device) return [];
@@ -122,5 +122,5 @@ async function readTableOf(path: string, expect: { rdev: string } | undefined, s
   return await readTable(disk, sectors);
 }
 
-// No machine starts from a disk image that it has opened itself.
+// No machine boots from a disk image that it has opened itself.
 const LOOP = '/dev/loop';

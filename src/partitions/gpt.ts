@@ -1,4 +1,4 @@
-/** A GUID partition table as bytes: parsing, checking, changing and serialising its two copies. */
+/** A GUID partition table: parsing, checking, changing and serializing its two copies. */
 
 import { crc32 } from 'node:zlib';
 import { readGuid, writeGuid } from './guid.ts';
@@ -15,10 +15,10 @@ export type GptEntry = Readonly<{
   attributes: bigint;
 }>;
 
-/** Where one copy lies, in sectors. */
+/** The position of one copy, in sectors. */
 export type CopyPlace = Readonly<{ header: number; entries: number; entrySectors: number }>;
 
-/** A table with whatever it holds that we do not know kept as it was. */
+/** A table; unknown fields are preserved. */
 export type Gpt = Readonly<{
   sectorSize: number;
   diskGuid: string;
@@ -32,7 +32,7 @@ export type Gpt = Readonly<{
   entries: readonly GptEntry[];
 }>;
 
-/** What a header says about the place of its entries, so that they can be read; undefined where it is no valid header. */
+/** The location of the entries according to a header; undefined if the header is invalid. */
 export type GptHeader = Readonly<{
   bytes: Uint8Array;
   at: number;
@@ -66,7 +66,7 @@ export function parseHeader(sector: Uint8Array, at: number, diskSectors: number)
   return header.at === at && isSane(header, sector.length, diskSectors) ? header : undefined;
 }
 
-/** The table of a valid header and its entries; undefined where the entries do not match their checksum. */
+/** The table of a valid header and its entries; undefined if the entries do not match their checksum. */
 export function parseTable(header: GptHeader, entryBytes: Uint8Array, sectorSize: number): Gpt | undefined {
   const used = Uint8Array.from(entryBytes.subarray(0, header.entryCount * header.entrySize));
   if (crc32(used) !== header.entriesCrc) return undefined;
@@ -91,16 +91,16 @@ export function parseTable(header: GptHeader, entryBytes: Uint8Array, sectorSize
   return areSound(entries, table) ? { ...table, entries } : undefined;
 }
 
-/** How many sectors the entries of a header fill. */
+/** The number of sectors of a header's entries. */
 export const sectorsOfEntries = (header: GptHeader, sectorSize: number): number =>
   Math.ceil((header.entryCount * header.entrySize) / sectorSize);
 
-/** The same table with another UUID for the partition `number`. */
+/** The table with another UUID for partition `number`. */
 export function withPartitionUuid(table: Gpt, number: number, uuid: string): Gpt {
   return withEntry(table, number, (entry) => writeGuid(entry, 16, uuid));
 }
 
-/** The same table with other attribute bits for the partition `number`. */
+/** The table with other attribute bits for partition `number`. */
 export function withPartitionAttributes(table: Gpt, number: number, attributes: bigint): Gpt {
   return withEntry(table, number, (entry) => viewOf(entry).setBigUint64(48, attributes, true));
 }
@@ -141,7 +141,7 @@ function isSane(header: GptHeader, sectorSize: number, diskSectors: number): boo
   const order = firstUsable <= lastUsable && alternate !== at && alternate >= PRIMARY && alternate < diskSectors;
   const clear = entriesAt + sectors <= firstUsable || entriesAt > lastUsable;
   const within = entriesAt > PRIMARY && entriesAt + sectors <= diskSectors && lastUsable < diskSectors;
-  // The other copy must have room too: before the first, or behind the last partition.
+  // The other copy must have room too, before the first or after the last partition.
   const [first, last] = at === PRIMARY ? [entriesAt, alternate] : [PRIMARY + 1, at];
   return sizes && order && clear && within && first + sectors <= firstUsable && last - sectors > lastUsable;
 }
@@ -154,7 +154,7 @@ function entriesOf(table: Pick<Gpt, 'entryBytes' | 'entrySize' | 'sectorSize'>):
     .map((index) => entryOf(entryBytes.subarray(index * entrySize, (index + 1) * entrySize), index, table.sectorSize));
 }
 
-/** An entry without a type is none. */
+/** An entry without a type is unused. */
 const isUsed = (view: DataView, at: number): boolean =>
   view.getBigUint64(at) !== 0n || view.getBigUint64(at + 8) !== 0n;
 
@@ -172,7 +172,7 @@ function entryOf(bytes: Uint8Array, index: number, sectorSize: number): GptEntry
   };
 }
 
-/** Partitions inside the usable sectors: none can reach the sectors that a change of the table writes. */
+/** Partitions must lie in the usable sectors, so that none overlaps the sectors that a table change writes. */
 const areSound = (entries: readonly GptEntry[], table: Omit<Gpt, 'entries'>): boolean =>
   entries.every(
     ({ offset, size }) =>
@@ -187,7 +187,7 @@ function crcWithout(header: Uint8Array): number {
   return crc32(copy);
 }
 
-// A sector number beyond what a double holds is nonsense; as NaN it fails every comparison.
+// A sector number beyond a double's precision is invalid; as NaN it fails every comparison.
 function lba(view: DataView, at: number): number {
   const value = view.getBigUint64(at, true);
   return value < 2n ** 40n ? Number(value) : Number.NaN;

@@ -1,6 +1,6 @@
-/** GUIDs as a partition table stores them: the first three groups little-endian. */
+/** GUIDs as stored in a partition table: the first three groups are little-endian. */
 
-/** The 36 lower-case characters of the 16 bytes at `offset`. */
+/** The GUID at `offset`, as 36 lower-case characters. */
 export function readGuid(bytes: Uint8Array, offset: number): string {
   const hex = Buffer.from(ORDER.map((index) => bytes[offset + index] ?? 0)).toString('hex');
   return dashed(hex);

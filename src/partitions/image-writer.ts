@@ -8,23 +8,23 @@ export type Block = Readonly<{ offset: number; bytes: Uint8Array }>;
 export type WriteOptions = Readonly<{
   /** Of the whole image, a multiple of 4096. */
   size: number;
-  /** Bytes of it that already lie right on the medium (never of the first block) and are not among `blocks`. */
+  /** Bytes already right on the medium (never the first block), and not in `blocks`. */
   kept?: number;
   signal?: AbortSignal;
-  /** Told how many bytes are done, the kept ones included. */
+  /** Called with the bytes done so far, kept ones included. */
   progress?: (done: number) => void;
 }>;
 
-/** An image that is being written, its blocks in any order. */
+/** An image being written, its blocks in any order. */
 export interface ImageWriter {
   write(offset: number, bytes: Uint8Array): Promise<void>;
-  /** Makes durable what was written so far; a failed flush is not tried again. */
+  /** Makes the writes so far durable; a failed flush is not retried. */
   flush(): Promise<void>;
-  /** Everything has been written, the first block among it: now it may lie there. */
+  /** Call once everything, the first block included, has been written: now the first block may go to the medium. */
   finish(): Promise<void>;
 }
 
-/** Begins an image: its first 4096 bytes are zero, durably, from here on until `finish`, whatever is written. */
+/** Starts an image: from here until `finish`, its first 4096 bytes are durably zero, whatever is written. */
 export async function openImage(target: BlockTarget, size: number): Promise<ImageWriter> {
   assertFits(target, size);
   await target.write(0, new Uint8Array(FIRST));
@@ -48,8 +48,8 @@ export async function openImage(target: BlockTarget, size: number): Promise<Imag
 }
 
 /**
- * Writes `blocks`, in ascending order and without overlap. The first 4096 bytes are zero until all the rest is durable. A failed
- * flush is not tried again: the slot is written anew by the next attempt.
+ * Writes `blocks`, ascending and without overlap. The first 4096 bytes stay zero until the rest is durable. A failed flush is not retried:
+ * the next attempt writes the slot again.
  */
 export async function writeImage(
   target: BlockTarget,
@@ -71,7 +71,7 @@ export async function writeImage(
   await image.finish();
 }
 
-/** Before anything is touched. */
+/** Before anything is written. */
 export function assertFits(target: Pick<BlockTarget, 'name' | 'size'>, size: number): void {
   if (size > target.size)
     throw new UpdateError('slot-too-small', `The image has ${size} bytes, ${target.name} has ${target.size}.`);

@@ -1,4 +1,4 @@
-/** Opens a partition of a slot: any for reading, only one of the free slot for writing. */
+/** Opens partitions of slots: any for reading, only the free slot's for writing. */
 
 import { UpdateError } from '../errors.ts';
 import { type OpenBlock, openBlockTarget } from '../system/disk/block-device.ts';
@@ -8,21 +8,21 @@ import type { Disk, FreeSlot, Partition } from './slots.ts';
 export type SlotRole = 'root' | 'verity';
 type Warn = Pick<OpenBlock, 'warn'>;
 
-/** For writing, alone: a mounted partition or a second writer is refused by the kernel. */
+/** Exclusively, for writing: the kernel refuses a mounted partition or a second writer. */
 export function openFreePartition(slot: FreeSlot, role: SlotRole, options: Warn = {}): Promise<DiskTarget> {
   const partition = slot[role];
   if (!partition) throw new UpdateError('partition-missing', `Slot ${slot.name} has no partition for ${role}.`);
   return openBlockTarget(partition.path, { ...options, writable: true, exclusive: true, ...placeOf(partition) });
 }
 
-/** For reading, whoever else uses it. */
+/** For reading, alongside other users. */
 export const openPartitionForReading = (partition: Partition, options: Warn = {}): Promise<DiskTarget> =>
   openBlockTarget(partition.path, { ...options, writable: false, exclusive: false, ...placeOf(partition) });
 
-/** The whole disk, for a change of its table only (see `changeTable`): its partitions are mounted, so it is not taken alone. */
+/** The whole disk, only to change its table (see `changeTable`); not exclusively, because its partitions are mounted. */
 export const openDiskForTable = (disk: Disk): Promise<DiskTarget> => openDisk(disk, true);
 
-/** The whole disk, to look at its table. */
+/** The whole disk, to read its table. */
 export const openDiskForReading = (disk: Disk): Promise<DiskTarget> => openDisk(disk, false);
 
 const openDisk = ({ path, rdev }: Disk, writable: boolean): Promise<DiskTarget> =>

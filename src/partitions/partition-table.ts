@@ -1,17 +1,17 @@
-/** The partition table on a disk: reading its valid copy, and changing it so that at every instant one copy is valid. */
+/** The partition table on a disk: reads its valid copy, and changes it so that one copy is valid at every instant. */
 
 import { UpdateError } from '../errors.ts';
 import type { BlockTarget } from '../system/disk/block-target.ts';
 import { type Gpt, PRIMARY, parseHeader, parseTable, sectorsOfEntries, serialise } from './gpt.ts';
 
-/** Reads the table; `sectorSizes` are tried in turn (a disk in a file does not tell). */
+/** Reads the table; tries each of `sectorSizes`, because a disk image does not state its own. */
 export async function readTable(disk: BlockTarget, sectorSizes: readonly number[]): Promise<Gpt> {
   return (await readCopies(disk, sectorSizes)).table;
 }
 
 /**
- * Changes the table in both copies. The copy that is already bad, else the backup, is written and made durable first, so a power
- * cut finds the other one whole. Only the sectors of the table can be written, whatever `change` returns.
+ * Changes the table in both copies. Writes the invalid copy, or else the backup, durably first, so that a power cut leaves the other one
+ * intact. Only sectors of the table can be written, whatever `change` returns.
  */
 export async function changeTable(
   disk: BlockTarget,
@@ -19,7 +19,7 @@ export async function changeTable(
   change: (table: Gpt) => Gpt,
 ): Promise<Gpt> {
   const { table, primary, backup } = await readCopies(disk, sectorSizes);
-  // A process that was killed may have written what we have just read without making it durable.
+  // A killed process may have written what we just read without making it durable.
   await disk.flush();
   const wanted = change(table);
   if (primary && backup && isSame(wanted, primary) && isSame(wanted, backup)) return wanted;
@@ -29,10 +29,10 @@ export async function changeTable(
   return wanted;
 }
 
-/** Which copy is not as it should be; or that both are whole, but do not say the same. */
+/** Which copy is invalid; or that both are valid, but differ. */
 export type TableFault = 'primary' | 'backup' | 'different';
 
-/** What is wrong with the table, if anything is; the next change of it makes both copies anew. */
+/** The fault of the table, if any; its next change repairs both copies. */
 export async function tableFault(disk: BlockTarget, sectorSizes: readonly number[]): Promise<TableFault | undefined> {
   const { primary, backup } = await readCopies(disk, sectorSizes);
   if (!primary) return 'primary';
@@ -47,7 +47,7 @@ async function readCopies(disk: BlockTarget, sectorSizes: readonly number[]): Pr
   for (const sectorSize of sectorSizes) {
     const last = Math.floor(disk.size / sectorSize) - 1;
     const primary = await readCopy(disk, sectorSize, PRIMARY);
-    // A disk that has grown keeps its backup where it was.
+    // A disk that has grown keeps its backup at the old end.
     const backup = await readCopy(disk, sectorSize, primary?.backup.header ?? last);
     const table = primary ?? backup;
     if (table) return { table, primary, backup: isBackupOf(table, backup) ? backup : undefined };
@@ -58,7 +58,7 @@ async function readCopies(disk: BlockTarget, sectorSizes: readonly number[]): Pr
   );
 }
 
-/** A valid copy left by something else (another disk guid, another layout) is no backup of this table. */
+/** A valid copy of something else (another disk GUID or layout) is not a backup of this table. */
 const isBackupOf = (table: Gpt, backup: Gpt | undefined): boolean =>
   backup !== undefined &&
   backup.diskGuid === table.diskGuid &&
@@ -79,7 +79,7 @@ async function readCopy(disk: BlockTarget, sectorSize: number, at: number): Prom
 
 const isSame = (one: Gpt, other: Gpt): boolean => Buffer.compare(one.entryBytes, other.entryBytes) === 0;
 
-/** Writes nothing but the sectors of the two copies of `table`; these lie outside every partition (see `parseTable`). */
+/** Writes only the sectors of both copies of `table`, which lie outside every partition (see `parseTable`). */
 function tableDoor(disk: BlockTarget, table: Gpt): Door {
   const allowed = [table.primary, table.backup].flatMap(({ header, entries, entrySectors }) => [
     { sector: header, sectors: 1 },

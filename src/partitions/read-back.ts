@@ -1,10 +1,10 @@
-/** Reads an image from the medium, past the page cache, while what was read before is being judged. */
+/** Reads an image from the medium, past the page cache, while the previous piece is being checked. */
 
 import type { BlockTarget } from '../system/disk/block-target.ts';
 
 /**
- * Hands the first `size` bytes to `sink` in order, in pieces of 512 KiB; the next one is read meanwhile. A piece is valid until the
- * sink's promise resolves, and lies in shared memory where the target can do so.
+ * Passes the first `size` bytes to `sink` in order, in pieces of 512 KiB, reading one ahead. A piece is valid until the sink's promise
+ * resolves, and in shared memory if the target supports that.
  */
 export async function readBack(
   target: BlockTarget,
@@ -20,8 +20,8 @@ export async function readBack(
 }
 
 /**
- * Which frames of an image already lie right on the medium, for a resumed attempt. Never the first: its first block is withheld
- * until the end. The search ends after `patience` frames in a row that are not there.
+ * The frames of an image already right on the medium, to resume an attempt. Never the first one, whose first block is withheld until the
+ * end. Stops after `patience` missing frames in a row.
  */
 export async function keepable(
   target: BlockTarget,
@@ -43,7 +43,7 @@ export async function keepable(
   return kept;
 }
 
-/** The next piece is read while `sink` works on this one; it ends early when `sink` says false. */
+/** Reads the next piece while `sink` works on this one; stops early if `sink` returns false. */
 async function readAhead(
   target: BlockTarget,
   size: number,
@@ -58,7 +58,7 @@ async function readAhead(
       const bytes = await ahead;
       signal?.throwIfAborted();
       ahead = read(offset + piece);
-      // Awaited only after the sink: a failure before that must not count as an unhandled one.
+      // Awaited only after the sink; an earlier failure must not count as an unhandled rejection.
       ahead?.catch(() => undefined);
       if (!(await sink(bytes, offset))) break;
     }

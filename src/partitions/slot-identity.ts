@@ -1,4 +1,4 @@
-/** What boot knows a slot by in the partition table: the UUIDs of its partitions, and the attribute bits of its root. */
+/** A slot's identity in the partition table: the UUIDs of its partitions, and the attribute bits of its root. */
 
 import { UpdateError } from '../errors.ts';
 import type { BlockTarget } from '../system/disk/block-target.ts';
@@ -10,20 +10,20 @@ import { neutralUuid, uuidsOfRootHash } from './uuids.ts';
 
 type OpenDisk = (disk: Disk) => Promise<BlockTarget>;
 
-/** Refuses a table in which the slot could not be renamed; changes nothing. */
+/** Throws if the slot could not be renamed in this table; changes nothing. */
 export async function checkNames(disk: Disk, slot: FreeSlot, open: OpenDisk = openDiskForTable): Promise<void> {
   await using target = await open(disk);
   const table = await readTable(target, [disk.sectorSize]);
   for (const partition of partitionsOf(slot)) assertSame(disk, table, partition);
 }
 
-/** Takes the names from a slot that is about to be written, so that no boot entry finds it. */
+/** Removes the UUIDs from a slot about to be written, so that no boot entry finds it. */
 export function neutralise(disk: Disk, slot: FreeSlot, open: OpenDisk = openDiskForTable): Promise<void> {
   const names = partitionsOf(slot).map((each) => [each, neutralUuid(disk.guid, each.label)] as const);
   return rename(disk, names, open);
 }
 
-/** Names a slot by the root hash that its read-back gave. */
+/** Names a slot by its verified root hash. */
 export function nameSlot(
   disk: Disk,
   slot: FreeSlot,
@@ -35,7 +35,7 @@ export function nameSlot(
   return rename(disk, [[slot.root, uuids.root], ...verity], open);
 }
 
-/** Gives partitions other attribute bits, all in one change of the table; the running slot's too, since no content is written. */
+/** Changes attribute bits of partitions, all in one change of the table; also for the running slot, because no content is written. */
 export const setAttributes = (
   disk: Disk,
   attributes: readonly (readonly [Partition, bigint])[],

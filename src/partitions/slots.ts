@@ -1,10 +1,10 @@
-/** Which partitions the two slots are, which one is running, and the one value that allows writing. Pure. */
+/** The partitions of both slots, the running slot, and the one value that permits writing. Pure. */
 
 import { UpdateError } from '../errors.ts';
 import { otherSlot, SLOT_NAMES, type SlotName } from '../model.ts';
 import type { GptEntry } from './gpt.ts';
 
-/** The labels of a slot's partitions; without `verity` the tree is appended to the file system in one partition. */
+/** The labels of a slot's partitions; without `verity`, the tree is appended to the file system in one partition. */
 export type SlotLabels = Readonly<{ root: string; verity?: string | undefined }>;
 export type SlotsConfig = Readonly<{ slots: Readonly<Record<SlotName, SlotLabels>>; disk?: string | undefined }>;
 
@@ -17,34 +17,34 @@ export type Disk = Readonly<{
   sectorSize: number;
 }>;
 
-/** An entry of the partition table, and the kernel's device for it; `changed` says in what the two differ. */
+/** A partition table entry, and the kernel's device for it; `changed` describes a difference between them. */
 export type Partition = Readonly<GptEntry & { path: string; rdev?: string; changed?: string }>;
 
-/** What was read from the disk and the kernel (see `disk-facts.ts`). */
+/** The facts read from disk and kernel (see `disk-facts.ts`). */
 export type DiskFacts = Readonly<{
   disk: Disk;
   partitions: readonly Partition[];
-  /** `major:minor` of the partitions that `/` lies on. */
+  /** `major:minor` of the partitions under `/`. */
   rootDevices: readonly string[];
-  /** Labelled partitions of other disks; their UUIDs as far as somebody knows them. */
+  /** Labelled partitions of other disks; with UUIDs if known. */
   elsewhere: readonly Readonly<{ path: string; label: string; uuid?: string }>[];
-  /** Somebody has said that this is the disk of the slots. */
+  /** The configuration names this disk. */
   isChosen?: boolean;
 }>;
 
 export type Slot = Readonly<{ name: SlotName; root: Partition; verity?: Partition }>;
-/** `doubled`: something else looks like a slot; `isHere` on the same disk. */
+/** `doubled`: another partition looks like a slot; `isHere`: on the same disk. */
 export type Slots = Readonly<
   { disk: Disk; doubled?: Readonly<{ sentence: string; isHere: boolean }> } & Record<SlotName, Slot>
 >;
 
 declare const free: unique symbol;
-/** A slot that is not the running one: only `freeSlot` makes it, and everything that writes asks for it. */
+/** A slot that is not running. Only `freeSlot` makes one, and everything that writes requires it. */
 export type FreeSlot = Slot & { readonly [free]: true };
 
 /**
- * Finds the partitions of both slots by their labels on the one disk. Where a label is on several, the one that `/` lies on is the
- * slot's, or else the first: good enough to be looked at, and never written.
+ * Finds the partitions of both slots by label on the one disk. If a label is on several, uses the one under `/`, or else the first: good
+ * enough for reading, but never written.
  */
 export function resolveSlots(config: SlotsConfig, facts: DiskFacts): Slots {
   const [a, b] = SLOT_NAMES.map((name) => slotOf(name, config.slots[name], facts));
@@ -55,7 +55,7 @@ export function resolveSlots(config: SlotsConfig, facts: DiskFacts): Slots {
   return { disk: facts.disk, a, b, ...(doubled ? { doubled } : {}) };
 }
 
-/** The running slot, by what the kernel has open for `/`: never by the command line, and whatever else has the same label. */
+/** The running slot, by the devices that the kernel has open for `/`; never by the command line, and regardless of duplicate labels. */
 export function bootedSlot(
   config: SlotsConfig,
   facts: Pick<DiskFacts, 'disk' | 'partitions' | 'rootDevices'>,
@@ -67,7 +67,7 @@ export function bootedSlot(
   return name;
 }
 
-/** The slot whose partitions have these UUIDs, whichever of several with its label it is. */
+/** The slot whose partitions have these UUIDs, even among duplicate labels. */
 export const slotWithUuids = (
   config: SlotsConfig,
   { partitions }: Pick<DiskFacts, 'partitions'>,
@@ -80,10 +80,10 @@ export const slotWithUuids = (
     return has(root, uuids.root) && (verity === undefined || has(verity, uuids.verity));
   });
 
-/** The other slot than the running one. */
+/** The slot other than the running one. */
 export const freeSlot = (slots: Slots, booted: SlotName): FreeSlot => freeSlotNamed(slots, booted, otherSlot(booted));
 
-/** A slot by name, if it is not the running one, and nothing else could be meant. */
+/** The named slot, if it is not running and unambiguous; the permission to write. */
 export function freeSlotNamed(slots: Slots, booted: SlotName, name: SlotName): FreeSlot {
   if (name === booted) throw new UpdateError('slot-booted', `Slot ${name} is the running one and is not written.`);
   if (slots.doubled) throw new UpdateError('slots-ambiguous', slots.doubled.sentence);
@@ -91,12 +91,12 @@ export function freeSlotNamed(slots: Slots, booted: SlotName, name: SlotName): F
   return slots[name] as FreeSlot;
 }
 
-/** The kernel's device is where the table says: else something else would be read, or written. */
+/** The kernel's device must be where the table says, or something else would be read or written. */
 export function requireSame({ changed }: Partition): void {
   if (changed !== undefined) throw new UpdateError('partition-changed', changed);
 }
 
-/** One or two. */
+/** One or two partitions. */
 export const partitionsOf = (slot: Slot): readonly Partition[] =>
   slot.verity ? [slot.root, slot.verity] : [slot.root];
 

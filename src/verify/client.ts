@@ -1,4 +1,4 @@
-/** The trusted view of a repository: which releases and channels it has, proved down from the root in the image. */
+/** The trusted view of a repository: its releases and channels, verified from the root in the image. */
 
 import { dirname, join } from 'node:path';
 import { UpdateError } from '../errors.ts';
@@ -26,36 +26,36 @@ import { checkStrictly, readTargets } from './strict-check.ts';
 
 export type TrustOptions = Readonly<{
   files: Files;
-  /** Where accepted metadata is kept. */
+  /** The directory of accepted metadata. */
   metadataDir: string;
-  /** Where the floors are kept; best not in `metadataDir`, so that they outlive it. */
+  /** The directory of the floors; best outside `metadataDir`, so that they outlive it. */
   floorsPath: string;
   /** root.json from the image. */
   embeddedRoot: Uint8Array;
-  /** Where the repository lies, the best place first. */
+  /** The mirrors of the repository, in order of preference. */
   mirrors: readonly MetadataMirror[];
   log: Log;
 }>;
 
 export interface Trust {
-  /** One poll. `now` is the time by which everything is judged. */
+  /** One poll. `now` is the time for all expiry checks. */
   refresh(now: Date, signal: AbortSignal): Promise<TrustedRepository>;
-  /** The highest release counter that ran on this host; 0 where none is known. */
+  /** The highest release counter that ran on this host; 0 if unknown. */
   counterFloor(product: Product): Promise<number>;
-  /** Remembers that a release with this counter runs here and is confirmed. */
+  /** Records that a release with this counter runs here and is confirmed. */
   raiseCounter(product: Product, counter: number): Promise<void>;
-  /** An operator has said that the clock is right: the moment before which none is heard any more; undefined where there was none. */
+  /** Records an operator's word that the clock is right: clears the clock floor, and returns it; undefined if there was none. */
   waiveClock(): Promise<string | undefined>;
 }
 
 export interface TrustedRepository {
-  /** The document of a channel; `channel-unknown` where there is none. */
+  /** The document of a channel; throws `channel-unknown` if there is none. */
   channel(name: string): Promise<ChannelDocument>;
-  /** A release; `release-unknown` where there is none, `target-incomplete` where its entry lacks something. */
+  /** A release; throws `release-unknown` if there is none, `target-incomplete` if its entry lacks a field. */
   release(product: Product, version: Version): Promise<TrustedRelease>;
   /** Every complete release. */
   releases(): readonly TrustedRelease[];
-  /** The metadata that expires first: time to warn before it does. */
+  /** The metadata that expires first, for timely warnings. */
   readonly expires: Readonly<{ role: string; at: Date }>;
 }
 
@@ -64,13 +64,13 @@ export type TrustedRelease = Readonly<{
   architecture: 'x86-64' | 'arm64';
   minAgent: string;
   manifest: Readonly<{ sha256: Sha256; size: number }>;
-  /** Where its bundle lies, from the repository's top. */
+  /** The path of its bundle, relative to the repository. */
   bundle: Readonly<{ path: string; size: number; sha256: Sha256 }>;
-  /** Smaller ways to the same release. */
+  /** Smaller files that lead to the same release. */
   deltas: readonly TrustedDelta[];
 }>;
 
-/** Trust in one repository. */
+/** The trust in one repository. */
 export const createTrust = (options: TrustOptions): Trust => ({
   refresh: (now, signal) => refresh(options, now, signal),
   counterFloor: async (product) => (await floorsOfImage(options)).counters.get(product) ?? 0,
@@ -87,7 +87,7 @@ export const createTrust = (options: TrustOptions): Trust => ({
   },
 });
 
-/** The release whose manifest has this digest: whether a loose bundle is one of the repository's. */
+/** The release with this manifest digest: whether a loose bundle belongs to the repository. */
 export function acceptBundle(trusted: TrustedRepository, manifest: Sha256): TrustedRelease {
   const found = trusted.releases().find((one) => one.manifest.sha256 === manifest);
   if (found === undefined)
@@ -123,7 +123,7 @@ type Proved = Readonly<{
   channels: TargetsDocument;
 }>;
 
-/** All metadata by way of one mirror: roots and a timestamp that do not belong together prove nothing. What was accepted before stays accepted. */
+/** Takes all metadata from one mirror, because roots and a timestamp from different mirrors prove nothing together. Metadata accepted before stays accepted. */
 async function provedBy(poll: Poll, root: Uint8Array): Promise<Proved> {
   const session = await refreshTop(poll, root);
   const targets = readTargets('targets', await refreshRole(poll, session, 'targets', 'root'));
@@ -141,7 +141,7 @@ function checkedRoot(bytes: Uint8Array): Uint8Array {
   }
 }
 
-/** All floors of this host, those that held last first. */
+/** All floors of this host, the most recent first. */
 async function loadFloors(options: TrustOptions): Promise<readonly Floors[]> {
   const { files, floorsPath, log } = options;
   const bytes = await files.read(floorsPath);
@@ -150,13 +150,13 @@ async function loadFloors(options: TrustOptions): Promise<readonly Floors[]> {
     const [last, ...others] = readFloors(bytes);
     return last ? [last.roots.length > 0 ? last : { ...last, roots: await keptRoots(options) }, ...others] : [];
   } catch (error) {
-    log.warn({ path: floorsPath, reason: String(error) }, 'The floors file is damaged; it is put aside.');
+    log.warn({ path: floorsPath, reason: String(error) }, 'The floors file is damaged; it is set aside.');
     await moveFile(files, floorsPath, `${floorsPath}.damaged`);
     return [];
   }
 }
 
-/** Under which roots floors were raised that do not say so: those that were kept then, or else the image's alone. */
+/** The roots of trust for floors that do not name them: the roots stored then, or only the image's. */
 async function keptRoots({ files, metadataDir, embeddedRoot }: TrustOptions): Promise<readonly Sha256[]> {
   const names = (await files.list(metadataDir)).filter((name) => /^\d+\.root\.json$/.test(name));
   const roots = await Promise.all(names.map(async (name) => rootIn(await files.read(join(metadataDir, name)))));
@@ -230,12 +230,12 @@ async function fetchTarget(
   return bytes;
 }
 
-/** A delta that makes no sense costs its release nothing: the next larger way is taken. */
+/** An invalid delta does not affect its release: hosts use the next larger way. */
 function listedDelta(log: Log, path: string, entry: TargetEntry): ListedDelta[] {
   try {
     return [readDelta(path, entry)];
   } catch (error) {
-    log.warn({ path, reason: String(error) }, 'A delta is left out.');
+    log.warn({ path, reason: String(error) }, 'A delta is ignored.');
     return [];
   }
 }
@@ -244,7 +244,7 @@ function complete(log: Log, path: string, entry: TargetEntry, deltas: readonly L
   try {
     return [trustedRelease(path, entry, deltas)];
   } catch (error) {
-    log.warn({ path, reason: String(error) }, 'A release is left out.');
+    log.warn({ path, reason: String(error) }, 'A release is ignored.');
     return [];
   }
 }

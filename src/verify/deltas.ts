@@ -1,13 +1,13 @@
-/** Signed files that save downloading: which of them belong to a release. */
+/** Signed delta files, and the releases they belong to. */
 
 import type { Product, Sha256, Version } from '../model.ts';
 import { type DeltaEntry, deltaShape, type TargetEntry } from './documents.ts';
 import { blocksPath, patchPath, storedPath } from './names.ts';
 
-/** A patch, for hosts that run exactly `from`; or a blocks file, for all others. */
+/** A patch, for hosts on exactly `from`; or a blocks file, for all others. */
 export type TrustedDelta = Readonly<{
   kind: 'blocks' | 'patch';
-  /** Where it lies, from the repository's top. */
+  /** Its path, relative to the repository. */
   path: string;
   size: number;
   sha256: Sha256;
@@ -15,20 +15,20 @@ export type TrustedDelta = Readonly<{
   from?: Readonly<{ version: Version; rootHash: Sha256; uki?: Sha256 }>;
 }>;
 
-/** An entry as it is listed, with the release that it leads to. */
+/** A listed entry, with the release it leads to. */
 export type ListedDelta = TrustedDelta &
   Readonly<{ product: Product; version: Version; manifest: Sha256; listed: string }>;
 
-/** Is this the path of a delta, whatever its entry says? */
+/** Whether a path is that of a delta, whatever its entry says. */
 export const isDeltaPath = (path: string): boolean => path.endsWith('.blocks') || path.endsWith('.patch');
 
-/** The path at which a delta must be listed; none for an entry that contradicts itself. */
+/** The path at which a delta must be listed; undefined if its entry contradicts itself. */
 export function deltaPath({ kind, product, version, from }: DeltaEntry): string | undefined {
   if (kind === 'blocks') return from === undefined ? blocksPath(product, version) : undefined;
   return from === undefined ? undefined : patchPath(product, version, from.version);
 }
 
-/** The delta that an entry describes; throws where it lacks something or lies. */
+/** The delta described by an entry; throws if it is incomplete or inconsistent. */
 export function readDelta(listed: string, entry: TargetEntry): ListedDelta {
   const facts = deltaShape(entry.custom, 'custom');
   if (deltaPath(facts) !== listed) throw new TypeError(`custom describes ${deltaPath(facts) ?? 'nothing'}`);
@@ -39,7 +39,7 @@ export function readDelta(listed: string, entry: TargetEntry): ListedDelta {
   return { kind, product, version, manifest, head, path, sha256, listed, size: entry.length, ...(from && { from }) };
 }
 
-/** All that are listed, without those that make no sense. */
+/** All listed deltas, without invalid ones. */
 export const deltasIn = (targets: ReadonlyMap<string, TargetEntry>): ListedDelta[] =>
   [...targets].flatMap(([path, entry]) => {
     try {
@@ -49,7 +49,7 @@ export const deltasIn = (targets: ReadonlyMap<string, TargetEntry>): ListedDelta
     }
   });
 
-/** Those that lead to one release. A manifest's digest names it for good: its version could be published anew. */
+/** The deltas of one release, identified by the digest of its manifest: a version could be published again with other content. */
 export const deltasOf = (all: readonly ListedDelta[], manifest: Sha256): readonly TrustedDelta[] =>
   all
     .filter((one) => one.manifest === manifest)

@@ -1,4 +1,4 @@
-/** Metadata and channel documents: their types, and the strict reading that goes beyond what the TUF library checks. */
+/** Metadata and channel documents: types, and strict parsing beyond the checks of the TUF library. */
 
 import { type ErrorCode, UpdateError } from '../errors.ts';
 import { type Check, type Checked, integer, list, literal, object, optional, record, text } from '../formats/shape.ts';
@@ -6,9 +6,9 @@ import { PRODUCT_PATTERN, type Product, SHA256_PATTERN, type Sha256, VERSION_PAT
 import { keyIdOf } from './keys.ts';
 import { CHANNEL_PATTERN, type RoleName } from './names.ts';
 
-/** A hundred releases with a bundle, a blocks file and ten patches each; the entries stay within the limit of bytes. */
+/** A hundred releases with a bundle, a blocks file and ten patches each; the entries fit the size limit. */
 export const MAX_TARGETS = 1200;
-/** The most bytes of each kind of file that are read. */
+/** The largest accepted size of each kind of file, in bytes. */
 export const LIMITS: Readonly<Record<RoleName | 'channel', number>> = {
   root: 512_000,
   timestamp: 16_384,
@@ -26,16 +26,16 @@ const SIGNATURE = /^(?:[0-9a-f]{128})?$/;
 const sha256 = text<Sha256>(SHA256_PATTERN, 'a SHA-256 in hex');
 const moment: Check<string> = (value, path) => {
   const given = text(EXPIRES, 'a time like 2030-01-31T00:00:00Z')(value, path);
-  // The engine reads the 30th of February as the 2nd of March.
+  // The JavaScript engine reads 30 February as 2 March.
   if (new Date(given).toISOString().slice(0, 19) !== given.slice(0, 19))
-    throw new TypeError(`${path} is not a day of the calendar`);
+    throw new TypeError(`${path} is not a calendar date`);
   return given;
 };
 const common = {
   spec_version: text(/^1(?:\.\d{1,4}){1,2}$/, 'a version 1.x of the TUF specification'),
   version: integer(1),
   expires: moment,
-  /** When it was signed, by the publisher's clock; publishers before it was added do not say. */
+  /** The time of signing by the publisher's clock; absent from older publishers. */
   issued: optional(moment),
 };
 export const publicKeyShape = object({
@@ -44,7 +44,7 @@ export const publicKeyShape = object({
   keyval: object({ public: text(HEX, '64 hex digits') }),
 });
 const keyTable = record(SHA256_PATTERN, publicKeyShape, 64);
-// One key under two names would count twice toward a threshold.
+// One key under two ids would count twice toward a threshold.
 const keys: Check<Checked<typeof keyTable>> = (value, path) => {
   const table = keyTable(value, path);
   for (const [id, key] of table) if (keyIdOf(key) !== id) throw new TypeError(`${path}["${id}"] is not that key's id`);
@@ -101,7 +101,7 @@ const delegation = object(
   'ignore',
 );
 
-/** `paths` are what this role may list itself: nothing for the top one. */
+/** `paths`: the targets that the role itself may list; none for the top role. */
 export const targetsShape = (paths: RegExp) =>
   signedBy(
     object(
@@ -122,7 +122,7 @@ export type TargetsDocument = ReturnType<ReturnType<typeof targetsShape>>;
 export type MetaEntry = ReturnType<typeof meta>;
 export type TargetEntry = ReturnType<typeof target>;
 
-/** What the signed entry of a bundle says about it. */
+/** The custom fields in a bundle's signed entry. */
 export const releaseShape = object(
   {
     schema: literal(1),
@@ -132,14 +132,14 @@ export const releaseShape = object(
     architecture: literal('x86-64', 'arm64'),
     minAgent: text(/^\d{1,6}\.\d{1,6}\.\d{1,6}$/, 'a version like 1.2.3'),
     manifest: object({ sha256, size: integer(1, 1024 * 1024) }, 'ignore'),
-    /** Of its root image; publishers before it was added do not say. */
+    /** Of its root image; absent from older publishers. */
     rootHash: optional(sha256),
   },
   'ignore',
 );
 export type ReleaseEntry = ReturnType<typeof releaseShape>;
 
-/** What the signed entry of a file that saves downloading says about it: `head` are its first bytes, which prove the rest. */
+/** The custom fields in a delta's signed entry; `head` covers its first bytes, which verify the rest. */
 export const deltaShape = object(
   {
     schema: literal(1),
@@ -159,7 +159,7 @@ export const deltaShape = object(
 );
 export type DeltaEntry = ReturnType<typeof deltaShape>;
 
-/** The operator's word: which release a channel offers. */
+/** The operator's channel document: the release on offer. */
 export const channelShape = object(
   {
     schema: literal(1),
@@ -168,14 +168,14 @@ export const channelShape = object(
     version: text<Version>(VERSION_PATTERN, 'a version'),
     counter: integer(1),
     published: moment,
-    /** To whom, and when; everybody at once without it. Read by those who know rollouts. */
+    /** The rollout; without one, the release is offered to all hosts at once. Parsed elsewhere. */
     rollout: optional((value: unknown): unknown => value),
   },
   'ignore',
 );
 export type ChannelDocument = ReturnType<typeof channelShape>;
 
-/** Reads a document that came from outside: bounded, UTF-8, no key twice, every field of its shape. */
+/** Parses an untrusted document: bounded, UTF-8, no duplicate keys, and every field checked. */
 export function readDocument<T>(bytes: Uint8Array, limit: number, code: ErrorCode, name: string, check: Check<T>): T {
   if (bytes.length > limit)
     throw new UpdateError(code, `${name} has ${bytes.length} bytes; at most ${limit} are read.`);
@@ -191,7 +191,7 @@ export function readDocument<T>(bytes: Uint8Array, limit: number, code: ErrorCod
   }
 }
 
-/** The first key that stands twice in one object of a valid JSON text: readers differ in which of the two they take. */
+/** The first duplicate key in an object of a valid JSON text: parsers disagree on which value counts. */
 export function duplicateKey(json: string): string | undefined {
   const open: Set<string>[] = [];
   for (const [token, name] of json.matchAll(/("[^"\\]*(?:\\.[^"\\]*)*")\s*:|"[^"\\]*(?:\\.[^"\\]*)*"|[{}]/gs)) {

@@ -1,4 +1,4 @@
-/** What must never go back: versions of metadata, release counters, and the time. Kept apart from the metadata it guards. */
+/** Floors against rollback: versions of metadata, release counters, and the time. Stored apart from the metadata they guard. */
 
 import { UpdateError } from '../errors.ts';
 import { integer, list, literal, object, optional, record, text } from '../formats/shape.ts';
@@ -7,37 +7,37 @@ import { type Format, inFormat } from '../system/format.ts';
 import { readDocument } from './documents.ts';
 import type { Holders } from './signed-file.ts';
 
-/** The highest version of a role, and whose signatures it had: new keys start anew, or a stolen key could block us for ever. */
+/** The highest version of a role, and its keys: new keys start over, so that a stolen key cannot block us forever. */
 export type Floor = Readonly<{ version: number; keys: string }>;
 
-/** `roots`: under which roots of trust they were raised, by what is signed in them. They say nothing of any other. */
+/** `roots`: the roots of trust under which the floors were raised, by digest of the signed part. They say nothing about other roots. */
 export type Floors = Readonly<{
   roots: readonly Sha256[];
   root: number;
   timestamp?: Floor;
   snapshot?: Floor;
-  /** Versions that the snapshot named, by file; they belong to the snapshot's keys. */
+  /** The versions in the snapshot, by file; bound to the snapshot's keys. */
   meta: ReadonlyMap<string, number>;
   /** The highest release counter that ran here, by product. */
   counters: ReadonlyMap<string, number>;
-  /** When the newest metadata that was accepted was signed, or was accepted where that was earlier: of two clocks one may be ahead. */
+  /** The signing time of the newest accepted metadata, or its time of acceptance if earlier: either clock may be ahead. */
   issued?: string;
-  /** Up to here an operator has said that the clock is right. */
+  /** An operator has confirmed the clock up to this time. */
   waived?: string;
 }>;
 
 export const NO_FLOORS: Floors = { roots: [], root: 0, meta: new Map(), counters: new Map() };
 
-/** A version may not jump further than this: a stolen key must not be able to use up all numbers. */
+/** The largest jump of a version: a stolen key must not be able to use up all numbers. */
 export const MAX_JUMP = 1_000_000;
 
-/** Reads floors.json: the floors that held last come first. Throws `metadata-invalid` when it is torn. */
+/** Reads floors.json, the most recent floors first. Throws `metadata-invalid` if it is damaged. */
 export function readFloors(bytes: Uint8Array): readonly Floors[] {
   const { schema: _, others = [], ...first } = readDocument(bytes, 65_536, 'metadata-invalid', 'floors.json', shape);
   return [first, ...others].map(({ roots = [], ...floors }) => ({ ...floors, roots }));
 }
 
-/** floors.json. An agent that knows one repository only reads the first. */
+/** Formats floors.json. An agent that knows only one repository reads the first floors. */
 export const floorsFormat: Format<readonly Floors[]> = {
   name: 'floors.json',
   write: ([first = NO_FLOORS, ...others]) =>
@@ -47,27 +47,24 @@ export const floorsFormat: Format<readonly Floors[]> = {
 
 export const floorsFile = (floors: readonly Floors[]): Uint8Array => inFormat(floorsFormat, floors).bytes;
 
-/**
- * The floors that hold for a chain of roots, from the one in the image to the newest. Where an image brings another root of trust, what was
- * seen under the former says nothing; nobody else can bring one.
- */
+/** The floors that apply to a chain of roots, from the image's to the newest. Floors of another root of trust do not apply; only an image can bring one. */
 export function floorsUnder(known: readonly Floors[], chain: readonly Sha256[]): Floors {
   const [image, ...newer] = chain;
   const { roots, ...highest } = known.filter((one) => isRaisedUnder(one, chain)).reduce(higher, NO_FLOORS);
-  // The root of the image is kept for good, of the others the newest.
+  // Keeps the image's root forever, and the newest of the others.
   const kept = new Set([...(image ? [image] : []), ...newer.toReversed(), ...roots]);
   return { ...highest, roots: [...kept].slice(0, MOST_ROOTS) };
 }
 
-/** All floors with these in front. Those of other roots are kept: an image that fails its trial takes its root with it. */
+/** All floors, with these first. Those of other roots are kept, because an image that fails its trial takes its root with it. */
 export const withFloors = (known: readonly Floors[], floors: Floors): readonly Floors[] =>
   [floors, ...known.filter((one) => one.roots.length > 0 && !isRaisedUnder(one, floors.roots))].slice(0, MOST_CHAINS);
 
-/** Whether floors are of a repository to which one of these roots belongs. */
+/** Whether floors belong to a repository with one of these roots. */
 export const isRaisedUnder = ({ roots }: Floors, chain: readonly Sha256[]): boolean =>
   roots.some((one) => chain.includes(one));
 
-/** Of two floors under one chain of roots, the higher; keys that a newer root has replaced do not count. */
+/** The higher of two floors under one chain of roots; replaced keys do not count. */
 function higher(one: Floors, other: Floors): Floors {
   const [older, newer] = one.root > other.root ? [other, one] : [one, other];
   const isSameSnapshot = older.snapshot?.keys === newer.snapshot?.keys;
@@ -95,10 +92,10 @@ const latest = (name: 'issued' | 'waived', { [name]: one }: Floors, { [name]: ot
 const highest = (one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): ReadonlyMap<string, number> =>
   new Map([...one, ...other].map(([name]) => [name, Math.max(one.get(name) ?? 0, other.get(name) ?? 0)]));
 
-/** Throws when a version is below its floor or far above it. */
+/** Throws if a version is below its floor, or far above it. */
 export function checkVersion(name: string, version: number, floor: number | undefined): void {
   if (!Number.isSafeInteger(version) || version < 1)
-    throw new UpdateError('metadata-invalid', `${name} has the version ${version}, which is no version.`);
+    throw new UpdateError('metadata-invalid', `${name} has the version ${version}, which is not a version.`);
   if (floor === undefined) return;
   if (version < floor)
     throw new UpdateError('metadata-rollback', `${name} has version ${version}; this host has seen version ${floor}.`);
@@ -106,7 +103,7 @@ export function checkVersion(name: string, version: number, floor: number | unde
     throw new UpdateError('metadata-invalid', `${name} jumps from version ${floor} to ${version}.`);
 }
 
-/** A role's floor, where it was set under the keys that are in force. */
+/** A role's floor, if it was set under the keys now in force. */
 export const floorUnder = (floor: Floor | undefined, holders: Holders): number | undefined =>
   floor?.keys === keysOf(holders) ? floor.version : undefined;
 

@@ -1,11 +1,11 @@
-/** Key files: PKCS#8 PEM, encrypted where a passphrase is given; and public keys as JSON. */
+/** Key files: PKCS#8 PEM, encrypted if a passphrase is given; and public keys as JSON. */
 
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { UpdateError } from '../errors.ts';
 import { publicKeyShape, readDocument } from './documents.ts';
 import { generateKey, localSigner, type PublicKey, type Signer } from './keys.ts';
 
-/** The text of a key file with a new private key. */
+/** A new private key as a key file. */
 export const newKeyFile = (passphrase?: string): string => {
   const plain = { type: 'pkcs8', format: 'pem' } as const;
   const key = generateKey();
@@ -14,7 +14,6 @@ export const newKeyFile = (passphrase?: string): string => {
   );
 };
 
-/** Does this key file need a passphrase? */
 export const isEncrypted = (pem: string): boolean => pem.includes('BEGIN ENCRYPTED PRIVATE KEY');
 
 /** The signer of a key file; `name` is for messages. */
@@ -27,10 +26,10 @@ export function keyFileSigner(pem: string, name: string, passphrase?: string): S
   return localSigner(key);
 }
 
-/** The text of a public key file. */
+/** A public key as a file. */
 export const publicKeyFile = (key: PublicKey): string => `${JSON.stringify(key, null, 2)}\n`;
 
-/** The key in a public key file. */
+/** Parses a public key file. */
 export const readPublicKey = (bytes: Uint8Array, name: string): PublicKey =>
   readDocument(bytes, 4096, 'key-invalid', name, publicKeyShape);
 

@@ -1,9 +1,8 @@
-/** Files that live in memory only: for a check that must leave nothing behind. */
+/** Files in memory, for checks that must leave nothing behind. */
 
 import { dirname } from 'node:path';
 import type { Files } from '../system/files.ts';
 
-/** An empty set of files. */
 export function memoryFiles(): Files {
   const content = new Map<string, Uint8Array>();
   const nothing = async (): Promise<void> => {};

@@ -1,4 +1,4 @@
-/** Where metadata comes from: a web server or a folder, named by paths from the repository's top. */
+/** Sources of metadata: a web server or a folder, addressed by paths relative to the repository. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
@@ -6,20 +6,20 @@ import { fileSource } from '../system/disk/file-source.ts';
 import type { Http } from '../system/http/http.ts';
 import { redactUrl } from '../system/http/shown-address.ts';
 
-/** At most `maxBytes` of a small file; undefined where it does not exist (404). */
+/** Reads a small file of at most `maxBytes`; undefined if it does not exist (404). */
 export type MetadataFetch = (path: string, maxBytes: number, signal: AbortSignal) => Promise<Uint8Array | undefined>;
 
-/** One place with the repository; `name` is for messages. */
+/** One mirror; `name` is for messages. */
 export type MetadataMirror = Readonly<{ name: string; fetch: MetadataFetch }>;
 
-/** A repository on one web server or several. */
+/** A repository on one or several web servers. */
 export const httpMetadata = (http: Http, baseUrls: readonly string[]): readonly MetadataMirror[] =>
   baseUrls.map((base) => ({
     name: redactUrl(base),
     fetch: (path, maxBytes, signal) => fetchOne(http, fileUrl(base, path), { maxBytes, signal }),
   }));
 
-/** A repository in a folder, as on a stick. */
+/** A repository in a folder, for example on a stick. */
 export const dirMetadata = (dir: string): MetadataMirror => ({
   name: dir,
   fetch: async (path, maxBytes, signal) => {
@@ -47,7 +47,7 @@ async function fetchOne(
   }
 }
 
-/** The address of a file of the repository; a query in the base, such as an access token, stays. */
+/** The URL of a file in the repository; keeps a query of the base, such as an access token. */
 export function fileUrl(baseUrl: string, path: string): string {
   const url = new URL(baseUrl);
   url.pathname = `${url.pathname.replace(/\/*$/, '')}/${path.split('/').map(encodeURIComponent).join('/')}`;

@@ -1,14 +1,14 @@
-/** The places where one repository lies: which is asked first, and what to say when none of them will do. */
+/** The mirrors of a repository: their order, and the error if none works. */
 
 import { cleanLine } from '../clean-text.ts';
 import { EXIT, UpdateError } from '../errors.ts';
 import type { Log } from '../system/log.ts';
 import type { MetadataMirror } from './metadata-fetch.ts';
 
-/** Does something with the first mirror that is good for it; throws when none is. */
+/** Runs a task with the first mirror on which it succeeds; throws if there is none. */
 export type AskMirrors = <T>(attempt: (mirror: MetadataMirror) => Promise<T>) => Promise<T>;
 
-/** Asks mirrors in their order; one that has failed comes last from then on. */
+/** Tries mirrors in order; a failed one is moved to the end. */
 export function askMirrors(mirrors: readonly MetadataMirror[], log: Log, signal: AbortSignal): AskMirrors {
   const order = [...mirrors];
   return async (attempt) => {
@@ -32,18 +32,18 @@ type Failure = Readonly<{ mirror: string; error: UpdateError }>;
 
 const PASSED_OVER = 'A mirror of the repository is passed over.';
 
-/** What lies on our own disk is no better with another mirror, and roots that were caught up are kept. */
+/** Errors of our own disk, and caught-up roots, do not depend on the mirror. */
 const isFaultOfMirror = (error: unknown): error is UpdateError =>
   error instanceof UpdateError && FAULTS.has(error.entry.exit) && error.code !== 'metadata-behind';
 
 const FAULTS: ReadonlySet<number> = new Set([EXIT.network, EXIT.trust]);
 
-/** The code is that of the mirror that got furthest, since its advice is worth most; the message tells of all. */
+/** Uses the code of the mirror that got furthest, whose advice is the most useful; the message lists all. */
 function noneIsGood(failures: readonly Failure[]): UpdateError {
   const [first, ...others] = failures.toSorted((one, other) => reached(other.error) - reached(one.error));
   if (first === undefined) return new UpdateError('server-unreachable', 'There is no mirror to ask.');
   if (others.length === 0) return first.error;
-  // A wait is kept only when nobody else could be asked sooner.
+  // Keeps a retry delay only if no other mirror could be asked sooner.
   const waitMs = Math.min(...failures.map(({ error }) => Number(error.details['retryAfterMs'] ?? 0)));
   return new UpdateError(first.error.code, `No mirror has what is needed. ${failures.map(told).join(' ')}`, {
     cause: first.error,

@@ -1,4 +1,4 @@
-/** Names and paths in a repository: which roles there are, where each file lies, which characters a name may have. */
+/** Names and paths in a repository: roles, the locations of files, and valid characters. */
 
 import { PRODUCT_PATTERN, type Product, type Sha256, VERSION_PATTERN, type Version } from '../model.ts';
 
@@ -9,7 +9,7 @@ export type TopRole = (typeof TOP_ROLES)[number];
 export type DelegatedRole = (typeof DELEGATED_ROLES)[number];
 export type RoleName = (typeof ROLE_NAMES)[number];
 
-/** What each delegated role may list. Literal prefixes only: other patterns can be made to take hours to match. */
+/** The paths of each delegated role. Literal prefixes only: other patterns can be made to take hours to match. */
 export const DELEGATED_PATHS: Readonly<Record<DelegatedRole, string>> = {
   releases: 'releases/*/*',
   channels: 'channels/*',
@@ -17,35 +17,35 @@ export const DELEGATED_PATHS: Readonly<Record<DelegatedRole, string>> = {
 
 export const CHANNEL_PATTERN = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
-/** Where a release's bundle is listed. */
+/** The target path of a release's bundle. */
 export const releasePath = (product: Product, version: Version): string => `releases/${product}/${version}.bundle`;
 
-/** Where the file is listed with which a host on any older release fetches only what it lacks. */
+/** The target path of a release's blocks file, for hosts on any older release. */
 export const blocksPath = (product: Product, version: Version): string => `releases/${product}/${version}.blocks`;
 
-/** Where the patch from one release to another is listed. */
+/** The target path of the patch from one release to another. */
 export const patchPath = (product: Product, version: Version, from: Version): string =>
   `releases/${product}/${version}.from-${from}.patch`;
 
-/** Where a channel's document is listed. */
+/** The target path of a channel's document. */
 export const channelPath = (channel: string): string => `channels/${channel}.json`;
 
 const PRODUCT = body(PRODUCT_PATTERN);
 const VERSION = body(VERSION_PATTERN);
 
-/** Every path that a role may list. */
+/** Whether a role may list the path. */
 export const PATH_PATTERNS: Readonly<Record<DelegatedRole, RegExp>> = {
   releases: new RegExp(`^releases/${PRODUCT}/${VERSION}\\.(?:bundle|blocks|from-${VERSION}\\.patch)$`),
   channels: new RegExp(`^channels/${body(CHANNEL_PATTERN)}\\.json$`),
 };
 
-/** Where the bytes of a listed file lie, from the repository's top: the digest makes every content its own file. */
+/** The file of a listed target, relative to the repository; its name contains the digest, so that content never changes. */
 export function storedPath(path: string, sha256: Sha256): string {
   const cut = path.lastIndexOf('/') + 1;
   return `targets/${path.slice(0, cut)}${sha256}.${path.slice(cut)}`;
 }
 
-/** The metadata file of a role, from the repository's top. */
+/** The metadata file of a role, relative to the repository. */
 export const metadataPath = (role: RoleName, version: number): string =>
   role === 'timestamp' ? 'metadata/timestamp.json' : `metadata/${version}.${role}.json`;
 

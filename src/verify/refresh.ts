@@ -1,4 +1,4 @@
-/** One poll of a repository: from the root in the image to proved metadata, step by step as the TUF specification numbers them. */
+/** One poll of a repository: from the root in the image to verified metadata, in the numbered steps of the TUF specification. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
@@ -13,12 +13,12 @@ import { ROLE_NAMES } from './names.ts';
 import { signedDigest } from './signed-file.ts';
 import { type Child, startSession, type TufSession } from './tuf-session.ts';
 
-/** Looks at a file from outside before the library does; throws when it breaks a rule of ours. */
+/** Inspects an outside file before the library does; throws if it breaks one of our rules. */
 export type FileCheck = (role: string, bytes: Uint8Array) => void;
 
 export type Poll = Readonly<{
   files: Files;
-  /** Where accepted metadata is kept: `N.root.json` and the newest of every other role. */
+  /** The directory of accepted metadata: `N.root.json`, and the newest of every other role. */
   dir: string;
   fetch: MetadataFetch;
   check: FileCheck;
@@ -27,7 +27,7 @@ export type Poll = Readonly<{
   signal: AbortSignal;
   /** All floors of this host. */
   known: readonly Floors[];
-  /** Those that hold for this chain of roots, raised as files are accepted; whoever starts the poll saves them, also when it failed. */
+  /** The floors of this chain of roots, raised as files are accepted. The caller saves them, even after a failure. */
   floors: { current: Floors };
 }>;
 
@@ -46,7 +46,7 @@ export async function refreshTop(poll: Poll, embeddedRoot: Uint8Array): Promise<
   return session;
 }
 
-/** Step 5.6: one targets role under its parent; returns its proved bytes. */
+/** Step 5.6: a targets role under its parent; returns its verified bytes. */
 export async function refreshRole(poll: Poll, session: TufSession, role: string, parent: string): Promise<Uint8Array> {
   const child = session.child(role);
   const path = join(poll.dir, `${role}.json`);
@@ -61,7 +61,7 @@ export async function refreshRole(poll: Poll, session: TufSession, role: string,
   return bytes;
 }
 
-/** Trust starts from the image each time; the roots kept since are only steps that need not be fetched again. */
+/** Trust starts from the image every time; cached roots only save fetching them again. */
 async function replayRoots(poll: Poll, session: TufSession, chain: Sha256[]): Promise<void> {
   for (;;) {
     const path = join(poll.dir, `${session.rootVersion + 1}.root.json`);
@@ -72,12 +72,12 @@ async function replayRoots(poll: Poll, session: TufSession, chain: Sha256[]): Pr
   }
 }
 
-/** A root that was accepted here once, but not under the root of this image, is of the repository that a former image followed. */
+/** A root accepted here earlier, but not under this image's root, belongs to a previous image's repository. */
 async function putAside(poll: Poll, path: string, bytes: Uint8Array): Promise<void> {
   const seen = poll.known.flatMap(({ roots }) => roots);
   if (accepted(() => poll.check('root', bytes)) && seen.includes(signedDigest(bytes)))
     return removeFile(poll.files, path);
-  poll.log.warn({ path }, 'A kept root is damaged; it is put aside and fetched again.');
+  poll.log.warn({ path }, 'A cached root is damaged; it is set aside and fetched again.');
   return moveFile(poll.files, path, `${path}.damaged`);
 }
 
@@ -95,9 +95,9 @@ async function fetchRoots(poll: Poll, session: TufSession, chain: Sha256[]): Pro
   }
 }
 
-/** From here on the floors count that were raised under one of these roots. What is kept of a repository with another one says nothing. */
+/** From here on, the floors raised under one of these roots apply. Cached files of a repository with another root say nothing. */
 async function bindFloors(poll: Poll, session: TufSession, chain: readonly Sha256[]): Promise<void> {
-  // With what another mirror has raised already.
+  // Includes floors raised by another mirror.
   poll.floors.current = floorsUnder([poll.floors.current, ...poll.known], chain);
   const [last] = poll.known;
   if (last && !isRaisedUnder(last, chain)) {
@@ -109,7 +109,7 @@ async function bindFloors(poll: Poll, session: TufSession, chain: readonly Sha25
   raise(poll, { root: session.rootVersion });
 }
 
-/** 403 counts as "there is none", as storage services answer it for files that do not exist; a lasting one deserves a look. */
+/** 403 counts as “not found”, because storage services send it for missing files; a persistent one deserves a look. */
 async function nextRoot(poll: Poll, version: number): Promise<Uint8Array | undefined> {
   try {
     return await poll.fetch(`metadata/${version}.root.json`, LIMITS.root, poll.signal);
@@ -130,7 +130,7 @@ async function refreshTimestamp(poll: Poll, session: TufSession): Promise<void> 
   poll.check('timestamp', bytes);
   const outcome = session.timestamp(bytes);
   const version = versionIn(bytes);
-  // Also for the version that our copy has: the copy itself may have been put back.
+  // Fetched even if our copy has that version: the copy itself may have been replaced.
   checkVersion('timestamp.json', version, floorUnder(poll.floors.current.timestamp, session.holders('timestamp')));
   checkSnapshotVersion(poll, session);
   if (outcome === 'same') return;
@@ -171,14 +171,13 @@ async function refreshSnapshot(poll: Poll, session: TufSession): Promise<void> {
   });
 }
 
-/** A snapshot may neither drop a role nor lower its version, even when our copy of the last one is lost. */
+/** A snapshot must neither drop a role nor lower its version, even if our copy of the last one is lost. */
 function checkMeta(poll: Poll, session: TufSession): void {
   if (floorUnder(poll.floors.current.snapshot, session.holders('snapshot')) === undefined) return;
   const offered = session.childVersions();
   for (const [name, floor] of poll.floors.current.meta) {
     const version = offered.get(name);
-    if (version === undefined)
-      throw new UpdateError('metadata-rollback', `snapshot.json does not name ${name} any more.`);
+    if (version === undefined) throw new UpdateError('metadata-rollback', `snapshot.json no longer names ${name}.`);
     checkVersion(name, version, floor);
   }
 }
@@ -190,7 +189,7 @@ async function fetchChild(poll: Poll, role: string, child: Child, limit: number)
   return bytes;
 }
 
-/** Files of our own may be torn or outdated: what they cannot prove is fetched. */
+/** Our own files may be damaged or outdated; whatever they cannot prove is fetched. */
 function accepted(step: () => unknown): boolean {
   try {
     step();

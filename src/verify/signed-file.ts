@@ -1,4 +1,4 @@
-/** Metadata files: signing a document, and finding out who signed one. */
+/** Metadata files: signing, and verifying signatures. */
 
 import { createHash } from 'node:crypto';
 import { UpdateError } from '../errors.ts';
@@ -7,7 +7,7 @@ import { canonicalBytes, type PublicKey, type Signer, signatureFits } from './ke
 
 export type Holders = Readonly<{ keyids: readonly string[]; threshold: number }>;
 
-/** The bytes of the metadata file with `signed` in it, signed by everyone given. */
+/** A metadata file with `signed`, signed by all given signers. */
 export async function signFile(signed: object, signers: readonly Signer[]): Promise<Uint8Array> {
   const bytes = canonicalBytes(signed);
   const signatures = [];
@@ -16,7 +16,7 @@ export async function signFile(signed: object, signers: readonly Signer[]): Prom
   return Buffer.from(`${JSON.stringify({ signatures, signed })}\n`);
 }
 
-/** Those of `signers` that hold keys of the role; throws when they are too few. */
+/** The `signers` that hold keys of the role; throws if there are too few. */
 export function signersFor(role: string, holders: Holders, signers: readonly Signer[]): Signer[] {
   const fitting = signers.filter((signer) => holders.keyids.includes(signer.keyId));
   const unique = [...new Map(fitting.map((signer) => [signer.keyId, signer])).values()];
@@ -28,13 +28,13 @@ export function signersFor(role: string, holders: Holders, signers: readonly Sig
   );
 }
 
-/** Those of `signers` that together satisfy each of the sets of holders. */
+/** The `signers` that together satisfy each set of holders. */
 export function signersForAll(role: string, holders: readonly Holders[], signers: readonly Signer[]): Signer[] {
   const all = holders.flatMap((set) => signersFor(role, set, signers));
   return [...new Map(all.map((signer) => [signer.keyId, signer])).values()];
 }
 
-/** The ids of those among `keys` whose signature on the file is valid. */
+/** The ids of `keys` with a valid signature on the file. */
 export function signedBy(file: Uint8Array, keys: ReadonlyMap<string, PublicKey>): Set<string> {
   const { signed, signatures } = JSON.parse(Buffer.from(file).toString('utf8')) as Envelope;
   const bytes = canonicalBytes(signed);
@@ -45,11 +45,11 @@ export function signedBy(file: Uint8Array, keys: ReadonlyMap<string, PublicKey>)
   return new Set(valid.map(({ keyid }) => keyid));
 }
 
-/** What is signed in a file, as one digest: signatures may be added to a root without making it another. */
+/** The digest of the signed part: a root stays the same when signatures are added. */
 export const signedDigest = (file: Uint8Array): Sha256 =>
   digest(canonicalBytes((JSON.parse(Buffer.from(file).toString('utf8')) as Envelope).signed));
 
-/** The SHA-256 of bytes in memory. */
+/** SHA-256 of bytes in memory. */
 export const digest = (bytes: Uint8Array): Sha256 => createHash('sha256').update(bytes).digest('hex') as Sha256;
 
 type Envelope = { signed: unknown; signatures: { keyid: string; sig: string }[] };

@@ -1,4 +1,4 @@
-/** What we demand of a repository's metadata beyond the TUF library: versions, dates, names, counts, delegations. */
+/** Requirements on metadata beyond the TUF library's: versions, dates, names, counts, delegations. */
 
 import { UpdateError } from '../errors.ts';
 import type { Check } from '../formats/shape.ts';
@@ -13,7 +13,7 @@ import {
 } from './documents.ts';
 import { DELEGATED_PATHS, DELEGATED_ROLES, PATH_PATTERNS, ROLE_NAMES, type RoleName } from './names.ts';
 
-/** Throws `metadata-invalid` when a metadata file breaks one of our rules, `metadata-newer` when it is of another kind. */
+/** Throws `metadata-invalid` if a file breaks one of our rules, `metadata-newer` if it has a newer format. */
 export function checkStrictly(role: string, bytes: Uint8Array): void {
   const known = ROLE_NAMES.find((one) => one === role);
   if (known === undefined) throw new UpdateError('metadata-invalid', `There is no role ${role}.`);
@@ -23,11 +23,11 @@ export function checkStrictly(role: string, bytes: Uint8Array): void {
   });
 }
 
-/** A targets role, checked as above. */
+/** A targets role, checked in the same way. */
 export const readTargets = (role: 'targets' | 'releases' | 'channels', bytes: Uint8Array): TargetsDocument =>
   readDocument(bytes, LIMITS[role], 'metadata-invalid', `${role}.json`, SHAPES[role]);
 
-/** The top role delegates exactly as we do; it lists nothing itself. */
+/** The top role has exactly our delegations, and lists no files itself. */
 const topTargets: Check<TargetsDocument> = (value, path) => {
   const document = targetsShape(/^(?!)/)(value, path);
   const roles = document.signed.delegations?.roles ?? [];
@@ -39,7 +39,7 @@ const topTargets: Check<TargetsDocument> = (value, path) => {
   return document;
 };
 
-/** A delegated role delegates no further. */
+/** A delegated role must not delegate further. */
 const delegated =
   (paths: RegExp): Check<TargetsDocument> =>
   (value, path) => {
@@ -57,7 +57,7 @@ const SHAPES = {
   channels: delegated(PATH_PATTERNS.channels),
 } satisfies Record<RoleName, Check<unknown>>;
 
-/** Whatever it is, before it is known to be anything. */
+/** Any JSON, before its kind is known. */
 type Anything = Readonly<{ signed?: Readonly<{ spec_version?: unknown }> | null }> | null;
 
 function refuseNewer(value: unknown, role: string): void {

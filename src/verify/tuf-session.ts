@@ -1,4 +1,4 @@
-/** The TUF client's memory for one poll: what has been proved so far. The only importer of tuf-js. */
+/** The TUF client's state for one poll: everything verified so far. The only importer of tuf-js. */
 
 import { BadVersionError, EqualVersionError, ExpiredMetadataError } from 'tuf-js/dist/error.js';
 import { TrustedMetadataStore } from 'tuf-js/dist/store.js';
@@ -6,36 +6,36 @@ import { UpdateError } from '../errors.ts';
 import { utcText } from '../utc.ts';
 import type { Holders } from './signed-file.ts';
 
-/** How a parent describes a child: its version, and its length and digest where they are given. */
+/** A parent's description of a child: its version, and length and digest if given. */
 export type Child = Readonly<{ version: number; length?: number | undefined }>;
 
 export interface TufSession {
   readonly rootVersion: number;
-  /** The keys and threshold of a top role, in the newest root accepted. */
+  /** The keys and threshold of a top role, in the newest accepted root. */
   holders(role: string): Holders;
   root(bytes: Uint8Array): void;
-  /** `same`: the version that is known already; its content is not looked at. */
+  /** `same`: the version is already known; its content is not examined. */
   timestamp(bytes: Uint8Array): 'new' | 'same';
-  /** What its parent says about the snapshot or a targets role. */
+  /** The parent's description of the snapshot or of a targets role. */
   child(role: string): Child;
-  /** The versions of all files that the snapshot names. */
+  /** The versions of all files in the snapshot. */
   childVersions(): ReadonlyMap<string, number>;
-  /** Throws unless the bytes have the length and digest that the parent gives; to be asked before they are parsed. */
+  /** Throws unless the bytes have the length and digest given by the parent; call before parsing. */
   checkChild(bytes: Uint8Array, role: string): void;
-  /** `trusted`: it comes from our own disk and was checked against its parent when it came. */
+  /** `trusted`: from our own disk, checked against its parent when it arrived. */
   snapshot(bytes: Uint8Array, trusted: boolean): void;
   targets(bytes: Uint8Array, role: string, parent: string): void;
-  /** When root, timestamp and snapshot expire. */
+  /** The expiry of root, timestamp and snapshot. */
   expiries(): Readonly<Record<string, string>>;
 }
 
 /**
- * A session that trusts `root`. tuf-js is used for its rules alone: its own files are written without fsync and its HTTP follows
- * redirects, so nothing here touches disk or network. Nothing is kept on disk that was not accepted here first.
+ * A session that trusts `root`. Uses only the rules of tuf-js, not its I/O, because it writes files without fsync and follows redirects:
+ * nothing here touches disk or network. Nothing may be stored that was not accepted here first.
  */
 export function startSession(root: Uint8Array, now: Date): TufSession {
   const store = startStore(root);
-  // The library takes the time from the machine at construction; ours is given, and fixed for the whole poll as well.
+  // The library reads the machine's time at construction; ours is given, and fixed for the whole poll.
   Object.assign(store, { referenceTime: now });
   const named = <T>(role: string, bytes: Uint8Array, step: (buffer: Buffer) => T): T => {
     try {

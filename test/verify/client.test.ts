@@ -186,7 +186,7 @@ test('a release or a delta that makes no sense is left out, and which it was is 
     ['1.0'],
   );
   assert.deepEqual(told, [
-    ['releases/acme/1.0.blocks', 'A delta is left out.'],
-    ['releases/acme/9.0.bundle', 'A release is left out.'],
+    ['releases/acme/1.0.blocks', 'A delta is ignored.'],
+    ['releases/acme/9.0.bundle', 'A release is ignored.'],
   ]);
 });

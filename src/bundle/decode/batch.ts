@@ -1,4 +1,4 @@
-/** Gathers consecutive frames in a slot of shared memory until it is full. */
+/** Collects consecutive frames in a slot of shared memory until it is full. */
 
 import { UpdateError } from '../../errors.ts';
 import { compressedBound } from '../frames.ts';
@@ -6,18 +6,17 @@ import { BLOCK, DIGEST } from '../verity.ts';
 import { type CompressedFrame, FRAME_LIMIT, type LeafCheck } from './decode.ts';
 import { type DecodeRequest, type RequestFrame, SLOT_FRAMES, SLOT_PLAIN, type Slot } from './messages.ts';
 
-/** A frame to decode and, where the tree is known, what it says of its blocks. */
+/** A frame to decode, with the verity leaves of its blocks if the tree is known. */
 export type DecodeJob = Readonly<{ frame: CompressedFrame; check?: LeafCheck }>;
 
 export interface DecodeBatch {
   /** Plain bytes so far. */
   readonly size: number;
-  /** Takes the frame, copying its bytes; false when it does not fit behind the frames already taken. */
+  /** Adds the frame, copying its bytes; false if it does not fit. */
   add(job: DecodeJob): boolean;
   request(slot: number): DecodeRequest;
 }
 
-/** An empty batch in that slot. */
 export function createBatch(slot: Slot): DecodeBatch {
   const frames: RequestFrame[] = [];
   let salt: string | undefined;

@@ -1,4 +1,4 @@
-/** From a compressed frame to plain bytes, with every digest checked on the way. */
+/** Decodes compressed frames, verifying every digest. */
 
 import { hash } from 'node:crypto';
 import { constants, zstdDecompressSync } from 'node:zlib';
@@ -7,24 +7,24 @@ import { BLOCK, DIGEST, digestOf, saltedBlock } from '../verity.ts';
 import { SPARE } from './memory.ts';
 import { checkZstdFrame } from './zstd-frame.ts';
 
-/** A frame as it came: `unchecked` may be anything until `decodeFrame` has accepted it. */
+/** A received frame; `unchecked` is untrusted until `decodeFrame` has accepted it. */
 export type CompressedFrame = Readonly<{
   index: number;
-  /** Where its plain bytes belong in the image. */
+  /** The offset of its plain bytes in the image. */
   offset: number;
   plainSize: number;
-  /** What the frame table promises. */
+  /** The frame's entry in the frame table. */
   sha256: Uint8Array;
   unchecked: Uint8Array;
 }>;
 
-/** What the verity tree says of the frame's blocks: 32 bytes each. */
+/** The verity leaves of the frame's blocks, 32 bytes each. */
 export type LeafCheck = Readonly<{ salt: Uint8Array; leaves: Uint8Array }>;
 
-/** The largest plain frame: no decoder gives or takes more memory than this. */
+/** The largest plain frame; bounds the memory of every decoder. */
 export const FRAME_LIMIT = 1024 * 1024;
 
-/** The plain bytes of a frame that is what the frame table, and the tree where given, promise. */
+/** Decodes a frame; throws unless it matches the frame table and, if given, the verity leaves. */
 export function decodeFrame(frame: CompressedFrame, check?: LeafCheck): Uint8Array {
   const digest = hash('sha256', frame.unchecked, 'buffer');
   if (!digest.equals(frame.sha256))
@@ -50,7 +50,7 @@ function decompress(frame: CompressedFrame): Uint8Array {
 function inflate(frame: CompressedFrame): Uint8Array {
   try {
     return zstdDecompressSync(frame.unchecked, {
-      // More than is expected, so that the whole frame lands in one buffer.
+      // One byte more than expected, so that the whole frame lands in a single buffer.
       chunkSize: frame.plainSize + SPARE,
       maxOutputLength: frame.plainSize,
       params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX },

@@ -1,4 +1,4 @@
-/** What the decoding threads and their owner tell each other; the bytes themselves lie in memory that both see. */
+/** Messages between the decoding threads and their owner; the data itself is in shared memory. */
 
 import type { ErrorCode } from '../../errors.ts';
 import type { PatchSegment } from '../delta/patch-head.ts';
@@ -6,10 +6,10 @@ import { compressedBound } from '../frames.ts';
 import { BLOCK, DIGEST } from '../verity.ts';
 import { FRAME_LIMIT } from './decode.ts';
 
-/** Given to a thread when it starts. */
+/** The data that a thread starts with. */
 export type DecoderData = Readonly<{ memory: SharedArrayBuffer }>;
 
-/** A frame of a request: its compressed bytes lie at `packedAt` in the slot, its plain bytes go to `plainAt`. */
+/** A frame of a request: its compressed bytes are at `packedAt` in the slot, its plain bytes go to `plainAt`. */
 export type RequestFrame = Readonly<{
   index: number;
   offset: number;
@@ -19,13 +19,13 @@ export type RequestFrame = Readonly<{
   packedSize: number;
 }>;
 
-/** Decode the frames in this slot. With a salt, their leaves lie there too. */
+/** Decode the frames in this slot. With a salt, the slot contains their leaves too. */
 export type DecodeRequest = Readonly<{ slot: number; frames: readonly RequestFrame[]; salt?: string }>;
 
-/** Give the digests of these blocks. Blocks in shared memory are not copied on their way. */
+/** Hash these blocks. Blocks in shared memory are not copied. */
 export type DigestRequest = Readonly<{ blocks: Uint8Array; salt: string }>;
 
-/** Make the blocks of a segment of a patch, put them at the beginning of `into` and give their digests. All lie in shared memory. */
+/** Make the blocks of a patch segment at the start of `into`, and return their digests. All in shared memory. */
 export type SegmentRequest = Readonly<{
   segment: PatchSegment;
   packed: Uint8Array;
@@ -34,31 +34,31 @@ export type SegmentRequest = Readonly<{
   salt: string;
 }>;
 
-/** What a thread may be asked. */
+/** A request to a thread. */
 export type ThreadRequest = DecodeRequest | DigestRequest | SegmentRequest;
 
-/** The slot now holds the plain bytes, or here are the digests, or the reason why not. `id` is that of the request. */
+/** The slot's plain bytes are ready, or the digests, or an error. `id` is the request's. */
 export type ThreadReply = Readonly<{
   id: number;
   digests?: Uint8Array;
   failure?: Readonly<{ code: ErrorCode; message: string }>;
 }>;
 
-/** The areas of a slot. Plain bytes begin at a page, so that they can be written past the page cache. */
+/** The layout of a slot. Plain bytes are page-aligned, so that they can be written past the page cache. */
 export type Slot = Readonly<{ plain: Uint8Array; packed: Uint8Array; leaves: Uint8Array; digests: Uint8Array }>;
 
-/** Plain bytes a slot has room for: several small frames share it, since waking a thread costs as much as hashing 64 KiB. */
+/** The capacity of a slot in plain bytes: small frames share it, because waking a thread costs as much as hashing 64 KiB. */
 export const SLOT_PLAIN = FRAME_LIMIT;
-/** Frames a slot has room for. */
+/** The capacity of a slot in frames. */
 export const SLOT_FRAMES = 64;
 const SLOT_LEAVES = (SLOT_PLAIN / BLOCK) * DIGEST;
 const SLOT_DIGESTS = SLOT_FRAMES * DIGEST;
 const SLOT_PACKED = compressedBound(SLOT_PLAIN) + SLOT_FRAMES * 64;
 
-/** Bytes of shared memory a slot takes. */
+/** The size of a slot in shared memory, in bytes. */
 export const SLOT = Math.ceil((SLOT_PLAIN + SLOT_PACKED + SLOT_LEAVES + SLOT_DIGESTS) / BLOCK) * BLOCK;
 
-/** The areas of slot `number`. */
+/** The layout of slot `number`. */
 export function slotIn(memory: SharedArrayBuffer, number: number): Slot {
   const plain = number * SLOT;
   const packed = plain + SLOT_PLAIN;

@@ -1,4 +1,4 @@
-/** Decodes and hashes in a few threads, in order, in bounded memory that writer and threads share. */
+/** Decodes and hashes in a few threads, in order, in bounded memory shared between threads and writer. */
 
 import { BLOCK } from '../verity.ts';
 import { createBatch, type DecodeBatch, type DecodeJob } from './batch.ts';
@@ -6,21 +6,21 @@ import type { Decoder } from './decoder.ts';
 import { type DecoderData, type SegmentRequest, SLOT, slotIn } from './messages.ts';
 import { type DecodeThread, startThread } from './thread.ts';
 
-/** Checked plain bytes of one or more consecutive frames, at most 1 MiB. They begin at a page and are valid until the next are asked for. */
+/** Verified plain bytes of consecutive frames, at most 1 MiB; page-aligned, and valid until the next request. */
 export type PlainRun = Readonly<{ offset: number; bytes: Uint8Array }>;
 
 export interface DecodePool extends AsyncDisposable {
-  /** Decodes and checks frames; the bytes come out in the order in which the frames went in. One run at a time. */
+  /** Decodes and verifies frames; output in input order. One run at a time. */
   map(jobs: AsyncIterable<DecodeJob>): AsyncGenerator<PlainRun>;
-  /** The salted digests of whole blocks, 32 bytes each; every thread takes a part. */
+  /** The salted digests of whole blocks, 32 bytes each, computed in parallel. */
   digests(saltHex: string, blocks: Uint8Array): Promise<Uint8Array>;
-  /** Makes the blocks of one segment of a patch in the memory given for them, and gives their digests. */
+  /** Makes the blocks of a patch segment in the given memory, and returns their digests. */
   segment(request: SegmentRequest): Promise<Uint8Array>;
 }
 
 export type DecodePoolOptions = Readonly<{ workers?: number; entry: Decoder }>;
 
-/** Starts the threads. Disposing the pool ends them. */
+/** Starts the threads. Disposing the pool stops them. */
 export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): DecodePool {
   const slots = count + 2;
   const memory = sharedPages(slots * SLOT);
@@ -72,7 +72,7 @@ export function decodePool({ workers: count = 2, entry }: DecodePoolOptions): De
     }
   }
 
-  /** The slot is free again when the next run is asked for. */
+  /** The slot is free again once the next run is requested. */
   async function* handOut(waiting: Promise<Done> | undefined): AsyncGenerator<PlainRun> {
     if (waiting === undefined) return;
     const { slot, run } = await waiting;
@@ -97,18 +97,18 @@ const leastBusy = (threads: readonly DecodeThread[]): DecodeThread =>
 type OpenBatch = Readonly<{ slot: number; batch: DecodeBatch }>;
 type Done = Readonly<{ slot: number; run: PlainRun }>;
 
-/** Its failure is reported when its turn comes, not before. */
+/** A failure is reported in its turn, not earlier. */
 function started<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
-// The compiler's library for Node.js leaves this global out.
+// The compiler's Node.js library lacks this global.
 declare const WebAssembly: {
   Memory: new (size: { initial: number; maximum: number; shared: true }) => { buffer: SharedArrayBuffer };
 };
 
-/** WebAssembly memory is the one kind of shared memory that begins at a page. */
+/** WebAssembly memory is the one kind of shared memory that is page-aligned. */
 function sharedPages(bytes: number): SharedArrayBuffer {
   const pages = Math.ceil(bytes / WASM_PAGE);
   return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer;

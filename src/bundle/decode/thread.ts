@@ -1,18 +1,18 @@
-/** One decoding thread: requests go in, each is answered once, and its death is the answer to all. */
+/** A decoding thread: each request gets one answer; the death of the thread fails all pending ones. */
 
 import { Worker } from 'node:worker_threads';
 import { UpdateError } from '../../errors.ts';
 import type { Decoder } from './decoder.ts';
 import type { DecoderData, ThreadReply, ThreadRequest } from './messages.ts';
 
-// A thread keeps nothing from one frame to the next; without a limit its collector lets megabytes gather.
+// A thread keeps nothing between frames; without a limit, its heap would grow by megabytes.
 const SMALL_HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 16 };
 
 type Settle = Readonly<{ resolve: (digests: Uint8Array) => void; reject: (error: unknown) => void }>;
 
 export type DecodeThread = Readonly<{
   pending: ReadonlyMap<number, Settle>;
-  /** The digests that were asked for; none where frames were. */
+  /** The requested digests; empty for frames. */
   ask(request: ThreadRequest): Promise<Uint8Array>;
   end(): Promise<unknown>;
 }>;
@@ -37,7 +37,7 @@ export function startThread(entry: Decoder, workerData: DecoderData): DecodeThre
   });
   worker.on('error', fail);
   worker.on('exit', () => fail(new UpdateError('interrupted', 'A decoding thread has ended.')));
-  // An idle pool must not keep the program alive.
+  // An idle pool must not keep the process alive.
   worker.unref();
   return {
     pending,

@@ -1,4 +1,4 @@
-/** The decoding thread: a program of its own. */
+/** The decoding thread's main program. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { asUpdateError } from '../../errors.ts';

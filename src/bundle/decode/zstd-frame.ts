@@ -1,8 +1,8 @@
-/** Reads the skeleton of a zstd frame (RFC 8878): zlib's decoder forgives skippable frames, several frames and bytes after them; we do not. */
+/** Checks the structure of a zstd frame (RFC 8878). zlib's decoder tolerates skippable frames, several frames and trailing bytes; this does not. */
 
 import { UpdateError } from '../../errors.ts';
 
-/** Throws unless `bytes` are exactly one zstd frame that says it holds `plainSize` bytes and needs no more memory than that. */
+/** Throws unless `bytes` are exactly one zstd frame that declares `plainSize` bytes and needs no more memory. */
 export function checkZstdFrame(bytes: Uint8Array, plainSize: number, index: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const refuse = (what: string): UpdateError => new UpdateError('frame-invalid', `Frame ${index} ${what}.`);
@@ -27,7 +27,7 @@ function readHeader(view: DataView, refuse: Refuse): Header {
   const descriptor = view.getUint8(4);
   if ((descriptor & 0x18) !== 0) throw refuse('sets reserved bits');
   if ((descriptor & 0x03) !== 0) throw refuse('wants a dictionary');
-  // A single segment has no window of its own: the decoder's memory is the plain size, which the manifest bounds.
+  // A single segment has no separate window: the decoder needs only the plain size, which the manifest bounds.
   if ((descriptor & 0x20) === 0) throw refuse('has a window instead of a single segment');
   const width = [1, 2, 4, 8][descriptor >> 6] ?? 1;
   if (view.byteLength < 5 + width) throw refuse('is cut off');

@@ -1,10 +1,10 @@
-/** Adds bytes to bytes, four at a time. */
+/** Bytewise addition, four bytes at a time. */
 
-/** Adds `count` bytes of `old` from `from` on to those of `bytes` from `to` on, each without a carry to the next. */
+/** Adds `count` bytes of `old` at `from` to those of `bytes` at `to`, each without a carry. */
 export function adder(bytes: Uint8Array, old: Uint8Array): (to: number, from: number, count: number) => void {
   const { buffer, byteOffset } = bytes;
   const words = new Int32Array(buffer, 0, Math.floor(buffer.byteLength / WORD));
-  // Old bytes lie anywhere; here they begin where a word does.
+  // Copies the old bytes to a word-aligned place.
   const chunk = new Uint8Array(CHUNK);
   const chunkWords = new Int32Array(chunk.buffer);
   return (to, from, count) => {
@@ -20,12 +20,12 @@ export function adder(bytes: Uint8Array, old: Uint8Array): (to: number, from: nu
   };
 }
 
-// Each loop is a function of its own, so that V8 compiles it once.
+// Separate functions, so that V8 compiles each loop once.
 function addBytes(bytes: Uint8Array, to: number, old: Uint8Array, from: number, count: number): void {
   for (let at = 0; at < count; at += 1) bytes[to + at] = (bytes[to + at] as number) + (old[from + at] as number);
 }
 
-/** The highest bit of each byte is added apart, so that nothing is carried into the next byte. */
+/** The highest bit of each byte is added separately, so that nothing carries into the next byte. */
 function addWords(words: Int32Array, to: number, others: Int32Array, count: number): void {
   for (let at = 0; at < count; at += 1) {
     const one = words[to + at] as number;

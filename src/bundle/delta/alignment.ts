@@ -1,12 +1,12 @@
-/** Lays new bytes beside old ones so that as many as possible are equal, in stretches that bear changes: code moves as a whole while numbers in it change. */
+/** Aligns new bytes with old ones so that most are equal, in stretches that tolerate changes: code moves as a whole while numbers in it change. */
 
-/** `count` new bytes from `to` on stand beside the old ones from `from` on. */
+/** `count` new bytes at `to` are aligned with the old ones at `from`. */
 export type Stretch = Readonly<{ to: number; from: number; count: number }>;
 
-/** Finds alignments; keeps its tables from one call to the next. */
+/** Finds alignments; reuses its tables between calls. */
 export type Aligner = (old: Uint8Array, plain: Uint8Array) => Stretch[];
 
-/** An aligner for at most so many old bytes. */
+/** An aligner for at most this many old bytes. */
 export function createAligner(oldLimit: number): Aligner {
   const heads = new Int32Array(1 << HASH_BITS);
   const next = new Int32Array(oldLimit);
@@ -17,18 +17,18 @@ export function createAligner(oldLimit: number): Aligner {
 }
 
 const HASH_BITS = 18;
-/** Equal bytes at a place before it is looked at. */
+/** The minimum match length of a candidate, in bytes. */
 const SEED = 8;
-/** Places that are looked at. */
+/** The most candidates examined. */
 const CHAIN = 48;
-/** Equal bytes that a new alignment must gain to be worth its description. */
+/** The equal bytes that a new alignment must gain to be worth its description. */
 const GAIN = 4;
-/** A match as long as this is not compared with others. */
+/** A match of this length is taken without comparing others. */
 const ENOUGH = 1024;
 
 type Tables = Readonly<{ old: Uint8Array; plain: Uint8Array; heads: Int32Array; next: Int32Array }>;
 
-/** All places in `old`, the first of equal ones at the head of its chain. */
+/** All positions in `old`, chained by equal content, the first at the head. */
 function indexAll(old: Uint8Array, heads: Int32Array, next: Int32Array): void {
   heads.fill(-1);
   for (let at = old.length - SEED; at >= 0; at -= 1) {
@@ -53,13 +53,13 @@ const word = (bytes: Uint8Array, at: number): number =>
 type Match = { from: number; count: number };
 
 /**
- * Goes through the new bytes. As long as they equal the old ones beside them, or nearly, nothing is looked for; elsewhere the longest
- * match decides whether another alignment would gain enough. Each stretch is then lengthened both ways as long as most bytes are equal.
+ * Scans the new bytes. While they equal the aligned old ones, or nearly, no search is made; elsewhere the longest match decides whether a
+ * new alignment gains enough. Each stretch is then extended both ways while most bytes are equal.
  */
 function align(tables: Tables): Stretch[] {
   const { old, plain } = tables;
   const stretches: Stretch[] = [];
-  // The stretch that is open: where it began, in both, and where the new bytes lie beyond the old ones.
+  // The open stretch: its start on both sides, and the offset between new and old bytes.
   let open = { to: 0, from: 0 };
   const match: Match = { from: 0, count: 0 };
   let scan = 0;
@@ -87,7 +87,7 @@ function push(stretches: Stretch[], { to, from }: { to: number; from: number }, 
   if (count > 0) stretches.push({ to, from, count });
 }
 
-/** Where the next alignment that is worth it begins (`match` says which), or the end of the new bytes. */
+/** The start of the next worthwhile alignment (`match` describes it), or the end of the new bytes. */
 function nextSwitch({ old, plain, heads, next }: Tables, start: number, offset: number, match: Match): number {
   let scan = start;
   const last = plain.length - SEED;
@@ -104,7 +104,7 @@ function nextSwitch({ old, plain, heads, next }: Tables, start: number, offset: 
   return plain.length;
 }
 
-/** How many bytes are equal from these places on. */
+/** The number of equal bytes from these positions on. */
 function run(old: Uint8Array, plain: Uint8Array, from: number, to: number): number {
   if (from < 0) return 0;
   const limit = Math.min(plain.length - to, old.length - from);
@@ -134,7 +134,7 @@ function equalBytes(old: Uint8Array, plain: Uint8Array, to: number, offset: numb
   return equal;
 }
 
-/** How far the open stretch goes towards `end` with most of its bytes equal. */
+/** How far the open stretch extends towards `end` with most bytes equal. */
 function lengthened(old: Uint8Array, plain: Uint8Array, open: { to: number; from: number }, end: number): number {
   const limit = Math.min(end - open.to, old.length - open.from);
   let best = 0;
@@ -149,7 +149,7 @@ function lengthened(old: Uint8Array, plain: Uint8Array, open: { to: number; from
   return best;
 }
 
-/** How far a match goes back, at most `limit` bytes, with most of its bytes equal. */
+/** How far a match extends backwards, at most `limit` bytes, with most bytes equal. */
 function extendedBack(old: Uint8Array, plain: Uint8Array, to: number, from: number, limit: number): number {
   const most = Math.min(limit, from);
   let best = 0;
@@ -163,7 +163,7 @@ function extendedBack(old: Uint8Array, plain: Uint8Array, to: number, from: numb
   return best;
 }
 
-/** How many of the bytes that both stretches claim are better with the earlier one. */
+/** How many of the bytes claimed by both stretches fit the earlier one better. */
 function bestCut(
   { old, plain }: Tables,
   later: { to: number; from: number },

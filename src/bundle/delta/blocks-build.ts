@@ -1,4 +1,4 @@
-/** Builds a blocks file: it serves a host on any old version, and hosts on those that the publisher knows with the fewest bytes. */
+/** Builds a blocks file: it serves hosts on any old version, with the fewest bytes for versions known to the publisher. */
 
 import { hash } from 'node:crypto';
 import { createScratch } from '../../system/disk/scratch.ts';
@@ -13,16 +13,16 @@ import type { UnpackedRelease } from './unpack.ts';
 
 export type BlocksOptions = Readonly<{
   signal: AbortSignal;
-  /** Bytes of the news compressed so far, of how many. */
+  /** Called with the compressed bytes of the news so far, and their total. */
   progress?: (done: number, total: number) => void;
   level?: number;
-  /** Makes the short leaf of a leaf: a test gives two different leaves the same one. */
+  /** Shortens a leaf; replaceable, so that a test can produce collisions. */
   digest?: (leaf: Uint8Array) => Uint8Array;
 }>;
 
 /**
- * Writes the blocks file of `release`. `older` are the leaves of older releases with the same salt, newest first; with none, the
- * file has no news, and what a host lacks comes out of the bundle. The same input gives the same bytes.
+ * Writes the blocks file of `release`. `older` are the leaves of older releases with the same salt, newest first; without any, the file has
+ * no news, and hosts fetch missing blocks from the bundle. Deterministic.
  */
 export async function buildBlocks(
   release: Omit<UnpackedRelease, keyof AsyncDisposable>,
@@ -54,7 +54,7 @@ const shortenWith =
     return shorts;
   };
 
-/** Whether a block is nothing but zeros, as its leaf tells. */
+/** Whether a block is all zeros, by its leaf. */
 function zeroTest({ manifest, leaves }: Pick<UnpackedRelease, 'manifest' | 'leaves'>): (block: number) => boolean {
   const zero = blockDigests(Buffer.from(rootOf(manifest).verity.salt, 'hex'), new Uint8Array(BLOCK));
   return (block) => Buffer.compare(zero, leaves.subarray(block * DIGEST, (block + 1) * DIGEST)) === 0;

@@ -1,4 +1,4 @@
-/** The head of a blocks file: which leaves belong together, which blocks the news hold, and the digests that prove both. */
+/** The head of a blocks file: the groups of leaves, the blocks in the news, and the digests that verify both. */
 
 import { FRAME_LIMIT } from '../decode/decode.ts';
 import { compressedBound } from '../frames.ts';
@@ -10,30 +10,30 @@ import { GROUP_LIMIT, type Groups } from './groups.ts';
 import { type NumberReader, numberReader, numberWriter } from './numbers.ts';
 import { SHORT } from './short-leaves.ts';
 
-/** The frames of the news: frame `n` holds the news from `firsts[n]` up to `firsts[n + 1]`; its packed bytes lie in the file from `offsets[n]` up to `offsets[n + 1]`. */
+/** The frames of the news: frame `n` holds news `firsts[n]` to `firsts[n + 1]`; its compressed bytes are at `offsets[n]` to `offsets[n + 1]` in the file. */
 export type NewsFrames = Readonly<{
   count: number;
   firsts: Uint32Array;
   offsets: Float64Array;
-  /** Of the packed bytes. */
+  /** Of the compressed bytes. */
   sha256(frame: number): Uint8Array;
 }>;
 
-/** A checked head. In the file the leaves follow it, then the news. */
+/** A verified head. In the file, the leaves follow it, then the news. */
 export type BlocksHead = Readonly<{
-  /** Bytes of the head, where the leaves begin. */
+  /** The size of the head, where the leaves start. */
   size: number;
-  /** Bytes of the whole file. */
+  /** The size of the whole file. */
   fileSize: number;
   groups: Groups;
-  /** Of the row of all short leaves. */
+  /** Of all short leaves, concatenated. */
   leavesSha256: Uint8Array;
-  /** For each block of the news, the block of the volume that it is; no block twice. */
+  /** For each block of the news, its number in the volume; no duplicates. */
   news: Uint32Array;
   frames: NewsFrames;
 }>;
 
-/** What the builder knows of a head. */
+/** The builder's input for a head. */
 export type HeadParts = Readonly<{
   groups: Groups;
   leavesSha256: Uint8Array;
@@ -41,10 +41,10 @@ export type HeadParts = Readonly<{
   frames: readonly NewsFrame[];
 }>;
 
-/** A frame of the news: its blocks, and size and SHA-256 of its packed bytes. */
+/** A frame of the news: its blocks, and size and SHA-256 of its compressed bytes. */
 export type NewsFrame = Readonly<{ blocks: number; packedSize: number; sha256: Uint8Array }>;
 
-/** The bytes of a head: the same for the same parts. */
+/** Encodes a head; deterministic. */
 export function serializeBlocksHead({ groups, leavesSha256, news, frames }: HeadParts): Uint8Array {
   const runs = runsOf(news);
   const counts = Uint8Array.from(groups.firsts.subarray(1), (end, group) => end - (groups.firsts[group] ?? 0));
@@ -63,7 +63,7 @@ export function serializeBlocksHead({ groups, leavesSha256, news, frames }: Head
   return packHead(MAGIC, out.finish());
 }
 
-/** The head in these bytes, which must fit the volume; every fault is a `delta-invalid`. */
+/** Decodes a head, which must fit the volume; throws `delta-invalid`. */
 export function parseBlocksHead(bytes: Uint8Array, volume: Volume): BlocksHead {
   if (volume.blocks > BLOCKS_LIMIT) throw invalid(`the release has ${volume.blocks} blocks, more than ${BLOCKS_LIMIT}`);
   const input = numberReader(unpackHead(MAGIC, bytes, plainLimit(volume.blocks)), invalid);
@@ -81,7 +81,7 @@ export function parseBlocksHead(bytes: Uint8Array, volume: Volume): BlocksHead {
 
 const MAGIC = 'tdblock1';
 
-/** All there can be at one block: a group, a frame and a run of the news. */
+/** The most per block: a group, a frame and a run of the news. */
 const plainLimit = (blocks: number): number => 20 + DIGEST + blocks * (1 + SHORT + 2 + 4 + DIGEST + 5 + 5);
 
 function readGroups(input: NumberReader, count: number, blocks: number): Groups {
@@ -123,7 +123,7 @@ function readNews(input: NumberReader, runs: number, expected: number, blocks: n
   for (let run = 0, end = 0; run < runs; run += 1) {
     const gap = input.signed();
     const [first, count] = [end + gap, input.count(blocks) + 1];
-    // A run that goes on where the last one ended has no reason to be one.
+    // A run that continues the previous one must be part of it.
     if ((gap === 0 && run > 0) || first < 0 || first + count > blocks || filled + count > expected)
       throw invalid(`run ${run} of its news is ${count} blocks at ${first}`);
     for (let block = first; block < first + count; block += 1) news[filled++] = unseen(seen, block);
@@ -141,7 +141,7 @@ function unseen(seen: ReturnType<typeof blockSet>, block: number): number {
 
 type Run = Readonly<{ gap: number; count: number }>;
 
-/** The news as runs of consecutive blocks, each so far behind the end of the one before. */
+/** The news as runs of consecutive blocks, each as the distance from the end of the previous one. */
 function runsOf(news: Uint32Array): Run[] {
   const runs: Run[] = [];
   for (let at = 0, end = 0; at < news.length; ) {

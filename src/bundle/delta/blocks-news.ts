@@ -1,4 +1,4 @@
-/** The news of a release: which blocks they are, in which order, and the frames that hold them. */
+/** The news of a release: its blocks, their order, and their frames. */
 
 import { hash } from 'node:crypto';
 import type { ScratchFile } from '../../system/disk/scratch.ts';
@@ -9,13 +9,12 @@ import { BLOCK } from '../verity.ts';
 import type { NewsFrame } from './blocks-head.ts';
 import { lookup, SHORT } from './short-leaves.ts';
 
-/** Blocks of the volume, each content once. From one of `starts` up to the next they are of one class. */
+/** Blocks of the volume, each content once. Between consecutive `starts` they are of one class. */
 export type News = Readonly<{ blocks: Uint32Array; starts: readonly number[] }>;
 
 /**
- * The blocks that not all older releases have. Class 0 are those that the newest older release lacks, class 1 those that it has and
- * the one before it lacks, and so on: what a host on any of them needs lies at the beginning, up to the end of its class. `older` are
- * rows of short leaves, newest first.
+ * The blocks that some older release lacks. Class 0: missing from the newest older release; class 1: missing from the one before it, and so
+ * on. A host on any of them needs only the news up to the end of its class. `older` are rows of short leaves, newest first.
  */
 export function chooseNews(shorts: Uint8Array, older: readonly Uint8Array[], isZero: (block: number) => boolean): News {
   const count = shorts.length / SHORT;
@@ -41,7 +40,7 @@ export function chooseNews(shorts: Uint8Array, older: readonly Uint8Array[], isZ
 export type NewsOptions = Readonly<{
   level: number;
   signal: AbortSignal;
-  /** Bytes of the news compressed so far, of how many. */
+  /** Called with the compressed bytes of the news so far, and their total. */
   progress?: (done: number, total: number) => void;
 }>;
 
@@ -75,7 +74,7 @@ async function* plainFrames(reader: BlockReader, { blocks, starts }: News): Asyn
       yield await newsAt(reader, blocks.subarray(at, Math.min(at + FRAME_BLOCKS, end)));
 }
 
-/** The plain bytes of these blocks, read in as few pieces as they lie in. */
+/** The plain bytes of these blocks, in as few reads as possible. */
 async function newsAt(reader: BlockReader, blocks: Uint32Array): Promise<Uint8Array> {
   const plain = new Uint8Array(blocks.length * BLOCK);
   for (let at = 0; at < blocks.length; ) {
@@ -89,7 +88,7 @@ async function newsAt(reader: BlockReader, blocks: Uint32Array): Promise<Uint8Ar
 }
 
 /**
- * The largest frames there are. Measured on a point release: 1 % fewer bytes than frames of half that, 3 % fewer than frames of a
- * quarter; ending frames where files end gains nothing.
+ * The largest possible frames. Measured on a point release: 1 % fewer bytes than half the size, 3 % fewer than a quarter; ending frames at
+ * file boundaries gains nothing.
  */
 const FRAME_BLOCKS = FRAME_LIMIT / BLOCK;

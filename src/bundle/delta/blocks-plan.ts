@@ -1,4 +1,4 @@
-/** What a host does with a blocks file: which leaves it knows already, which blocks it copies, and what it fetches. */
+/** A host's plan for a blocks file: known leaves, blocks to copy, and ranges to fetch. */
 
 import { hash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
@@ -11,10 +11,10 @@ import { type BlockSet, blockSet, type Copy, extentsWhere } from './copy.ts';
 import { groupDigest, groupsOf } from './groups.ts';
 import { lookup, SHORT, type ShortLookup, sameShort, shorten } from './short-leaves.ts';
 
-/** The short leaves of the new release as far as they are known; the others have to be fetched. `unknown` ends where groups end. */
+/** The known short leaves of the new release; `unknown` must be fetched, and consists of whole groups. */
 export type KnownLeaves = Readonly<{ shorts: Uint8Array; unknown: readonly Extent[] }>;
 
-/** Takes the leaves of groups that these rows of short leaves have too, wherever they have them. */
+/** Copies the leaves of groups that these rows of short leaves contain, at any position. */
 export function knownLeaves({ groups }: BlocksHead, ...rows: readonly Uint8Array[]): KnownLeaves {
   const blocks = groups.firsts.at(-1) ?? 0;
   const shorts = new Uint8Array(blocks * SHORT);
@@ -34,7 +34,7 @@ export function knownLeaves({ groups }: BlocksHead, ...rows: readonly Uint8Array
   return { shorts, unknown: known.missingRuns() };
 }
 
-/** Puts fetched leaves in their place, once each of their groups is found to be the promised one. `extent` begins and ends where groups do. */
+/** Stores fetched leaves after verifying each of their groups. `extent` consists of whole groups. */
 export function addLeaves({ groups }: BlocksHead, shorts: Uint8Array, extent: Extent, bytes: Uint8Array): void {
   const { first, count } = extent;
   if (bytes.length !== count * SHORT) throw mismatch(`${count} leaves have ${bytes.length} bytes`);
@@ -50,7 +50,7 @@ export function addLeaves({ groups }: BlocksHead, shorts: Uint8Array, extent: Ex
   shorts.set(bytes, first * SHORT);
 }
 
-/** What becomes of each block that is not in its place yet. */
+/** The source of each block that is not in place yet. */
 export type BlocksPlan = Readonly<{
   copies: readonly Copy[];
   zeros: readonly Extent[];
@@ -58,9 +58,9 @@ export type BlocksPlan = Readonly<{
   frames: readonly number[];
   /** Frames of the bundle to fetch, in order. */
   rest: readonly Readonly<{ role: Role; frame: number }>[];
-  /** Blocks that come out of fetched frames. */
+  /** Blocks contained in the fetched frames. */
   missing: number;
-  /** Every missing block that is the same as `block`: where to put it when a frame has brought it. */
+  /** All missing blocks equal to `block`, as destinations once a frame has arrived. */
   places(block: number): readonly number[];
 }>;
 
@@ -70,13 +70,13 @@ export type PlanInput = Readonly<{
   shorts: Uint8Array;
   /** The volume to copy from. */
   old: ShortLookup | undefined;
-  /** Blocks that are in their place. */
+  /** Blocks already in place. */
   kept: BlockSet;
   volume: Volume;
   manifest: Manifest;
 }>;
 
-/** Plans; refuses short leaves that are not those of the head. */
+/** Makes the plan; throws if the short leaves are not those of the head. */
 export function planBlocks({ head, shorts, old, kept, volume, manifest }: PlanInput): BlocksPlan {
   if (!hash('sha256', shorts, 'buffer').equals(head.leavesSha256))
     throw mismatch('the leaves, taken together, are not those of the head');
@@ -89,7 +89,7 @@ export function planBlocks({ head, shorts, old, kept, volume, manifest }: PlanIn
 
 type Local = Readonly<{ copies: readonly Copy[]; zeros: readonly Extent[]; missing: Uint32Array }>;
 
-/** What this host has, and which blocks it lacks. */
+/** The blocks this host has, and those it lacks. */
 function localBlocks({ shorts, old, kept, volume, manifest }: Omit<PlanInput, 'head'>): Local {
   const zero = shorten(blockDigests(Buffer.from(rootOf(manifest).verity.salt, 'hex'), new Uint8Array(BLOCK)));
   const isZero = (block: number): boolean => sameShort(shorts, block, zero, 0);
@@ -106,7 +106,7 @@ function localBlocks({ shorts, old, kept, volume, manifest }: Omit<PlanInput, 'h
   return { copies, zeros, missing: missing.subarray(0, lacking) };
 }
 
-/** Where to copy a block from: rather behind the block before it than anywhere else, so that runs are long. */
+/** The source of a block: preferably right after the previous block's, so that runs are long. */
 function sourceOf(block: number, last: Copy | undefined, shorts: Uint8Array, old: ShortLookup): number {
   const next = last && last.to + last.count === block ? last.from + last.count : old.blocks;
   return next < old.blocks && sameShort(old.shorts, next, shorts, block) ? next : old.find(shorts, block);
@@ -120,12 +120,12 @@ function addCopy(copies: { to: number; from: number; count: number }[], to: numb
 
 type Chains = Readonly<{ find(block: number): number; places(block: number): readonly number[] }>;
 
-/** Links the missing blocks that are the same; `find` gives the first of those that are the same as a block, or -1. */
+/** Links equal missing blocks; `find` returns the first block equal to another, or -1. */
 function chainsOf(shorts: Uint8Array, missing: Uint32Array): Chains {
   const firsts = lookup(shorts, missing);
   const next = new Int32Array(shorts.length / SHORT).fill(-1);
   const find = (block: number): number => firsts.find(shorts, block);
-  // From the last one on, so that each chain is in order.
+  // Backwards, so that each chain is in order.
   for (let at = missing.length - 1; at >= 0; at -= 1) {
     const block = missing[at] ?? 0;
     const first = find(block);
@@ -143,7 +143,7 @@ function chainsOf(shorts: Uint8Array, missing: Uint32Array): Chains {
 
 type News = Readonly<{ frames: readonly number[]; served: BlockSet }>;
 
-/** The frames of the news that bring a missing block, and the missing blocks that they bring. */
+/** The frames of the news with missing blocks, and the missing blocks in them. */
 function newsFrames({ news, frames }: BlocksHead, find: Chains['find'], blocks: number): News {
   const served = blockSet(blocks);
   const wanted: number[] = [];
@@ -158,7 +158,7 @@ function newsFrames({ news, frames }: BlocksHead, find: Chains['find'], blocks: 
   return { frames: wanted, served };
 }
 
-/** The frames of the bundle that hold these blocks, which are in order. */
+/** The frames of the bundle with these blocks, which are in order. */
 function bundleFrames(blocks: Uint32Array, volume: Volume, manifest: Manifest): BlocksPlan['rest'] {
   const frames: { role: Role; frame: number }[] = [];
   for (const { role, first, blocks: count } of volume.parts) {
@@ -174,7 +174,7 @@ function bundleFrames(blocks: Uint32Array, volume: Volume, manifest: Manifest): 
   return frames;
 }
 
-/** The group that begins at a block. */
+/** The group that starts at a block. */
 function groupAt(firsts: Uint32Array, block: number): number {
   let [low, high] = [0, firsts.length - 1];
   while (low < high) {

@@ -1,21 +1,21 @@
-/** Which blocks go where, and which are there already. */
+/** The source and destination of copied blocks, and sets of blocks. */
 
 import type { Extent } from '../image/volume.ts';
 
-/** `count` blocks of the new volume from `to` on are those of the old volume from `from` on. */
+/** `count` blocks of the new volume at `to` equal those of the old volume at `from`. */
 export type Copy = Readonly<{ to: number; from: number; count: number }>;
 
-/** A set of blocks of one volume, a bit each. */
+/** A set of blocks of a volume, as a bitmap. */
 export interface BlockSet {
-  /** Blocks of the volume. */
+  /** The number of blocks in the volume. */
   readonly size: number;
-  /** Blocks in the set. */
+  /** The number of blocks in the set. */
   readonly count: number;
   has(block: number): boolean;
   add(block: number): void;
   addRange(first: number, count: number): void;
   remove(block: number): void;
-  /** The blocks that are not in the set, in order. */
+  /** The blocks outside the set, in order. */
   missingRuns(): Extent[];
 }
 
@@ -58,7 +58,7 @@ export function blockSet(size: number): BlockSet {
   };
 }
 
-/** The longest runs of blocks below `size` for which `wanted` is true. */
+/** The maximal runs of blocks below `size` for which `wanted` is true. */
 export function extentsWhere(size: number, wanted: (block: number) => boolean): Extent[] {
   const extents: Extent[] = [];
   let first = -1;

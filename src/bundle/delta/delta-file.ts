@@ -1,4 +1,4 @@
-/** What the two kinds of files that save downloading have in common: a signed head, and a body that the head proves. */
+/** The common format of the two kinds of delta files: a signed head, and a body verified by the head. */
 
 import { createHash, hash } from 'node:crypto';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
@@ -9,22 +9,22 @@ import { type Files, moveFile } from '../../system/files.ts';
 import { checkZstdFrame } from '../decode/zstd-frame.ts';
 import { roomFor } from '../publish/compress.ts';
 
-/** What is signed of a delta: its first bytes. */
+/** The signed part of a delta: its first bytes. */
 export type DeltaHead = Readonly<{ size: number; sha256: Sha256 }>;
 
-/** A delta as it was written. `size` and `sha256` are those of the whole file. */
+/** A written delta. `size` and `sha256` cover the whole file. */
 export type BuiltDelta = Readonly<{ head: DeltaHead; size: number; sha256: Sha256 }>;
 
-/** Where a delta goes. `scratch` must lie in the file system of `path`. */
+/** The destination of a delta. `scratch` must be on the file system of `path`. */
 export type DeltaOutput = Readonly<{ path: string; files: Files; scratch: Scratch }>;
 
-/** More than this is never read as a head. */
+/** The largest head accepted, in bytes. */
 export const HEAD_LIMIT = 16 * 1024 * 1024;
 
-/** A release with more blocks than this (16 GiB) is sent in full: what the planner keeps in memory grows with them. */
+/** Releases with more blocks (16 GiB) are sent in full: the planner's memory grows with them. */
 export const BLOCKS_LIMIT = 4 * 1024 * 1024;
 
-/** Writes `head` and then the bodies to `out.path`, which appears whole or not at all. */
+/** Writes `head` and then the bodies to `out.path`, atomically. */
 export async function writeDelta(
   head: Uint8Array,
   bodies: readonly AsyncIterable<Uint8Array>[],
@@ -52,7 +52,7 @@ export async function writeDelta(
   };
 }
 
-/** The head as it is sent: eight bytes that name the format, the plain size, one zstd frame. */
+/** The encoded head: eight bytes of magic, the plain size, one zstd frame. */
 export function packHead(magic: string, plain: Uint8Array): Uint8Array {
   const frame = zstdCompressSync(plain, {
     pledgedSrcSize: plain.length,
@@ -61,7 +61,7 @@ export function packHead(magic: string, plain: Uint8Array): Uint8Array {
       [constants.ZSTD_c_compressionLevel]: 19,
       [constants.ZSTD_c_contentSizeFlag]: 1,
       [constants.ZSTD_c_checksumFlag]: 1,
-      // The window is the content, so that the decoder needs no other memory.
+      // A window of the content's size, so that the decoder needs no further memory.
       [constants.ZSTD_c_windowLog]: Math.max(MIN_WINDOW_LOG, Math.ceil(Math.log2(Math.max(1, plain.length)))),
     },
   });
@@ -71,7 +71,7 @@ export function packHead(magic: string, plain: Uint8Array): Uint8Array {
   return Buffer.concat([prefix, frame]);
 }
 
-/** The plain bytes of a head; at most `plainLimit` are ever made. */
+/** Decompresses a head; never makes more than `plainLimit` bytes. */
 export function unpackHead(magic: string, bytes: Uint8Array, plainLimit: number): Uint8Array {
   if (bytes.length < PREFIX || bytes.length > HEAD_LIMIT) throw invalid(`it has ${bytes.length} bytes`);
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -83,7 +83,6 @@ export function unpackHead(magic: string, bytes: Uint8Array, plainLimit: number)
   return plain;
 }
 
-/** The refusal of a head. */
 export const invalid = (what: string, cause?: unknown): UpdateError =>
   new UpdateError('delta-invalid', `The head of the delta is wrong: ${what}.`, { cause });
 

@@ -1,13 +1,13 @@
-/** The difference of new bytes from old ones that stand beside them: mostly zeros, which pack well. */
+/** The difference between new bytes and aligned old ones: mostly zeros, which compress well. */
 
 import { adder } from './adding.ts';
 import type { Stretch } from './alignment.ts';
 import { numberReader, numberWriter } from './numbers.ts';
 
-/** A segment as a difference. `bytes` has as many as are to be made; `layout` says what they were taken from; `equal` of them are zero for it. */
+/** A segment as a difference. `bytes` has as many bytes as the result; `layout` describes the subtracted old bytes; `equal` bytes became zero. */
 export type Difference = Readonly<{ bytes: Uint8Array; layout: Uint8Array; equal: number }>;
 
-/** Takes the old bytes from those beside them; the others stay as they are. */
+/** Subtracts the aligned old bytes; unaligned bytes stay as they are. */
 export function differenceOf(old: Uint8Array, plain: Uint8Array, stretches: readonly Stretch[]): Difference {
   const bytes = new Uint8Array(plain);
   let equal = 0;
@@ -20,7 +20,7 @@ export function differenceOf(old: Uint8Array, plain: Uint8Array, stretches: read
   return { bytes, layout: encodeLayout(stretches), equal };
 }
 
-/** Adds the old bytes again, in place. Throws what `refuse` makes of a sentence when the layout is not one for these bytes. */
+/** Adds the old bytes back, in place. Throws the error that `refuse` builds if the layout does not fit these bytes. */
 export function addOld(bytes: Uint8Array, layout: Uint8Array, old: Uint8Array, refuse: (what: string) => Error): void {
   const input = numberReader(layout, refuse);
   const length = input.count(bytes.length);
@@ -41,7 +41,7 @@ export function addOld(bytes: Uint8Array, layout: Uint8Array, old: Uint8Array, r
   input.end();
 }
 
-/** Numbers of a kind stand together: they pack better. */
+/** Numbers of the same kind are stored together, which compresses better. */
 function encodeLayout(stretches: readonly Stretch[]): Uint8Array {
   const out = numberWriter();
   out.count(stretches.length);

@@ -1,20 +1,20 @@
-/** Finds where bytes of the new volume resemble the old one: windows of 32 bytes, sampled where their content says so. */
+/** Finds resemblances between the new volume and the old: content-sampled windows of 32 bytes. */
 
-/** Receives the hash of a sampled window and where it ends in the bytes. */
+/** Receives the hash of a sampled window, and its end position. */
 export type FeatureSink = (feature: number, end: number) => void;
 
-/** Which blocks of the old volume hold a feature. */
+/** The blocks of the old volume that contain a feature. */
 export interface FeatureIndex {
-  /** Windows that were kept. */
+  /** The number of windows kept. */
   readonly count: number;
-  /** Calls `visit` for each block that holds the feature, unless too many do to say anything. */
+  /** Calls `visit` for each block with the feature, unless there are too many to be significant. */
   visit(feature: number, visit: (block: number, of: number) => void): void;
 }
 
-/** A feature in more places than this (zeros, tables) says nothing. */
+/** A feature in more places (zeros, tables) is not significant. */
 export const COMMON = 8;
 
-/** Samples about one window in `2 ** log` of these bytes; equal bytes are sampled equally wherever they lie. */
+/** Samples about one window in `2 ** log`; equal bytes are sampled alike at any position. */
 export function sampleFeatures(bytes: Uint8Array, log: number, sink: FeatureSink): void {
   const shift = 32 - log;
   let rolling = 0;
@@ -24,7 +24,7 @@ export function sampleFeatures(bytes: Uint8Array, log: number, sink: FeatureSink
   }
 }
 
-/** A hash of the whole window: the rolling one has lost the bits that chose it, and would take many windows for others. */
+/** Hashes the whole window: the bits of the rolling hash that selected it are constant, so it would collide often. */
 function hashBefore(bytes: Uint8Array, end: number): number {
   let mixed = 0;
   for (let at = end - WINDOW; at < end; at += 4) {
@@ -39,7 +39,7 @@ function hashBefore(bytes: Uint8Array, end: number): number {
   return mixed;
 }
 
-/** Collects features with their blocks, then finds them. */
+/** Collects features with their blocks, then looks them up. */
 export function createFeatureIndex(about: number): FeatureIndex & { add(feature: number, block: number): void } {
   const expected = Math.max(16, Math.ceil(about));
   const mask = 2 ** Math.ceil(Math.log2(expected)) - 1;
@@ -58,7 +58,7 @@ export function createFeatureIndex(about: number): FeatureIndex & { add(feature:
     blocks = kept;
   };
 
-  /** How often it is there; the same block next to itself counts once. */
+  /** The number of occurrences; the same block in a row counts once. */
   const occurrences = (feature: number, block: number): number => {
     let found = 0;
     for (let entry = heads[placeOf(feature, mask)] as number; entry >= 0; entry = next[entry] as number) {
@@ -70,7 +70,7 @@ export function createFeatureIndex(about: number): FeatureIndex & { add(feature:
   };
 
   const add = (feature: number, block: number): void => {
-    // One more than is common is kept, so that it is known to be common.
+    // One more than the limit is kept, to recognise common features.
     if (occurrences(feature, block) > COMMON) return;
     if (count === features.length) grow();
     const place = placeOf(feature, mask);
@@ -107,7 +107,7 @@ const WINDOW = 32;
 
 const placeOf = (feature: number, mask: number): number => (Math.imul(feature, 0x9e3779b1) >>> 4) & mask;
 
-/** A fixed random-looking number for each byte value. */
+/** A fixed pseudo-random number per byte value. */
 const GEAR = gear();
 
 function gear(): Int32Array {

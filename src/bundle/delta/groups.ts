@@ -1,15 +1,15 @@
-/** Groups of leaves, cut where their content says so: equal stretches of two releases have equal groups, wherever they lie. */
+/** Groups of leaves with content-defined boundaries: equal stretches of two releases have equal groups, at any position. */
 
 import { hash } from 'node:crypto';
 import { SHORT } from './short-leaves.ts';
 
-/** Group `n` holds the leaves from `firsts[n]` up to `firsts[n + 1]`; its digest is as long as a short leaf. */
+/** Group `n` holds leaves `firsts[n]` to `firsts[n + 1]`; its digest is as long as a short leaf. */
 export type Groups = Readonly<{ firsts: Uint32Array; digests: Uint8Array }>;
 
-/** The most leaves of a group. */
+/** The most leaves in a group. */
 export const GROUP_LIMIT = 128;
 
-/** The groups of a row of short leaves. */
+/** Divides a row of short leaves into groups. */
 export function groupsOf(shorts: Uint8Array): Groups {
   const blocks = shorts.length / SHORT;
   const firsts: number[] = [0];
@@ -24,13 +24,13 @@ export function groupsOf(shorts: Uint8Array): Groups {
   return { firsts: Uint32Array.from(firsts), digests };
 }
 
-/** The digest of the leaves from `first` up to `end`: long enough to find a group; whether all are right, the digest of the row says. */
+/** The digest of the leaves `first` to `end`: long enough to find a group; the digest of the row decides whether all are right. */
 export const groupDigest = (shorts: Uint8Array, first: number, end: number): Uint8Array =>
   hash('sha256', shorts.subarray(first * SHORT, end * SHORT), 'buffer').subarray(0, SHORT);
 
 /**
- * The shortest group bounds how many there are where equal leaves follow one another that all say "cut". Groups of 23 leaves on
- * average cost the fewest bytes for a hotfix and for a point release: smaller ones make the head larger, larger ones what is fetched.
+ * A minimum bounds the number of groups where consecutive equal leaves all say “cut”. An average of 23 leaves costs the fewest bytes for a
+ * hotfix and a point release: smaller groups enlarge the head, larger ones the fetched leaves.
  */
 const GROUP_LEAST = 8;
 const CUT_MASK = 15;

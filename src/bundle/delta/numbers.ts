@@ -1,26 +1,26 @@
-/** Whole numbers as bytes: seven bits a byte, the lowest first, in the shortest form only. */
+/** Variable-length integers: seven bits per byte, lowest first, shortest form only. */
 
 export type NumberWriter = Readonly<{
-  /** 0 or more. */
+  /** An unsigned integer. */
   count(value: number): void;
-  /** Of either sign. */
+  /** A signed integer. */
   signed(value: number): void;
   bytes(bytes: Uint8Array): void;
   finish(): Uint8Array;
 }>;
 
-/** Each throws what `refuse` makes of a sentence when the bytes are not what they should be. */
+/** Each method throws the error that `refuse` builds if the bytes are invalid. */
 export type NumberReader = Readonly<{
   /** 0 to `most`. */
   count(most: number): number;
   signed(): number;
   /** A copy of the next bytes. */
   bytes(length: number): Uint8Array;
-  /** Nothing may follow. */
+  /** Throws if bytes are left. */
   end(): void;
 }>;
 
-/** Collects numbers and bytes. */
+/** A writer of integers and bytes. */
 export function numberWriter(): NumberWriter {
   let buffer = new Uint8Array(1024);
   let used = 0;
@@ -48,7 +48,7 @@ export function numberWriter(): NumberWriter {
   };
 }
 
-/** Reads them back. */
+/** The matching reader. */
 export function numberReader(input: Uint8Array, refuse: (what: string) => Error): NumberReader {
   const place = { at: 0 };
   return {
@@ -64,7 +64,7 @@ export function numberReader(input: Uint8Array, refuse: (what: string) => Error)
     bytes: (length) => {
       if (place.at + length > input.length) throw refuse('it is cut off');
       place.at += length;
-      // Not `slice`: on a Buffer that is a view.
+      // Not `slice`, which on a Buffer returns a view.
       return new Uint8Array(input.subarray(place.at - length, place.at));
     },
     end: () => {
@@ -73,7 +73,7 @@ export function numberReader(input: Uint8Array, refuse: (what: string) => Error)
   };
 }
 
-/** Not within the reader: V8 would compile it anew for every one. */
+/** Outside the reader, because V8 would compile it again for each one. */
 function readNumber(input: Uint8Array, place: { at: number }, refuse: (what: string) => Error): number {
   for (let value = 0, scale = 1; ; scale *= 128) {
     const byte = input[place.at++];

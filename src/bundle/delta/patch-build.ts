@@ -1,4 +1,4 @@
-/** Makes a patch: the file with which a host on one release puts the next one together. */
+/** Builds a patch: the delta from exactly one release to another. */
 
 import { hash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
@@ -17,7 +17,7 @@ import { type Form, formOf, looksTrained, packForm } from './patch-pack.ts';
 import { createReferences } from './references.ts';
 import type { UnpackedRelease } from './unpack.ts';
 
-/** `threads` is how many segments are packed at a time; the file is the same whatever it is. */
+/** `threads`: segments compressed in parallel; does not affect the result. */
 export type PatchOptions = Readonly<{
   signal: AbortSignal;
   progress?: (done: number, total: number) => void;
@@ -25,10 +25,10 @@ export type PatchOptions = Readonly<{
   threads?: number;
 }>;
 
-/** What a patch is made of. */
+/** The inputs of a patch. */
 export type PatchSide = Pick<UnpackedRelease, 'manifest' | 'volume' | 'blocks' | 'leaves'>;
 
-/** Writes the patch that leads from one release to the other. */
+/** Writes the patch from one release to the other. */
 export async function buildPatch(
   from: PatchSide,
   to: PatchSide,
@@ -49,7 +49,7 @@ const LEVEL = 19;
 const THREADS = 2;
 const CUT = { least: 64, most: 128 };
 const REFERENCE_BLOCKS = 320;
-/** Windows of the old volume that are remembered, about: a hundred megabytes of memory. */
+/** The approximate number of remembered windows of the old volume: about a hundred megabytes of memory. */
 const WINDOWS = 2 ** 23;
 
 function zeroLeafOf(from: PatchSide, to: PatchSide): Uint8Array {
@@ -62,10 +62,10 @@ function zeroLeafOf(from: PatchSide, to: PatchSide): Uint8Array {
   return blockDigests(Buffer.from(salt, 'hex'), new Uint8Array(BLOCK));
 }
 
-/** One window in `2 ** sampleLog` is looked at. */
+/** One window in `2 ** sampleLog` is examined. */
 const sampleLog = (blocks: number): number => Math.max(8, Math.ceil(Math.log2((blocks * BLOCK) / WINDOWS)));
 
-/** Where in the old volume which bytes are. */
+/** An index of the old volume's content. */
 async function indexOf(blocks: BlockReader, signal: AbortSignal): Promise<FeatureIndex> {
   const log = sampleLog(blocks.blocks);
   const index = createFeatureIndex((blocks.blocks * BLOCK) / 2 ** log);
@@ -82,7 +82,7 @@ const READ = 256;
 type Work = Readonly<{ from: PatchSide; to: PatchSide; news: Uint32Array; index: FeatureIndex; body: ScratchFile }>;
 type Packed = Readonly<{ draft: SegmentDraft; packed: Uint8Array }>;
 
-/** Packs the new blocks into `body`, some segments at a time, written in order. */
+/** Compresses the new blocks into `body`, several segments in parallel, written in order. */
 async function packAll(work: Work, options: PatchOptions): Promise<SegmentDraft[]> {
   const { from, to, news, index, body } = work;
   const { signal, progress = () => {}, level = LEVEL, threads = THREADS } = options;
@@ -107,7 +107,7 @@ async function packAll(work: Work, options: PatchOptions): Promise<SegmentDraft[
       signal.throwIfAborted();
       const dictionary = await readReferences(from.blocks, refer(gathered.plain, gathered.to));
       const form = formOf(align, gathered.plain, dictionary.bytes);
-      // Waiting for the garbage collector would cost a hundred megabytes.
+      // Freed explicitly: waiting for the garbage collector would cost a hundred megabytes.
       if (form.kind === 'added') dictionary.bytes.buffer.transfer(0);
       waiting.push(started(packOne(gathered, form, dictionary.extents, to.leaves, level)));
       if (waiting.length > threads) await writeNext();
@@ -119,7 +119,7 @@ async function packAll(work: Work, options: PatchOptions): Promise<SegmentDraft[
   return drafts;
 }
 
-/** Its failure is reported when its turn comes. */
+/** A failure is reported in its turn. */
 function started<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
@@ -130,7 +130,7 @@ type References = Readonly<{ extents: readonly Extent[]; bytes: Uint8Array<Array
 async function readReferences(blocks: BlockReader, extents: readonly Extent[]): Promise<References> {
   const bytes = new Uint8Array(blocksIn(extents) * BLOCK);
   await fill(blocks, extents, bytes);
-  // zstd would read it as one; such a block is left out, and so may be the next.
+  // zstd would take it for a trained dictionary; such a block is left out, and possibly the next one too.
   const [first, ...rest] = extents;
   if (first === undefined || !looksTrained(bytes)) return { extents, bytes };
   const shorter = first.count > 1 ? [{ first: first.first + 1, count: first.count - 1 }, ...rest] : rest;
@@ -156,7 +156,7 @@ async function packOne(
   return { draft, packed };
 }
 
-/** Gives each repeat to the segment that makes its content. */
+/** Assigns each repeat to the segment with its content. */
 function withRepeats(drafts: readonly SegmentDraft[], repeats: readonly Copy[]): SegmentDraft[] {
   const makers = new Map<number, readonly [draft: number, place: number]>();
   for (const [index, draft] of drafts.entries()) {

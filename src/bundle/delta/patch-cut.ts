@@ -1,15 +1,15 @@
-/** Gathers the new blocks of a release into segments, cut where files end as far as possible. */
+/** Divides the new blocks of a release into segments, cut at the ends of files where possible. */
 
 import type { BlockReader, Extent } from '../image/volume.ts';
 import { BLOCK } from '../verity.ts';
 
-/** New blocks that are sent together. `first` counts new blocks, not blocks of the volume. */
+/** New blocks sent together. `first` counts new blocks, not blocks of the volume. */
 export type Gathered = Readonly<{ first: number; to: readonly Extent[]; plain: Uint8Array }>;
 
-/** Blocks of a segment, except for the last one, which may have fewer. */
+/** Blocks per segment; the last one may have fewer. */
 export type CutSize = Readonly<{ least: number; most: number }>;
 
-/** The segments that make `news`, in order. Their bytes are the caller's to keep. */
+/** The segments of `news`, in order. Their bytes are owned by the caller. */
 export async function* gatherSegments(
   blocks: BlockReader,
   news: Uint32Array,
@@ -39,7 +39,7 @@ export function extentsOf(blocks: Uint32Array): Extent[] {
   return extents;
 }
 
-/** Reads extents one after the other into `into`. */
+/** Reads extents, one after the other, into `into`. */
 export async function fill(blocks: BlockReader, extents: readonly Extent[], into: Uint8Array): Promise<void> {
   let at = 0;
   for (const { first, count } of extents) {
@@ -48,12 +48,12 @@ export async function fill(blocks: BlockReader, extents: readonly Extent[], into
   }
 }
 
-/** After the last block that seems to end a file: what follows belongs to another one, and to other old blocks. */
+/** After the last block that seems to end a file: the rest belongs to another file, and to other old blocks. */
 function cutOf(window: Uint8Array, least: number, most: number): number {
   for (let count = most; count >= least; count -= 1)
     if (window.subarray(count * BLOCK - TAIL, count * BLOCK).every((byte) => byte === 0)) return count;
   return most;
 }
 
-/** Zeros at the end of a block that make it look like the end of a file. */
+/** Trailing zeros with which a block looks like the end of a file. */
 const TAIL = 8;

@@ -1,4 +1,4 @@
-/** Makes the blocks of one segment of a patch from its packed bytes and the old blocks that it refers to. */
+/** Decodes one segment of a patch from its packed bytes and the old blocks it refers to. */
 
 import { hash } from 'node:crypto';
 import { constants, zstdDecompressSync } from 'node:zlib';
@@ -10,8 +10,8 @@ import { addOld } from './difference.ts';
 import { blocksIn, type PatchSegment } from './patch-head.ts';
 
 /**
- * The plain blocks of a segment, in the order of `to`. `dictionary` has the blocks of `segment.dictionary`, one after the other. The
- * packed bytes are proved before they are looked at; what comes out is proved by the leaves of its blocks (`check`), by the caller.
+ * The plain blocks of a segment, in the order of `to`. `dictionary` holds the blocks of `segment.dictionary`, concatenated. The packed
+ * bytes are verified before use; the caller verifies the result by the leaves of its blocks (`check`).
  */
 export function unpackSegment(segment: PatchSegment, packed: Uint8Array, dictionary: Uint8Array): Uint8Array {
   if (packed.length !== segment.packedSize || !isDigest(packed, segment.sha256))
@@ -35,9 +35,9 @@ export function unpackSegment(segment: PatchSegment, packed: Uint8Array, diction
   }
 }
 
-/** The first of the packed bytes: the rest is one zstd frame that refers to the old bytes as its dictionary. */
+/** The first packed byte; a zstd frame follows that uses the old bytes as its dictionary. */
 export const REFERRED = 0;
-/** Or: the size of a layout follows, then one zstd frame with the difference from the old bytes and that layout. */
+/** Alternatively: the size of a layout, then a zstd frame with the difference from the old bytes and that layout. */
 export const ADDED = 1;
 export const ADDED_PREFIX = 5;
 
@@ -51,7 +51,7 @@ function inflateAdded(packed: Uint8Array, size: number, index: number, old: Uint
   const layoutSize = new DataView(packed.buffer, packed.byteOffset).getUint32(1, true);
   if (layoutSize > LAYOUT_LIMIT) throw new RangeError(`A layout of ${layoutSize} bytes is too large.`);
   const both = inflate(packed.subarray(ADDED_PREFIX), size + layoutSize, index, NOTHING);
-  // Its own memory, so that the rest need not wait for the collector.
+  // Copied to its own memory, so that the rest can be freed early.
   const plain = new Uint8Array(both.subarray(0, size));
   addOld(plain, both.subarray(size), old, (what) => new RangeError(`In the layout, ${what}.`));
   giveBack(both);
@@ -62,7 +62,7 @@ function inflate(frame: Uint8Array, size: number, index: number, dictionary: Uin
   checkZstdFrame(frame, size, index);
   const plain = zstdDecompressSync(frame, {
     ...(dictionary.length > 0 && { dictionary }),
-    // One piece, so that it is not put together from many.
+    // One piece, to avoid concatenation.
     chunkSize: size + SPARE,
     maxOutputLength: size + SPARE,
     params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG },

@@ -1,4 +1,4 @@
-/** The head of a patch: which blocks of the new volume are copies of old ones, and which come out of which segment. Strict and bounded. */
+/** The head of a patch: which blocks of the new volume are copies of old ones, and which come from which segment. Strict and bounded. */
 
 import { createHash } from 'node:crypto';
 import { compressedBound } from '../frames.ts';
@@ -8,40 +8,40 @@ import type { Copy } from './copy.ts';
 import { packHead, invalid as refuse, unpackHead } from './delta-file.ts';
 import { type NumberReader, type NumberWriter, numberReader, numberWriter } from './numbers.ts';
 
-/** Plain blocks a segment makes at most: a megabyte. */
+/** The most plain blocks per segment: a megabyte. */
 export const SEGMENT_LIMIT = 256;
-/** Old blocks a segment refers to at most: two megabytes. */
+/** The most old blocks a segment refers to: two megabytes. */
 export const DICTIONARY_LIMIT = 512;
 
-/** What makes some blocks of the new volume. It stands alone: it needs the old volume and its own packed bytes. */
+/** The source of some new blocks. Self-contained: needs only the old volume and its own packed bytes. */
 export type PatchSegment = Readonly<{
   index: number;
-  /** Where its packed bytes begin in the file. */
+  /** The offset of its packed bytes in the file. */
   offset: number;
   packedSize: number;
   /** Of the packed bytes. */
   sha256: Uint8Array;
-  /** The blocks that it makes, in order. */
+  /** The blocks it makes, in order. */
   to: readonly Extent[];
-  /** More places for blocks that it makes: `from` counts its own blocks from 0. */
+  /** Further places for its blocks: `from` counts its own blocks from 0. */
   also: readonly Copy[];
-  /** The old blocks that it refers to, in order. */
+  /** The old blocks it refers to, in order. */
   dictionary: readonly Extent[];
-  /** The first 8 bytes of the SHA-256 over the leaves of the blocks it makes, in order. */
+  /** The first 8 bytes of the SHA-256 over the leaves of its blocks, in order. */
   check: Uint8Array;
 }>;
 
 /** Every block of the new volume is in exactly one copy, `to` or `also`. Copies and segments are in volume order. */
 export type PatchHead = Readonly<{ copies: readonly Copy[]; segments: readonly PatchSegment[] }>;
 
-/** A segment before the file is put together. */
+/** A segment before its file offset is known. */
 export type SegmentDraft = Omit<PatchSegment, 'index' | 'offset'>;
 
-/** How many blocks are in these extents. */
+/** The number of blocks in these extents. */
 export const blocksIn = (extents: readonly Readonly<{ count: number }>[]): number =>
   extents.reduce((sum, { count }) => sum + count, 0);
 
-/** What a segment's `check` has to be, given the 32-byte leaf of each block of the new volume. */
+/** The `check` of a segment, given the 32-byte leaf of each new block. */
 export function segmentCheck(to: readonly Extent[], leaf: (block: number) => Uint8Array): Uint8Array {
   const digest = createHash('sha256');
   for (const { first, count } of to)
@@ -49,16 +49,16 @@ export function segmentCheck(to: readonly Extent[], leaf: (block: number) => Uin
   return new Uint8Array(digest.digest().subarray(0, CHECK));
 }
 
-/** The most bytes the packed form of so many plain bytes may have. */
+/** The largest packed size of that many plain bytes. */
 export const packedBound = (plainSize: number): number => compressedBound(plainSize) + PACKED_SPARE;
 
 const CHECK = 8;
 const PACKED_SPARE = 64;
 const MAGIC = 'TNDMPAT1';
-/** More than this is never unpacked; the head of a large update has a tenth of a megabyte. */
+/** The largest accepted plain head; a large update's has a tenth of a megabyte. */
 const PLAIN_LIMIT = 32 * 1024 * 1024;
 
-/** The bytes of a head. */
+/** Encodes a head. */
 export function encodePatchHead(
   copies: readonly Copy[],
   segments: readonly SegmentDraft[],
@@ -105,7 +105,7 @@ function writeSegment(out: NumberWriter, segment: SegmentDraft, state: Places): 
   out.bytes(segment.check);
 }
 
-/** The head in these bytes, which must be exactly one; `fileSize` is what the head and all segments have together. */
+/** Decodes a head without trailing bytes; `fileSize` must equal the head and all segments together. */
 export function parsePatchHead(bytes: Uint8Array, from: Volume, to: Volume, fileSize?: number): PatchHead {
   const input = numberReader(unpackHead(MAGIC, bytes, PLAIN_LIMIT), refuse);
   expectBlocks(input, 'old', from);
@@ -190,7 +190,7 @@ function readOld(input: NumberReader, state: Places, oldBlocks: number): Extent 
 
 type Coverage = Readonly<{ blocks: number; add(first: number, count: number): void; end(): void }>;
 
-/** That every new block is made, and only once. */
+/** Checks that every new block is made exactly once. */
 function createCoverage(blocks: number): Coverage {
   const made = new Uint8Array(blocks);
   let total = 0;

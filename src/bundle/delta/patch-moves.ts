@@ -1,13 +1,13 @@
-/** Sorts the blocks of a new volume: those that the old one has anywhere, those that are new, and repeats of new ones. */
+/** Classifies the blocks of a new volume: present anywhere in the old one, new, or a repeat of a new one. */
 
 import { DIGEST } from '../verity.ts';
 import { type Copy, extentsWhere } from './copy.ts';
 import { lookup, shorten } from './short-leaves.ts';
 
-/** `news` are in order, each content once. `repeats`: where else the content of a new block belongs, as pairs of blocks of the new volume. */
+/** `news` in order, each content once. `repeats`: further places for the content of a new block, as pairs of new blocks. */
 export type PatchMoves = Readonly<{ copies: readonly Copy[]; news: Uint32Array; repeats: readonly Copy[] }>;
 
-/** What becomes of each block of the new volume. Leaves are 32 bytes a block; `zeroLeaf` is that of a block of zeros. */
+/** Classifies each block of the new volume. Leaves are 32 bytes per block; `zeroLeaf` is that of a block of zeros. */
 export function patchMoves(from: Uint8Array, to: Uint8Array, zeroLeaf: Uint8Array): PatchMoves {
   const sources = sourcesIn(from, to, zeroLeaf);
   const copies: Copy[] = [];
@@ -18,7 +18,7 @@ export function patchMoves(from: Uint8Array, to: Uint8Array, zeroLeaf: Uint8Arra
   return { copies, ...withoutRepeats(to, Uint32Array.from(missing)) };
 }
 
-/** Lengthens the last run where the pair continues it. */
+/** Extends the last run if the pair continues it. */
 export function addPair(runs: Copy[], to: number, from: number): void {
   const last = runs.at(-1);
   if (last !== undefined && last.to + last.count === to && last.from + last.count === from)
@@ -26,7 +26,7 @@ export function addPair(runs: Copy[], to: number, from: number): void {
   else runs.push({ to, from, count: 1 });
 }
 
-/** For each new block an old one with the same content, or -1. Runs are kept together. */
+/** For each new block an old one with the same content, or -1. Keeps runs together. */
 function sourcesIn(from: Uint8Array, to: Uint8Array, zeroLeaf: Uint8Array): Int32Array {
   const blocks = to.length / DIGEST;
   const old = from.length / DIGEST;
@@ -43,7 +43,7 @@ function sourcesIn(from: Uint8Array, to: Uint8Array, zeroLeaf: Uint8Array): Int3
   return sources;
 }
 
-/** Short leaves of different blocks may be equal. */
+/** Short leaves of different blocks can be equal. */
 const checked = (from: Uint8Array, source: number, to: Uint8Array, block: number): number =>
   source >= 0 && sameLeaf(to, block, from, source) ? source : -1;
 
@@ -52,7 +52,7 @@ function sameLeaf(ones: Uint8Array, a: number, others: Uint8Array, b: number): b
   return true;
 }
 
-/** Where most blocks with this leaf lie together: many zeros are then one copy. */
+/** Prefers the place where most blocks with this leaf are adjacent, so that many zeros become one copy. */
 function longestRun(leaves: Uint8Array, leaf: Uint8Array): number {
   const runs = extentsWhere(leaves.length / DIGEST, (block) => sameLeaf(leaves, block, leaf, 0));
   return runs.reduce((best, run) => (run.count > best.count ? run : best), { first: -1, count: 0 }).first;

@@ -1,4 +1,4 @@
-/** Packs one segment of a patch by means of the old bytes that resemble it. */
+/** Compresses a patch segment against similar old bytes. */
 
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
@@ -7,12 +7,12 @@ import type { Aligner } from './alignment.ts';
 import { type Difference, differenceOf } from './difference.ts';
 import { ADDED, ADDED_PREFIX, REFERRED } from './patch-decode.ts';
 
-/** A segment that waits for being packed: one of the two forms that `unpackSegment` knows. */
+/** A segment to be packed into one of the two forms that `unpackSegment` reads. */
 export type Form =
   | Readonly<{ kind: 'added'; difference: Difference }>
   | Readonly<{ kind: 'referred'; plain: Uint8Array; dictionary: Uint8Array }>;
 
-/** Code that was built again is nearly the old code, number for number: its difference is small. All else refers to the old bytes. */
+/** Rebuilt code is nearly the old code, number for number, so its difference is small. Everything else refers to the old bytes. */
 export function formOf(align: Aligner, plain: Uint8Array, dictionary: Uint8Array): Form {
   if (dictionary.length > 0) {
     const difference = differenceOf(dictionary, plain, align(dictionary, plain));
@@ -22,7 +22,7 @@ export function formOf(align: Aligner, plain: Uint8Array, dictionary: Uint8Array
   return { kind: 'referred', plain, dictionary };
 }
 
-/** The packed form; the same for the same input. */
+/** The packed form; deterministic. */
 export async function packForm(form: Form, level: number): Promise<Uint8Array> {
   if (form.kind === 'referred')
     return Buffer.concat([Uint8Array.of(REFERRED), await packed(form.plain, form.dictionary, level)]);
@@ -32,12 +32,12 @@ export async function packForm(form: Form, level: number): Promise<Uint8Array> {
   return Buffer.concat([prefix, await packed(Buffer.concat([bytes, layout]), new Uint8Array(0), level)]);
 }
 
-/** Whether zstd would take these bytes for a dictionary that was trained. */
+/** Whether zstd would take these bytes for a trained dictionary. */
 export const looksTrained = (bytes: Uint8Array): boolean => TRAINED.every((byte, at) => bytes[at] === byte);
 
-/** Equal bytes among all, from which on a difference packs better than references. */
+/** The share of equal bytes above which a difference compresses better than references. */
 const ALIKE = 0.6;
-/** Bytes of layout for each plain byte, above which it says too much. */
+/** Bytes of layout per plain byte, above which a layout is too detailed. */
 const SIMPLE = 0.25;
 const TRAINED = [0x37, 0xa4, 0x30, 0xec];
 

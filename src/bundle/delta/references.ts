@@ -1,17 +1,17 @@
-/** Chooses the old blocks that a segment of a patch refers to: those that share most with it, and what lies around them. */
+/** Chooses the old blocks that a patch segment refers to: those with the most in common, and their neighbours. */
 
 import type { Extent } from '../image/volume.ts';
 import { BLOCK } from '../verity.ts';
 import { type FeatureIndex, sampleFeatures } from './features.ts';
 import { blocksIn } from './patch-head.ts';
 
-/** `limit`: blocks at most. `log`: as the index was sampled. */
+/** `limit`: the most blocks. `log`: the index's sampling. */
 export type ReferenceOptions = Readonly<{ blocks: number; limit: number; log: number }>;
 
-/** Chooses for the next segment: its bytes, and the blocks of the new volume that they make. */
+/** Chooses for the next segment, given its bytes and its blocks in the new volume. */
 export type Chooser = (plain: Uint8Array, to: readonly Extent[]) => Extent[];
 
-/** Makes a chooser over an old volume of so many blocks; segments are shown to it in order. */
+/** A chooser over an old volume of that many blocks; segments are given in order. */
 export function createReferences(index: FeatureIndex, { blocks, limit, log }: ReferenceOptions): Chooser {
   const votes = new Float32Array(blocks);
   let touched: number[] = [];
@@ -23,7 +23,7 @@ export function createReferences(index: FeatureIndex, { blocks, limit, log }: Re
     if (votes[block] === 0) touched.push(block);
     votes[block] = (votes[block] as number) + weight;
   };
-  /** Tables full of addresses share no window with their older selves, but lie between code that does. */
+  /** Tables full of addresses share no window with their old versions, but lie between code that does. */
   const guess = (from: number, end: number): void => {
     for (let block = from; block < end; block += 1) vote(block, GUESSED);
   };
@@ -63,14 +63,14 @@ export function createReferences(index: FeatureIndex, { blocks, limit, log }: Re
 /** A new block and the only old one that shares a window with it. */
 type Anchor = Readonly<{ to: number; from: number }>;
 
-/** Blocks over which a guess is carried: the tables of the largest kernel module. */
+/** The most blocks over which a guess extends: the tables of the largest kernel module. */
 const FAR = 2048;
-/** Blocks by which it may be wrong. */
+/** The tolerance of a guess, in blocks. */
 const SLACK = 8;
-/** What a guess counts, compared with a window that was found. */
+/** The weight of a guess, relative to a window that was found. */
 const GUESSED = 0.1;
 
-/** Whether what lies between the two is as long in the old volume as in the new one, or nearly. */
+/** Whether the gap between both is about equally long in the old and new volumes. */
 function belongs(before: Anchor, after: Anchor): boolean {
   const [to, from] = [after.to - before.to, after.from - before.from];
   return to <= FAR && from >= 0 && Math.abs(from - to) <= 4 + to / 8;
@@ -80,9 +80,9 @@ const ascending = (a: number, b: number): number => a - b;
 
 type Cluster = { first: number; end: number; score: number };
 
-/** Votes this near one another belong to the same stretch of the old volume. */
+/** Votes this close belong to the same stretch of the old volume. */
 const NEAR = 12;
-/** What lies around a vote is likely to be of use too. */
+/** The neighbourhood of a vote is likely to be useful too. */
 const MARGIN = 1;
 
 function clustersOf(touched: readonly number[], votes: Float32Array, blocks: number): Cluster[] {
@@ -99,7 +99,7 @@ function clustersOf(touched: readonly number[], votes: Float32Array, blocks: num
   return clusters;
 }
 
-/** The clusters that say most, up to the limit; in the order of the old volume, so that they are read in one sweep. */
+/** The best clusters, up to the limit, in volume order, so that one sweep reads them. */
 function best(clusters: Cluster[], limit: number): Extent[] {
   clusters.sort((a, b) => b.score - a.score || a.first - b.first);
   const taken: Extent[] = [];
@@ -113,7 +113,7 @@ function best(clusters: Cluster[], limit: number): Extent[] {
   return merged(taken.sort((a, b) => a.first - b.first));
 }
 
-/** Less than this is chance. */
+/** Fewer votes are chance. */
 const WORTH = 1;
 
 function merged(extents: readonly Extent[]): Extent[] {

@@ -1,4 +1,4 @@
-/** Builds both deltas and counts to the byte what a host on the old release would fetch of each. */
+/** Builds both deltas, and counts the exact bytes that a host on the old release would fetch of each. */
 
 import type { DecodePool } from '../decode/pool.ts';
 import type { Bundle } from '../reader.ts';
@@ -15,13 +15,13 @@ export type Rehearsal = Readonly<{ patch: number; blocks: number }>;
 
 export type RehearsalTools = Readonly<{
   pool: DecodePool;
-  /** Where both releases are unpacked. */
+  /** The scratch folder for both releases. */
   output: Omit<DeltaOutput, 'path'>;
   signal: AbortSignal;
   progress: (what: 'patch' | 'blocks', done: number, total: number) => void;
 }>;
 
-/** Nothing of it is kept. */
+/** Emptied afterwards. */
 export async function rehearse(to: Bundle, from: Bundle, tools: RehearsalTools): Promise<Rehearsal> {
   const { pool, output, signal } = tools;
   await using fresh = await unpackRelease(to, pool, output.scratch, signal);
@@ -38,7 +38,7 @@ async function patchBytes(
   return (await buildPatch(from, to, { ...output, path: output.scratch.path('patch') }, options)).size;
 }
 
-/** The head, the leaves that the old release cannot give, and the frames of the news: of a file that knows the old release. */
+/** The head, the leaves that the old release lacks, and the frames of the news, for a file that knows the old release. */
 async function blocksBytes(
   to: UnpackedRelease,
   from: UnpackedRelease,

@@ -1,21 +1,20 @@
-/** The first bytes of leaves: enough to find a block elsewhere, since the root hash decides in the end whether it was the right one. */
+/** The first bytes of leaves: enough to find a block elsewhere, because the root hash finally decides whether it was the right one. */
 
 import { DIGEST } from '../verity.ts';
 
-/** Bytes of a short leaf. */
+/** The size of a short leaf, in bytes. */
 export const SHORT = 8;
 
-/** Finds blocks by their short leaves. */
+/** An index of blocks by short leaf. */
 export interface ShortLookup {
-  /** The short leaves of the volume in which blocks are found. */
+  /** The short leaves of the indexed volume. */
   readonly shorts: Uint8Array;
-  /** Its blocks. */
   readonly blocks: number;
-  /** A block of that volume with the same short leaf as block `index` of `shorts`, always the same one; -1 where there is none. */
+  /** A block of that volume with the same short leaf as block `index` of `shorts`; deterministic; -1 if there is none. */
   find(shorts: Uint8Array, index: number): number;
 }
 
-/** The short leaves of leaves of 32 bytes. */
+/** Shortens 32-byte leaves. */
 export function shorten(leaves: Uint8Array): Uint8Array {
   const blocks = leaves.length / DIGEST;
   const shorts = new Uint8Array(blocks * SHORT);
@@ -24,13 +23,13 @@ export function shorten(leaves: Uint8Array): Uint8Array {
   return shorts;
 }
 
-/** Whether block `a` of the one and block `b` of the other have the same short leaf. */
+/** Whether block `a` of one row and block `b` of the other have the same short leaf. */
 export function sameShort(ones: Uint8Array, a: number, others: Uint8Array, b: number): boolean {
   const [one, other] = [a * SHORT, b * SHORT];
   return word(ones, one) === word(others, other) && word(ones, one + SHORT / 2) === word(others, other + SHORT / 2);
 }
 
-/** Whether a digest of 32 bytes begins with the short leaf that was promised for a block; zeros promise nothing. */
+/** Whether a 32-byte digest starts with the given short leaf; an all-zero leaf never matches. */
 export function keepsPromise(digests: Uint8Array, at: number, promised: Uint8Array, block: number): boolean {
   const short = block * SHORT;
   const [high, low] = [word(promised, short), word(promised, short + SHORT / 2)];
@@ -38,15 +37,15 @@ export function keepsPromise(digests: Uint8Array, at: number, promised: Uint8Arr
   return word(digests, at * DIGEST) === high && word(digests, at * DIGEST + SHORT / 2) === low;
 }
 
-/** Looks blocks up by `shorts`; of equal ones the first is found. With `among`, only those blocks of it can be found. */
+/** Indexes blocks by `shorts`; of equal ones, the first is found. With `among`, only its blocks. */
 export function lookup(shorts: Uint8Array, among?: Uint32Array): ShortLookup {
   const blocks = shorts.length / SHORT;
   const entries = among?.length ?? blocks;
   const mask = 2 ** Math.ceil(Math.log2(Math.max(2, entries * SPARSE))) - 1;
-  // A block plus one in each place, so that zero is an empty place.
+  // Block number plus one, so that zero is an empty place.
   const table = new Uint32Array(mask + 1);
 
-  /** Where the block is, or the empty place that it would have. */
+  /** The place of the block, or the empty place for it. */
   const placeOf = (wanted: Uint8Array, index: number): number => {
     for (let place = spread(wanted, index) & mask; ; place = (place + 1) & mask) {
       const found = table[place] ?? 0;
@@ -62,7 +61,7 @@ export function lookup(shorts: Uint8Array, among?: Uint32Array): ShortLookup {
   return { shorts, blocks, find: (wanted, index) => (table[placeOf(wanted, index)] ?? 0) - 1 };
 }
 
-/** Places for each entry, before the next power of two: 6 to 12 bytes a block in all. */
+/** Places per entry, before rounding to a power of two: 6 to 12 bytes per block in all. */
 const SPARSE = 1.5;
 
 function spread(shorts: Uint8Array, index: number): number {

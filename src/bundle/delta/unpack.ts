@@ -1,4 +1,4 @@
-/** Takes a release out of its bundle: its blocks into a scratch file, its leaves into memory. */
+/** Extracts a release from its bundle: blocks to a scratch file, leaves to memory. */
 
 import { UpdateError } from '../../errors.ts';
 import type { Role, Sha256 } from '../../model.ts';
@@ -11,18 +11,18 @@ import type { Bundle } from '../reader.ts';
 import { BLOCK, blockDigests, createTreeBuilder, DIGEST, leafDigestsAt, treeLayout } from '../verity.ts';
 import { BLOCKS_LIMIT } from './delta-file.ts';
 
-/** A release of which every block was found to be the right one. Disposing it removes the blocks. */
+/** A release whose blocks have all been verified. Disposing it removes the blocks. */
 export type UnpackedRelease = Readonly<{
   manifest: Manifest;
   manifestSha256: Sha256;
   volume: Volume;
   blocks: BlockReader;
-  /** 32 bytes a block, in the order of the volume. */
+  /** 32 bytes per block, in volume order. */
   leaves: Uint8Array;
 }> &
   AsyncDisposable;
 
-/** Unpacks a release; its blocks lie in `scratch`, never all of them in memory. */
+/** Extracts a release; the blocks stay in `scratch`, never all in memory. */
 export async function unpackRelease(
   bundle: Bundle,
   pool: DecodePool,
@@ -30,7 +30,7 @@ export async function unpackRelease(
   signal: AbortSignal,
 ): Promise<UnpackedRelease> {
   const volume = volumeWithin(bundle);
-  // A folder of its own, so that the blocks of one release can go before the build ends.
+  // Its own folder, so that its blocks can be removed before the build ends.
   const folder = await createScratch(scratch.path('release'));
   try {
     const file = await folder.create('blocks');
@@ -50,7 +50,7 @@ export async function unpackRelease(
   }
 }
 
-/** The leaves of a release without its blocks: those of the root image are in the bundle, only the kernel image is hashed. */
+/** The leaves of a release without its blocks: the bundle contains those of the root image, so only the kernel image is hashed. */
 export const leavesOfBundle = (bundle: Bundle, pool: DecodePool, signal: AbortSignal): Promise<Uint8Array> =>
   leavesWhile(bundle, volumeWithin(bundle), pool, signal);
 
@@ -60,10 +60,10 @@ function volumeWithin({ manifest }: Bundle): Volume {
   throw new UpdateError('delta-unsupported', `The images have ${volume.blocks} blocks; ${BLOCKS_LIMIT} are possible.`);
 }
 
-/** Takes whole blocks, the first of which has this number. */
+/** Receives whole blocks; `first` is the number of the first one. */
 type BlockSink = (block: number, bytes: Uint8Array) => Promise<void>;
 
-/** Each block goes to `sink`, the root's checked against its leaf. Without a sink, the root image is not read. */
+/** Passes each block to `sink`, verifying the root's by its leaf. Without a sink, the root image is not read. */
 async function leavesWhile(
   bundle: Bundle,
   volume: Volume,
@@ -88,7 +88,7 @@ async function leavesWhile(
   return leaves;
 }
 
-/** The leaves in the verity image, which are the right ones when they give the root hash. */
+/** The leaves in the verity image, verified by the root hash. */
 async function leavesInTree(bundle: Bundle, pool: DecodePool, signal: AbortSignal): Promise<Uint8Array> {
   const { verity } = rootOf(bundle.manifest);
   const tree = new Uint8Array(treeLayout(verity.dataBlocks).size);
@@ -125,7 +125,7 @@ async function* plainRuns(
   yield* pool.map(jobs());
 }
 
-/** The last block of a file is filled up with zeros. */
+/** Pads the last block of a file with zeros. */
 function wholeBlocks(bytes: Uint8Array): Uint8Array {
   const size = Math.ceil(bytes.length / BLOCK) * BLOCK;
   if (size === bytes.length) return bytes;

@@ -1,4 +1,4 @@
-/** Extended attributes of a tree: capabilities of programs, access lists, labels. */
+/** Extended attributes of a tree: file capabilities, access lists, labels. */
 
 import { UpdateError } from '../../errors.ts';
 import type { TreeEntry } from '../../system/disk/tree-walk.ts';
@@ -6,7 +6,7 @@ import { type Exec, run } from '../../system/process/exec.ts';
 
 export type Attribute = Readonly<{ name: string; value: Uint8Array }>;
 
-/** Those of every entry that has some. */
+/** Those of every entry that has any. */
 export async function attributesOf(
   exec: Exec,
   tree: string,
@@ -18,7 +18,7 @@ export async function attributesOf(
   const seen = new Set<string>();
   const known = new Map<TreeEntry, readonly Attribute[]>();
   for (const entry of entries) {
-    // What the program says was read as UTF-8.
+    // getfattr's output was decoded as UTF-8.
     const name = Buffer.from(entry.path, 'latin1').toString();
     const attributes = found.get(name);
     if (attributes === undefined) continue;
@@ -33,7 +33,7 @@ export async function attributesOf(
   return known;
 }
 
-/** What `getfattr --dump --encoding=hex` says: a heading for each file, then `name=0x…`. */
+/** Parses `getfattr --dump --encoding=hex`: a heading per file, then `name=0x…`. */
 export function parseAttributes(text: string): ReadonlyMap<string, readonly Attribute[]> {
   const found = new Map<string, Attribute[]>();
   let of: Attribute[] = [];

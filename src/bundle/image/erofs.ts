@@ -1,20 +1,20 @@
-/** What an erofs image is and which inodes it has: as much of the format as is needed to say which file owns a block. */
+/** Reads erofs images: the inodes, and as much of the format as is needed to know which file owns a block. */
 
 import { UpdateError } from '../../errors.ts';
 import { BLOCK } from '../verity.ts';
 
-/** Reads bytes of an image, wherever they lie. */
+/** Reads bytes of an image at any offset. */
 export type ReadBytes = (offset: number, length: number) => Promise<Uint8Array>;
 
 export type ErofsImage = Readonly<{ root: number; metadata: number; inodes: number; blocks: number }>;
 
-/** `first` is where its whole blocks lie one after the other; -1 where they do not. */
+/** `first`: the start of its consecutive whole blocks; -1 if they are not consecutive. */
 export type ErofsInode = Readonly<{ mode: number; size: number; first: number; inlineAt: number | undefined }>;
 
-/** `name` of a folder, and the inode that it stands for. */
+/** `name` in a folder, and its inode. */
 export type ErofsName = Readonly<{ name: string; inode: number }>;
 
-/** The image's own numbers; undefined for another file system, for compressed and chunked erofs, and for forms that are newer than this. */
+/** The superblock's fields; undefined for other file systems, compressed and chunked erofs, and newer variants. */
 export function parseErofs(superblock: Uint8Array): ErofsImage | undefined {
   const view = viewOf(superblock);
   if (superblock.length < 128 || view.getUint32(0, true) !== MAGIC || view.getUint8(12) !== BLOCK_BITS)
@@ -28,7 +28,7 @@ export function parseErofs(superblock: Uint8Array): ErofsImage | undefined {
   };
 }
 
-/** Why an image that begins like this saves hardly any downloading; undefined where nothing speaks against it. */
+/** Why deltas would save little for an image that starts like this; undefined if nothing suggests so. */
 export function compressedForm(head: Uint8Array): 'squashfs' | 'compressed erofs' | undefined {
   if (head.length < SUPERBLOCK + 128) return undefined;
   const view = viewOf(head);
@@ -37,7 +37,7 @@ export function compressedForm(head: Uint8Array): 'squashfs' | 'compressed erofs
   return isErofs && (view.getUint32(SUPERBLOCK + 80, true) & COMPRESSING) !== 0 ? 'compressed erofs' : undefined;
 }
 
-/** Where the superblock of erofs begins. */
+/** The offset of the erofs superblock. */
 export const SUPERBLOCK = 1024;
 
 /** One inode. */
@@ -60,11 +60,11 @@ export async function readInode(read: ReadBytes, image: ErofsImage, number: numb
   };
 }
 
-/** Whole blocks that belong to an inode. */
+/** Whole blocks of an inode. */
 export const blocksOf = ({ size, first, inlineAt }: ErofsInode): number =>
   first < 0 ? 0 : inlineAt === undefined ? Math.ceil(size / BLOCK) : Math.floor(size / BLOCK);
 
-/** The names in a folder, without itself and the one above. */
+/** The names in a folder, without `.` and `..`. */
 export async function readFolder(read: ReadBytes, image: ErofsImage, folder: ErofsInode): Promise<ErofsName[]> {
   if (folder.size > FOLDER_LIMIT) throw wrong(`a folder has ${folder.size} bytes`);
   const names: ErofsName[] = [];
@@ -84,7 +84,7 @@ const MAGIC = 0xe0f5e1e2;
 const SQUASHFS_MAGIC = 0x73717368;
 const BLOCK_BITS = 12;
 const COMPRESSING = 0x33;
-/** Nothing but prefixes of extended attributes: with all other ones, files may lie elsewhere than in one stretch of this image. */
+/** Only prefixes of extended attributes: with any other feature, a file's data may not be a single stretch of this image. */
 const KNOWN_FEATURES = 0x40;
 const INODE_UNIT = 32;
 const PLAIN = 0;
@@ -92,7 +92,7 @@ const INLINE = 2;
 const FOLDER_LIMIT = 64 * 1024 * 1024;
 const DIRENT = 12;
 
-/** One block of a folder: fixed entries, then the names that they point at. */
+/** A folder block: fixed entries, then the names they point to. */
 function namesIn(block: Uint8Array): ErofsName[] {
   const view = viewOf(block);
   const end = block.length < DIRENT ? 0 : view.getUint16(8, true);

@@ -1,4 +1,4 @@
-/** Makes an ext4 image from a tree, one file after the other in the order of their names: `mke2fs -d` takes them as the folder happens to list them. */
+/** Builds an ext4 image from a tree, file by file in name order; `mke2fs -d` would use the order in which the folder happens to be listed. */
 
 import { createHash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
@@ -13,12 +13,11 @@ export type Ext4Options = Readonly<{
   scratch: Scratch;
   signal: AbortSignal;
   uuid: string;
-  /** The time of the release, in seconds since 1970: no file is newer. */
+  /** The time of the release, in seconds since the epoch; no file is newer. */
   epoch: number;
   owner: Owner;
 }>;
 
-/** Writes the image to `output`. */
 export async function makeExt4(tree: string, output: string, options: Ext4Options): Promise<void> {
   const { exec, signal, scratch } = options;
   const entries = await withOwners(exec, tree, await entriesOf(tree), signal);
@@ -26,7 +25,7 @@ export async function makeExt4(tree: string, output: string, options: Ext4Option
   await makeEmpty(output, sizeOf(entries, attributes.size), options);
   await scratch.writeText(SCRIPT, commands(tree, entries, attributes, options));
   const { exitCode, stderr } = await exec('debugfs', ['-w', '-f', scratch.path(SCRIPT), output], toolOf(options));
-  // It says its version there, and goes on after a command that fails.
+  // debugfs prints its version to stderr, and continues after failed commands.
   const faults = stderr.split('\n').filter((line) => line !== '' && !/^debugfs \d/.test(line));
   if (exitCode !== 0 || faults.length > 0)
     throw new UpdateError('tool-failed', `debugfs: ${faults.slice(0, 5).join('; ') || `status ${exitCode}`}`);
@@ -34,7 +33,7 @@ export async function makeExt4(tree: string, output: string, options: Ext4Option
 
 const SCRIPT = 'tree.debugfs';
 
-/** The top first. Sockets belong to programs that run. */
+/** Parents first. Sockets are skipped: they belong to running programs. */
 async function entriesOf(tree: string): Promise<TreeEntry[]> {
   const entries = [await topOf(tree)];
   for await (const entry of walkTree(tree)) {
@@ -44,7 +43,7 @@ async function entriesOf(tree: string): Promise<TreeEntry[]> {
   return entries;
 }
 
-/** debugfs is told one command in each line. */
+/** debugfs takes one command per line. */
 function mustBeOneLine(text: string, path: string): void {
   if (/[\r\n]/.test(text))
     throw new UpdateError(
@@ -55,17 +54,17 @@ function mustBeOneLine(text: string, path: string): void {
 
 type Size = Readonly<{ inodes: number; kilobytes: number }>;
 
-/** Room for the data, the inodes (256 bytes each), attributes and the rest of the file system's own blocks; zeros travel for nothing. */
+/** Room for the data, inodes (256 bytes each), attributes and metadata; unused zeros cost no transfer. */
 function sizeOf(entries: readonly TreeEntry[], attributes: number): Size {
   const inodes = 64 + entries.length;
-  // How large a folder is here says nothing of how large it will be there.
+  // The size of a folder here does not predict its size there.
   const roomOf = ({ kind, size }: TreeEntry): number =>
     NAME + Math.ceil((kind === 'folder' ? 4096 : size + 1) / 4096) * 4096;
   const bytes = entries.reduce((sum, entry) => sum + roomOf(entry), attributes * 4096);
   return { inodes, kilobytes: Math.ceil((bytes * 1.03 + inodes * 320) / 4096) * 4 + 16 * 1024 };
 }
 
-/** What a name takes in a folder at most. */
+/** The most bytes of a name in a folder. */
 const NAME = 264;
 
 async function makeEmpty(output: string, { inodes, kilobytes }: Size, options: Ext4Options): Promise<void> {
@@ -87,12 +86,12 @@ const toolOf = ({ signal, epoch }: Ext4Options) => ({
   env: { E2FSPROGS_FAKE_TIME: String(timeOf(epoch)) },
 });
 
-/** Zero is no time for these programs: they would take the present. */
+/** These programs take zero as “unset”, and would use the present. */
 const timeOf = (seconds: number): number => Math.max(1, seconds);
 
 type Attributes = ReadonlyMap<TreeEntry, readonly Attribute[]>;
 
-/** What debugfs is told, in `latin1` until here: names are bytes. */
+/** The debugfs commands, in `latin1`, because names are bytes. */
 async function* commands(
   tree: string,
   entries: readonly TreeEntry[],
@@ -114,7 +113,7 @@ async function* commands(
   }
   for (const { path, names } of files.values())
     if (names > 1) yield lines([`set_inode_field ${quoted(`/${path}`)} links_count ${names}`]);
-  // How much was written depends on the order in which buffers were; zero stays zero.
+  // The count depends on the order of buffers; zero stays zero.
   yield lines(['set_super_value kbytes_written 0']);
 }
 
@@ -149,7 +148,7 @@ async function creation(tree: string, entry: TreeEntry): Promise<string[]> {
   }
 }
 
-/** Of a device, as Linux packs them. */
+/** A device number as packed by Linux. */
 const numbersOf = (device: number): readonly [number, number] => {
   const all = BigInt(device);
   return [
@@ -165,13 +164,13 @@ function fieldsOf({ path, kind, mode, uid, gid, mtime }: TreeEntry, { owner, epo
     ...(kind === 'link' ? [] : [['mode', `0${mode.toString(8)}`] as const]),
     ['uid', String(isRoot ? 0 : uid)],
     ['gid', String(isRoot ? 0 : gid)],
-    // The others would change with each release, and every block of inodes with them.
+    // Other times would change with every release, and with them every block of inodes.
     ...(['atime', 'ctime', 'mtime', 'crtime'] as const).map((field) => [field, time] as const),
   ];
   return fields.map(([field, value]) => `set_inode_field ${quoted(`/${path}`)} ${field} ${value}`);
 }
 
-/** The value comes from a file: it may have any bytes. */
+/** The value is read from a file, because it can contain any bytes. */
 async function setting(
   entry: TreeEntry,
   { name, value }: Attribute,

@@ -1,4 +1,4 @@
-/** The files of an ext4 image: as much of the format as is needed to say which file owns a block. */
+/** Reads ext4 images: as much of the format as is needed to know which file owns a block. */
 
 import { UpdateError } from '../../errors.ts';
 import { BLOCK } from '../verity.ts';
@@ -15,7 +15,7 @@ export type Ext4Image = Readonly<{
 
 export type Ext4Inode = Readonly<{ mode: number; size: number; extents: readonly Extent[] }>;
 
-/** The image's own numbers; undefined for another file system, and for a form of ext4 that `mke2fs` does not make by itself. */
+/** The superblock's fields; undefined for other file systems, and for variants of ext4 that `mke2fs` does not make by default. */
 export function parseExt4(superblock: Uint8Array): Ext4Image | undefined {
   const view = viewOf(superblock);
   if (superblock.length < 1024 || view.getUint16(0x38, true) !== MAGIC || view.getUint32(0x18, true) !== BLOCK_LOG)
@@ -32,10 +32,10 @@ export function parseExt4(superblock: Uint8Array): Ext4Image | undefined {
   return image.inodesPerGroup > 0 && image.inodeSize >= 128 && image.descriptorSize >= 32 ? image : undefined;
 }
 
-/** The inode of the top folder. */
+/** The root inode. */
 export const EXT4_ROOT = 2;
 
-/** One inode with the blocks that it has. */
+/** An inode with its blocks. */
 export async function readExt4Inode(read: ReadBytes, image: Ext4Image, number: number): Promise<Ext4Inode> {
   if (number < 1 || number > image.inodes) throw wrong(`there is no inode ${number}`);
   const group = Math.floor((number - 1) / image.inodesPerGroup);
@@ -52,7 +52,7 @@ export async function readExt4Inode(read: ReadBytes, image: Ext4Image, number: n
   };
 }
 
-/** The names in a folder with their inodes, without itself and the one above. */
+/** The names in a folder with their inodes, without `.` and `..`. */
 export async function readExt4Folder(
   read: ReadBytes,
   image: Ext4Image,
@@ -71,13 +71,13 @@ const MAGIC = 0xef53;
 const BLOCK_LOG = 2;
 const WITH_EXTENTS = 0x40;
 const WIDE = 0x80;
-/** All but: file types, extents, 64 bit, flexible groups, large folders, checksum seed. */
+/** All features except file types, extents, 64 bit, flexible groups, large folders and checksum seed. */
 const UNKNOWN_FEATURES = ~(0x2 | WITH_EXTENTS | WIDE | 0x200 | 0x2000 | 0x4000);
 const EXTENTS_FLAG = 0x80000;
 const EXTENT_MAGIC = 0xf30a;
 const FOLDER_LIMIT = 16 * 1024;
 
-/** `seen` are the blocks of the tree so far: one that came twice could be read without end. */
+/** `seen`: the blocks of the tree so far; a block that appears twice would be an endless loop. */
 async function extentsIn(
   read: ReadBytes,
   image: Ext4Image,
@@ -102,18 +102,18 @@ async function childAt(read: ReadBytes, image: Ext4Image, block: number, seen: S
   return extentsIn(read, image, await within(read, image, block * BLOCK, BLOCK), seen);
 }
 
-/** Blocks of one file's tree; each has up to 340 stretches of the file. */
+/** The most blocks in a file's extent tree; each has up to 340 extents. */
 const TREE_LIMIT = 200;
 
 function extentAt(view: DataView, at: number, image: Ext4Image): Extent {
   const [first, length] = [view.getUint32(at + 8, true), view.getUint16(at + 4, true)];
-  // A longer length marks blocks that were reserved but never written.
+  // A greater length marks allocated but unwritten blocks.
   const count = length > 32768 ? length - 32768 : length;
   if (first + count > image.blocks) throw wrong('a file lies outside of it');
   return { first, count };
 }
 
-/** A block of a folder; blocks of its index look like one unused entry. */
+/** A folder block; its index blocks look like a single unused entry. */
 function namesIn(block: Uint8Array): { name: string; inode: number }[] {
   const view = viewOf(block);
   const names: { name: string; inode: number }[] = [];

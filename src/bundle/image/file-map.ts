@@ -1,4 +1,4 @@
-/** Which file of a release owns which block: the files of an erofs or ext4 root image, and the sections of the UKI. */
+/** Maps the blocks of a release to files: those of an erofs or ext4 root image, and the sections of the UKI. */
 
 import { UpdateError } from '../../errors.ts';
 import { peSections } from '../../formats/pe.ts';
@@ -8,13 +8,13 @@ import { blocksOf, parseErofs, type ReadBytes, readFolder, readInode, SUPERBLOCK
 import { EXT4_ROOT, parseExt4, readExt4Folder, readExt4Inode } from './ext4.ts';
 import { type Extent, volumeOf } from './volume.ts';
 
-/** A stretch of a file in the volume of its release. */
+/** A stretch of a file in the release's volume. */
 export type MappedFile = Readonly<{ path: string; first: number; count: number }>;
 
-/** `isComplete` says whether the files of the root image could be told apart. */
+/** `isComplete`: the files of the root image could be identified. */
 export type FileMap = Readonly<{ files: readonly MappedFile[]; isComplete: boolean }>;
 
-/** Maps a release; `read` gives bytes of an image. */
+/** Maps a release; `read` returns bytes of an image. */
 export async function mapFiles(
   manifest: Manifest,
   read: (role: 'root' | 'uki', offset: number, length: number) => Promise<Uint8Array>,
@@ -27,7 +27,6 @@ export async function mapFiles(
 
 type Node = Readonly<{ mode: number; extents: readonly Extent[]; names(): Promise<readonly Name[]> }>;
 type Name = Readonly<{ name: string; inode: number }>;
-/** A file system, whichever it is. */
 type Tree = Readonly<{ root: number; node(inode: number): Promise<Node> }>;
 
 async function rootTree(read: ReadBytes, size: number): Promise<Tree | undefined> {
@@ -56,7 +55,7 @@ async function rootTree(read: ReadBytes, size: number): Promise<Tree | undefined
   };
 }
 
-/** Every file with blocks of its own, each under the first of its names. */
+/** Every file with blocks of its own, under the first of its names. */
 async function filesIn(tree: Tree, size: number): Promise<MappedFile[]> {
   const files: MappedFile[] = [];
   const seen = new Set<number>([tree.root]);
@@ -78,7 +77,7 @@ async function filesIn(tree: Tree, size: number): Promise<MappedFile[]> {
   return files;
 }
 
-/** Bytes of a name with its entry: folders that claim more of them than fit lie over one another, and would be read without end. */
+/** Bytes of a name with its entry: folders that claim more than fits must overlap, and would be read without end. */
 const SMALLEST_NAME = 12;
 
 const crowded = (): UpdateError =>
@@ -91,7 +90,7 @@ const FILE_TYPE = 0o170000;
 const isFolder = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o040000;
 const isFile = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o100000;
 
-/** What a UKI consists of, as if it were a folder. */
+/** The sections of a UKI, as if it were a folder. */
 async function sectionFiles(
   manifest: Manifest,
   read: (role: 'uki', offset: number, length: number) => Promise<Uint8Array>,

@@ -1,10 +1,10 @@
-/** Whose the files of a tree are, as fakeroot and its like would have it: they deceive programs, but not Node.js. */
+/** The owners of a tree's files as reported under fakeroot, which deceives other programs but not Node.js. */
 
 import { UpdateError } from '../../errors.ts';
 import { shownPath, type TreeEntry } from '../../system/disk/tree-walk.ts';
 import { type Exec, run } from '../../system/process/exec.ts';
 
-/** Whose the files of an image are: whose they are here, or root's. */
+/** The owners in an image: as in the tree, or root. */
 export type Owner = 'keep' | 'root';
 
 /** The entries as another program sees them. */

@@ -1,4 +1,4 @@
-/** Makes the file system of the root image from a tree: the same tree gives the same bytes. */
+/** Builds the file system of the root image from a tree; deterministic. */
 
 import type { Scratch } from '../../system/disk/scratch.ts';
 import { statOf } from '../../system/files.ts';
@@ -14,15 +14,15 @@ export type RootImageOptions = Readonly<{
   scratch: Scratch;
   signal: AbortSignal;
   format: RootFormat;
-  /** Decides the UUID of the file system. */
+  /** Determines the UUID of the file system. */
   identity: string;
-  /** The time of the release, in seconds since 1970: no file is newer. */
+  /** The time of the release, in seconds since the epoch; no file is newer. */
   epoch: number;
-  /** Whose the files are: whose they are here, or root's. */
+  /** The owners of the files: as in the tree, or root. */
   owner: Owner;
 }>;
 
-/** The path of an image: `input` itself, or the file system made from it when it is a folder. */
+/** Returns the path of an image: `input` itself, or the file system made from it if it is a folder. */
 export async function rootImage(input: string, options: RootImageOptions): Promise<string> {
   if (!(await statOf(input))?.isDirectory()) return input;
   const output = options.scratch.path(`root.${options.format}`);
@@ -31,7 +31,7 @@ export async function rootImage(input: string, options: RootImageOptions): Promi
   return output;
 }
 
-/** Inline tails would move with every change of a file before them: without them an update shares far more blocks. */
+/** No inline tails: they would move with every change of an earlier file; without them, an update shares far more blocks. */
 async function makeErofs(
   tree: string,
   output: string,
@@ -39,7 +39,7 @@ async function makeErofs(
 ): Promise<void> {
   const ours = owner === 'root' ? ['--all-root'] : [];
   const args = ['--quiet', '-Enoinline_data', `-U${uuid}`, ...ours, output, tree];
-  // Files that are newer get this time; `-T` would give it to all.
+  // Only newer files get this time; `-T` would set it for all.
   const env = { SOURCE_DATE_EPOCH: String(epoch) };
   await run(exec, 'mkfs.erofs', args, { signal, env, package: 'erofs-utils' });
 }

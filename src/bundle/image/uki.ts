@@ -1,4 +1,4 @@
-/** The UKI of a release: made by ukify with our root hash in its command line, or taken as it is when it already names it. */
+/** The UKI of a release: built by ukify with our root hash in its command line, or used as given if it already names it. */
 
 import { UpdateError } from '../../errors.ts';
 import { commandLineValues, onlySection, osReleaseValue, peSections, sectionText } from '../../formats/pe.ts';
@@ -10,24 +10,24 @@ import type { ByteSource } from '../byte-source.ts';
 import { createCursor } from '../cursor.ts';
 import type { Architecture } from '../manifest.ts';
 
-/** What a UKI is made of. */
+/** The parts of a UKI. */
 export type UkiParts = Readonly<{
   kernel: string;
   initrds: readonly string[];
   commandLine: string;
   stub?: string;
-  /** The text of an os-release file; names and versions in it are replaced by ours. */
+  /** The text of an os-release file, whose names and versions are replaced. */
   osRelease?: string;
-  /** Where ukify is, when it is not on PATH. */
+  /** The path of ukify, if not on PATH. */
   ukify?: string;
 }>;
 
-/** What the UKI has to say. */
+/** The required metadata of the UKI. */
 export type UkiIdentity = Readonly<{ product: Product; version: Version; rootHash: Sha256 }>;
 
 export type UkiTools = Readonly<{ exec: Exec; scratch: Scratch; signal: AbortSignal; epoch: number }>;
 
-/** Makes the UKI; returns its path. */
+/** Builds the UKI; returns its path. */
 export async function makeUki(
   parts: UkiParts,
   identity: UkiIdentity,
@@ -58,10 +58,10 @@ export async function checkUki(source: ByteSource, identity: UkiIdentity, signal
   checkUkiTexts(source.name, { commandLine, osRelease }, identity);
 }
 
-/** What a UKI says of itself. */
+/** The metadata of a UKI. */
 export type UkiTexts = Readonly<{ commandLine: string | undefined; osRelease: string | undefined }>;
 
-/** The same check where the texts are known already. */
+/** The same check for texts that are already known. */
 export function checkUkiTexts(name: string, { commandLine, osRelease }: UkiTexts, identity: UkiIdentity): void {
   const hashes = commandLineValues(commandLine ?? '', 'roothash');
   if (hashes.length !== 1 || hashes[0] !== identity.rootHash)
@@ -72,7 +72,7 @@ export function checkUkiTexts(name: string, { commandLine, osRelease }: UkiTexts
   }
 }
 
-/** The names and versions by which systemd-boot sorts entries and `checkUki` knows them. */
+/** The names and versions by which systemd-boot sorts entries and `checkUki` identifies them. */
 const osReleaseFields = ({ product, version }: UkiIdentity): readonly (readonly [key: string, value: string])[] => [
   ['ID', product],
   ['VERSION_ID', version],
@@ -99,7 +99,7 @@ function commandLineFor(commandLine: string, rootHash: Sha256): string {
   return `${commandLine.trim()} roothash=${rootHash}`.trim();
 }
 
-/** The texts of these sections, reading no more of the file than they take. */
+/** The texts of these sections, without reading the rest of the file. */
 async function ukiTexts(
   source: ByteSource,
   names: readonly string[],
@@ -109,7 +109,7 @@ async function ukiTexts(
   return Promise.all(
     names.map(async (name) => {
       const found = onlySection(sections, name);
-      // One byte more than a text may have, so that a longer one is refused and not cut.
+      // One byte more than allowed, so that a longer text is refused rather than cut.
       const size = Math.min(found?.size ?? 0, HEAD + 1);
       return found && sectionText(await range(source, found.offset, size, signal), name);
     }),
@@ -129,7 +129,6 @@ const describe = (hashes: readonly string[]): string =>
 const mismatch = (name: string, why: string): UpdateError =>
   new UpdateError('uki-mismatch', `${name} does not belong to this release: ${why}.`);
 
-/** The text of an os-release file. */
 export async function readOsRelease(path: string, signal: AbortSignal): Promise<string> {
   await using source = await fileSource(path);
   return new TextDecoder().decode(await range(source, 0, Math.min(source.size, HEAD), signal));

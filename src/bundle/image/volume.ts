@@ -1,26 +1,26 @@
-/** The blocks of a release: its root image, then its kernel image, as one row of 4096-byte blocks. */
+/** The blocks of a release: its root image, then its kernel image, as one sequence of 4096-byte blocks. */
 
 import { UpdateError } from '../../errors.ts';
 import type { Role } from '../../model.ts';
 import { type Image, imageOf, type Manifest, rootOf } from '../manifest.ts';
 import { BLOCK } from '../verity.ts';
 
-/** One image in the row. `size` is in bytes; the last block is filled up with zeros. */
+/** An image in the sequence. `size` is in bytes; the last block is padded with zeros. */
 export type VolumePart = Readonly<{ role: Role; first: number; blocks: number; size: number }>;
 
-/** The verity tree is not among them: it is computed from them. */
+/** Without the verity tree, which is computed from them. */
 export type Volume = Readonly<{ parts: readonly VolumePart[]; blocks: number }>;
 
 /** Consecutive blocks of a volume. */
 export type Extent = Readonly<{ first: number; count: number }>;
 
-/** Reads blocks of a volume, wherever they lie. What it gives is valid until the next call and proved by nobody. */
+/** Reads blocks of a volume at any position. The result is unverified, and valid until the next call. */
 export interface BlockReader {
   readonly blocks: number;
   read(first: number, count: number): Promise<Uint8Array>;
 }
 
-/** The volume of a release. A tree that is appended to the root image has no place in it: such a release is sent in full. */
+/** The volume of a release. It cannot contain a tree appended to the root image; such a release is sent in full. */
 export function volumeOf(manifest: Manifest): Volume {
   const root = rootOf(manifest);
   if (root.verity.hashOffset !== undefined)

@@ -1,4 +1,4 @@
-/** What an update from one release to another costs a host, and which files cost it. */
+/** The cost of an update from one release to another, and the files that cause it. */
 
 import { UpdateError } from '../../errors.ts';
 import type { Version } from '../../model.ts';
@@ -14,7 +14,7 @@ import { type Manifest, rootOf } from '../manifest.ts';
 import type { Bundle } from '../reader.ts';
 import { BLOCK, blockDigests } from '../verity.ts';
 
-/** `fresh` are the bytes that the old release has nowhere, `packed` about what they are on the wire. */
+/** `fresh`: bytes that the old release lacks; `packed`: about their compressed size. */
 export type CostlyFile = Readonly<{
   path: string;
   size: number;
@@ -24,22 +24,22 @@ export type CostlyFile = Readonly<{
   why: string;
 }>;
 
-/** `other` are new blocks of no known file: folders, inodes, or all of a file system that could not be read. */
+/** `other`: new blocks of no known file: folders, inodes, or all of an unreadable file system. */
 export type Comparison = Readonly<{
   from: Version;
   to: Version;
   full: number;
-  /** About what a host fetches block by block, its index included. */
+  /** About the bytes that a host fetches block by block, index included. */
   blocks: number;
   index: number;
   fresh: number;
-  /** Bytes of the new release that the old one has too, wherever: a host copies them, or finds them in their place. */
+  /** Bytes of the new release that the old one has anywhere; hosts copy them or find them in place. */
   reused: number;
   files: readonly CostlyFile[];
   other: Readonly<{ fresh: number; packed: number; isFileSystemKnown: boolean }>;
 }>;
 
-/** Compares two bundles, the costliest files first; little more than their verity trees and folders is read. */
+/** Compares two bundles; the costliest files first. Reads little more than verity trees and folders. */
 export async function compareBundles(
   to: Bundle,
   from: Bundle,
@@ -94,7 +94,7 @@ async function imagesOf(bundle: Bundle, signal: AbortSignal): Promise<Images> {
 const mapOf = (manifest: Manifest, images: Images): Promise<FileMap> =>
   mapFiles(manifest, async (role, offset, length) => (await images.get(role)?.(offset, length)) ?? new Uint8Array());
 
-/** For each block of the volume, about how many packed bytes it costs; zero where the old release has it. */
+/** For each block of the volume, its approximate compressed size; zero if the old release has it. */
 async function costOfBlocks(
   to: Bundle,
   shorts: Uint8Array,
@@ -116,14 +116,14 @@ async function costOfBlocks(
 const shareOf = (table: FrameTable, frame: number, perFrame: number): number =>
   ((table.offsets[frame + 1] ?? 0) - (table.offsets[frame] ?? 0)) / perFrame;
 
-/** Not zeros, not in the old release, and the first of its kind in the new one. */
+/** Not zeros, not in the old release, and the first with its content. */
 function fetchedTest(manifest: Manifest, shorts: Uint8Array, old: Uint8Array): (block: number) => boolean {
   const [there, here] = [lookup(old), lookup(shorts)];
   const isZero = zeroTest(manifest, shorts);
   return (block) => !isZero(block) && there.find(shorts, block) < 0 && here.find(shorts, block) === block;
 }
 
-/** Blocks of the new release, zeros left out, that the old one has. */
+/** Non-zero blocks of the new release that the old one has. */
 function reusedBlocks(manifest: Manifest, shorts: Uint8Array, old: Uint8Array): number {
   const there = lookup(old);
   const isZero = zeroTest(manifest, shorts);
@@ -138,7 +138,7 @@ function zeroTest(manifest: Manifest, shorts: Uint8Array): (block: number) => bo
   return (block) => sameShort(shorts, block, zero, 0);
 }
 
-/** The head with the digests of all groups, and the leaves of those groups that the old release lacks. */
+/** The head with the digests of all groups, and the leaves of groups that the old release lacks. */
 function indexSize(shorts: Uint8Array, old: Uint8Array): number {
   const groups = groupsOf(shorts);
   const there = lookup(groupsOf(old).digests);
@@ -184,7 +184,7 @@ async function costlyFiles(
   return named;
 }
 
-/** A file in several stretches costs what they cost together. */
+/** Sums the stretches of a file. */
 function joined(stretches: readonly Cost[]): Cost[] {
   const files = new Map<string, Cost>();
   for (const one of stretches) {
@@ -201,7 +201,7 @@ function joined(stretches: readonly Cost[]): Cost[] {
   return [...files.values()];
 }
 
-/** Sections of a UKI may meet within a block: it counts for the first. */
+/** Sections of a UKI may share a block, which counts for the first. */
 function unshared(files: readonly MappedFile[], blocks: number): MappedFile[] {
   let end = 0;
   return [...files]
@@ -214,7 +214,7 @@ function unshared(files: readonly MappedFile[], blocks: number): MappedFile[] {
     });
 }
 
-/** The files that are told are looked into; the others are not worth a decoded frame. */
+/** Only listed files are examined; the others are not worth decoding a frame. */
 const LOOKED_AT = 100;
 
 function reason(is: CostlyFile['is'], share: number, form: string | undefined): string {
@@ -234,7 +234,7 @@ const FORMS: readonly (readonly [string, string])[] = [
   ['68737173', 'squashfs'],
 ];
 
-/** How the file is compressed, by its first bytes. */
+/** The compression format of a file, by its first bytes. */
 async function compression(
   volume: Volume,
   images: Images,
@@ -248,7 +248,7 @@ async function compression(
   if (part === undefined || read === undefined) return undefined;
   const at = (block - part.first) * BLOCK;
   const head = Buffer.from(await read(at, Math.min(BLOCK, size - at))).toString('hex');
-  // A section begins somewhere in its block, and an initrd may have an uncompressed archive in front.
+  // A section starts anywhere in its block, and an initrd may start with an uncompressed archive.
   const found = FORMS.find(([magic]) => head.startsWith(magic));
   return (
     found?.[1] ?? (path.startsWith('UKI ') ? FORMS.find(([m]) => m.length > 6 && head.includes(m))?.[1] : undefined)

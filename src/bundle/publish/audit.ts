@@ -1,4 +1,4 @@
-/** Reads every byte of a bundle and believes none: what `bundle verify` does, and what a publisher should do before signing. */
+/** Verifies every byte of a bundle: for `bundle verify`, and for publishers before signing. */
 
 import { createHash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
@@ -18,13 +18,13 @@ export type AuditOptions = Readonly<{
   progress?: (bytes: number) => void;
 }>;
 
-/** Throws the named error of the first thing that is wrong. */
+/** Throws the error of the first fault. */
 export async function auditBundle(bundle: Bundle, options: AuditOptions): Promise<void> {
   const root = rootOf(bundle.manifest);
   const tree = createTreeAudit(root.verity);
   const uki = createUkiAudit();
   const roles = new Set(bundle.manifest.images.map((image) => image.role));
-  // The root first: its blocks say what the tree must be.
+  // The root first: the tree must match its blocks.
   await auditImage(bundle, 'root', tree.addRoot, options);
   tree.finishRoot();
   if (roles.has('verity')) await auditImage(bundle, 'verity', tree.addTree, options);

@@ -1,4 +1,4 @@
-/** Builds a bundle: tree or image to root image, kernel to UKI, both to one file. */
+/** Builds a bundle: tree or image to root image, kernel to UKI, both into one file. */
 
 import type { Product, Sha256, Version } from '../../model.ts';
 import { fileSource } from '../../system/disk/file-source.ts';
@@ -21,25 +21,25 @@ export type BuildInput = Readonly<{
   counter: number;
   architecture: Architecture;
   minAgent: string;
-  /** An image, or a tree from which one is made. */
+  /** An image, or the tree to build one from. */
   root: string;
   format: RootFormat;
   owner: Owner;
   uki: Readonly<{ file: string }> | UkiParts;
   output: string;
   level: number;
-  /** The time of the release, in seconds since 1970: nothing in a bundle is newer, or says when it was made. */
+  /** The time of the release, in seconds since the epoch: nothing in a bundle is newer, or reveals the time of the build. */
   epoch: number;
 }>;
 
-/** Where the build is, in plain bytes of an image. */
+/** The progress of the build, in plain bytes of an image. */
 export type BuildProgress = (stage: 'root image' | 'kernel image', done: number, total: number) => void;
 
 export type BuildTools = Readonly<{ exec: Exec; files: Files; signal: AbortSignal; progress?: BuildProgress }>;
 
 export type BuildResult = Readonly<{ manifest: Manifest; manifestDigest: Sha256; rootHash: Sha256; size: number }>;
 
-/** Builds the bundle at `input.output`; it appears there whole or not at all. */
+/** Builds the bundle at `input.output`, atomically. */
 export async function buildBundle(input: BuildInput, tools: BuildTools): Promise<BuildResult> {
   await using scratch = await createScratch(input.output);
   const { rootHash, root, verity } = await buildRoot(input, tools, scratch);
@@ -92,7 +92,7 @@ function writerOptions(
   return { scratch, signal, level, progress: advance };
 }
 
-/** Zeros up to a whole block: a partition and its verity tree know nothing smaller. */
+/** Pads to whole blocks, the unit of partitions and verity trees. */
 function paddedToBlocks(source: ByteSource): ByteSource {
   const size = Math.ceil(source.size / BLOCK) * BLOCK;
   if (size === source.size) return source;

@@ -6,10 +6,10 @@ import type { ByteSource } from '../byte-source.ts';
 import { createCursor } from '../cursor.ts';
 import { frameCount, plainSizeOf } from '../frames.ts';
 
-/** A frame before and after. */
+/** A frame, plain and compressed. */
 export type PackedFrame = Readonly<{ plain: Uint8Array; packed: Uint8Array }>;
 
-/** How an image is cut and how hard it is compressed. */
+/** Frame size and compression level. */
 export type Compression = Readonly<{ frameSize: number; level: number }>;
 
 /** The frames of `source` in order. */
@@ -26,7 +26,7 @@ export async function* compressFrames(
   yield* compressAll(plains(), level);
 }
 
-/** A frame of each of these, in order. */
+/** One frame for each piece, in order. */
 export async function* compressAll(plains: AsyncIterable<Uint8Array>, level: number): AsyncGenerator<PackedFrame> {
   const waiting: Promise<PackedFrame>[] = [];
   try {
@@ -41,12 +41,12 @@ export async function* compressAll(plains: AsyncIterable<Uint8Array>, level: num
 }
 
 /**
- * More bytes than a frame of these can take, to be the compressor's chunk: where a frame ends with its chunk, Node.js appends another frame,
- * an empty one. zstd itself promises `plain + plain / 256` and some (ZSTD_COMPRESSBOUND).
+ * The compressor's chunk size, larger than any frame: if a frame ends exactly at its chunk, Node.js appends an empty frame. zstd itself
+ * promises `plain + plain / 256` and some (ZSTD_COMPRESSBOUND).
  */
 export const roomFor = ({ length }: Uint8Array): number => length + Math.ceil(length / 256) + 1024;
 
-/** Enough to keep every thread of the pool busy while one frame is being written. Each takes memory many times its size. */
+/** Keeps every thread of the pool busy while a frame is being written. Each takes memory many times its size. */
 const inFlight = (plainSize: number): number => Math.min(MOST, Math.max(LEAST, Math.floor(BYTES / plainSize)));
 
 const MOST = 16;
@@ -60,7 +60,7 @@ async function compress(plain: Uint8Array, level: number): Promise<PackedFrame> 
   const params = {
     [constants.ZSTD_c_compressionLevel]: level,
     [constants.ZSTD_c_contentSizeFlag]: 1,
-    // Low levels would take a smaller window than a large frame, which is then no single segment.
+    // Low levels would use a window smaller than a large frame, which is then not a single segment.
     [constants.ZSTD_c_windowLog]: Math.max(MIN_WINDOW_LOG, Math.ceil(Math.log2(plain.length))),
   };
   return { plain, packed: await zstd(plain, { params, pledgedSrcSize: plain.length, chunkSize: roomFor(plain) }) };

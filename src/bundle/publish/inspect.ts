@@ -1,4 +1,4 @@
-/** What a manifest says, in numbers that a person wants: sizes, ratios, frames. */
+/** Summarizes a manifest for people: sizes, ratios, frames. */
 
 import type { Role, Sha256 } from '../../model.ts';
 import { frameCount } from '../frames.ts';
@@ -10,7 +10,7 @@ export type ImageSummary = Readonly<{
   kind: 'partition' | 'file';
   size: number;
   packed: number;
-  /** Packed bytes for each plain one. */
+  /** Compressed bytes per plain byte. */
   ratio: number;
   frames: number;
   frameSize: number;

@@ -1,4 +1,4 @@
-/** Packs one image: a single pass reads, digests, compresses and, for a root, grows the verity tree. */
+/** Packs an image: a single pass reads, hashes, compresses and, for a root, builds the verity tree. */
 
 import { createHash, hash } from 'node:crypto';
 import type { Role, Sha256 } from '../../model.ts';
@@ -8,7 +8,7 @@ import { encodeFrameEntry } from '../frames.ts';
 import type { Image } from '../manifest.ts';
 import { type Compression, compressFrames } from './compress.ts';
 
-/** A packed image: what the manifest says of it, and where its two entries wait. */
+/** A packed image: its description for the manifest, and the scratch files of its two entries. */
 export type PackedImage = Readonly<{ image: Image; frames: Uint8Array; blob: ScratchFile }>;
 
 export type PackOptions = Compression &
@@ -17,7 +17,7 @@ export type PackOptions = Compression &
     signal: AbortSignal;
     /** Called with the plain bytes done since the last call. */
     progress?: (bytes: number) => void;
-    /** Sees every plain frame in order. */
+    /** Receives every plain frame, in order. */
     tap?: (plain: Uint8Array) => Promise<void>;
   }>;
 

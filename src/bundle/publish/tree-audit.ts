@@ -1,4 +1,4 @@
-/** Compares the verity tree that a bundle carries with the one that its root image has. */
+/** Compares the verity tree in a bundle with the tree computed from its root image. */
 
 import { hash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
@@ -8,14 +8,14 @@ import { BLOCK, createTreeBuilder, superblock, treeLayout } from '../verity.ts';
 export interface TreeAudit {
   /** Plain bytes of the root image, in order. */
   addRoot(offset: number, bytes: Uint8Array): void;
-  /** After the last of them. */
+  /** Call after the last of them. */
   finishRoot(): void;
   /** Plain bytes of the verity image, in order. */
   addTree(offset: number, bytes: Uint8Array): void;
   finish(): void;
 }
 
-/** Remembers 32 bytes a tree block, so that the tree itself is never held. */
+/** Keeps 32 bytes per tree block instead of the tree. */
 export function createTreeAudit(verity: Verity): TreeAudit {
   const promised = new Map<number, string>();
   const builder = createTreeBuilder(verity.salt, verity.dataBlocks, (offset, block) =>
@@ -47,7 +47,7 @@ export function createTreeAudit(verity: Verity): TreeAudit {
       throw new UpdateError('image-mismatch', `The root image has root hash ${found}, not ${verity.rootHash}.`);
   };
 
-  // A tree inside the root image comes after the data: by then everything about it is known.
+  // A tree inside the root image follows the data, when everything about it is known.
   const appended = appendedTree(verity, finishRoot, addTree);
   return {
     addRoot: (offset, bytes) => {

@@ -1,16 +1,16 @@
-/** Picks the texts out of a UKI that streams by, and checks that they belong to the release. */
+/** Extracts the texts of a UKI from a stream, and checks that they belong to the release. */
 
 import { UpdateError } from '../../errors.ts';
 import { onlySection, type PeSection, peSections, sectionText } from '../../formats/pe.ts';
 import type { UkiTexts } from '../image/uki.ts';
 
 export interface UkiAudit {
-  /** Bytes of the UKI, in order; the first piece must hold its section table. */
+  /** Bytes of the UKI, in order; the first piece must contain its section table. */
   add(offset: number, bytes: Uint8Array, fileSize: number): void;
   texts(): UkiTexts;
 }
 
-/** Keeps two short sections, nothing else. */
+/** Buffers only two short sections. */
 export function createUkiAudit(): UkiAudit {
   const kept = new Map<string, { section: PeSection; bytes: Uint8Array }>();
   return {

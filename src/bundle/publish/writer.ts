@@ -1,4 +1,4 @@
-/** Writes a bundle: images are packed into scratch files first, since the manifest, which comes first, names their digests. */
+/** Writes a bundle: packs images into scratch files first, because the manifest precedes them and contains their digests. */
 
 import type { Sha256 } from '../../model.ts';
 import type { Scratch } from '../../system/disk/scratch.ts';
@@ -10,17 +10,17 @@ import { type TarEntry, tarArchive } from '../tar.ts';
 import { BLOCK, createTreeBuilder, superblock, treeLayout, treeUuid } from '../verity.ts';
 import { type PackedImage, type PackOptions, packImage } from './pack.ts';
 
-/** Plain bytes a frame has: small enough for fetching single frames, large enough to compress well. */
+/** Plain bytes per frame: small enough for fetching single frames, large enough to compress well. */
 export const FRAME_SIZE = 256 * 1024;
 /** Measured on programs: 5 % fewer bytes than level 3 for twice the time; level 9 takes twice as long again for 0.7 % more. */
 export const DEFAULT_LEVEL = 7;
 
 export type WriterOptions = Omit<PackOptions, 'frameSize' | 'tap'> & Readonly<{ frameSize?: number }>;
 
-/** The root and its tree, packed, and the hash that the UKI has to name. */
+/** The packed root and its tree, and the root hash for the UKI. */
 export type PackedRoot = Readonly<{ rootHash: Sha256; root: PackedImage; verity: PackedImage }>;
 
-/** Packs the root image and the verity tree that belongs to it. */
+/** Packs the root image and its verity tree. */
 export async function packRoot(source: ByteSource, salt: Sha256, options: WriterOptions): Promise<PackedRoot> {
   const dataBlocks = source.size / BLOCK;
   const tree = await options.scratch.create('tree');
@@ -45,14 +45,13 @@ export async function packRoot(source: ByteSource, salt: Sha256, options: Writer
   return { rootHash, root: { ...root, image: { ...root.image, verity: { rootHash, salt, dataBlocks } } }, verity };
 }
 
-/** Packs the UKI. */
 export const packUki = (source: ByteSource, options: WriterOptions): Promise<PackedImage> =>
   packImage('uki', source, { frameSize: FRAME_SIZE, ...options });
 
-/** What `writeBundle` has written. */
+/** The result of `writeBundle`. */
 export type WrittenBundle = Readonly<{ manifest: Manifest; manifestDigest: Sha256; manifestSize: number }>;
 
-/** Writes the bundle of these images to `output`, which appears whole or not at all. */
+/** Writes the bundle of these images to `output`, atomically. */
 export async function writeBundle(
   output: string,
   about: Omit<Manifest, 'schema' | 'images'>,

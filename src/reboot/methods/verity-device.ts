@@ -1,4 +1,4 @@
-/** Opens a slot's verity device beside the running system, and closes devices that still lie over a slot. */
+/** Opens a slot's verity device next to the running system, and closes devices that still lie over a slot. */
 
 import { UpdateError } from '../../errors.ts';
 import { SHA256_PATTERN, type Sha256 } from '../../model.ts';

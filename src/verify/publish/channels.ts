@@ -1,4 +1,4 @@
-/** What an operator says in a channel: which release is on offer, and to whom. */
+/** Operators' changes to a channel: the release on offer, and its rollout. */
 
 import { dirname, join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -16,7 +16,7 @@ import { channelDocument, channelNames, type Repository, readRepository } from '
 
 export type Promotion = Readonly<{ channel: string; version: Version; product?: Product; allowDowngrade?: boolean }>;
 
-/** Offers a published release in a channel, to everybody at once: a rollout that was there ends. */
+/** Offers a published release in a channel to all hosts at once, which ends a rollout. */
 export async function promote(publisher: Publisher, promotion: Promotion): Promise<ChannelDocument> {
   return offer(publisher, promotion, (before, release) => {
     const isSame = before?.version === release.version && before.product === release.product;
@@ -24,7 +24,7 @@ export async function promote(publisher: Publisher, promotion: Promotion): Promi
   });
 }
 
-/** Offers a published release by a rollout; `rollout` makes it, given what the channel offered before. */
+/** Offers a published release with a rollout, built by `rollout` from the channel's previous offer. */
 export async function rollOut(
   publisher: Publisher,
   promotion: Promotion,
@@ -33,7 +33,7 @@ export async function rollOut(
   return offer(publisher, promotion, rollout);
 }
 
-/** Says something else of the release that the channel offers already. */
+/** Changes the rollout of the release already on offer. */
 export async function reviseRollout(
   publisher: Publisher,
   channel: string,
@@ -43,7 +43,7 @@ export async function reviseRollout(
   const before = await channelDocument(publisher, repository, channel);
   if (!before) throw new UpdateError('channel-unknown', `The repository has no channel "${channel}".`);
   const document: ChannelDocument = { ...before, ...revise(before), published: nowOf(publisher) };
-  // It may have been removed since it was offered.
+  // It may have been removed since.
   if (document.version !== before.version) findRelease(repository, document.version, document.product);
   await publishChannel(publisher, repository, document);
   return document;
@@ -79,7 +79,7 @@ async function offer(
   return document;
 }
 
-/** Nobody would notice that hosts of the channel that was meant get nothing. */
+/** A typo would create a channel silently, while the hosts of the intended one get nothing. */
 function refuseTypo(publisher: Publisher, repository: Repository, channel: string): void {
   const known = channelNames(repository);
   if (known.length === 0) return;

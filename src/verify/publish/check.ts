@@ -1,4 +1,4 @@
-/** Checks a whole repository the way a client does, from its first root on, and every listed file byte for byte. */
+/** Checks a whole repository as a client would, from its first root on, and every byte of every listed file. */
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -21,12 +21,12 @@ export type RepositoryReport = Readonly<{
   roles: readonly RoleLife[];
   releases: readonly ReleaseEntry[];
   channels: readonly ChannelDocument[];
-  /** Listed files, and their bytes in all. */
+  /** The number of listed files, and their total size in bytes. */
   files: number;
   bytes: number;
 }>;
 
-/** Throws what a client would refuse; otherwise tells what there is and when it expires. */
+/** Throws the error a client would; otherwise returns a summary with expiry times. */
 export async function checkRepository(
   files: Files,
   dir: string,
@@ -54,7 +54,7 @@ export async function checkRepository(
   };
 }
 
-/** When each role expires. */
+/** The expiry of each role. */
 export const lifetimesOf = (repository: Repository, now: Date): RoleLife[] =>
   ROLE_NAMES.map((role) => {
     const { version, expires } = repository[role].document.signed;
@@ -86,7 +86,7 @@ async function checkFile(dir: string, path: string, entry: Entry, signal: AbortS
   if (hash.digest('hex') !== entry.hashes.sha256) throw damaged(`${path} is not the file that was signed`);
 }
 
-/** Clients leave out entries that lack something: a publisher wants to know. */
+/** Clients ignore incomplete entries; publishers should know about them. */
 function checkComplete(repository: Repository, releases: readonly ReleaseEntry[]): void {
   const complete = new Set(releases.map((one) => releasePath(one.product, one.version)));
   for (const path of repository.releases.document.signed.targets.keys())
@@ -94,7 +94,7 @@ function checkComplete(repository: Repository, releases: readonly ReleaseEntry[]
       throw new UpdateError('target-incomplete', `The signed entry of ${path} lacks something.`);
 }
 
-/** Each delta leads to a release that is listed, and begins with the head that was signed. */
+/** Each delta must lead to a listed release, and start with the signed head. */
 async function checkDeltas(
   dir: string,
   repository: Repository,

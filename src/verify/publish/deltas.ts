@@ -1,4 +1,4 @@
-/** Adds files that save downloading to a release that is published already. */
+/** Adds delta files to a published release. */
 
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -12,10 +12,10 @@ import { entryOf, type Publisher, publish } from './publish.ts';
 import { makeDirDurably, releasesIn } from './publisher.ts';
 import { readRepository } from './repository.ts';
 
-/** A delta as it was built, in a file inside the repository's file system; it is moved from there. */
+/** A built delta, in a file on the repository's file system, from which it is moved. */
 export type NewDelta = Readonly<{ file: string; size: number; sha256: Sha256; entry: Omit<DeltaEntry, 'schema'> }>;
 
-/** Signs deltas into `releases`, all at once; each replaces one of the same kind. Doing it twice changes nothing. */
+/** Signs deltas into `releases` in one step; each replaces one of the same kind. Idempotent. */
 export async function addDeltas(publisher: Publisher, deltas: readonly NewDelta[]): Promise<void> {
   if (deltas.length === 0) return;
   const { files, dir } = publisher;
@@ -45,7 +45,7 @@ export async function addDeltas(publisher: Publisher, deltas: readonly NewDelta[
   }
 }
 
-/** A delta that is listed already, byte for byte and for the same release. */
+/** Whether a delta is already listed, identical and for the same release. */
 const isSame = (known: TargetEntry | undefined, entry: TargetEntry): boolean =>
   known?.hashes.sha256 === entry.hashes.sha256 && isDeepStrictEqual(known.custom, entry.custom);
 

@@ -1,4 +1,4 @@
-/** A signer that is a program: bytes on its standard input, the signature on its standard output. */
+/** A signer that is an external program: data on standard input, the signature on standard output. */
 
 import { UpdateError } from '../../errors.ts';
 import type { Exec } from '../../system/process/exec.ts';
@@ -6,7 +6,7 @@ import { keyIdOf, type PublicKey, type Signer, signatureFits } from '../keys.ts'
 
 export type SignerProgram = Readonly<{ program: string; args: readonly string[]; timeoutMs?: number }>;
 
-/** Signs through `command`; what it gives is checked against the public key before it is used. */
+/** Signs with `command`; its output is verified against the public key. */
 export const externalSigner = (exec: Exec, command: SignerProgram, publicKey: PublicKey): Signer => ({
   keyId: keyIdOf(publicKey),
   publicKey,
@@ -21,7 +21,7 @@ export const externalSigner = (exec: Exec, command: SignerProgram, publicKey: Pu
   },
 });
 
-/** 128 hex digits, or 64 bytes in Base64: programs differ, and text is all that a pipe carries safely. */
+/** 128 hex digits, or 64 bytes in Base64: programs differ, and only text passes a pipe safely. */
 function decode(output: string, program: string): Uint8Array {
   const text = output.trim();
   if (/^[0-9a-f]{128}$/i.test(text)) return Buffer.from(text, 'hex');

@@ -1,4 +1,4 @@
-/** Makes an empty repository: root, both delegated roles, snapshot and timestamp. */
+/** Creates an empty repository: root, both delegated roles, snapshot and timestamp. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -8,10 +8,10 @@ import { DELEGATED_PATHS, DELEGATED_ROLES, metadataPath, type RoleName, TOP_ROLE
 import { type Holders, signersFor, signFile } from '../signed-file.ts';
 import { common, listing, metaOf, type Publisher } from './publish.ts';
 
-/** The public keys of each role, and how many of them must sign. */
+/** The public keys and threshold of each role. */
 export type RoleKeys = Readonly<Record<RoleName, Readonly<{ keys: readonly PublicKey[]; threshold: number }>>>;
 
-/** Writes version 1 of everything. The bytes of root.json are what goes into images. */
+/** Writes version 1 of all metadata. The bytes of root.json go into images. */
 export async function initRepository(publisher: Publisher, roles: RoleKeys): Promise<Uint8Array> {
   await refuseExisting(publisher);
   checkThresholds(roles);
@@ -34,7 +34,7 @@ export async function initRepository(publisher: Publisher, roles: RoleKeys): Pro
   return root;
 }
 
-/** timestamp.json is what makes it a repository; a run that was cut off before is simply done again. */
+/** Without timestamp.json it is not a repository yet; an interrupted run is simply repeated. */
 async function refuseExisting({ files, dir }: Publisher): Promise<void> {
   if ((await files.read(join(dir, 'metadata/timestamp.json'))) !== undefined)
     throw new UpdateError('repository-exists', `${dir} holds a repository already.`);

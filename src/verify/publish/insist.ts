@@ -1,8 +1,8 @@
-/** What a publisher is kept from as long as he does not insist on it: mistakes that are sometimes meant. */
+/** Refusals that a publisher can override: mistakes that are sometimes intended. */
 
 import { type ErrorCode, UpdateError } from '../../errors.ts';
 
-/** Refusals that may be overruled, each by its own code: who insists on one thing is still kept from the others. */
+/** Overridable refusals, each by its own code: overriding one leaves the others in force. */
 export const INSISTABLE = [
   'clock-behind',
   'expiry-earlier',
@@ -16,10 +16,10 @@ export const INSISTABLE = [
 
 export type Insistable = (typeof INSISTABLE)[number];
 
-/** On what the publisher insists. */
+/** The codes that the publisher overrides. */
 export type Insisting = Readonly<{ insists?: ReadonlySet<Insistable> }>;
 
-/** Throws the refusal unless the publisher insists. */
+/** Throws the refusal unless the publisher overrides it. */
 export function refuse({ insists }: Insisting, code: Insistable, message: string): void {
   if (!insists?.has(code)) throw new UpdateError(code, message);
 }

@@ -1,4 +1,4 @@
-/** Publishes new versions of roles in the one order that never shows clients half of a change: timestamp.json last. */
+/** Publishes new versions of roles in the one order that never shows clients half a change: timestamp.json last. */
 
 import { basename, join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -11,35 +11,35 @@ import { digest, type Holders, signedBy, signersForAll, signFile } from '../sign
 import { holdersOf, nextVersion, type Repository, type Unused, type VersionedRole } from './repository.ts';
 import { refuseExpired, type Signing, type Times, timesOf } from './signing-time.ts';
 
-/** The folder of a repository. */
+/** The repository's folder. */
 export type Site = Readonly<{ files: Files; dir: string }>;
 
-/** Does a task as the only publisher. */
+/** Runs a task under the publisher's lock. */
 export type Alone = <T>(task: (publisher: Publisher) => Promise<T>) => Promise<T>;
 
-/** Where and as whom a publisher works. `now` and the signers come from outside. */
+/** The repository and signers of a publisher. Time and signers are injected. */
 export type Publisher = Site & Signing & Readonly<{ signers: readonly Signer[] }>;
 
-/** New content of roles. Only what changes is named; snapshot and timestamp follow by themselves. */
+/** New content of roles. Only changed ones are listed; snapshot and timestamp follow automatically. */
 export type Changes = Readonly<{
   targets?: Delegations;
   releases?: ReadonlyMap<string, TargetEntry>;
   channels?: ReadonlyMap<string, TargetEntry>;
-  /** While a key is replaced: every set of holders that the role's new file must satisfy. */
+  /** During a key replacement: every set of holders that the role's new file must satisfy. */
   holders?: Partial<Record<RoleName, readonly Holders[]>>;
-  /** Files that are signed already, and are put into use. */
+  /** Files already signed, to be put into use. */
   adopted?: ReadonlyMap<VersionedRole, Unused>;
-  /** By how much the version of the timestamp grows; 1 where nothing is said. */
+  /** The increase of the timestamp's version; 1 by default. */
   lift?: number;
-  /** Roles are signed again because they expire, or with new keys: that others have expired is known, and they are next. */
+  /** Roles are signed again because they expire, or with new keys; that others have expired is known, and they follow. */
   isCeremony?: boolean;
-  /** The role whose current file may be signed again although none of our keys signed it: its key is lost. */
+  /** The role that may be signed again although none of our keys signed its current file, because its key is lost. */
   unsignedByUs?: RoleName;
 }>;
 
 export type Delegations = NonNullable<TargetsDocument['signed']['delegations']>;
 
-/** Signs and writes the changes; a crash after any step leaves the old or the new repository. */
+/** Signs and writes the changes; a crash after any step leaves either the old or the new repository. */
 export async function publish(publisher: Publisher, repository: Repository, changes: Changes): Promise<void> {
   if (!changes.isCeremony) refuseExpired(publisher, offlineRoles(repository, changes));
   const written = new Map<string, Uint8Array>();
@@ -60,7 +60,7 @@ export async function publish(publisher: Publisher, repository: Repository, chan
   await publishSnapshot(publisher, repository, changes, meta, written);
 }
 
-/** What clients would not read must not be published: they would find no release at all. */
+/** Clients would refuse a larger file, and find no releases at all. */
 function refuseTooLarge(role: 'targets' | DelegatedRole, { length }: Uint8Array): void {
   if (length > LIMITS[role])
     throw new UpdateError(
@@ -69,7 +69,7 @@ function refuseTooLarge(role: 'targets' | DelegatedRole, { length }: Uint8Array)
     );
 }
 
-/** Signs timestamp.json alone again. */
+/** Signs only timestamp.json again. */
 export async function republish(publisher: Publisher, repository: Repository, changes: Changes = {}): Promise<void> {
   if (!changes.isCeremony) refuseExpired(publisher, offlineRoles(repository, changes));
   await publishTimestamp(
@@ -81,7 +81,7 @@ export async function republish(publisher: Publisher, repository: Repository, ch
   );
 }
 
-/** What every role's document begins with; `replaced` is the one in use. */
+/** The common fields of every role's document; `replaced` is the current one. */
 export const common = (signing: Signing, role: RoleName, version: number, replaced?: Times) => ({
   _type: role === 'releases' || role === 'channels' ? 'targets' : role,
   spec_version: '1.0.31',
@@ -89,30 +89,30 @@ export const common = (signing: Signing, role: RoleName, version: number, replac
   ...timesOf(signing, role, replaced),
 });
 
-/** How a parent names a metadata file. */
+/** A parent's entry for a metadata file. */
 export const metaOf = (version: number, bytes: Uint8Array) => ({
   version,
   length: bytes.length,
   hashes: { sha256: digest(bytes) },
 });
 
-/** The JSON of a targets role. */
+/** The document of a targets role. */
 export const listing = (targets: ReadonlyMap<string, TargetEntry>) => ({ targets: Object.fromEntries(targets) });
 
-/** The JSON of the top role, which lists nothing itself. */
+/** The document of the top role, which lists no files itself. */
 export const delegating = (delegations: Delegations) => ({
   targets: {},
   delegations: { keys: Object.fromEntries(delegations.keys), roles: delegations.roles },
 });
 
-/** The entry of a file in a targets role. */
+/** A file's entry in a targets role. */
 export const entryOf = (length: number, sha256: Sha256, custom?: object): TargetEntry => ({
   length,
   hashes: { sha256 },
   ...(custom === undefined ? {} : { custom }),
 });
 
-/** The roles that stay as they are, and that nobody signs again in passing. */
+/** Roles that are not changed, and must not be re-signed in passing. */
 const offlineRoles = (repository: Repository, changes: Changes): (readonly [RoleName, Times])[] =>
   (['root', 'targets', 'releases', 'channels'] as const)
     .filter((role) => role === 'root' || (changes[role] === undefined && !changes.adopted?.has(role)))
@@ -151,19 +151,19 @@ async function publishTimestamp(
   const before = repository.timestamp.document.signed;
   const version = before.version + (changes.lift ?? 1);
   const part = { ...common(publisher, 'timestamp', version, before), meta: { 'snapshot.json': snapshot } };
-  // Everything is signed before the first file is written: a missing key or a wrong passphrase changes nothing.
+  // Signs everything before the first write, so that a missing key or a wrong passphrase changes nothing.
   const timestamp = await signed(publisher, repository, changes, 'timestamp', part);
   await mustBeAsRead(publisher, repository);
   for (const [path, bytes] of written) await replaceFile(publisher.files, join(publisher.dir, path), bytes);
   await mustBeAsRead(publisher, repository, written).catch(async (error: unknown) => {
-    // In use nowhere, and not to be taken for something that was meant to be.
+    // Removes unused files, so that they are not mistaken for intended ones.
     for (const path of written.keys()) await publisher.files.remove(join(publisher.dir, path));
     throw error;
   });
   await replaceFile(publisher.files, join(publisher.dir, metadataPath('timestamp', version)), timestamp);
 }
 
-/** Nothing is published over what somebody else has published since: the lock keeps others out, and this stops whoever does not see the lock. */
+/** Refuses to overwrite another publisher's work: the lock excludes others on this host, this check those who do not see the lock. */
 async function mustBeAsRead(
   { files, dir }: Publisher,
   { timestamp, names }: Repository,
@@ -194,10 +194,7 @@ async function signed(
   return signFile(part, signers);
 }
 
-/**
- * What is signed again must have been signed by one of our keys before: someone who can write the folder, even its root.json,
- * must not get an entry of his own signed.
- */
+/** Only files signed by one of our keys are signed again: someone who can write the folder, root.json included, must not get an entry of their own signed. */
 function checkOwn(repository: Repository, role: Exclude<RoleName, 'root'>, signers: readonly Signer[]): void {
   const ours = new Map(signers.map((signer) => [signer.keyId, signer.publicKey]));
   if (signedBy(repository[role].bytes, ours).size > 0) return;

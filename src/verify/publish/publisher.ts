@@ -1,4 +1,4 @@
-/** What a publisher does with a repository: add a bundle, take it away, keep it fresh. */
+/** A publisher's actions on a repository: add a bundle, remove a release, refresh signatures. */
 
 import { createHash, randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
@@ -12,18 +12,18 @@ import { refuse } from './insist.ts';
 import { type Alone, entryOf, type Publisher, publish, republish, type Site } from './publish.ts';
 import { channelDocument, channelNames, type Repository, readRepository } from './repository.ts';
 
-/** What a bundle says about itself, once every byte of it has been checked. */
+/** A bundle's own description, after all its bytes have been verified. */
 export type BundleFacts = Omit<ReleaseEntry, 'schema'>;
 
-/** A whole bundle to be published, and the check that it must pass as it lies in the repository. */
+/** A complete bundle to publish, and the check of its copy in the repository. */
 export type Candidate = Readonly<{
   bytes: AsyncIterable<Uint8Array>;
   check: (path: string) => Promise<BundleFacts>;
-  /** The root hash of a bundle that is published already; undefined where it cannot be read. */
+  /** The root hash of a published bundle; undefined if unreadable. */
   rootHashOf?: (path: string) => Promise<Sha256 | undefined>;
 }>;
 
-/** Copies the bundle into the repository, checks the copy, and signs it into `releases`, for which alone nobody else may publish. Doing it twice changes nothing. */
+/** Copies the bundle into the repository, checks the copy, and signs it into `releases`; only the signing needs the lock. Idempotent. */
 export async function addBundle(site: Site, candidate: Candidate, alone: Alone): Promise<ReleaseEntry> {
   await readRepository(site.files, site.dir);
   const incoming = join(site.dir, 'targets', `incoming-${randomBytes(8).toString('hex')}${TEMPORARY}`);
@@ -60,7 +60,7 @@ async function publishBundle(
   });
 }
 
-/** What publishers that were killed have left behind; others may be at work on theirs. Only the file system's own clock is sure to be one. */
+/** Removes leftovers of killed publishers; recent files may belong to others at work. Compares with the file system's own clock. */
 async function removeLeftOver({ files, dir }: Publisher, ours: string): Promise<void> {
   const folder = join(dir, 'targets');
   const now = (await statOf(ours))?.mtimeMs ?? 0;
@@ -74,10 +74,10 @@ async function removeLeftOver({ files, dir }: Publisher, ours: string): Promise<
 
 const LEFT_OVER_MS = 24 * 3_600_000;
 
-/** For what a channel needs a release beside the one that it offers; undefined where it does without. */
+/** Why a channel needs a release other than the one on offer; undefined if it does not. */
 export type Needs = (channel: ChannelDocument, version: Version) => string | undefined;
 
-/** Takes a release out of the repository, and then its file. */
+/** Removes a release from the repository, then its file. */
 export async function removeRelease(
   publisher: Publisher,
   version: Version,
@@ -105,7 +105,7 @@ export async function removeRelease(
     await removeFile(publisher.files, join(publisher.dir, storedPath(one, hashes.sha256)));
 }
 
-/** Signs the timestamp again, and the snapshot when half of its life is over, or it was signed by a clock that was ahead. */
+/** Signs the timestamp again, and the snapshot if half its lifetime is over or it was signed by a clock that was ahead. */
 export async function refreshRepository(publisher: Publisher): Promise<Repository> {
   const repository = await readRepository(publisher.files, publisher.dir);
   const { expires, issued = expires } = repository.snapshot.document.signed;
@@ -116,13 +116,13 @@ export async function refreshRepository(publisher: Publisher): Promise<Repositor
   return readRepository(publisher.files, publisher.dir);
 }
 
-/** The releases in a repository; entries that lack something are left out. */
+/** The releases in a repository, without incomplete entries. */
 export const releasesIn = (repository: Repository): ReleaseEntry[] =>
   [...repository.releases.document.signed.targets.values()].flatMap((entry) => releaseOf(entry) ?? []);
 
 const SNAPSHOT_MARGIN_MS = 7 * 86_400_000;
 
-/** A new folder's name is durable only once the folder that holds it is synced. */
+/** A new folder is durable only after its parent has been synced. */
 export async function makeDirDurably({ files, dir }: Site, path: string): Promise<void> {
   await files.makeDir(path);
   for (let above = dirname(path); above.length >= dir.length; above = dirname(above)) await files.syncDir(above);
@@ -169,7 +169,7 @@ function refuseRelease(release: ReleaseEntry, path: string, known: ReadonlyMap<s
     );
 }
 
-/** A slot is known by its root hash: no host could tell the two apart. */
+/** Hosts identify a slot by its root hash, and could not distinguish two releases with the same one. */
 async function refuseTwin(
   publisher: Publisher,
   { rootHash, product }: ReleaseEntry,
@@ -194,7 +194,7 @@ const releaseOf = (entry: TargetEntry): ReleaseEntry | undefined => {
   }
 };
 
-/** Is this a delta whose target is that release? */
+/** Whether this is a delta to that release. */
 function leadsTo(path: string, entry: TargetEntry, release: ReleaseEntry): boolean {
   try {
     return isDeltaPath(path) && readDelta(path, entry).manifest === release.manifest.sha256;

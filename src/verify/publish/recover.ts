@@ -1,4 +1,4 @@
-/** Cures a repository in which two publishers knew nothing of each other, so that no host is stuck with what it has seen. */
+/** Repairs a repository that was changed by two publishers without a common lock, so that no host is stuck. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -11,10 +11,7 @@ import { readRepository, type Unused, VERSIONED_ROLES, type VersionedRole } from
 /** A role whose newest signed file was not in use. */
 export type Recovered = Readonly<{ role: VersionedRole; was: number; is: number }>;
 
-/**
- * Puts the newest of what was signed for each role into use, and signs snapshot and timestamp above all that a host may have seen. Needs no
- * offline key.
- */
+/** Puts the newest signed file of each role into use, and signs snapshot and timestamp above any version that hosts may have seen. Needs no offline key. */
 export async function recoverRepository(publisher: Publisher): Promise<readonly Recovered[]> {
   const repository = await readRepository(publisher.files, publisher.dir);
   const adopted = new Map([...repository.unused].filter(([role]) => role !== 'snapshot'));
@@ -29,10 +26,10 @@ export async function recoverRepository(publisher: Publisher): Promise<readonly 
   }));
 }
 
-/** Timestamps leave no files behind to be counted: nobody signs as many while two publishers are at work. */
+/** Timestamps leave no old files to count; two publishers at work sign fewer than this. */
 const LIFT = 1000;
 
-/** What a role lists must still be there; `repo verify` reads it whole. */
+/** The files that a role lists must still exist; `repo verify` reads them completely. */
 async function mustBeWhole({ dir }: Publisher, role: DelegatedRole, file: Unused | undefined): Promise<void> {
   if (!file) return;
   const name = `${file.version}.${role}.json`;

@@ -1,4 +1,4 @@
-/** A repository as it lies on the publisher's disk: read whole, every signature checked before anything is signed again. */
+/** A repository on the publisher's disk: read completely, and every signature verified before re-signing. */
 
 import { basename, join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -39,22 +39,21 @@ export type Repository = Readonly<{
   targets: RoleFile<TargetsDocument>;
   releases: RoleFile<TargetsDocument>;
   channels: RoleFile<TargetsDocument>;
-  /** Names in `metadata` when it was read. */
+  /** The names in `metadata` when it was read. */
   names: ReadonlySet<string>;
-  /** What was signed for a role and is newer than what is in use: a publisher was cut off, or another one knew nothing of it. */
+  /** A signed file of a role that is newer than the one in use: an interrupted publisher, or one without the common lock. */
   unused: ReadonlyMap<VersionedRole, Unused>;
 }>;
 
 export type Unused = Readonly<{ version: number; bytes: Uint8Array }>;
 
-/** The roles whose files have their version in their names, but for the root. */
+/** The roles with version numbers in their file names, except root. */
 export const VERSIONED_ROLES = ['targets', 'releases', 'channels', 'snapshot'] as const;
 export type VersionedRole = (typeof VERSIONED_ROLES)[number];
 
-/** The top role lists no files itself. */
+/** The top role lists no files. */
 export const NO_PATHS = /^(?!)/;
 
-/** Reads the repository in `dir`. */
 export async function readRepository(files: Files, dir: string): Promise<Repository> {
   const names = new Set(await files.list(join(dir, 'metadata')));
   const version = rootVersion(names, dir);
@@ -79,7 +78,7 @@ export async function readRepository(files: Files, dir: string): Promise<Reposit
   const targets = await read('targets');
   const [releases, channels] = [await read('releases'), await read('channels')];
   const repository = { root, timestamp, snapshot, targets, releases, channels };
-  // A replacement of a key that was cut off leaves a role signed by the keys of the root before: it can be taken up again.
+  // An interrupted key replacement leaves a role signed by the previous root's keys; it can be resumed.
   const older = { root: before, targets };
   for (const role of ['targets', 'snapshot', 'timestamp', ...DELEGATED_ROLES] as const)
     checkSigned(
@@ -90,11 +89,11 @@ export async function readRepository(files: Files, dir: string): Promise<Reposit
   return { ...repository, names, unused: await unusedIn(files, dir, repository, names) };
 }
 
-/** The next version of a role: above what is in use, and above all that hosts may have seen. */
+/** The next version of a role: above the current one, and above any that hosts may have seen. */
 export const nextVersion = (repository: Repository, role: VersionedRole): number =>
   1 + (repository.unused.get(role) ?? repository[role].document.signed).version;
 
-/** Only what the role's own keys have signed counts: whoever can write the folder must not drive versions up. */
+/** Counts only files signed by the role's own keys: someone who can write the folder must not drive versions up. */
 async function unusedIn(
   files: Files,
   dir: string,
@@ -125,11 +124,11 @@ const versionsOf = (names: Iterable<string>, role: RoleName): number[] =>
     return of === role ? [Number(digits)] : [];
   });
 
-/** The channels that a repository has. */
+/** The channels of a repository. */
 export const channelNames = ({ channels }: Pick<Repository, 'channels'>): string[] =>
   [...channels.document.signed.targets.keys()].map((path) => basename(path, '.json')).sort();
 
-/** The document of a channel as the publisher's disk has it. */
+/** The document of a channel on the publisher's disk. */
 export async function channelDocument(
   { files, dir }: Readonly<{ files: Files; dir: string }>,
   repository: Repository,
@@ -144,7 +143,7 @@ export async function channelDocument(
   return readDocument(bytes, entry.length, 'repository-damaged', path, channelShape);
 }
 
-/** Whose signatures a role needs. */
+/** The keys and threshold of a role. */
 export function holdersOf(repository: Pick<Repository, 'root' | 'targets'>, role: RoleName): Holders {
   if (role !== 'releases' && role !== 'channels') return repository.root.document.signed.roles[role];
   const found = repository.targets.document.signed.delegations?.roles.find((one) => one.name === role);
@@ -185,7 +184,7 @@ async function readRole<T>(
 
 type Authority = Readonly<{ holders: Holders; keys: ReadonlyMap<string, PublicKey> }>;
 
-/** Is the file signed as the holders demand? */
+/** Whether the file has the required signatures. */
 export function isSigned(file: RoleFile<unknown>, { holders, keys }: Authority): boolean {
   const valid = [...signedBy(file.bytes, keys)].filter((id) => holders.keyids.includes(id));
   return valid.length >= holders.threshold;

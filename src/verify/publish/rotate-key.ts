@@ -1,4 +1,4 @@
-/** Replaces a role's key, or renews a role before it expires, so that clients accept the repository at every step. */
+/** Replaces a role's key, or renews a role before it expires; clients accept the repository at every step. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
@@ -12,13 +12,13 @@ import { timesOf } from './signing-time.ts';
 
 export type Rotation = Readonly<{
   role: RoleName;
-  /** The id of the key that goes. Its private half is wanted among the publisher's signers, but may be lost. */
+  /** The id of the replaced key. Its private half is needed among the publisher's signers, unless it is lost. */
   oldKeyId: string;
-  /** The key that comes. */
+  /** The new key. */
   newSigner: Signer;
 }>;
 
-/** Puts the new key in the place of the old one. Doing it twice changes nothing. */
+/** Replaces the old key with the new one. Idempotent. */
 export async function rotateKey(given: Publisher, rotation: Rotation): Promise<void> {
   const { role, oldKeyId, newSigner } = rotation;
   const publisher = { ...given, signers: [...given.signers, newSigner] };
@@ -34,10 +34,10 @@ export async function rotateKey(given: Publisher, rotation: Rotation): Promise<v
   if (role === 'releases' || role === 'channels') return rotateDelegated(publisher, repository, role, after, newSigner);
   const root = await nextRoot(publisher, repository, { role, after, key: newSigner });
   if (role === 'root') return writeRoot(publisher, root);
-  // Whatever the clock forbids is found before the new root is written.
+  // Checks the clock before the new root is written.
   for (const one of [role, 'snapshot', 'timestamp'] as const) timesOf(publisher, one, repository[one].document.signed);
   if (canSign(publisher, before)) {
-    // Signed by both keys first: whoever still has the old root accepts it, and so does whoever has the new one.
+    // Signed by both keys first, so that hosts with either root accept it.
     await resign(publisher, repository, role, { holders: { [role]: [before, after] } });
     return writeRoot(publisher, root);
   }
@@ -45,7 +45,7 @@ export async function rotateKey(given: Publisher, rotation: Rotation): Promise<v
   await resign(publisher, repository, role, { holders: { [role]: [after] }, unsignedByUs: role });
 }
 
-/** Signs a role again with a new date of expiry. */
+/** Signs a role again with a new expiry. */
 export async function renewRole(publisher: Publisher, role: RoleName): Promise<void> {
   const repository = await readRepository(publisher.files, publisher.dir);
   if (role === 'root') return writeRoot(publisher, await nextRoot(publisher, repository));
@@ -67,7 +67,7 @@ async function nextRoot(publisher: Publisher, repository: Repository, replacemen
     keys: inUse(keys, Object.values(roles)),
     roles,
   };
-  // Old keys prove to clients where the new root comes from, new ones that they exist.
+  // Old keys prove the origin of the new root to clients, new ones their own existence.
   const signers = signersForAll('root', [signed.roles.root, roles.root], publisher.signers);
   return { version, bytes: await signFile(part, signers) };
 }
@@ -95,7 +95,7 @@ async function rotateDelegated(
   });
 }
 
-/** A rotation that was cut off after the new root was written: the role itself still has its old signatures. */
+/** For a rotation interrupted after the new root was written, when the role itself still has its old signatures. */
 async function finish(publisher: Publisher, repository: Repository, role: RoleName, holders: Holders): Promise<void> {
   if (role === 'root' || isSigned(repository[role], { holders, keys: keysFor(repository, role) })) return;
   await resign(publisher, repository, role, { unsignedByUs: role });
@@ -121,7 +121,7 @@ function canSign(publisher: Publisher, holders: Holders): boolean {
   return holders.keyids.filter((id) => given.has(id)).length >= holders.threshold;
 }
 
-/** Only the keys that some role still names. */
+/** Keys still named by some role. */
 const inUse = (
   keys: ReadonlyMap<string, PublicKey>,
   roles: readonly Readonly<{ keyids: readonly string[] }>[],

@@ -1,11 +1,11 @@
-/** When a role is signed and until when it is good: neither goes back, whatever the publisher's clock shows. Pure. */
+/** A role's signing time and expiry: neither goes back, whatever the publisher's clock shows. Pure. */
 
 import { UpdateError } from '../../errors.ts';
 import { utcText } from '../../utc.ts';
 import type { RoleName } from '../names.ts';
 import { type Insisting, refuse } from './insist.ts';
 
-/** How long a role is good, where the publisher does not say otherwise; longer only if he insists. */
+/** The default lifetime of each role; longer ones need an override. */
 export const LIFETIME_DAYS: Readonly<Record<RoleName, number>> = {
   root: 365,
   targets: 180,
@@ -15,18 +15,18 @@ export const LIFETIME_DAYS: Readonly<Record<RoleName, number>> = {
   timestamp: 2,
 };
 
-/** The publisher's clock, and what he says of lifetimes. */
+/** The publisher's clock and lifetimes. */
 export type Signing = Insisting & Readonly<{ now: Date; lifetimeDays?: Partial<Record<RoleName, number>> }>;
 
-/** Publishers before `issued` was added do not say when they signed. */
+/** Publishers from before `issued` do not state the signing time. */
 export type Times = Readonly<{ expires: string; issued?: string }>;
 
-/** The times of a role's next document; `replaced` are those of the one in use. */
+/** The times of a role's next document; `replaced` is the current one. */
 export function timesOf(signing: Signing, role: RoleName, replaced: Times | undefined): Required<Times> {
   const at = signingTime(signing, role, replaced?.issued);
   const expires = utcText(new Date(at.getTime() + lifetimeOf(signing, role) * DAY));
   const isBehind = replaced?.issued !== undefined && utcText(at) < replaced.issued;
-  // An earlier clock makes for an earlier expiry, and was insisted on already.
+  // An earlier clock leads to an earlier expiry, and has already been overridden.
   if (!isBehind && replaced && expires < replaced.expires)
     refuse(
       signing,
@@ -36,7 +36,7 @@ export function timesOf(signing: Signing, role: RoleName, replaced: Times | unde
   return { issued: utcText(at), expires };
 }
 
-/** Hosts refuse everything once one role has expired: to publish is in vain, or the clock is ahead and would give away signatures that are good for years. */
+/** Once a role has expired, hosts refuse everything: publishing is in vain, or the clock is ahead and would issue signatures valid for years. */
 export function refuseExpired(signing: Signing, roles: readonly (readonly [RoleName, Times])[]): void {
   const now = utcText(signing.now);
   const expired = roles.filter(([, { expires }]) => expires <= now);
@@ -45,7 +45,7 @@ export function refuseExpired(signing: Signing, roles: readonly (readonly [RoleN
   refuse(signing, 'role-expired', `This clock shows ${now}, and ${which} has expired, so hosts would refuse all.`);
 }
 
-/** Of publishers whose clocks differ by a little each goes on where the other was. */
+/** Publishers whose clocks differ slightly continue from each other's time. */
 function signingTime(signing: Signing, role: RoleName, last: string | undefined): Date {
   const late = last === undefined ? 0 : Date.parse(last) - signing.now.getTime();
   if (late <= 0) return signing.now;
