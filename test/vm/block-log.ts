@@ -36,6 +36,11 @@ export async function readBlockLog(path: string): Promise<LogEntry[]> {
   return entries;
 }
 
+export type Range = Readonly<{ offset: number; size: number }>;
+
+export const touches = ({ offset, length }: LogEntry, ranges: readonly Range[]): boolean =>
+  ranges.some((range) => length > 0 && offset < range.offset + range.size && offset + length > range.offset);
+
 /** A disk on which a recorded run is replayed, forward only, stopping at moments at which the power may fail. */
 export type Replay = Readonly<{
   /**
@@ -43,6 +48,8 @@ export type Replay = Readonly<{
    * uncertain part back. Of what was written since the last flush, `keep` decides what has reached the medium.
    */
   cutAfter(cut: number, keep: (entry: LogEntry) => boolean, look: () => Promise<void>): Promise<void>;
+  /** Names the content of these ranges as the disk is now: the same name, the same content. */
+  contentOf(ranges: readonly Range[]): string;
   close(): Promise<void>;
 }>;
 
@@ -50,6 +57,7 @@ export async function replayOn(disk: string, log: string, entries: readonly LogE
   const target = await open(disk, 'r+');
   const source = await open(log);
   let certain = 0;
+  let uncertain: LogEntry[] = [];
 
   const copy = async (entry: LogEntry): Promise<void> => {
     if (entry.at === undefined) return;
@@ -65,9 +73,15 @@ export async function replayOn(disk: string, log: string, entries: readonly LogE
         if (entry.at === undefined || !(entry.durable || keep(entry))) continue;
         undo.push({ offset: entry.offset, bytes: await bytesAt(target, entry.offset, entry.length) });
         await copy(entry);
+        uncertain.push(entry);
       }
       await look();
+      uncertain = [];
       for (const { offset, bytes } of undo.reverse()) await target.write(bytes, 0, bytes.length, offset);
+    },
+    contentOf(ranges) {
+      const written = [...entries.slice(0, certain), ...uncertain];
+      return JSON.stringify([ranges, written.filter((entry) => touches(entry, ranges)).map(({ at }) => at)]);
     },
     async close() {
       await target.close();

@@ -46,15 +46,20 @@ export async function entriesOf(disk: string): Promise<Entry[]> {
   return entries.sort((one, two) => usedUp(one) - usedUp(two) || Number(two.version) - Number(one.version));
 }
 
-/** Whether the root and tree that belong to a root hash are there and match, as the firmware's successor would find them. */
-export async function isWhole(disk: string, rootHash: string): Promise<boolean> {
+/** The root and the tree that belong to a root hash, as the firmware's successor would find them; none where they are not clear. */
+export async function slotOf(disk: string, rootHash: string): Promise<readonly ImagePartition[] | undefined> {
   const partitions = await partitionsOf(disk);
-  const plain = (uuid: string): string => uuid.replaceAll('-', '');
-  const root = partitions.filter((partition) => plain(partition.uuid) === rootHash.slice(0, 32));
-  const tree = partitions.filter((partition) => plain(partition.uuid) === rootHash.slice(32));
-  if (root.length !== 1 || tree.length !== 1 || !root[0] || !tree[0]) return false;
-  await using rootFile = await extract(disk, root[0]);
-  await using treeFile = await extract(disk, tree[0]);
+  const named = (half: string): ImagePartition[] => partitions.filter(({ uuid }) => uuid.replaceAll('-', '') === half);
+  const [root, tree] = [named(rootHash.slice(0, 32)), named(rootHash.slice(32))];
+  return root.length === 1 && tree.length === 1 ? [...root, ...tree] : undefined;
+}
+
+/** Whether they are there and match. */
+export async function isWhole(disk: string, rootHash: string): Promise<boolean> {
+  const [root, tree] = (await slotOf(disk, rootHash)) ?? [];
+  if (!root || !tree) return false;
+  await using rootFile = await extract(disk, root);
+  await using treeFile = await extract(disk, tree);
   const { code, stderr } = await exec('veritysetup', ['verify', rootFile.path, treeFile.path, rootHash]).then(
     () => ({ code: 0, stderr: '' }),
     (error: { code?: unknown; stderr?: string }) => ({ code: error.code, stderr: error.stderr ?? '' }),

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { cp, glob, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type Accelerator, findAccelerator } from './accelerator.ts';
 import { type Images, unpackImages } from './bundle-images.ts';
 import { Machine } from './machine.ts';
@@ -86,9 +87,16 @@ async function makeFixture(given: Given, accelerator: Accelerator): Promise<void
   const ingredients = { ...given, agent: join(PROJECT, 'dist'), trustRoot };
   const built: Built[] = [];
   const ukiSha256: [string, string][] = [];
-  for (const { version, kind } of RELEASES) {
-    progress(`building release ${version} (${kind})`);
-    const release = await buildRelease(ingredients, version, kind);
+  // Building takes one processor, and so does adding: the next ones are built in the meantime.
+  const releases = Readable.from(RELEASES).map(
+    ({ version, kind }) => {
+      progress(`building release ${version} (${kind})`);
+      return buildRelease(ingredients, version, kind);
+    },
+    { concurrency: 2 },
+  );
+  for await (const release of releases as AsyncIterable<Built>) {
+    const { version } = release;
     await addBundle(join(work, 'repository'), release.bundle);
     const images = await unpackImages(release.bundle, join(work, 'images'));
     ukiSha256.push([version, await sha256Of(images.uki)]);

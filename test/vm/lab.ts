@@ -36,16 +36,8 @@ export type LabOptions = Readonly<{
   tries?: number;
   /** The agent does not try again by itself soon after a failure. */
   patient?: boolean;
-  /** Who it is to its fleet; implies `cold`. */
-  machineId?: string;
   /** More of the kernel's command line; implies `cold`. */
   kernelOptions?: string;
-  /** Another server than the scenario's own, as the guest reaches it. */
-  repositoryUrl?: string;
-  /** More keys of `[reboot]`. */
-  reboot?: string;
-  /** More configuration, as TOML tables. */
-  config?: string;
   /** How many processors the machine has; implies `cold`. */
   processors?: number;
   /** For measurements: a restart by the firmware has no fresh emulator in its favour. */
@@ -67,7 +59,6 @@ export async function inLab(name: string, options: LabOptions, story: (lab: Lab)
     keepsEmulator: options.keepsEmulator ?? false,
     ...(options.kernelOptions === undefined ? {} : { kernelOptions: options.kernelOptions }),
     ...(options.processors === undefined ? {} : { processors: options.processors }),
-    ...(options.machineId === undefined ? {} : { machineId: options.machineId }),
     ...(await machineDisk(fixture, dir, options)),
   });
   using _interrupted = whenInterrupted(machine, dir);
@@ -115,7 +106,7 @@ async function adopt(machine: Machine): Promise<void> {
 async function machineDisk(
   fixture: Fixture,
   dir: string,
-  { cold, blockLog, loader, machineId, kernelOptions, processors }: LabOptions,
+  { cold, blockLog, loader, kernelOptions, processors }: LabOptions,
 ): Promise<Pick<MachineOptions, 'dir' | 'disk' | 'variables' | 'blockLog' | 'snapshot'>> {
   const home = join(dir, 'machine');
   const image = join(fixture.tools, 'bin/qemu-img');
@@ -130,7 +121,7 @@ async function machineDisk(
     return { dir: home, disk: raw, variables, blockLog: join(home, 'block.log') };
   }
   const disk = { path: join(home, 'disk.qcow2'), format: 'qcow2' } as const;
-  if (cold || loader || machineId !== undefined || kernelOptions !== undefined || processors !== undefined) {
+  if (cold || loader || kernelOptions !== undefined || processors !== undefined) {
     await run(image, ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', installed, disk.path]);
     await cp(join(fixture.tools, 'ovmf/vars.qcow2'), variables);
     return { dir: home, disk, variables };
@@ -144,17 +135,9 @@ async function machineDisk(
 /** Where the repository is, as the guest sees it. The first check comes with the start, later ones only when asked for. */
 const configuration = (
   port: number,
-  {
-    patient = false,
-    loader = 'systemd-boot',
-    tries = 3,
-    method = 'firmware',
-    reboot = '',
-    config = '',
-    repositoryUrl,
-  }: LabOptions,
+  { patient = false, loader = 'systemd-boot', tries = 3, method = 'firmware' }: LabOptions,
 ): string => `[repository]
-url = "${repositoryUrl ?? `http://10.0.2.2:${port}/`}"
+url = "http://10.0.2.2:${port}/"
 channel = "${CHANNEL}"
 [poll]
 schedule = "0 0 1 1 *"
@@ -166,5 +149,4 @@ backend = "${loader}"
 tries = ${tries}
 [reboot]
 method = "${method}"
-${reboot}
-${config}`;
+`;

@@ -20,8 +20,6 @@ export type MachineOptions = Readonly<{
   variables: string;
   /** The agent's configuration drop-in, handed to the guest. */
   config: string;
-  /** Another machine id than that of the image, 32 hex digits; known only to a guest that is booted. */
-  machineId?: string;
   /** More of the kernel's command line, which systemd's stub takes from the firmware. */
   kernelOptions?: string;
   /** Records every write and flush of the disk (dm-log-writes format). */
@@ -249,16 +247,7 @@ export class Machine {
   }
 
   #arguments(snapshot: string | undefined): string[] {
-    const {
-      tools,
-      accelerator,
-      variables,
-      name,
-      keepsEmulator,
-      machineId,
-      kernelOptions,
-      processors = 1,
-    } = this.options;
+    const { tools, accelerator, variables, name, keepsEmulator, kernelOptions, processors = 1 } = this.options;
     return [
       ...['-name', name, '-M', 'q35', '-smp', String(processors), '-m', '512', ...acceleratorArguments(accelerator)],
       // Under emulation a fresh QEMU boots faster than one that has run before: a guest's reset ends the process.
@@ -276,7 +265,6 @@ export class Machine {
       ...(kernelOptions === undefined
         ? []
         : ['-smbios', `type=11,value=io.systemd.stub.kernel-cmdline-extra=${kernelOptions}`]),
-      ...(machineId === undefined ? [] : ['-fw_cfg', `name=opt/tandem/machine-id,string=${machineId}`]),
       ...(snapshot === undefined ? [] : ['-loadvm', snapshot]),
     ];
   }

@@ -1,22 +1,12 @@
 /** The releases of the reference machine that the scenarios install: good ones, and one for each way of being bad. */
 
-import { chmod, mkdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run, updatectl } from './programs.ts';
 
 export const PRODUCT = 'tandem-ref';
 
-export type Kind =
-  | 'good'
-  | 'stock-initrd'
-  | 'panic'
-  | 'no-init'
-  | 'unhealthy'
-  | 'mute'
-  | 'foreign'
-  | 'too-large'
-  | 'hang'
-  | 'no-state';
+export type Kind = 'good' | 'stock-initrd' | 'panic' | 'unhealthy' | 'mute' | 'hang' | 'no-state';
 
 /** Versions in the order of their counters. A machine is installed with version 1. */
 export const RELEASES: readonly Readonly<{ version: string; kind: Kind }>[] = [
@@ -24,11 +14,8 @@ export const RELEASES: readonly Readonly<{ version: string; kind: Kind }>[] = [
   { version: '2', kind: 'good' },
   { version: '3', kind: 'stock-initrd' },
   { version: '4', kind: 'panic' },
-  { version: '5', kind: 'no-init' },
   { version: '6', kind: 'unhealthy' },
   { version: '7', kind: 'mute' },
-  { version: '8', kind: 'foreign' },
-  { version: '9', kind: 'too-large' },
   { version: '10', kind: 'hang' },
   { version: '11', kind: 'no-state' },
 ];
@@ -48,9 +35,6 @@ export type Ingredients = Readonly<{
 
 export type Built = Readonly<{ version: string; bundle: string; rootHash: string }>;
 
-/** Larger than a root partition of the reference machine, and nearly nothing in the bundle. */
-const TOO_LARGE = 330 * 1024 * 1024;
-
 const COMMAND_LINE =
   'console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off nokaslr net.ifnames=0 systemd.show_status=no tsc=reliable ' +
   '8250.nr_uarts=1 audit=0 lsm=landlock random.trust_cpu=1 ' +
@@ -67,7 +51,7 @@ export async function buildRelease(from: Ingredients, version: string, kind: Kin
   const commandLine = kind === 'stock-initrd' ? STOCK_COMMAND_LINE : COMMAND_LINE;
   const tools = ['--stub', join(from.tools, 'efi/linuxx64.efi.stub'), '--ukify', join(from.tools, 'bin/ukify')];
   const said = await updatectl([
-    ...['bundle', 'build', '--product', kind === 'foreign' ? 'another' : PRODUCT, '--version', version],
+    ...['bundle', 'build', '--product', PRODUCT, '--version', version],
     ...['--counter', version, '--root', tree, ...parts, '--cmdline', commandLine, ...tools],
     ...['--level', '3', '--output', bundle, '--json'],
   ]);
@@ -77,7 +61,7 @@ export async function buildRelease(from: Ingredients, version: string, kind: Kin
 }
 
 async function makeTree(from: Ingredients, tree: string, version: string, kind: Kind): Promise<void> {
-  if (isSmall(kind)) return makeSmallTree(tree, kind);
+  if (kind === 'panic') return makeEmptyTree(tree);
   const timer = { DEAD_MAN: kind === 'mute' || kind === 'no-state' ? '20s' : '4min' };
   await run(join(from.scripts, 'system'), [tree, version, PRODUCT, from.node, from.agent, from.trustRoot], timer);
   const tandem = join(tree, 'usr/lib/tandem');
@@ -99,16 +83,10 @@ async function makeTree(from: Ingredients, tree: string, version: string, kind: 
   if (kind === 'mute') await writeFile(join(tandem, 'updatectl.js'), 'throw new Error("this agent cannot start");\n');
 }
 
-/** Releases that never get as far as their root need none worth the download. */
-const isSmall = (kind: Kind): boolean =>
-  kind === 'panic' || kind === 'no-init' || kind === 'foreign' || kind === 'too-large';
-
-async function makeSmallTree(tree: string, kind: Kind): Promise<void> {
+/** A release that never gets as far as its root needs none worth the download. */
+async function makeEmptyTree(tree: string): Promise<void> {
   for (const dir of ['dev', 'etc', 'proc', 'run', 'sys', 'usr']) await mkdir(join(tree, dir), { recursive: true });
   await writeFile(join(tree, 'usr/nothing'), 'There is no system here.\n');
-  if (kind !== 'too-large') return;
-  await writeFile(join(tree, 'usr/large'), '');
-  await truncate(join(tree, 'usr/large'), TOO_LARGE);
 }
 
 /** An initrd that is none makes the kernel panic. */

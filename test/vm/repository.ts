@@ -30,14 +30,9 @@ export async function addDeltas(repository: string, version: string, product: st
 }
 
 /** Offers a release to the machines of a channel. */
-export async function promote(repository: string, version: string, product: string, channel = CHANNEL): Promise<void> {
-  const options = ['--product', product, '--channel', channel, '--allow-downgrade', '--insist', 'channel-new'];
+export async function promote(repository: string, version: string, product: string): Promise<void> {
+  const options = ['--product', product, '--channel', CHANNEL, '--allow-downgrade', '--insist', 'channel-new'];
   await updatectl(['repo', 'promote', version, ...options, ...where(repository)]);
-}
-
-/** Offers it little by little, as the options say. */
-export async function startRollout(repository: string, version: string, options: readonly string[]): Promise<void> {
-  await updatectl(['rollout', 'start', version, '--channel', CHANNEL, ...options, ...where(repository)]);
 }
 
 /** A copy to change; files are replaced and never rewritten, so links will do. */

@@ -1,12 +1,12 @@
-/** Scenario: restarts past the boot loader, and what becomes of them when the new system is no good or the power fails. */
+/** Scenario: soft reboots, and what becomes of them when the new system is no good or the power fails. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Method, SlotName } from '../../src/model.ts';
-import type { HistoryReply } from '../../src/protocol.ts';
+import type { SlotName } from '../../src/model.ts';
 import { assertSettled, cut, statusOf, UPDATE_MS, update } from './guest.ts';
 import { inLab, type Lab } from './lab.ts';
 import type { Machine, Ready } from './machine.ts';
+import { attempts, systemOf } from './methods.ts';
 
 const JOB = 'systemd-run --quiet --property=Type=oneshot';
 test('a soft reboot keeps the kernel and what is below /var, lets go of the old slot, and its failed trial ends in the old system', () =>
@@ -30,7 +30,8 @@ test('a soft reboot keeps the kernel and what is below /var, lets go of the old 
     assert.ok(after.uptimeS > before.uptimeS);
     assert.equal(after.var, before.var, 'the same file system below /var');
     assert.equal(await machine.run('cat /var/lib/carried'), 'carried');
-    assert.deepEqual(await wentBy(machine), { result: 'updated', method: 'soft', clock: 'exact' });
+    const [way] = await attempts(machine);
+    assert.deepEqual([way?.result, way?.method, way?.clock], ['updated', 'soft', 'exact']);
     const failed = await machine.run("systemctl list-units --failed --plain --no-legend | cut -d ' ' -f 1");
     assert.equal(failed, 'backup.service\nyesterday.service', 'none of the new system has failed');
 
@@ -38,41 +39,32 @@ test('a soft reboot keeps the kernel and what is below /var, lets go of the old 
     const trial = await update(lab, '6');
     assert.deepEqual([trial.slot, trial.version, trial.bootId], ['a', '6', before.bootId]);
     await fallsBack(lab, trial, 'b', '2');
-    assert.equal((await wentBy(machine)).result, 'rolled-back');
+    assert.equal((await attempts(machine))[0]?.result, 'rolled-back');
   }));
 
-test('a soft reboot that loses power goes on as a cold start would; one that panics in a system whose agent cannot start falls back', () =>
-  inLab('soft-cut', { method: 'soft' }, async (lab) => {
+test('a soft reboot that loses power goes on as a cold start, and is tried once more when that is lost, too; one that panics falls back', () =>
+  inLab('soft-cut', { method: 'soft', tries: 2 }, async (lab) => {
     const { machine } = lab;
     const trial = await update(lab, '2');
     assert.deepEqual([trial.slot, trial.version, machine.boots], ['b', '2', 0]);
+    const cold = await cut(machine);
+    assert.deepEqual([cold.slot, cold.version, machine.boots], ['b', '2', 1], 'the boot loader had a try left for it');
+    const old = await cut(machine);
+    assert.deepEqual([old.slot, old.version, machine.boots], ['a', '1', 2], 'and no other');
+    const again = await machine.awaitReady(UPDATE_MS);
+    assert.deepEqual([again.slot, again.version, again.bootId], ['b', '2', old.bootId], 'by itself, the same way');
     await assertSettled(machine, await cut(machine), 'b', '2');
-    assert.equal(machine.boots, 1, 'the boot loader had tries left for it');
+    assert.equal(machine.boots, 3);
+    const [last, lost] = await attempts(machine);
+    assert.deepEqual([last?.result, last?.method], ['updated', 'firmware'], 'the way it came up in the end');
+    assert.deepEqual([lost?.result, lost?.code], ['rolled-back', 'trial-lost']);
+    assert.deepEqual((await statusOf(machine)).refused, [], 'lost power is not the release’s fault');
 
     const mute = await update(lab, '7');
-    assert.deepEqual([mute.slot, mute.version, machine.boots], ['a', '7', 1]);
+    assert.deepEqual([mute.slot, mute.version, machine.boots], ['a', '7', 3]);
     await fallsBack(lab, await panic(machine), 'b', '2');
-    assert.equal(tries(machine, '7'), 3, 'the soft reboot was counted as one of three tries');
-  }));
-
-test('kexec starts a new kernel without the firmware; one that panics, and one that loses power, are counted and fall back', () =>
-  inLab('kexec', { method: 'kexec' }, async (lab) => {
-    const { machine } = lab;
-    const before = await systemOf(machine);
-    const trial = await update(lab, '2');
-    assert.deepEqual([trial.slot, trial.version, machine.boots], ['b', '2', 0], 'the firmware was not started');
-    assert.notEqual(trial.bootId, before.bootId, 'the kernel is a new one');
-    assert.match(await machine.run('cat /proc/cmdline'), /tandem\.kexecs=1/);
-    await assertSettled(machine, await cut(machine), 'b', '2');
-    assert.equal(machine.boots, 1);
-    assert.equal((await wentBy(machine)).method, 'firmware', 'the way it came up in the end');
-
-    const ready = await update(lab, '4');
-    await assertSettled(machine, ready, 'b', '2');
-    assert.equal(machine.log.lines.filter(({ text }) => /Kernel panic/.test(text)).length, 3);
-    assert.equal(machine.boots, 4, 'one try by kexec, two by the boot loader, and the old system');
-    assert.equal((await statusOf(machine)).refused[0]?.version, '4');
-    assert.equal((await wentBy(machine)).result, 'rolled-back');
+    assert.equal(tries(machine, '7'), 2, 'the soft reboot was counted as one of two tries');
+    assert.equal(machine.boots, 5, 'the dead man’s timer ended the other, and the boot loader fell back');
   }));
 
 /** Whatever starts until then is the system on trial; in the end the old one runs and has refused it. */
@@ -94,20 +86,3 @@ async function panic(machine: Machine): Promise<Ready> {
 /** How often a version has come up, by whichever way. */
 const tries = ({ log }: Machine, version: string): number =>
   log.lines.filter(({ text }) => text.includes('@@READY ') && text.includes(` version=${version} `)).length;
-
-type System = Readonly<{ bootId: string; uptimeS: number; var: string }>;
-
-async function systemOf(machine: Machine): Promise<System> {
-  const said = await machine.run('cat /proc/sys/kernel/random/boot_id /proc/uptime; stat -c %d /var/lib');
-  const [bootId = '', uptime = '', device = ''] = said.trim().split('\n');
-  return { bootId, uptimeS: Number.parseFloat(uptime), var: device };
-}
-
-type Way = Readonly<{ result: string; method: Method | undefined; clock: string | undefined }>;
-
-/** What the agent remembers of the last attempt. */
-async function wentBy(machine: Machine): Promise<Way> {
-  const { entries } = JSON.parse(await machine.run('updatectl history --json')) as HistoryReply;
-  const [last] = entries;
-  return { result: last?.result ?? 'none', method: last?.method, clock: last?.downtime?.clock };
-}
