@@ -98,7 +98,7 @@ const FLEET: readonly Panel[] = [
     '{{channel}}, planned': byChannel('planned'),
   }),
   series(
-    'In flight',
+    'Under way',
     'Hosts that are installing the release; dashed: the limit.',
     {
       '{{channel}}': byChannel('in_flight'),
