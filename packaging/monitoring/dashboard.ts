@@ -66,7 +66,7 @@ const FLEET: readonly Panel[] = [
     { red: 1 },
   ),
   stat(
-    'Late with the lock',
+    'Overdue with the lock',
     'Hosts that should be back from their reboot.',
     'sum(max by (group) (tandem_lock_late)) or vector(0)',
     { red: 1 },
