@@ -5,7 +5,7 @@ import { Command as Commander, CommanderError, Option } from 'commander';
 import { DECODER } from './bundle/decode/decoder.ts';
 import { shownJson, shownText } from './clean-text.ts';
 import { type Command, type Context, inputOf } from './cli/command.ts';
-import { COMMANDS, type Entry, GROUPS } from './cli/commands.ts';
+import { COMMANDS, type CommandEntry, GROUPS } from './cli/commands.ts';
 import { createOutput } from './cli/output.ts';
 import { asUpdateError, EXIT, UpdateError as Failure, type UpdateError } from './errors.ts';
 import { realClock } from './system/clock.ts';
@@ -64,7 +64,7 @@ function buildProgram(run: Run): Commander {
 }
 
 /** A command is a name until it is called or its help is asked for; only then is its file read. */
-function addCommand(program: Commander, name: string, summary: string, load: Entry['load'], run: Run): void {
+function addCommand(program: Commander, name: string, summary: string, load: CommandEntry['load'], run: Run): void {
   const words = name.split(' ');
   const parent = words.slice(0, -1).reduce(groupNamed, program);
   const stub = parent

@@ -25,7 +25,7 @@ import type { Exec } from '../system/process/exec.ts';
 
 export type BootLoader = Readonly<{ backend: BootBackend; kernels: Kernels }>;
 
-type World = BootFiles & Readonly<{ exec: Exec; log: Log }>;
+type LoaderWorld = BootFiles & Readonly<{ exec: Exec; log: Log }>;
 
 type BootHost = Readonly<{
   product: Product;
@@ -36,7 +36,7 @@ type BootHost = Readonly<{
 }>;
 
 /** `slotOfRootHash` tells which slot's partitions carry the UUIDs derived from a root hash. */
-export const openBootLoader = ({ boot }: Pick<Config, 'boot'>, outside: World, host: BootHost): BootLoader =>
+export const openBootLoader = ({ boot }: Pick<Config, 'boot'>, outside: LoaderWorld, host: BootHost): BootLoader =>
   OPENERS[boot.backend](boot, { ...outside, ...bootFiles(outside), ...host, firmware: outside.files });
 
 /** As configured; a boot loader that counts fewer is armed with the most it can. */
@@ -48,7 +48,7 @@ export function triesToArm({ boot: { tries } }: Pick<Config, 'boot'>, backend: B
 
 type Boot = Config['boot'];
 /** `firmware` are the files in which Linux shows the variables: what fails there is the firmware's, not a partition's. */
-type BootWorld = World & BootHost & Readonly<{ firmware: Files }>;
+type BootWorld = LoaderWorld & BootHost & Readonly<{ firmware: Files }>;
 
 const OPENERS: Readonly<Record<BackendName, (boot: Boot, world: BootWorld) => BootLoader>> = {
   'systemd-boot': (boot, world) => {

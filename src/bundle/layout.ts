@@ -10,7 +10,7 @@ export const MANIFEST_NAME = 'manifest.json';
 export type Part = 'frames' | 'blob';
 
 /** An entry: its header at `header`, its content at `offset`, zero padding up to `end`. */
-export type Entry = Readonly<{
+export type BundleEntry = Readonly<{
   name: string;
   size: number;
   header: number;
@@ -21,11 +21,11 @@ export type Entry = Readonly<{
 }>;
 
 /** The entries in order, and the size of the whole bundle, its two final zero blocks included. */
-export type Layout = Readonly<{ entries: readonly Entry[]; size: number }>;
+export type Layout = Readonly<{ entries: readonly BundleEntry[]; size: number }>;
 
 /** The layout of the bundle with a manifest of that size. */
 export function bundleLayout(manifestSize: number, manifest: Manifest): Layout {
-  const entries: Entry[] = [place({ name: MANIFEST_NAME, size: manifestSize }, 0)];
+  const entries: BundleEntry[] = [place({ name: MANIFEST_NAME, size: manifestSize }, 0)];
   for (const planned of plannedEntries(manifest)) entries.push(place(planned, entries.at(-1)?.end ?? 0));
   const size = (entries.at(-1)?.end ?? 0) + TAR_END;
   if (!Number.isSafeInteger(size)) throw new UpdateError('image-too-large', 'The bundle would exceed 2^53 bytes.');
@@ -33,7 +33,7 @@ export function bundleLayout(manifestSize: number, manifest: Manifest): Layout {
 }
 
 /** The entry with a part of an image; throws `bundle-entry` if there is none. */
-export function entryOf(layout: Layout, role: Role, part: Part): Entry {
+export function entryOf(layout: Layout, role: Role, part: Part): BundleEntry {
   const found = layout.entries.find((entry) => entry.role === role && entry.part === part);
   if (found === undefined) throw new UpdateError('bundle-entry', `The bundle has no ${role} image.`);
   return found;
@@ -41,7 +41,7 @@ export function entryOf(layout: Layout, role: Role, part: Part): Entry {
 
 export const entryName = (role: Role, part: Part): string => `${role}.${part === 'blob' ? 'zst' : 'frames'}`;
 
-type Planned = Omit<Entry, 'header' | 'offset' | 'end'>;
+type Planned = Omit<BundleEntry, 'header' | 'offset' | 'end'>;
 
 const plannedEntries = (manifest: Manifest): Planned[] =>
   manifest.images.flatMap((image) => [
@@ -56,7 +56,7 @@ const planned = (role: Role, part: Part, { size }: Sealed): Planned => ({
   part,
 });
 
-function place(entry: Planned, header: number): Entry {
+function place(entry: Planned, header: number): BundleEntry {
   if (entry.size > ENTRY_LIMIT)
     throw new UpdateError(
       'image-too-large',

@@ -7,7 +7,7 @@ import type { ByteSource } from './byte-source.ts';
 import { type Cursor, createCursor } from './cursor.ts';
 import type { CompressedFrame } from './decode/decode.ts';
 import { type FrameTable, parseFrameTable, plainSizeOf } from './frames.ts';
-import { bundleLayout, type Entry, entryOf, type Layout, MANIFEST_NAME } from './layout.ts';
+import { type BundleEntry, bundleLayout, entryOf, type Layout, MANIFEST_NAME } from './layout.ts';
 import {
   type Image,
   imageOf,
@@ -165,7 +165,7 @@ async function nextFrame(cursor: Cursor, image: Image, table: FrameTable, index:
   };
 }
 
-async function expectHeader(cursor: Cursor, entry: Entry, source: ByteSource): Promise<void> {
+async function expectHeader(cursor: Cursor, entry: BundleEntry, source: ByteSource): Promise<void> {
   if (same(await cursor.take(TAR_BLOCK), await tarHeader(entry.name, entry.size))) return;
   throw new UpdateError(
     'bundle-entry',

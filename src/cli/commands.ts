@@ -2,12 +2,12 @@
 
 import type { Command } from './command.ts';
 
-export type Entry = Readonly<{ name: string; summary: string; load: () => Promise<Command> }>;
+export type CommandEntry = Readonly<{ name: string; summary: string; load: () => Promise<Command> }>;
 
-const entry = (name: string, summary: string, load: () => Promise<Command>): Entry => ({ name, summary, load });
+const entry = (name: string, summary: string, load: () => Promise<Command>): CommandEntry => ({ name, summary, load });
 
 /** Loaded only when they run: a host often asks for its status, and never for the publisher's tools. */
-export const COMMANDS: readonly Entry[] = [
+export const COMMANDS: readonly CommandEntry[] = [
   entry(
     'status',
     'show what runs, the current step, and what it waits for',

@@ -8,7 +8,6 @@ import { type CacheReading, readFleetCache } from './fleet-cache.ts';
 import { type Fragment, type Given, readFragment, readFragments, readSound } from './fragments.ts';
 import { KEYS } from './keys.ts';
 import type { AnyKey, Key, Preset } from './types.ts';
-import { camelCase } from './words.ts';
 
 export const CONFIG_DIRS = ['/usr/lib/tandem/config.d', '/etc/tandem/config.d', '/run/tandem/config.d'] as const;
 
@@ -104,3 +103,6 @@ export const allKeys = (): readonly (readonly [string, AnyKey])[] =>
   Object.entries(KEYS).flatMap(([section, keys]) =>
     Object.entries(keys as Readonly<Record<string, AnyKey>>).map(([name, one]) => [`${section}.${name}`, one] as const),
   );
+
+/** A key's name in code. */
+const camelCase = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());

@@ -21,7 +21,12 @@ import {
   unit,
   whole,
 } from './types.ts';
-import { bootPartition, verity } from './words.ts';
+
+const verity = (slot: string): string =>
+  `Label of the verity partition of slot ${slot}; empty if the root partition contains the tree.`;
+
+const bootPartition = (what: string, slot: string): string =>
+  `${what} of the boot partition of slot ${slot} (Raspberry Pi).`;
 
 /** Sections and keys as in TOML; in code, names are in camel case. */
 export const KEYS = {

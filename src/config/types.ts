@@ -3,7 +3,6 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { spansOf } from '../reboot/gates/spans.ts';
-import { isHttpUrl } from './words.ts';
 
 export type AnyKey = Readonly<{ type: z.ZodType; fallback?: unknown; sentence: string; unit?: string }>;
 export type Key<T> = AnyKey & Readonly<{ type: z.ZodType<T> }>;
@@ -26,6 +25,8 @@ export const labelOrNone = z.union([z.literal(''), label], 'must be a partition 
 export const unit = text.regex(/^[\w@.:\\*?-]{1,255}$/, 'must be a unit name');
 export const whole = (least: number, most: number) =>
   z.int('must be a whole number').min(least, `must be at least ${least}`).max(most, `must be at most ${most}`);
+
+const isHttpUrl = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 export const httpUrl = text.refine(isHttpUrl, 'must be an http or https URL');
 export const truth = z.boolean('must be true or false');
 export const oneOf = <const T extends readonly [string, ...string[]]>(...words: T) =>

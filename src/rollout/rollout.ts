@@ -1,8 +1,7 @@
 /** The signed policy of a rollout, and its verdict on one host at one time. Pure. */
 
 import type { MachineId, Version } from '../model.ts';
-import { shareAt, timeOfShare } from './ramp.ts';
-import { turnOf } from './turn.ts';
+import { shareAt, timeOfShare, turnOf } from './ramp.ts';
 
 /** A release on a host's path. The counter orders releases, regardless of their versions. */
 export type Step = Readonly<{ version: Version; counter: number }>;

@@ -4,7 +4,7 @@ import type { Access } from './access/access.ts';
 import type { Store } from './store/store.ts';
 import type { LastWrite } from './store/watched.ts';
 
-export type HealthWorld = Readonly<{
+export type ServerHealthWorld = Readonly<{
   store: Pick<Store, 'read' | 'update'>;
   access: Pick<Access, 'readyForHosts'>;
   now(): Date;
@@ -13,7 +13,12 @@ export type HealthWorld = Readonly<{
 }>;
 
 /** Fails as a check-in would. The store is asked at most once a second, however many want to know. */
-export function createHealth({ store, access, now, lastWrite = () => undefined }: HealthWorld): () => Promise<void> {
+export function createHealth({
+  store,
+  access,
+  now,
+  lastWrite = () => undefined,
+}: ServerHealthWorld): () => Promise<void> {
   let last: Readonly<{ at: number; answer: Promise<unknown> }> | undefined;
   let own: LastWrite | undefined;
   const isWritten = (at: number): boolean =>

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { MachineId, Version } from '../../src/model.ts';
-import { shareAt, timeOfShare } from '../../src/rollout/ramp.ts';
+import { shareAt, timeOfShare, turnOf } from '../../src/rollout/ramp.ts';
 import {
   beginOf,
   type GroupRule,
@@ -16,7 +16,6 @@ import {
   type Rollout,
   turnStarts,
 } from '../../src/rollout/rollout.ts';
-import { turnOf } from '../../src/rollout/turn.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { audited, auditedIfDue, type Entry, lastEntries } from '../../src/server/fleet/audit.ts';
+import { type AuditEntry, audited, auditedIfDue, lastEntries } from '../../src/server/fleet/audit.ts';
 import type { Json, Store } from '../../src/server/store/store.ts';
 
 /** `again` closes the store and opens what it has left behind. */
@@ -76,7 +76,7 @@ export function storeContract(name: string, makeBench: () => Promise<StoreBench>
   });
 
   holds('a deed and its entry in the audit log are one step: both are there, or neither', async (store, bench) => {
-    const entry: Entry = { at: '2030-01-01T00:00:00.000Z', what: 'lock-freed', who: 'somebody', from: '::1' };
+    const entry: AuditEntry = { at: '2030-01-01T00:00:00.000Z', what: 'lock-freed', who: 'somebody', from: '::1' };
     const deeds = Array.from({ length: 40 }, (_, at) => audited(store, { ...entry, about: `${at}` }, [key('a')], add));
     const broken = audited(store, { ...entry, about: 'broken' }, [key('a')], () => {
       throw new TypeError('no');
@@ -92,13 +92,13 @@ export function storeContract(name: string, makeBench: () => Promise<StoreBench>
   });
 
   holds('of a hundred updates at the same time the one that is worth an entry leaves it, once', async (store) => {
-    const entry: Entry = { at: '2030-01-01T00:00:00.000Z', what: 'brake-pulled', who: 'the brake', from: 'here' };
-    const heard: Entry[] = [];
+    const entry: AuditEntry = { at: '2030-01-01T00:00:00.000Z', what: 'brake-pulled', who: 'the brake', from: 'here' };
+    const heard: AuditEntry[] = [];
     const change = (documents: readonly (Json | undefined)[]) => {
       const { write, result } = add(documents);
       return { write, result, ...(result === 42 ? { entry } : {}) };
     };
-    const told = (one: Entry): void => void heard.push(one);
+    const told = (one: AuditEntry): void => void heard.push(one);
     await Promise.all(Array.from({ length: 100 }, () => auditedIfDue(store, told, [key('a')], change)));
     assert.equal(await store.read(key('a')), 100);
     assert.deepEqual([await lastEntries(store, 10), heard], [[entry], [entry]]);

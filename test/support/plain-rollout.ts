@@ -1,7 +1,7 @@
 /** A rollout told as plainly as it can be: releases are whole numbers, hosts are in lists, and nothing is fast. What the real code is held to. */
 
 import type { MachineId, Version } from '../../src/model.ts';
-import { turnOf } from '../../src/rollout/turn.ts';
+import { turnOf } from '../../src/rollout/ramp.ts';
 
 /** Times in milliseconds. */
 export type Terms = Readonly<{

@@ -12,7 +12,7 @@ import { isNamed } from '../loop/wish.ts';
 import { chosenByHand, heldBack, judge } from './judge.ts';
 import type { Releases } from './releases.ts';
 
-type World = Readonly<{
+type CheckWorld = Readonly<{
   product: Product;
   architecture: string;
   version: string;
@@ -26,7 +26,7 @@ type World = Readonly<{
 
 /** The release that was asked for, or else what the channel has; judged for a host that runs this. */
 export async function findOffer(
-  world: World,
+  world: CheckWorld,
   request: InstallRequest | undefined,
   { running, state, signal }: Readonly<{ running: Release; state: State; signal: AbortSignal }>,
 ): Promise<Found> {
@@ -49,7 +49,7 @@ export async function findOffer(
 
 /** The other slot, read and checked whole. What we leave by hand is not installed again by the next poll. */
 export async function findWayBack(
-  { product, booted, journal, boot, scrub, clock }: World,
+  { product, booted, journal, boot, scrub, clock }: CheckWorld,
   {
     running,
     slots,

@@ -19,7 +19,7 @@ export type LockDebts = Readonly<{
   first(): LockDebt | undefined;
 }>;
 
-type World = Readonly<{
+type LockDebtsWorld = Readonly<{
   places: LockPlaces;
   giveBackAt(place: LockPlace, ended: Ended | undefined): Promise<void>;
   /** Whether a debt that cannot be settled is at its end; `ageMs` tells how old it is. */
@@ -28,7 +28,7 @@ type World = Readonly<{
   log: Pick<Log, 'warn'>;
 }>;
 
-export function lockDebts({ places, giveBackAt, isOver, clock, log }: World): LockDebts {
+export function lockDebts({ places, giveBackAt, isOver, clock, log }: LockDebtsWorld): LockDebts {
   let seen: readonly KeptPlace[] = [];
   const all = async (): Promise<readonly KeptPlace[]> => {
     seen = (await places.known()) ?? [];

@@ -28,9 +28,9 @@ export interface LockGate {
   wakeMs(): number | undefined;
 }
 
-type World = Readonly<{ product: Product; clock: Clock; random: Random; log: Log }>;
+type LockGateWorld = Readonly<{ product: Product; clock: Clock; random: Random; log: Log }>;
 
-export function lockGate(lock: KeptLock, world: World): LockGate {
+export function lockGate(lock: KeptLock, world: LockGateWorld): LockGate {
   const { clock, log } = world;
   const grant = askedSeldom(lock, world);
   let isLookedAfter = false;
@@ -97,7 +97,7 @@ export function lockGate(lock: KeptLock, world: World): LockGate {
 }
 
 /** The lock's answer as a verdict. It is asked at most as often as it wants to be, however often the loop looks. */
-function askedSeldom(lock: KeptLock, { product, clock, random }: World) {
+function askedSeldom(lock: KeptLock, { product, clock, random }: LockGateWorld) {
   let last: GateVerdict = OPEN;
   let restsUntilMs = 0;
   let failures = 0;

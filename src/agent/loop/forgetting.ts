@@ -4,13 +4,16 @@ import { UpdateError } from '../../errors.ts';
 import type { ForgetRequest, Reply } from '../../protocol.ts';
 import type { Journal } from './journal.ts';
 
-type World = Readonly<{
+type ForgettingWorld = Readonly<{
   journal: Pick<Journal, 'forget'>;
   /** The moment that is not heard any more, if there was one. */
   waiveClock(): Promise<string | undefined>;
 }>;
 
-export async function forget({ journal, waiveClock }: World, { version, clock }: ForgetRequest): Promise<Reply> {
+export async function forget(
+  { journal, waiveClock }: ForgettingWorld,
+  { version, clock }: ForgetRequest,
+): Promise<Reply> {
   if (clock) return waivedClock(await waiveClock());
   const count = await journal.forget(version);
   if (count === 0) throw new UpdateError('nothing-refused');

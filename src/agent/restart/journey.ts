@@ -9,7 +9,7 @@ import { type Files, readText } from '../../system/files.ts';
 import type { Exec } from '../../system/process/exec.ts';
 import type { Journey } from '../loop/journal.ts';
 
-type World = Readonly<{
+type JourneyWorld = Readonly<{
   exec: Exec;
   files: Pick<Files, 'read'>;
   clock: Pick<Clock, 'now' | 'sleep'>;
@@ -20,7 +20,7 @@ type World = Readonly<{
 export async function journeyFrom(
   departure: Departure,
   bootId: string,
-  { exec, files, clock, signal }: World,
+  { exec, files, clock, signal }: JourneyWorld,
   uptimeMs: () => number = kernelUptimeMs,
 ): Promise<Journey> {
   const byKexec = kexecsOf(await readText(files, '/proc/cmdline')) > 0;

@@ -22,10 +22,10 @@ import { openBootLoader } from '../boot-loader.ts';
 import { findHost, mappedOverSlot, realDoors, slotLabels } from '../install/host.ts';
 import { failurePath } from './preparation.ts';
 
-type World = Parameters<typeof openBootLoader>[1] & Readonly<{ exec: Exec }>;
+type JumpWorld = Parameters<typeof openBootLoader>[1] & Readonly<{ exec: Exec }>;
 
 /** `soft-b`, `kexec-b` or `free-b`; why it failed is left where the agent finds it. */
-export async function runJump(config: Config, world: World, what: string): Promise<void> {
+export async function runJump(config: Config, world: JumpWorld, what: string): Promise<void> {
   try {
     await prepareJump(config, world, what);
   } catch (error) {
@@ -35,7 +35,7 @@ export async function runJump(config: Config, world: World, what: string): Promi
   }
 }
 
-async function prepareJump(config: Config, world: World, what: string): Promise<void> {
+async function prepareJump(config: Config, world: JumpWorld, what: string): Promise<void> {
   const [, verb, name] = /^(soft|kexec|free)-([ab])$/.exec(what) ?? [];
   if (verb === undefined)
     throw new UpdateError('usage', `“${what}” is not soft, kexec or free with a slot, as in soft-b.`);
@@ -72,7 +72,7 @@ async function readySoft(root: Parameters<typeof mountNextRoot>[0], devices: Slo
 }
 
 async function readyKexec(
-  kexec: Parameters<typeof loadKernel>[0] & { files: World['files'] },
+  kexec: Parameters<typeof loadKernel>[0] & { files: JumpWorld['files'] },
   uki: FileReader,
   kexecs: number,
 ) {
@@ -91,7 +91,7 @@ const devicesOf = ({ root, verity }: Slot): SlotDevices => ({
   ...(verity ? { verity: verity.path } : {}),
 });
 
-const kexecsSoFar = async ({ files }: World): Promise<number> => kexecsOf(await readText(files, '/proc/cmdline'));
+const kexecsSoFar = async ({ files }: JumpWorld): Promise<number> => kexecsOf(await readText(files, '/proc/cmdline'));
 
 async function rootHashOf(kernels: Kernels, slot: SlotName) {
   const rootHash = await kernels.rootHash(slot);

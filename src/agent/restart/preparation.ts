@@ -19,10 +19,10 @@ export interface Preparation {
   free(target: SlotName): Promise<void>;
 }
 
-type World = Readonly<{ exec: Exec; files: Files; runtimeDir: string; booted: SlotName }>;
+type PreparationWorld = Readonly<{ exec: Exec; files: Files; runtimeDir: string; booted: SlotName }>;
 
 /** The record is written before the deed and removed after it was undone: a plain `systemctl reboot` could jump by what we forgot. */
-export function createPreparation(world: World): Preparation {
+export function createPreparation(world: PreparationWorld): Preparation {
   const { files, runtimeDir, booted } = world;
   const path = join(runtimeDir, 'prepared');
   const isMade = async (): Promise<boolean> => {
@@ -53,7 +53,7 @@ export function createPreparation(world: World): Preparation {
  */
 export async function freeSlot(
   { agent }: Config,
-  world: Pick<World, 'exec' | 'files'>,
+  world: Pick<PreparationWorld, 'exec' | 'files'>,
   host: Pick<Host, 'booted' | 'isMapped'>,
   target: SlotName,
 ): Promise<void> {
@@ -65,7 +65,7 @@ export async function freeSlot(
 export const failurePath = (runtimeDir: string): string => join(runtimeDir, 'jump-failed');
 
 /** Lets tandem-jump@.service work, which is told what by its name; its failure is told in its own words. */
-async function jumpUnit({ exec, files, runtimeDir }: World, what: string, code: ErrorCode): Promise<void> {
+async function jumpUnit({ exec, files, runtimeDir }: PreparationWorld, what: string, code: ErrorCode): Promise<void> {
   await files.remove(failurePath(runtimeDir));
   const unit = `tandem-jump@${what}.service`;
   const result = await exec('systemctl', ['start', unit], { timeoutMs: 240_000, package: 'systemd' });

@@ -21,8 +21,8 @@ import type { Reading } from './reading.ts';
 import { restartMethods } from './restart.ts';
 import { sandbox } from './sandbox.ts';
 
-type World = Context & Readonly<{ files: Reading }>;
-export type Check = Readonly<{ name: string; run(world: World, config: Config): Promise<Finding> }>;
+type DoctorWorld = Context & Readonly<{ files: Reading }>;
+export type Check = Readonly<{ name: string; run(world: DoctorWorld, config: Config): Promise<Finding> }>;
 
 export const CHECKS: readonly Check[] = [
   { name: 'configuration', run: (context) => configuration(context) },
@@ -54,7 +54,7 @@ export async function runChecks(
   config: Config,
   head: ReadHead = readHead,
 ): Promise<readonly (Finding & { name: string })[]> {
-  const world: World = { ...context, files: { ...context.files, readHead: head } };
+  const world: DoctorWorld = { ...context, files: { ...context.files, readHead: head } };
   const findings: (Finding & { name: string })[] = [];
   for (const { name, run } of CHECKS) {
     findings.push({ name, ...(await run(world, config).catch(findingOf)) });
@@ -94,14 +94,14 @@ async function configuration({ files }: Context): Promise<Finding> {
   }
 }
 
-async function rootFileSystem({ files }: World): Promise<Finding> {
+async function rootFileSystem({ files }: DoctorWorld): Promise<Finding> {
   const mount = await mountOf(files, '/');
   if (!mount) return unknown('The mount table has no root.', 'Check /proc/self/mountinfo.');
   if (mount.readOnly) return ok(`Read-only ${mount.type}.`);
   return fail('The running root is mounted writable.', 'Add `ro` to the kernel command line; state belongs in /var.');
 }
 
-async function stateDirectory({ files }: World, { agent }: Config): Promise<Finding> {
+async function stateDirectory({ files }: DoctorWorld, { agent }: Config): Promise<Finding> {
   if (!(await statOf(agent.stateDir))?.isDirectory())
     return fail(`${agent.stateDir} does not exist.`, 'Run `systemd-tmpfiles --create`.');
   const mount = await mountOf(files, agent.stateDir);
@@ -111,7 +111,7 @@ async function stateDirectory({ files }: World, { agent }: Config): Promise<Find
   return ok(`${bytes(await freeSpace(agent.stateDir))} free in ${agent.stateDir}.`);
 }
 
-async function trustRoot({ files, clock: { now } }: World, { trust }: Config): Promise<Finding> {
+async function trustRoot({ files, clock: { now } }: DoctorWorld, { trust }: Config): Promise<Finding> {
   const content = await files.readHead(trust.rootFile, MOST_BYTES);
   if (!content) return fail(`${trust.rootFile} is missing.`, 'Put the repository’s root.json into the image.');
   const expires = expiryOf(content);
@@ -128,7 +128,7 @@ async function trustRoot({ files, clock: { now } }: World, { trust }: Config): P
   return ok(`Valid for another ${duration(left)}.`);
 }
 
-async function metadata({ files, clock: { now } }: World, { agent }: Config): Promise<Finding> {
+async function metadata({ files, clock: { now } }: DoctorWorld, { agent }: Config): Promise<Finding> {
   const content = await files.readHead(`${agent.stateDir}/metadata/timestamp.json`, MOST_BYTES);
   if (!content) return warn('The repository was never checked.', 'Check it: `updatectl check`.');
   const expires = expiryOf(content);
@@ -147,7 +147,7 @@ function expiryOf(content: Uint8Array): Date | undefined {
   return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
-async function clock({ files, exec, clock: { now } }: World, { agent }: Config): Promise<Finding> {
+async function clock({ files, exec, clock: { now } }: DoctorWorld, { agent }: Config): Promise<Finding> {
   const floor = floorIn(await files.readHead(`${agent.stateDir}/floors.json`, MOST_BYTES));
   if (floor !== undefined && now() < floor)
     return fail(

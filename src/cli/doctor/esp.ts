@@ -10,9 +10,9 @@ import { mountOf } from './mount-table.ts';
 import type { Reading } from './reading.ts';
 
 type Boot = Config['boot'];
-type World = Readonly<{ files: Reading }>;
+type EspWorld = Readonly<{ files: Reading }>;
 
-export async function kernelPartitions({ files }: World, { boot }: Config): Promise<Finding> {
+export async function kernelPartitions({ files }: EspWorld, { boot }: Config): Promise<Finding> {
   const places = kernelPlaces(boot);
   const dirs = places.map(({ dir }) => dir);
   for (const { dir, key } of places) {

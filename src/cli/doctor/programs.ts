@@ -35,7 +35,10 @@ export async function hookPrograms(files: Listing, { reboot }: Config): Promise<
 }
 
 /** A release is judged only by units that did not fail before it, so older failures are reported here. */
-export async function failedUnitsCheck({ exec, files, signal }: World, { health, agent }: Config): Promise<Finding> {
+export async function failedUnitsCheck(
+  { exec, files, signal }: ProgramsWorld,
+  { health, agent }: Config,
+): Promise<Finding> {
   const failed = await failedUnits({ exec, ignored: health.ignoredUnits }, signal).catch(() => undefined);
   if (!failed) return unknown('systemd does not report which units have failed.', 'Check that systemd is running.');
   if (failed.length === 0) return ok('None.');
@@ -47,7 +50,7 @@ export async function failedUnitsCheck({ exec, files, signal }: World, { health,
   );
 }
 
-type World = Readonly<{ exec: Exec; files: Pick<Files, 'read'>; signal: AbortSignal }>;
+type ProgramsWorld = Readonly<{ exec: Exec; files: Pick<Files, 'read'>; signal: AbortSignal }>;
 
 /** A release must be judged before the dead man restarts the machine, or a slow release looks like a broken one. */
 export async function deadMansTime(exec: Exec, { health }: Config): Promise<Finding> {

@@ -7,7 +7,6 @@ import type { Step } from '../../rollout/rollout.ts';
 import { utcText } from '../../utc.ts';
 import type { Input, OptionSpec } from '../command.ts';
 import { minutesFrom } from '../duration.ts';
-import { momentFrom } from '../moment.ts';
 import { versionFrom } from '../publish/publishing.ts';
 
 export const DRAFT_OPTIONS: readonly OptionSpec[] = [
@@ -97,4 +96,14 @@ function pairs(input: Input, option: string): readonly (readonly [string, string
     found.set(name, given.slice(at + 1));
   }
   return [...found];
+}
+
+/** A moment like `2030-01-31T00:00:00Z` on a day that exists: Node.js would read 31 November as 1 December. */
+function momentFrom(option: string, text: string): string {
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text))
+    throw new UpdateError('usage', `${option} takes a time like 2030-01-31T00:00:00Z, not “${text}”.`);
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime()) || date.toISOString().slice(0, 19) !== text.slice(0, 19))
+    throw new UpdateError('usage', `${option} ${text}: no such time exists.`);
+  return text;
 }

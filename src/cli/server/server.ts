@@ -12,7 +12,7 @@ import { createPublished } from '../../server/fleet/channels.ts';
 import { createExpiry, type Expiry, NO_EXPIRY } from '../../server/fleet/expiry.ts';
 import { createFleet } from '../../server/fleet/fleet.ts';
 import { createRebootLocks, type LockDefaults } from '../../server/fleet/reboot-locks.ts';
-import { createApp, type Listens, type Shows, showIdentity } from '../../server/http/app.ts';
+import { createApp, type Listens, showIdentity, type TlsServer } from '../../server/http/app.ts';
 import { type Ends, endServer } from '../../server/http/ending.ts';
 import type { Store } from '../../server/store/store.ts';
 import { watchedStore } from '../../server/store/watched.ts';
@@ -274,7 +274,7 @@ const countUntilStopped = (context: Context, census: Census): Promise<void> =>
 const COUNT_MS = 60_000;
 
 /** Reloads the certificate every hour; if it cannot be read, the last one stays in use. */
-async function showUntilStopped({ clock, signal, log }: Context, tls: Tls, app: Shows): Promise<void> {
+async function showUntilStopped({ clock, signal, log }: Context, tls: Tls, app: TlsServer): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(SHOW_MS, signal).catch(() => undefined);
     await tls.identity().then(

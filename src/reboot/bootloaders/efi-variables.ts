@@ -37,7 +37,11 @@ export const efiVariablesBackend = (
   countTry: (slot) => countTry(variables, slot),
 });
 
-type World = Readonly<{ variables: EfiVariables; versionOf: SlotVersion; espPlace(): Promise<PartitionPlace> }>;
+type EfiVariablesWorld = Readonly<{
+  variables: EfiVariables;
+  versionOf: SlotVersion;
+  espPlace(): Promise<PartitionPlace>;
+}>;
 
 type Own = BootOption & Readonly<{ number: number; slot: SlotName; bytes: Uint8Array }>;
 
@@ -107,7 +111,7 @@ async function needFallback(firmware: Firmware, slot: SlotName, versionOf: SlotV
 }
 
 /** Takes the slot out of the order first, so that a failed try falls back to the confirmed one; sets `BootNext` last. */
-async function arm(world: World, slot: SlotName, tries: number): Promise<void> {
+async function arm(world: EfiVariablesWorld, slot: SlotName, tries: number): Promise<void> {
   const { variables, versionOf } = world;
   if (tries !== 1) throw new RangeError('tries must be 1');
   const firmware = await look(variables);
@@ -120,7 +124,7 @@ async function arm(world: World, slot: SlotName, tries: number): Promise<void> {
 }
 
 /** Changes the order first: until then, a power cut boots the previously confirmed slot. Then clears a leftover `BootNext`. */
-async function confirm(world: World, slot: SlotName): Promise<void> {
+async function confirm(world: EfiVariablesWorld, slot: SlotName): Promise<void> {
   const { variables, versionOf } = world;
   if ((await versionOf(slot)) === undefined) throw noKernel(slot);
   const firmware = await look(variables);
@@ -142,7 +146,11 @@ async function countTry(variables: EfiVariables, slot: SlotName): Promise<void> 
  * Returns the number of an active option for the slot. Firmware deletes options whose file is missing, as during a write, and all of them
  * on a reset or update. A new one copies the other slot's option, with this slot's file name.
  */
-async function ensureOption({ variables, espPlace }: World, { own, taken }: Firmware, slot: SlotName): Promise<number> {
+async function ensureOption(
+  { variables, espPlace }: EfiVariablesWorld,
+  { own, taken }: Firmware,
+  slot: SlotName,
+): Promise<number> {
   const found = own.filter((one) => one.slot === slot);
   const usable = found.find(({ active }) => active) ?? found[0];
   if (usable) {

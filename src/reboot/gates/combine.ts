@@ -45,3 +45,11 @@ function latest(closed: readonly Closed[]): Date | undefined {
   if (times.length === 0 || times.some((time) => time === undefined)) return undefined;
   return new Date(Math.max(...times.filter((time) => time !== undefined)));
 }
+
+/** The deadline: when soft gates are overridden; undefined without one, that is with `days` 0. */
+export const rebootBy = (since: Date, days: number): Date | undefined =>
+  days === 0 ? undefined : new Date(since.getTime() + days * DAY);
+
+export const isOverdue = (by: Date | undefined, now: Date): boolean => by !== undefined && now >= by;
+
+const DAY = 86_400_000;

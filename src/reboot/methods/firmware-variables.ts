@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { VARIABLE_ATTRIBUTES, variableFile } from '../../system/efi-variable-files.ts';
 import type { Files } from '../../system/files.ts';
 
-type World = Readonly<{ files: Pick<Files, 'read' | 'list'> }>;
+type FirmwareWorld = Readonly<{ files: Pick<Files, 'read' | 'list'> }>;
 
 /** Only the firmware verifies signatures of boot images, so a release that it would refuse must not be confirmed past it. */
-export async function againstSecureBoot(world: World): Promise<string | undefined> {
+export async function againstSecureBoot(world: FirmwareWorld): Promise<string | undefined> {
   const value = await variable(world, 'SecureBoot');
   if (value === 'absent') return undefined;
   if (value === 'unknown' || value.length === 0) return 'the state of Secure Boot cannot be determined';
@@ -15,7 +15,7 @@ export async function againstSecureBoot(world: World): Promise<string | undefine
 }
 
 /** The variable that requests a firmware start: a firmware update, its setup, or another entry. */
-export async function firmwareIsAwaited(world: World, isBootNextOurs: boolean): Promise<string | undefined> {
+export async function firmwareIsAwaited(world: FirmwareWorld, isBootNextOurs: boolean): Promise<string | undefined> {
   const wishes = await variable(world, 'OsIndications');
   if (wishes !== 'absent' && (wishes === 'unknown' || wishes.some((byte) => byte !== 0)))
     return 'the firmware’s variable OsIndications';
@@ -24,7 +24,7 @@ export async function firmwareIsAwaited(world: World, isBootNextOurs: boolean): 
 }
 
 /** The value without its leading attributes. */
-async function variable({ files }: World, name: string): Promise<Uint8Array | 'absent' | 'unknown'> {
+async function variable({ files }: FirmwareWorld, name: string): Promise<Uint8Array | 'absent' | 'unknown'> {
   if ((await files.list(EFI)).length === 0) return 'absent';
   try {
     const names = await files.list(VARIABLES);

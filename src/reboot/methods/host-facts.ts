@@ -24,14 +24,14 @@ export type HostFacts = Readonly<{
   firmwareFlag?: string;
 }>;
 
-type World = Readonly<{ files: Pick<Files, 'read' | 'list'>; exec: Exec }>;
+type HostFactsWorld = Readonly<{ files: Pick<Files, 'read' | 'list'>; exec: Exec }>;
 
 /**
  * `flags`: the files that request the firmware; `esp`: the ESP's mount point. `isBootNextOurs`: the backend arms a slot with BootNext,
  * which is then not a request of others.
  */
 export async function readHostFacts(
-  world: World,
+  world: HostFactsWorld,
   flags: readonly string[],
   esp: string,
   isBootNextOurs = false,
@@ -76,7 +76,7 @@ export function runningKernel(booted: Kernel, host: HostFacts): Known<Kernel> {
   return booted;
 }
 
-async function againstKexec(world: World, esp: string): Promise<string | undefined> {
+async function againstKexec(world: HostFactsWorld, esp: string): Promise<string | undefined> {
   const { files } = world;
   if ((await readTextIfAny(files, '/sys/kernel/kexec_loaded')) === undefined)
     return 'this kernel does not support kexec';
@@ -88,7 +88,7 @@ async function againstKexec(world: World, esp: string): Promise<string | undefin
 }
 
 /** From the ESP, systemd's boot stub passes more files to the initrd than the boot image contains. */
-async function againstExtras({ files }: World, esp: string): Promise<string | undefined> {
+async function againstExtras({ files }: HostFactsWorld, esp: string): Promise<string | undefined> {
   const why = (path: string): string => `${path} contains files that only the boot loader passes on`;
   for (const dir of [join(esp, 'loader/credentials'), join(esp, 'loader/addons')])
     if ((await files.list(dir)).length > 0) return why(dir);
@@ -96,14 +96,14 @@ async function againstExtras({ files }: World, esp: string): Promise<string | un
   return own && why(join(esp, 'EFI/Linux', own));
 }
 
-async function againstSoft({ exec }: World): Promise<string | undefined> {
+async function againstSoft({ exec }: HostFactsWorld): Promise<string | undefined> {
   const options = { timeoutMs: 20_000, package: 'systemd' };
   const said = (await run(exec, 'systemctl', ['show', '--property=Version', '--value'], options)).trim();
   const version = Number.parseInt(said, 10);
   return version >= OLDEST_SYSTEMD ? undefined : `systemd ${said || '(unknown)'} is older than ${OLDEST_SYSTEMD}`;
 }
 
-async function firstPresent({ files }: World, paths: readonly string[]): Promise<string | undefined> {
+async function firstPresent({ files }: HostFactsWorld, paths: readonly string[]): Promise<string | undefined> {
   for (const path of paths) {
     // Folders and unreadable files count as present.
     const isThere = await files.read(path).then(

@@ -7,7 +7,7 @@ import type { FileReader } from '../kernels/uki-file.ts';
 import { askToLeave } from './firmware.ts';
 import { KEXECS, kernelParts, sectionBytes } from './kernel.ts';
 
-type World = Readonly<{
+type KexecWorld = Readonly<{
   exec: Exec;
   files: Pick<Files, 'read' | 'write' | 'remove' | 'makeDir'>;
   /** A private folder in memory. */
@@ -15,7 +15,7 @@ type World = Readonly<{
 }>;
 
 /** Loads the contents of a boot image. `kexecs`: the number of consecutive kexec starts, this one included. On failure, nothing stays loaded. */
-export async function loadKernel(world: World, uki: FileReader, kexecs: number): Promise<void> {
+export async function loadKernel(world: KexecWorld, uki: FileReader, kexecs: number): Promise<void> {
   const { exec, files, dir } = world;
   const parts = await kernelParts(uki);
   const [linux, initrd] = [join(dir, 'linux'), join(dir, 'initrd')];
@@ -42,7 +42,7 @@ export async function loadKernel(world: World, uki: FileReader, kexecs: number):
 }
 
 /** Unloads the kernel, if one is loaded. */
-export async function unloadKernel({ exec, files }: Pick<World, 'exec' | 'files'>): Promise<void> {
+export async function unloadKernel({ exec, files }: Pick<KexecWorld, 'exec' | 'files'>): Promise<void> {
   const loaded = await files.read('/sys/kernel/kexec_loaded');
   if (loaded && new TextDecoder().decode(loaded).trim() !== '0')
     await run(exec, 'kexec', ['--kexec-file-syscall', '--unload'], TOOL);

@@ -3,11 +3,11 @@
 import { join } from 'node:path';
 import { type Files, readTextIfAny } from '../../system/files.ts';
 
-type World = Readonly<{ files: Pick<Files, 'read' | 'list'> }>;
+type MountsWorld = Readonly<{ files: Pick<Files, 'read' | 'list'> }>;
 
 /** The definitions of the system below `root`, by mount point. Equal text means equal mounts. */
 export async function mountDefinitions(
-  world: World,
+  world: MountsWorld,
   root: string,
   points: readonly string[],
 ): Promise<ReadonlyMap<string, string>> {
@@ -41,7 +41,7 @@ export const plainPath = (text: string): string =>
 /** The image's unit directories, highest precedence first. `/run` is shared by both systems. */
 const FOLDERS = ['etc/systemd/system', 'usr/lib/systemd/system'] as const;
 
-async function unitWords(world: World, root: string, unit: string): Promise<string | undefined> {
+async function unitWords(world: MountsWorld, root: string, unit: string): Promise<string | undefined> {
   const files = await Promise.all(FOLDERS.map((dir) => readTextIfAny(world.files, join(root, dir, unit))));
   const main = files.find((text) => text !== undefined);
   if (main === undefined) return undefined;

@@ -10,7 +10,7 @@ import { askToLeave } from './firmware.ts';
 import { mountDefinitions } from './mount-definitions.ts';
 import { closeDevices, openVerity, type SlotDevices } from './verity-device.ts';
 
-type World = Readonly<{
+type SoftRebootWorld = Readonly<{
   exec: Exec;
   files: Pick<Files, 'read' | 'list'>;
   /** Whether the path is a folder, without following links. */
@@ -25,7 +25,7 @@ export const OLDEST_SYSTEMD = 254;
 export const NEXT_ROOT = '/run/nextroot';
 
 /** Mounts the slot where a soft reboot finds it, with its disks below. On failure, everything is undone. */
-export async function mountNextRoot(world: World, devices: SlotDevices, rootHash: Sha256): Promise<void> {
+export async function mountNextRoot(world: SoftRebootWorld, devices: SlotDevices, rootHash: Sha256): Promise<void> {
   const { exec } = world;
   await dropNextRoot(world, devices);
   try {
@@ -41,7 +41,7 @@ export async function mountNextRoot(world: World, devices: SlotDevices, rootHash
 }
 
 /** Unmounts everything and closes the slot, including a device that an earlier soft reboot left open. */
-export async function dropNextRoot(world: World, devices: SlotDevices): Promise<void> {
+export async function dropNextRoot(world: SoftRebootWorld, devices: SlotDevices): Promise<void> {
   const { exec, files } = world;
   if (isMounted(await readText(files, '/proc/self/mountinfo'))) await run(exec, 'umount', ['-R', NEXT_ROOT], TOOL);
   // Some versions would take even an empty folder for a root.
@@ -61,7 +61,7 @@ const TOOL = { timeoutMs: 60_000, package: 'mount' };
 const PRIVATE = ['--make-private'];
 
 /** The next service manager reads the state that this one hands over, so it must support soft reboots. */
-async function mustSoftReboot({ files }: World): Promise<void> {
+async function mustSoftReboot({ files }: SoftRebootWorld): Promise<void> {
   const lib = join(NEXT_ROOT, 'usr/lib');
   const dirs = (await files.list(lib)).filter((name) => name === 'systemd' || name.endsWith('-linux-gnu'));
   const names = await Promise.all(
@@ -81,7 +81,7 @@ const unsafe = (why: string): UpdateError =>
   new UpdateError('method-unsafe', `The next system cannot be started by a soft reboot: ${why}.`);
 
 /** The folder for a nested mount appears only once its parent is mounted, so each is looked up after its parents. */
-async function carryMounts(world: World): Promise<void> {
+async function carryMounts(world: SoftRebootWorld): Promise<void> {
   const mountinfo = await readText(world.files, '/proc/self/mountinfo');
   const points = mountPoints(mountinfo);
   const running = await mountDefinitions(world, '/', points);

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { Files } from '../../system/files.ts';
 
-type World = Readonly<{
+type WarmUpWorld = Readonly<{
   files: Pick<Files, 'read' | 'list'>;
   /** Reads a file into the page cache; returns its bytes, 0 if it is not a regular file or larger than `most`. */
   readThrough(path: string, most: number): Promise<number>;
@@ -14,7 +14,7 @@ type World = Readonly<{
  * Reads, below `root`, the programs and libraries that run now and the service manager's startup files, which verity would otherwise check
  * block by block while services wait. Returns the bytes. Never throws.
  */
-export async function warmUp(world: World, root: string): Promise<number> {
+export async function warmUp(world: WarmUpWorld, root: string): Promise<number> {
   const start = world.monotonicMs();
   const seen = new Set<string>();
   let bytes = 0;
@@ -27,7 +27,7 @@ export async function warmUp(world: World, root: string): Promise<number> {
   return bytes;
 }
 
-async function* wanted({ files }: World, root: string): AsyncGenerator<string> {
+async function* wanted({ files }: WarmUpWorld, root: string): AsyncGenerator<string> {
   // The service manager first, because everything else waits for it.
   for (const pid of (await files.list('/proc')).filter((name) => /^\d+$/.test(name)).toSorted(byNumber)) {
     const maps = await files.read(`/proc/${pid}/maps`).catch(() => undefined);

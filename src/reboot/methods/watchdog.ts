@@ -3,10 +3,10 @@
 import type { Files } from '../../system/files.ts';
 import { attempt, type Exec } from '../../system/process/exec.ts';
 
-type World = Readonly<{ exec: Exec; files: Pick<Files, 'list'> }>;
+type WatchdogWorld = Readonly<{ exec: Exec; files: Pick<Files, 'list'> }>;
 
 /** Returns a sentence on what would notice a hanging jump. Never throws: without a watchdog, somebody must restart the machine by hand. */
-export async function armWatchdog({ exec, files }: World): Promise<string> {
+export async function armWatchdog({ exec, files }: WatchdogWorld): Promise<string> {
   const devices = await files.list('/sys/class/watchdog').catch(() => []);
   if (devices.length === 0) return 'there is no hardware watchdog, so nothing would end a jump that hangs';
   // The next system takes over a running watchdog only with RuntimeWatchdogSec=; otherwise the watchdog would reset it.

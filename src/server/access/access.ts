@@ -1,6 +1,6 @@
 /** The tokens of the fleet: whose a token is, and what operators change of them. */
 
-import { audited, type Entry } from '../fleet/audit.ts';
+import { type AuditEntry, audited } from '../fleet/audit.ts';
 import type { Json, Key, Store } from '../store/store.ts';
 import {
   digestOf,
@@ -31,8 +31,8 @@ export type Access = Readonly<{
   holderWith(digest: string): Promise<Holder | undefined>;
   all(): Promise<readonly ShownToken[]>;
   /** The new token, which is told this once. */
-  add(holder: Holder, entry?: Entry): Promise<Added>;
-  revoke(name: string, entry?: Entry): Promise<Unrevoked | undefined>;
+  add(holder: Holder, entry?: AuditEntry): Promise<Added>;
+  revoke(name: string, entry?: AuditEntry): Promise<Unrevoked | undefined>;
   /** The tokens that there must be before anybody can do anything, with those that had to be made. */
   begin(options: Readonly<{ renew: boolean }>): Promise<Readonly<Partial<Record<Role, string>>>>;
 }>;
@@ -62,7 +62,7 @@ export function createAccess({ store, now, secret, machines }: AccessOptions): A
     return known.tokens;
   };
   const change = async <T>(
-    entry: Entry | undefined,
+    entry: AuditEntry | undefined,
     revise: (before: readonly Token[]) => Readonly<{ after?: readonly Token[]; result: T }>,
   ) => {
     const result = await audited(store, entry, [KEY], ([document]) => {

@@ -3,14 +3,14 @@
 import { timingSafeEqual } from 'node:crypto';
 import { list, literal, object, text } from '../../formats/shape.ts';
 import { UTC_MOMENT } from '../../utc.ts';
-import { audited, type Entry } from '../fleet/audit.ts';
+import { type AuditEntry, audited } from '../fleet/audit.ts';
 import type { Json, Key, Store } from '../store/store.ts';
 import type { Access } from './access.ts';
 import { digestOf, type Holder, LONGEST_NAME, NAME } from './tokens.ts';
 
 export type Sessions = Readonly<{
   /** Signs in whoever has this token, which is the holder's. The key of the new session is told this once. */
-  begin(holder: Holder, token: string, entry?: Entry): Promise<string>;
+  begin(holder: Holder, token: string, entry?: AuditEntry): Promise<string>;
   /** Whose session has this key; undefined for nobody's, and for one that has ended. `isUse`: a person asks, and not a page that follows the fleet. */
   holderOf(key: string, isUse: boolean): Promise<Holder | undefined>;
   end(key: string): Promise<void>;
@@ -29,7 +29,7 @@ export const MOST_AGE_MS = 12 * 3_600_000;
 export const MOST_IDLE_MS = 3_600_000;
 
 export function createSessions({ store, access, now, secret }: SessionsWorld): Sessions {
-  const change = (name: string, revise: (live: readonly Session[]) => readonly Session[], entry?: Entry) =>
+  const change = (name: string, revise: (live: readonly Session[]) => readonly Session[], entry?: AuditEntry) =>
     audited(store, entry, [keyOf(name)], ([document]) => {
       const live = sessionsIn(document).filter((one) => isLive(one, now()));
       return { write: [sessionsJson(revise(live))], result: undefined };

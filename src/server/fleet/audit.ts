@@ -39,10 +39,10 @@ export const ENTRY = named(
     'ignore',
   ),
 );
-export type Entry = Checked<typeof ENTRY>;
+export type AuditEntry = Checked<typeof ENTRY>;
 
 /** An entry to be. `kept` is called once it is, with the change that it tells of. */
-export type PendingEntry = Entry & Readonly<{ kept?(): void }>;
+export type PendingEntry = AuditEntry & Readonly<{ kept?(): void }>;
 
 /** An update of `store` that leaves the entry; one that writes nothing leaves none. */
 export async function audited<T>(
@@ -67,9 +67,9 @@ export async function audited<T>(
 /** An update that may turn out to be worth an entry, of which `told` hears. Most are not, and those that are not do not read the log. */
 export async function auditedIfDue<T>(
   store: Store,
-  told: (entry: Entry) => void,
+  told: (entry: AuditEntry) => void,
   keys: readonly Key[],
-  change: (documents: readonly (Json | undefined)[]) => Change<T> & Readonly<{ entry?: Entry | undefined }>,
+  change: (documents: readonly (Json | undefined)[]) => Change<T> & Readonly<{ entry?: AuditEntry | undefined }>,
 ): Promise<T> {
   const done = await store.update(keys, (documents): Change<readonly [T] | undefined> => {
     const { write, result, entry } = change(documents);
@@ -91,7 +91,7 @@ export async function noted(store: Store, entry: PendingEntry): Promise<void> {
 }
 
 /** The last entries, the newest first. */
-export async function lastEntries(store: Store, limit: number): Promise<readonly Entry[]> {
+export async function lastEntries(store: Store, limit: number): Promise<readonly AuditEntry[]> {
   const documents = await Promise.all([store.read(CHANGES), store.read(SIGN_INS)]);
   return documents
     .flatMap(entriesIn)
@@ -102,14 +102,14 @@ export async function lastEntries(store: Store, limit: number): Promise<readonly
 /** Who only knocks at the door must not push out what was changed: the two are bounded apart. */
 const CHANGES: Key = { kind: 'audit', id: 'changes' };
 const SIGN_INS: Key = { kind: 'audit', id: 'sign-ins' };
-const logOf = ({ what }: Entry): Key => (isSignIn(what) ? SIGN_INS : CHANGES);
+const logOf = ({ what }: AuditEntry): Key => (isSignIn(what) ? SIGN_INS : CHANGES);
 const isSignIn = (what: Deed): boolean => what === 'signed-in' || what === 'sign-in-failed';
 
 const MOST_ENTRIES = 500;
 /** etcd takes 1.5 MiB in one transaction, and other documents go with it. */
 const MOST_TEXT = 150_000;
 
-function withEntry(document: Json | undefined, given: Entry): Json {
+function withEntry(document: Json | undefined, given: AuditEntry): Json {
   const before = entriesIn(document);
   const entry = ENTRY(given, 'an entry');
   const twin = isSignIn(entry.what) ? before.find((one) => isAgain(entry, one)) : undefined;
@@ -122,7 +122,7 @@ function withEntry(document: Json | undefined, given: Entry): Json {
   return after.slice(from);
 }
 
-const isAgain = (entry: Entry, one: Entry): boolean =>
+const isAgain = (entry: AuditEntry, one: AuditEntry): boolean =>
   one.what === entry.what &&
   one.who === entry.who &&
   one.from === entry.from &&
@@ -131,11 +131,11 @@ const isAgain = (entry: Entry, one: Entry): boolean =>
 const HOUR = 3_600_000;
 
 /** What is no entry is passed over: a damaged log must not keep an operator from pausing a rollout. */
-function entriesIn(document: Json | undefined): readonly Entry[] {
+function entriesIn(document: Json | undefined): readonly AuditEntry[] {
   return Array.isArray(document) ? document.flatMap(entryIn) : [];
 }
 
-function entryIn(given: Json): readonly Entry[] {
+function entryIn(given: Json): readonly AuditEntry[] {
   try {
     return [ENTRY(given, 'an entry')];
   } catch {

@@ -7,7 +7,7 @@ import { giveUpOverdue, type Ledger, pull, readmit, release } from '../../rollou
 import type { Offered } from '../../rollout/roll-call.ts';
 import { goalOf } from '../../rollout/rollout.ts';
 import type { Change, Json, Key, Page, Store } from '../store/store.ts';
-import { audited, auditedIfDue, type Entry } from './audit.ts';
+import { type AuditEntry, audited, auditedIfDue } from './audit.ts';
 import { answerCheckIn, answerToClones, concernsLedger, inCleanWords, withoutWish } from './check-in.ts';
 import type { Clocks } from './clocks.ts';
 import { bootsAfter, isOtherHardware, whereOf } from './clones.ts';
@@ -36,14 +36,14 @@ export type Fleet = Readonly<{
   /** Where the rollout of a channel stands; who is overdue is given up first. */
   ledger(channel: string, now: Date): Promise<Ledger>;
   /** Stops the rollout of a channel: nobody new begins. */
-  pullBrake(channel: string, reason: string, now: Date, entry?: Entry): Promise<Ledger>;
+  pullBrake(channel: string, reason: string, now: Date, entry?: AuditEntry): Promise<Ledger>;
   /** Lets a rollout whose brake was pulled go on. */
-  releaseBrake(channel: string, entry?: Entry): Promise<Ledger>;
+  releaseBrake(channel: string, entry?: AuditEntry): Promise<Ledger>;
   /** False where no such machine is known. */
-  forget(id: string, entry?: Entry): Promise<boolean>;
-  resetSecret(id: string, entry?: Entry): Promise<boolean>;
+  forget(id: string, entry?: AuditEntry): Promise<boolean>;
+  resetSecret(id: string, entry?: AuditEntry): Promise<boolean>;
   /** Lets a machine try again on which the release has failed, or all of them; how many there were. */
-  readmit(channel: string, machine: MachineId | undefined, entry?: Entry): Promise<number>;
+  readmit(channel: string, machine: MachineId | undefined, entry?: AuditEntry): Promise<number>;
 }>;
 
 export type FleetRules = Partial<SecretRules> & Readonly<{ isOver?: Expiry['isOver']; mayJudge?: Clocks['mayJudge'] }>;
@@ -52,7 +52,7 @@ export type FleetRules = Partial<SecretRules> & Readonly<{ isOver?: Expiry['isOv
 export function createFleet(
   store: Store,
   saidOf: (name: string) => Promise<ChannelState | undefined>,
-  told: (entry: Entry) => void = () => {},
+  told: (entry: AuditEntry) => void = () => {},
   { maySilent = false, isOver = NO_EXPIRY.isOver, mayJudge = () => true }: FleetRules = {},
 ): Fleet {
   const channel = async (name: string): Promise<ChannelState | undefined> => judgedBy(mayJudge, await saidOf(name));
@@ -111,8 +111,8 @@ export function createFleet(
 type ChannelNow = (name: string) => Promise<ChannelState | undefined>;
 
 /** Reading and changing the ledgers of channels. */
-function ledgersIn(store: Store, channel: ChannelNow, told: (entry: Entry) => void) {
-  const changed = async <T>(name: string, change: (ledger: Ledger) => T, entry?: Entry): Promise<T> => {
+function ledgersIn(store: Store, channel: ChannelNow, told: (entry: AuditEntry) => void) {
+  const changed = async <T>(name: string, change: (ledger: Ledger) => T, entry?: AuditEntry): Promise<T> => {
     const state = await channel(name);
     return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
       const ledger = ledgerFrom(document);
@@ -120,7 +120,7 @@ function ledgersIn(store: Store, channel: ChannelNow, told: (entry: Entry) => vo
       return { write: [newsOf(ledger, document)], result };
     });
   };
-  const ledgerOf = (name: string, change: (ledger: Ledger) => void, entry?: Entry): Promise<Ledger> =>
+  const ledgerOf = (name: string, change: (ledger: Ledger) => void, entry?: AuditEntry): Promise<Ledger> =>
     changed(
       name,
       (ledger) => {
@@ -209,7 +209,7 @@ function pulled(
   state: ChannelState | undefined,
   { braked }: Ledger,
   kept: Json | undefined,
-): Entry | undefined {
+): AuditEntry | undefined {
   if (!braked || braked.byHand || ledgerFrom(kept).braked) return undefined;
   const at = new Date(braked.at).toISOString();
   const about = `${state?.version ?? 'a release'} in ${name}`;

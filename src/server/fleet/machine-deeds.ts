@@ -2,7 +2,7 @@
 
 import { leave } from '../../rollout/brake.ts';
 import type { Json, Key, Store } from '../store/store.ts';
-import { audited, type Entry } from './audit.ts';
+import { type AuditEntry, audited } from './audit.ts';
 import { ledgerFrom, machineIn, newsOf } from './machines.ts';
 
 export const machineKey = (id: string): Key => ({ kind: 'machine', id });
@@ -11,7 +11,7 @@ export const machineKey = (id: string): Key => ({ kind: 'machine', id });
  * Removes the machine; `ledger` is that of the rollout which it follows, in which it is under way no longer. A failure there goes on counting: it
  * was the release's. False where no such machine is known.
  */
-export function forgetMachine(store: Store, id: string, ledger: Key | undefined, entry?: Entry): Promise<boolean> {
+export function forgetMachine(store: Store, id: string, ledger: Key | undefined, entry?: AuditEntry): Promise<boolean> {
   const keys = [machineKey(id), ...(ledger ? [ledger] : [])];
   return audited(store, entry, keys, ([document, kept]) => {
     if (document === undefined) return { write: keys.map(() => undefined), result: false };
@@ -20,7 +20,7 @@ export function forgetMachine(store: Store, id: string, ledger: Key | undefined,
 }
 
 /** The next secret that is shown for it counts, and that two machines had its id is over. False where no such machine is known. */
-export function resetSecret(store: Store, id: string, entry?: Entry): Promise<boolean> {
+export function resetSecret(store: Store, id: string, entry?: AuditEntry): Promise<boolean> {
   return audited(store, entry, [machineKey(id)], ([document]) => {
     const machine = machineIn(document);
     if (!machine) return { write: [undefined], result: false };

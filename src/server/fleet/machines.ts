@@ -113,11 +113,11 @@ function news({ running, outcome }: CheckIn, before: MachineRecord | undefined, 
 }
 
 /** A machine, what is kept of it, and the release on the way that it is about, if it is not the one of the rollout. */
-type Entry<T> = readonly [machine: MachineId, kept: T, via?: Version];
+type LedgerEntry<T> = readonly [machine: MachineId, kept: T, via?: Version];
 
 type LedgerJson = Readonly<{
-  inFlight: readonly Entry<number>[];
-  failed: readonly Entry<string>[];
+  inFlight: readonly LedgerEntry<number>[];
+  failed: readonly LedgerEntry<string>[];
   /** Of the failed ones; a server that does not know of doubts takes them for failures like any other. */
   doubts?: Readonly<Record<string, Doubt>>;
   readmitted?: readonly MachineId[];
@@ -215,7 +215,7 @@ const isBrakeOf = ({ braked }: Ledger, kept: Ledger['braked']): boolean =>
 /** In the same order: it tells who is due first. */
 function areEntriesOf<T, V extends Readonly<{ via?: Version }>>(
   map: ReadonlyMap<string, V>,
-  kept: readonly Entry<T>[],
+  kept: readonly LedgerEntry<T>[],
   keptOf: (value: V) => T,
 ): boolean {
   if (map.size !== kept.length) return false;

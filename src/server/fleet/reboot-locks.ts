@@ -16,7 +16,7 @@ import {
 } from '../../reboot/gates/locks/semaphore.ts';
 import { readSemaphore, writeSemaphore } from '../../reboot/gates/locks/semaphore-document.ts';
 import type { Json, Key, Store } from '../store/store.ts';
-import { audited, type Entry } from './audit.ts';
+import { type AuditEntry, audited } from './audit.ts';
 import type { Clocks } from './clocks.ts';
 import { aliasKey, aliasOf, memberOf, recordsOf } from './lock-members.ts';
 import type { SecretRules, Shown } from './machine-secrets.ts';
@@ -44,8 +44,8 @@ export type RebootLocks = Readonly<{
   show(group: string, now: Date): Promise<ShownLock>;
   all(limit: number, now: Date, after?: string): Promise<Readonly<{ locks: readonly ShownLock[]; next?: string }>>;
   /** What an operator does for a host that will not come back; false when it does not hold the lock. */
-  release(group: string, id: string, entry?: Entry): Promise<boolean>;
-  setMax(group: string, max: number, maxFailures?: number, entry?: Entry): Promise<void>;
+  release(group: string, id: string, entry?: AuditEntry): Promise<boolean>;
+  setMax(group: string, max: number, maxFailures?: number, entry?: AuditEntry): Promise<void>;
 }>;
 
 export type LockRules = SecretRules & Readonly<{ mayJudge?: Clocks['mayJudge'] }>;
@@ -60,7 +60,7 @@ export function createRebootLocks(
   const none = emptySemaphore(defaults.max, defaults.maxFailures);
   const semaphoreOf = (group: string, document: Json | undefined): Semaphore =>
     document === undefined ? none : readSemaphore(bytesOf(document), `the lock of the group ${group}`);
-  const revise = (group: string, change: (before: Semaphore) => Semaphore, entry?: Entry): Promise<void> =>
+  const revise = (group: string, change: (before: Semaphore) => Semaphore, entry?: AuditEntry): Promise<void> =>
     audited(store, entry, [keyOf(group)], ([document]) => {
       const before = semaphoreOf(group, document);
       return { write: [written(before, change(before), none)], result: undefined };

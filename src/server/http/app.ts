@@ -97,10 +97,10 @@ const jsonOf = (document: unknown): string => shownJson(JSON.stringify(document)
 export type Listens = Pick<FastifyInstance, 'addresses'>;
 
 /** The part of a server that holds its certificate. */
-export type Shows = Readonly<{ server: object }>;
+export type TlsServer = Readonly<{ server: object }>;
 
 /** Uses another certificate for new connections; open ones are not affected. */
-export function showIdentity({ server }: Shows, { key, cert }: NonNullable<AppWorld['tls']>): void {
+export function showIdentity({ server }: TlsServer, { key, cert }: NonNullable<AppWorld['tls']>): void {
   const shown = { key: Buffer.from(key), cert: Buffer.from(cert) };
   if ('setSecureContext' in server) (server.setSecureContext as (options: object) => void).call(server, shown);
 }

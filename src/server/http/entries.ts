@@ -3,16 +3,16 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Checked, integer, list, literal, object, optional } from '../../formats/shape.ts';
 import type { Log } from '../../system/log.ts';
-import { type Deed, ENTRY, type Entry, lastEntries, type PendingEntry } from '../fleet/audit.ts';
+import { type AuditEntry, type Deed, ENTRY, lastEntries, type PendingEntry } from '../fleet/audit.ts';
 import type { Store } from '../store/store.ts';
 import { json } from './answers.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The entry of a change that has not been made yet. */
-    undone?: Entry | undefined;
+    undone?: AuditEntry | undefined;
     /** Logs a change that was made. */
-    tells?(entry: Entry): void;
+    tells?(entry: AuditEntry): void;
   }
 }
 
@@ -22,9 +22,9 @@ export function entryOf(
   now: Date,
   what: Deed,
   rest: Readonly<{ who?: string; about?: string; reason?: string }> = {},
-): Entry & Required<Pick<PendingEntry, 'kept'>> {
+): AuditEntry & Required<Pick<PendingEntry, 'kept'>> {
   const who = request.holder?.name ?? 'nobody';
-  const entry: Entry = { at: now.toISOString(), what, who, from: request.ip, ...rest };
+  const entry: AuditEntry = { at: now.toISOString(), what, who, from: request.ip, ...rest };
   request.undone = entry;
   const kept = (): void => {
     request.undone = undefined;

@@ -1,6 +1,6 @@
 /** The audit log page: who changed what, when and from where. Pure. */
 
-import type { Deed, Entry } from '../fleet/audit.ts';
+import type { AuditEntry, Deed } from '../fleet/audit.ts';
 import { html, type Part } from './html.ts';
 import { empty, live, type Page } from './layout.ts';
 import { table } from './table.ts';
@@ -8,7 +8,7 @@ import { ago, badge, count, plural } from './wording.ts';
 
 export const MOST_SHOWN = 300;
 
-export function auditPage(entries: readonly Entry[], now: Date): Page {
+export function auditPage(entries: readonly AuditEntry[], now: Date): Page {
   const rows = entries.map((one) => row(one, now));
   const list = table('Audit log', ['Who', 'When', 'What', 'From', 'About'], rows);
   const body = html`<h1>Audit log</h1>
@@ -18,7 +18,7 @@ export function auditPage(entries: readonly Entry[], now: Date): Page {
   return { title: 'Audit log', here: 'audit', body };
 }
 
-const row = ({ at, who, what, from, about, reason, times }: Entry, now: Date): readonly Part[] => [
+const row = ({ at, who, what, from, about, reason, times }: AuditEntry, now: Date): readonly Part[] => [
   who,
   ago(at, now),
   html`${badge(...WORDS[what])}${times !== undefined && ` ${count(times)} times`}`,

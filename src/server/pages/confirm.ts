@@ -2,7 +2,7 @@
 
 import type { MachineRecord } from '../fleet/machines.ts';
 import { type Html, html } from './html.ts';
-import type { Entry, Page, Viewer } from './layout.ts';
+import type { NavEntry, Page, Viewer } from './layout.ts';
 import type { Shown } from './rollout-progress.ts';
 import { count, holderName, moment, plural } from './wording.ts';
 
@@ -108,7 +108,7 @@ function abortPage(channel: string, name: string, back: string, canPause: boolea
 /** A confirmation form. */
 export function question(
   title: string,
-  here: Entry,
+  here: NavEntry,
   { formToken }: Viewer,
   back: string,
   { path, button, body }: Readonly<{ path: string; button: Html; body: Html }>,

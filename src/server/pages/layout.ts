@@ -3,8 +3,8 @@
 import { type Html, html, type Part } from './html.ts';
 
 /** `here`: the page's entry in the navigation. */
-export type Page = Readonly<{ title: string; here?: Entry; body: Html }>;
-export type Entry = keyof typeof ENTRIES;
+export type Page = Readonly<{ title: string; here?: NavEntry; body: Html }>;
+export type NavEntry = keyof typeof ENTRIES;
 
 /** The signed-in user; `formToken` proves that a form came from our own page (CSRF). */
 export type Viewer = Readonly<{ formToken: string; name: string; mayChange: boolean }>;
@@ -57,7 +57,7 @@ const ENTRIES = {
 } as const;
 
 const navigation = (
-  here: Entry | undefined,
+  here: NavEntry | undefined,
   { formToken, name, mayChange }: Viewer,
 ): Html => html`<nav aria-label="Pages"><ul>
 ${Object.entries(ENTRIES).map(

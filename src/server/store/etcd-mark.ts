@@ -16,10 +16,10 @@ export type Mark = Readonly<{
   close(): Promise<void>;
 }>;
 
-type World = Readonly<{ etcd: Etcd; clock: Clock; random: Random; prefix: string }>;
+type MarkWorld = Readonly<{ etcd: Etcd; clock: Clock; random: Random; prefix: string }>;
 
 /** A mark of its own for every start of a server. */
-export function createMark({ etcd, clock, random, prefix }: World): Mark {
+export function createMark({ etcd, clock, random, prefix }: MarkWorld): Mark {
   let kept: Readonly<{ lease: string; at: number }> | undefined;
   let count = 0;
   return {

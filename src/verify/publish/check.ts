@@ -76,9 +76,9 @@ async function checkAsClient(files: Files, dir: string, now: Date, signal: Abort
   await trust.refresh(now, signal);
 }
 
-type Entry = Readonly<{ length: number; hashes: Readonly<{ sha256: string }> }>;
+type ListedFile = Readonly<{ length: number; hashes: Readonly<{ sha256: string }> }>;
 
-async function checkFile(dir: string, path: string, entry: Entry, signal: AbortSignal): Promise<void> {
+async function checkFile(dir: string, path: string, entry: ListedFile, signal: AbortSignal): Promise<void> {
   await using source = await fileSource(join(dir, path));
   if (source.size !== entry.length) throw damaged(`${path} has ${source.size} bytes instead of ${entry.length}`);
   const hash = createHash('sha256');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { UpdateError } from '../../../src/errors.ts';
-import { type Entry, lastEntries, noted } from '../../../src/server/fleet/audit.ts';
+import { type AuditEntry, lastEntries, noted } from '../../../src/server/fleet/audit.ts';
 import { readDescription } from '../../support/openapi-answers.ts';
 import { idOf, NOW, OPERATOR_SESSION, TestFleet, TOKEN, VIEWER, VIEWER_SESSION } from '../pages/fleet.ts';
 
@@ -33,10 +33,10 @@ const post = (url: string, fields: Record<string, string>, headers: Record<strin
     payload: new URLSearchParams({ form: OPERATOR_SESSION.form, ...fields }).toString(),
   });
 const entries = async () =>
-  (await site.app.inject({ url: '/v1/audit?limit=1000', headers: OPERATOR })).json().entries as Entry[];
+  (await site.app.inject({ url: '/v1/audit?limit=1000', headers: OPERATOR })).json().entries as AuditEntry[];
 
 /** Each deed once, with what its entry is about. An operation that is missing here fails the test below. */
-const DEEDS: Readonly<Record<string, readonly [() => Promise<{ statusCode: number }>, Partial<Entry>]>> = {
+const DEEDS: Readonly<Record<string, readonly [() => Promise<{ statusCode: number }>, Partial<AuditEntry>]>> = {
   'PUT /v1/locks/{group}': [
     () => ask('PUT', '/v1/locks/web', { max: 3 }),
     { what: 'lock-resized', about: 'web: 3 at once' },
@@ -143,7 +143,7 @@ test('whoever only knocks cannot push out what was changed, and the log has an e
 });
 
 test('a log that is damaged keeps nobody from acting, and what is still an entry is kept', async () => {
-  const good: Entry = { at: NOW.toISOString(), what: 'lock-freed', who: 'a', from: 'b' };
+  const good: AuditEntry = { at: NOW.toISOString(), what: 'lock-freed', who: 'a', from: 'b' };
   for (const [broken, left] of [
     [{ entries: 1 }, 0],
     ['text', 0],

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import type { CheckIn } from '../../../src/formats/check-in.ts';
 import type { MachineId, Product, Version } from '../../../src/model.ts';
 import type { Rollout } from '../../../src/rollout/rollout.ts';
-import { type Entry, lastEntries } from '../../../src/server/fleet/audit.ts';
+import { type AuditEntry, lastEntries } from '../../../src/server/fleet/audit.ts';
 import { type ChannelState, createFleet } from '../../../src/server/fleet/fleet.ts';
 import { sqliteStore } from '../../../src/server/store/sqlite.ts';
 import { openDatabase } from '../../../src/system/sqlite.ts';
@@ -51,7 +51,7 @@ const proven = (machine: number) => checkIn(machine, { running: step(2) });
 async function site(state: ChannelState | undefined = { id: '2.0', version: '2.0', offered: { policy, limits } }) {
   const folder = await temporaryFolder();
   const store = sqliteStore(openDatabase(join(folder.path, 'fleet.db'), { durable: false }));
-  const told: Entry[] = [];
+  const told: AuditEntry[] = [];
   const fleet = createFleet(
     store,
     async () => state,
@@ -117,7 +117,7 @@ test('a brake that failures pull leaves one entry in the audit log each time, ho
   await failThree(1, 100);
   await at.fleet.releaseBrake('stable');
   await failThree(11, 101);
-  const entry = (minutes: number): Entry => ({
+  const entry = (minutes: number): AuditEntry => ({
     at: later(minutes).toISOString(),
     what: 'brake-pulled',
     who: 'the brake',

@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { cleanLine } from '../../../clean-text.ts';
 import { asUpdateError } from '../../../errors.ts';
-import { type Entry, noted } from '../../fleet/audit.ts';
+import { type AuditEntry, noted } from '../../fleet/audit.ts';
 import { placeOf } from '../../fleet/names.ts';
 import { ACTS, type Act, confirmFreeing, confirmMachine, confirmRollout, MACHINE_ACTS } from '../../pages/confirm.ts';
 import type { Viewer } from '../../pages/layout.ts';
@@ -36,7 +36,10 @@ function rolloutActs(app: FastifyInstance, world: ViewWorld & AppWorld, show: Sh
       if (!shown) return show(request, reply.code(404), noSuchChannel(channel));
       return show(request, reply, confirmRollout(act, shown, viewerOf(request), world.abort !== undefined));
     });
-  const deeds: Record<Exclude<Act, 'abort'>, (channel: string, reason: string, entry: Entry) => Promise<unknown>> = {
+  const deeds: Record<
+    Exclude<Act, 'abort'>,
+    (channel: string, reason: string, entry: AuditEntry) => Promise<unknown>
+  > = {
     pause: (channel, reason, entry) => fleet.pullBrake(channel, `paused by an operator: ${reason}`, now(), entry),
     resume: (channel, _reason, entry) => fleet.releaseBrake(channel, entry),
   };

@@ -2,7 +2,6 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Serve, ServedFile } from '../../../system/http/served-file.ts';
-import { spanOf } from '../byte-range.ts';
 import { hasHungUp, isOver } from '../over.ts';
 import { plain } from '../refusals.ts';
 import { REPOSITORY } from '../repository-shapes.ts';
@@ -68,4 +67,18 @@ async function giveSpan(
   if (span !== 'whole') reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
   reply.header('content-length', end - start + 1);
   reply.send(headOnly || file.size === 0 ? undefined : await file.span(start, end));
+}
+
+/** Both bounds are inclusive. */
+type ByteSpan = Readonly<{ start: number; end: number }>;
+
+/** The Range header of a request (RFC 9110 §14): `whole` without a range, or with one that may be ignored (several ranges, other units); `beyond` if the range lies outside the file. */
+function spanOf(header: string | undefined, size: number): ByteSpan | 'whole' | 'beyond' {
+  const [, first = '', last = ''] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '') ?? [];
+  if (first === '' && last === '') return 'whole';
+  if (first === '')
+    return Number(last) === 0 || size === 0 ? 'beyond' : { start: Math.max(0, size - Number(last)), end: size - 1 };
+  if (last !== '' && Number(last) < Number(first)) return 'whole';
+  if (Number(first) >= size) return 'beyond';
+  return { start: Number(first), end: last === '' ? size - 1 : Math.min(Number(last), size - 1) };
 }
