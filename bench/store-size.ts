@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Version } from '../src/model.ts';
-import { type Entry, noted } from '../src/server/fleet/audit.ts';
+import { type AuditEntry, noted } from '../src/server/fleet/audit.ts';
 import { createCensus } from '../src/server/fleet/census.ts';
 import { type ChannelState, createFleet } from '../src/server/fleet/fleet.ts';
 import { etcdStore } from '../src/server/store/etcd.ts';
@@ -50,7 +50,7 @@ console.log(`${values.store}, ${hosts} hosts, ${aDay} check-ins a day each, a re
 console.log('| after days | bytes | bytes per host |\n|---:|---:|---:|');
 for (let day = 0; day < days; day++) {
   for (let round = 0; round < aDay; round++) await everyHost(day, round);
-  const entry: Entry = {
+  const entry: AuditEntry = {
     at: new Date(now).toISOString(),
     who: 'night shift',
     from: '192.0.2.1',

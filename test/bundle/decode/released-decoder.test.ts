@@ -6,15 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { bundleInto } from '../../packaging/single-file.ts';
-import type { Decoder } from '../../src/bundle/decode/decoder.ts';
-import { decodePool } from '../../src/bundle/decode/pool.ts';
-import { BLOCK, blockDigests } from '../../src/bundle/verity.ts';
+import { bundleInto } from '../../../packaging/single-file.ts';
+import type { Decoder } from '../../../src/bundle/decode/decoder.ts';
+import { decodePool } from '../../../src/bundle/decode/pool.ts';
+import { BLOCK, blockDigests } from '../../../src/bundle/verity.ts';
 
 test('a thread of the released program needs no other file, and loads nothing but the decoder', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'tandem-released-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
-  await bundleInto(join(import.meta.dirname, '../../src/bundle/decoder.ts'), join(dir, 'built.mjs'));
+  await bundleInto(join(import.meta.dirname, '../../../src/bundle/decode/decoder.ts'), join(dir, 'built.mjs'));
   const alone = mkdtempSync(join(dir, 'alone-'));
   copyFileSync(join(dir, 'built.mjs'), join(alone, 'program.mjs'));
   const { DECODER } = (await import(pathToFileURL(join(alone, 'program.mjs')).href)) as { DECODER: Decoder };
