@@ -593,7 +593,7 @@ export const ERRORS = {
     7,
     'later',
     'A file shrank while it was being read.',
-    'Run the command again, and leave the file alone meanwhile.',
+    'Run the command again, and leave the file alone until it ends.',
   ),
   'delta-invalid': entry(
     6,
@@ -946,7 +946,7 @@ export const ERRORS = {
   'boot-partition-missing': entry(
     8,
     'later',
-    'A boot partition is not mounted, or lacks files that the new kernel needs beside it.',
+    'A boot partition is not mounted, or lacks files that the new kernel needs there.',
     'Mount it where the configuration says; docs/boot-loaders.md lists its files.',
   ),
   'firmware-full': entry(
@@ -991,12 +991,12 @@ export const ERRORS = {
     7,
     'never',
     'The path of a partition is not a block device.',
-    'Remove the file in the place of the device.',
+    'Remove the file at that path, so that the device can appear there.',
   ),
   'partition-changed': entry(
     7,
     'later',
-    'A partition is no longer the one that was found before.',
+    'A partition has changed since it was found.',
     'No action needed: the next attempt looks it up again.',
   ),
   'slots-unknown': entry(

@@ -1,4 +1,4 @@
-/** The agent: a loop, and a view for those who talk to it. */
+/** The agent: a loop, and a view for its clients. */
 
 import type { State } from '../model.ts';
 import type { AgentView } from './control.ts';
@@ -18,7 +18,7 @@ export interface Agent {
   readonly view: AgentView;
 }
 
-/** An agent that remembers what the journal does. `signal` ends what it is doing. */
+/** An agent with the journal's memory. `signal` ends its current work. */
 export async function createAgent(world: AgentWorld, signal: AbortSignal): Promise<Agent> {
   const running = await startRunning(world, signal);
   return { loop: loopOf(running), view: operatorView(running) };
@@ -53,7 +53,7 @@ function loopOf(running: Running): Loop {
   };
 }
 
-/** Once, not at every look. */
+/** Logged once, not at every turn of the loop. */
 async function logWait(running: Running, reason: string): Promise<void> {
   const { world, memory } = running;
   if (reason === memory.loggedWait) return;
@@ -78,7 +78,7 @@ function partsOf(running: Running): Parts {
     reboot: () => leaving.agreed(world.reboot()),
     restart: { ...world.restart, jump: (method) => leaving.agreed(world.restart.jump(method)) },
     report: async (outcome) => {
-      // Its moment is a part of what is written.
+      // The entry contains the moment of the saved state.
       await journal.flush();
       if (outcome.result === 'updated') await world.proven(outcome.release);
       const departure = outcome.result === 'none' ? undefined : outcome.departure;

@@ -1,4 +1,4 @@
-/** Puts the agent of this host together from the configuration and the outside world. */
+/** Assembles the agent of this host from the configuration and the outside world. */
 
 import { join } from 'node:path';
 import { decodePool } from '../bundle/decode/pool.ts';
@@ -103,7 +103,7 @@ export async function assembleAgent(config: Config, world: Surroundings): Promis
   return withFleetSettings(await createAgent(agentWorld, world.signal), world.settings);
 }
 
-/** The repository that the configuration names, and what is remembered of it. */
+/** The configured repository, and the stored metadata about it. */
 async function repositoryOf(config: Config, world: Surroundings, product: Product) {
   const trust = await trustOf(config, world);
   const http = await httpOf(config, world);
@@ -129,7 +129,7 @@ async function repositoryOf(config: Config, world: Surroundings, product: Produc
   };
 }
 
-/** What is installed, how, and how far that is. */
+/** The installer, and its progress. */
 function installing(
   config: Config,
   world: Surroundings,
@@ -160,7 +160,7 @@ function installing(
   };
 }
 
-/** A machine that is simulated has one way of its own. */
+/** A simulated machine has its own way to restart. */
 function waysOut(
   config: Config,
   world: Surroundings,
@@ -182,7 +182,7 @@ const limitsOf = ({ poll }: Config): AgentWorld['limits'] => ({
 
 const MINUTE = 60_000;
 
-/** What it takes to make a release from the running one. */
+/** The parts needed to assemble a release from the running one. */
 function deltaWorld(
   { agent: { stateDir }, download: { connections } }: Config,
   { files, clock, random, log }: Surroundings,
@@ -216,7 +216,7 @@ async function keptRate(files: Files, stateDir: string, transfer: Transfer): Pro
   if (rate !== undefined) await saveRate(files, stateDir, rate);
 }
 
-/** Trust starts at the root file of the image, whatever lies in the state directory. */
+/** Trust starts at the root file of the image, whatever the state directory contains. */
 async function trustOf(
   config: Config,
   { files, log }: Surroundings,
@@ -267,7 +267,7 @@ async function scrub(
   await scrubSlot(open, rootHash, ...rest);
 }
 
-/** A host without an id of its own can do everything but take part in a rollout, which then says so. */
+/** A host without an id can do everything except take part in a rollout, which then reports it. */
 async function memberOf({ host: { group } }: Config, files: Files): Promise<AgentWorld['member']> {
   const machine = await readMachineId(files).catch(() => undefined);
   return { group, ...(machine === undefined ? {} : { machine }) };

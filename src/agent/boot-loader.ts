@@ -1,4 +1,4 @@
-/** The boot loader of this host, as its configuration names it. */
+/** The configured boot loader of this host. */
 
 import type { Config } from '../config/config.ts';
 import { UpdateError } from '../errors.ts';
@@ -31,7 +31,7 @@ type BootHost = Readonly<{
   product: Product;
   slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
   attributes: AttributeTable;
-  /** Where the partition lies that is mounted there. */
+  /** The place of the partition mounted at `dir`. */
   placeOf(dir: string): Promise<PartitionPlace>;
 }>;
 
@@ -39,7 +39,7 @@ type BootHost = Readonly<{
 export const openBootLoader = ({ boot }: Pick<Config, 'boot'>, outside: LoaderWorld, host: BootHost): BootLoader =>
   OPENERS[boot.backend](boot, { ...outside, ...bootFiles(outside), ...host, firmware: outside.files });
 
-/** As configured; a boot loader that counts fewer is armed with the most it can. */
+/** As configured, but no more than the boot loader can count. */
 export function triesToArm({ boot: { tries } }: Pick<Config, 'boot'>, backend: BootBackend, log: Log): number {
   const { name, mostTries } = backend;
   if (tries > mostTries) log.warn({ tries, mostTries }, `boot.tries is more than ${name} can count`);
@@ -47,7 +47,7 @@ export function triesToArm({ boot: { tries } }: Pick<Config, 'boot'>, backend: B
 }
 
 type Boot = Config['boot'];
-/** `firmware` are the files in which Linux shows the variables: what fails there is the firmware's, not a partition's. */
+/** `firmware` is the folder in which Linux shows the variables: errors there come from the firmware, not from a partition. */
 type BootWorld = LoaderWorld & BootHost & Readonly<{ firmware: Files }>;
 
 const OPENERS: Readonly<Record<BackendName, (boot: Boot, world: BootWorld) => BootLoader>> = {
@@ -62,7 +62,7 @@ const OPENERS: Readonly<Record<BackendName, (boot: Boot, world: BootWorld) => Bo
   ),
   gpt: onEsp((_boot, { attributes }, versionOf) => flagsBackend(gptStore(attributes), versionOf)),
   tryboot: (boot, world) => {
-    // Here each slot has a boot partition, so its kernel has a place of its own.
+    // Here each slot has its own boot partition, and so does its kernel.
     const dirs = { a: boot.trybootADir, b: boot.trybootBDir };
     const partitions = { a: boot.trybootAPartition, b: boot.trybootBPartition };
     const kernels = trybootKernels({ ...world, dirs }, world.writableSpace);
@@ -84,5 +84,5 @@ function onEsp(backend: (boot: Boot, world: BootWorld, versionOf: SlotVersion) =
 
 function programOf({ program }: Config['boot']): string {
   if (program !== undefined) return program;
-  throw new UpdateError('config-invalid', 'boot.program is not set, and boot.backend is “program”.');
+  throw new UpdateError('config-invalid', 'boot.backend is “program”, but boot.program is not set.');
 }

@@ -1,4 +1,4 @@
-/** What can be asked of the agent over its socket, and how it answers. */
+/** The requests that the agent accepts on its socket, and its answers. */
 
 import { asUpdateError, type UpdateError } from '../errors.ts';
 import { METRICS_TYPE, metricsText } from '../formats/metrics-text.ts';
@@ -18,7 +18,7 @@ import { processMetrics } from '../system/process/process-metrics.ts';
 import { HISTORY_LIMIT } from './loop/journal-format.ts';
 import { agentMetrics } from './metrics.ts';
 
-/** The agent, as those who talk to it see it. */
+/** The agent as its clients see it. */
 export interface AgentView {
   status(): Promise<Status>;
   history(limit: number): Promise<readonly HistoryEntry[]>;
@@ -34,7 +34,7 @@ export interface AgentView {
 /** Answers one request; never throws for what the client did. */
 export async function answer(view: AgentView, request: ControlRequest): Promise<ControlAnswer> {
   const spoken = request.header(PROTOCOL_HEADER);
-  // Who only wants figures, like curl, need not know of our protocol.
+  // A client that only wants metrics, such as curl, need not know our protocol.
   if (spoken !== String(PROTOCOL) && request.path !== '/metrics') return otherProtocol(spoken);
   const route = ROUTES[`${request.method} ${request.path}`];
   if (!route) return failure(404, 'usage', `The agent does not know ${request.method} ${request.path}.`);

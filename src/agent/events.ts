@@ -1,11 +1,11 @@
-/** Tells everybody who follows what happens. A slow follower misses old progress, never the latest word. */
+/** Sends events to all followers. A slow follower misses old progress, never the latest event. */
 
 import type { AgentEvent } from '../protocol.ts';
 import type { Clock } from '../system/clock.ts';
 
 export interface Events {
   tell(event: AgentEvent): void;
-  /** `first`, and then everything that is told until the signal is aborted. */
+  /** `first`, then every event until the signal is aborted. */
   follow(first: () => Promise<AgentEvent>, stop: AbortSignal): AsyncGenerator<AgentEvent>;
 }
 
@@ -41,7 +41,7 @@ export function createEvents(clock: Pick<Clock, 'sleep'>): Events {
   };
 }
 
-/** False when nothing happened for the time of a beat. */
+/** False if nothing happened within one beat. */
 async function isWoken(clock: Pick<Clock, 'sleep'>, follower: Follower, stop: AbortSignal): Promise<boolean> {
   const woken = await clock.sleep(BEAT_MS, AbortSignal.any([follower.wake.signal, stop])).then(
     () => false,

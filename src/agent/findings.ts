@@ -1,15 +1,15 @@
-/** What the agent says of what a check found, and of how an attempt ended. */
+/** The agent's words for the result of a check, and for the end of an attempt. */
 
 import { ERRORS, isErrorCode, type UpdateError } from '../errors.ts';
 import type { Outcome, Saved } from '../model.ts';
 import type { Failure, Status } from '../protocol.ts';
 import type { Found } from './loop/parts.ts';
 
-/** What a check found, in a few words. */
+/** The result of a check, in a few words. */
 export function resultOf(found: Found): Omit<NonNullable<Status['lastCheck']>, 'at'> {
   if (found.found === 'offer') return { result: `${found.release.version} is on offer`, code: 'offer' };
   if (found.found === 'present')
-    return { result: `${found.release.version} lies in the other slot, whole`, code: 'present' };
+    return { result: `${found.release.version} is intact in the other slot`, code: 'present' };
   const until = found.found === 'nothing' ? found.until : undefined;
   return { result: found.reason, code: found.code, ...(until === undefined ? {} : { until }) };
 }
@@ -22,14 +22,14 @@ export function failureOf(saved: Saved): Status['lastError'] {
   return { code: outcome.code, message: outcome.reason, next: nextAfter(outcome), at: saved.since };
 }
 
-/** What only somebody can do, and what happens by itself. */
+/** The next step for an operator, or what happens automatically. */
 function nextAfter({ result, code, refuse, release }: Exclude<Outcome, { result: 'none' | 'updated' }>): string {
-  if (refuse) return `It is refused; lift that with \`updatectl forget ${release.version}\`.`;
+  if (refuse) return `It is refused; \`updatectl forget ${release.version}\` lifts the refusal.`;
   const again = 'The next check tries again.';
   return result === 'failed' && isErrorCode(code) ? `${ERRORS[code].next} ${again}` : again;
 }
 
-/** What stands in the way now: a state that cannot be saved, or else the last failure. */
+/** The current error: a state that cannot be saved, or else the last failure. */
 export function errorNow(
   trouble: UpdateError | undefined,
   { since }: Saved,

@@ -9,11 +9,11 @@ import type { Journal } from './loop/journal.ts';
 import type { Action, Event } from './loop/machine.ts';
 
 export interface LastError {
-  /** Without an action it was not even seen what is so. */
+  /** Without an action, even observing failed. */
   failed(action: Action | undefined, error: UpdateError): Failure;
-  /** Where an event has led. */
+  /** An event was saved. */
   saved(before: Saved, event: Event, now: Saved): void;
-  /** What `look` sees; that it could not be seen before is over then. */
+  /** The result of `look`; success clears an earlier failure to observe. */
   seeing<T>(look: Promise<T>): Promise<T>;
   forget(): void;
   status(saved: Saved): Pick<Status, 'lastError'>;
@@ -30,7 +30,7 @@ export function createLastError(clock: Pick<Clock, 'now'>, journal: Pick<Journal
     },
     saved: (before, event, now) => {
       if (now.state.kind === 'settling' && now.state.outcome.result !== 'none') last = failureOf(now);
-      // What stood in the way of settling is over.
+      // The obstacle to settling is gone.
       if (event.type === 'settled') last = failureOf(before);
     },
     seeing: async (look) => {

@@ -1,4 +1,4 @@
-/** A host in figures: where its update stands, and every refusal by its name. Pure. */
+/** The metrics of a host: the state of its update, and every obstacle by its code. Pure. */
 
 import { ERRORS } from '../errors.ts';
 import { gauge, type Labels, type Metric } from '../formats/metrics-text.ts';
@@ -6,15 +6,17 @@ import { type HistoryEntry, METHODS, SLOT_NAMES, STATE_KINDS } from '../model.ts
 import { type Status, WELL_CODES } from '../protocol.ts';
 import { standingError } from './standing-error.ts';
 
-/** `history`: the ended attempts that are remembered. */
+/** `history`: the recorded attempts. */
 export function agentMetrics(status: Status, history: readonly HistoryEntry[]): readonly Metric[] {
   return [
     ...identity(status),
     ...standing(status),
     ...moments(status),
-    gauge('tandem_agent_refusal', 'What stands in the way now, by its name; `retry`: now, later or never by itself.', [
-      ...refusalsOf(status).values(),
-    ]),
+    gauge(
+      'tandem_agent_refusal',
+      'Current obstacles, by code; `retry`: when each is tried again automatically (now, later or never).',
+      [...refusalsOf(status).values()],
+    ),
     ...effort(status),
     ...past(status, history),
   ];
@@ -28,20 +30,20 @@ function identity({ agent, machine, group, booted, running, state, offline }: St
   return [
     gauge(
       'tandem_agent_up',
-      '0 when the agent is not running, and the figures are those of its files.',
+      '0 if the agent is not running; the other metrics then come from its files.',
       flag(!offline),
     ),
-    gauge('tandem_agent_info', 'The agent, and who this host is to its fleet.', [
+    gauge('tandem_agent_info', 'The agent, and the identity of this host in its fleet.', [
       { labels: { agent, machine: machine ?? '', group: group ?? '' }, value: 1 },
     ]),
     gauge(
       'tandem_agent_booted_info',
-      'What is running, and from which slot.',
+      'The running release and its slot.',
       running ? [{ labels: { version: running.version, slot: booted ?? '' }, value: 1 }] : [],
     ),
     gauge(
       'tandem_agent_target_info',
-      'The release that is on its way, and its slot.',
+      'The release being installed, and its slot.',
       release ? [{ labels: { version: release.release.version, slot: release.target }, value: 1 }] : [],
     ),
   ];
@@ -53,32 +55,32 @@ function standing({ state, confirmed, slots, refused }: Status): Metric[] {
   return [
     gauge(
       'tandem_agent_state',
-      '1 for the state that the host is in.',
+      '1 for the current state of the host.',
       STATE_KINDS.map((one) => ({ labels: { state: one }, value: flag(one === state.kind) })),
     ),
     gauge(
       'tandem_agent_confirmed',
-      '1 when the running system is proven.',
+      '1 if the running system is confirmed.',
       confirmed === undefined ? undefined : flag(confirmed),
     ),
     gauge(
       'tandem_agent_slot_bootable',
-      '1 when the boot loader may start the slot.',
+      '1 if the boot loader may start the slot.',
       ofSlots((slot) => flag(slot.bootable)),
     ),
     gauge(
       'tandem_agent_slot_tries_left',
-      'How often the boot loader will still try the slot.',
+      'Tries that the boot loader has left for the slot.',
       ofSlots((slot) => slot.triesLeft),
     ),
     gauge(
       'tandem_agent_staging_attempt',
-      'Which attempt at writing the release this is.',
+      'The number of the current attempt to write the release.',
       state.kind === 'staging' ? state.attempt : undefined,
     ),
     gauge(
       'tandem_agent_refused_releases',
-      'Releases that are not tried again until they are forgotten.',
+      'Refused releases, which are not tried again until they are forgotten.',
       refused.length,
     ),
   ];
@@ -87,26 +89,22 @@ function standing({ state, confirmed, slots, refused }: Status): Metric[] {
 function moments(status: Status): Metric[] {
   const { state, since, lastCheck, lastGoodCheck, nextCheck, rebootBy, lastError, settings } = status;
   return [
-    moment('tandem_agent_state_since', 'Since when the host is in its state.', since),
+    moment('tandem_agent_state_since', 'When the host entered its current state.', since),
     moment(
       'tandem_agent_staged',
-      'Since when a release waits for its reboot.',
+      'Since when a release has waited for its reboot.',
       state.kind === 'staged' ? since : undefined,
     ),
-    moment('tandem_agent_deadline', 'When soft gates are no longer heard.', rebootBy),
-    moment('tandem_agent_last_check', 'The last check, however it ended.', lastCheck?.at),
-    moment(
-      'tandem_agent_last_good_check',
-      'The last check that was answered, since the agent was started.',
-      lastGoodCheck,
-    ),
-    moment('tandem_agent_next_check', 'When the repository is asked next.', nextCheck),
-    moment('tandem_agent_last_error', 'When the last error happened.', lastError?.at),
-    moment('tandem_agent_settings_read', 'When the settings of the fleet were last read from etcd.', settings?.readAt),
+    moment('tandem_agent_deadline', 'When soft gates are overridden.', rebootBy),
+    moment('tandem_agent_last_check', 'The last check, successful or not.', lastCheck?.at),
+    moment('tandem_agent_last_good_check', 'The last successful check since the agent started.', lastGoodCheck),
+    moment('tandem_agent_next_check', 'The next check of the repository.', nextCheck),
+    moment('tandem_agent_last_error', 'When the last error occurred.', lastError?.at),
+    moment('tandem_agent_settings_read', 'When the fleet settings were last read from etcd.', settings?.readAt),
   ];
 }
 
-/** One of each kind and name; an objection that is overridden stands in nobody's way. */
+/** One of each kind and code; an overridden gate is no obstacle. */
 function refusalsOf(status: Status): ReadonlyMap<string, Readonly<{ labels: Labels; value: 1 }>> {
   const { state, gates = [], lastCheck, lockOwed, refused, transfer, settings, offline } = status;
   const error = standingError(status);
@@ -132,7 +130,7 @@ function refusalsOf(status: Status): ReadonlyMap<string, Readonly<{ labels: Labe
 }
 
 const isBadNews = (code = ''): boolean => !WELL_CODES.has(code);
-/** Names come from a server, too: whatever is none is not passed on. */
+/** Codes come from a server, too: anything that is not a code is dropped. */
 const CODE = /^[a-z0-9-]{1,64}$/;
 
 function retryOf(what: string, code: string): string {
@@ -146,12 +144,12 @@ function effort({ transfer }: Status): Metric[] {
   return [
     gauge(
       'tandem_agent_transfer_bytes',
-      'Of the running or last install: fetched, copied from the running system, and found in place.',
+      'Bytes of the current or last install: fetched, copied from the running system, or kept in place.',
       Object.entries(bytes).map(([how, value]) => ({ labels: { how }, value })),
     ),
     gauge(
       'tandem_agent_transfer_planned_bytes',
-      'What the running or last install has to fetch in all.',
+      'Total bytes to fetch in the current or last install.',
       transfer?.planned?.bytes,
     ),
   ];
@@ -162,12 +160,12 @@ function past({ lastRestart }: Status, history: readonly HistoryEntry[]): Metric
   return [
     gauge(
       'tandem_agent_attempts',
-      'Ended attempts that the history remembers, by how they ended.',
+      'Ended attempts in the history, by result.',
       RESULTS.map((result) => ({ labels: { result }, value: many((one) => one.result === result) })),
     ),
     gauge(
       'tandem_agent_restarts',
-      'Updates that the history remembers, by the method of the restart that led to them.',
+      'Updates in the history, by restart method.',
       METHODS.map((method) => ({
         labels: { method },
         value: many((one) => one.result === 'updated' && one.method === method),
@@ -176,7 +174,7 @@ function past({ lastRestart }: Status, history: readonly HistoryEntry[]): Metric
     moment('tandem_agent_last_restart', 'The end of the last attempt that restarted the machine.', lastRestart?.at),
     gauge(
       'tandem_agent_last_downtime_seconds',
-      'How long nothing ran at the last restart.',
+      'How long nothing ran during the last restart.',
       lastRestart?.downtime && lastRestart.downtime.ms / 1000,
     ),
   ];

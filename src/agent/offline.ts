@@ -1,4 +1,4 @@
-/** What the state files say while the agent is not running. Reads only; changes nothing. */
+/** The state files while the agent is not running. Read-only. */
 
 import { join } from 'node:path';
 import { asUpdateError, UpdateError } from '../errors.ts';
@@ -9,7 +9,7 @@ import type { Format } from '../system/format.ts';
 import { shownError } from './findings.ts';
 import { historyFormat, refusalsFormat, savedFormat } from './loop/journal-format.ts';
 
-/** A status without what only the agent knows. */
+/** A status from the files alone. */
 export async function offlineStatus(files: Files, stateDir: string, version: string, now: Date): Promise<Status> {
   const faults: string[] = [];
   const saved = await peek(files, join(stateDir, 'state.json'), savedFormat, faults);
@@ -34,7 +34,7 @@ export async function offlineHistory(files: Files, stateDir: string, limit: numb
   return (all ?? []).slice(-limit).reverse();
 }
 
-/** A file that cannot be read or understood says nothing but that. */
+/** A file that cannot be read or parsed becomes a fault. */
 async function peek<T>(files: Files, path: string, format: Format<T>, faults: string[]): Promise<T | undefined> {
   try {
     const bytes = await files.read(path, LARGEST);

@@ -1,4 +1,4 @@
-/** What an operator may ask of the agent. */
+/** An operator's requests to the agent. */
 
 import { UpdateError } from '../errors.ts';
 import { otherSlot, type State } from '../model.ts';
@@ -15,7 +15,7 @@ export function operatorView(running: Running): AgentView {
     status: () => statusOf(running),
     history: (limit) => world.journal.history(limit),
     events: (stop) => events.follow(async () => ({ event: 'status', status: await statusOf(running) }), stop),
-    check: () => ask(running, { kind: 'offer' }, 'Asking the repository.'),
+    check: () => ask(running, { kind: 'offer' }, 'Checking the repository.'),
     install: (request) => ask(running, { kind: 'install', ...request }, 'Looking for the release.'),
     rollback: () => rollBack(running),
     apply: () => apply(running),
@@ -53,5 +53,5 @@ async function apply({ memory, gate, polls }: Running): Promise<Reply> {
   if (state.kind !== 'staged') throw new UpdateError('nothing-staged');
   await gate.apply(since);
   polls.wake();
-  return { schema: 1, result: 'accepted', message: `${state.release.version} is started, unless it was pulled.` };
+  return { schema: 1, result: 'accepted', message: `Rebooting into ${state.release.version}, unless it was pulled.` };
 }

@@ -1,4 +1,4 @@
-/** The daemon: runs the agent, its socket and its signs of life until it is told to stop. */
+/** The daemon: runs the agent, its socket and its watchdog until it is told to stop. */
 
 import { join } from 'node:path';
 import { type Layers, resolveConfig } from '../config/config.ts';
@@ -16,7 +16,7 @@ import { restingLoop, untilOutdated } from './settings/heeded.ts';
 import { fleetSettingsOf } from './settings/open.ts';
 import type { Surroundings } from './surroundings.ts';
 
-/** Runs until the signal is aborted, or until it should be started anew. */
+/** Runs until the signal is aborted, or until a restart is due. */
 export async function runAgent(
   layers: Layers,
   surroundings: Surroundings,
@@ -35,7 +35,7 @@ export async function runAgent(
     WATCHDOG_USEC: env('WATCHDOG_USEC'),
   });
   await using _only = await onlyAgent(world.files, runtimeDir);
-  // What was begun before a start that fails must not keep the process alive.
+  // If the start fails, work already begun must not keep the process alive.
   using _over = { [Symbol.dispose]: () => over.abort() };
   const settings = await fleetSettingsOf(layers, world);
   const config = settings?.config ?? resolveConfig(layers.fragments);
@@ -45,33 +45,33 @@ export async function runAgent(
   await using _socket = await serveControl({ path, group: GROUP, headers }, (request) => answer(agent.view, request));
   await notifier.ready('watching for updates');
   const loop = restingLoop(agent.loop);
-  const heeds = settings && [
+  const following = settings && [
     settings.follow(world.signal),
     untilOutdated(settings, loop, world).finally(() => over.abort()),
   ];
-  // Not before we are ready: the unit that takes it back is ordered after ours.
+  // Only once we are ready: the unit that undoes it is ordered after ours.
   const looping = undoLeftOver(loop).then(() => runLoop(loop, world.signal));
-  await Promise.all([looping, staysAlive(notifier, world), ...(heeds ?? [])]);
+  await Promise.all([looping, staysAlive(notifier, world), ...(following ?? [])]);
 }
 
 const GROUP = 'tandem';
 
-/** Before anything is read or written that belongs to the agent: of two that are started at the same moment one goes on. */
+/** Taken before any of the agent's files is read or written: of two agents started at the same moment, one continues. */
 async function onlyAgent(files: Surroundings['files'], runtimeDir: string): Promise<AsyncDisposable> {
   await files.makeDir(runtimeDir);
   const path = join(runtimeDir, 'agent.lock');
   const lock = await takeLock(path);
   if (!('heldBy' in lock)) return lock;
-  throw new UpdateError('already-running', `Another agent runs here: ${lock.heldBy} holds ${path}.`);
+  throw new UpdateError('already-running', `Another agent is running: ${lock.heldBy} holds ${path}.`);
 }
 
-/** Whatever waits in here waits asynchronously, so a loop that is stuck for good stops the pings. */
+/** All waiting in this process is asynchronous, so a loop that is stuck for good stops the pings. */
 async function staysAlive(notifier: Notifier, { clock, signal, log }: Surroundings): Promise<void> {
   const every = notifier.aliveEveryMs;
   while (every !== undefined && !signal.aborted) {
     await notifier
       .alive()
-      .catch((error: unknown) => log.warn({ err: String(error) }, 'the watchdog could not be told'));
+      .catch((error: unknown) => log.warn({ err: String(error) }, 'the watchdog could not be notified'));
     await clock.sleep(every, signal).catch(() => {});
   }
 }

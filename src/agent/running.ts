@@ -1,4 +1,4 @@
-/** What an agent is made of, and what it knows and holds while it runs: shared by the loop, by those who ask it and by those who watch. */
+/** The parts of an agent and its state while it runs: shared by the loop, clients and followers. */
 
 import type { Departure, MachineId, Product, Release, Saved, SlotName, State, Verdict, Version } from '../model.ts';
 import type { ProgressStatus, Status, TransferStatus } from '../protocol.ts';
@@ -25,16 +25,16 @@ import { whereabouts } from './loop/whereabouts.ts';
 import { createWishes, type Wishes } from './loop/wish.ts';
 import { createLeaving, type Leaving } from './restart/leaving.ts';
 
-/** What the agent is made of; put together in `assemble.ts`. */
+/** The parts of an agent; assembled in `assemble.ts`. */
 export type AgentWorld = Readonly<{
   product: Product;
   architecture: string;
   version: string;
-  /** Who this host is to its fleet. */
+  /** The identity of this host in its fleet. */
   member: Readonly<{ machine?: MachineId; group: string }>;
   booted: SlotName;
   bootId: string;
-  /** What os-release says. */
+  /** The version in os-release. */
   systemVersion: Version;
   tries: number;
   journal: Journal;
@@ -42,50 +42,50 @@ export type AgentWorld = Readonly<{
   deadMan: DeadMan;
   releases: Releases;
   prepare(release: Release, target: SlotName, told: Told, signal: AbortSignal): Promise<Prepared>;
-  /** What the running or last install has fetched, copied and kept. */
+  /** Bytes fetched, copied and kept by the current or last install. */
   transfer?(): TransferStatus | undefined;
   /** Reads a slot and checks it against the root hash that its boot entry names. */
   scrub(slot: SlotName, told: Told, signal: AbortSignal): Promise<void>;
   probe(signal: AbortSignal): Promise<Verdict>;
-  /** Writes down which units have failed by now, and what was written down in the system before. */
+  /** Records the units that have failed by now; `excused` returns what the previous system recorded. */
   noteFailed?(): Promise<void>;
   excused?(): Promise<Pick<Status, 'failedBefore'>>;
   /** Through firmware and boot loader. */
   reboot(): Promise<void>;
   restart: Restart;
-  /** How the machine got here from there, and how long nothing ran. */
+  /** The restart method that led here, and the downtime. */
   journey?(departure: Departure): Promise<Journey>;
   gates: Gates;
-  /** Told which release waits until somebody asks for the reboot. */
+  /** Gets the release that waits for an operator's request to reboot. */
   notice?(release: Release | undefined): Promise<void>;
   lock: KeptLock;
-  /** What is run right before a restart. */
+  /** The programs that run right before a restart. */
   hooks?: HookGate;
-  /** Told of each release that has proven itself here. */
+  /** Gets each release that has proven itself here. */
   proven(release: Release): Promise<void>;
-  /** An operator has said that the clock is right. */
+  /** An operator confirms that the clock is right. */
   waiveClock(): Promise<string | undefined>;
   limits: PollLimits;
-  /** The next moment that the schedule names. */
+  /** The next moment of the schedule. */
   scheduled(): Date | undefined;
   clock: Clock;
   random: Random;
   log: Log;
 }>;
 
-/** What changes while it runs. */
+/** The state that changes while the agent runs. */
 export type Memory = {
   saved: Saved;
   /** What the loop sleeps for. */
   waitingFor: string | undefined;
-  /** The wait that the log has heard of. */
+  /** The wait that was logged last. */
   loggedWait: string | undefined;
   progress: ProgressStatus | undefined;
 };
 
 export type Running = Readonly<{
   world: AgentWorld;
-  /** Ends what the agent is doing. */
+  /** Ends the agent's current work. */
   signal: AbortSignal;
   memory: Memory;
   events: Events;
@@ -98,7 +98,7 @@ export type Running = Readonly<{
   gate: RebootGate;
 }>;
 
-/** Remembers what the journal does. */
+/** Starts from the journal's memory. */
 export async function startRunning(world: AgentWorld, signal: AbortSignal): Promise<Running> {
   const { journal, clock } = world;
   const saved = await journal.load();
@@ -121,10 +121,10 @@ export async function startRunning(world: AgentWorld, signal: AbortSignal): Prom
   };
 }
 
-/** What is so right now. Who only wants to know does not ask for the fleet's lock. */
+/** The facts right now. Without `asks`, the fleet's lock is not requested. */
 export async function observe(running: Running, asks = false): Promise<Facts> {
   const { world, memory, leaving, lock, gate, wishes, polls } = running;
-  // Its server may be slow to answer, and a system on trial has no time to lose.
+  // The lock's server may be slow, and a system on trial has no time to lose.
   if (asks && isAtRest(memory.saved.state)) await lock.lookAfter();
   if (asks) await world.journal.flush().catch(() => undefined);
   const place = await whereabouts(world, memory.saved);

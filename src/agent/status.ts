@@ -1,4 +1,4 @@
-/** What the agent says of itself, to those who ask and to those who watch. */
+/** The agent's status, on request and for followers. */
 
 import type { Status } from '../protocol.ts';
 import type { Told } from './install/installer.ts';
@@ -36,7 +36,7 @@ export async function statusOf(running: Running): Promise<Status> {
   };
 }
 
-/** What stands between a release that is staged and its start. */
+/** The obstacles between a staged release and its start. */
 export async function gatesStatus({ world, memory, gate }: Running): Promise<Pick<Status, 'gates'>> {
   const { state, since } = memory.saved;
   return state.kind === 'staged' ? world.gates.status(since, await gate.others(state)) : {};
@@ -46,12 +46,12 @@ export async function tellStatus(running: Running): Promise<void> {
   running.events.tell({ event: 'status', status: await statusOf(running) });
 }
 
-/** How far an installation or a check of a slot is. */
+/** The progress of an installation or of a slot's check. */
 export const tellProgress =
   (running: Running): Told =>
   (phase, done, total) => {
     const { memory, events } = running;
-    // A new phase knows more of what is ahead.
+    // A new phase knows more about the rest.
     if (memory.progress?.phase !== phase) void tellStatus(running).catch(() => undefined);
     memory.progress = { phase, done, total };
     events.tell({ event: 'progress', progress: memory.progress });

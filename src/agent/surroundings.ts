@@ -14,7 +14,7 @@ export type Surroundings = Readonly<{
   readPart: ReadPart;
   writePart: WritePart;
   writableSpace(dir: string): Promise<number>;
-  /** The address of this host from which it reaches that of `url`; where it is missing, no server is told. */
+  /** The address from which this host reaches `url`; without it, no server learns the address. */
   addressTowards?(url: string): Promise<string | undefined>;
   clock: Clock;
   random: Random;
@@ -22,12 +22,12 @@ export type Surroundings = Readonly<{
   log: Log;
   version: string;
   architecture: 'x86-64' | 'arm64';
-  /** The program of a decoding thread. */
+  /** The entry point of a decoding thread. */
   entry: Decoder;
   signal: AbortSignal;
-  /** What the fleet says, of which some is heeded at once. */
+  /** The fleet settings, some of which apply at once. */
   settings?: FleetSettings;
-  /** Other doors to the disk and another way to reboot, for a machine that is simulated. */
+  /** Other doors to the disk and another way to reboot, for a simulated machine. */
   doors?: DiskDoors;
   reboot?: () => Promise<void>;
   bootId?: string;

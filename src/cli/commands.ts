@@ -200,7 +200,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   ),
   entry(
     'lock status',
-    'show who holds the reboot lock, and who waits for it',
+    'show the holders of the reboot lock, and the hosts waiting for it',
     async () => (await import('./lock/lock-status.ts')).lockStatus,
   ),
   entry(

@@ -142,7 +142,7 @@ test('what the agent waits for is logged once, with who objects, and what it beg
   } as unknown as Log;
   await seen({ log, releases: failing(away, away) }, STAGED, 2, async () => undefined);
   const waits = told.filter((one) => JSON.stringify(one).includes('waits for'));
-  const reason = 'whether 2 is still on offer is not known: the repository could not be asked (server-unreachable)';
+  const reason = 'whether 2 is still on offer is unknown: the repository could not be checked (server-unreachable)';
   assert.deepEqual(told.slice(0, 2), [
     [{ action: 'check' }, 'begins to check'],
     [{ action: 'check', code: 'server-unreachable' }, 'It is away.'],
@@ -266,9 +266,9 @@ test('an operator is told at once what cannot be done, and what will be', async 
     return (await deed(await createAgent(world, new AbortController().signal))).message;
   };
   const idle: Event[] = [{ type: 'settled' }];
-  assert.equal(await ask(idle, ({ view }) => view.check() as never), 'Asking the repository.');
+  assert.equal(await ask(idle, ({ view }) => view.check() as never), 'Checking the repository.');
   assert.equal(await ask(STAGED, ({ view }) => view.install({ version: '3' }) as never), 'Looking for the release.');
-  assert.equal(await ask(STAGED, ({ view }) => view.apply() as never), '2 is started, unless it was pulled.');
+  assert.equal(await ask(STAGED, ({ view }) => view.apply() as never), 'Rebooting into 2, unless it was pulled.');
   const both = { boot: loader() };
   for (const slot of ['b', 'a'] as const) await both.boot.confirm(slot);
   assert.equal(

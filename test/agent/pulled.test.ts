@@ -34,7 +34,7 @@ test('a release that is superseded while it is written is given up, though the n
   const step = { version: '3' as Version, counter: 3 };
   const end = await liveUntilRest(freshStorage(), await pulled(() => hold('not-your-turn', { step })));
   assert.deepEqual([end.running?.version, end.state.kind], ['1', 'idle']);
-  assert.match(end.lastError?.message ?? '', /the channel offers 3 now/);
+  assert.match(end.lastError?.message ?? '', /the channel now offers 3/);
 });
 
 test('a release whose turn is put off while it is written waits for it, by name', async () => {

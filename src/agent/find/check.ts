@@ -1,4 +1,4 @@
-/** What a check finds: what the channel or an operator offers, or the release in the other slot. */
+/** The result of a check: the offer of the channel or an operator, or the release in the other slot. */
 
 import { UpdateError } from '../../errors.ts';
 import { otherSlot, type Product, type Release, type Saved, type SlotName, type State } from '../../model.ts';
@@ -24,7 +24,7 @@ type CheckWorld = Readonly<{
   clock: Pick<Clock, 'now'>;
 }>;
 
-/** The release that was asked for, or else what the channel has; judged for a host that runs this. */
+/** The requested release, or else the channel's, judged for a host that runs this. */
 export async function findOffer(
   world: CheckWorld,
   request: InstallRequest | undefined,
@@ -47,7 +47,7 @@ export async function findOffer(
   return judge(offered.trusted, host, state, { named, allowDowngrade });
 }
 
-/** The other slot, read and checked whole. What we leave by hand is not installed again by the next poll. */
+/** The other slot, fully read and checked. The next poll does not reinstall the release that an operator left. */
 export async function findWayBack(
   { product, booted, journal, boot, scrub, clock }: CheckWorld,
   {
@@ -61,7 +61,7 @@ export async function findWayBack(
   const { version } = (await boot.read()).slots[target];
   if (version === undefined) throw new UpdateError('no-way-back');
   await scrub(target, told, signal);
-  const reason = 'an operator went back from it';
+  const reason = 'an operator rolled it back';
   await journal.refuse({ ...running, at: clock.now().toISOString(), code: 'rolled-back-by-hand', reason });
   const known = slots[target];
   return { found: 'present', release: known?.version === version ? known : { product, version }, byHand: true };

@@ -1,4 +1,4 @@
-/** Asks the fleet server whether this host may begin what its channel offers, and tells it how the last attempt ended. */
+/** Asks the fleet server whether this host may begin its channel's offer, and reports the result of the last attempt. */
 
 import { cleanLine } from '../../clean-text.ts';
 import { UpdateError } from '../../errors.ts';
@@ -13,24 +13,24 @@ export type FleetServer = Readonly<{
   http: Pick<Http, 'post'>;
   url: string;
   token?: string;
-  /** Who asks. */
+  /** The host that asks. */
   host: Readonly<{ group: string; product: Product; channel: string; agent: string }>;
   machine(): Promise<MachineId>;
-  /** The headers by which the server knows this host. */
+  /** The headers that identify this host to the server. */
   identity(): Promise<Readonly<Record<string, string>>>;
-  /** Where it can be found, and which machine it is. */
+  /** Its address and its hardware. */
   facts(): Promise<Pick<CheckIn, 'host' | 'boot'>>;
-  /** Whether the host would begin what it is offered: a place that it is given and does not take would be lost to others. */
+  /** Whether the host would begin the offer: an unused place in the rollout would be lost to others. */
   stance(offered: OnOffer, running: Release, state: State): Promise<Pick<CheckIn, 'wants' | 'refuses'>>;
-  /** Forgets that a release is refused, since an operator of the fleet asks for it; false where that was done often enough. */
+  /** Lifts the refusal of a release, since an operator of the fleet asks for it; false once that has happened often enough. */
   forgive(release: Release): Promise<boolean>;
-  /** What the host is doing, and how its last attempt ended. */
+  /** The host's current state, and the result of its last attempt. */
   situation(): Promise<Readonly<{ saved: Saved; confirmed: boolean; last: EndedEntry | undefined }>>;
 }>;
 
 /**
- * The same releases, but what the channel offers is only begun when the server agrees. What an operator names by hand is not asked for. A server
- * that does not answer is a failed check: nobody else knows how many are under way.
+ * The same releases, but the channel's offer begins only when the server agrees. A release that an operator names needs no agreement. A server
+ * that does not answer is a failed check: only the server knows how many hosts are under way.
  */
 export function withFleetServer(releases: Releases, server: FleetServer): Releases {
   return {
@@ -40,7 +40,7 @@ export function withFleetServer(releases: Releases, server: FleetServer): Releas
       if (asked.version !== undefined || asked.from !== undefined) return offered;
       if ('hold' in offered || asked.stays) {
         const answer = await consult(server, running, undefined, signal);
-        // That two hosts have one id is said in every case: nothing here is what it seems.
+        // Two hosts with one id are always reported: their records cannot be trusted.
         const isTwin = !answer.go && answer.code === 'machine-cloned';
         return isTwin ? { hold: holdOf(answer, running) } : offered;
       }
@@ -100,11 +100,11 @@ async function ask(
   if (status === 401 || status === 403)
     throw new UpdateError('server-denied', `The fleet server ${place} does not accept this host's token.`);
   if (status === 429 || status === 503) throw busy(place, status, retryAfterMs);
-  if (status !== 200) throw new UpdateError('server-failed', `The fleet server ${place} answers ${status}.`);
+  if (status !== 200) throw new UpdateError('server-failed', `The fleet server ${place} answered ${status}.`);
   return parseDocument(body, MOST_BYTES, 'server-protocol', `The answer of ${place}`, CHECK_IN_ANSWER);
 }
 
-/** Why the server does not take this host for who it says it is; undefined for any other refusal. */
+/** Why the server does not believe this host's identity; undefined for any other refusal. */
 function namedIn(body: Uint8Array): 'machine-secret-wrong' | 'machine-secret-missing' | undefined {
   try {
     const { code } = parseDocument(body, MOST_BYTES, 'server-protocol', 'the answer', object({ code: line }, 'ignore'));
@@ -114,10 +114,10 @@ function namedIn(body: Uint8Array): 'machine-secret-wrong' | 'machine-secret-mis
   }
 }
 
-/** The next check comes no earlier than the server asks for. */
+/** The next check waits at least as long as the server asks for. */
 function busy(place: string, status: number, retryAfterMs: number | undefined): UpdateError {
-  const when = retryAfterMs === undefined ? '' : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
-  return new UpdateError('server-busy', `The fleet server ${place} answers ${status}${when}.`, {
+  const when = retryAfterMs === undefined ? '' : ` and asked to wait ${Math.ceil(retryAfterMs / 1000)} s`;
+  return new UpdateError('server-busy', `The fleet server ${place} answered ${status}${when}.`, {
     details: { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
   });
 }

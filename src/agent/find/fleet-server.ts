@@ -1,4 +1,4 @@
-/** The fleet server of this host, as its configuration names it. */
+/** The configured fleet server of this host. */
 
 import { type Config, requireSetting } from '../../config/config.ts';
 import type { Product } from '../../model.ts';
@@ -18,7 +18,7 @@ export type FleetServerWorld = Readonly<{
   addressTowards?(url: string): Promise<string | undefined>;
 }>;
 
-/** The server that is asked before a rollout is begun, where there is one. */
+/** The server to ask before beginning a rollout, if there is one. */
 export async function fleetServer(
   config: Config,
   world: FleetServerWorld,
@@ -35,7 +35,7 @@ export async function fleetServer(
   const host = { group: config.host.group, product, channel: config.repository.channel, agent: version };
   const architecture = config.host.architecture ?? world.architecture;
   const stance = { journal, host: { product, architecture, agentVersion: version } };
-  // A proxy is what is reached, where there is one.
+  // With a proxy, the proxy is what the host reaches.
   const address = () => addressTowards(config.repository.proxy ?? url);
   return {
     http,
@@ -43,7 +43,7 @@ export async function fleetServer(
     ...(token ? { token } : {}),
     host,
     machine: () => readMachineId(files),
-    // Its id and its hardware are in what it says.
+    // The body already has its id and its hardware.
     identity: async () => {
       const { [SECRET_HEADER]: secret } = await identity(url);
       return secret === undefined ? {} : { [SECRET_HEADER]: secret };

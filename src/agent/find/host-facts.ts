@@ -1,4 +1,4 @@
-/** What a host tells its fleet server of itself: for people who look for it, and to tell it from another with the same id. */
+/** A host's facts for its fleet server: for people who look for it, and to distinguish it from a clone with the same id. */
 
 import { cleanLine } from '../../clean-text.ts';
 import type { BootFacts, CheckIn, HostFacts } from '../../formats/check-in.ts';
@@ -9,11 +9,11 @@ import { readHardwareId } from '../../system/hardware-id.ts';
 export type FactsWorld = Readonly<{
   files: Pick<Files, 'read'>;
   architecture: string;
-  /** The address of ours from which the fleet server is reached. */
+  /** Our address on the route to the fleet server. */
   address(): Promise<string | undefined>;
 }>;
 
-/** As it is now: names and addresses change while an agent runs. What cannot be found out is left out. */
+/** The current facts: names and addresses change while an agent runs. Unknown facts are left out. */
 export async function readFacts(world: FactsWorld): Promise<Pick<CheckIn, 'host' | 'boot'>> {
   const boot = await bootOf(world.files);
   return { host: await hostOf(world), ...(boot ? { boot } : {}) };
@@ -31,7 +31,7 @@ async function hostOf({ files, architecture, address }: FactsWorld): Promise<Hos
   return Object.fromEntries(known.filter(([, text]) => text !== ''));
 }
 
-/** What a server takes of each. */
+/** The longest text that a server accepts for each. */
 const LONGEST = 255;
 
 const osRelease = async (files: Pick<Files, 'read'>): Promise<string> =>
@@ -42,7 +42,7 @@ function systemName(text: string): string {
   return value('PRETTY_NAME') || `${value('NAME')} ${value('VERSION_ID')}`;
 }
 
-/** Undefined where the kernel does not say. */
+/** Undefined if the kernel does not report it. */
 async function bootOf(files: Pick<Files, 'read'>): Promise<BootFacts | undefined> {
   const id = (await readTextIfAny(files, '/proc/sys/kernel/random/boot_id'))?.replaceAll('-', '') ?? '';
   const [, seconds] = /^(\d{1,12})\.\d+ /.exec((await readTextIfAny(files, '/proc/uptime')) ?? '') ?? [];

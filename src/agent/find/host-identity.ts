@@ -1,4 +1,4 @@
-/** What this host shows to its fleet server with every request: a secret that it made itself, and which machine it is. */
+/** The headers that this host sends to its fleet server: a secret that it created itself, and its hardware. */
 
 import { join } from 'node:path';
 import { asUpdateError } from '../../errors.ts';
@@ -11,7 +11,7 @@ import type { Random } from '../../system/random.ts';
 
 export type IdentityWorld = Readonly<{ files: Files; random: Random; log: Pick<Log, 'warn'> }>;
 
-/** The headers for a request to `url`; empty for whoever is not the fleet server: the secret is told nobody else. */
+/** The headers for a request to `url`; empty for any other server: only the fleet server gets the secret. */
 export type Identity = (url: string) => Promise<Readonly<Record<string, string>>>;
 
 export function createIdentity(
@@ -31,7 +31,7 @@ export function createIdentity(
   };
 }
 
-/** Without a login or a slash at its end. */
+/** Without a login or a trailing slash. */
 function addressOf(text: string): string | undefined {
   const url = URL.parse(text);
   return url ? `${url.origin}${url.pathname.replace(/\/+$/, '')}` : undefined;
@@ -41,8 +41,8 @@ const NAME = 'host-secret';
 const OWNER_ONLY = 0o600;
 
 /**
- * The secret of this host, made where there is none. It is on the medium before anybody is told: a server holds the host to the first one that
- * it hears. Undefined while it cannot be kept.
+ * The secret of this host, created if missing. It is on the medium before any server gets it: a server binds the host to the first one that
+ * it receives. Undefined while it cannot be stored.
  */
 function createSecret(
   stateDir: string,
@@ -60,7 +60,7 @@ function createSecret(
       await replaceFile(files, path, Buffer.from(`${made}\n`), OWNER_ONLY);
       return made;
     }
-    // Whoever wrote it may have lost its power before it was there for good.
+    // The agent that wrote it may have lost power before it was durable.
     await files.syncFile(path);
     await files.syncDir(stateDir);
     return found;
@@ -72,7 +72,7 @@ function createSecret(
     } catch (error) {
       const { message } = asUpdateError(error);
       if (message !== told)
-        log.warn({ err: message }, 'this host cannot keep a secret, so it shows its fleet server none');
+        log.warn({ err: message }, 'this host cannot store a secret, so it sends its fleet server none');
       told = message;
       return undefined;
     }

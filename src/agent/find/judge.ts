@@ -1,4 +1,4 @@
-/** Whether a release that the repository names is one for this host, now. Pure. */
+/** Whether a release of the repository is for this host, now. Pure. */
 
 import { UpdateError } from '../../errors.ts';
 import type { Product, Refusal, Release, State, Version } from '../../model.ts';
@@ -7,7 +7,7 @@ import { isRefused } from '../loop/journal.ts';
 import type { Found } from '../loop/parts.ts';
 import type { Hold } from './releases.ts';
 
-/** What the signed metadata says of a release. */
+/** A release in the signed metadata. */
 export type Candidate = Readonly<{ release: Release; architecture: string; minAgent: string }>;
 
 export type Host = Readonly<{
@@ -18,22 +18,22 @@ export type Host = Readonly<{
   refusals: readonly Refusal[];
 }>;
 
-/** What an operator asked for beyond the channel's offer. */
+/** An operator's request beyond the channel's offer. */
 export type Wish = Readonly<{ named: boolean; allowDowngrade: boolean }>;
 
-/** Throws for a release that can never run here; answers what to do with any other. */
+/** Throws for a release that can never run here; returns the decision for any other. */
 export function judge(candidate: Candidate, host: Host, state: State, wish: Wish): Found {
   mustFit(candidate, host);
   const { release } = candidate;
   if (isSame(release, host.running)) return superseded(state) ?? nothing('up-to-date', `${release.version} is running`);
   const refusal = isRefused(host.refusals, release);
   if (refusal) {
-    const reason = `${release.version} is refused since ${refusal.at}: ${refusal.reason}`;
+    const reason = `${release.version} has been refused since ${refusal.at}: ${refusal.reason}`;
     return state.kind === 'staged' && !wish.named ? withdrawn('refused', reason) : nothing('refused', reason);
   }
   if (state.kind === 'staged' && isSame(release, state.release))
     return wish.named === (state.byHand === true)
-      ? nothing('staged', `${release.version} is staged already`)
+      ? nothing('staged', `${release.version} is already staged`)
       : { found: 'present', release, ...(wish.named ? { byHand: true } : {}) };
   if (isOlder(release, host.running) && !wish.allowDowngrade)
     return (
@@ -43,19 +43,19 @@ export function judge(candidate: Candidate, host: Host, state: State, wish: Wish
   return { found: 'offer', release, ...(wish.named ? { byHand: true } : {}) };
 }
 
-/** Who has named a release has answered for it: the channel is heard again when the attempt has ended, or when it is asked for its offer. */
+/** An operator who names a release takes responsibility for it: the channel counts again after the attempt, or on request. */
 export const chosenByHand = ({ version }: Release): Found =>
   nothing('staged', `${version} was chosen by hand, and is staged`);
 
-/** What a hold means: nothing new, and a staged release that its operator has stopped is given up. */
+/** The effect of a hold: nothing new begins, and a staged release that the channel's operator has stopped is dropped. */
 export function heldBack({ code, reason, until, step }: Hold, state: State): Found {
   if (state.kind === 'staged' && STOPPED.has(code)) return withdrawn(code, reason);
   if (state.kind === 'staged' && step && step.version !== state.release.version)
-    return withdrawn('withdrawn', `the channel offers ${step.version} now`);
+    return withdrawn('withdrawn', `the channel now offers ${step.version}`);
   return { ...nothing(code, reason), ...(until === undefined ? {} : { until: new Date(until).toISOString() }) };
 }
 
-// The others end by themselves: what is staged stays, and waits.
+// The other holds end on their own: a staged release stays, and waits.
 const STOPPED: ReadonlySet<string> = new Set(['paused', 'group-held', 'pinned', 'dead-end', 'downgrade', 'braked']);
 
 function mustFit(candidate: Candidate, host: Host): void {
@@ -85,6 +85,6 @@ const withdrawn = (code: string, reason: string): Found => ({ found: 'withdrawn'
 
 const nothing = (code: string, reason: string): Found => ({ found: 'nothing', code, reason });
 
-/** A staged release is dropped when the channel goes back to what is running. */
+/** A staged release is dropped when the channel returns to the running release. */
 const superseded = (state: State): Found | undefined =>
   state.kind === 'staged' ? withdrawn('withdrawn', 'the channel no longer offers it') : undefined;

@@ -1,4 +1,4 @@
-/** When the loop turns next: by schedule, after a failure, or because somebody spoke. */
+/** When the loop turns next: on schedule, after a failure, or on a request. */
 
 import type { UpdateError } from '../../errors.ts';
 import type { State } from '../../model.ts';
@@ -11,7 +11,7 @@ export type { PollLimits };
 
 export interface Polls {
   isDue(): boolean;
-  /** A check has been answered, with that result. */
+  /** A check succeeded, with that result. */
   succeeded(found: Omit<NonNullable<Status['lastCheck']>, 'at'>): void;
   /** Something failed; a failed check moves the next one. */
   failed(error: UpdateError, wasCheck: boolean): void;
@@ -23,9 +23,9 @@ export interface Polls {
   status(): Pick<Status, 'lastCheck' | 'lastGoodCheck' | 'nextCheck' | 'nextTry'>;
 }
 
-/** A machine that was asked to restart and did not is asked again after this. */
+/** A machine that did not restart on request is asked again after this time. */
 const RESTART_MS = 5 * 60_000;
-/** The wall clock may jump, and the schedule follows it; so nobody sleeps longer than this at a time. */
+/** The wall clock may jump, and the schedule follows it, so the loop never sleeps longer than this at a time. */
 const LONGEST_MS = 10 * 60_000;
 
 type PollWorld = Readonly<{ clock: Clock; random: Random; limits: PollLimits; scheduled(): Date | undefined }>;
@@ -66,7 +66,7 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
         return;
       }
       lastCheck = { at: clock.now().toISOString(), result: error.code, code: error.code };
-      // What will not change by asking again soon is asked at the usual time.
+      // A result that an early retry would not change waits for the usual time.
       dueAt = clock.monotonicMs() + (error.entry.retry === 'never' ? untilScheduled() : delay);
     },
     wake: () => woken.abort(),
@@ -89,9 +89,9 @@ export function createPolls({ clock, random, limits, scheduled }: PollWorld): Po
   };
 }
 
-/** The dead man's timer runs: what is in the way of proving it may be gone soon. */
+/** The dead man's timer runs, so an obstacle to the proof is retried soon. */
 const isUnproven = ({ kind }: State): boolean => kind === 'trial' || kind === 'condemned';
 
-/** The shorter of two waits, where there is any. */
+/** The shorter of two waits, if there is one. */
 export const soonest = (one: number | undefined, other: number | undefined): number | undefined =>
   one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);

@@ -1,4 +1,4 @@
-/** Where releases come from: the repository of this host, one on a stick, or a loose bundle that the repository knows; and for whom. */
+/** The sources of releases: this host's repository, one on a stick, or a loose bundle that the repository lists. */
 
 import { join } from 'node:path';
 import { type ExpectedManifest, manifestIdentity } from '../../bundle/reader.ts';
@@ -15,31 +15,31 @@ import type { TrustedDelta } from '../../verify/deltas.ts';
 import { dirMetadata, fileUrl, httpMetadata, type MetadataMirror } from '../../verify/metadata-fetch.ts';
 import type { RemoteFile } from '../install/delta/world.ts';
 
-/** What an operator asked for: a version, another place, or both; neither means the channel's offer. */
+/** An operator's request: a version, another place, or both; neither means the channel's offer. */
 export type Asked = Readonly<{
   version?: string;
   from?: string;
-  /** What is staged was named by hand and stays, whatever the channel offers. */
+  /** The staged release was named by hand and stays, whatever the channel offers. */
   stays?: true;
 }>;
 
-/** What keeps this host from what the channel rolls out. */
+/** A hold on the channel's rollout for this host. */
 export type Hold = Omit<Extract<Ruling, { result: 'hold' }>, 'code'> & Readonly<{ code: string }>;
 
-/** A release, and whether the channel's operator has signed that it may be an older one; or why there is none for this host yet. */
+/** A release, and whether the channel's operator signed a downgrade; or why there is none for this host yet. */
 export type Offered = Readonly<{ trusted: TrustedRelease; allowDowngrade: boolean } | { hold: Hold }>;
 
-/** A release that the channel has for this host. */
+/** A release that the channel offers this host. */
 export type OnOffer = Extract<Offered, { trusted: unknown }>;
 
 export interface Releases {
-  /** The release that is asked for, by signed metadata that is fresh at `now`; else what the channel has for a host that runs this. */
+  /** The requested release, from signed metadata that is fresh at `now`; otherwise the channel's release for a host that runs this. */
   find(asked: Asked, running: Release, now: Date, signal: AbortSignal): Promise<Offered>;
-  /** The bytes of a release that was decided on earlier, maybe before a restart. */
+  /** The bytes of a release that was chosen earlier, perhaps before a restart. */
   open(release: Release, now: Date, signal: AbortSignal): Promise<OpenedRelease>;
 }
 
-/** `mirrors` are the bundle again, each place of it by itself; deltas are opened when one of them is chosen. */
+/** `mirrors` are the single places of the bundle; a delta is opened when it is chosen. */
 export type OpenedRelease = RemoteFile &
   Readonly<{
     expected: ExpectedManifest;
@@ -50,17 +50,17 @@ export type OpenedRelease = RemoteFile &
 export type ReleasesWorld = Readonly<{
   product: Product;
   channel: string;
-  /** This host's group in the fleet, and who it is there; asked for only when there is a rollout. */
+  /** This host's group and id in the fleet; read only if there is a rollout. */
   group: string;
   machine(): Promise<MachineId>;
-  /** Where the repository is, the best place first. */
+  /** The places of the repository, the best one first. */
   urls: readonly [string, ...string[]];
   http: Http;
   resumption: Resumption;
   trust(mirrors: readonly MetadataMirror[]): Trust;
 }>;
 
-/** Releases for this host. Where one was found is remembered until it is opened. */
+/** Releases for this host. The place of a found release is remembered until it is opened. */
 export function createReleases(world: ReleasesWorld): Releases {
   const places = new Map<string, Place>();
   const refresh = (place: Place, now: Date, signal: AbortSignal): Promise<TrustedRepository> => {
@@ -80,7 +80,7 @@ export function createReleases(world: ReleasesWorld): Releases {
       const place = places.get(release.manifest ?? '') ?? SERVER;
       const trusted = await refresh(place, now, signal);
       const found = trusted.releases().find((one) => one.manifest.sha256 === release.manifest);
-      if (!found) throw new UpdateError('release-unknown', `The repository does not name ${release.version} any more.`);
+      if (!found) throw new UpdateError('release-unknown', `The repository no longer lists ${release.version}.`);
       return opened(world, place, found);
     },
   };
@@ -96,7 +96,7 @@ async function placeOf(from: string | undefined): Promise<Place> {
   return { kind: stat.isDirectory() ? 'folder' : 'bundle', path: from };
 }
 
-/** What an operator has named by hand, past any rollout. */
+/** A release that an operator names, regardless of any rollout. */
 async function nameRelease(
   world: ReleasesWorld,
   trusted: TrustedRepository,
@@ -108,7 +108,7 @@ async function nameRelease(
   return asked.version === undefined ? undefined : trusted.release(world.product, asked.version as Version);
 }
 
-/** What the channel has for this host now. */
+/** The channel's current release for this host. */
 async function onOffer(
   { channel, group, machine }: ReleasesWorld,
   trusted: TrustedRepository,
@@ -124,7 +124,7 @@ async function onOffer(
   return { trusted: await trusted.release(product, wanted), allowDowngrade: policy.allowDowngrade };
 }
 
-/** A loose bundle counts only if the repository names its manifest; nothing of it is parsed before. */
+/** A loose bundle is accepted only if the repository lists its manifest; nothing of it is parsed before. */
 async function releaseOfBundle(trusted: TrustedRepository, path: string, signal: AbortSignal): Promise<TrustedRelease> {
   await using source = await fileSource(path);
   const { sha256 } = await manifestIdentity(source, signal);
@@ -133,7 +133,7 @@ async function releaseOfBundle(trusted: TrustedRepository, path: string, signal:
 
 async function opened(world: ReleasesWorld, place: Place, release: TrustedRelease): Promise<OpenedRelease> {
   const { manifest, bundle, deltas } = release;
-  // Beside a loose bundle there is nothing else.
+  // A loose bundle comes without deltas.
   const isLoose = place.kind === 'bundle';
   return {
     ...(isLoose ? local(await fileSource(place.path)) : await fileAt(world, place, bundle)),

@@ -1,4 +1,4 @@
-/** What runs here: as the boot entry, our record and the system itself tell, in this order. Pure. */
+/** The running release: from the boot entry, our record or the system itself, in this order. Pure. */
 
 import type { Product, Release, Saved, SlotName, Version } from '../../model.ts';
 import type { BootView } from '../../reboot/bootloaders/bootloader.ts';
@@ -6,8 +6,8 @@ import type { BootView } from '../../reboot/bootloaders/bootloader.ts';
 type Here = Readonly<{ product: Product; booted: SlotName; systemVersion: Version }>;
 
 /**
- * The record counts only while the boot entry still tells the same. Flags that were lost, and firmware that has used up its one try, tell
- * nothing of a slot that runs; it is on trial then, and has a name all the same.
+ * The record applies only while the boot entry still agrees. Lost flags, and firmware that has used up its only try, say
+ * nothing about the running slot; it is on trial then, and still needs a name.
  */
 export function runningRelease(
   { product, booted, systemVersion }: Here,

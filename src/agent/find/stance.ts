@@ -1,4 +1,4 @@
-/** Where this host stands towards what its channel offers, as it tells the fleet server before anything is begun. */
+/** This host's position on its channel's offer, as reported to the fleet server before anything begins. */
 
 import { UpdateError } from '../../errors.ts';
 import type { CheckIn } from '../../formats/check-in.ts';
@@ -12,7 +12,7 @@ export type StanceWorld = Readonly<{
   journal: Pick<Journal, 'refusals' | 'forget' | 'history'>;
 }>;
 
-/** `wants` what it would begin, `refuses` what has failed here, and neither of what it runs or cannot take. */
+/** `wants` a release it would begin, `refuses` one that failed here; neither for one that it runs or cannot install. */
 export async function stanceOf(
   { host, journal }: StanceWorld,
   { trusted, allowDowngrade }: OnOffer,
@@ -29,14 +29,14 @@ export async function stanceOf(
       found.found === 'offer' || found.found === 'present' || (found.found === 'nothing' && found.code === 'staged');
     return isTaken ? { wants: release.version } : {};
   } catch (error) {
-    // It is told as the failure of the check, which comes to the same judgement.
+    // The check reaches the same judgement, and reports it as its failure.
     if (error instanceof UpdateError) return {};
     throw error;
   }
 }
 
 /**
- * A fleet's operator may have a release tried again that has failed here. Whoever steals the server may ask for that, too: so only as often as it
+ * A fleet's operator may ask for another try of a release that failed here. A stolen server can ask for that, too: so only as often as it
  * costs the host little.
  */
 export async function forgive({ journal }: StanceWorld, { version }: Release): Promise<boolean> {
@@ -47,6 +47,6 @@ export async function forgive({ journal }: StanceWorld, { version }: Release): P
   return (await journal.forget(version)) > 0;
 }
 
-/** How often one release may take this host down at the word of a server. */
+/** How often one release may take this host down at a server's request. */
 const MOST_TRIALS = 3;
 const MOST_READ = 1000;

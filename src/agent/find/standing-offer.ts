@@ -1,4 +1,4 @@
-/** Whether what is staged may still be started: what the channel said of it when it was last asked, and how long ago that is. */
+/** Whether the staged release may still start: the channel's last answer about it, and its age. */
 
 import type { UpdateError } from '../../errors.ts';
 import type { Release, State } from '../../model.ts';
@@ -7,19 +7,19 @@ import type { Clock } from '../../system/clock.ts';
 import type { Found } from '../loop/parts.ts';
 
 export interface StandingOffer {
-  /** A release is taken from the channel: what was said of it before, when it was pulled and is back, counts no more. */
+  /** A release is taken from the channel: an earlier answer, from before it was pulled and returned, no longer counts. */
   taken(): void;
-  /** What the channel has said while this release was staged. */
+  /** The channel's answer while this release was staged. */
   answered(release: Release, found: Found): void;
-  /** The channel could not be asked. */
+  /** The channel could not be checked. */
   unanswered(release: Release, error: UpdateError): void;
-  /** Whether the release may be started by what was said a moment ago. `isApplied`: an operator has asked for the reboot. */
+  /** Whether a recent answer allows the release to start. `isApplied`: an operator has asked for the reboot. */
   isFresh(state: State, isApplied: boolean): boolean;
-  /** Why it has to wait for another answer; undefined where there is none yet, or none any more: then the channel is to be asked. */
+  /** Why it has to wait for another answer; undefined if there is no recent answer: then the channel must be checked. */
   objection(state: State, isApplied: boolean): Closed | undefined;
 }
 
-/** Kept in memory only: an agent that is started anew asks anew. `next`: when the channel is asked again without being told to. */
+/** Kept in memory only: a restarted agent asks again. `next`: the next scheduled check of the channel. */
 export function createStandingOffer(clock: Pick<Clock, 'now' | 'monotonicMs'>, next: () => Date): StandingOffer {
   let last: Look | undefined;
   const look = (release: Release, closing?: Closing): void => {
@@ -31,7 +31,7 @@ export function createStandingOffer(clock: Pick<Clock, 'now' | 'monotonicMs'>, n
     };
   };
   const lookAt = (release: Release): Look | undefined => (last?.of === nameOf(release) ? last : undefined);
-  /** By both clocks: one stands still while the machine sleeps, the other may be set. */
+  /** By both clocks: one stops while the machine sleeps, the other may be set. */
   const isRecent = ({ at, atMs }: Look): boolean =>
     clock.monotonicMs() - atMs < FRESH_MS && Math.abs(clock.now().getTime() - at) < FRESH_MS;
 
@@ -41,10 +41,10 @@ export function createStandingOffer(clock: Pick<Clock, 'now' | 'monotonicMs'>, n
     },
     answered: (release, found) => look(release, closingOf(release, found)),
     unanswered: (release, { code }) => {
-      // What was pulled is pulled, also where that could not be written down yet.
+      // A pulled release stays pulled, even if that could not be recorded yet.
       if (lookAt(release)?.closing?.isPulled) return;
       if (GONE.has(code)) return look(release, gone(release));
-      const reason = `whether ${release.version} is still on offer is not known: the repository could not be asked (${code})`;
+      const reason = `whether ${release.version} is still on offer is unknown: the repository could not be checked (${code})`;
       look(release, { code: 'offer-unknown', reason });
     },
     isFresh: (state, isApplied) => {
@@ -61,16 +61,16 @@ export function createStandingOffer(clock: Pick<Clock, 'now' | 'monotonicMs'>, n
   };
 }
 
-/** `isPulled`: not even an operator's word starts it. */
+/** `isPulled`: not even an operator's request starts it. */
 type Closing = Readonly<{ code: 'offer-unknown' | 'offer-held'; reason: string; isPulled?: true }>;
-/** `of` tells one release from another. Without a `closing`, it was on offer. */
+/** `of` identifies the release. Without a `closing`, it was on offer. */
 type Look = Readonly<{ of: string; at: number; atMs: number; closing?: Closing }>;
 
 const FRESH_MS = 5 * 60_000;
 
-/** A hold that ends by itself leaves what is staged where it is, but does not let it start. */
+/** A hold that ends on its own keeps a staged release, but does not let it start. */
 function closingOf({ version }: Release, found: Found): Closing | undefined {
-  // It was named by hand, and the channel offers it, too.
+  // It was named by hand, but the channel offers it, too.
   if (found.found === 'present') return undefined;
   if (found.found !== 'nothing') return gone({ version });
   if (STANDS.has(found.code)) return undefined;
@@ -79,14 +79,14 @@ function closingOf({ version }: Release, found: Found): Closing | undefined {
 
 const gone = ({ version }: Pick<Release, 'version'>): Closing => ({
   code: 'offer-held',
-  reason: `${version} is not on offer any more`,
+  reason: `${version} is no longer on offer`,
   isPulled: true,
 });
 
-/** The repository has answered, and offers nothing that it has. */
+/** The repository answered that the offer no longer exists. */
 const GONE: ReadonlySet<string> = new Set(['release-unknown', 'channel-unknown']);
 
-/** A server that has given this host up is mistaken about one that has not tried yet. */
+/** A server that counts this host as lost is wrong if the host has not tried yet. */
 const STANDS: ReadonlySet<string> = new Set(['staged', 'failed-here']);
 
 const isWaiting = (state: State): state is Extract<State, { kind: 'staged' | 'armed' }> =>

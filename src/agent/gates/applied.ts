@@ -1,19 +1,19 @@
-/** That an operator has asked for the reboot into what is staged: an agent that is started anew finds it, and a machine does not. */
+/** Remembers that an operator asked for the reboot, across a restart of the agent but not of the machine. */
 
 import { join } from 'node:path';
 import { type Files, replaceFile } from '../../system/files.ts';
 
-/** `since`: when the release was staged, which tells one from the next. */
+/** `since`: when the release was staged, which identifies it. */
 export interface Applied {
   isFor(since: string): Promise<boolean>;
   keep(since: string): Promise<void>;
   forget(): Promise<void>;
 }
 
-/** Where nothing is kept. */
+/** Keeps nothing. */
 export const unkeptApplied: Applied = { isFor: async () => false, keep: async () => {}, forget: async () => {} };
 
-/** In the runtime folder. Where that cannot be written, an agent that is started anew has to be told again. */
+/** In the runtime folder. If that is not writable, the operator must repeat the request after the agent restarts. */
 export function keptApplied(files: Files, runtimeDir: string): Applied {
   const path = join(runtimeDir, 'applied');
   return {

@@ -1,4 +1,4 @@
-/** The programs before a restart as the loop uses them: the very last gate, and what is owed when the host stays or has come back. */
+/** The programs before a restart as the loop uses them: the very last gate, and undoing them when the host stays or has come back. */
 
 import { join } from 'node:path';
 import { closed, type GateVerdict, OPEN } from '../../reboot/gates/gate.ts';
@@ -12,13 +12,13 @@ import { openBegun } from './hooks-begun.ts';
 import type { LockGate } from './lock-gate.ts';
 
 export interface HookGate {
-  /** Runs what has not been run yet. `goes`: the host leaves whatever they say, so a refusal is only logged. */
+  /** Runs the programs that have not run yet. `goes`: the host restarts in any case, so a refusal is only logged. */
   verdict(goes: boolean): Promise<GateVerdict>;
-  /** What objects without running anything: who has failed rests for a while. */
+  /** An objection without running anything: a failed program rests for a while. */
   resting(): GateVerdict;
-  /** Whether anything was begun that is to be taken back now; what has just failed to be is not. */
+  /** Whether anything is to be undone now; an undo that has just failed is not. */
   isOwed(): Promise<boolean>;
-  /** Takes everything back, the last first. Never throws: what fails is owed. */
+  /** Undoes everything, the last program first. Never throws: a failure is tried again later. */
   undo(): Promise<void>;
   wakeMs(): number | undefined;
 }
@@ -29,14 +29,14 @@ export type HookWorld = Readonly<{
   clock: Clock;
   log: Log;
   dirs: readonly string[];
-  /** Remembers across power cuts what was begun. */
+  /** Records across power cuts which programs were started. */
   stateDir: string;
   runtimeDir: string;
   timeoutMs: number;
   signal: AbortSignal;
 }>;
 
-/** Where no programs are run. */
+/** Runs no programs. */
 export const noHooks: HookGate = {
   verdict: async () => OPEN,
   resting: () => OPEN,
@@ -67,7 +67,7 @@ export function hookGate(world: HookWorld): HookGate {
           last = refused(path, answer);
           break;
         }
-        log.warn({ path, err: answer.reason }, 'the host leaves without waiting for it');
+        log.warn({ path, err: answer.reason }, 'the host restarts without waiting for this program');
       }
       return last;
     },
@@ -86,7 +86,7 @@ export function hookGate(world: HookWorld): HookGate {
 
 type Refusal = Exclude<HookAnswer, { said: 'done' }>;
 
-/** Who asks for more time is asked again soon; who has failed, or has asked for too long, rests for a while. */
+/** A program that asks for more time is asked again soon; one that failed, or asked for too long, rests for a while. */
 function refusal(path: string, answer: Refusal, since: Date, now: Date): GateVerdict {
   const isLong = now.getTime() - since.getTime() >= PATIENCE_MS;
   const isLater = answer.said === 'later' && !isLong;
@@ -94,10 +94,10 @@ function refusal(path: string, answer: Refusal, since: Date, now: Date): GateVer
   const more = { since, next, command: `${path} do` };
   return isLater
     ? closed('hook-later', 'soft', `${path} asks for more time: ${answer.reason}`, more)
-    : closed('hook-failed', 'soft', `${path} has not let the host go: ${answer.reason}`, more);
+    : closed('hook-failed', 'soft', `${path} blocks the restart: ${answer.reason}`, more);
 }
 
-/** What programs have done here, and what of it is to be taken back. */
+/** The work of programs on this host, and the part still to undo. */
 function createDeeds(world: HookWorld) {
   const { clock, log } = world;
   const begun = openBegun(world.files, world.stateDir);
@@ -107,13 +107,13 @@ function createDeeds(world: HookWorld) {
 
   const ask = (path: string, verb: HookVerb): Promise<HookAnswer> =>
     runHook({ ...world, output: join(world.runtimeDir, 'pre-reboot.out') }, path, verb);
-  /** Written down first: power may fail at any moment of it. */
+  /** Recorded first: power may fail at any moment while it runs. */
   const start = async (path: string): Promise<HookAnswer> => {
     const failure = await begun.add(path).catch((error: unknown) => String(error));
     if (failure === undefined) return ask(path, 'do');
-    return { said: 'failed', reason: `that it begins cannot be written down: ${failure}` };
+    return { said: 'failed', reason: `its start cannot be recorded: ${failure}` };
   };
-  /** What cannot take back what it did keeps no other from it. */
+  /** A program that cannot undo its work does not stop the others. */
   const takeBack = async (): Promise<readonly string[]> => {
     const failures: string[] = [];
     for (const path of (await begun.read()).toReversed()) {
@@ -121,7 +121,7 @@ function createDeeds(world: HookWorld) {
       const answer = isGone ? undefined : await ask(path, 'undo');
       if (answer !== undefined && answer.said !== 'done') failures.push(`${path}: ${answer.reason}`);
       else {
-        if (isGone) log.warn({ path }, 'a program is gone that should have taken back what it did before a restart');
+        if (isGone) log.warn({ path }, 'a program is gone that should have undone its work before a restart');
         done.delete(path);
         await begun.remove(path);
       }
@@ -130,30 +130,30 @@ function createDeeds(world: HookWorld) {
   };
 
   return {
-    /** Runs one that has not been run yet. `fault`: it cannot be. */
+    /** Runs a program unless it has run already. `fault`: why it cannot run. */
     run: async (path: string, fault: string | undefined): Promise<HookAnswer> => {
       if (done.has(path)) return { said: 'done' };
       const answer = fault === undefined ? await start(path) : ({ said: 'failed', reason: fault } as const);
       if (answer.said === 'done') done.add(path);
       return answer;
     },
-    /** Whether all is taken back. Never throws. */
+    /** Whether everything is undone. Never throws. */
     undo: async (): Promise<boolean> => {
       const failure = (await takeBack().catch((error: unknown) => [String(error)])).join('; ');
       const isDone = failure === '';
       owedAt = isDone ? undefined : clock.monotonicMs() + AGAIN_MS;
       if (!isDone && failure !== owed)
-        log.warn({ err: failure }, 'what was done before a restart cannot be taken back yet');
+        log.warn({ err: failure }, 'the work of programs before a restart cannot be undone yet');
       owed = failure;
       return isDone;
     },
-    /** Something is begun again: a failure to take it back before says nothing of it. */
+    /** A program starts again: an earlier failure to undo no longer counts. */
     mayBeOwed: (): void => {
       owedAt = undefined;
     },
     isOwed: async (): Promise<boolean> => {
       if (owedAt !== undefined && clock.monotonicMs() < owedAt) return false;
-      // What cannot be read is found out by taking it back, which is tried again.
+      // An unreadable record shows up at the undo, which is tried again.
       return begun.read().then(
         (paths) => paths.length > 0,
         () => true,
@@ -163,13 +163,13 @@ function createDeeds(world: HookWorld) {
   };
 }
 
-/** Programs run while the lock is held, so that only as many hosts drain as may reboot. A failure gives it back; waiting does not. */
+/** Programs run while the lock is held, so that no more hosts drain than may reboot. A failure releases it; waiting does not. */
 export const lockWithHooks = (lock: LockGate, hooks: HookGate): LockGate => ({
   verdict: async (asks, goes = false) => {
     const resting = hooks.resting();
     if (!resting.ok && !goes) return resting;
     const said = await lock.verdict(asks);
-    // Without the lock, lost perhaps while a program asked for more time, a host does not stay drained.
+    // Without the lock, perhaps lost while a program asked for more time, a host does not stay drained.
     if (!said.ok && asks && (await hooks.isOwed())) await hooks.undo();
     if (!said.ok || !asks) return said;
     const last = await hooks.verdict(goes);
@@ -197,6 +197,6 @@ const isPast = (time: Date | undefined, now: Date): boolean => time === undefine
 
 const ASK_MS = 60_000;
 const REST_MS = 10 * 60_000;
-/** Whoever asks for more time for so long has failed: others wait for the lock. */
+/** A program that asks for more time for this long has failed: other hosts wait for the lock. */
 const PATIENCE_MS = 60 * 60_000;
 const AGAIN_MS = 60_000;

@@ -1,4 +1,4 @@
-/** Which programs before a restart were begun and are to be taken back: remembered across power cuts. */
+/** The programs before a restart that were started and must be undone, recorded across power cuts. */
 
 import { join } from 'node:path';
 import { list, literal, object, parseDocument, text } from '../../formats/shape.ts';
@@ -6,7 +6,7 @@ import { type Files, removeFile, replaceFile } from '../../system/files.ts';
 import { type Format, inFormat } from '../../system/format.ts';
 
 export type Begun = Readonly<{
-  /** Those begun, the first one first. Of a list that makes no sense nothing is known; one that cannot be read throws. */
+  /** The started programs, the first one first. A list that cannot be parsed counts as empty; an unreadable one throws. */
   read(): Promise<readonly string[]>;
   /** Durable when it returns. */
   add(path: string): Promise<void>;

@@ -1,4 +1,4 @@
-/** The gates of this host: everything that may object to a reboot but the fleet's lock. */
+/** The gates of this host: everything that can delay a reboot except the fleet's lock. */
 
 import type { Config } from '../../config/config.ts';
 import type { Verdict } from '../../model.ts';
@@ -17,24 +17,24 @@ import type { Exec } from '../../system/process/exec.ts';
 import { type Applied, keptApplied, unkeptApplied } from './applied.ts';
 
 export interface Gates {
-  /** Whether an operator has asked for the reboot, beyond the life of an agent. */
+  /** Whether an operator has asked for the reboot; survives a restart of the agent. */
   readonly applied: Applied;
-  /** The host reboots without being asked. */
+  /** The host reboots without an operator. */
   isAutomatic(): boolean;
   /**
-   * Asks all of them. `since`: when the release was staged; `isApplied`: an operator has asked for the reboot; `isUnderWay`: they were open,
-   * and the host is being made ready, so that who logs in now is not waited for.
+   * Asks all gates. `since`: when the release was staged; `isApplied`: an operator has asked for the reboot; `isUnderWay`: they were open,
+   * and the host is being prepared, so a user who logs in now is not waited for.
    */
   ask(since: string, isApplied: boolean, isUnderWay?: boolean): Promise<Combined>;
-  /** Whether soft objections are not heard now. */
+  /** What overrides soft gates now, if anything. */
   overrides(since: string, isApplied: boolean): Override | undefined;
-  /** In how long one of them may say something else. */
+  /** The time until one of them may change its answer. */
   wakeMs(): number | undefined;
-  /** What they said last, while a release is waiting; `others` object beside them. */
+  /** Their last answers, while a release is waiting; `others` are further closed gates. */
   status(since: string, others: readonly Closed[]): Pick<Status, 'gates' | 'rebootBy'>;
 }
 
-/** Where nobody objects. */
+/** Gates that are always open. */
 export const openGates: Gates = {
   applied: unkeptApplied,
   isAutomatic: () => true,
@@ -44,11 +44,11 @@ export const openGates: Gates = {
   status: (_since, others) => (others.length > 0 ? { gates: others.map((one) => shown(one)) } : {}),
 };
 
-/** Where hosts reboot only when they are told to. */
+/** For hosts that reboot only on request. */
 export const APPLY_AWAITED = closed(
   'apply-awaited',
   'hard',
-  'nobody has asked for the reboot, and `reboot.automatic` is false',
+  '`reboot.automatic` is false, and no operator has asked for the reboot',
   { command: 'updatectl apply' },
 );
 
@@ -60,7 +60,7 @@ export type GatesWorld = Readonly<{
   probe(): Promise<Verdict>;
 }>;
 
-/** As the configuration of this host says. */
+/** As configured on this host. */
 export function createGates(
   { reboot, agent }: Pick<Config, 'reboot' | 'agent'>,
   { clock, exec, files, probe }: GatesWorld,
@@ -82,7 +82,7 @@ export function createGates(
     overrides,
     ask: async (since, isApplied, isUnderWay = false) => {
       const now = clock.now();
-      // What was said of one release is not meant for the next.
+      // The grace period of one release does not apply to the next.
       if (lastSince !== undefined && lastSince !== since) await grace.end();
       lastSince = since;
       const override = overrides(since, isApplied);
@@ -92,7 +92,7 @@ export function createGates(
         await inhibitorsGate(exec),
         reboot.requireHealth ? await health.verdict(now) : OPEN,
       ];
-      // People are told only when it depends on them.
+      // Users are warned only if they are the last obstacle.
       const isLast = override === undefined && combine(first).open;
       const people = isUnderWay ? OPEN : await sessions.verdict(now, isLast);
       last = combine([...first, people], override);

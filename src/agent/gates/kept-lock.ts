@@ -1,4 +1,4 @@
-/** A lock that is given back where it was taken, however the configuration has changed since, and for as long as it takes. */
+/** A lock that is released where it was taken, whatever the configuration says since, and however long that takes. */
 
 import { asUpdateError } from '../../errors.ts';
 import type { LockClient, LockDebt } from '../../reboot/gates/locks/lock-client.ts';
@@ -9,9 +9,9 @@ import { isSamePlace, type LockPlace, type LockPlaces } from './lock-places.ts';
 
 export type KeptLockWorld = Readonly<{
   places: LockPlaces;
-  /** The lock of the configuration; undefined where none is configured any more. */
+  /** The configured lock; undefined if none is configured any more. */
   here: Readonly<{ place: LockPlace; client: LockClient }> | undefined;
-  /** This host in the same place, as versions called it that wrote nothing down. */
+  /** This host at the same place, under the id that versions without records used. */
   former?: LockPlace;
   open(place: LockPlace): Promise<LockClient>;
   command?: string;
@@ -20,11 +20,11 @@ export type KeptLockWorld = Readonly<{
 }>;
 
 export interface KeptLock extends LockClient {
-  /** Without a lock in the configuration there is nothing to hold, only debts of an earlier one. */
+  /** Without a configured lock there is nothing to hold, only an earlier lock to release. */
   readonly isConfigured: boolean;
-  /** What shows who holds it; there is none where only its operator can look. */
+  /** The command that shows its holders; none if only its operator can inspect it. */
   readonly command?: string;
-  /** Throws while anything is owed still. */
+  /** Throws while a lock still has to be released. */
   giveBackOwed(): Promise<void>;
   debt(): LockDebt | undefined;
 }
@@ -43,13 +43,13 @@ export function keptLock(world: KeptLockWorld): KeptLock {
       return true;
     },
   });
-  /** Once on every host. */
+  /** Runs once on every host. */
   const lookBack = async (): Promise<void> => {
     if (former === undefined || (await places.known()) !== undefined) return;
     await debts.owe([former]);
     await debts.settle().catch(() => undefined);
   };
-  /** Tried at once; what fails is tried again later, and does not keep the host from the lock that counts now. */
+  /** Tried at once; a failure is tried again later, and does not keep the host from the current lock. */
   const leaveOthers = async (): Promise<void> => {
     const others = (await debts.all()).filter((one) => !isHere(one));
     if (!(await debts.owe(others))) await debts.settle().catch(() => undefined);
@@ -63,7 +63,7 @@ export function keptLock(world: KeptLockWorld): KeptLock {
       await leaveOthers();
       if (!here) return { ok: true };
       const ended = (await debts.all()).find(isHere)?.owed?.ended;
-      // What counts failures must know how the last attempt ended before another begins.
+      // A lock that counts failures must know how the last attempt ended before the next begins.
       if (here.client.countsFailures && ended) await here.client.giveBack(ended);
       await debts.keep([...(await debts.all()).filter((one) => !isHere(one)), here.place]);
       return here.client.take(why);
@@ -80,8 +80,9 @@ export function keptLock(world: KeptLockWorld): KeptLock {
   };
 }
 
-/** A server that has spoken: of the lock under a former id there is no more to be had. */
+/** Answers of a server: it will say no more about the lock under a former id. */
 const ANSWERS: ReadonlySet<string> = new Set(['server-failed', 'lock-refused', 'lock-contended']);
-/** After so long nobody waits for a lock in a place that this host has left. */
+/** After this time, no other host waits for a lock at a place that this host has left. */
 const LONGEST_MS = 7 * 24 * 3_600_000;
-const GIVEN_UP = 'a lock where this host asks no more could not be given back for a week, and is left to its operator';
+const GIVEN_UP =
+  'a lock at a place that this host no longer uses could not be released for a week; its operator must release it';

@@ -1,4 +1,4 @@
-/** What this host still has to give back of locks on rebooting, where it took them. */
+/** The reboot locks that this host still has to release, at the places where it took them. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { asUpdateError } from '../../errors.ts';
@@ -11,18 +11,18 @@ export type LockDebts = Readonly<{
   all(): Promise<readonly KeptPlace[]>;
   /** Durable when it returns. */
   keep(places: readonly KeptPlace[]): Promise<void>;
-  /** From now on these are to be given back; whether it was known before that they are. */
+  /** Marks these for release; returns whether all were marked already. */
   owe(places: readonly LockPlace[], ended?: Ended): Promise<boolean>;
-  /** Gives back what is owed; throws the first failure once all were tried. */
+  /** Releases the marked locks; throws the first failure once all were tried. */
   settle(): Promise<void>;
-  /** The oldest debt, as far as is known without looking. */
+  /** The oldest lock to release, from memory only. */
   first(): LockDebt | undefined;
 }>;
 
 type LockDebtsWorld = Readonly<{
   places: LockPlaces;
   giveBackAt(place: LockPlace, ended: Ended | undefined): Promise<void>;
-  /** Whether a debt that cannot be settled is at its end; `ageMs` tells how old it is. */
+  /** Whether to give up on a lock that cannot be released; `ageMs` is how long that has been tried. */
   isOver(place: LockPlace, failure: unknown, ageMs: number): boolean;
   clock: Pick<Clock, 'now'>;
   log: Pick<Log, 'warn'>;
@@ -39,12 +39,12 @@ export function lockDebts({ places, giveBackAt, isOver, clock, log }: LockDebtsW
     seen = now;
     await places.keep(now);
   };
-  /** What cannot be written down is remembered while the agent runs, and a full disk is no reason to keep the lock. */
+  /** Kept in memory if it cannot be written: a full disk is no reason to keep the lock. */
   const keepIfPossible = (now: readonly KeptPlace[]): Promise<void> =>
     keep(now).catch((error: unknown) =>
-      log.warn({ err: asUpdateError(error).message }, 'what is owed of the lock cannot be written down'),
+      log.warn({ err: asUpdateError(error).message }, 'the locks still to release cannot be recorded'),
     );
-  /** Undefined when it is given back, or will never be. */
+  /** Undefined if it was released, or never will be. */
   const failureAt = async ({ owed, ...place }: KeptPlace): Promise<unknown> => {
     try {
       await giveBackAt(place, owed?.ended);

@@ -1,4 +1,4 @@
-/** The fleet's lock as the loop uses it: the last gate before arming, and what is owed to the fleet afterwards. */
+/** The fleet's lock as the loop uses it: the last gate before arming, and its release afterwards. */
 
 import { cleanLine } from '../../clean-text.ts';
 import { asUpdateError, UpdateError } from '../../errors.ts';
@@ -12,19 +12,19 @@ import type { Random } from '../../system/random.ts';
 import type { KeptLock } from './kept-lock.ts';
 
 export interface LockGate {
-  /** The last answer, or a new one: asked for when nothing else objects. `goes`: soft objections are not heard. */
+  /** The last answer, or a new one if `asks`: when every other gate is open. `goes`: soft gates are overridden. */
   verdict(asks: boolean, goes?: boolean): Promise<GateVerdict>;
-  /** Whether this host has the lock, as far as is known without asking. */
+  /** Whether this host has the lock, from the last answer. */
   isHeld(): boolean;
-  /** The host leaves now. */
+  /** The host restarts now. */
   take(): Promise<void>;
-  /** What cannot be given back is owed; a host is not without updates for it. */
+  /** Releases the lock. A failure is tried again later, and does not stop updates. */
   giveBack(outcome?: Outcome): Promise<void>;
-  /** Gives back what could not be given back, also before this start. */
+  /** Releases locks that could not be released before, including before this start. */
   lookAfter(): Promise<void>;
-  /** What could not be given back when it was last tried, and why. */
+  /** The lock whose last release failed, and why. */
   owed(): LockOwed | undefined;
-  /** In how long it wants to be asked or looked after again. */
+  /** The time until it must be asked or looked after again. */
   wakeMs(): number | undefined;
 }
 
@@ -32,7 +32,7 @@ type LockGateWorld = Readonly<{ product: Product; clock: Clock; random: Random; 
 
 export function lockGate(lock: KeptLock, world: LockGateWorld): LockGate {
   const { clock, log } = world;
-  const grant = askedSeldom(lock, world);
+  const grant = askedAtIntervals(lock, world);
   let isLookedAfter = false;
   let againAt: number | undefined;
   let failure: UpdateError | undefined;
@@ -44,7 +44,7 @@ export function lockGate(lock: KeptLock, world: LockGateWorld): LockGate {
       failure = undefined;
     } catch (error) {
       const { code, message } = asUpdateError(error);
-      if (code !== failure?.code) log.warn({ code }, `the lock cannot be given back yet: ${message}`);
+      if (code !== failure?.code) log.warn({ code }, `the reboot lock cannot be released yet: ${message}`);
       againAt = clock.monotonicMs() + AGAIN_MS;
       failure = asUpdateError(error);
     }
@@ -96,8 +96,8 @@ export function lockGate(lock: KeptLock, world: LockGateWorld): LockGate {
   };
 }
 
-/** The lock's answer as a verdict. It is asked at most as often as it wants to be, however often the loop looks. */
-function askedSeldom(lock: KeptLock, { product, clock, random }: LockGateWorld) {
+/** The lock's answer as a verdict. The lock sets the interval of requests, however often the loop turns. */
+function askedAtIntervals(lock: KeptLock, { product, clock, random }: LockGateWorld) {
   let last: GateVerdict = OPEN;
   let restsUntilMs = 0;
   let failures = 0;
@@ -121,7 +121,7 @@ function askedSeldom(lock: KeptLock, { product, clock, random }: LockGateWorld) 
   return {
     last: (): GateVerdict => last,
     isHeld: (): boolean => isHeld,
-    /** What fails is a closed gate with the time of the next try. */
+    /** A failure is a closed gate with the time of the next try. */
     ask: async (): Promise<GateVerdict> => {
       if (last.ok || clock.monotonicMs() >= restsUntilMs)
         last = await lock
@@ -129,11 +129,11 @@ function askedSeldom(lock: KeptLock, { product, clock, random }: LockGateWorld) 
           .then(answered, (error: unknown) => failed(asUpdateError(error)));
       return last;
     },
-    /** What was answered does not count any more. */
+    /** The last answer no longer counts. */
     forget: (): void => {
       last = OPEN;
     },
-    /** It was given back. */
+    /** The lock was released. */
     end: (): void => {
       isHeld = false;
     },
@@ -142,14 +142,14 @@ function askedSeldom(lock: KeptLock, { product, clock, random }: LockGateWorld) 
 
 const AGAIN_MS = 60_000;
 
-/** Only who has rebooted has something to tell. */
+/** Only a host that rebooted has a result to report. */
 function endedOf(outcome: Outcome | undefined): { failed?: string } | undefined {
   if (outcome?.result === 'updated') return {};
   if (outcome?.result === 'rolled-back') return { failed: outcome.reason };
   return undefined;
 }
 
-/** What fails is out of reach, unless it was understood and must be seen to by somebody. */
+/** Unreachable, unless the failure is one that needs an operator. */
 function gateOf({ code }: UpdateError): GateCode {
   if (code === 'lock-foreign' || code === 'lock-identity' || code === 'lock-document-invalid') return code;
   return 'lock-unreachable';

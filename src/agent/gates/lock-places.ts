@@ -1,4 +1,4 @@
-/** Where this host may hold a lock on rebooting: written down before it is asked for, and for as long as it is not given back. */
+/** The places where this host may hold a reboot lock: recorded before the lock is requested, until it is released. */
 
 import { join } from 'node:path';
 import { CLEAN_LINE, cleanLine } from '../../clean-text.ts';
@@ -9,10 +9,10 @@ import { HOLDER_ID } from '../../reboot/gates/locks/semaphore-document.ts';
 import { type Files, replaceFile } from '../../system/files.ts';
 import { type Format, inFormat } from '../../system/format.ts';
 
-/** A lock and who this host is there, as the configuration had it when the lock was asked for. */
+/** A lock and this host's identity there, as configured when the lock was requested. */
 export type LockPlace = Readonly<{
   kind: 'fleetlock' | 'etcd';
-  /** Of the server, without a login, or of the members of etcd. */
+  /** Of the server, without the login, or of the etcd members. */
   addresses: readonly string[];
   group: string;
   id: string;
@@ -23,17 +23,17 @@ export type LockPlace = Readonly<{
   passwordFile?: string | undefined;
 }>;
 
-/** `owed`: it is to be given back, since then; with how the attempt ended where one was made. */
+/** `owed`: it must be released, since then; with the result of the attempt, if there was one. */
 export type KeptPlace = LockPlace & Readonly<{ owed?: Readonly<{ since: string; ended?: Ended }> }>;
 
 export type LockPlaces = Readonly<{
-  /** Undefined where nothing was ever written down here. */
+  /** Undefined if nothing was ever recorded here. */
   known(): Promise<readonly KeptPlace[] | undefined>;
-  /** Remembered from here on; durable when it returns, and when it throws perhaps not. */
+  /** In memory from here on; durable when it returns, perhaps not when it throws. */
   keep(places: readonly KeptPlace[]): Promise<void>;
 }>;
 
-/** The places in the state directory. What makes no sense counts as nothing: a host must not be without updates for it. */
+/** The places in the state directory. An unparsable file counts as empty: it must not stop updates. */
 export function openLockPlaces(files: Files, stateDir: string): LockPlaces {
   const file = join(stateDir, NAME);
   let places: readonly KeptPlace[] | undefined;
@@ -76,7 +76,7 @@ function understood(bytes: Uint8Array | undefined): readonly KeptPlace[] | undef
 }
 
 const MOST_BYTES = 1024 * 1024;
-/** The configuration is changed by hand, and what cannot be given back is dropped in the end. */
+/** Few: the configuration changes by hand, and a lock that cannot be released is dropped in the end. */
 const MOST_PLACES = 8;
 
 const path = text(/^\/[^\0]*$/, 'an absolute path');

@@ -1,13 +1,13 @@
-/** A file that is there while a release waits until somebody asks for the reboot: what kured and others look for. */
+/** A file that exists while a release waits for a requested reboot; kured and others look for it. */
 
 import { join } from 'node:path';
 import type { Release } from '../../model.ts';
 import { type Files, replaceFile } from '../../system/files.ts';
 
-/** In the runtime folder, so that it is gone after a restart; after a soft one by tandem.tmpfiles. */
+/** In the runtime folder, so that a restart removes it; after a soft reboot, tandem.tmpfiles does. */
 export const noticePath = (runtimeDir: string): string => join(runtimeDir, 'reboot-required');
 
-/** Writes or removes it; where that fails the update goes on, since it is only told. */
+/** Writes or removes it; a failure does not stop the update, since the file only informs. */
 export function rebootNotice(
   files: Files,
   runtimeDir: string,
@@ -23,7 +23,7 @@ export function rebootNotice(
       else await replaceFile(files, path, new TextEncoder().encode(text));
       told = text;
     } catch (error) {
-      log.warn({ err: String(error) }, `${path} cannot be kept`);
+      log.warn({ err: String(error) }, `${path} cannot be updated`);
     }
   };
 }

@@ -1,4 +1,4 @@
-/** The fleet's lock of this host, as its configuration names it. */
+/** The configured fleet lock of this host. */
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../../config/config.ts';
@@ -28,7 +28,7 @@ export type LockWorld = Readonly<{
   random: Random;
   version: string;
   signal: AbortSignal;
-  /** What the fleet server is shown of this host, where the lock is kept there. */
+  /** The identity sent to the fleet server, if the lock is kept there. */
   identity?: Identity;
 }>;
 
@@ -49,7 +49,7 @@ export async function openLock(
   });
 }
 
-/** Into a lock that another program keeps only its own operator can look. */
+/** Only its own operator can inspect a lock that another program keeps. */
 function lookingAt({ lock, fleet }: LockConfig): { command?: string } {
   if (lock.kind === 'etcd') return { command: 'updatectl lock status' };
   const server = fleet.url;
@@ -57,7 +57,7 @@ function lookingAt({ lock, fleet }: LockConfig): { command?: string } {
   return { command: `updatectl lock status --server ${redactUrl(server)} --token-file FILE` };
 }
 
-/** The etcd of the configuration, for those who look into the lock. */
+/** The configured etcd, for commands that inspect the lock. */
 export async function openEtcd({ lock }: LockConfig, world: LockWorld): Promise<Etcd & EtcdCare> {
   const { endpoints } = lock;
   if (endpoints.length === 0) throw missing('lock.endpoints', 'the addresses of etcd');
@@ -72,7 +72,7 @@ export async function openEtcd({ lock }: LockConfig, world: LockWorld): Promise<
   });
 }
 
-/** Locks are divided as rollouts are, unless it is said otherwise. */
+/** Locks are divided by the groups of rollouts, unless configured otherwise. */
 export const groupOf = ({ lock, host }: LockConfig): string => lock.group ?? host.group;
 
 const ETCD_TIMEOUT_MS = 5_000;
@@ -82,7 +82,7 @@ const LEASE_SECONDS = 180;
 const ASK_MS = 2_000;
 const ASK_FLEETLOCK_MS = 30_000;
 
-/** What is asked, and as whom; undefined where none is configured. */
+/** The configured place and identity; undefined if none is configured. */
 async function placeOf(config: LockConfig, files: Files): Promise<LockPlace | undefined> {
   const { kind, url, endpoints, id, caFile, certFile, keyFile, user, passwordFile } = config.lock;
   if (kind === 'none') return undefined;
@@ -93,14 +93,14 @@ async function placeOf(config: LockConfig, files: Files): Promise<LockPlace | un
   return inFormat(lockPlacesFormat, [{ kind, addresses, group: groupOf(config), id: name, ...shown }]).value[0];
 }
 
-/** Before hosts were called as Zincati calls them, a FleetLock server knew them by the id of check-ins. */
+/** Before hosts used Zincati's ids, a FleetLock server knew them by the id of check-ins. */
 async function formerOf(place: LockPlace | undefined, files: Files): Promise<{ former?: LockPlace }> {
   if (place?.kind !== 'fleetlock') return {};
   const id = await readMachineId(files).catch(() => undefined);
   return id === undefined ? {} : { former: { ...place, id } };
 }
 
-/** How a place is asked that the configuration may name no more. */
+/** The settings for a place that may no longer be configured. */
 function settingsAt(place: LockPlace, lock: Config['lock']): Config['lock'] {
   const { kind, addresses, group, caFile, certFile, keyFile, user, passwordFile } = place;
   const [address = ''] = addresses;
@@ -174,8 +174,8 @@ async function memberOf(files: Files, id: string): Promise<Member> {
 type Credentials = Pick<HttpOptions, 'ca' | 'identity'>;
 
 /**
- * Its own trust and its own patience: what serves images has nothing to do with what grants reboots. Certificates are renewed while an agent
- * runs, so they are looked at before each request; what cannot be read changes nothing.
+ * Its own trust and timeouts: the image server and the lock server are unrelated. Certificates are renewed while an agent
+ * runs, so they are read before each request; if they cannot be read, the last ones are used.
  */
 async function httpOf(
   lock: Config['lock'],

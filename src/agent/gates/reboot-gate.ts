@@ -1,4 +1,4 @@
-/** All that may keep a release from being started: an operator's word, the gates of this host, the channel, and last the fleet's lock and the programs. */
+/** Everything that can delay the start of a release: an operator's request, the gates of this host, the channel, and last the fleet's lock and the programs. */
 
 import type { Saved, State } from '../../model.ts';
 import { reasonOf } from '../../reboot/gates/combine.ts';
@@ -17,15 +17,15 @@ export type RebootGateWorld = Readonly<{
 }>;
 
 export interface RebootGate {
-  /** What they say now. Only with `asks` is the lock taken and are programs run; `isFlagged`: something leads to the free slot already. */
+  /** Their answer now. Takes the lock and runs programs only with `asks`; `isFlagged`: something already leads to the free slot. */
   verdict(saved: Saved, about: Readonly<{ asks: boolean; isFlagged: boolean }>): Promise<GateFacts>;
-  /** An operator has asked for the reboot: into what is staged `since`, or into what will be staged next. */
+  /** An operator has asked for the reboot: into the release staged `since`, or into the next one. */
   apply(since?: string): Promise<void>;
-  /** What was asked for has ended. */
+  /** The requested reboot is over. */
   forgetApply(): Promise<void>;
-  /** Nobody has asked for the reboot, and somebody has to. */
+  /** The reboot needs an operator's request, and there is none. */
   isApplyAwaited(): boolean;
-  /** Who objects beside the gates of this host. */
+  /** The closed gates besides those of this host. */
   others(state: State): Promise<readonly Closed[]>;
 }
 
@@ -35,7 +35,7 @@ export function rebootGate({ gates, lock, hooks, offer }: RebootGateWorld): Rebo
   let applyAsked = false;
   let isApplyRead = false;
   let objections: Closing | undefined;
-  /** The host has begun to leave: its programs are at work, or were. A lock that is waited for is no beginning. */
+  /** The host has begun to leave: its programs run, or have run. Waiting for the lock is no beginning. */
   let isUnderWay = false;
   const isApplyAwaited = (): boolean => !gates.isAutomatic() && !applyAsked;
 
@@ -46,7 +46,7 @@ export function rebootGate({ gates, lock, hooks, offer }: RebootGateWorld): Rebo
     isUnderWay &&= objections === undefined;
     return objections;
   };
-  /** Nobody holds what others wait for, or is drained, while something else keeps it here; but first the flag goes. */
+  /** A host that a gate keeps here holds no lock and is not drained; but its boot flag is cleared first. */
   const ofStaying = async (saved: Saved, isFlagged: boolean): Promise<Closing | undefined> => {
     const closed = await ofHost(saved);
     if (closed && !isFlagged && (lock.isHeld() || (await hooks.isOwed()))) await lock.giveBack();
@@ -55,11 +55,11 @@ export function rebootGate({ gates, lock, hooks, offer }: RebootGateWorld): Rebo
   const ofStaged = async (saved: Saved, isFlagged: boolean): Promise<Facts['gate']> => {
     const early = await ofStaying(saved, isFlagged);
     if (early) return early;
-    // Before the lock: nobody holds what others wait for to learn that its release was pulled.
+    // Before the lock: no host should hold it only to learn that its release was pulled.
     if (!offer.isFresh(saved.state, applyAsked)) return { ok: true };
     const said = await lock.verdict(true, gates.overrides(saved.since, applyAsked) !== undefined);
     isUnderWay = said.ok || said.code === 'hook-later';
-    // Making ready may have taken long.
+    // The preparation may have taken long.
     const late = said.ok && (await hooks.isOwed()) ? await ofStaying(saved, isFlagged) : undefined;
     return late ?? said;
   };

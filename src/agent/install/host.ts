@@ -1,4 +1,4 @@
-/** This host's disk as the agent needs it: which slot runs, and the free one, opened for writing. */
+/** This host's disk as the agent needs it: the running slot, and the free one, opened for writing. */
 
 import type { Config } from '../../config/config.ts';
 import { UpdateError } from '../../errors.ts';
@@ -32,7 +32,7 @@ import type { BlockTarget } from '../../system/disk/block-target.ts';
 import { mappedOver } from '../../system/disk/mounts.ts';
 import type { OpenSlot } from './installer.ts';
 
-/** The doors to the disk; the tests and the demonstration have others. */
+/** Access to the disk; tests and the demonstration use others. */
 export interface DiskDoors {
   facts(): Promise<DiskFacts>;
   placeOf(dir: string): Promise<Place>;
@@ -44,23 +44,23 @@ export interface DiskDoors {
 
 export interface Host {
   readonly booted: SlotName;
-  /** Which slot's partitions carry the UUIDs of that root hash now. */
+  /** The slot whose partitions now have the UUIDs of that root hash. */
   slotOfRootHash(rootHash: Sha256): Promise<SlotName | undefined>;
-  /** Where the partition lies that is mounted at `dir`. */
+  /** The place of the partition mounted at `dir`. */
   placeOf(dir: string): Promise<Place>;
   /** The attribute bits of both slots' root partitions, for a boot loader that keeps its flags there. */
   readonly attributes: AttributeTable;
-  /** The free slot, alone; the running one is refused. */
+  /** The free slot, opened exclusively; the running one is refused. */
   openSlot(target: SlotName): Promise<OpenSlot>;
-  /** The partitions of a slot, as they are named now. */
+  /** The partitions of a slot, with their current names. */
   partitions(slot: SlotName): Promise<Slot>;
-  /** Something of device-mapper's lies over a partition of the slot. */
+  /** A device-mapper device uses a partition of the slot. */
   isMapped(slot: SlotName): Promise<boolean>;
   /** The partitions of any slot, for reading. */
   openForReading(slot: SlotName): Promise<AsyncDisposable & { root: BlockTarget; verity?: BlockTarget }>;
 }
 
-/** The real disk; `warn` is told when a read cannot go past the page cache. */
+/** The real disk; `warn` is called when a read cannot bypass the page cache. */
 export const realDoors = (disk: string | undefined, warn: (sentence: string) => void): DiskDoors => ({
   facts: () => readDiskFacts(disk),
   placeOf: (dir) => placeOfMounted(dir),
@@ -70,15 +70,15 @@ export const realDoors = (disk: string | undefined, warn: (sentence: string) => 
   openTable: openDiskForTable,
 });
 
-/** The labels of the configuration, as the partitions are looked for. */
+/** The configured labels of the partitions. */
 export function slotLabels({ slots: { aRoot, aVerity, bRoot, bVerity } }: Pick<Config, 'slots'>): SlotsConfig {
   const labels = (root: string, verity: string) => (verity === '' ? { root } : { root, verity });
   return { slots: { a: labels(aRoot, aVerity), b: labels(bRoot, bVerity) } };
 }
 
 /**
- * Looks the host's disk up. The booted slot cannot change while we run; the names of the other can, so they are read anew. What is wrong
- * with the other slot is no reason not to know this one: it is told to whoever wants to use that.
+ * Looks up the host's disk. The booted slot cannot change while we run; the names of the other can, so they are read again. A fault
+ * in the other slot does not hide this one: it is reported when that slot is used.
  */
 export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<Host> {
   const booted = doors.booted(config, await doors.facts());
@@ -94,7 +94,7 @@ export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<H
       },
       write: async (wanted) => {
         const { disk, a, b, doubled } = await slots();
-        // Of this disk alone: what other disks look like does not matter to flags.
+        // This disk alone: other disks do not matter to flags.
         if (doubled?.isHere) throw new UpdateError('slots-ambiguous', doubled.sentence);
         const attributes = [[a.root, wanted.a] as const, [b.root, wanted.b] as const];
         await setAttributes(disk, attributes, doors.openTable);
@@ -114,7 +114,7 @@ export async function findHost(config: SlotsConfig, doors: DiskDoors): Promise<H
   };
 }
 
-/** Names of the device-mapper devices over the partitions of a slot. */
+/** Names of the device-mapper devices that use the partitions of a slot. */
 export async function mappedOverSlot(slot: Slot): Promise<readonly string[]> {
   const names = await Promise.all(partitionsOf(slot).map(async ({ rdev }) => (rdev ? mappedOver(rdev) : [])));
   return [...new Set(names.flat())];
@@ -149,7 +149,7 @@ async function together(
   };
 }
 
-/** The processor as releases name it. */
+/** The processor architecture, as releases name it. */
 export function architectureOf(arch: string): 'x86-64' | 'arm64' {
   if (arch === 'x64') return 'x86-64';
   if (arch === 'arm64') return 'arm64';

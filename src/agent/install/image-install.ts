@@ -1,4 +1,4 @@
-/** One image from a bundle to its partition: kept where it already lies right, streamed and checked where not, then read back. */
+/** One image from a bundle to its partition: correct blocks are kept, the rest is streamed and checked; then it is read back. */
 
 import { createHash } from 'node:crypto';
 import type { DecodeJob } from '../../bundle/decode/batch.ts';
@@ -14,20 +14,20 @@ import type { Leaves } from './leaves.ts';
 
 export type Progress = (bytesDone: number) => void;
 
-/** What it takes to install one image; `leaves` where the verity tree of a root image is at hand. */
+/** The inputs for installing one image; `leaves` if the verity tree of a root image is available. */
 export type ImageJob = Readonly<{
   bundle: Bundle;
   image: Image;
   target: BlockTarget;
   pool: DecodePool;
   leaves?: Leaves;
-  /** The search for what lies right already ends after so many frames in a row that do not; default 16. */
+  /** The search for correct frames ends after this many wrong ones in a row; default 16. */
   patience?: number;
   signal: AbortSignal;
   progress?: Progress;
 }>;
 
-/** Frames that need not be fetched are not. Returns how many bytes were kept. */
+/** Fetches only the frames that are needed. Returns how many bytes were kept. */
 export async function installImage(job: ImageJob): Promise<number> {
   const { image, target, pool, signal, progress } = job;
   const kept = job.leaves ? await keptFrames(job, job.leaves) : new Set<number>();
@@ -41,7 +41,7 @@ export async function installImage(job: ImageJob): Promise<number> {
   return keptBytes;
 }
 
-/** What lies on the medium gives the root hash that was signed. */
+/** The medium's content has the signed root hash. */
 export async function readBackRoot(job: Omit<ImageJob, 'bundle'>): Promise<void> {
   const { image, target, pool, signal, progress } = job;
   if (!image.verity) throw new UpdateError('manifest-invalid', 'The root image has no verity tree.');
@@ -54,22 +54,22 @@ export async function readBackRoot(job: Omit<ImageJob, 'bundle'>): Promise<void>
   await readBack(target, dataBlocks * BLOCK, judge, { signal });
   const found = tree.finish();
   if (found !== rootHash)
-    throw new UpdateError('read-back-mismatch', `${target.name} gives the root hash ${found}, not ${rootHash}.`);
+    throw new UpdateError('read-back-mismatch', `${target.name} has the root hash ${found}, not ${rootHash}.`);
 }
 
-/** What lies on the medium has the digest that was signed. */
+/** The medium's content has the signed digest. */
 export async function readBackDigest(job: Omit<ImageJob, 'bundle' | 'pool'>): Promise<void> {
   const found = await digestOf(job);
   if (found !== job.image.sha256)
     throw new UpdateError('read-back-mismatch', `${job.target.name} has the digest ${found}, not ${job.image.sha256}.`);
 }
 
-/** Whether the medium holds the image already, whole. */
+/** Whether the medium already holds the complete image. */
 export async function isPresent(job: Omit<ImageJob, 'bundle' | 'pool'>): Promise<boolean> {
   return job.target.size >= job.image.size && (await digestOf(job)) === job.image.sha256;
 }
 
-/** The digest of as many bytes of the medium as the image has. */
+/** The digest of the medium, over the length of the image. */
 export async function digestOf({ image, target, signal }: Omit<ImageJob, 'bundle' | 'pool'>): Promise<string> {
   const digest = createHash('sha256');
   await readBack(target, image.size, (bytes) => void digest.update(bytes), { signal });
@@ -77,8 +77,8 @@ export async function digestOf({ image, target, signal }: Omit<ImageJob, 'bundle
 }
 
 /**
- * The frames that an earlier attempt has left on the medium. The search ends after a run of frames that are not there: a slot that
- * holds another release is not read through for nothing.
+ * The frames that an earlier attempt left on the medium. The search ends after a run of missing frames: a slot that
+ * holds another release is not read in full for nothing.
  */
 function keptFrames(
   { image, target, pool, signal, patience = PATIENCE }: ImageJob,

@@ -1,4 +1,4 @@
-/** Installs a release into the free slot: everything that can be refused is, before the first write; a slot is named only after its read-back. */
+/** Installs a release into the free slot. All refusals come before the first write; a slot is named only after its read-back. */
 
 import type { ByteSource } from '../../bundle/byte-source.ts';
 import type { DecodePool } from '../../bundle/decode/pool.ts';
@@ -24,19 +24,19 @@ import { leavesOn } from './leaves.ts';
 /** The free slot, held open exclusively. */
 export interface OpenSlot extends AsyncDisposable {
   readonly root: BlockTarget;
-  /** Absent where the tree is appended to the root image. */
+  /** Absent if the tree is appended to the root image. */
   readonly verity?: BlockTarget;
-  /** Takes the slot's names away, so that no boot entry finds it. */
+  /** Removes the slot's names, so that no boot entry finds it. */
   neutralise(): Promise<void>;
-  /** Names it by the root hash that was read back. */
+  /** Names it after the root hash of the read-back. */
   name(rootHash: Sha256): Promise<void>;
 }
 
-/** The phases of an installation, as progress is told. */
+/** Reports progress, by the phase of an installation. */
 export type Phase = ProgressStatus['phase'];
 export type Told = (phase: Phase, done: number, total: number) => void;
 
-/** A release that can be read. `mirrors` are its bundle again, to be read by ranges. */
+/** A readable release. `mirrors` are the places of its bundle, to be read by ranges. */
 export type FoundRelease = Readonly<{
   source: ByteSource;
   mirrors?: readonly RangeSource[];
@@ -46,16 +46,16 @@ export type FoundRelease = Readonly<{
 }> &
   Partial<AsyncDisposable>;
 
-/** What the installer is handed. */
+/** The parts that the installer needs. */
 export type InstallerWorld = Readonly<{
-  /** Where the bundle of a release lies, the manifest that its signed metadata promises, and what may spare the download. */
+  /** The bundle of a release, the manifest digest in its signed metadata, and its deltas. */
   find(release: Release, signal: AbortSignal): Promise<FoundRelease>;
   openSlot(target: SlotName): Promise<OpenSlot>;
   kernels: Kernels;
   /** The root hash of the running system's boot entry. */
   runningRootHash(): Promise<Sha256 | undefined>;
   pool(): DecodePool;
-  /** Without it, the full image is always fetched. */
+  /** Without it, the full image is always downloaded. */
   delta?: DeltaWorld;
   /** Counts the bytes. */
   transfer?: Transfer;
@@ -63,7 +63,7 @@ export type InstallerWorld = Readonly<{
   log: Log;
 }>;
 
-/** Opens the bundle and the slot and checks that they fit. Disposing what it returns gives both up. */
+/** Opens the bundle and the slot, and checks that they fit. Disposing the result closes both. */
 export async function prepareInstall(
   world: InstallerWorld,
   release: Release,
@@ -80,7 +80,7 @@ export async function prepareInstall(
   const uki = incomingUki(bundle.manifest);
   const slot = held.use(await world.openSlot(target));
   mustFit(slot, bundle.manifest);
-  // A kernel that the slot could not be started with is found out while it can still be started with its old one.
+  // An unusable kernel is found while the slot can still start with its old one.
   await world.kernels.checkRoom(target, uki.size);
   await world.kernels.checkFit(target, uki, await imageReader(bundle, 'uki', signal));
   const kept = held.move();
@@ -90,7 +90,7 @@ export async function prepareInstall(
   };
 }
 
-/** The signed metadata and the signed manifest must tell the same story. */
+/** The signed metadata and the signed manifest must agree. */
 function mustBe(release: Release, manifest: Manifest): void {
   const same =
     manifest.product === release.product &&
@@ -99,17 +99,14 @@ function mustBe(release: Release, manifest: Manifest): void {
   if (same) return;
   const found = `${manifest.product} ${manifest.version} (${manifest.counter})`;
   const wanted = `${release.product} ${release.version} (${release.counter ?? '?'})`;
-  throw new UpdateError('wrong-product', `The manifest is of ${found}; the metadata promises ${wanted}.`);
+  throw new UpdateError('wrong-product', `The manifest is for ${found}; the metadata names ${wanted}.`);
 }
 
 /** Boot entries find their slot by its root hash: two slots with one hash could not be told apart. */
 async function mustDiffer(world: InstallerWorld, manifest: Manifest): Promise<void> {
   const { rootHash } = rootOf(manifest).verity;
   if ((await world.runningRootHash()) === rootHash)
-    throw new UpdateError(
-      'same-root',
-      `The root image of ${manifest.version} is the one that is running (${rootHash}).`,
-    );
+    throw new UpdateError('same-root', `The root image of ${manifest.version} is already running (${rootHash}).`);
 }
 
 function mustFit(slot: OpenSlot, manifest: Manifest): void {
@@ -118,17 +115,17 @@ function mustFit(slot: OpenSlot, manifest: Manifest): void {
   if (verity && !slot.verity)
     throw new UpdateError(
       'partition-missing',
-      'The release has a verity tree of its own, and the slot no partition for it.',
+      'The release has a separate verity tree, but the slot has no partition for it.',
     );
   for (const [image, device] of [[root, slot.root] as const, [verity, slot.verity] as const])
     if (image && device && image.size > device.size)
       throw new UpdateError(
         'slot-too-small',
-        `The ${image.role} image has ${image.size} bytes, ${device.name} has ${device.size}.`,
+        `The ${image.role} image has ${image.size} bytes, but ${device.name} has only ${device.size}.`,
       );
 }
 
-/** The release's kernel, as its manifest describes it. */
+/** The release's kernel, from its manifest. */
 function incomingUki(manifest: Manifest): IncomingUki {
   const { version } = manifest;
   const uki = imageOf(manifest, 'uki');
@@ -167,7 +164,7 @@ async function write(job: Job): Promise<void> {
   );
 }
 
-/** Whether the slot could be filled from what this host has. */
+/** Whether the slot could be filled from data on this host. */
 async function assemble({ world, found, ...job }: Job, pool: DecodePool): Promise<boolean> {
   const { delta, told, log } = world;
   const { source, mirrors = [source], deltas = [], openDelta } = found;
@@ -185,7 +182,7 @@ async function assemble({ world, found, ...job }: Job, pool: DecodePool): Promis
   });
 }
 
-/** The tree first: with it at hand, every block of the root is checked on its way, and what lies there already is found. */
+/** The tree first: with it, every block of the root is checked in transit, and correct blocks in the slot are found. */
 async function writeSlot({ world, transfer, bundle, slot, signal }: Job, pool: DecodePool): Promise<void> {
   const root = rootOf(bundle.manifest);
   const verity = imageOf(bundle.manifest, 'verity');
@@ -204,7 +201,7 @@ async function writeSlot({ world, transfer, bundle, slot, signal }: Job, pool: D
     signal,
     progress: (done) => world.told('download', before + done, total),
     ...(slot.verity ? { leaves: leavesOn(slot.verity, root) } : {}),
-    // A tier that was given up has left what it has written right in place, wherever that is.
+    // An abandoned tier has left its correct blocks anywhere in the slot.
     ...(transfer.status().fallen.length > 0 ? { patience: Number.POSITIVE_INFINITY } : {}),
   });
   transfer.begin('full').kept = kept;
@@ -222,7 +219,7 @@ async function readBackSlot(
   const verity = imageOf(manifest, 'verity');
   if (verity && slot.verity) await readBackDigest({ image: verity, target: slot.verity, signal });
   const progress = (done: number): void => world.told('read-back', done, root.size);
-  // A tree that is part of the image is not covered by the root hash alone.
+  // The root hash alone does not cover a tree that is part of the image.
   if (!verity) await readBackDigest({ image: root, target: slot.root, signal });
   await readBackRoot({ image: root, target: slot.root, pool, signal, progress });
 }
@@ -240,5 +237,5 @@ async function writeUki({ world: { kernels }, target, bundle, uki, signal }: Job
   await kernels.put(target, uki, chunks());
 }
 
-/** For an installer whose speed nobody asks for. */
+/** For an installer whose speed is not measured. */
 const STILL = { monotonicMs: () => 0 };

@@ -1,4 +1,4 @@
-/** The leaves of the verity tree, frame by frame, read from where the tree lies; never the whole tree at once. */
+/** The leaves of the verity tree, frame by frame, read from the tree's place; never the whole tree at once. */
 
 import type { Image } from '../../bundle/manifest.ts';
 import { DIGEST, leafDigestsAt, type TreeReader } from '../../bundle/verity.ts';
@@ -12,14 +12,14 @@ export interface Leaves {
   of(frame: number): Promise<Uint8Array>;
 }
 
-/** The leaves of `root` in a tree that was checked before it is asked. */
+/** The leaves of `root` in a tree that has already been checked. */
 export function leavesOn(tree: BlockTarget, root: Image): Leaves {
   if (!root.verity) throw new UpdateError('manifest-invalid', 'The root image has no verity tree.');
   const { verity, frameSize } = root;
   const read: TreeReader = (offset, length) => tree.read(offset, length);
   const perFrame = frameSize / BLOCK;
   const perWindow = perFrame * WINDOW;
-  // One buffer for all windows: a fresh one each would be megabytes of garbage before the collector looks.
+  // One buffer for all windows: a new one each would be megabytes of garbage before a collection.
   const window = new Uint8Array(perWindow * DIGEST);
   let loaded: number | undefined;
 

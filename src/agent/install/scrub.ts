@@ -1,4 +1,4 @@
-/** Reads a slot from the medium and checks every block of it against the root hash that its boot entry names. */
+/** Reads a slot from the medium and checks every block against the root hash in its boot entry. */
 
 import { parseSuperblock } from '../../bundle/superblock.ts';
 import { BLOCK, createTreeBuilder } from '../../bundle/verity.ts';
@@ -8,7 +8,7 @@ import { readBack } from '../../partitions/read-back.ts';
 import type { BlockTarget } from '../../system/disk/block-target.ts';
 import type { Told } from './installer.ts';
 
-/** Salt and size come from the tree's superblock; a wrong one cannot give the right root hash. */
+/** Salt and size come from the tree's superblock; a wrong superblock cannot give the right root hash. */
 export async function scrubSlot(
   slot: Readonly<{ root: BlockTarget; verity?: BlockTarget }>,
   rootHash: Sha256,
@@ -16,7 +16,7 @@ export async function scrubSlot(
   signal: AbortSignal,
 ): Promise<void> {
   if (!slot.verity)
-    throw new UpdateError('no-way-back', 'The other slot has no partition with a verity tree to check it by.');
+    throw new UpdateError('no-way-back', 'The other slot has no partition with a verity tree to check it against.');
   const { salt, dataBlocks } = parseSuperblock(await slot.verity.read(0, BLOCK), slot.verity.name);
   const size = dataBlocks * BLOCK;
   if (size > slot.root.size)
@@ -30,6 +30,6 @@ export async function scrubSlot(
   if (tree.finish() !== rootHash)
     throw new UpdateError(
       'no-way-back',
-      `${slot.root.name} is damaged: it does not give the root hash of its boot entry.`,
+      `${slot.root.name} is damaged: its root hash is not the one in its boot entry.`,
     );
 }

@@ -1,4 +1,4 @@
-/** Which units had failed in the system before: a release does not answer for them. Written before it is armed. */
+/** The units that had failed in the previous system: they do not count against a release. Written before it is armed. */
 
 import { join } from 'node:path';
 import { asUpdateError, UpdateError } from '../../errors.ts';
@@ -11,7 +11,7 @@ import { type Format, inFormat } from '../../system/format.ts';
 /** In the system that ran from `slot`. */
 export type FailedBefore = Readonly<{ at: string; slot: SlotName; units: readonly string[] }>;
 
-/** Durable when it returns. Of very many units some count as new, so that no release hides behind them. */
+/** Durable when it returns. Beyond the limit, units count as new, so that no release can hide behind them. */
 export async function recordFailed(files: Files, stateDir: string, found: FailedBefore): Promise<void> {
   const units = found.units.filter((unit) => UNIT.test(unit)).slice(0, MOST_UNITS);
   const path = join(stateDir, NAME);
@@ -21,7 +21,7 @@ export async function recordFailed(files: Files, stateDir: string, found: Failed
   });
 }
 
-/** What is on record, of another system than the one in `booted`. Without a record every failed unit counts. */
+/** The record of a system other than the one in `booted`. Without a record, every failed unit counts. */
 export async function readFailedBefore(
   files: Pick<Files, 'read'>,
   stateDir: string,
@@ -36,7 +36,7 @@ export async function readFailedBefore(
   }
 }
 
-/** The same, as status has it. */
+/** The same, for the status. */
 export async function excused(
   files: Pick<Files, 'read'>,
   stateDir: string,

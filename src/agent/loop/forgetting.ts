@@ -1,4 +1,4 @@
-/** What an operator lets the agent forget: refusals, or the time before which it believes no clock. */
+/** Forgets on an operator's request: refusals, or the time before which no clock is trusted. */
 
 import { UpdateError } from '../../errors.ts';
 import type { ForgetRequest, Reply } from '../../protocol.ts';
@@ -6,7 +6,7 @@ import type { Journal } from './journal.ts';
 
 type ForgettingWorld = Readonly<{
   journal: Pick<Journal, 'forget'>;
-  /** The moment that is not heard any more, if there was one. */
+  /** The waived moment, if there was one. */
   waiveClock(): Promise<string | undefined>;
 }>;
 
@@ -22,5 +22,5 @@ export async function forget(
 
 const waivedClock = (until: string | undefined): Reply =>
   until === undefined
-    ? { schema: 1, result: 'nothing', message: 'Nothing is known of the time.' }
-    : { schema: 1, result: 'done', message: `The clock is believed, also where it shows a time before ${until}.` };
+    ? { schema: 1, result: 'nothing', message: 'No signing time is recorded.' }
+    : { schema: 1, result: 'done', message: `The clock is now trusted even before ${until}.` };

@@ -1,4 +1,4 @@
-/** The health of this host, as its configuration defines it: one look for a gate, and the patient proof of a system on trial. */
+/** The health of this host, as configured: one look for a gate, and the patient proof of a system on trial. */
 
 import type { Config } from '../../config/config.ts';
 import { asUpdateError } from '../../errors.ts';
@@ -23,7 +23,7 @@ export type HealthWorld = Readonly<{
   uptimeMs?(): number;
 }>;
 
-/** What the system says now. */
+/** The system's health now. */
 export async function lookAtHealth(config: Config, world: HealthWorld, signal: AbortSignal): Promise<Verdict> {
   return verdictOf(
     await look(config, world, signal, { which: 'all', mostMs: Number.POSITIVE_INFINITY, before: [] }),
@@ -31,7 +31,7 @@ export async function lookAtHealth(config: Config, world: HealthWorld, signal: A
   );
 }
 
-/** Before a release is armed: what has failed by now is not its fault. Where systemd does not tell, all that fails later is. */
+/** Before a release is armed: units that have failed by now are not its fault. If systemd does not report them, all failures count. */
 export async function noteFailed(
   config: Config,
   { exec, files, clock, log }: HealthWorld & Readonly<{ files: Files }>,
@@ -40,13 +40,13 @@ export async function noteFailed(
 ): Promise<void> {
   const units = await failedUnits({ exec, ignored: config.health.ignoredUnits }, signal).catch((error: unknown) => {
     signal.throwIfAborted();
-    log.warn({ err: asUpdateError(error).message }, 'which units have failed cannot be told');
+    log.warn({ err: asUpdateError(error).message }, 'the failed units cannot be determined');
     return [];
   });
   await recordFailed(files, config.agent.stateDir, { at: clock.now().toISOString(), slot, units });
 }
 
-/** Asks what fails again, for as long as the configuration and the dead man's timer give it. */
+/** Repeats failed probes for as long as the configuration and the dead man's timer allow. */
 export async function proveHealth(
   config: Config,
   world: HealthWorld,
@@ -56,13 +56,13 @@ export async function proveHealth(
   const { exec, files, clock, log, uptimeMs = kernelUptimeMs } = world;
   const before = (await readFailedBefore(files, config.agent.stateDir, booted))?.units ?? [];
   if (before.length > 0)
-    log.info({ units: before }, 'had failed in the system before, and are not held against this one');
+    log.info({ units: before }, 'units that had failed in the previous system do not count against this one');
   const timer = await untilDeadMan(exec, uptimeMs(), signal);
   const patience = { clock, retryMs: config.health.retrySeconds * 1000, signal };
   const health = await askAgain(
     async (isFirst, mostMs) => {
       const found = await look(config, world, signal, { which: isFirst ? 'all' : 'required', mostMs, before });
-      if (isFirst && !found.ok) log.warn({ failures: found.failures }, 'not healthy yet; asked again for a while');
+      if (isFirst && !found.ok) log.warn({ failures: found.failures }, 'not healthy yet; probing again');
       return found;
     },
     { ...patience, mostMs: timer === undefined ? undefined : timer - LEAVING_MS },
@@ -70,7 +70,7 @@ export async function proveHealth(
   return verdictOf(health, world);
 }
 
-/** Between the verdict and the dead man: the other slot is made the default, and the services are stopped. */
+/** The time between the verdict and the dead man: to make the other slot the default, and to stop services. */
 export const LEAVING_MS = 20_000;
 
 async function look(
@@ -88,7 +88,7 @@ async function look(
   return runProbes(asked, { clock, timeoutMs: Math.min(startTimeoutMs + timeoutMs, mostMs), signal });
 }
 
-/** Of a look's time, so that what is still starting is named before the look is over. */
+/** The share of a look's time after which units that are still starting are reported. */
 const STARTING = 0.8;
 
 function verdictOf({ ok, failures, warnings }: Health, { log }: HealthWorld): Verdict {

@@ -1,4 +1,4 @@
-/** The formats of state.json, refused.json and history.jsonl. Old ones stay readable; newer ones are refused whole. */
+/** The formats of state.json, refused.json and history.jsonl. Old versions stay readable; newer ones are refused. */
 
 import {
   type Check,
@@ -35,10 +35,10 @@ import {
 } from '../../model.ts';
 import type { Format } from '../../system/format.ts';
 
-/** So many ended attempts, and so many refusals, are remembered; of more, the newest. */
+/** The most ended attempts, and the most refusals, that are kept: the newest ones. */
 export const HISTORY_LIMIT = 1000;
 const REFUSALS_LIMIT = 1000;
-/** The history keeps the whole reason; here room for one is room for a release that is not tried again. */
+/** The history keeps the whole reason; here, shorter reasons leave room for more refusals. */
 const LONGEST_REFUSAL = 400;
 
 /** state.json. */
@@ -58,7 +58,7 @@ export const refusalsFormat: Format<readonly Refusal[]> = {
   read: (bytes) => parseDocument(bytes, MOST_READ, 'state-unreadable', 'refused.json', refusedShape).refused,
 };
 
-/** history.jsonl: lines that cannot be understood are left out, since a history is no reason to stop. */
+/** history.jsonl: unparsable lines are skipped, since a history is no reason to stop. */
 export const historyFormat: Format<readonly HistoryEntry[]> = {
   name: 'history.jsonl',
   write: (entries) => newest(entries, HISTORY_LIMIT).map(lineOf).join(''),
@@ -67,7 +67,7 @@ export const historyFormat: Format<readonly HistoryEntry[]> = {
 };
 
 const SCHEMA = 1;
-/** Written by earlier versions without a limit, so more is read than is written. */
+/** Earlier versions wrote without a limit, so the limit for reading is higher. */
 const MOST_READ = 16 * 1024 * 1024;
 const MOST_WRITTEN = 1024 * 1024;
 
@@ -83,7 +83,7 @@ function entryIn(line: string): readonly HistoryEntry[] {
   }
 }
 
-/** The last of them, as many as there is room for. */
+/** The last entries that fit. */
 function newest<T>(entries: readonly T[], most: number): readonly T[] {
   let room = MOST_WRITTEN;
   const isFull = (entry: T): boolean => {
@@ -98,7 +98,7 @@ function newest<T>(entries: readonly T[], most: number): readonly T[] {
 const ROOM_AROUND = 16;
 
 const moment = text(/^(\d{4}|[+-]\d{6})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/, 'a time in UTC');
-/** A server may say any; what a code cannot hold is passed over. */
+/** A server may send anything; characters that a code cannot contain are replaced. */
 const code: Check<string> = (value, path) =>
   words()(value, path)
     .toLowerCase()
@@ -187,7 +187,7 @@ const state: Check<State> = oneOf('kind', {
   ),
 });
 
-// Unknown fields are ignored: after a rollback an older agent reads what a newer one wrote. Another schema is not.
+// Unknown fields are ignored: after a rollback, an older agent reads what a newer one wrote. Another schema is refused.
 const savedShape = object(
   {
     schema: literal(SCHEMA),

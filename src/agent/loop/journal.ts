@@ -1,4 +1,4 @@
-/** The agent's memory on disk: state, refusals, history. Readable whatever a power cut or a stranger left there. */
+/** The agent's memory on disk: state, refusals, history. Readable whatever a power cut or another program left there. */
 
 import { join } from 'node:path';
 import { cleanLine } from '../../clean-text.ts';
@@ -12,15 +12,15 @@ import { type Event, INITIAL, transition } from './machine.ts';
 
 export interface Journal {
   load(): Promise<Saved>;
-  /** Saves where `event` leads from `saved.state`. What a full disk must not stop is kept until it can be written. */
+  /** Saves the state that `event` leads to. Events that a full disk must not stop stay in memory until they can be written. */
   advance(saved: Saved, event: Event, now: Date): Promise<Saved>;
-  /** Writes what is kept; throws while that cannot be. */
+  /** Writes what is in memory only; throws while that fails. */
   flush(): Promise<void>;
-  /** Why something is kept. */
+  /** Why something is in memory only. */
   trouble(): UpdateError | undefined;
-  /** Writes an ended attempt down and remembers a refusal. Repeating it adds nothing. */
+  /** Records an ended attempt and a refusal. Repeating it adds nothing. */
   report(saved: Saved, outcome: Outcome, journey?: Journey): Promise<void>;
-  /** Writes down why what is staged is not armed any more, if it was. Repeating it adds nothing. */
+  /** Records why the staged release is no longer armed, if it was. Repeating it adds nothing. */
   reportDisarmed(saved: Saved): Promise<void>;
   refusals(): Promise<readonly Refusal[]>;
   refuse(refusal: Refusal): Promise<void>;
@@ -28,16 +28,16 @@ export interface Journal {
   forget(version: string | undefined): Promise<number>;
   /** The latest attempts, newest first. */
   history(limit: number): Promise<readonly HistoryEntry[]>;
-  /** The latest that has ended. */
+  /** The last ended attempt. */
   lastEnded(): Promise<EndedEntry | undefined>;
 }
 
 export type EndedEntry = HistoryEntry & Readonly<{ result: Exclude<HistoryEntry['result'], 'disarmed'> }>;
 
-/** How the machine got from one system to the next. */
+/** The restart from one system to the next. */
 export type Journey = Pick<HistoryEntry, 'method' | 'methodReason' | 'downtime'>;
 
-/** Opens the memory that lies in `dir`. */
+/** Opens the memory in `dir`. */
 export function openJournal(files: Files, dir: string, log: Log): Journal {
   const document = <T>(name: string, format: Format<T>) => openDocument(files, join(dir, name), log, format);
   const state = openState(document('state.json', savedFormat), log);
@@ -45,7 +45,7 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
   const history = openHistory(document('history.jsonl', historyFormat));
   return {
     load: async () => {
-      // On a disk that is read-only they stay, and harm nobody.
+      // On a read-only disk they stay, which is harmless.
       await removeTemporaries(files, dir).catch(() => undefined);
       return state.load();
     },
@@ -77,17 +77,17 @@ export function openJournal(files: Files, dir: string, log: Log): Journal {
   };
 }
 
-/** The state: kept in memory where the disk does not take it and that must not stop what is under way. */
+/** The state: kept in memory if the disk refuses it and the current step must not stop for that. */
 function openState(document: Document<Saved>, log: Log) {
   let kept: Readonly<{ saved: Saved; error: UpdateError }> | undefined;
   const write = async (saved: Saved): Promise<Saved> => {
     const written = await document.write(saved);
-    if (kept) log.info({}, 'the state is on disk again');
+    if (kept) log.info({}, 'the state is saved on disk again');
     kept = undefined;
     return written;
   };
   const keep = (given: Saved, error: UpdateError): Saved => {
-    if (!kept) log.error({ code: error.code }, `${error.message} The state is kept in memory until it can be.`);
+    if (!kept) log.error({ code: error.code }, `${error.message} The state stays in memory until then.`);
     const saved = inFormat(savedFormat, given).value;
     kept = { saved, error };
     return saved;
@@ -147,7 +147,7 @@ function savedAfter(saved: Saved, event: Event, now: Date): Saved {
   return { state, since, slots: recordSlots(saved, event, state), ...(disarmedBy(event, now) ?? {}) };
 }
 
-/** Whether a release is refused: by its digest, or by its version where no digest was known. */
+/** Whether a release is refused: by its digest, or by its version if no digest was known. */
 export const isRefused = (refusals: readonly Refusal[], release: Release): Refusal | undefined =>
   refusals.find((one) =>
     one.manifest === undefined || release.manifest === undefined
@@ -156,31 +156,31 @@ export const isRefused = (refusals: readonly Refusal[], release: Release): Refus
   );
 
 /**
- * What a trial comes to is decided by the boot loader and the probes; a disk that is full at that moment is no fault of the release. After
- * a power cut the same question is asked again, from what is on disk. All else must be there before the next step is taken.
+ * The boot loader and the probes decide a trial; a disk that is full at that moment is not the release's fault. After
+ * a power cut the same question is asked again, from the state on disk. Every other event must be on disk before the next step.
  */
 export const mayWait = ({ type }: Event): boolean =>
   type === 'booted-new' || type === 'booted-other' || type === 'healthy' || type === 'unhealthy';
 
-/** Whoever gives a reason, a probe or a server, may do so at any length and in any characters; this is where it comes in. */
+/** A reason from a probe or a server may have any length and any characters; it is cleaned here, where it enters. */
 function inFewWords(event: Event): Event {
   if (event.type === 'left')
     return { ...event, departure: { ...event.departure, reason: cleanLine(event.departure.reason) } };
   return 'reason' in event ? { ...event, reason: cleanLine(event.reason) } : event;
 }
 
-/** Nothing ran from the departure to the arrival: no trial came between, whose services did. */
+/** Nothing ran between departure and arrival: no trial in between, with running services. */
 const isUnbroken = ({ result, ...why }: Exclude<Outcome, { result: 'none' }>): boolean =>
   result === 'updated' || ('code' in why && why.code === 'boot-failed');
 
-/** A release that is armed, and perhaps disarmed again, has waited since it was staged: its deadline does not move. */
+/** Arming and disarming do not restart the wait since the release was staged: its deadline does not move. */
 const isSameWait = ({ type }: Event): boolean =>
   type === 'armed' || type === 'left' || type === 'disarmed' || type === 'hindered';
 
 const disarmedBy = (event: Event, now: Date): Pick<Saved, 'disarmed'> | undefined =>
   event.type === 'disarmed' ? { disarmed: { at: now.toISOString(), reason: event.reason } } : undefined;
 
-/** A gate that opens and closes all day takes one line, not the place of everything else. */
+/** A gate that opens and closes all day takes one line, and does not crowd out the rest. */
 const isSameDisarming = (last: HistoryEntry | undefined, entry: HistoryEntry): boolean =>
   last?.result === 'disarmed' &&
   entry.result === 'disarmed' &&
@@ -189,7 +189,7 @@ const isSameDisarming = (last: HistoryEntry | undefined, entry: HistoryEntry): b
 
 const isEnded = (entry: HistoryEntry): entry is EndedEntry => entry.result !== 'disarmed';
 
-/** What the slots hold after `event`: nothing known while one is written, its release once it has been read back. */
+/** The contents of the slots after `event`: unknown while a slot is written, its release after the read-back. */
 function recordSlots(saved: Saved, event: Event, next: State): Saved['slots'] {
   if (event.type === 'started' && next.kind === 'staging') {
     const { [next.target]: _, ...kept } = saved.slots;
@@ -209,7 +209,7 @@ const historyEntry = (outcome: Ended, at: string): HistoryEntry =>
 
 type Unsuccessful = Exclude<Ended, { result: 'updated' }>;
 
-/** Who may refuse a release knows that it is to blame; what could not be installed was kept from it; of a trial nobody may be able to tell. */
+/** A refused release is to blame; a failed installation is the surroundings' fault; a trial may leave it in doubt. */
 function failureOf({ result, refuse, fault }: Unsuccessful): Pick<HistoryEntry, 'result' | 'fault'> {
   if (result === 'withdrawn') return { result };
   return { result, fault: fault ?? (refuse ? 'release' : result === 'failed' ? 'surroundings' : 'doubt') };
@@ -224,9 +224,9 @@ const refusal = (outcome: Unsuccessful, at: string): Refusal => ({
 });
 
 type Document<T> = Readonly<{
-  /** Undefined where there is none, or none that can be understood: that is moved aside, never deleted. */
+  /** Undefined if there is none, or if it cannot be parsed: then it is moved aside, never deleted. */
   read(): Promise<T | undefined>;
-  /** Answers what is read of it from now on. */
+  /** Returns the value as it will be read back. */
   write(value: T): Promise<T>;
 }>;
 
@@ -237,7 +237,7 @@ const openDocument = <T>(files: Files, path: string, log: Log, format: Format<T>
     try {
       return format.read(bytes);
     } catch (error) {
-      log.warn({ path, err: asUpdateError(error).message }, 'a state file cannot be understood; it was moved aside');
+      log.warn({ path, err: asUpdateError(error).message }, 'a state file cannot be parsed; it was moved aside');
       await files.rename(path, `${path}.bad`).catch(() => {});
       return undefined;
     }

@@ -1,4 +1,4 @@
-/** The loop: look, decide, do, save, look again. */
+/** The loop: observe, decide, act, save, observe again. */
 
 import { asUpdateError, type UpdateError } from '../../errors.ts';
 import type { State } from '../../model.ts';
@@ -10,15 +10,15 @@ export interface Loop {
   readonly parts: Parts;
   /** The state last saved. */
   state(): State;
-  /** Told before an action begins. */
+  /** Called before an action begins. */
   began(action: Action): void;
-  /** Told what an action's failure was; the same question is asked again after `pause`. */
+  /** Called with the failure of an action; the same question is asked again after `pause`. */
   failed(action: Action | undefined, error: UpdateError): void;
-  /** Sleeps until something may have changed: a poll is due, an operator spoke, a gate may have opened, a failure is to be retried. */
+  /** Sleeps until something may have changed: a poll or a retry is due, an operator sent a request, a gate may have opened. */
   pause(reason: string, signal: AbortSignal): Promise<void>;
 }
 
-/** Runs until the signal; never throws for what the world does. */
+/** Runs until the signal; never throws, whatever the world does. */
 export async function runLoop(loop: Loop, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const reason = await step(loop);
@@ -26,7 +26,7 @@ export async function runLoop(loop: Loop, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** One turn; returns why to pause, or undefined to go on at once. */
+/** One turn; returns why to pause, or undefined to continue at once. */
 export async function step(loop: Loop): Promise<string | undefined> {
   let action: Action | undefined;
   try {

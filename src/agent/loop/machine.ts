@@ -1,4 +1,4 @@
-/** The loop's brain: what to do next, and where that leads. Pure: no I/O, no clock, no randomness. */
+/** The loop's brain: the next action, and the state it leads to. Pure: no I/O, no clock, no randomness. */
 
 import type { Attempt, Departure, Fault, Method, Outcome, Release, SlotName, State, Verdict } from '../../model.ts';
 
@@ -20,29 +20,29 @@ export type Event =
   | Readonly<{ type: 'hindered'; code: string; reason: string }>
   | Readonly<{ type: 'unhealthy'; code: string; reason: string }>;
 
-/** What is so right now, whatever the state file says. */
+/** The facts right now, whatever the state file says. */
 export type Facts = Readonly<{
   /** The slot that is mounted as root. */
   booted: SlotName;
-  /** What that slot holds, as far as its boot entry and our record tell. */
+  /** The release in that slot, from its boot entry and our record. */
   running: Release;
-  /** The boot loader takes the booted slot as its default without counting, and the dead man's switch does not name it. */
+  /** The boot loader starts the booted slot by default without counting, and the dead man's switch does not name it. */
   confirmed: boolean;
-  /** The boot loader calls neither slot proven; the dead man's switch does not name the booted one, and no refusal does: it is not on trial. */
+  /** The boot loader reports no slot as proven; neither the dead man's switch nor a refusal names the booted one: it is not on trial. */
   isLost: boolean;
   /** Changes with every start of a kernel; a soft reboot keeps it. */
   bootId: string;
-  /** systemd has agreed to a restart a moment ago. */
+  /** systemd agreed to a restart a moment ago. */
   leaving: boolean;
   /**
-   * Of an attempt: how many starts of the new system were noted there, whether its dead man has restarted the machine, and how often its
+   * The attempt: how many starts of the new system were recorded, whether its dead man restarted the machine, and how often its
    * trial was lost before.
    */
   trial: Readonly<{ began: number; expired: boolean; lost: number }>;
-  /** Something leads to the other slot: the boot loader takes it next, or the dead man's switch names it. */
+  /** Something leads to the other slot: the boot loader starts it next, or the dead man's switch names it. */
   isFlagged: boolean;
   gate: Verdict;
-  /** A moment ago the repository still offered what is staged, or an operator answers for it. The fleet's lock is asked for only then. */
+  /** A moment ago the repository still offered the staged release, or an operator asked for it. Only then is the fleet's lock requested. */
   isOfferFresh: boolean;
   checkDue: boolean;
 }>;
@@ -60,38 +60,38 @@ export type Action =
   | Readonly<{ do: 'note'; event: Event }>
   | Readonly<{ do: 'wait'; reason: string }>;
 
-/** How often one staging may be begun without coming to an end before it is given up until the next check. */
+/** How often staging may start without finishing before it is given up until the next check. */
 export const MAX_ATTEMPTS = 3;
 
 export const INITIAL: State = { kind: 'settling', outcome: { result: 'none' } };
 
-/** What to do next. Asks the same question after a power cut as before it, so there is no resume code. */
+/** The next action. Asks the same question after a power cut as before it, so there is no resume code. */
 export function decide(state: State, facts: Facts): Action {
-  // Before anything else: until then the next start is a matter of chance.
+  // Before anything else: until then, the next start is unpredictable.
   if (facts.isLost && isElsewhere(state, facts)) return { do: 'mend', booted: facts.booted };
   // The boot loader knows where we are; the state file only knows what we meant to do.
   if (!facts.confirmed && isUnaware(state)) return note(bootedNew(releaseOnTrial(state, facts), facts.booted));
   switch (state.kind) {
     case 'settling':
-      // Locks are held until the system we run from is proven.
+      // Locks are held until the running system is proven.
       return { do: 'settle', outcome: state.outcome, keepLock: !facts.confirmed };
     case 'idle':
       return facts.checkDue ? { do: 'check' } : { do: 'wait', reason: 'the next check' };
     case 'staging':
       return decideStaging(state, facts);
     case 'staged':
-      // Confirmed by somebody else before us (systemd-bless-boot): still a trial.
+      // Confirmed by another program before us (systemd-bless-boot): still a trial.
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
       if (facts.gate.ok && facts.isOfferFresh) return { do: 'arm', release: state.release, target: state.target };
-      // Nobody has said that it may be started: not by a power cut either.
+      // It has no permission to start, so a power cut must not start it either.
       if (facts.isFlagged) return { do: 'disarm', booted: facts.booted };
-      // It may have been pulled while it was written, or while it waited.
+      // It may have been pulled during writing or waiting.
       if (facts.gate.ok || facts.checkDue) return { do: 'check' };
       return { do: 'wait', reason: facts.gate.reason };
     case 'armed':
-      // Asked first, since a soft reboot changes nothing but this.
+      // Checked first, since a soft reboot changes only this.
       if (facts.booted === state.target) return note(bootedNew(state.release, state.target));
-      // The same kernel in the old slot: we have not left, or a soft reboot has brought us back. The boot loader was not asked yet.
+      // The same kernel in the old slot: we have not left, or a soft reboot brought us back. The boot loader has not run yet.
       if (facts.bootId === state.bootId) return decideArmed(state, facts);
       return note(fellBack(state, facts));
     case 'trial':
@@ -178,32 +178,32 @@ function decideStaging(state: Extract<State, { kind: 'staging' }>, facts: Facts)
       reason: 'the machine now runs from the slot to be written',
     });
   if (state.attempt >= MAX_ATTEMPTS) {
-    const last = state.stumbled ? `; the last cause that is known: ${state.stumbled.reason}` : '';
-    const reason = `writing was begun ${state.attempt} times and never came to an end${last}`;
+    const last = state.stumbled ? `; last known cause: ${state.stumbled.reason}` : '';
+    const reason = `writing was started ${state.attempt} times and never finished${last}`;
     return note({ type: 'write-failed', code: 'too-many-attempts', reason, refuse: false });
   }
   return { do: 'stage', release: state.release, target: state.target };
 }
 
 function decideTrial({ target }: Extract<State, { kind: 'trial' }>, { confirmed, trial }: Facts): Action {
-  // Proven already, and only the record is missing: the switch is cleared by nobody but us, and only then.
+  // Already proven; only the record is missing: only we clear the switch, and only then.
   if (confirmed) return note({ type: 'healthy' });
-  // Whoever has confirmed it without us has ended the boot loader's count.
+  // A confirmation by another program has ended the boot loader's count.
   if (trial.began > MOST_STARTS)
     return note({ type: 'unhealthy', code: 'trial-lost', reason: `${LOST}, ${trial.began - 1} times` });
   return { do: 'probe', target };
 }
 
-/** No boot loader counts further. */
+/** No boot loader counts higher. */
 const MOST_STARTS = 9;
-/** How often a trial may be lost before the release is taken to be the reason. */
+/** How often a trial may be lost before the release is considered the cause. */
 const MOST_LOST = 1;
-/** What ends a trial without a verdict on the release. */
+/** The codes of a trial that ended without a verdict on the release. */
 export const LOST_CODES: readonly string[] = ['trial-lost', 'boot-untried'];
 
 /**
- * The old system runs again. Power that fails is not the release's fault, and a kernel that crashes is; afterwards the two look alike, so
- * it is tried once more.
+ * The old system runs again. A power failure is not the release's fault, but a kernel crash is. Afterwards the two look alike, so
+ * the release is tried once more.
  */
 function fellBack(state: State, { trial, isLost }: Facts): Event {
   const { kind } = state;
@@ -218,29 +218,29 @@ function fellBack(state: State, { trial, isLost }: Facts): Event {
   return bootedOther('boot-failed', FELL_BACK, true);
 }
 
-/** The machine is still here. What has closed since is obeyed until systemd has agreed to the restart. */
+/** The machine is still here. A gate that closes now still stops the restart, until systemd has agreed to it. */
 function decideArmed(state: Extract<State, { kind: 'armed' }>, { leaving, gate, isOfferFresh }: Facts): Action {
   if (leaving) return LEAVING;
   if (!gate.ok) return note({ type: 'disarmed', reason: gate.reason });
   if (!isOfferFresh)
-    return note({ type: 'disarmed', reason: 'the repository is to be asked again whether it is still on offer' });
+    return note({ type: 'disarmed', reason: 'the repository must be asked again whether it is still on offer' });
   return { do: 'reboot', target: state.target, tried: state.tried ?? [] };
 }
 
-/** Whether the state has no place for "we are running from something unproven". An ended attempt is reported first. */
+/** Whether the state cannot express "we are running from something unproven". An ended attempt is reported first. */
 const isUnaware = (state: State): boolean =>
   state.kind === 'idle' ||
   state.kind === 'staging' ||
   state.kind === 'staged' ||
   (state.kind === 'settling' && state.outcome.result === 'none');
 
-/** Whether nothing was under way that could have led into the booted slot. */
+/** Whether no attempt could have led into the booted slot. */
 const isElsewhere = (state: State, { booted }: Facts): boolean =>
   state.kind === 'settling' ||
   state.kind === 'idle' ||
   ((state.kind === 'staging' || state.kind === 'staged') && state.target !== booted);
 
-/** What an unconfirmed booted slot holds: what we were about to try there, or else what is found running. */
+/** The release in an unconfirmed booted slot: the one we were about to try there, or else the one found running. */
 const releaseOnTrial = (state: State, facts: Facts): Release =>
   state.kind === 'staged' && state.target === facts.booted ? state.release : facts.running;
 
@@ -250,13 +250,13 @@ const chosen = ({ release, target }: Pick<Attempt, 'release' | 'target'>, byHand
   ...(byHand ? { byHand } : {}),
 });
 
-/** What one resting place hands on to the next. */
+/** The part of an attempt that passes from one state to the next. */
 const attemptOf = ({ release, target, byHand, tried }: Attempt): Attempt => ({
   ...chosen({ release, target }, byHand),
   ...(tried ? { tried } : {}),
 });
 
-/** A method that skips the boot loader is used up once it was tried, whatever came of it. */
+/** A method that skips the boot loader is tried only once, whatever the result. */
 const triedIn = ({ tried = [] }: Extract<State, { kind: 'armed' }>, { method }: Departure): { tried?: Method[] } =>
   method === 'firmware' ? {} : { tried: [...tried, method] };
 
@@ -264,12 +264,12 @@ const departureOf = (state: State): { departure?: Departure } =>
   'departure' in state && state.departure ? { departure: state.departure } : {};
 
 const FELL_BACK = 'the new system did not start; the boot loader fell back';
-const UNTRIED = 'the boot loader has lost what it was told, so the new system was perhaps not tried';
-const EXPIRED = 'the new system started and gave no verdict in time; the dead man’s timer restarted the machine';
-const LOST = 'the new system started, and the machine lost its power or crashed before it was proven';
-const HINDERED = 'the new system was healthy, and the boot loader could not be told so';
-const ONCE_MORE = 'it is tried once more';
-const LOST_AGAIN = 'as it did before';
+const UNTRIED = 'the boot loader lost its flags, so the new system may not have been tried';
+const EXPIRED = 'the new system started but reached no verdict in time; the dead man’s timer restarted the machine';
+const LOST = 'the new system started, but the machine lost power or crashed before it was proven';
+const HINDERED = 'the new system was healthy, but its slot could not be confirmed';
+const ONCE_MORE = 'it will be tried once more';
+const LOST_AGAIN = 'as happened before';
 
 const LEAVING: Action = { do: 'wait', reason: 'the restart of the machine' };
 

@@ -1,11 +1,11 @@
-/** What the loop needs of the world: one narrow interface for each hand that does something. */
+/** What the loop needs from the world: one narrow interface for each kind of work. */
 
 import type { Departure, Method, Outcome, Release, SlotName, State, Verdict } from '../../model.ts';
 import type { BootBackend } from '../../reboot/bootloaders/bootloader.ts';
 import type { Choice, Jump } from '../../reboot/methods/choose.ts';
 import type { Event, Facts } from './machine.ts';
 
-/** What a check found: something to write, something that already lies in the free slot, or nothing with the reason. */
+/** The result of a check: a release to write, a release already in the free slot, or nothing with the reason. */
 export type Found =
   | Readonly<{ found: 'offer'; release: Release; byHand?: true }>
   | Readonly<{ found: 'present'; release: Release; byHand?: true }>
@@ -22,13 +22,13 @@ export interface Prepared extends AsyncDisposable {
 export interface Restart {
   /** The fastest that is safe now. */
   choose(target: SlotName, tried: readonly Method[]): Promise<Choice>;
-  /** Everything that can be done while services run; returns what remains of the choice, `firmware` when something failed. */
+  /** Everything that can be done while services run; returns the choice, or `firmware` if something failed. */
   prepare(choice: Choice, target: SlotName): Promise<Choice>;
-  /** What to remember of this moment. */
+  /** The record of this moment. */
   departure(choice: Choice): Departure;
-  /** Leaves past the boot loader. Returns when systemd has agreed. */
+  /** Restarts without the boot loader. Returns when systemd has agreed. */
   jump(method: Jump): Promise<void>;
-  /** Takes back what was prepared. */
+  /** Undoes the preparation. */
   undo(): Promise<void>;
 }
 
@@ -36,24 +36,24 @@ export interface Parts {
   readonly boot: BootBackend;
   readonly tries: number;
   observe(state: State): Promise<Facts>;
-  /** Asks the repository (or takes up what an operator asked for). Throws when it could not be asked. */
+  /** Checks the repository, or takes up an operator's request. Throws if the repository could not be checked. */
   check(state: State): Promise<Found>;
-  /** Everything that can be refused before the first write: trust, fit, sizes, space, that the slot is free. Holds the slot open. */
+  /** Checks everything before the first write: trust, fit, sizes, space, a free slot. Holds the slot open. */
   prepare(release: Release, target: SlotName): Promise<Prepared>;
   /** The health of the running system. */
   probe(): Promise<Verdict>;
-  /** Writes down, durably, which units have failed in the system that is about to be left. */
+  /** Records, durably, the failed units of the system that is about to be left. */
   noteFailed(): Promise<void>;
   /** Through firmware and boot loader. */
   reboot(): Promise<void>;
   readonly restart: Restart;
-  /** A lock on rebooting: asked for when every gate is open, kept until the new system is proven. */
+  /** A reboot lock: requested when every gate is open, held until the new system is proven. */
   readonly lock: Readonly<{ take(): Promise<void>; giveBack(outcome?: Outcome): Promise<void> }>;
-  /** The dead man's switch: names a slot on trial to something that works when we do not. */
+  /** The dead man's switch: names a slot on trial to a timer that works even if we do not. */
   readonly deadMan: Readonly<{ set(target: SlotName): Promise<void>; clear(): Promise<void> }>;
-  /** Writes the outcome to the history and remembers a refusal; repeating it adds nothing. */
+  /** Records the outcome in the history, and a refusal; repeating it adds nothing. */
   report(outcome: Outcome): Promise<void>;
-  /** Writes to the history why what is staged is not armed any more, if it was; repeating it adds nothing. */
+  /** Records in the history why the staged release is no longer armed, if it was; repeating it adds nothing. */
   reportDisarmed(): Promise<void>;
   /** Saves the state that `event` leads to; returns it. */
   save(state: State, event: Event): Promise<State>;

@@ -1,4 +1,4 @@
-/** Does one action, in an order in which power may fail after every line. */
+/** Performs one action, in an order in which power may fail after every line. */
 
 import { asUpdateError, isOfRelease, UpdateError } from '../../errors.ts';
 import { otherSlot, type SlotName, type State } from '../../model.ts';
@@ -6,7 +6,7 @@ import type { Jump } from '../../reboot/methods/choose.ts';
 import type { Action, Event } from './machine.ts';
 import type { Found, Parts } from './parts.ts';
 
-/** Carries out `action` and saves where it led; returns the new state, or the old one when nothing changed. */
+/** Performs `action` and saves the result; returns the new state, or the old one if nothing changed. */
 export async function perform(parts: Parts, state: State, action: Action): Promise<State> {
   switch (action.do) {
     case 'note':
@@ -41,7 +41,7 @@ async function settle(parts: Parts, state: State, action: Of<'settle'>): Promise
     () => undefined,
     (error: unknown) => ({ error }),
   );
-  // Others wait for the lock, and a disk that is full is no reason to keep it. What cannot be given back is owed.
+  // Other hosts wait for the lock, and a full disk is no reason to keep it. A failed release is tried again later.
   if (!action.keepLock) {
     await parts.deadMan.clear();
     await parts.lock.giveBack(action.outcome);
@@ -51,7 +51,7 @@ async function settle(parts: Parts, state: State, action: Of<'settle'>): Promise
 }
 
 async function check(parts: Parts, state: State): Promise<State> {
-  // Before the answer, which may let the lock be asked for.
+  // Before the answer, after which the lock may be requested.
   const target = otherSlot((await parts.observe(state)).booted);
   const found = await parts.check(state);
   switch (found.found) {
@@ -81,7 +81,7 @@ async function stage(parts: Parts, state: State, action: Of<'stage'>): Promise<S
   } catch (error) {
     const event = failure(error);
     if (event.type === 'write-failed') return parts.save(started, event);
-    // Kept if it can be, and told either way.
+    // Saved if possible, and reported either way.
     await parts.save(started, event).catch(() => undefined);
     throw error;
   }
@@ -103,49 +103,49 @@ async function arm(parts: Parts, state: State, action: Of<'arm'>): Promise<State
   return parts.save(state, { type: 'armed', bootId });
 }
 
-/** A boot partition that cannot be written may stay so for days, and the fleet should not wait for it. What leads to the target keeps the lock. */
+/** A boot partition may stay unwritable for days, and the fleet should not wait for it. If the next boot leads to the target, the lock stays. */
 async function giveBackUnlessArmed({ boot, lock }: Parts, target: SlotName): Promise<void> {
   const view = await boot.read().catch(() => undefined);
   if (view === undefined || view.next === target) return;
-  // The failure that ended the arming is the one to tell.
+  // The failure that ended the arming is the one to report.
   await lock.giveBack().catch(() => undefined);
 }
 
-/** Begun again until it has come to its end: the switch says that it has not, and goes last. */
+/** Repeated until it finishes: the switch marks it as unfinished, and is cleared last. */
 async function disarm(parts: Parts, state: State, { booted }: Of<'disarm'>): Promise<State> {
-  // Never `disable`: it would take the slot's entry away, and the release waits there for its next moment.
+  // Never `disable`: it would remove the slot's entry, and the release still waits there.
   await parts.boot.confirm(booted);
   const { next } = await parts.boot.read();
   if (next !== booted)
-    throw new UpdateError('boot-confirm-failed', `The boot loader still takes slot ${next ?? '?'} next.`);
+    throw new UpdateError('boot-confirm-failed', `The boot loader would still start slot ${next ?? '?'} next.`);
   await parts.lock.giveBack();
   await parts.reportDisarmed();
-  // May fail for as long as something keeps the slot busy; nobody else should wait for that.
+  // May fail for as long as something keeps the slot busy; no other host should wait for that.
   await parts.restart.undo();
   await parts.deadMan.clear();
   return state;
 }
 
-/** What was proven before its flags were lost is proven still: no trial, no attempt. */
+/** A slot that was proven before its flags were lost is still proven: no trial, no attempt. */
 async function mend({ boot }: Parts, state: State, { booted }: Of<'mend'>): Promise<State> {
   await boot.confirm(booted);
   if (!(await boot.read()).slots[booted].confirmed)
-    throw new UpdateError('boot-confirm-failed', `The boot loader still does not know slot ${booted}.`);
+    throw new UpdateError('boot-confirm-failed', `The boot loader still does not report slot ${booted} as confirmed.`);
   return state;
 }
 
 async function reboot(parts: Parts, state: State, { target, tried }: Of<'reboot'>): Promise<State> {
   const { restart } = parts;
-  // While all services still run: what fails here costs nothing but the speed.
+  // While all services still run: a failure here only costs speed.
   const choice = await restart.prepare(await restart.choose(target, tried), target);
   try {
-    // A method is used up before it is used, so that one which leads nowhere is not taken twice.
+    // A method is recorded before it is used, so that a failing one is not used twice.
     const left = await parts.save(state, { type: 'left', departure: restart.departure(choice) });
     if (choice.method === 'firmware') await parts.reboot();
     else await jump(parts, choice.method, target);
     return left;
   } catch (error) {
-    // The first failure is the one to tell. What cannot be taken back now is on record, and is taken back later.
+    // The first failure is the one to report. A failed undo is on record, and is repeated later.
     await restart.undo().catch(() => undefined);
     throw error;
   }
@@ -157,7 +157,7 @@ async function jump(parts: Parts, method: Jump, target: SlotName): Promise<void>
   try {
     await parts.restart.jump(method);
   } catch (error) {
-    // The machine stays, so nothing was tried; where the boot loader knows only one try, it would be gone.
+    // The machine stays, so nothing was tried; with a boot loader that has only one try, it would be gone.
     if (isRefusal(error)) await parts.boot.arm(target, parts.tries);
     throw error;
   }
@@ -166,53 +166,53 @@ async function jump(parts: Parts, method: Jump, target: SlotName): Promise<void>
 async function probe(parts: Parts, state: State, action: Of<'probe'>): Promise<State> {
   const verdict = await parts.probe();
   if (!verdict.ok) {
-    // Without a way back it stays on trial, and may recover.
+    // Without a fallback it stays on trial, and may recover.
     await requireWayBack(parts, action.target, verdict.reason);
     return parts.save(state, { type: 'unhealthy', code: 'unhealthy', reason: verdict.reason });
   }
   try {
     await parts.boot.confirm(action.target);
   } catch (error) {
-    // Whatever ends this trial, it was not the health of the release; kept if it can be, once, and told either way.
+    // Whatever ends this trial, it was not the health of the release. Saved once if possible, and reported either way.
     const { code, message: reason } = asUpdateError(error);
     const isKnown = code === 'unexpected' || (state.kind === 'trial' && state.hindered?.code === code);
     if (!isKnown) await parts.save(state, { type: 'hindered', code, reason }).catch(() => undefined);
     throw error;
   }
-  // The switch names a slot on trial even to those who have lost the state file: cleared only after the slot is confirmed.
+  // The switch names a slot on trial even if the state file is lost: cleared only after the slot is confirmed.
   await parts.deadMan.clear();
   return parts.save(state, { type: 'healthy' });
 }
 
 async function fallBack(parts: Parts, state: State, action: Of<'fall-back'>): Promise<State> {
   await requireWayBack(parts, action.from, 'it is condemned');
-  // The old slot becomes the default before this one is taken away: some slot boots at every moment.
+  // The old slot becomes the default before this one is disabled: some slot boots at every moment.
   await parts.boot.confirm(otherSlot(action.from));
   await parts.boot.disable(action.from);
-  // Away from what is not trusted: through firmware and boot loader, always.
+  // Away from an untrusted system: always through firmware and boot loader.
   await parts.reboot();
   return state;
 }
 
-/** A boot loader that has lost its flags knows no proven slot: to confirm one that never was would leave nothing that starts. */
+/** A boot loader that has lost its flags knows no proven slot: confirming a slot that never was proven could leave nothing bootable. */
 async function requireWayBack({ boot }: Parts, from: SlotName, reason: string): Promise<void> {
   const { slots } = await boot.read();
   if (slots[otherSlot(from)].confirmed) return;
   throw new UpdateError(
     'boot-no-fallback',
-    `Slot ${from} should not stay (${reason}), but slot ${otherSlot(from)} is not known to start.`,
+    `Slot ${from} must be left (${reason}), but slot ${otherSlot(from)} is not known to start.`,
   );
 }
 
-/** The service manager has said no; after anything else it may still be leaving. */
+/** The service manager refused; after any other failure the machine may still be leaving. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof UpdateError && (error.code === 'reboot-inhibited' || error.code === 'reboot-failed');
 
-/** Who is to blame decides whether the release is refused: faults of network, disk and host are not the release's. */
+/** The release is refused only for its own faults: those of network, disk and host are not. */
 function failure(error: unknown): Extract<Event, { type: 'write-failed' | 'stumbled' }> {
   const { code, message: reason } = asUpdateError(error);
   if (code === 'interrupted') throw error;
-  // Nobody knows what it was, so it is begun again soon; what it was is kept for the time when it is given up.
+  // The cause is unknown, so staging starts again soon; the error is kept in case it is given up.
   if (code === 'unexpected') return { type: 'stumbled', code, reason };
   return { type: 'write-failed', code, reason, refuse: isOfRelease(code) };
 }

@@ -1,4 +1,4 @@
-/** Where the machine is and how it got here, as the boot loader, the dead man's switch and the journal tell. */
+/** Where the machine is and how it got here, according to the boot loader, the dead man's switch and the journal. */
 
 import { otherSlot, type Product, type Saved, type SlotName, type Version } from '../../model.ts';
 import type { BootBackend } from '../../reboot/bootloaders/bootloader.ts';
@@ -26,7 +26,7 @@ export async function whereabouts(world: PlaceWorld, saved: Saved): Promise<Plac
   const marker = await world.deadMan.read();
   const free = otherSlot(booted);
   const running = runningRelease(world, saved, view);
-  // Chance may have started what was refused; that has to prove itself.
+  // A refused release that started by chance has to prove itself.
   const isLost = view.isLost === true && !isRefused(await journal.refusals(), running);
   return {
     booted,

@@ -1,23 +1,23 @@
-/** What an operator has asked for, until it is done. */
+/** An operator's request, until it is done. */
 
 import type { InstallRequest } from '../../protocol.ts';
 
 export type Wish = Readonly<{ kind: 'offer' } | ({ kind: 'install' } & InstallRequest) | { kind: 'rollback' }>;
 
-/** Whether it is the channel that answers, and not a release that was named. */
+/** Whether the channel decides, not a named release. */
 export const asksChannel = (wish: Wish | undefined): boolean =>
   wish === undefined || wish.kind === 'offer' || (wish.kind === 'install' && !isNamed(wish));
 
-/** An operator has said which release it shall be, by its version or by where it lies. */
+/** Whether an operator named the release, by its version or its place. */
 export const isNamed = ({ version, from }: InstallRequest): boolean => version !== undefined || from !== undefined;
 
 export interface Wishes {
   ask(wish: Wish): void;
   isAny(): boolean;
-  /** The latest, for the check that begins now. */
+  /** The latest request, for the check that begins now. */
   take(): Wish | undefined;
   inHand(): Wish | undefined;
-  /** That check is over. What was asked meanwhile is still to be done. */
+  /** That check is over. A later request is still to be done. */
   done(): void;
 }
 

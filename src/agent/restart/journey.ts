@@ -1,4 +1,4 @@
-/** How the machine got from one system to the next, as its history keeps it. */
+/** The restart from one system to the next, as the history records it. */
 
 import type { Departure } from '../../model.ts';
 import { awaitStarted } from '../../reboot/arrival.ts';
@@ -16,7 +16,7 @@ type JourneyWorld = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** Asked in the system that has arrived; waits until it has started, since only then it is known how long that took. */
+/** Called in the new system; waits until it has started, since only then the duration is known. */
 export async function journeyFrom(
   departure: Departure,
   bootId: string,
@@ -27,9 +27,9 @@ export async function journeyFrom(
   const started = await awaitStarted(exec, clock, signal);
   const arrival = { bootId, byKexec, now: clock.now(), uptimeMs: uptimeMs() };
   const method = arrivedBy(departure, arrival);
-  // It hung, or led into a trial that ended: between then and now something may have run, so nobody knows for how long nothing did.
+  // It hung, or led into a trial that ended: services may have run in between, so the downtime is unknown.
   if (method !== departure.method)
-    return { method, methodReason: `${departure.method} was taken, but did not end here` };
+    return { method, methodReason: `${departure.method} was used, but did not lead here` };
   const known = started && downtime(departure, { ...arrival, ...started });
   return { method, methodReason: departure.reason, ...(known ? { downtime: known } : {}) };
 }

@@ -1,4 +1,4 @@
-/** What tandem-jump@.service does for the agent, which may not: makes a slot ready to be started past the boot loader, or lets go of it. */
+/** The work of tandem-jump@.service, which the agent itself may not do: prepares a slot to start without the boot loader, or frees it. */
 
 import { join } from 'node:path';
 import { type Config, requireSetting } from '../../config/config.ts';
@@ -24,7 +24,7 @@ import { failurePath } from './preparation.ts';
 
 type JumpWorld = Parameters<typeof openBootLoader>[1] & Readonly<{ exec: Exec }>;
 
-/** `soft-b`, `kexec-b` or `free-b`; why it failed is left where the agent finds it. */
+/** `soft-b`, `kexec-b` or `free-b`; leaves the reason of a failure where the agent finds it. */
 export async function runJump(config: Config, world: JumpWorld, what: string): Promise<void> {
   try {
     await prepareJump(config, world, what);
@@ -38,7 +38,7 @@ export async function runJump(config: Config, world: JumpWorld, what: string): P
 async function prepareJump(config: Config, world: JumpWorld, what: string): Promise<void> {
   const [, verb, name] = /^(soft|kexec|free)-([ab])$/.exec(what) ?? [];
   if (verb === undefined)
-    throw new UpdateError('usage', `“${what}” is not soft, kexec or free with a slot, as in soft-b.`);
+    throw new UpdateError('usage', `“${what}” is not soft, kexec or free with a slot, such as soft-b.`);
   const target = name as SlotName;
   const { files, exec, log } = world;
   const product = requireSetting(config, 'host.product') as Product;
@@ -47,7 +47,7 @@ async function prepareJump(config: Config, world: JumpWorld, what: string): Prom
     slotLabels(config),
     realDoors(disk, (sentence) => log.warn(sentence)),
   );
-  if (host.booted === target) throw new UpdateError('slot-booted', `Slot ${target} is the running one already.`);
+  if (host.booted === target) throw new UpdateError('slot-booted', `Slot ${target} is already running.`);
   const { kernels } = openBootLoader(config, world, { ...host, product });
   const slot = await host.partitions(target);
   const root = { exec, files, isDir: isFolder, holders: () => mappedOverSlot(slot) };

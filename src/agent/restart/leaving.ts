@@ -1,4 +1,4 @@
-/** What is known of the way out: how the machine would be restarted now, and whether it is about to be. */
+/** The pending restart: its method, and whether it is about to happen. */
 
 import type { State } from '../../model.ts';
 import type { Status } from '../../protocol.ts';
@@ -10,7 +10,7 @@ import type { Restart } from '../loop/parts.ts';
 export interface Leaving {
   /** Waits for systemd to agree, and remembers when it has. */
   agreed(restart: Promise<void>): Promise<void>;
-  /** systemd has agreed, and it is not so long ago that something must be wrong. */
+  /** systemd has agreed, recently enough that the restart may still happen. */
   isAgreed(): boolean;
 }
 
@@ -25,7 +25,7 @@ export function createLeaving(clock: Pick<Clock, 'monotonicMs'>): Leaving {
   };
 }
 
-/** The way that would be taken now, while there is one to take, and how the last one went. `isLeaving`: systemd has agreed to a restart. */
+/** The method of the pending restart, if there is one, and the result of the last. `isLeaving`: systemd has agreed to a restart. */
 export async function restartStatus(
   restart: Pick<Restart, 'choose'>,
   journal: Pick<Journal, 'history'>,
@@ -40,7 +40,7 @@ export async function restartStatus(
   };
 }
 
-/** While the machine leaves it is not looked for again: that could keep it from stopping. One that has stayed has used up the way it chose. */
+/** Not determined again while the machine leaves: that could keep it from stopping. After a failed restart, its method is used up. */
 async function wayAhead(
   restart: Pick<Restart, 'choose'>,
   state: State,

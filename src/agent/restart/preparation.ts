@@ -1,4 +1,4 @@
-/** What is made ready for a restart past the boot loader, by the unit that may: on record, so that whoever comes after us can undo it. */
+/** The preparation of a restart without the boot loader, by the unit with the rights: on record, so that a later agent can undo it. */
 
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
@@ -11,23 +11,23 @@ import type { Host } from '../install/host.ts';
 
 export interface Preparation {
   make(method: Jump, target: SlotName): Promise<void>;
-  /** Whether something may be ready. */
+  /** Whether something may be prepared. */
   isMade(): Promise<boolean>;
-  /** Takes back what is on record; does nothing when nothing is. */
+  /** Undoes the recorded preparation, if there is one. */
   undo(): Promise<void>;
-  /** Whatever is on record. */
+  /** The recorded preparation. */
   free(target: SlotName): Promise<void>;
 }
 
 type PreparationWorld = Readonly<{ exec: Exec; files: Files; runtimeDir: string; booted: SlotName }>;
 
-/** The record is written before the deed and removed after it was undone: a plain `systemctl reboot` could jump by what we forgot. */
+/** The record is written before the preparation and removed after it was undone: a forgotten one could change a plain `systemctl reboot`. */
 export function createPreparation(world: PreparationWorld): Preparation {
   const { files, runtimeDir, booted } = world;
   const path = join(runtimeDir, 'prepared');
   const isMade = async (): Promise<boolean> => {
     const slot = await files.read(path);
-    // The folder lives through a soft reboot, which leads into the slot on record: nothing is left to undo then.
+    // The folder survives a soft reboot, which leads into the recorded slot: then nothing is left to undo.
     return slot !== undefined && new TextDecoder().decode(slot).trim() !== booted;
   };
   const free = async (target: SlotName): Promise<void> => {
@@ -48,8 +48,8 @@ export function createPreparation(world: PreparationWorld): Preparation {
 }
 
 /**
- * Before a slot is written: after a soft reboot the device of the old root may still lie over it, and a kernel that starts it may be
- * loaded. Only a unit with more rights can take these away.
+ * Before a slot is written: after a soft reboot, the old root's device may still hold it, and a kernel that starts it may be
+ * loaded. Only a unit with more rights can remove these.
  */
 export async function freeSlot(
   { agent }: Config,
@@ -61,10 +61,10 @@ export async function freeSlot(
   if ((await preparation.isMade()) || (await host.isMapped(target))) await preparation.free(target);
 }
 
-/** Where tandem-jump@.service leaves the sentence that says why it failed. */
+/** The file in which tandem-jump@.service leaves the reason of a failure. */
 export const failurePath = (runtimeDir: string): string => join(runtimeDir, 'jump-failed');
 
-/** Lets tandem-jump@.service work, which is told what by its name; its failure is told in its own words. */
+/** Runs tandem-jump@.service, whose instance name is the task; a failure is reported in its own words. */
 async function jumpUnit({ exec, files, runtimeDir }: PreparationWorld, what: string, code: ErrorCode): Promise<void> {
   await files.remove(failurePath(runtimeDir));
   const unit = `tandem-jump@${what}.service`;

@@ -1,4 +1,4 @@
-/** The ways into an armed slot, put together: what is safe now, what is prepared by the unit that may, and the jump. */
+/** The ways into an armed slot: the choice of a safe method, its preparation by the unit with the rights, and the jump. */
 
 import type { Config } from '../../config/config.ts';
 import { asUpdateError } from '../../errors.ts';
@@ -19,12 +19,12 @@ import type { Restart } from '../loop/parts.ts';
 import { createPreparation } from './preparation.ts';
 
 export type RestartWorld = Readonly<{
-  /** What the configuration says. */
+  /** The configured method. */
   wanted: Method | 'auto';
   mostKexecs: number;
   firmwareFlags: readonly string[];
   esp: string;
-  /** The backend arms a slot by the firmware's `BootNext`. */
+  /** The backend arms a slot through the firmware's `BootNext`. */
   isBootNextOurs: boolean;
   runtimeDir: string;
   kernels: Pick<Kernels, 'open'>;
@@ -38,7 +38,7 @@ export type RestartWorld = Readonly<{
   log: Log;
 }>;
 
-/** What the agent's unit may not do is done by tandem-jump@.service. */
+/** tandem-jump@.service does what the agent's unit may not. */
 export function createRestart(world: RestartWorld): Restart {
   const { exec, clock, log } = world;
   const failed: Partial<Record<Jump, string>> = {};
@@ -46,14 +46,14 @@ export function createRestart(world: RestartWorld): Restart {
   const preparation = createPreparation(world);
   const undo = (): Promise<void> =>
     preparation.undo().catch((cause: unknown) => {
-      log.warn({ err: String(cause) }, 'not everything could be taken back');
+      log.warn({ err: String(cause) }, 'the prepared restart could not be undone completely');
       throw cause;
     });
   const tryToUndo = (): Promise<void> => undo().catch(() => undefined);
   return {
     choose: (target, tried) => choose(world, target, tried, failed, kernelIn),
     prepare: async (choice, target) => {
-      // An agent before us may have been killed before its jump.
+      // An earlier agent may have been killed before its jump.
       await tryToUndo();
       const { method } = choice;
       if (method === 'firmware') return choice;
@@ -77,13 +77,13 @@ export function createRestart(world: RestartWorld): Restart {
   };
 }
 
-/** What an agent before us made ready and did not use. While one is armed the next step does it, or uses it anew. */
+/** Undoes the unused preparation of an earlier agent. While a slot is armed, the next step undoes or uses it. */
 export async function undoLeftOver({ state, parts }: Pick<Loop, 'state' | 'parts'>): Promise<void> {
-  // What cannot be taken back has been logged, stays on record, and is taken back later.
+  // A failed undo has been logged, stays on record, and is repeated later.
   if (state().kind !== 'armed') await parts.restart.undo().catch(() => undefined);
 }
 
-/** As the configuration of this host says. */
+/** As configured on this host. */
 export const configuredRestart = (
   { reboot, boot, agent }: Config,
   world: Pick<RestartWorld, 'exec' | 'files' | 'clock' | 'log'>,
@@ -101,9 +101,9 @@ export const configuredRestart = (
     uptimeMs: kernelUptimeMs,
   });
 
-/** Where nothing but a full restart is known. */
+/** Knows only a full restart. */
 export const onlyFirmware = (bootId: string, { now }: Pick<Clock, 'now'>): Restart => ({
-  choose: async () => ({ method: 'firmware', reason: 'there is no other way here', ruledOut: [] }),
+  choose: async () => ({ method: 'firmware', reason: 'no other method is available here', ruledOut: [] }),
   prepare: async (choice) => choice,
   departure: ({ method, reason }) => ({ method, reason, at: now().toISOString(), uptimeMs: 0, bootId }),
   jump: async () => {},
@@ -118,7 +118,7 @@ async function choose(
   kernelIn: KernelReader,
 ): Promise<Choice> {
   const { wanted, mostKexecs, booted, firmwareFlags, esp, isBootNextOurs } = world;
-  const unknown: Known<Kernel> = { unknown: 'nobody asked' };
+  const unknown: Known<Kernel> = { unknown: 'it was not checked' };
   const known = { wanted, tried, failed, mostKexecs, kexecs: 0, barred: {}, running: unknown, target: unknown };
   if (wanted === 'firmware') return chooseMethod(known);
   try {
@@ -133,13 +133,13 @@ async function choose(
 
 type KernelReader = (slot: SlotName) => Promise<Known<Kernel>>;
 
-/** Reads a boot image whole only once: small machines take seconds for the digests. The root hash makes each a different one. */
+/** Reads a boot image in full only once: small machines take seconds for the digests. The root hash identifies it. */
 function kernelReader(kernels: Pick<Kernels, 'open'>): KernelReader {
   const known = new Map<SlotName, Readonly<{ key: string; kernel: Kernel }>>();
   return async (slot) => {
     try {
       const uki = await kernels.open(slot);
-      if (!uki) return { unknown: `slot ${slot} has no boot image that could be looked into` };
+      if (!uki) return { unknown: `slot ${slot} has no boot image to examine` };
       const key = `${uki.size} ${(await kernelParts(uki)).commandLine}`;
       const before = known.get(slot);
       if (before?.key === key) return before.kernel;

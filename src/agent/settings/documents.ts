@@ -1,11 +1,11 @@
-/** Reads the settings of the fleet that concern one host: those for all, for its group and for itself. */
+/** Reads the fleet settings for one host: those for all hosts, for its group and for itself. */
 
 import type { FleetDocument, FleetFault } from '../../config/fleet.ts';
 import { UpdateError } from '../../errors.ts';
 import type { Etcd } from '../../system/etcd/etcd.ts';
 import { keyAfter } from '../../system/etcd/messages.ts';
 
-/** As they are in one moment, in the order in which they count. */
+/** A snapshot, in the order in which later settings override earlier ones. */
 export async function readFleetDocuments(
   etcd: Pick<Etcd, 'txn'>,
   about: Readonly<{ prefix: string; group: string; machine: string | undefined }>,
@@ -14,14 +14,14 @@ export async function readFleetDocuments(
   const ops = places.map(([, from]) => ({ range: from, before: keyAfter(from), limit: MOST_DOCUMENTS }));
   const { ranges, revision } = await etcd.txn({ ops });
   if (ranges.length !== places.length || revision === '0')
-    throw new UpdateError('etcd-protocol', 'etcd did not answer all that it was asked.');
+    throw new UpdateError('etcd-protocol', 'etcd answered only part of the request.');
   const documents = places.flatMap(([audience], index) =>
     (ranges[index]?.pairs ?? []).map(({ key, value }) => ({ key, audience, bytes: value })),
   );
   const faults = places.flatMap(([, from], index): FleetFault[] => {
     const count = ranges[index]?.count ?? 0;
     if (count <= MOST_DOCUMENTS) return [];
-    const message = `etcd:${from} has ${count} keys; only the first ${MOST_DOCUMENTS} are heeded.`;
+    const message = `etcd:${from} has ${count} keys; only the first ${MOST_DOCUMENTS} are used.`;
     return [{ code: 'setting-invalid', message }];
   });
   return { documents, faults, revision };

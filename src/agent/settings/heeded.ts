@@ -1,4 +1,4 @@
-/** What an agent heeds of the settings of its fleet while it runs, and what it shows of them. */
+/** The fleet settings that a running agent applies, and how it shows them. */
 
 import type { Config } from '../../config/config.ts';
 import type { State } from '../../model.ts';
@@ -9,7 +9,7 @@ import type { Loop } from '../loop/loop.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { FleetSettings } from './settings.ts';
 
-/** Gates that follow the settings: made anew when something that they go by has changed. */
+/** Gates that follow the settings: recreated when a setting that they use has changed. */
 export function liveGates(current: () => Config, make: (config: Config) => Gates): Gates {
   let config = current();
   let gates = make(config);
@@ -29,7 +29,7 @@ export function liveGates(current: () => Config, make: (config: Config) => Gates
   };
 }
 
-/** The same agent, which looks again when the settings change, and tells of them. */
+/** The same agent, which also wakes when the settings change, and shows them. */
 export function withFleetSettings(agent: Agent, settings: FleetSettings | undefined): Agent {
   if (!settings) return agent;
   const { loop, view } = agent;
@@ -40,7 +40,7 @@ export function withFleetSettings(agent: Agent, settings: FleetSettings | undefi
   };
 }
 
-/** A loop that says when it does nothing. */
+/** A loop that shows when it rests. */
 export function restingLoop(loop: Loop): Loop & Readonly<{ isResting(): boolean }> {
   let resting = false;
   return {
@@ -54,7 +54,7 @@ export function restingLoop(loop: Loop): Loop & Readonly<{ isResting(): boolean 
   };
 }
 
-/** Until settings wait that count only at the start, and the host has nothing under way: then its agent may be started anew. */
+/** Until settings that apply only at the start are waiting, and the host is at rest: then the agent may restart. */
 export async function untilOutdated(
   settings: Pick<FleetSettings, 'status'>,
   loop: Readonly<{ state(): State; isResting(): boolean }>,
@@ -64,15 +64,15 @@ export async function untilOutdated(
     await clock.sleep((RENEWAL_MS * (1 + random.fraction())) / 2, signal).catch(() => {});
     const { pending } = settings.status();
     if (signal.aborted || pending.length === 0 || loop.state().kind !== 'idle' || !loop.isResting()) continue;
-    log.info({ pending }, 'settings of the fleet count from the next start: the agent ends, to be started again');
+    log.info({ pending }, 'fleet settings take effect at the next start: the agent exits to be restarted');
     return;
   }
 }
 
-/** Whatever etcd says, an agent runs for half of this at least. */
+/** Whatever etcd says, an agent runs for at least half of this. */
 const RENEWAL_MS = 10 * 60_000;
 
-/** What changed while the loop was at work, it has perhaps not seen. */
+/** The loop may have missed a change while it was working. */
 function pauseUnlessChanged(loop: Loop, settings: Pick<FleetSettings, 'changed'>): Loop['pause'] {
   let seen = settings.changed();
   return async (reason, stop) => {

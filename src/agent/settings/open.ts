@@ -1,4 +1,4 @@
-/** The settings of the fleet of this host, where its files name a place in etcd for them. */
+/** The fleet settings of this host, if its files name a place in etcd for them. */
 
 import { type Config, type Layers, resolveConfig } from '../../config/config.ts';
 import { UpdateError } from '../../errors.ts';
@@ -9,7 +9,7 @@ import { type LockWorld, openEtcd } from '../gates/open-lock.ts';
 import { openJournal } from '../loop/journal.ts';
 import { type FleetSettings, openFleetSettings } from './settings.ts';
 
-/** Undefined where there is none. */
+/** Undefined if there is none. */
 export async function fleetSettingsOf(
   layers: Layers,
   world: LockWorld & Readonly<{ log: Log }>,
@@ -31,13 +31,13 @@ export async function fleetSettingsOf(
   });
 }
 
-/** While a release is staged the lock may have been taken already, as far as the state on disk can tell. */
+/** While a release is staged the lock may already have been taken; the state on disk does not show it. */
 const isBetweenAttempts = (state: State): boolean =>
   state.kind === 'idle' || state.kind === 'staging' || (state.kind === 'settling' && state.outcome.result === 'none');
 
 function ofEtcd(config: Config): Config {
   if (config.lock.kind !== 'fleetlock') return config;
   const sentence =
-    'fleet.settings_prefix needs etcd, but [lock] is about a FleetLock server, with its login and certificates.';
+    'fleet.settings_prefix needs etcd, but [lock] has the address, login and certificates of a FleetLock server.';
   throw new UpdateError('config-invalid', sentence);
 }

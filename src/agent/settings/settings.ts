@@ -1,4 +1,4 @@
-/** The settings of the fleet while the agent runs: read from etcd and watched, kept on disk, laid below the files of this host. */
+/** The fleet settings while the agent runs: read from etcd and watched, cached on disk, overridden by the files of this host. */
 
 import { type Config, explainConfig, type Layers, resolveConfig } from '../../config/config.ts';
 import { type FleetFault, type FleetSetting, readFleet } from '../../config/fleet.ts';
@@ -15,11 +15,11 @@ import { readFleetDocuments } from './documents.ts';
 import { followFleet } from './watch.ts';
 
 export interface FleetSettings {
-  /** What the agent is started with. */
+  /** The settings that the agent starts with. */
   readonly config: Config;
-  /** What counts now, where the agent heeds it at once. */
+  /** The current settings, for keys that apply at once. */
   current(): Config;
-  /** Aborted when that changes; each time there is another. */
+  /** Aborted when they change; each change creates another. */
   changed(): AbortSignal;
   status(): SettingsStatus;
   /** Reads and watches until the signal; never throws. */
@@ -31,7 +31,7 @@ export type FleetSettingsWorld = Readonly<{
   prefix: string;
   stateDir: string;
   machine: string | undefined;
-  /** No attempt is under way: it must end under the settings with which it was begun, the group of its lock above all. */
+  /** No attempt is under way: an attempt must end with the settings that it began with, above all the group of its lock. */
   isBetweenAttempts: boolean;
   files: Files;
   clock: Clock;
@@ -40,7 +40,7 @@ export type FleetSettingsWorld = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** Asks etcd, but does not wait long for it: what was kept on disk is as good. */
+/** Asks etcd, but does not wait long: the copy on disk is good enough. */
 export async function openFleetSettings(layers: Layers, world: FleetSettingsWorld): Promise<FleetSettings> {
   const { prefix, log, signal } = world;
   for (const one of layers.faults) log.warn({ code: one.code }, one.message);
@@ -67,7 +67,7 @@ export async function openFleetSettings(layers: Layers, world: FleetSettingsWorl
 type Settings = readonly FleetSetting[];
 type Known = ReturnType<typeof createKnown>;
 
-/** What is known of the settings, in memory and on disk. */
+/** The known settings, in memory and on disk. */
 function createKnown(layers: Layers, world: FleetSettingsWorld) {
   const { clock, log } = world;
   let latest: Settings = layers.cache?.latest ?? [];
@@ -85,7 +85,7 @@ function createKnown(layers: Layers, world: FleetSettingsWorld) {
   const change = async (settings: Settings): Promise<void> => {
     latest = settings;
     config = resolveConfig(layers.fragments, latest);
-    log.info({ settings: settings.length }, 'the fleet has other settings');
+    log.info({ settings: settings.length }, 'the fleet settings have changed');
     await keep();
     const told = changed;
     changed = new AbortController();
@@ -128,12 +128,12 @@ async function isWritten(world: FleetSettingsWorld, latest: Settings, started: S
     await writeFleetCache(files, stateDir, cache);
     return true;
   } catch (error) {
-    log.warn({ code: asUpdateError(error).code }, 'the settings of the fleet cannot be kept on disk');
+    log.warn({ code: asUpdateError(error).code }, 'the fleet settings cannot be cached on disk');
     return false;
   }
 }
 
-/** Returns the revision at which they were read. */
+/** Returns the revision of the read. */
 async function readSettings(
   layers: Layers,
   world: FleetSettingsWorld,
@@ -145,7 +145,7 @@ async function readSettings(
   const { documents, faults: odd, revision } = await readFleetDocuments(etcd, { prefix, group, machine });
   const { settings, faults: wrong } = readFleet(documents, known.latest());
   const said = resolveConfig(layers.fragments, settings).host.group;
-  // What its group is, a group cannot say: the second time it is right.
+  // A group's settings cannot change the group itself, so the second read is right.
   if (said !== group && !isAgain) return readSettings(layers, world, known, said, true);
   await known.take(settings, [...odd, ...wrong].slice(0, MOST_FAULTS));
   return revision;
@@ -171,7 +171,7 @@ async function withinPatience(work: Promise<void>, { clock, signal }: FleetSetti
   over.abort();
 }
 
-/** The keys whose values are not the same. */
+/** The keys whose values differ. */
 function differing({ fragments }: Layers, one: readonly FleetSetting[], other: readonly FleetSetting[]): string[] {
   const values = new Map(explainConfig(fragments, other).map(({ path, value }) => [path, value]));
   return explainConfig(fragments, one)

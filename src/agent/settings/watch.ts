@@ -1,4 +1,4 @@
-/** Keeps up with the settings of the fleet: reads them, listens until they change, and reads them again. */
+/** Follows the fleet settings: reads them, listens for a change, and reads them again. */
 
 import type { Clock } from '../../system/clock.ts';
 import type { Etcd } from '../../system/etcd/etcd.ts';
@@ -11,12 +11,12 @@ export type FleetWatchWorld = Readonly<{
   prefix: string;
   clock: Clock;
   random: Random;
-  /** Returns the revision at which they were read. */
+  /** Returns the revision of the read. */
   read(): Promise<string>;
   failed(failure: unknown): void;
 }>;
 
-/** Until the signal; never throws. Where listening fails, reading at ever longer intervals is left. */
+/** Until the signal; never throws. If listening fails, it reads at growing intervals. */
 export async function followFleet(world: FleetWatchWorld, stop: AbortSignal): Promise<void> {
   let failures = 0;
   while (!stop.aborted) {
@@ -30,12 +30,12 @@ export async function followFleet(world: FleetWatchWorld, stop: AbortSignal): Pr
 
 type Ending = Heard | 'nothing' | 'failure';
 
-/** Nobody asks more often, whatever is heard. */
+/** The shortest interval between reads, however many changes arrive. */
 const LEAST_MS = 1_000;
-/** All hosts hear of a change in the same moment. */
+/** All hosts see a change at the same moment, so their reads are spread over this time. */
 const SPREAD_MS = 4_000;
 const RETRY = { jitterMs: 0, backoffMs: 5_000, backoffLimitMs: 5 * 60_000 };
-/** A watch that is silent for longer is not believed. */
+/** A watch that is silent for longer is considered dead. */
 const SILENCE_MS = 10 * 60_000;
 
 function pauseMs(heard: Ending, failures: number, fraction: number): number {

@@ -55,7 +55,7 @@ async function efiSettings(files: Reading, dir: string): Promise<Finding> {
   return ok('The firmware’s variables are readable.');
 }
 
-/** The boot-entries check covers autoboot.txt; this one, whether the firmware finds the files it needs beside it. */
+/** The boot-entries check covers autoboot.txt; this one, whether the firmware finds the other files it needs. */
 async function trybootSettings(files: Reading, boot: Config['boot']): Promise<Finding> {
   for (const dir of [boot.trybootADir, boot.trybootBDir])
     if (!(await files.list(dir)).includes('config.txt'))

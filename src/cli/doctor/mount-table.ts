@@ -1,4 +1,4 @@
-/** Which mount a path lies on, as the kernel lists them. */
+/** The mount of a path, from the kernel's list. */
 
 import type { Reading } from './reading.ts';
 

@@ -38,7 +38,7 @@ const isAtRest = (status: Status, before: Status | undefined): boolean =>
   status.waitingFor !== undefined &&
   (status.lastCheck?.at !== before?.lastCheck?.at || status.state.kind !== before?.state.kind);
 
-/** An attempt that failed meanwhile fails the command, too. */
+/** An attempt that failed in between fails the command, too. */
 function ended(status: Status, before: Status | undefined): Status {
   const { lastError } = status;
   if (lastError && lastError.at !== before?.lastError?.at) throw failureOf(lastError.code, lastError.message);

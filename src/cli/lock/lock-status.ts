@@ -1,4 +1,4 @@
-/** `lock status`: who holds the reboot lock, since when and why, and who waits. */
+/** `lock status`: the holders of the reboot lock, since when and why, and the hosts waiting for it. */
 
 import type { LockView } from '../../reboot/gates/locks/etcd-operator.ts';
 import type { Command } from '../command.ts';
@@ -6,7 +6,7 @@ import { LOCK_OPTIONS, lockDesk } from './lock-desk.ts';
 
 export const lockStatus: Command = {
   name: 'lock status',
-  summary: 'show who holds the reboot lock, and who waits for it',
+  summary: 'show the holders of the reboot lock, and the hosts waiting for it',
   description: 'Asks etcd directly, with the login of this host or of the command line, or a fleet server.',
   examples: [
     'updatectl lock status',

@@ -9,7 +9,7 @@ import { createScratch } from '../../system/disk/scratch.ts';
 import type { Context } from '../command.ts';
 import { bytes } from '../units.ts';
 
-/** `path` is the new bundle; an exact answer needs room for both releases beside it. */
+/** `path` is the new bundle; an exact answer needs room for both releases in its folder. */
 export type Question = Readonly<{ bundle: Bundle; path: string; against: string; isExact: boolean }>;
 
 /** Prints the comparison, and returns it for the document. */

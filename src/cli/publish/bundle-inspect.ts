@@ -15,7 +15,7 @@ export const bundleInspect: Command = {
   description:
     'Reads only the manifest; `bundle verify` reads every byte. With --against, shows how much a host on an older release ' +
     'downloads, and which files cause it: the size of a single file is its share of the frames that hold it. ' +
-    '--exact builds patch and blocks file beside the bundle, as `repo add` would, and deletes them; this takes minutes per gigabyte.',
+    '--exact builds patch and blocks file in the folder of the bundle, as `repo add` would, and deletes them; this takes minutes per gigabyte.',
   examples: [
     'updatectl bundle inspect demo.bundle',
     'updatectl bundle inspect demo.bundle --json',

@@ -21,7 +21,7 @@ export const repoAdd: Command = {
   name: 'repo add',
   summary: 'check a bundle and publish it as a release',
   description:
-    'Hosts see it once a channel offers it: `repo promote`. Beside the bundle, it publishes a file with the blocks that older ' +
+    'Hosts see it once a channel offers it: `repo promote`. Besides the bundle, it publishes a file with the blocks that older ' +
     'releases lack, for hosts on any version, and patches for hosts on the latest releases; both take minutes of ' +
     'processor time per gigabyte. Repeating it changes nothing. Needs the keys releases, snapshot and timestamp.',
   examples: [

@@ -74,7 +74,7 @@ async function etcdFrom(context: Context, input: Input, endpoints: readonly stri
     endpoints: endpoints.map(checkedUrl),
     timeoutMs: TIMEOUT_MS,
     start: random.fraction(),
-    // Requests in progress when the server is told to stop still get their answers.
+    // Requests in progress when the server stops still get their answers.
     signal: new AbortController().signal,
     ...(user !== undefined && password
       ? { login: { user, password: new TextDecoder().decode(password).trimEnd() } }

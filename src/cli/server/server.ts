@@ -155,7 +155,7 @@ function sayWhoMayListen({ out, log }: Context, tls: Tls | undefined, app: Liste
     log.warn({ host: at.address }, 'tokens travel unencrypted: pass --tls-cert and --tls-key, or --tls-own');
 }
 
-/** Ends the server when the command is told to stop, or returns. */
+/** Ends the server when the command is stopped, or returns. */
 function endedBy(context: Context, app: Ends): AsyncDisposable {
   let ended: Promise<void> | undefined;
   const end = (): Promise<void> => {
@@ -256,7 +256,7 @@ async function machinesFrom(context: Context, input: Input): Promise<AccessOptio
   return { digest: digestOf(token) };
 }
 
-/** A server that has been told to stop does not wait for a store that does not answer. */
+/** A stopping server does not wait for a store that does not answer. */
 async function unlessStopped<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const stopped = Promise.withResolvers<never>();

@@ -75,7 +75,7 @@ test('while the channel cannot be asked a release waits, by name, until the next
   assert.equal(isFresh(STAGED, false), false);
   const { code, reason, next, command } = objection(STAGED, false) ?? assert.fail();
   assert.deepEqual([code, next, command], ['offer-unknown', NEXT, 'updatectl apply']);
-  assert.match(reason, /2\.0 .* could not be asked \(server-unreachable\)/);
+  assert.match(reason, /2\.0 .* could not be checked \(server-unreachable\)/);
 });
 
 test('an operator who applies answers for a release of which nothing can be heard, but it is asked for first', () => {
@@ -128,7 +128,7 @@ test('a release that the repository does not have any more is not started by an 
     const { unanswered, isFresh, objection } = bench();
     unanswered(RELEASE, new UpdateError(code, 'gone'));
     assert.deepEqual([isFresh(STAGED, false), isFresh(STAGED, true)], [false, false]);
-    assert.match(objection(STAGED, true)?.reason ?? '', /not on offer any more/);
+    assert.match(objection(STAGED, true)?.reason ?? '', /no longer on offer/);
   }
 });
 

@@ -133,7 +133,7 @@ test('a program that fails gives the lock back, everything is taken back, and th
   const lock = lockWithHooks(fakeLock(calls), host.start());
   const said = await lock.verdict(true);
   assert.ok(!said.ok && said.code === 'hook-failed');
-  assert.match(said.reason, /20-b has not let the host go: ended with status 3: no quorum$/);
+  assert.match(said.reason, /20-b blocks the restart: ended with status 3: no quorum$/);
   assert.deepEqual(calls, ['lock', 'give back']);
   assert.deepEqual(await host.calls(), ['10-a do', '20-b do', '20-b undo', '10-a undo']);
   assert.equal((await lock.verdict(true)).ok, false);
@@ -149,7 +149,7 @@ test('a program that cannot be run keeps the host and is named; nothing is run a
   const lock = lockWithHooks(fakeLock([]), host.start());
   const said = await lock.verdict(true);
   assert.ok(!said.ok && said.code === 'hook-failed');
-  assert.match(said.reason, /20-b has not let the host go: is not executable$/);
+  assert.match(said.reason, /20-b blocks the restart: is not executable$/);
   assert.deepEqual(await host.calls(), ['10-a do', '10-a undo']);
 });
 
@@ -169,7 +169,7 @@ test('a program whose words cannot be heard is run all the same', async () => {
   await rm(host.run, { recursive: true });
   const said = await host.start().verdict(false);
   assert.ok(!said.ok);
-  assert.match(said.reason, /20-b has not let the host go: ended with status 3$/);
+  assert.match(said.reason, /20-b blocks the restart: ended with status 3$/);
   assert.deepEqual(await host.calls(), ['10-a do', '20-b do']);
 });
 
@@ -316,7 +316,7 @@ test('where nothing can be written down, no program is begun, and the lock is gi
   const lock = lockWithHooks(fakeLock(calls), host.start({ ...realFiles, write: full }));
   const said = await lock.verdict(true);
   assert.ok(!said.ok && said.code === 'hook-failed');
-  assert.match(said.reason, /cannot be written down: Error: no space left on device$/);
+  assert.match(said.reason, /cannot be recorded: Error: no space left on device$/);
   assert.deepEqual(calls, ['lock', 'give back']);
   assert.deepEqual(await host.calls(), []);
 });

@@ -158,7 +158,7 @@ test('the lock is not asked for before the channel has said again that the relea
 });
 
 test('while the channel cannot be asked the lock is given back, and the gate says what it waits for', async () => {
-  const away = closed('offer-unknown', 'hard', 'whether 2.0 is still on offer is not known');
+  const away = closed('offer-unknown', 'hard', 'whether 2.0 is still on offer is unknown');
   const { asked, verdict } = unoffered({ isFresh: () => false, objection: () => away });
   assert.deepEqual(await verdict(), { gate: { ok: false, reason: away.reason }, isOfferFresh: false });
   assert.deepEqual(asked, ['give back']);
@@ -288,7 +288,7 @@ test('who only looks hears what was said last, and takes nothing', async () => {
 });
 
 test('beside the gates of the host an operator, the channel or the lock may object, one at a time', async () => {
-  const away = closed('offer-unknown', 'hard', 'whether 2.0 is still on offer is not known');
+  const away = closed('offer-unknown', 'hard', 'whether 2.0 is still on offer is unknown');
   assert.deepEqual(await listening({ objection: away, lock: FULL }).gate.others(STAGED), [away]);
   assert.deepEqual(await listening({ lock: FULL }).gate.others(STAGED), [FULL]);
   assert.deepEqual(await listening({}).gate.others(STAGED), []);

@@ -121,11 +121,11 @@ test('what a full disk must not stop is kept, told once, and written when there 
     new Date(at(3)),
   );
   assert.deepEqual([await own.load(), told.length], [second, 1]);
-  assert.match(told[0] ?? '', /^error state-unwritable .*kept in memory/);
+  assert.match(told[0] ?? '', /^error state-unwritable .*stays in memory/);
   await assert.rejects(own.flush(), { code: 'state-unwritable' });
   now.isFull = false;
   await own.flush();
-  assert.deepEqual([own.trouble(), told.slice(1)], [undefined, ['info - the state is on disk again']]);
+  assert.deepEqual([own.trouble(), told.slice(1)], [undefined, ['info - the state is saved on disk again']]);
   assert.deepEqual(await openJournal(disk.files, DIR, silentLog).load(), second);
   await own.flush();
   assert.equal(told.length, 2);
@@ -202,7 +202,7 @@ test('what is torn is moved aside and told of, and what was left half written go
   await disk.files.write(`${DIR}/history.jsonl.tandem-new`, [Buffer.from('torn')]);
   assert.equal((await own.load()).state.kind, 'settling');
   assert.deepEqual(await disk.files.list(DIR), ['state.json.bad']);
-  assert.deepEqual(told, [`warn ${DIR}/state.json a state file cannot be understood; it was moved aside`]);
+  assert.deepEqual(told, [`warn ${DIR}/state.json a state file cannot be parsed; it was moved aside`]);
 });
 
 test('of the history the latest come first, as many as are asked for, and the last that has ended is told', async () => {

@@ -156,7 +156,7 @@ const ENDS: readonly (readonly [
     { trial: BEGAN, isLost: false },
     'trial-lost',
     false,
-    /lost its power or crashed.*once more/,
+    /lost power or crashed.*once more/,
   ],
   ['started as far as its agent', 'trial', { trial: NOTHING, isLost: false }, 'trial-lost', false, /once more/],
   [
@@ -165,10 +165,10 @@ const ENDS: readonly (readonly [
     { trial: { ...BEGAN, lost: 1 }, isLost: false },
     'trial-lost',
     true,
-    /as it did before/,
+    /as happened before/,
   ],
   [
-    'gave no verdict in time',
+    'reached no verdict in time',
     'armed',
     { trial: { ...BEGAN, expired: true }, isLost: false },
     'trial-lost',
@@ -176,21 +176,28 @@ const ENDS: readonly (readonly [
     /dead man/,
   ],
   [
-    'gave no verdict in time though its agent ran',
+    'reached no verdict in time though its agent ran',
     'trial',
     { trial: { ...BEGAN, expired: true }, isLost: false },
     'trial-lost',
     true,
     /no verdict in time/,
   ],
-  ['was perhaps not tried', 'armed', { trial: NOTHING, isLost: true }, 'boot-untried', false, /perhaps not tried/],
+  [
+    'was perhaps not tried',
+    'armed',
+    { trial: NOTHING, isLost: true },
+    'boot-untried',
+    false,
+    /may not have been tried/,
+  ],
   [
     'was perhaps not tried, twice',
     'armed',
     { trial: { ...NOTHING, lost: 1 }, isLost: true },
     'boot-untried',
     true,
-    /perhaps not tried/,
+    /may not have been tried/,
   ],
 ];
 for (const [what, from, facts, code, refuse, reason] of ENDS)
@@ -224,7 +231,7 @@ const ROLLED_BACK: State = { kind: 'settling', outcome: { result: 'rolled-back',
 const wornOut = (last: string) => ({
   type: 'write-failed' as const,
   code: 'too-many-attempts',
-  reason: `writing was begun 3 times and never came to an end${last}`,
+  reason: `writing was started 3 times and never finished${last}`,
   refuse: false,
 });
 const DECISIONS: readonly (readonly [what: string, state: State, facts: Partial<Facts>, action: Action])[] = [
@@ -251,7 +258,7 @@ const DECISIONS: readonly (readonly [what: string, state: State, facts: Partial<
     'and the last cause is told',
     { kind: 'staging', release, target: 'b', attempt: 3, stumbled: why },
     {},
-    noted(wornOut('; the last cause that is known: y')),
+    noted(wornOut('; last known cause: y')),
   ],
   [
     'the slot to be written runs',
@@ -297,7 +304,7 @@ const DECISIONS: readonly (readonly [what: string, state: State, facts: Partial<
     'the offer has become old',
     STATES.armed,
     { isOfferFresh: false },
-    noted({ type: 'disarmed', reason: 'the repository is to be asked again whether it is still on offer' }),
+    noted({ type: 'disarmed', reason: 'the repository must be asked again whether it is still on offer' }),
   ],
   ['nothing is in the way', STATES.armed, {}, { do: 'reboot', target: 'b', tried: [] }],
   [
@@ -321,7 +328,7 @@ const DECISIONS: readonly (readonly [what: string, state: State, facts: Partial<
     noted({
       type: 'unhealthy',
       code: 'trial-lost',
-      reason: 'the new system started, and the machine lost its power or crashed before it was proven, 9 times',
+      reason: 'the new system started, but the machine lost power or crashed before it was proven, 9 times',
     }),
   ],
   ['it is condemned', STATES.condemned, { booted: 'b', confirmed: false }, { do: 'fall-back', from: 'b' }],

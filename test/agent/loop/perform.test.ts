@@ -188,7 +188,7 @@ test('what an attempt met is kept, told at once, and again when the release is g
   const action = decide(state, facts);
   assert.ok(action.do === 'note' && action.event.type === 'write-failed');
   assert.equal(action.event.code, 'too-many-attempts');
-  assert.match(action.event.reason, /begun 3 times.*bits fell out/);
+  assert.match(action.event.reason, /started 3 times.*bits fell out/);
 });
 
 test('what an attempt met is told even where it cannot be kept', async () => {
@@ -256,7 +256,7 @@ test('while the boot loader still takes the other slot, the lock stays held and 
   const staged: State = { kind: 'staged', release, target: 'b' };
   await assert.rejects(perform(deaf, staged, { do: 'disarm', booted: 'a' }), {
     code: 'boot-confirm-failed',
-    message: /still takes slot b/,
+    message: /would still start slot b/,
   });
   assert.deepEqual([now.flags, deeds], [ARMED, []]);
 });

@@ -42,7 +42,7 @@ test('who has arrived as he left is told why, and how long it took', async () =>
 test('a jump that ended in the firmware has another reason, and no downtime: a trial may have run in between', async () => {
   assert.deepEqual(await journey(DEPARTURE, 'two'), {
     method: 'firmware',
-    methodReason: 'soft was taken, but did not end here',
+    methodReason: 'soft was used, but did not lead here',
   });
   const { method, downtime } = await journey({ ...DEPARTURE, method: 'firmware' }, 'two', '2026-01-01T00:00:20.000Z');
   assert.deepEqual([method, downtime], ['firmware', { ms: 20_000, clock: 'wall' }]);

@@ -115,7 +115,7 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
     behind({
       code: 'apply-awaited',
       strength: 'hard',
-      reason: 'nobody has asked for the reboot, and `reboot.automatic` is false',
+      reason: '`reboot.automatic` is false, and no operator has asked for the reboot',
       command: 'updatectl apply',
     }),
   ],
@@ -124,7 +124,7 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
     behind({
       code: 'offer-unknown',
       strength: 'hard',
-      reason: 'whether 2.0 is still on offer is not known: the repository could not be asked (server-unreachable)',
+      reason: 'whether 2.0 is still on offer is unknown: the repository could not be checked (server-unreachable)',
       next: '2026-03-01T12:09:00.000Z',
       command: 'updatectl apply',
     }),
@@ -150,7 +150,7 @@ const CASES: Readonly<Record<string, readonly [Explanation['verdict'], Status]>>
   'the release was tried here and refused': [
     'held',
     {
-      ...found('refused', '2.0 is refused since 2026-02-28T02:10:00.000Z: the database does not answer'),
+      ...found('refused', '2.0 has been refused since 2026-02-28T02:10:00.000Z: the database does not answer'),
       refused: [
         {
           at: '2026-02-28T02:10:00.000Z',

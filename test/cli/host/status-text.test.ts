@@ -125,14 +125,14 @@ const CASES: Readonly<Record<string, Status>> = {
     lastError: {
       code: 'unhealthy',
       message: 'web.service failed',
-      next: 'It is refused; lift that with `updatectl forget 2.0`.',
+      next: 'It is refused; `updatectl forget 2.0` lifts the refusal.',
       at,
     },
   },
   'refused again by the last check, which says why': {
     ...base,
     refused: [{ at, version: '2.0' as Version, code: 'unhealthy', reason: 'web.service failed' }],
-    lastCheck: { at, result: `2.0 is refused since ${at}: web.service failed`, code: 'refused' },
+    lastCheck: { at, result: `2.0 has been refused since ${at}: web.service failed`, code: 'refused' },
   },
   'something failed and is tried again': {
     ...base,

@@ -1,4 +1,4 @@
-/** A release that is put together in the free slot, its blocks in any order. The slot has no superblock before all are there. */
+/** A release assembled in the free slot, its blocks in any order. The slot has no superblock until all blocks are present. */
 
 import { type BlockSet, extentsWhere } from '../../../bundle/delta/copy.ts';
 import type { Volume } from '../../../bundle/image/volume.ts';
@@ -8,15 +8,15 @@ import type { UkiPart } from '../../../reboot/kernels/uki-part.ts';
 import type { BlockTarget } from '../../../system/disk/block-target.ts';
 
 export interface Assembly {
-  /** Blocks that lie right: kept ones and written ones. */
+  /** The correct blocks: kept and written ones. */
   readonly present: BlockSet;
-  /** Whole blocks, each once; the caller vouches for them. Several may be given at a time. */
+  /** Whole blocks, each once; the caller has checked them. Several calls may run at a time. */
   write(first: number, bytes: Uint8Array): Promise<void>;
-  /** Copied blocks, of which some are filler: it may lie where nothing is yet, and does not count as there. */
+  /** Copied blocks, some of them filler: filler may be written over missing blocks, and does not count as present. */
   copy(first: number, bytes: Uint8Array, isFiller: (block: number) => boolean): Promise<void>;
-  /** Makes durable what is there. */
+  /** Makes the written blocks durable. */
   flush(): Promise<void>;
-  /** All blocks are there: now the slot gets its superblock. */
+  /** All blocks are present: now the slot gets its superblock. */
   finish(): Promise<void>;
 }
 
@@ -25,16 +25,16 @@ export type AssemblyPlace = Readonly<{
   root: BlockTarget;
   verity?: BlockTarget;
   uki?: UkiPart;
-  /** What need not be written; never block 0. */
+  /** Blocks that need not be written; never block 0. */
   kept: BlockSet;
   progress?: (bytes: number) => void;
 }>;
 
-/** Begins; from here on the slot's tree and superblock are gone, so an interrupted attempt is known by them. */
+/** Begins by removing the slot's tree and superblock, which marks an interrupted attempt. */
 export async function openAssembly({ volume, root, verity, uki, kept, progress }: AssemblyPlace): Promise<Assembly> {
   const [rootPart] = volume.parts;
   if (!rootPart) throw new RangeError('A volume without a root image.');
-  // A tree that tells of other blocks would have those that we write taken for wrong ones.
+  // With an old tree, the blocks that we write would look wrong.
   await verity?.write(0, new Uint8Array(BLOCK));
   await verity?.flush();
   const image = await openImage(root, rootPart.size);
@@ -85,7 +85,7 @@ export async function openAssembly({ volume, root, verity, uki, kept, progress }
   };
 }
 
-/** Lets one deed after the other be done, in the order in which they were asked for. */
+/** Runs one task after the other, in the order of the requests. */
 function turns(): (deed: () => Promise<void>) => Promise<void> {
   let last: Promise<void> = Promise.resolve();
   return (deed) => {
@@ -95,14 +95,14 @@ function turns(): (deed: () => Promise<void>) => Promise<void> {
   };
 }
 
-/** Writes those of these blocks that are not there yet. */
+/** Writes those of these blocks that are missing. */
 export async function writeMissing(assembly: Assembly, first: number, bytes: Uint8Array): Promise<void> {
   const count = bytes.length / BLOCK;
   for (const run of extentsWhere(count, (block) => !assembly.present.has(first + block)))
     await assembly.write(first + run.first, bytes.subarray(run.first * BLOCK, (run.first + run.count) * BLOCK));
 }
 
-/** Writes each block wherever `places` says that its content is missing; blocks that stay side by side are written at once. */
+/** Writes each block to all places that miss its content; adjacent blocks are written at once. */
 export async function writeSame(
   assembly: Assembly,
   bytes: Uint8Array,
@@ -125,7 +125,7 @@ export async function writeSame(
   if (run.count > 0) await write(run.to, run.at, run.count);
 }
 
-/** The last block of a file, filled up with zeros. */
+/** The last block of a file, padded with zeros. */
 export function wholeBlocks(bytes: Uint8Array): Uint8Array {
   if (bytes.length % BLOCK === 0) return bytes;
   const whole = new Uint8Array(Math.ceil(bytes.length / BLOCK) * BLOCK);
@@ -133,7 +133,7 @@ export function wholeBlocks(bytes: Uint8Array): Uint8Array {
   return whole;
 }
 
-/** A file is opened for each piece that is written to it, so small ones that follow one another are gathered. */
+/** The file is opened for every write, so small adjacent pieces are gathered. */
 function gathered(uki: UkiPart, volume: Volume): Pick<ImageWriter, 'write' | 'flush'> {
   const size = volume.parts[1]?.size ?? 0;
   const buffer = new Uint8Array(GATHER);
@@ -164,6 +164,6 @@ function gathered(uki: UkiPart, volume: Volume): Pick<ImageWriter, 'write' | 'fl
   };
 }
 
-/** Of what was fetched: copies that a power cut takes away can be made again. */
+/** Counts fetched bytes only: copies lost in a power cut can be made again. */
 const FLUSH_EVERY = 64 * 1024 * 1024;
 const GATHER = 512 * 1024;

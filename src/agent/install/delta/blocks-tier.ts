@@ -1,4 +1,4 @@
-/** The blocks tier: what the running system has is copied, what it lacks is fetched, by an index that fits any old version. */
+/** The blocks tier: copies the blocks that the running system has and fetches the rest, by an index that fits any old version. */
 
 import { hash } from 'node:crypto';
 import { giveBack } from '../../../bundle/decode/memory.ts';
@@ -23,13 +23,13 @@ import { bundleFrames, fetchFrames, framesHolding, placeMissing } from './frames
 import { type Assembled, begin, type DeltaJob, leavesName, readHead, standingOf } from './job.ts';
 import { together } from './together.ts';
 
-/** Ends with every block of the release in its place, the copied ones unproved. */
+/** Ends with every block of the release in its place, the copied ones unverified. */
 export async function assembleFromBlocks(job: DeltaJob): Promise<Assembled> {
   const { volume, old, delta } = job;
   const found = await readHead(job);
   const head = parseBlocksHead(found.bytes, volume);
   if (head.fileSize !== delta.size)
-    throw new UpdateError('delta-invalid', `The head is of a file of ${head.fileSize} bytes, not ${delta.size}.`);
+    throw new UpdateError('delta-invalid', `The head describes a file of ${head.fileSize} bytes, not ${delta.size}.`);
   const standing = await standingOf(job, found);
   const standingShorts = shorten(standing.leaves);
   const shorts = await allLeaves(job, head, standingShorts);
@@ -42,7 +42,7 @@ export async function assembleFromBlocks(job: DeltaJob): Promise<Assembled> {
   return { promised: shorts, mend: (wrong) => mend(job, wanted, wrong) };
 }
 
-/** On its own, so that the old system's index goes before the work begins. */
+/** A separate function, so that the old system's index is freed before the work begins. */
 function planned(job: DeltaJob, input: PlanInput): BlocksPlan {
   const plan = planBlocks(input);
   tellPrice(job, input.head, plan);
@@ -51,7 +51,7 @@ function planned(job: DeltaJob, input: PlanInput): BlocksPlan {
 
 type Wanted = Omit<PlanInput, 'old' | 'kept'>;
 
-/** Begins, copies and fetches side by side: the one waits for the disk where the other waits for the network. */
+/** Begins, then copies and fetches in parallel: one waits for the disk while the other waits for the network. */
 async function takeAll(job: DeltaJob, wanted: Wanted, plan: BlocksPlan, kept: BlockSet): Promise<Assembly> {
   const { old, log, tally } = job;
   const assembly = await begin(job, kept);
@@ -71,7 +71,7 @@ async function takeAll(job: DeltaJob, wanted: Wanted, plan: BlocksPlan, kept: Bl
   return assembly;
 }
 
-/** Block 0 goes away while the slot is written, so that it has to come once more as well. */
+/** Block 0 is removed while the slot is written, so it must be written again, too. */
 async function mend(job: DeltaJob, wanted: Wanted, wrong: BlockSet): Promise<void> {
   const { volume, slot, uki, tally } = job;
   const kept = blockSet(volume.blocks);
@@ -83,11 +83,11 @@ async function mend(job: DeltaJob, wanted: Wanted, wrong: BlockSet): Promise<voi
   await assembly.finish();
 }
 
-/** Planned without the old system: what was damaged there is among what is missing now. */
+/** Planned without the old system: its damaged blocks are among the missing ones. */
 const fetchAnew = (job: DeltaJob, wanted: Wanted, assembly: Assembly): Promise<void> =>
   fetchPlanned(job, wanted.head, planBlocks({ ...wanted, old: undefined, kept: assembly.present }), assembly);
 
-/** The short leaves of the whole release: those that other slots have, from there; the others from the cache or the server. */
+/** The short leaves of the whole release: from the slots where possible, otherwise from the cache or the server. */
 async function allLeaves(job: DeltaJob, head: BlocksHead, standing: Uint8Array): Promise<Uint8Array> {
   const { delta, file, old, cache, fetchRanges, signal } = job;
   const cached = await cache.load(leavesName(delta.head));
@@ -105,14 +105,14 @@ async function allLeaves(job: DeltaJob, head: BlocksHead, standing: Uint8Array):
   return shorts;
 }
 
-/** Blocks that may lie right already. */
+/** Blocks that may already be correct. */
 function alike(standing: Uint8Array, wanted: Uint8Array, blocks: number): BlockSet {
   const set = blockSet(blocks);
   for (let block = 0; block < blocks; block += 1) if (sameShort(standing, block, wanted, block)) set.add(block);
   return set;
 }
 
-/** A host that has next to nothing of the release is better served by the full image. */
+/** For a host with almost nothing of the release, the full image is cheaper. */
 function tellPrice({ bundle, fullSize, planned: tell }: DeltaJob, { frames }: BlocksHead, plan: BlocksPlan): void {
   const news = plan.frames.reduce((sum, at) => sum + (frames.offsets[at + 1] ?? 0) - (frames.offsets[at] ?? 0), 0);
   const rest = plan.rest.reduce((sum, { role }) => {
@@ -151,7 +151,7 @@ async function fetchPlanned(job: DeltaJob, head: BlocksHead, plan: BlocksPlan, a
   );
 }
 
-/** What damaged frames should have brought. */
+/** The blocks that damaged frames should have supplied. */
 async function fetchRest(job: DeltaJob, assembly: Assembly): Promise<void> {
   const { bundle, bundleFile, volume, signal } = job;
   const left = framesHolding(bundle, volume, assembly.present.missingRuns());
@@ -162,9 +162,9 @@ async function fetchRest(job: DeltaJob, assembly: Assembly): Promise<void> {
   throw new UpdateError('delta-mismatch', `${volume.blocks - assembly.present.count} blocks could not be fetched.`);
 }
 
-// A kibibyte of leaves stands for half a mebibyte of blocks: what lies between two groups is soon more than what the groups are, and
+// A kibibyte of leaves stands for half a mebibyte of blocks: the gap between two groups is soon larger than the groups, and
 // another request costs some 400 bytes of headers.
 const LEAF_PLAN = { gap: 1024 };
 
-/** Blocks of zeros that are written at once. */
+/** Blocks of zeros per write. */
 const ZEROS = 128;

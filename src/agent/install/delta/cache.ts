@@ -1,20 +1,20 @@
-/** What is kept of delta files between attempts: their heads and fetched leaves, so that nothing of them is fetched twice. */
+/** The parts of delta files kept between attempts: heads and fetched leaves, so that they are fetched only once. */
 
 import { join } from 'node:path';
 import { asUpdateError } from '../../../errors.ts';
 import { type Files, removeTemporaries, replaceFile } from '../../../system/files.ts';
 import type { Log } from '../../../system/log.ts';
 
-/** Nothing that comes out of it is believed: whoever loads checks the digest. Whatever its disk does is no reason to stop. */
+/** Its content is not trusted: the caller checks the digest. A disk error is no reason to stop. */
 export interface DeltaCache {
   load(name: string): Promise<Uint8Array | undefined>;
   /** Durably. */
   save(name: string, bytes: Uint8Array): Promise<void>;
-  /** Removes all but these. */
+  /** Removes all others. */
   keepOnly(names: readonly string[]): Promise<void>;
 }
 
-/** In a folder of its own below the state directory. */
+/** In its own folder in the state directory. */
 export function createDeltaCache(files: Files, dir: string, log: Log): DeltaCache {
   const tolerate = <T>(deed: () => Promise<T>): Promise<T | undefined> =>
     deed().catch((error: unknown) => {

@@ -1,4 +1,4 @@
-/** Copies blocks of the running system into the free slot. Whether they are the right ones shows when the slot is read back. */
+/** Copies blocks of the running system into the free slot. The read-back shows whether they are correct. */
 
 import { type BlockSet, blockSet, type Copy } from '../../../bundle/delta/copy.ts';
 import { BLOCK } from '../../../bundle/verity.ts';
@@ -16,7 +16,7 @@ export type CopyJob = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** Returns how many blocks were copied. Those that cannot be read are told and stay missing. */
+/** Returns how many blocks were copied. Unreadable blocks are logged and stay missing. */
 export async function copyBlocks(job: CopyJob): Promise<number> {
   const { assembly, signal, log } = job;
   const faults = { unreadable: 0, first: -1 };
@@ -33,7 +33,7 @@ export async function copyBlocks(job: CopyJob): Promise<number> {
   return wanted.count - faults.unreadable;
 }
 
-/** Copies that are near one another in both volumes as one: what lies between them costs less than a read and a write of its own. */
+/** Merges copies that are close together in both volumes: the gap costs less than another read and write. */
 function* bridged(copies: Iterable<Copy>, wanted: BlockSet): Generator<Copy> {
   let open: { to: number; from: number; count: number } | undefined;
   for (const { to, from, count } of copies) {
@@ -48,7 +48,7 @@ function* bridged(copies: Iterable<Copy>, wanted: BlockSet): Generator<Copy> {
   if (open) yield open;
 }
 
-/** Blocks of several copies, side by side in shared memory. */
+/** Blocks of several copies, next to each other in shared memory. */
 type Batch = Readonly<{ bytes: Uint8Array; pieces: readonly Piece[] }>;
 type Piece = Readonly<{ to: number; from: number; count: number; at: number }>;
 
@@ -79,7 +79,7 @@ async function readBatch(job: Reading, pieces: readonly Piece[], buffer: Uint8Ar
   return { bytes: buffer.subarray(0, last ? (last.at + last.count) * BLOCK : 0), pieces: read.flat() };
 }
 
-/** A piece that cannot be read is tried block by block. */
+/** An unreadable piece is retried block by block. */
 async function readPiece(job: Reading, piece: Piece, buffer: Uint8Array): Promise<readonly Piece[]> {
   const { from, count, at } = piece;
   try {
@@ -107,9 +107,9 @@ function note(faults: Reading['faults'], block: number): void {
   if (faults.first < 0 || block < faults.first) faults.first = block;
 }
 
-/** Batches that are being read while one is written. */
+/** Batches read ahead while one is written. */
 const READING = 2;
-/** Blocks of a batch. */
+/** Blocks per batch. */
 const BATCH = 128;
-/** The most blocks between two copies that are read and written along. */
+/** The largest gap between two copies, in blocks, that is read and written along. */
 const BRIDGE = 16;

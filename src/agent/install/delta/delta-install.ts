@@ -1,4 +1,4 @@
-/** Puts a release together from what this host has: the cheapest tier first, and the next one where it fails. */
+/** Assembles a release from data on this host: the cheapest tier first, then the next one if it fails. */
 
 import type { DecodePool } from '../../../bundle/decode/pool.ts';
 import { type BlockSet, extentsWhere } from '../../../bundle/delta/copy.ts';
@@ -35,7 +35,7 @@ export type DeltaInstall = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** True when the slot was filled and proved; false when the full image must do it. The UKI lies on the ESP as a part. */
+/** True if the slot was filled and verified; false if the full image is needed. The UKI is on the ESP as a `.part` file. */
 export async function installDelta(install: DeltaInstall): Promise<boolean> {
   const { world, deltas, log, signal } = install;
   await world.cache.keepOnly(deltas.flatMap(({ head }) => [headName(head), leavesName(head)]));
@@ -43,9 +43,9 @@ export async function installDelta(install: DeltaInstall): Promise<boolean> {
   await using held = new AsyncDisposableStack();
   const ready = await prepare(install, held).catch((error: unknown) => {
     signal.throwIfAborted();
-    // Whatever is wrong with the running system, the full image does not need it.
+    // The full image does not need the running system, whatever is wrong with it.
     const { code, message } = asUpdateError(error);
-    log.warn({ code }, `nothing can be taken from the running system: ${message}`);
+    log.warn({ code }, `nothing can be reused from the running system: ${message}`);
     return undefined;
   });
   if (!ready) return false;
@@ -57,14 +57,14 @@ export async function installDelta(install: DeltaInstall): Promise<boolean> {
       signal.throwIfAborted();
       mayFall(error);
       const { code, message } = asUpdateError(error);
-      log.warn({ tier: delta.kind, code }, `falling to the next tier: ${message}`);
+      log.warn({ tier: delta.kind, code }, `falling back to the next tier: ${message}`);
       install.transfer.fell(delta.kind, code);
     }
   }
   return false;
 }
 
-/** The running system, and the deltas that fit it, the first one to be tried at the front. */
+/** The running system, and the deltas that fit it, in the order of trying. */
 async function prepare(
   install: DeltaInstall,
   held: AsyncDisposableStack,
@@ -75,11 +75,11 @@ async function prepare(
   held.use(running);
   const old = await readOldVolume(running, pool, signal);
   if (old.salt !== rootOf(bundle.manifest).verity.salt)
-    throw new UpdateError('delta-unsupported', 'The running system was built with another salt.');
+    throw new UpdateError('delta-unsupported', 'The running system was built with a different salt.');
   return { old, deltas: await candidates(install, running) };
 }
 
-/** A patch for exactly what runs here: smaller than the blocks that it makes. Then blocks, for any system. */
+/** First a patch for exactly the running release, smaller than the blocks that it replaces; then blocks, for any system. */
 async function candidates(install: DeltaInstall, running: RunningSystem): Promise<readonly TrustedDelta[]> {
   const { deltas, bundle, signal, transfer } = install;
   const full = fullSize(bundle);
@@ -92,14 +92,14 @@ async function candidates(install: DeltaInstall, running: RunningSystem): Promis
   const blocks = deltas.filter((delta) => delta.kind === 'blocks' && delta.head.size < full);
   transfer.choices([
     ...patches.map(({ size }) => ({ tier: 'patch' as const, bytes: size })),
-    // How much more it is shows when its index is compared with what is here.
+    // The real size is known once its index is compared with this host's blocks.
     ...blocks.map(({ head }) => ({ tier: 'blocks' as const, bytes: head.size, atLeast: true as const })),
     { tier: 'full' as const, bytes: full },
   ]);
   return [...patches, ...blocks];
 }
 
-/** What the full tier fetches at most. */
+/** The most that the full tier fetches. */
 export const fullSize = ({ manifest }: Pick<Bundle, 'manifest'>): number =>
   manifest.images.reduce((sum, { blob, frames }) => sum + blob.size + frames.size, 0);
 
@@ -138,14 +138,14 @@ async function runTier(install: DeltaInstall, old: OldVolume, delta: TrustedDelt
   const prove = (): Promise<BlockSet> => proveSlot({ ...proof, ...(job.uki ? { uki: job.uki } : {}) });
   const wrong = await prove();
   if (wrong.count === 0) return;
-  log.warn(
-    { wrong: wrong.count, first: firstOf(wrong) },
-    'blocks that were copied are damaged; they are fetched instead',
-  );
+  log.warn({ wrong: wrong.count, first: firstOf(wrong) }, 'copied blocks are damaged; they are fetched instead');
   await mend(wrong);
   const left = await prove();
   if (left.count > 0)
-    throw new UpdateError('delta-root-mismatch', `${root.name}: ${left.count} blocks are wrong though written twice.`);
+    throw new UpdateError(
+      'delta-root-mismatch',
+      `${root.name}: ${left.count} blocks are still wrong after two writes.`,
+    );
 }
 
 const firstOf = (blocks: BlockSet): number | undefined => extentsWhere(blocks.size, blocks.has)[0]?.first;
@@ -155,14 +155,14 @@ const counted = ({ source, mirrors }: RemoteFile, transfer: Transfer): RemoteFil
   mirrors: mirrors.map((mirror) => transfer.counted(mirror)),
 });
 
-/** Throws again what another tier would not get over: whatever is wrong with this host, and a network that is not there at all. */
+/** Rethrows errors that another tier would meet as well: faults of this host, and an unreachable network. */
 function mayFall(error: unknown): void {
   const { code, entry } = asUpdateError(error);
   if (NO_NETWORK.has(code)) throw error;
   if (code !== 'unexpected' && !ELSEWHERE.has(entry.exit)) throw error;
 }
 
-/** The delta itself, who serves it, who has signed it. */
+/** Faults of the delta, its server or its signature. */
 const ELSEWHERE: ReadonlySet<number> = new Set([EXIT.bundle, EXIT.network, EXIT.trust]);
 
 const NO_NETWORK: ReadonlySet<ErrorCode> = new Set([

@@ -1,4 +1,4 @@
-/** Fetches compressed frames by ranges, checks and decodes them, and hands out plain bytes. */
+/** Fetches compressed frames by ranges, checks and decodes them, and delivers plain bytes. */
 
 import { hash } from 'node:crypto';
 import type { DecodeJob } from '../../../bundle/decode/batch.ts';
@@ -16,7 +16,7 @@ import type { Log } from '../../../system/log.ts';
 import { type Assembly, wholeBlocks, writeMissing } from './assembly.ts';
 import type { FetchRanges, RemoteFile } from './world.ts';
 
-/** A frame of a file: where its bytes are, their digest, and where its plain bytes belong in the row that `place` knows. */
+/** A frame of a file: the range and digest of its bytes, and the position of its plain bytes in the row that `place` fills. */
 export type WantedFrame = Readonly<{ range: ByteRange; sha256: Uint8Array; offset: number; plainSize: number }>;
 
 export type FrameFetch = Readonly<{
@@ -27,7 +27,7 @@ export type FrameFetch = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** Frames that nobody has as promised are told and left out. */
+/** Frames that no mirror has intact are logged and skipped. */
 export async function fetchFrames(
   job: FrameFetch,
   wanted: readonly WantedFrame[],
@@ -48,7 +48,7 @@ async function* jobs(
       const ranges = asked.map(({ range }) => range);
       for await (const { range: index, bytes: unchecked } of fetchRanges(file.mirrors, ranges, { signal, check })) {
         const frame = asked[index];
-        if (!frame) throw new RangeError(`A range that nobody has asked for: ${index}.`);
+        if (!frame) throw new RangeError(`A range that was not requested: ${index}.`);
         left.delete(frame);
         yield { frame: { ...frame, index, unchecked } };
         giveBack(unchecked);
@@ -59,16 +59,16 @@ async function* jobs(
       if (!frame || damaged === MOST_DAMAGED) throw error;
       damaged += 1;
       left.delete(frame);
-      log.warn({ file: file.source.name, start: frame.range.start }, 'a frame came damaged');
+      log.warn({ file: file.source.name, start: frame.range.start }, 'a frame arrived damaged');
     }
   }
 }
 
-/** Tells the one frame that is to be left out from all other failures. */
+/** Distinguishes a single frame to skip from all other failures. */
 class DamagedFrame extends UpdateError {
   readonly index: number;
   constructor(index: number, { range }: WantedFrame) {
-    super('frame-mismatch', `The frame at byte ${range.start} is not the promised one.`);
+    super('frame-mismatch', `The frame at byte ${range.start} does not match its digest.`);
     this.index = index;
   }
 }
@@ -80,7 +80,7 @@ function checkFrame(asked: readonly WantedFrame[], index: number, bytes: Uint8Ar
 
 export type BundleFrame = Readonly<{ role: Role; frame: number }>;
 
-/** Where frames of the bundle are; their bytes are placed in the row of the volume. */
+/** The frames of the bundle; their bytes are placed in the row of the volume. */
 export async function bundleFrames(
   bundle: Bundle,
   volume: Volume,

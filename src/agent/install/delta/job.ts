@@ -1,4 +1,4 @@
-/** What every tier is handed, and what is counted on the way. */
+/** The inputs of every tier, and its counters. */
 
 import { hash } from 'node:crypto';
 import { createCursor } from '../../../bundle/cursor.ts';
@@ -18,10 +18,10 @@ import type { OldVolume } from './running-system.ts';
 import { readStanding, type Standing } from './target-volume.ts';
 import type { FetchRanges, RemoteFile } from './world.ts';
 
-/** Bytes of blocks that were copied from the running system, and that lay right already. */
+/** Bytes of blocks copied from the running system, and of blocks that were already correct. */
 export type Tally = { copied: number; kept: number };
 
-/** The phases of an assembly, as progress is told. */
+/** Reports progress, by the phase of an assembly. */
 export type DeltaPhase = 'check' | 'download';
 
 export type DeltaJob = Readonly<{
@@ -35,31 +35,31 @@ export type DeltaJob = Readonly<{
   /** The bundle, for frames that the delta lacks. */
   bundleFile: RemoteFile;
   fullSize: number;
-  /** Another tier has written to the slot. */
+  /** Whether another tier has written to the slot. */
   isAgain: boolean;
   fetchRanges: FetchRanges;
   cache: DeltaCache;
   pool: DecodePool;
   tally: Tally;
   told(phase: DeltaPhase, done: number, total: number): void;
-  /** How many bytes will have to be fetched. */
+  /** The number of bytes to fetch. */
   planned(bytes: number): void;
   log: Log;
   signal: AbortSignal;
 }>;
 
-/** All blocks are there; whether they are the promised ones shows when they are read back. */
+/** All blocks are present; the read-back shows whether they are correct. */
 export type Assembled = Readonly<{
-  /** The short leaf that each block of the release should have; zeros where there is no telling. */
+  /** The expected short leaf of each block of the release; zeros where unknown. */
   promised: Uint8Array;
-  /** Gets these blocks from elsewhere; throws where this tier cannot. */
+  /** Gets these blocks from another source; throws if this tier cannot. */
   mend(wrong: BlockSet): Promise<void>;
 }>;
 
-/** A head that lies in the cache was there before: an attempt with it may have been interrupted. */
+/** `isKnown`: it was in the cache, so an attempt with it may have been interrupted. */
 export type Head = Readonly<{ bytes: Uint8Array; isKnown: boolean }>;
 
-/** The signed head of the delta, from the cache where it lies. */
+/** The signed head of the delta, from the cache if it is there. */
 export async function readHead({ delta: { head }, file, cache, signal }: DeltaJob): Promise<Head> {
   const name = headName(head);
   const isRight = (bytes: Uint8Array | undefined): bytes is Uint8Array =>
@@ -74,7 +74,7 @@ export async function readHead({ delta: { head }, file, cache, signal }: DeltaJo
   return { bytes, isKnown: false };
 }
 
-/** What lies in the free slot. Where no attempt with this delta came before, nothing is looked for in a slot without a superblock. */
+/** The contents of the free slot. A slot without a superblock is searched only after an attempt with this delta. */
 export async function standingOf(job: DeltaJob, { isKnown }: Head): Promise<Standing> {
   const { volume, old, slot, uki, pool, told, signal } = job;
   const progress = (done: number, total: number): void => told('check', done * BLOCK, total * BLOCK);
@@ -82,13 +82,13 @@ export async function standingOf(job: DeltaJob, { isKnown }: Head): Promise<Stan
   return readStanding({ volume, salt: old.salt, ...slot, ...(uki ? { uki } : {}), pool, signal, isFirst, progress });
 }
 
-/** Begins to write; `kept` is what lies right already. */
+/** Begins to write; `kept` are the blocks that are already correct. */
 export async function begin({ volume, slot, uki, tally, told }: DeltaJob, kept: BlockSet): Promise<Assembly> {
   tally.kept = kept.count * BLOCK;
   const progress = (done: number): void => told('download', done, volume.blocks * BLOCK);
   return openAssembly({ volume, ...slot, kept, progress, ...(uki ? { uki } : {}) });
 }
 
-/** What the cache holds for this delta. */
+/** The cache entry of this delta. */
 export const headName = (head: TrustedDelta['head']): string => `${head.sha256}.head`;
 export const leavesName = (head: TrustedDelta['head']): string => `${head.sha256}.leaves`;

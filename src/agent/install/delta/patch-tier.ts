@@ -1,4 +1,4 @@
-/** The patch tier: a file made for exactly the version that runs here, read in one go. */
+/** The patch tier: a file made for exactly the running version, read in one pass. */
 
 import { hash } from 'node:crypto';
 import { type Cursor, createCursor } from '../../../bundle/cursor.ts';
@@ -17,7 +17,7 @@ import type { SlotReader } from './slot-reader.ts';
 import type { Standing } from './target-volume.ts';
 import { together } from './together.ts';
 
-/** Ends with every block of the release in its place, or with `delta-mismatch` and all but the damaged ones there. */
+/** Ends with every block of the release in its place, or with `delta-mismatch` and only the damaged ones missing. */
 export async function assembleFromPatch(job: DeltaJob): Promise<Assembled> {
   const { volume, old, delta, log } = job;
   const head = await readHead(job);
@@ -27,7 +27,7 @@ export async function assembleFromPatch(job: DeltaJob): Promise<Assembled> {
   job.planned(needed.reduce((sum, { packedSize }) => sum + packedSize, 0));
   const assembly = await begin(job, kept);
   const copies = missingCopies(patch.copies, assembly.present);
-  // Side by side: the one waits for the disk where the other computes.
+  // In parallel: one waits for the disk while the other computes.
   await together(
     job.signal,
     async (signal) => {
@@ -39,12 +39,12 @@ export async function assembleFromPatch(job: DeltaJob): Promise<Assembled> {
   );
   await assembly.flush();
   const missing = volume.blocks - assembly.present.count;
-  if (missing > 0) throw new UpdateError('delta-mismatch', `The patch has left ${missing} blocks out.`);
+  if (missing > 0) throw new UpdateError('delta-mismatch', `The patch lacks ${missing} blocks.`);
   await assembly.finish();
   return { promised: promisedBy(patch.copies, old.shorts, volume.blocks), mend: giveUp };
 }
 
-/** What the old system's tree says of the blocks that are copied. */
+/** The old system's tree for the copied blocks. */
 function promisedBy(copies: readonly Copy[], old: Uint8Array, blocks: number): Uint8Array {
   const promised = new Uint8Array(blocks * SHORT);
   for (const { to, from, count } of copies)
@@ -52,12 +52,12 @@ function promisedBy(copies: readonly Copy[], old: Uint8Array, blocks: number): U
   return promised;
 }
 
-/** The patch has only what the old system lacks. */
+/** The patch contains only the blocks that the old system lacks. */
 async function giveUp({ count }: BlockSet): Promise<never> {
-  throw new UpdateError('delta-mismatch', `${count} blocks of the running system are not what its tree says.`);
+  throw new UpdateError('delta-mismatch', `${count} blocks of the running system do not match its tree.`);
 }
 
-/** What an earlier attempt has written: whole segments, and copies block by block. */
+/** The data of an earlier attempt: whole segments, and copies block by block. */
 async function keptBlocks(
   { volume, old }: DeltaJob,
   { copies, segments }: PatchHead,
@@ -86,7 +86,7 @@ async function keptBlocks(
   return kept;
 }
 
-/** Adds the blocks of a copy that are there. On its own, so that it is compiled once and not for every copy. */
+/** Adds the present blocks of a copy. A separate function, so that it is compiled once, not for every copy. */
 function addRight(wanted: BlockSet, shorts: Uint8Array, { to, from, count }: Copy, old: Uint8Array): void {
   for (let block = 0; block < count; block += 1)
     if (sameShort(shorts, to + block, old, from + block)) wanted.add(to + block);
@@ -104,14 +104,14 @@ const isNeeded = ({ to, also }: PatchSegment, { has }: BlockSet): boolean =>
     return false;
   });
 
-/** What is not there yet of these copies. */
+/** The missing part of these copies. */
 function* missingCopies(copies: readonly Copy[], present: BlockSet): Generator<Copy> {
   for (const { to, from, count } of copies)
     for (const { first, count: part } of extentsWhere(count, (block) => !present.has(to + block)))
       yield { to: to + first, from: from + first, count: part };
 }
 
-/** Segments that are read in one go: what lies between two of them is not worth a new request. */
+/** Segments read in one request: the gap between two of them is not worth another one. */
 function* runsOf(segments: readonly PatchSegment[]): Generator<readonly PatchSegment[]> {
   let run: PatchSegment[] = [];
   for (const segment of segments) {
@@ -125,7 +125,7 @@ function* runsOf(segments: readonly PatchSegment[]): Generator<readonly PatchSeg
   if (run.length > 0) yield run;
 }
 
-/** Memory for one segment, shared with the threads: what is fetched, what is read, what is made. */
+/** Memory for one segment, shared with the threads: the fetched, the read and the resulting bytes. */
 type Area = Readonly<{ packed: Uint8Array; dictionary: Uint8Array; plain: Uint8Array }>;
 type Made = Readonly<{ segment: PatchSegment; plain: Uint8Array; digests: Promise<Uint8Array | undefined> }>;
 
@@ -158,7 +158,7 @@ async function applyRun(job: DeltaJob, assembly: Assembly, run: readonly PatchSe
   damage.tell();
 }
 
-/** An area is used again once the segment in it was written. */
+/** An area is reused once its segment has been written. */
 function areasFor(run: readonly PatchSegment[]): readonly Area[] {
   const count = READING + IN_FLIGHT;
   const buffers = (sizeOf: (segment: PatchSegment) => number): Uint8Array[] =>
@@ -190,7 +190,7 @@ async function readDictionary(
     at += count * BLOCK;
     return reader.readInto(first, into);
   });
-  // All of them end, also when one fails: the memory is used again.
+  // All of them finish, even if one fails: the memory is reused.
   for (const read of await Promise.allSettled(reads)) if (read.status === 'rejected') throw read.reason;
   return buffer.subarray(0, at);
 }
@@ -211,7 +211,7 @@ async function place(job: DeltaJob, assembly: Assembly, damage: Damage, made: Ma
     await writeMissing(assembly, to, plain.subarray(from * BLOCK, (from + count) * BLOCK));
 }
 
-/** A segment whose dictionary or bytes are damaged is left to the next tier; when most are, the rest is not worth reading. */
+/** A segment with a damaged dictionary or damaged bytes is left to the next tier; with too many, the rest is not worth reading. */
 type Damage = Readonly<{ note(segment: PatchSegment, error: unknown): undefined; tell(): void }>;
 
 function createDamage({ log }: DeltaJob): Damage {
@@ -231,10 +231,10 @@ function createDamage({ log }: DeltaJob): Damage {
   };
 }
 
-const WRONG = new UpdateError('delta-mismatch', 'A segment does not make the promised blocks.');
-// What is under way is lost when the power is.
+const WRONG = new UpdateError('delta-mismatch', 'A segment does not produce the expected blocks.');
+// Unfinished segments are lost in a power cut.
 const IN_FLIGHT = 2;
-/** Segments whose dictionaries are read ahead. */
+/** Number of segments whose dictionaries are read ahead. */
 const READING = 1;
 const MOST_DAMAGED = 32;
 const GAP = 64 * 1024;

@@ -1,4 +1,4 @@
-/** Reads the assembled slot back from the medium: it must give the signed root hash, and the tree that is built on the way becomes its tree. */
+/** Reads the assembled slot back from the medium: it must have the signed root hash, and the tree built on the way becomes its tree. */
 
 import type { DecodePool } from '../../../bundle/decode/pool.ts';
 import { type BlockSet, blockSet } from '../../../bundle/delta/copy.ts';
@@ -18,7 +18,7 @@ export type ProofJob = Readonly<{
   root: BlockTarget;
   verity: BlockTarget;
   uki?: FileReader;
-  /** The short leaf that each block of the volume should have; zeros where none was promised. */
+  /** The expected short leaf of each block of the volume; zeros where none is known. */
   promised: Uint8Array;
   pool: Pick<DecodePool, 'digests'>;
   signal: AbortSignal;
@@ -26,8 +26,8 @@ export type ProofJob = Readonly<{
 }>;
 
 /**
- * The blocks that are not what was promised; when there are none, the slot is proved. The superblock of the tree was taken away when the
- * assembly began; it is the last thing that is written.
+ * The wrong blocks; if there are none, the slot is verified. The superblock of the tree was removed when the
+ * assembly began, and is written last.
  */
 export async function proveSlot(job: ProofJob): Promise<BlockSet> {
   const { manifest, volume, root, verity, promised, pool, signal, progress } = job;
@@ -49,19 +49,19 @@ export async function proveSlot(job: ProofJob): Promise<BlockSet> {
   const found = tree.finish();
   await judgeUki(job, wrong);
   if (wrong.count > 0) return wrong;
-  if (found !== rootHash) throw mismatch(`${root.name} gives the root hash ${found}, not ${rootHash}.`);
+  if (found !== rootHash) throw mismatch(`${root.name} has the root hash ${found}, not ${rootHash}.`);
   await write();
   await verity.flush();
   await verity.write(0, superblock(salt, treeUuid(rootHash), dataBlocks));
   await verity.flush();
   const image = imageOf(manifest, 'verity');
-  if (!image) throw mismatch('The release has no tree of its own.');
+  if (!image) throw mismatch('The release has no separate tree.');
   const digest = await digestOf({ image, target: verity, signal });
   if (digest !== image.sha256) throw mismatch(`${verity.name} has the digest ${digest}, not ${image.sha256}.`);
   return wrong;
 }
 
-/** Its digest is compared when it takes its name; here it only shows which of its blocks to fetch. */
+/** Its digest is compared when it gets its name; this only shows which of its blocks to fetch. */
 async function judgeUki({ manifest, volume, uki, promised, pool, signal }: ProofJob, wrong: BlockSet): Promise<void> {
   const part = volume.parts[1];
   if (!part || !uki) return;
@@ -81,5 +81,5 @@ function addWrong(wrong: BlockSet, promised: Uint8Array, first: number, digests:
 
 const mismatch = (what: string): UpdateError => new UpdateError('delta-root-mismatch', what);
 
-/** Blocks of the kernel image that are read at once. */
+/** Blocks of the kernel image per read. */
 const PIECE = 128;

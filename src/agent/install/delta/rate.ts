@@ -1,11 +1,11 @@
-/** How fast the last download was, kept so that the next one can be told how long it will take. */
+/** The speed of the last download, kept to estimate the time of the next one. */
 
 import { join } from 'node:path';
 import { integer, literal, object, parseDocument } from '../../../formats/shape.ts';
 import { type Files, replaceFile } from '../../../system/files.ts';
 import { type Format, inFormat } from '../../../system/format.ts';
 
-/** Bytes a second; undefined where nothing is known. */
+/** Bytes per second; undefined if unknown. */
 export async function loadRate(files: Pick<Files, 'read'>, stateDir: string): Promise<number | undefined> {
   const bytes = await files.read(join(stateDir, NAME));
   try {

@@ -1,6 +1,6 @@
-/** Prepares the next few while one is used. */
+/** Prepares the next few items while one is used. */
 
-/** What `prepare` makes of each item, in order; `depth` of them are being made ahead. `turn` counts the items. */
+/** The result of `prepare` for each item, in order, with `depth` of them prepared ahead. `turn` counts the items. */
 export async function* ahead<Item, Made>(
   items: Iterable<Item>,
   depth: number,
@@ -11,7 +11,7 @@ export async function* ahead<Item, Made>(
   try {
     for (const item of items) {
       const made = prepare(item, turn++);
-      // Its failure is told when its turn comes.
+      // Its failure is reported when its turn comes.
       made.catch(() => undefined);
       waiting.push(made);
       if (waiting.length > depth) yield await (waiting.shift() as Promise<Made>);

@@ -1,4 +1,4 @@
-/** The system that runs, read as one row of blocks from which a new release can take what it shares. Nobody has proved them. */
+/** The running system as one row of blocks, from which a new release reuses the shared ones. The blocks are unverified. */
 
 import { createHash } from 'node:crypto';
 import type { DecodePool } from '../../../bundle/decode/pool.ts';
@@ -20,10 +20,10 @@ export interface RunningSystem extends AsyncDisposable {
   readonly uki?: FileReader;
 }
 
-/** `shorts` has the short leaves that its tree tells, and those of its UKI as it was read. */
+/** `shorts` are the short leaves from its tree, and those of its UKI as read. */
 export type OldVolume = Readonly<{ volume: Volume; salt: Sha256; shorts: Uint8Array; reader: SlotReader }>;
 
-/** The row of its blocks; refuses a system whose tree is not of the kind that helps. */
+/** The row of its blocks; refuses a system whose tree is unusable. */
 export async function readOldVolume(
   running: RunningSystem,
   pool: Pick<DecodePool, 'digests'>,
@@ -58,7 +58,7 @@ export async function ukiDigest({ uki }: RunningSystem, signal: AbortSignal): Pr
   return digest.digest('hex') as Sha256;
 }
 
-/** A piece of the tree that cannot be read says nothing of its blocks: they are then fetched. */
+/** An unreadable piece of the tree says nothing about its blocks: they are fetched. */
 async function readTree(
   { rootHash }: RunningSystem,
   verity: BlockTarget,
@@ -79,6 +79,6 @@ async function readTree(
   }
 }
 
-/** Blocks read at once, and leaves. */
+/** Blocks and leaves per read. */
 const PIECE = 256;
 const LEAVES = 16_384;

@@ -1,18 +1,18 @@
-/** Reads a row of blocks from its partition and its file, whose last block is filled up with zeros. */
+/** Reads a row of blocks from its partition and its file, whose last block is padded with zeros. */
 
 import type { BlockReader, Volume } from '../../../bundle/image/volume.ts';
 import { BLOCK } from '../../../bundle/verity.ts';
 import type { FileReader } from '../../../reboot/kernels/uki-file.ts';
 import type { BlockTarget } from '../../../system/disk/block-target.ts';
 
-/** A reader of which several pieces may be asked at a time. */
+/** A reader for several pieces at a time. */
 export type SlotReader = BlockReader &
   Readonly<{
-    /** Fills this memory, which is aligned, with blocks from `first` on. */
+    /** Fills this aligned memory with blocks from `first` on. */
     readInto(first: number, into: Uint8Array): Promise<void>;
   }>;
 
-/** The root image lies at the beginning of `root`; where `uki` is shorter than its part of the row, zeros are read. */
+/** The root image starts at the beginning of `root`; past the end of `uki`, zeros are read. */
 export function slotReader({ blocks, parts }: Volume, root: BlockTarget, uki: FileReader | undefined): SlotReader {
   const rootBlocks = parts[0]?.blocks ?? 0;
   const read = async (first: number, count: number): Promise<Uint8Array> => {

@@ -1,4 +1,4 @@
-/** What lies in the free slot before it is written: blocks that are right already need neither be fetched nor written. */
+/** The free slot before it is written: blocks that are already correct need neither be fetched nor written. */
 
 import type { DecodePool } from '../../../bundle/decode/pool.ts';
 import { type BlockSet, blockSet, extentsWhere } from '../../../bundle/delta/copy.ts';
@@ -11,11 +11,11 @@ import type { FileReader } from '../../../reboot/kernels/uki-file.ts';
 import type { BlockTarget } from '../../../system/disk/block-target.ts';
 import { slotReader } from './slot-reader.ts';
 
-/** The free slot as it is asked what it holds. */
+/** The free slot, for queries about its contents. */
 export type Standing = Readonly<{
-  /** 32 bytes a block: the digest of what lies there, or what the slot's own tree says of it; zeros where nothing is known. */
+  /** 32 bytes per block: its digest, or the one in the slot's own tree; zeros where unknown. */
   leaves: Uint8Array;
-  /** Those of `wanted` whose blocks have the digest that `leaves` tells. Block 0 never has: it is taken away and written last. */
+  /** Those of `wanted` whose blocks have the digest in `leaves`. Never block 0: it is removed and written last. */
   prove(wanted: BlockSet): Promise<BlockSet>;
 }>;
 
@@ -27,12 +27,12 @@ export type StandingSource = Readonly<{
   uki?: FileReader;
   pool: Pick<DecodePool, 'digests'>;
   signal: AbortSignal;
-  /** Nothing was begun here that could be gone on with, so a slot without a superblock holds nothing. */
+  /** No earlier attempt to continue, so a slot without a superblock holds nothing. */
   isFirst: boolean;
   progress?: (blocks: number, total: number) => void;
 }>;
 
-/** Asks the slot's tree where it holds a whole image with the same salt, and reads everything where an attempt was interrupted. */
+/** Uses the slot's tree if it holds a complete image with the same salt; reads everything after an interrupted attempt. */
 export async function readStanding(source: StandingSource): Promise<Standing> {
   const { volume, signal } = source;
   const reader = slotReader(volume, source.root, source.uki);
@@ -40,7 +40,7 @@ export async function readStanding(source: StandingSource): Promise<Standing> {
   const leaves = told ?? new Uint8Array(volume.blocks * DIGEST);
   const rootBlocks = volume.parts[0]?.blocks ?? 0;
   await hashRange(source, reader, told || source.isFirst ? rootBlocks : 0, volume.blocks, leaves);
-  // Zeros that are read past the end of a file are not there.
+  // Zeros read past the end of a file do not count as present.
   leaves.fill(0, (rootBlocks + blocksIn(source)) * DIGEST);
   const prove = async (wanted: BlockSet): Promise<BlockSet> => {
     const proven = blockSet(volume.blocks);
@@ -66,7 +66,7 @@ function blocksIn({ volume, uki }: StandingSource): number {
   return there >= size ? Math.ceil(size / BLOCK) : Math.floor(there / BLOCK);
 }
 
-/** Undefined when nothing can be said without reading all: the first block is taken away while a slot is being written. */
+/** Undefined if only a full read can tell: the first block is removed while a slot is being written. */
 async function leavesOfTree({ volume, salt, root, verity }: StandingSource): Promise<Uint8Array | undefined> {
   const rootBlocks = volume.parts[0]?.blocks ?? 0;
   if (!verity || (await root.read(0, BLOCK)).every((byte) => byte === 0)) return undefined;
@@ -124,7 +124,7 @@ const isSame = (one: Uint8Array, at: number, other: Uint8Array, otherAt: number)
     other.subarray(otherAt * DIGEST, (otherAt + 1) * DIGEST),
   ) === 0;
 
-/** The next piece is read while this one is hashed. */
+/** Reads the next piece while this one is hashed. */
 async function* readAhead(reader: BlockReader, from: number, until: number) {
   const read = (first: number) => (first < until ? reader.read(first, Math.min(PIECE, until - first)) : undefined);
   let next = read(from);
@@ -140,6 +140,6 @@ async function* readAhead(reader: BlockReader, from: number, until: number) {
   }
 }
 
-/** Blocks read at once, and leaves. */
+/** Blocks and leaves per read. */
 const PIECE = 128;
 const LEAVES = 16_384;

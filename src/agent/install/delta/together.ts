@@ -1,6 +1,6 @@
-/** Works that go on side by side. */
+/** Tasks in parallel. */
 
-/** Waits for all of them. The first failure stops the others, and is thrown once they have ended. */
+/** Waits for all tasks. The first failure stops the others, and is thrown once they have ended. */
 export async function together(
   signal: AbortSignal,
   ...works: readonly ((signal: AbortSignal) => Promise<void>)[]

@@ -1,4 +1,4 @@
-/** Counts what an install fetches, copies and keeps, and how fast the bytes came. */
+/** Counts the bytes that an install fetches, copies and keeps, and measures the download rate. */
 
 import type { ByteSource } from '../../../bundle/byte-source.ts';
 import type { ErrorCode } from '../../../errors.ts';
@@ -7,21 +7,21 @@ import type { Clock } from '../../../system/clock.ts';
 import type { Tally } from './job.ts';
 
 export interface Transfer {
-  /** A tier begins; what is put into the tally shows at once. */
+  /** A tier begins; changes to the tally show at once. */
   begin(tier: TransferStatus['tier']): Tally;
-  /** How many bytes it will fetch, and from where. */
+  /** The number of bytes it will fetch, and their source. */
   planned(bytes: number, from: string): void;
   fell(tier: TransferStatus['tier'], code: ErrorCode): void;
-  /** The tiers that there are, the one that comes first at the front. */
+  /** The available tiers, in order. */
   choices(all: NonNullable<TransferStatus['choices']>): void;
-  /** The same source, its bytes counted. */
+  /** The same source, with its bytes counted. */
   counted<T extends ByteSource>(source: T): T;
   status(): TransferStatus;
-  /** Bytes a second while bytes were awaited; undefined where too few came to tell. */
+  /** Bytes per second while waiting for bytes; undefined if too few arrived to tell. */
   rate(): number | undefined;
 }
 
-/** Nothing counted yet. `rate` is what was measured last time, to tell how long it will take. */
+/** A new count. `rate` is the last measured rate, to estimate the time. */
 export function createTransfer(clock: Pick<Clock, 'monotonicMs'>, lastRate: number | undefined): Transfer {
   const fallen: { tier: TransferStatus['tier']; code: string }[] = [];
   let tier: TransferStatus['tier'] = 'full';
@@ -31,7 +31,7 @@ export function createTransfer(clock: Pick<Clock, 'monotonicMs'>, lastRate: numb
   let fetched = 0;
   let waitedMs = 0;
 
-  // Several connections wait at the same time; the time counts once.
+  // Several connections wait at the same time; that time counts only once.
   let waiting = 0;
   let since = 0;
   const began = (): void => {
@@ -91,5 +91,5 @@ export function createTransfer(clock: Pick<Clock, 'monotonicMs'>, lastRate: numb
   };
 }
 
-/** Fewer bytes than these say nothing about a line. */
+/** Fewer bytes than this say nothing about the rate. */
 const ENOUGH = 256 * 1024;

@@ -1,4 +1,4 @@
-/** What putting a release together from the running system needs of the host. */
+/** The parts of the host needed to assemble a release from the running system. */
 
 import type { ByteSource } from '../../../bundle/byte-source.ts';
 import type { RangeSource } from '../../../system/http/mirrors.ts';
@@ -7,10 +7,10 @@ import type { RangePiece } from '../../../system/http/ranges.ts';
 import type { DeltaCache } from './cache.ts';
 import type { RunningSystem } from './running-system.ts';
 
-/** A delta file, or a bundle, wherever it lies: to be read in one go from `source`, or by ranges from its mirrors. */
+/** A delta file or a bundle: read in one pass from `source`, or by ranges from its mirrors. */
 export type RemoteFile = Readonly<{ source: ByteSource; mirrors: readonly RangeSource[] }> & Partial<AsyncDisposable>;
 
-/** The ranges, each whole and once, in any order. What `check` throws for is asked of other mirrors, and thrown if none has better. */
+/** The ranges, each complete and once, in any order. If `check` throws, other mirrors are asked; the error is thrown if none is better. */
 export type FetchRanges = (
   mirrors: readonly RangeSource[],
   ranges: readonly ByteRange[],
