@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** updatectl: the command line, and the outside world that commands are given. The only importer of commander. */
+/** updatectl: the command line, and the outside world that it passes to commands. The only importer of commander. */
 
 import { Command as Commander, CommanderError, Option } from 'commander';
 import { DECODER } from './bundle/decode/decoder.ts';
@@ -31,13 +31,13 @@ export async function main(given: readonly string[]): Promise<number> {
     return status;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
-    // A group or nothing at all was named: its help has been printed.
+    // The command line named a group or nothing, so commander printed its help.
     if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
     return report(error instanceof CommanderError ? usage(error) : asUpdateError(error), asJson, debug);
   }
 }
 
-/** Help is shown wherever commander wants it; what it says of errors, `report` says. */
+/** Commander prints help; `report` prints errors. */
 const HELP_ONLY = {
   writeOut: standardStreams.out,
   writeErr: standardStreams.err,
@@ -52,7 +52,7 @@ function buildProgram(run: Run): Commander {
     .version(AGENT_VERSION, '-V, --version')
     // So that `bundle build --version 1.0` is not this program's own --version.
     .enablePositionalOptions()
-    .option('--json', 'one JSON document instead of text')
+    .option('--json', 'print one JSON document instead of text')
     .option('--debug', 'show the causes of a failure')
     .helpCommand(false)
     .configureHelp({ subcommandTerm: (command) => command.name() })
@@ -63,7 +63,7 @@ function buildProgram(run: Run): Commander {
   return program;
 }
 
-/** A command is a name until it is called or its help is asked for; only then is its file read. */
+/** A command is only a name until it runs or shows its help; then its file is loaded. */
 function addCommand(program: Commander, name: string, summary: string, load: CommandEntry['load'], run: Run): void {
   const words = name.split(' ');
   const parent = words.slice(0, -1).reduce(groupNamed, program);
@@ -88,7 +88,7 @@ function groupNamed(parent: Commander, word: string): Commander {
     parent
       .command(word)
       .summary(GROUPS[word] ?? '')
-      // Below a command that reads its own help there is none to inherit.
+      // The parent handles its own help, so there is no help option to inherit.
       .helpOption('-h, --help', 'display help for command')
       .allowUnknownOption(false)
       .allowExcessArguments(false)
@@ -102,7 +102,7 @@ export function specify(to: Commander, command: Command): Commander {
   to.description(`${command.summary}\n${command.description ? `\n${command.description}` : ''}`.trim());
   for (const { name, summary } of command.arguments ?? []) to.argument(name, summary);
   for (const spec of command.options ?? []) to.addOption(optionOf(spec));
-  to.option('--json', 'one JSON document instead of text').option('--debug', 'show the causes of a failure');
+  to.option('--json', 'print one JSON document instead of text').option('--debug', 'show the causes of a failure');
   if (command.examples.length > 0)
     to.addHelpText('after', `\nExamples:\n${command.examples.map((one) => `  ${one}`).join('\n')}`);
   return to;
@@ -144,7 +144,7 @@ function usage(error: CommanderError): UpdateError {
   return new Failure('usage', error.message.replace(/^error: /, '').replace(/\n/g, ' '));
 }
 
-/** A code, one sentence, the next step; causes only for those who ask. */
+/** Prints a code, one sentence and the next step; causes only with --debug. */
 function report(error: UpdateError, asJson: boolean, debug: boolean): number {
   const { code, message, details } = error;
   const { exit, next } = error.entry;
@@ -155,12 +155,12 @@ function report(error: UpdateError, asJson: boolean, debug: boolean): number {
   return exit;
 }
 
-/** What ends a service is an error in the journal, too. */
+/** Marks the failure as an error if the output goes to the journal. */
 const inJournal = (text: string): string => (isJournal(env('JOURNAL_STREAM')) ? text.replace(/^(?=.)/gm, '<3>') : text);
 
 if (import.meta.main) {
   endWithReader();
   const status = await main(process.argv.slice(2));
-  // What was begun before a failure, a timer or a connection, keeps no process alive that is to be started again.
+  // A timer or connection left from before the failure must not keep the process alive: its service is restarted.
   if (status !== EXIT.ok) endNow(status);
 }

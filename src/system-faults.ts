@@ -1,4 +1,4 @@
-/** What a failed system call means to an operator. */
+/** The meaning of a failed system call for an operator. */
 
 type Errno = keyof typeof SYSTEM_FAULTS;
 
@@ -32,20 +32,20 @@ const SYSTEM_FAULTS = {
   ENOSPC: ['file-system-full', 'there is no space left on its file system'],
   EDQUOT: ['file-system-full', 'the quota of its file system is used up'],
   EROFS: ['file-system-read-only', 'its file system is read-only'],
-  EACCES: ['file-denied', 'this user may not use it'],
-  EPERM: ['file-denied', 'this user may not do that'],
+  EACCES: ['file-denied', 'this user has no permission to use it'],
+  EPERM: ['file-denied', 'this user has no permission to do that'],
   ENOENT: ['file-absent', 'it does not exist'],
   EISDIR: ['file-unsuitable', 'it is a folder'],
   ENOTDIR: ['file-unsuitable', 'a part of the path is not a folder'],
-  EEXIST: ['file-unsuitable', 'something is there already'],
+  EEXIST: ['file-unsuitable', 'it already exists'],
   ENOTEMPTY: ['file-unsuitable', 'the folder is not empty'],
   ELOOP: ['file-unsuitable', 'it is a link, which is not followed here'],
   ENAMETOOLONG: ['file-unsuitable', 'its name is too long'],
-  EXDEV: ['file-unsuitable', 'it lies on another file system'],
+  EXDEV: ['file-unsuitable', 'it is on another file system'],
   EBUSY: ['file-unsuitable', 'another program uses it'],
-  ETXTBSY: ['file-unsuitable', 'it is a program that runs'],
-  EFBIG: ['file-unsuitable', 'its file system does not take files of this size'],
-  ENXIO: ['file-unsuitable', 'it is a pipe, socket or device that nobody serves'],
+  ETXTBSY: ['file-unsuitable', 'it is a running program'],
+  EFBIG: ['file-unsuitable', 'its file system does not support files of this size'],
+  ENXIO: ['file-unsuitable', 'it is a pipe, socket or device without a peer'],
   EINVAL: ['file-unsuitable', 'its file system does not support this'],
   EOPNOTSUPP: ['file-unsuitable', 'its file system does not support this'],
   EIO: ['disk-read-error', 'the disk failed'],

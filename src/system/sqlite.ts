@@ -62,7 +62,7 @@ export function openDatabase(path: string, { durable = true }: Readonly<{ durabl
 
 /** By the result codes of SQLite (https://sqlite.org/rescode.html), of which the lowest byte tells the kind. */
 const FAULTS: Readonly<Record<number, readonly [code: ErrorCode, meaning: string]>> = {
-  3: ['store-unwritable', 'this user may not use it'],
+  3: ['store-unwritable', 'this user has no permission to use it'],
   5: ['store-in-use', 'another program has it open'],
   6: ['store-in-use', 'another program has it open'],
   8: ['store-unwritable', 'it cannot be written'],

@@ -32,7 +32,9 @@ test('version 1 in slot a becomes 2 in b by a patch, then 3 in a block by block 
     assert.equal(status.confirmed, true);
     assert.deepEqual(status.refused, []);
     assert.equal(machine.boots, 2, 'one start for each update');
-    const { output } = await machine.attempt('journalctl -u tandem-agent -o cat | grep -c "falling back to the next tier"');
+    const { output } = await machine.attempt(
+      'journalctl -u tandem-agent -o cat | grep -c "falling back to the next tier"',
+    );
     assert.equal(output.trim(), '0', 'every tier did its work at the first attempt');
   }));
 

@@ -43,7 +43,7 @@ export function judge(candidate: Candidate, host: Host, state: State, wish: Wish
   return { found: 'offer', release, ...(wish.named ? { byHand: true } : {}) };
 }
 
-/** An operator who names a release takes responsibility for it: the channel counts again after the attempt, or on request. */
+/** An operator who names a release overrides the channel until the attempt ends, or until the channel's offer is requested. */
 export const chosenByHand = ({ version }: Release): Found =>
   nothing('staged', `${version} was chosen by hand, and is staged`);
 

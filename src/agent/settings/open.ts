@@ -31,7 +31,7 @@ export async function fleetSettingsOf(
   });
 }
 
-/** While a release is staged the lock may already have been taken; the state on disk does not show it. */
+/** Not while a release is staged: the lock may already have been taken, which the state on disk does not show. */
 const isBetweenAttempts = (state: State): boolean =>
   state.kind === 'idle' || state.kind === 'staging' || (state.kind === 'settling' && state.outcome.result === 'none');
 

@@ -164,6 +164,6 @@ function gathered(uki: UkiPart, volume: Volume): Pick<ImageWriter, 'write' | 'fl
   };
 }
 
-/** Counts fetched bytes only: copies lost in a power cut can be made again. */
+/** Fetched bytes between two flushes. Copies do not count: after a power cut they can be made again. */
 const FLUSH_EVERY = 64 * 1024 * 1024;
 const GATHER = 512 * 1024;
