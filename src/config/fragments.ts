@@ -7,7 +7,7 @@ import { suggestion } from '../nearest-word.ts';
 import type { Files } from '../system/files.ts';
 
 /** The check of a key; `error.issues` says briefly why a value is refused. */
-export type Checked = Readonly<{
+export type CheckedKeys = Readonly<{
   type: Readonly<{
     safeParse(
       value: unknown,
@@ -18,7 +18,7 @@ export type Checked = Readonly<{
 }>;
 
 /** Sections of keys, by their TOML names. */
-export type Table = Readonly<Record<string, Readonly<Record<string, Checked>>>>;
+export type Table = Readonly<Record<string, Readonly<Record<string, CheckedKeys>>>>;
 
 /** A value as used and as `written`; `origin` is `file:line`. */
 export type Given = Readonly<{ path: string; value: unknown; written: unknown; origin: string }>;
@@ -74,7 +74,7 @@ export function readEach(fragment: Fragment, table: Table): readonly (Given | Wr
 
 /** Checks one value against the keys of its section. */
 export function checkValue(
-  keys: Readonly<Record<string, Checked>>,
+  keys: Readonly<Record<string, CheckedKeys>>,
   section: string,
   name: string,
   written: unknown,

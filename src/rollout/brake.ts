@@ -9,7 +9,7 @@ import type { MachineId, Version } from '../model.ts';
 export type Limits = Readonly<{ maxInFlight: number; maxFailures: number; noOverdue?: true }>;
 
 /** A host's attempt at the rollout's release, or at another one, `via`: a barrier on the way, or its group's pin. */
-export type Attempt = Readonly<{ machine: MachineId; via?: Version }>;
+export type RolloutAttempt = Readonly<{ machine: MachineId; via?: Version }>;
 /** `due`: the deadline of its report, in milliseconds since the epoch. */
 export type UnderWay = Readonly<{ due: number; via?: Version }>;
 /** `doubt`: the release may not be at fault. The failure counts until more is known, and the host may retry. `silent`: it did not report in time. */
@@ -48,7 +48,13 @@ export type Admission =
  * Admits a host whose turn has come, if there is a place. A host already under way to the same release keeps its place, even with the
  * brake pulled.
  */
-export function admit(ledger: Ledger, limits: Limits, attempt: Attempt, now: number, patienceMs: number): Admission {
+export function admit(
+  ledger: Ledger,
+  limits: Limits,
+  attempt: RolloutAttempt,
+  now: number,
+  patienceMs: number,
+): Admission {
   const { machine, via } = attempt;
   giveUpOverdue(ledger, limits, now);
   const underWay = ledger.inFlight.get(machine);
@@ -81,7 +87,7 @@ export function pass(ledger: Ledger, machine: MachineId): boolean {
 export function fail(
   ledger: Ledger,
   limits: Limits,
-  { machine, via }: Attempt,
+  { machine, via }: RolloutAttempt,
   { reason, doubt }: Pick<Failed, 'reason' | 'doubt'>,
   now: number,
 ): void {

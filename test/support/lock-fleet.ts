@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { keysOf } from '../../src/reboot/gates/locks/etcd-room.ts';
 import type { LockClient } from '../../src/reboot/gates/locks/lock-client.ts';
-import type { Holder } from '../../src/reboot/gates/locks/semaphore.ts';
+import type { LockHolder } from '../../src/reboot/gates/locks/semaphore.ts';
 import { readSemaphore } from '../../src/reboot/gates/locks/semaphore-document.ts';
 import { realClock } from '../../src/system/clock.ts';
 import { etcdOf, type HostOptions, lockOf } from './lock-hosts.ts';
@@ -114,7 +114,7 @@ export async function driveFleet({ hosts, options, rebootMs, restarts, progress 
   return { ...counts, waitsMs };
 }
 
-const isRebooting = ({ phase }: Holder): boolean => phase === 'rebooting';
+const isRebooting = ({ phase }: LockHolder): boolean => phase === 'rebooting';
 
 export function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);

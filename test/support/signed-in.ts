@@ -2,7 +2,7 @@
 
 import { cookieOf, formTokenOf } from '../../src/server/access/session-cookie.ts';
 import { createSessions, type Sessions, type SessionsWorld } from '../../src/server/access/sessions.ts';
-import type { Role } from '../../src/server/access/tokens.ts';
+import type { AccessRole } from '../../src/server/access/tokens.ts';
 
 const SECRET = 'known-beforehand';
 
@@ -15,10 +15,10 @@ export function signedInAs(name: string): Readonly<{ cookie: string; form: strin
 /** Sessions of a server; whoever has one of `tokens`, which are named after their roles, is signed in. */
 export async function sessionsWith(
   world: Omit<SessionsWorld, 'secret'>,
-  tokens: Readonly<Partial<Record<Role, string>>>,
+  tokens: Readonly<Partial<Record<AccessRole, string>>>,
 ): Promise<Sessions> {
   const known = createSessions({ ...world, secret: () => SECRET });
-  for (const [role, token] of Object.entries(tokens) as [Role, string][])
+  for (const [role, token] of Object.entries(tokens) as [AccessRole, string][])
     await known.begin({ name: role, role }, token);
   let made = 0;
   return createSessions({ ...world, secret: () => `made-${++made}` });

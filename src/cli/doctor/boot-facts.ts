@@ -12,7 +12,7 @@ import { VARIABLE_ATTRIBUTES, variableFile } from '../../system/efi-variable-fil
 import { type Finding, ok, unknown, warn } from './finding.ts';
 import { loaderVariable } from './loader-variables.ts';
 import type { Reading } from './reading.ts';
-import { type BootFacts, fittingBackends } from './signs.ts';
+import { type BootSigns, fittingBackends } from './signs.ts';
 import { ubootCopies } from './uboot.ts';
 
 /**
@@ -40,7 +40,7 @@ export async function backendFits(
   );
 }
 
-async function bootFacts(files: Reading, boot: Config['boot']): Promise<Omit<BootFacts, 'priorities'>> {
+async function bootFacts(files: Reading, boot: Config['boot']): Promise<Omit<BootSigns, 'priorities'>> {
   const loaderInfo = await loaderVariable(files, 'LoaderInfo');
   const model = await boardModel(files);
   return {

@@ -22,9 +22,9 @@ import { restartMethods } from './restart.ts';
 import { sandbox } from './sandbox.ts';
 
 type DoctorWorld = Context & Readonly<{ files: Reading }>;
-export type Check = Readonly<{ name: string; run(world: DoctorWorld, config: Config): Promise<Finding> }>;
+export type DoctorCheck = Readonly<{ name: string; run(world: DoctorWorld, config: Config): Promise<Finding> }>;
 
-export const CHECKS: readonly Check[] = [
+export const CHECKS: readonly DoctorCheck[] = [
   { name: 'configuration', run: (context) => configuration(context) },
   { name: 'partitions', run: partitions },
   { name: 'sandbox', run: sandbox },

@@ -5,7 +5,7 @@ import type { BootBackend } from '../../reboot/bootloaders/bootloader.ts';
 import { type Finding, warn } from './finding.ts';
 
 /** Traces of a boot loader in the running system. */
-export type BootFacts = Readonly<{
+export type BootSigns = Readonly<{
   /** The firmware is UEFI, not a BIOS. */
   uefi: boolean;
   /** The boot loader's name in the firmware variable LoaderInfo. */
@@ -28,13 +28,13 @@ export type BootFacts = Readonly<{
 export type Fit = Readonly<{ backend: BackendName; sign: string }>;
 
 /** The surest sign first; empty where none is found. */
-export const fittingBackends = (facts: BootFacts): readonly Fit[] =>
+export const fittingBackends = (facts: BootSigns): readonly Fit[] =>
   SIGNS.flatMap(({ backend, sign }) => {
     const found = sign(facts);
     return found === undefined ? [] : [{ backend, sign: found }];
   });
 
-type Sign = Readonly<{ backend: BackendName; sign(facts: BootFacts): string | undefined }>;
+type Sign = Readonly<{ backend: BackendName; sign(facts: BootSigns): string | undefined }>;
 
 const SIGNS: readonly Sign[] = [
   {

@@ -12,7 +12,7 @@ import { KEXECS, type Kernel, withoutRootHash } from './kernel.ts';
 import { OLDEST_SYSTEMD } from './soft.ts';
 import { rootHashOfDevice } from './verity-device.ts';
 
-export type HostFacts = Readonly<{
+export type RestartFacts = Readonly<{
   /** Of the running kernel. */
   commandLine: string;
   release: string;
@@ -35,7 +35,7 @@ export async function readHostFacts(
   flags: readonly string[],
   esp: string,
   isBootNextOurs = false,
-): Promise<HostFacts> {
+): Promise<RestartFacts> {
   const commandLine = await readText(world.files, '/proc/cmdline');
   const rootHash = await softRootHash(world.files);
   const both = await againstSecureBoot(world);
@@ -63,7 +63,7 @@ export const softRootHash = async (files: Pick<Files, 'read'>): Promise<Sha256 |
   rootHashOfDevice(rootMount(await readText(files, '/proc/self/mountinfo'))?.source ?? '');
 
 /** The running kernel, if it is certainly that of the running slot's boot image. Pure. */
-export function runningKernel(booted: Kernel, host: HostFacts): Known<Kernel> {
+export function runningKernel(booted: Kernel, host: RestartFacts): Known<Kernel> {
   const [rootHash, ...more] = commandLineValues(host.commandLine, 'roothash');
   const isStarted = more.length === 0 && rootHash === booted.rootHash;
   // Our soft reboot keeps the kernel, and happens only if both boot images have the same one.

@@ -3,18 +3,18 @@
 import { type AuditEntry, audited } from '../fleet/audit.ts';
 import type { Json, Key, Store } from '../store/store.ts';
 import {
+  type AccessRole,
   digestOf,
-  type Holder,
   holderWith,
   MOST_TOKENS,
-  type Role,
   type Token,
+  type TokenHolder,
   tokensFrom,
   tokensJson,
 } from './tokens.ts';
 
 /** What is told of a token. */
-export type ShownToken = Holder & Readonly<{ added: string }>;
+export type ShownToken = TokenHolder & Readonly<{ added: string }>;
 
 export type Added = Readonly<{ token: string }> | Readonly<{ refused: 'token-exists' | 'tokens-full' }>;
 
@@ -26,15 +26,15 @@ export type Access = Readonly<{
   /** Fails where hosts could not be told from others now. */
   readyForHosts(): Promise<void>;
   /** Who has this token; undefined for nobody. One that was revoked is known for a few seconds more. */
-  holderOf(token: string | undefined): Promise<Holder | undefined>;
+  holderOf(token: string | undefined): Promise<TokenHolder | undefined>;
   /** Who has the token of the store with this digest. */
-  holderWith(digest: string): Promise<Holder | undefined>;
+  holderWith(digest: string): Promise<TokenHolder | undefined>;
   all(): Promise<readonly ShownToken[]>;
   /** The new token, which is told this once. */
-  add(holder: Holder, entry?: AuditEntry): Promise<Added>;
+  add(holder: TokenHolder, entry?: AuditEntry): Promise<Added>;
   revoke(name: string, entry?: AuditEntry): Promise<Unrevoked | undefined>;
   /** The tokens that there must be before anybody can do anything, with those that had to be made. */
-  begin(options: Readonly<{ renew: boolean }>): Promise<Readonly<Partial<Record<Role, string>>>>;
+  begin(options: Readonly<{ renew: boolean }>): Promise<Readonly<Partial<Record<AccessRole, string>>>>;
 }>;
 
 export type AccessOptions = Readonly<{
@@ -127,7 +127,7 @@ const HOSTS = { name: 'hosts', role: 'machine' } as const;
 
 const hasOperator = (tokens: readonly Token[]): boolean => tokens.some(({ role }) => role === 'operator');
 
-const entryOf = (holder: Holder, token: string, now: Date): Token & Readonly<Record<string, Json>> => ({
+const entryOf = (holder: TokenHolder, token: string, now: Date): Token & Readonly<Record<string, Json>> => ({
   ...holder,
   digest: digestOf(token),
   added: now.toISOString(),

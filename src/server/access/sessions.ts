@@ -6,13 +6,13 @@ import { UTC_MOMENT } from '../../utc.ts';
 import { type AuditEntry, audited } from '../fleet/audit.ts';
 import type { Json, Key, Store } from '../store/store.ts';
 import type { Access } from './access.ts';
-import { digestOf, type Holder, LONGEST_NAME, NAME } from './tokens.ts';
+import { digestOf, LONGEST_NAME, NAME, type TokenHolder } from './tokens.ts';
 
 export type Sessions = Readonly<{
   /** Signs in whoever has this token, which is the holder's. The key of the new session is told this once. */
-  begin(holder: Holder, token: string, entry?: AuditEntry): Promise<string>;
+  begin(holder: TokenHolder, token: string, entry?: AuditEntry): Promise<string>;
   /** Whose session has this key; undefined for nobody's, and for one that has ended. `isUse`: a person asks, and not a page that follows the fleet. */
-  holderOf(key: string, isUse: boolean): Promise<Holder | undefined>;
+  holderOf(key: string, isUse: boolean): Promise<TokenHolder | undefined>;
   end(key: string): Promise<void>;
 }>;
 

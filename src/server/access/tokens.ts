@@ -7,7 +7,7 @@ import type { Json } from '../store/store.ts';
 
 /** A viewer sees everything and changes nothing; an operator may do all that the others may. */
 export const ROLES = ['machine', 'viewer', 'operator'] as const;
-export type Role = (typeof ROLES)[number];
+export type AccessRole = (typeof ROLES)[number];
 
 export const NAME = /^[a-z0-9][a-z0-9.-]*$/;
 export const LONGEST_NAME = 64;
@@ -17,18 +17,18 @@ export const HOLDER = {
   name: saying('its name in the audit log', upTo(LONGEST_NAME, text(NAME, 'a name'))),
   role: literal(...ROLES),
 };
-export type Holder = Readonly<{ [K in keyof typeof HOLDER]: Checked<(typeof HOLDER)[K]> }>;
+export type TokenHolder = Readonly<{ [K in keyof typeof HOLDER]: Checked<(typeof HOLDER)[K]> }>;
 /** A token as it is kept: its SHA-256 in hex. */
-export type Token = Holder & Readonly<{ digest: string; added: string }>;
+export type Token = TokenHolder & Readonly<{ digest: string; added: string }>;
 
 export const MOST_TOKENS = 200;
 
 /** Who has no token that is known may do nothing at all. */
-export const mayAct = (holder: Holder | undefined, role: Role): boolean =>
+export const mayAct = (holder: TokenHolder | undefined, role: AccessRole): boolean =>
   holder !== undefined && (holder.role === role || holder.role === 'operator');
 
 /** Whose token has this digest; undefined where nobody's has. Every token is looked at, however early one is found. */
-export function holderWith(tokens: readonly Token[], digest: string): Holder | undefined {
+export function holderWith(tokens: readonly Token[], digest: string): TokenHolder | undefined {
   const given = Buffer.from(digest, 'hex');
   const [found] = tokens.filter((one) => timingSafeEqual(given, Buffer.from(one.digest, 'hex')));
   return found && { name: found.name, role: found.role };

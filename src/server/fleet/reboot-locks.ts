@@ -3,11 +3,11 @@
 import {
   begin,
   emptySemaphore,
-  type Failure,
   giveBack,
-  type Holder,
   isRefusal,
-  type Refusal,
+  type LockFailure,
+  type LockHolder,
+  type LockRefusal,
   release,
   type Semaphore,
   type Sight,
@@ -31,14 +31,14 @@ export type ShownLock = Readonly<{
   max: number;
   maxFailures: number;
   free: number;
-  holders: readonly (Holder & Readonly<{ late: boolean }>)[];
-  failures: readonly Failure[];
+  holders: readonly (LockHolder & Readonly<{ late: boolean }>)[];
+  failures: readonly LockFailure[];
 }>;
 
 /** Every verb may be repeated. Those of hosts throw where `who` asks is not the machine that he says he is. */
 export type RebootLocks = Readonly<{
   /** Undefined when the host `id` has the lock now. */
-  take(group: string, id: string, now: Date, who?: Shown): Promise<Refusal | undefined>;
+  take(group: string, id: string, now: Date, who?: Shown): Promise<LockRefusal | undefined>;
   giveBack(group: string, id: string, who?: Shown): Promise<void>;
   /** A group that nobody has asked for is one with the defaults. */
   show(group: string, now: Date): Promise<ShownLock>;
@@ -109,7 +109,7 @@ const KIND = 'lock';
 
 const keyOf = (group: string): Key => ({ kind: KIND, id: group });
 
-function takeAndLeave(before: Semaphore, ask: Parameters<typeof take>[1], sight: Sight): Semaphore | Refusal {
+function takeAndLeave(before: Semaphore, ask: Parameters<typeof take>[1], sight: Sight): Semaphore | LockRefusal {
   const taken = take(before, ask, sight);
   return isRefusal(taken) ? taken : (begin(taken, ask, ask.since, sight) ?? taken);
 }

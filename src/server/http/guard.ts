@@ -4,13 +4,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { UpdateError } from '../../errors.ts';
 import type { Access } from '../access/access.ts';
 import { type Limits, NO_LIMITS } from '../access/rate-limits.ts';
-import { type Holder, mayAct, type Role, tokenIn } from '../access/tokens.ts';
+import { type AccessRole, mayAct, type TokenHolder, tokenIn } from '../access/tokens.ts';
 import type { Wording } from './refusals.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The holder of the request's token. */
-    holder?: Holder | undefined;
+    holder?: TokenHolder | undefined;
   }
 }
 
@@ -20,7 +20,7 @@ export type Guarded = Readonly<{ access: Access; limits?: Limits }>;
 export function guard(
   scope: FastifyInstance,
   { access, limits = NO_LIMITS }: Guarded,
-  roleFor: (method: string) => Role,
+  roleFor: (method: string) => AccessRole,
   worded: Wording,
 ): void {
   scope.addHook('onRoute', (route) => {
@@ -51,7 +51,7 @@ export function inTime(waitMs: number): void {
   });
 }
 
-function refuse({ holder }: FastifyRequest, reply: FastifyReply, role: Role, worded: Wording): FastifyReply {
+function refuse({ holder }: FastifyRequest, reply: FastifyReply, role: AccessRole, worded: Wording): FastifyReply {
   if (holder === undefined)
     return reply
       .code(401)
@@ -60,7 +60,7 @@ function refuse({ holder }: FastifyRequest, reply: FastifyReply, role: Role, wor
   return reply.code(403).send(worded('forbidden', `This requires ${NAMES[role]}; ${holder.name} is a ${holder.role}.`));
 }
 
-const NAMES: Readonly<Record<Role, string>> = {
+const NAMES: Readonly<Record<AccessRole, string>> = {
   machine: 'a machine',
   viewer: 'an operator or viewer',
   operator: 'an operator',

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { backendFits } from '../../../src/cli/doctor/boot-facts.ts';
-import { type BootFacts, fittingBackends, tooManyTries } from '../../../src/cli/doctor/signs.ts';
+import { type BootSigns, fittingBackends, tooManyTries } from '../../../src/cli/doctor/signs.ts';
 import { resolveConfig } from '../../../src/config/config.ts';
 
-const NOTHING: BootFacts = {
+const NOTHING: BootSigns = {
   uefi: false,
   grubFlags: false,
   ubootCopies: 0,
@@ -14,7 +14,7 @@ const NOTHING: BootFacts = {
   autoboot: false,
   priorities: false,
 };
-const FITS: readonly (readonly [facts: Partial<BootFacts>, fits: readonly string[]])[] = [
+const FITS: readonly (readonly [facts: Partial<BootSigns>, fits: readonly string[]])[] = [
   [{}, []],
   [{ uefi: true }, []],
   [{ uefi: true, loaderInfo: 'systemd-boot 257' }, ['systemd-boot']],

@@ -15,8 +15,8 @@ import {
   emptySemaphore,
   giveBack,
   isRefusal,
+  type LockRefusal,
   type Member,
-  type Refusal,
   type Semaphore,
   take,
 } from './semaphore.ts';
@@ -214,7 +214,7 @@ async function ailment({ etcd, members }: EtcdLockOptions): Promise<Refused | un
   return ill === undefined ? undefined : { code: 'lock-etcd-ill', reason: `an etcd member is unhealthy: ${ill}` };
 }
 
-type Refused = Refusal | Readonly<{ code: 'lock-etcd-ill'; reason: string }>;
+type Refused = LockRefusal | Readonly<{ code: 'lock-etcd-ill'; reason: string }>;
 
 const CONTENDED = { code: 'lock-contended', reason: 'many hosts are changing the lock at the same time' } as const;
 

@@ -5,11 +5,19 @@ import { object, parseDocument, text } from '../../../formats/shape.ts';
 import type { Etcd } from '../../../system/etcd/etcd.ts';
 import type { Op, Pair } from '../../../system/etcd/messages.ts';
 import { FRONT, freeIn, keysOf, type Room, readRoom } from './etcd-room.ts';
-import { emptySemaphore, type Failure, type Holder, present, release, type Semaphore, setMax } from './semaphore.ts';
+import {
+  emptySemaphore,
+  type LockFailure,
+  type LockHolder,
+  present,
+  release,
+  type Semaphore,
+  setMax,
+} from './semaphore.ts';
 import { writeSemaphore } from './semaphore-document.ts';
 
 /** `late`: past its deadline. */
-export type ShownHolder = Holder & Readonly<{ late: boolean }>;
+export type ShownHolder = LockHolder & Readonly<{ late: boolean }>;
 
 export type Queued = Readonly<{ id: string; name: string; since: string }>;
 
@@ -20,7 +28,7 @@ export type LockView = Readonly<{
   maxFailures: number;
   free: number;
   holders: readonly ShownHolder[];
-  failures: readonly Failure[];
+  failures: readonly LockFailure[];
   /** The first hosts of the queue, in order. */
   queue: readonly Queued[];
   queued: number;

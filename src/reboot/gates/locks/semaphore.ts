@@ -8,10 +8,10 @@ export type Phase = 'waiting' | 'rebooting';
 /** A host as others see it; `hardware` distinguishes hosts with the same id, and is empty if unknown. */
 export type Member = Readonly<{ id: string; name: string; hardware: string }>;
 
-export type Holder = Member & Readonly<{ phase: Phase; since: string; why: string; deadlineSeconds: number }>;
+export type LockHolder = Member & Readonly<{ phase: Phase; since: string; why: string; deadlineSeconds: number }>;
 
 /** A host whose new system was not confirmed. */
-export type Failure = Readonly<{ id: string; name: string; since: string; why: string }>;
+export type LockFailure = Readonly<{ id: string; name: string; since: string; why: string }>;
 
 /** The number of free places is not stored: it follows from the holders. */
 export type Semaphore = Readonly<{
@@ -19,23 +19,23 @@ export type Semaphore = Readonly<{
   max: number;
   /** The number of tolerated failures; with one more, the lock is granted to nobody. */
   maxFailures: number;
-  holders: readonly Holder[];
-  failures: readonly Failure[];
+  holders: readonly LockHolder[];
+  failures: readonly LockFailure[];
 }>;
 
 /** Facts that the document does not contain. */
 export type Sight = Readonly<{
   /** Whether a waiting holder's host has died. */
-  gone(holder: Holder): boolean;
+  gone(holder: LockHolder): boolean;
   /** Whether a rebooting holder is past its deadline. */
-  late(holder: Holder): boolean;
+  late(holder: LockHolder): boolean;
   /** The number of hosts ahead in the queue. */
   ahead: number;
 }>;
 
 export type Ask = Member & Readonly<{ since: string; why: string; deadlineSeconds: number }>;
 
-export type Refusal = Readonly<{ code: 'lock-full' | 'lock-turn' | 'lock-failures'; reason: string }>;
+export type LockRefusal = Readonly<{ code: 'lock-full' | 'lock-turn' | 'lock-failures'; reason: string }>;
 
 /** The outcome of the host's attempt; undefined if there was none. */
 export type Ending = Readonly<{ ok: true }> | Readonly<{ ok: false; since: string; why: string }>;
@@ -49,7 +49,7 @@ export const emptySemaphore = (max: number, maxFailures: number): Semaphore => (
 });
 
 /** Requests the lock; returns the document unchanged if the host already holds it. */
-export function take(document: Semaphore, ask: Ask, sight: Sight): Semaphore | Refusal {
+export function take(document: Semaphore, ask: Ask, sight: Sight): Semaphore | LockRefusal {
   const holders = present(document, sight);
   const mine = holders.find(({ id }) => id === ask.id);
   if (mine) {
@@ -103,14 +103,14 @@ export const setMax = (document: Semaphore, max: number, maxFailures = document.
 });
 
 /** The holders that count: not those that died while waiting, but overdue ones. */
-export const present = (document: Semaphore, sight: Pick<Sight, 'gone'>): readonly Holder[] =>
+export const present = (document: Semaphore, sight: Pick<Sight, 'gone'>): readonly LockHolder[] =>
   document.holders.filter((one) => one.phase === 'rebooting' || !sight.gone(one));
 
-export const isRefusal = (result: Semaphore | Refusal): result is Refusal => 'reason' in result;
+export const isRefusal = (result: Semaphore | LockRefusal): result is LockRefusal => 'reason' in result;
 
 export const MOST_FAILURES = 1000;
 
-function refuse(document: Semaphore, holders: readonly Holder[], ask: Ask, sight: Sight): Refusal | undefined {
+function refuse(document: Semaphore, holders: readonly LockHolder[], ask: Ask, sight: Sight): LockRefusal | undefined {
   const late = holders.filter((one) => one.phase === 'rebooting' && sight.late(one));
   // A host's own failure does not block it, so that it can prove a better release.
   const bad = [...late, ...document.failures.filter(({ id }) => id !== ask.id)];
@@ -132,7 +132,7 @@ function checkHardware(holder: Member, me: Member): void {
   throw new UpdateError('lock-identity', `${holder.name} uses the lock with this host’s id, ${me.id}.`);
 }
 
-const holderOf = ({ id, name, hardware, since, why, deadlineSeconds }: Ask): Holder => ({
+const holderOf = ({ id, name, hardware, since, why, deadlineSeconds }: Ask): LockHolder => ({
   id,
   name,
   hardware,
@@ -142,7 +142,8 @@ const holderOf = ({ id, name, hardware, since, why, deadlineSeconds }: Ask): Hol
   deadlineSeconds,
 });
 
-const without = (holders: readonly Holder[], id: string): readonly Holder[] => holders.filter((one) => one.id !== id);
+const without = (holders: readonly LockHolder[], id: string): readonly LockHolder[] =>
+  holders.filter((one) => one.id !== id);
 
 function namesOf(hosts: readonly Readonly<{ name: string; since: string }>[]): string {
   const named = hosts.slice(0, 3).map(({ name, since }) => `${name} (since ${since})`);

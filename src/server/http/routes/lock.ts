@@ -2,7 +2,7 @@
 
 import type { FastifyInstance } from 'fastify';
 import type { Checked } from '../../../formats/shape.ts';
-import type { Refusal } from '../../../reboot/gates/locks/semaphore.ts';
+import type { LockRefusal } from '../../../reboot/gates/locks/semaphore.ts';
 import type { RebootLocks } from '../../fleet/reboot-locks.ts';
 import { json, refused } from '../answers.ts';
 import { entryOf } from '../entries.ts';
@@ -97,7 +97,7 @@ function operators(app: FastifyInstance, locks: RebootLocks, now: () => Date): v
 }
 
 /** The FleetLock `kind` of each refusal. */
-export const LOCK_KINDS: Readonly<Record<Refusal['code'], string>> = {
+export const LOCK_KINDS: Readonly<Record<LockRefusal['code'], string>> = {
   'lock-full': 'failed_lock_semaphore_full',
   'lock-failures': 'failed_lock_failures',
   'lock-turn': 'failed_lock_turn',

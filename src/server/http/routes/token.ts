@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { type Checked, list, literal, named, object, words } from '../../../formats/shape.ts';
 import { moment } from '../../../formats/wire-words.ts';
 import type { Access } from '../../access/access.ts';
-import { HOLDER, type Holder, MOST_TOKENS } from '../../access/tokens.ts';
+import { HOLDER, MOST_TOKENS, type TokenHolder } from '../../access/tokens.ts';
 import { json, refused } from '../answers.ts';
 import { entryOf } from '../entries.ts';
 import { plain } from '../refusals.ts';
@@ -15,7 +15,7 @@ export function tokenRoutes(app: FastifyInstance, access: Access, now: () => Dat
     { schema: ASKS.all },
     async (): Promise<Checked<typeof TOKENS>> => ({ schema: 1, tokens: await access.all() }),
   );
-  app.post<{ Body: Holder }>('/v1/tokens', { schema: ASKS.add }, async (request, reply) => {
+  app.post<{ Body: TokenHolder }>('/v1/tokens', { schema: ASKS.add }, async (request, reply) => {
     const { name, role } = request.body;
     const added = await access.add(
       { name, role },
