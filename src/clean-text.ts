@@ -1,11 +1,11 @@
-/** Text from outside (a program's output, a server's sentence, a file name), made fit for terminals, logs, pages and our own documents. */
+/** Cleans text from outside (a program's output, a server's sentence, a file name) for terminals, logs, pages and our own documents. */
 
-/** Longest text kept of anything from outside, in UTF-16 code units. */
+/** The longest text kept from outside, in UTF-16 code units. */
 export const LONGEST_TEXT = 2000;
 
 /**
- * One line of at most `limit` UTF-16 code units. White space and control characters become one space; what reorders text or
- * cannot be seen becomes U+FFFD, so that a forged name looks forged. Clean text stays as it is.
+ * One line of at most `limit` UTF-16 code units. White space and control characters become one space; reordering and invisible characters
+ * become U+FFFD, so that a forged name looks forged. Clean text is unchanged.
  */
 export const cleanLine = (text: string, limit = LONGEST_TEXT): string =>
   text.length <= limit && PLAIN.test(text)
@@ -17,10 +17,10 @@ export const cleanLine = (text: string, limit = LONGEST_TEXT): string =>
         limit,
       );
 
-/** Most text is clean, and this is found out many times faster. */
+/** Fast path: most text is clean. */
 const PLAIN = /^(?:[!-~]+(?: [!-~]+)*)?$/;
 
-/** The same, with its line breaks kept. */
+/** The same, with line breaks kept. */
 export const cleanText = (text: string, limit = LONGEST_TEXT): string =>
   cut(
     visible(text.slice(0, limit * 4))
@@ -30,10 +30,10 @@ export const cleanText = (text: string, limit = LONGEST_TEXT): string =>
     limit,
   );
 
-/** All of it, blanks and line breaks kept: for what is laid out already. What would steer a terminal becomes U+FFFD. */
+/** The whole text, with blanks and line breaks, for text that has a layout. Characters that control a terminal become U+FFFD. */
 export const shownText = (text: string): string => visible(text).replace(STEERING, '\ufffd');
 
-/** JSON that says the same without a character that steers a terminal or hides: as escapes, which every reader undoes. */
+/** Equivalent JSON, with control and invisible characters as escapes, which every parser decodes. */
 export const shownJson = (json: string): string =>
   json.replace(INVISIBLE, escaped).replace(/[\u007f-\u009f\u2028\u2029]/g, escaped);
 
@@ -56,11 +56,11 @@ const BLANKS = /[\p{Cc}\s]+/gu;
 const BLANKS_IN_LINE = /(?:(?!\n)[\p{Cc}\s])+/gu;
 const STEERING = /(?![\n\t])[\p{Cc}\u2028\u2029]/gu;
 const LINE_ENDS = /\r\n?|[\u2028\u2029\v\f]/g;
-// Marks, overrides and isolates of the bidirectional algorithm (UAX #9), zero-width spaces and joiners of words, interlinear
-// annotations, tags. The joiners U+200C and U+200D stay: scripts and emoji need them.
+// Marks, overrides and isolates of the bidirectional algorithm (UAX #9), zero-width spaces and word joiners, interlinear annotations, tags.
+// The joiners U+200C and U+200D stay: scripts and emoji need them.
 const HIDDEN = String.raw`\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}`;
 const INVISIBLE = new RegExp(`[${HIDDEN}]`, 'gu');
 const SIGN = String.raw`[^\s\p{Cc}\p{Cs}${HIDDEN}]`;
 
-/** Text that is not empty and that `cleanLine` leaves as it is, where what is not so must be refused instead of changed. */
+/** Non-empty text that `cleanLine` leaves unchanged, for fields in which unclean text is refused rather than cleaned. */
 export const CLEAN_LINE = new RegExp(`^${SIGN}(?: ?${SIGN})*$`, 'u');

@@ -1,10 +1,10 @@
-/** The nouns: what a version, a slot, a manifest, a release, a state and a status are. */
+/** The domain types: versions, slots, manifests, releases, states and the status. */
 
 type Brand<T, Name extends string> = T & { readonly __brand: Name };
 
 /** A product name: lower-case letters, digits and dashes, at most 32. */
 export type Product = Brand<string, 'Product'>;
-/** A version as the publisher wrote it; ordered by `compareVersions`. */
+/** A version as written by the publisher; ordered by `compareVersions`. */
 export type Version = Brand<string, 'Version'>;
 /** 64 lower-case hex digits. */
 export type Sha256 = Brand<string, 'Sha256'>;
@@ -21,7 +21,7 @@ export const SHA256_PATTERN = /^[0-9a-f]{64}$/;
 export const MACHINE_PATTERN = /^[0-9a-f]{32}$/;
 export const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9.-]{0,63}$/;
 
-/** The boot loaders that are known, as `boot.backend` names them. Records over this say what each needs, so another one is found by the compiler. */
+/** The known boot loaders, by their names in `boot.backend`. Their data is in records over this type, so the compiler finds what a new one lacks. */
 export const BOOT_BACKENDS = ['systemd-boot', 'grub', 'uboot', 'efi-variables', 'gpt', 'tryboot', 'program'] as const;
 export type BackendName = (typeof BOOT_BACKENDS)[number];
 
@@ -29,34 +29,34 @@ export const SLOT_NAMES = ['a', 'b'] as const;
 export type SlotName = (typeof SLOT_NAMES)[number];
 export const otherSlot = (slot: SlotName): SlotName => (slot === 'a' ? 'b' : 'a');
 
-/** What an image is for. The file system and its dm-verity tree fill two partitions of a slot; the UKI is a file on the ESP. */
+/** The role of an image. The file system and its dm-verity tree fill two partitions of a slot; the UKI is a file on the ESP. */
 export const ROLES = ['verity', 'root', 'uki'] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
- * A release as the journal remembers it: enough to find, verify and refuse it. `manifest` is the digest of its manifest; it and
- * the counter are unknown (absent) for a system that was found running without any record of how it got there.
+ * A release in the journal: enough to find, verify and refuse it. `manifest` is the digest of its manifest; it and the counter are absent
+ * for a running system without any record of its installation.
  */
 export type Release = Readonly<{ product: Product; version: Version; counter?: number; manifest?: Sha256 }>;
 
-/** How a machine is restarted: through firmware and boot loader; by a kernel that starts the next; only what runs above the kernel. */
+/** The restart methods: through firmware and boot loader; the kernel starts the next one; only userspace restarts. */
 export const METHODS = ['firmware', 'kexec', 'soft'] as const;
 export type Method = (typeof METHODS)[number];
 
-/** When and how a system was left for the one on trial. `uptimeMs` is the kernel's own clock, and says something only to the same boot. */
+/** When and how a system was left for the one on trial. `uptimeMs` is the kernel's clock, meaningful only within the same boot. */
 export type Departure = Readonly<{ method: Method; reason: string; at: string; uptimeMs: number; bootId: string }>;
 
 /**
- * How long nothing ran, from the moment services were told to stop to the moment the next system had started. `exact`: one clock saw
- * both; `wall`: the wall clock did; `at-least`: the wall clock was set meanwhile, and this is how long the last kernel took.
+ * The downtime from the stop of services to the end of the next startup. `exact`: measured by one clock; `wall`: by the wall clock;
+ * `at-least`: the wall clock was set in between, and this is the time of the last kernel.
  */
 export type Downtime = Readonly<{ ms: number; clock: 'exact' | 'wall' | 'at-least' }>;
 
-/** Whose fault it is that an attempt failed. `doubt`: nobody can tell, as after a loss of power that may have been a crash. */
+/** The cause of a failed attempt. `doubt`: unknown, as after a power loss that may have been a crash. */
 export const FAULTS = ['release', 'surroundings', 'doubt'] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** How an attempt ended. `refuse`: the release is to blame and is not tried again until it is forgotten or superseded. */
+/** The outcome of an attempt. `refuse`: the release is to blame, and is not tried again until it is forgotten or superseded. */
 export type Outcome =
   | Readonly<{ result: 'none' }>
   | Readonly<{ result: 'updated'; release: Release; departure?: Departure }>
@@ -66,18 +66,18 @@ export type Outcome =
       code: string;
       reason: string;
       refuse: boolean;
-      /** Said where `refuse` does not tell. */
+      /** Set if `refuse` does not imply it. */
       fault?: Fault;
       departure?: Departure;
     }>;
 
-/** What is being tried, from the first byte written until the machine leaves for it. */
+/** The current attempt, from the first byte written until the machine leaves for it. */
 export type Attempt = Readonly<{
   release: Release;
   target: SlotName;
-  /** An operator has named it: what the channel says meanwhile neither replaces it nor takes it back. */
+  /** An operator named this release: the channel neither replaces nor withdraws it. */
   byHand?: true;
-  /** Methods past the boot loader that were used up. */
+  /** The methods past the boot loader already used. */
   tried?: readonly Method[];
 }>;
 
@@ -88,7 +88,7 @@ export type State =
   | (Readonly<{
       kind: 'staging';
       attempt: number;
-      /** What the last attempt that was cut short met, where that is known. */
+      /** The failure of the last interrupted attempt, if known. */
       stumbled?: Readonly<{ code: string; reason: string }>;
     }> &
       Attempt)
@@ -99,7 +99,7 @@ export type State =
       release: Release;
       target: SlotName;
       departure?: Departure;
-      /** Why the boot loader could not be told that it is healthy. */
+      /** Why the boot loader could not confirm it. */
       hindered?: Readonly<{ code: string; reason: string }>;
     }>
   | Readonly<{
@@ -122,29 +122,29 @@ export const STATE_KINDS = [
 ] as const satisfies readonly State['kind'][];
 export type StateKind = (typeof STATE_KINDS)[number];
 
-/** When and why a release that was armed is only staged again. */
+/** When and why an armed release became staged again. */
 export type Disarmed = Readonly<{ at: string; reason: string }>;
 
-/** One ended attempt, as the history keeps it, or one that was `disarmed` and goes on later. Times are ISO 8601 in UTC. */
+/** A history entry: an ended attempt, or one that was `disarmed` and continues later. Times are ISO 8601 in UTC. */
 export type HistoryEntry = Readonly<{
   at: string;
   result: Exclude<Outcome['result'], 'none'> | 'disarmed';
   version: Version;
   code?: string;
   reason?: string;
-  /** Of one that failed or was rolled back. */
+  /** For a failed or rolled-back attempt. */
   fault?: Fault;
-  /** How the machine came to the system that was tried, and why not faster. */
+  /** The restart method into the tried system, and the reasons against faster ones. */
   method?: Method;
   methodReason?: string;
   downtime?: Downtime;
 }>;
 
-/** A release that is not tried again. Without a digest (the record was lost) the version alone is refused. */
+/** A refused release. Without a digest (the record was lost), the version is refused. */
 export type Refusal = Readonly<{ at: string; version: Version; manifest?: Sha256; code: string; reason: string }>;
 
-/** What is known of each slot's content from having written it. */
+/** The known content of each slot, from having written it. */
 export type SlotRecord = Readonly<Partial<Record<SlotName, Release>>>;
 
-/** state.json: what the loop must find again after a power cut. */
+/** state.json: the loop's state across power cuts. */
 export type Saved = Readonly<{ state: State; since: string; slots: SlotRecord; disarmed?: Disarmed }>;

@@ -1,6 +1,6 @@
-/** Finds the word that somebody probably meant. Pure. */
+/** Finds the word that was probably meant. Pure. */
 
-/** The nearest of the known words, if it is near enough to be meant. */
+/** The most similar known word, if it is similar enough. */
 export function nearestWord(given: string, known: readonly string[]): string | undefined {
   const [best] = known
     .map((word) => ({ word, far: isMixedUp(given, word) ? 1 : distance(given, word) }))
@@ -8,7 +8,7 @@ export function nearestWord(given: string, known: readonly string[]): string | u
   return best && best.far <= Math.max(1, Math.floor(best.word.length / 3)) ? best.word : undefined;
 }
 
-/** “, did you mean “url”?” or nothing. */
+/** “, did you mean “url”?”, or nothing. */
 export function suggestion(given: string, known: readonly string[]): string {
   const word = nearestWord(given, known);
   return word === undefined ? '' : ` Did you mean “${word}”?`;
@@ -17,7 +17,7 @@ export function suggestion(given: string, known: readonly string[]): string {
 /** The same letters in another order. */
 const isMixedUp = (one: string, two: string): boolean => [...one].sort().join() === [...two].sort().join();
 
-/** How many letters must be changed, added or removed. */
+/** The number of letters to change, add or remove. */
 function distance(one: string, two: string): number {
   let row = Array.from({ length: two.length + 1 }, (_, index) => index);
   for (const [done, letter] of [...one].entries()) {

@@ -1,15 +1,15 @@
-/** The documents that the agent and the CLI exchange over the control socket. Every one carries its schema. */
+/** The documents exchanged over the control socket between agent and CLI. Each has a schema number. */
 
 import type { Disarmed, HistoryEntry, MachineId, Method, Refusal, Release, SlotName, State, Version } from './model.ts';
 
-/** Sent by both sides as the header `tandem-protocol`; another number is refused with a sentence. */
+/** Sent by both sides in the header `tandem-protocol`; another number is refused with a message. */
 export const PROTOCOL = 1;
 export const PROTOCOL_HEADER = 'tandem-protocol';
 
-/** What the last check says when nothing stands in the way. */
+/** The codes of a successful last check. */
 export const WELL_CODES: ReadonlySet<string> = new Set(['up-to-date', 'staged', 'offer', 'present']);
 
-/** A failure as it is shown to people and programs. */
+/** A failure as shown to people and programs. */
 export type Failure = Readonly<{ code: string; message: string; next: string; at: string }>;
 
 export type SlotStatus = Readonly<{
@@ -19,34 +19,34 @@ export type SlotStatus = Readonly<{
   triesLeft?: number;
 }>;
 
-/** `check`: what lies in the free slot is compared with the release. */
+/** `check`: the content of the free slot is compared with the release. */
 export type ProgressStatus = Readonly<{ phase: 'check' | 'download' | 'read-back'; done: number; total: number }>;
 
-/** How a release gets here: made from the running one by a patch or block by block, or as the full image. */
+/** The way a release is fetched: a patch from the running one, block by block, or the full image. */
 export type TierName = 'patch' | 'blocks' | 'full';
 
-/** What the running or last install has fetched, copied from the running system and found in place, in bytes. */
+/** The bytes that the running or last install has fetched, copied from the running system, and found in place. */
 export type TransferStatus = Readonly<{
   tier: TierName;
   fetched: number;
   copied: number;
   kept: number;
-  /** What this tier has to fetch in all, from where, and how long that takes at the last measured rate. */
+  /** The bytes this tier has to fetch, from where, and for how long at the last measured rate. */
   planned?: Readonly<{ bytes: number; from: string; seconds?: number }>;
-  /** The tiers that there are for this release, in the order in which they are tried. */
+  /** The tiers available for this release, in the order of trial. */
   choices?: readonly Readonly<{ tier: TierName; bytes: number; atLeast?: true }>[];
-  /** Tiers that were given up, and why. */
+  /** Tiers given up, with reasons. */
   fallen: readonly Readonly<{ tier: TierName; code: string }>[];
 }>;
 
-/** The way by which the machine would be restarted now, and why not by a faster one. */
+/** The restart method that would be used now, and the reasons against faster ones. */
 export type RestartStatus = Readonly<{
   method: Method;
   reason: string;
   ruledOut: readonly Readonly<{ method: Method; reason: string }>[];
 }>;
 
-/** Somebody who objects to the reboot; `overriddenBy` says why that is not heard. Times are ISO 8601 in UTC. */
+/** A closed gate; `overriddenBy` says why it is overridden. Times are ISO 8601 in UTC. */
 export type GateStatus = Readonly<{
   code: string;
   reason: string;
@@ -57,63 +57,63 @@ export type GateStatus = Readonly<{
   overriddenBy?: 'apply' | 'deadline';
 }>;
 
-/** Settings that the fleet gives this host through etcd. */
+/** The fleet's settings for this host, from etcd. */
 export type SettingsStatus = Readonly<{
   /** The prefix of their keys. */
   prefix: string;
-  /** When they were last read; not since the agent started, where it is missing: what was kept on disk counts. */
+  /** When they were last read; absent if not since the agent started, in which case the cached ones apply. */
   readAt?: string;
-  /** What is written there and not heeded. */
+  /** Settings that are ignored, with reasons. */
   faults: readonly Readonly<{ code: string; message: string }>[];
-  /** Keys whose new value counts when the agent is started next, between two attempts. */
+  /** Keys whose new value applies when the agent next starts, between two attempts. */
   pending: readonly string[];
-  /** Why they cannot be read or watched now. */
+  /** Why they cannot be read or watched at present. */
   error?: Failure;
 }>;
 
-/** What `updatectl status` prints. Times are ISO 8601 in UTC. */
+/** The output of `updatectl status`. Times are ISO 8601 in UTC. */
 export type Status = Readonly<{
   schema: 1;
   agent: string;
   at: string;
   state: State;
   since: string;
-  /** Who this host is to its fleet; a rollout goes by it. */
+  /** This host's id in its fleet; rollouts use it. */
   machine?: MachineId;
   group?: string;
   booted?: SlotName;
   running?: Release;
-  /** The running system is proven. */
+  /** The running system is confirmed. */
   confirmed?: boolean;
   slots?: Readonly<Record<SlotName, SlotStatus>>;
-  /** Why nothing is being done right now. */
+  /** Why nothing is being done at present. */
   waitingFor?: string;
-  /** Who objects to the reboot into what is staged. */
+  /** The gates closed to the reboot into the staged release. */
   gates?: readonly GateStatus[];
-  /** Units that had failed when the system before was left; they are not held against this one. */
+  /** Units that had already failed when the previous system was left; not counted against this one. */
   failedBefore?: Readonly<{ at: string; units: readonly string[] }>;
-  /** What is staged had been armed, and a gate closed before the restart. */
+  /** The staged release had been armed, but a gate closed before the restart. */
   disarmed?: Disarmed;
-  /** When soft gates are no longer heard. */
+  /** When soft gates are overridden. */
   rebootBy?: string;
   progress?: ProgressStatus;
   transfer?: TransferStatus;
   restart?: RestartStatus;
   /** The last attempt that restarted the machine. */
   lastRestart?: HistoryEntry & Readonly<{ method: Method }>;
-  /** `code` names the result; `until` is when it may be another, where that is known. */
+  /** `code` names the result; `until`: when it may change, if known. */
   lastCheck?: Readonly<{ at: string; result: string; code?: string; until?: string }>;
-  /** The last check that was answered, since the agent was started. */
+  /** The last answered check since the agent started. */
   lastGoodCheck?: string;
   nextCheck?: string;
-  /** When what has failed is tried again; no check comes before. */
+  /** When a failed action is retried; no check comes earlier. */
   nextTry?: string;
   lastError?: Failure;
-  /** A lock that the host does not need and could not give back; it goes on, and tries again. */
+  /** A lock that the host no longer needs but could not release; it continues, and retries. */
   lockOwed?: LockOwed;
   settings?: SettingsStatus;
   refused: readonly Refusal[];
-  /** Said by the CLI when it read the state files itself. */
+  /** Set by the CLI if it read the state files itself. */
   offline?: true;
 }>;
 
@@ -126,7 +126,7 @@ export type LockOwed = Readonly<{
   next: string;
 }>;
 
-/** One line of the event stream. `beat` only shows that the stream is alive. */
+/** A line of the event stream. `beat` only shows that the stream is alive. */
 export type AgentEvent =
   | Readonly<{ event: 'status'; status: Status }>
   | Readonly<{ event: 'progress'; progress: ProgressStatus }>
@@ -134,15 +134,15 @@ export type AgentEvent =
   | Readonly<{ event: 'beat' }>;
 
 export type InstallRequest = Readonly<{ version?: string; from?: string; allowDowngrade?: boolean }>;
-/** The refusals of a version or all; with `clock`, instead of them, the time before which no clock is believed. */
+/** Drops the refusals of a version, or all; with `clock`, instead clears the time before which no clock is trusted. */
 export type ForgetRequest = Readonly<{ version?: string; clock?: true }>;
 
-/** The answer to a request: `accepted` work goes on by itself, whoever asked. */
+/** The answer to a request: `accepted` work continues after the caller has left. */
 export type Reply = Readonly<{ schema: 1; result: 'accepted' | 'done' | 'nothing'; message: string }>;
 
 export type HistoryReply = Readonly<{ schema: 1; entries: readonly HistoryEntry[] }>;
 
-/** What a host shows to its fleet server with every request: its own secret, its id there, and a digest that says which machine it is. */
+/** The headers a host sends to its fleet server with every request: its secret, its id, and a digest that identifies the machine. */
 export const SECRET_HEADER = 'tandem-secret';
 export const MACHINE_HEADER = 'tandem-machine';
 export const HARDWARE_HEADER = 'tandem-hardware';

@@ -1,7 +1,7 @@
-/** Moments in UTC as they are written down: ISO 8601. */
+/** Times in UTC as text: ISO 8601. */
 
-/** To the second, as signed metadata and people have it. */
+/** With a resolution of a second, as in signed metadata and for people. */
 export const utcText = (moment: Date): string => `${moment.toISOString().slice(0, 19)}Z`;
 
-/** What a host or a server writes as a moment. */
+/** The format of times written by hosts and servers. */
 export const UTC_MOMENT = /^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/;

@@ -1,4 +1,4 @@
-/** The version of this program, as the package says. */
+/** The version of this program, from package.json. */
 
 import about from '../package.json' with { type: 'json' };
 

@@ -1,9 +1,9 @@
-/** Figures in the text format of Prometheus (version 0.0.4). Pure. */
+/** Metrics in the Prometheus text format (version 0.0.4). Pure. */
 
 export type Labels = Readonly<Record<string, string>>;
 export type Sample = Readonly<{ labels?: Labels; value: number }>;
 
-/** How often a value was at most as large as each bound; `counts` has one more, for whatever is larger than all. */
+/** A histogram: the number of values up to each bound; `counts` has one more, for larger values. */
 export type Distribution = Readonly<{
   labels?: Labels;
   bounds: readonly number[];
@@ -11,17 +11,17 @@ export type Distribution = Readonly<{
   sum: number;
 }>;
 
-/** `help` is one sentence. What has no samples is not mentioned. */
+/** `help` is one sentence. Metrics without samples are omitted. */
 export type Metric = Readonly<{ name: string; help: string }> &
   (
     | Readonly<{ type: 'gauge' | 'counter'; samples: readonly Sample[] }>
     | Readonly<{ type: 'histogram'; samples: readonly Distribution[] }>
   );
 
-/** What HTTP calls this format. */
+/** The media type of this format. */
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** The page that is scraped. */
+/** The text of a scrape. */
 export const metricsText = (metrics: readonly Metric[]): string =>
   metrics
     .filter(({ samples }) => samples.length > 0)
@@ -35,14 +35,14 @@ export const metricsText = (metrics: readonly Metric[]): string =>
     )
     .join('');
 
-/** A figure that may go up and down; undefined values are left out. */
+/** A gauge; undefined values are omitted. */
 export const gauge = (
   name: string,
   help: string,
   samples: number | undefined | readonly Readonly<{ labels?: Labels; value: number | undefined }>[],
 ): Metric => ({ name, help, type: 'gauge', samples: known(samples) });
 
-/** A figure that only grows while the process lives. */
+/** A counter, which only grows while the process lives. */
 export const counter = (name: string, help: string, samples: number | readonly Sample[]): Metric => ({
   name,
   help,

@@ -1,11 +1,11 @@
-/** Reads the sections of a UKI (a PE executable): its command line, its os-release. Strict and bounded; it executes nothing. */
+/** Reads the sections of a UKI (a PE executable), such as its command line and os-release. Strict and bounded; executes nothing. */
 
 import { UpdateError } from '../errors.ts';
 
-/** One section of a PE file; `size` leaves out the file's alignment padding. */
+/** A section of a PE file; `size` excludes alignment padding. */
 export type PeSection = Readonly<{ name: string; offset: number; size: number }>;
 
-/** The sections, from the file's first bytes (64 KiB are always enough) and its whole size. */
+/** The sections, from the file's first bytes (64 KiB always suffice) and its size. */
 export function peSections(head: Uint8Array, fileSize: number = head.length): PeSection[] {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const pe = peHeaderOffset(view);
@@ -16,7 +16,7 @@ export function peSections(head: Uint8Array, fileSize: number = head.length): Pe
   return Array.from({ length: count }, (_, index) => section(view, table + index * SECTION_HEADER, fileSize));
 }
 
-/** The processor that a PE file is for, by its first bytes; undefined where it is no PE file, or for one that Tandem does not know. */
+/** The processor architecture of a PE file, from its first bytes; undefined for other files, and for architectures that Tandem does not support. */
 export function peMachine(head: Uint8Array): 'x86-64' | 'arm64' | 'ia32' | 'arm' | 'riscv64' | undefined {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   if (head.length < 64 || view.getUint16(0) !== 0x4d5a) return undefined;
@@ -35,26 +35,26 @@ const MACHINES: Readonly<Record<number, ReturnType<typeof peMachine>>> = {
   20580: 'riscv64',
 };
 
-/** The bytes of a section that may occur once; undefined where there is none. */
+/** The bytes of an optional section; undefined if there is none. */
 export function peSection(file: Uint8Array, name: string): Uint8Array | undefined {
   const found = onlySection(peSections(file), name);
   return found && file.subarray(found.offset, found.offset + found.size);
 }
 
-/** The section of that name; two of them are refused, since firmware and reader could choose differently. */
+/** The section of that name; throws on two of them, because firmware and reader could choose differently. */
 export function onlySection(sections: readonly PeSection[], name: string): PeSection | undefined {
   const found = sections.filter((one) => one.name === name);
   if (found.length > 1) throw bad(`it has ${found.length} sections named ${name}`);
   return found[0];
 }
 
-/** The text of a section such as `.cmdline` or `.osrel`, without trailing zero bytes and line ends. */
+/** The text of a section such as `.cmdline` or `.osrel`, without trailing zero bytes and line breaks. */
 export function ukiText(file: Uint8Array, name: string): string | undefined {
   const bytes = peSection(file, name);
   return bytes && sectionText(bytes, name);
 }
 
-/** A section's bytes as text: at most 64 KiB of UTF-8. */
+/** The bytes of a section as text: at most 64 KiB of UTF-8. */
 export function sectionText(bytes: Uint8Array, name: string): string {
   if (bytes.length > MAX_TEXT) throw bad(`its section ${name} has ${bytes.length} bytes; text has at most ${MAX_TEXT}`);
   const text = utf8(bytes, name).replace(/[\0\n]+$/, '');
@@ -62,17 +62,17 @@ export function sectionText(bytes: Uint8Array, name: string): string {
   return text;
 }
 
-/** The words of a kernel command line; quotes hold one together, and stay. */
+/** The words of a kernel command line; quotes group characters, and are kept. */
 export const commandLineWords = (commandLine: string): string[] => commandLine.match(/(?:[^\s"]|"[^"]*")+/g) ?? [];
 
-/** Every value that a kernel command line gives for `key`, in order. */
+/** All values of `key` on a kernel command line, in order. */
 export const commandLineValues = (commandLine: string, key: string): string[] =>
   commandLineWords(commandLine)
     .map((word) => word.replaceAll('"', ''))
     .filter((word) => word.startsWith(`${key}=`))
     .map((word) => word.slice(key.length + 1));
 
-/** The value of `key` in an os-release text; the last assignment counts, as in a shell. */
+/** The value of `key` in an os-release text; the last assignment wins, as in a shell. */
 export function osReleaseValue(text: string, key: string): string | undefined {
   const line = text
     .split('\n')

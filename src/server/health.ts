@@ -1,4 +1,4 @@
-/** Whether hosts that check in are answered, told to anybody at a constant cost. */
+/** The health check: whether check-ins would be answered, at a constant cost. */
 
 import type { Access } from './access/access.ts';
 import type { Store } from './store/store.ts';
@@ -8,11 +8,11 @@ export type ServerHealthWorld = Readonly<{
   store: Pick<Store, 'read' | 'update'>;
   access: Pick<Access, 'readyForHosts'>;
   now(): Date;
-  /** How the last write of anybody ended, where that is known. */
+  /** The result of the last write, if known. */
   lastWrite?(): LastWrite | undefined;
 }>;
 
-/** Fails as a check-in would. The store is asked at most once a second, however many want to know. */
+/** Throws as a check-in would. Asks the store at most once a second, for any number of requests. */
 export function createHealth({
   store,
   access,
@@ -25,7 +25,7 @@ export function createHealth({
     [lastWrite(), own].some((write) => write?.isDone === true && Math.abs(at - write.at) < WRITTEN_MS);
   const probe = async (at: number): Promise<void> => {
     await access.readyForHosts();
-    // A store that is full can still be read.
+    // A full store is still readable.
     if (lastWrite()?.isDone !== false && isWritten(at)) return void (await store.read(PROBE));
     await store.update([PROBE], () => ({ write: [{ schema: 1, at: new Date(at).toISOString() }], result: undefined }));
     own = { at, isDone: true };
@@ -38,6 +38,6 @@ export function createHealth({
 }
 
 const FRESH_MS = 1000;
-/** A store that nobody has written to for longer is written to. */
+/** Writes a probe if there has been no write for longer than this. */
 const WRITTEN_MS = 30_000;
 const PROBE = { kind: 'health', id: 'probe' };

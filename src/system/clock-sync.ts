@@ -1,8 +1,8 @@
-/** Whether something keeps the clock right. */
+/** Whether the system clock is synchronized. */
 
 import { attempt, type Exec } from './process/exec.ts';
 
-/** What the kernel says (`STA_UNSYNC` of adjtimex), whoever corrects it; undefined where systemd is not there to ask. */
+/** The kernel's state (`STA_UNSYNC` of adjtimex), whatever service corrects it; undefined without systemd. */
 export async function isClockSynchronised(exec: Exec): Promise<boolean | undefined> {
   const { exitCode, stdout } = await attempt(exec, 'timedatectl', ['show', '--property=NTPSynchronized', '--value'], {
     timeoutMs: PATIENCE_MS,
@@ -11,5 +11,5 @@ export async function isClockSynchronised(exec: Exec): Promise<boolean | undefin
   return exitCode === 0 && (said === 'yes' || said === 'no') ? said === 'yes' : undefined;
 }
 
-/** Whoever publishes is not kept waiting for a bus that does not answer. */
+/** A publisher must not wait for a bus that does not respond. */
 const PATIENCE_MS = 2_000;

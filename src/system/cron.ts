@@ -4,11 +4,11 @@ import { createTask, parse, validate } from 'node-cron';
 import { UpdateError } from '../errors.ts';
 
 export interface Schedule {
-  /** The next moment the schedule names. */
+  /** The next time of the schedule. */
   next(): Date | undefined;
 }
 
-/** Calls `onDue` at each moment that a cron expression names, in UTC, until the signal: its timer would keep the process alive. */
+/** Calls `onDue` at each time of a cron expression in UTC, until the signal aborts; its timer would otherwise keep the process alive. */
 export function startSchedule(expression: string, onDue: () => void, signal: AbortSignal): Schedule {
   if (!isValid(expression)) throw new UpdateError('config-invalid', `“${expression}” is not a cron expression.`);
   const task = createTask(expression, onDue, { timezone: 'Etc/UTC' });
@@ -17,15 +17,15 @@ export function startSchedule(expression: string, onDue: () => void, signal: Abo
   return { next: () => task.getNextRun() ?? undefined };
 }
 
-/** A cron expression as a calendar: which days it names, and which times on them. Knows no zone: days and times are those on a wall. */
+/** A cron expression as a calendar: its days, and the times on them. Without a zone: days and times are local. */
 export interface CronCalendar {
-  /** `wall` is any moment of the day, as `Date.UTC` counts it. */
+  /** `wall`: any time of the day, as counted by `Date.UTC`. */
   namesDay(wall: number): boolean;
   /** Minutes since midnight, ascending. */
   readonly minutes: readonly number[];
 }
 
-/** Reads five fields; seconds have no place in a calendar. */
+/** Takes five fields; a calendar has no seconds. */
 export function cronCalendar(expression: string): CronCalendar {
   if (!isCron(expression)) throw new UpdateError('config-invalid', `“${expression}” is not a cron expression.`);
   const { hour, minute, dayOfMonth, month } = parse(expression);
@@ -33,9 +33,9 @@ export function cronCalendar(expression: string): CronCalendar {
   const minutes = all.sort((a, b) => a - b);
   const [first = 0] = minutes;
   const task = createTask(expression, () => {}, { timezone: 'Etc/UTC' });
-  // Never started: only asked. Out of the package's list of tasks at once, since nobody will stop it.
+  // Never started, only queried. Removed from the package's list of tasks at once, because nothing will stop it.
   void task.destroy();
-  // Asked of thousands of days in a row, of which the package would look at each for long.
+  // Cached: thousands of consecutive days are queried, and the package is slow for each.
   const dates = new Set<unknown>(dayOfMonth);
   const isPlain = dayOfMonth.every((one) => typeof one === 'number');
   const mayName = (date: Date): boolean =>
@@ -44,7 +44,7 @@ export function cronCalendar(expression: string): CronCalendar {
   return { minutes, namesDay: (wall) => mayName(momentOn(wall)) && task.match(momentOn(wall)) };
 }
 
-/** Whether `startSchedule` takes it. */
+/** Whether `startSchedule` accepts it. */
 export const isScheduleExpression = (expression: string): boolean =>
   isValid(expression) && /^(\S+ ){4,5}\S+$/.test(expression);
 
@@ -52,7 +52,7 @@ export const isScheduleExpression = (expression: string): boolean =>
 export const isCron = (expression: string): boolean =>
   isValid(expression) && expression.trim().split(/\s+/).length === 5;
 
-/** The package writes ranges out before it looks at their bounds: "0-9999999999" would take all memory. */
+/** The package expands ranges before it checks their bounds: "0-9999999999" would exhaust memory. */
 const isValid = (expression: string): boolean =>
   expression.length <= 200 && !/\d{3}/.test(expression) && validate(expression);
 

@@ -1,12 +1,12 @@
-/** The firmware's variables, as Linux shows them: one file each in efivarfs, four bytes of attributes before the value. */
+/** Firmware variables in Linux's efivarfs: one file each, with four bytes of attributes before the value. */
 
 import { join } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import { type Files, readHead } from './files.ts';
 
-/** Variables of the UEFI specification's own namespace. Each change is one call of the firmware: done or not done, and durable. */
+/** Variables in the UEFI specification's own namespace. Each change is one atomic and durable call of the firmware. */
 export type EfiVariables = Readonly<{
-  /** Without an order. */
+  /** Unordered. */
   names(): Promise<readonly string[]>;
   read(name: string): Promise<Uint8Array | undefined>;
   write(name: string, value: Uint8Array): Promise<void>;
@@ -23,31 +23,28 @@ export function efiVariableFiles(files: Pick<Files, 'list' | 'write' | 'remove'>
     read: async (name) => (await readFile(fileOf(name)))?.subarray(VARIABLE_ATTRIBUTES),
     write: async (name, value) => {
       const before = await readFile(fileOf(name));
-      // The firmware refuses other attributes than the variable has. What is written is kept at once, so nothing is written twice.
+      // The firmware refuses attributes other than the variable's. It stores every write at once, so unchanged values are not written.
       const bytes = Buffer.concat([before?.subarray(0, VARIABLE_ATTRIBUTES) ?? NEW, value]);
       if (before && bytes.equals(before)) return;
-      // In one piece: each write to such a file is a change of the variable.
+      // A single write, because each write to such a file changes the variable.
       await files.write(fileOf(name), [bytes]).catch(refused(fileOf(name)));
     },
     remove: (name) => files.remove(fileOf(name)).catch(refused(fileOf(name))),
   };
 }
 
-/** How the file of a variable is called; without a namespace in the specification's own. */
+/** The file name of a variable, by default in the specification's own namespace. */
 export const variableFile = (name: string, namespace = '8be4df61-93ca-11d2-aa0d-00e098032b8c'): string =>
   `${name}-${namespace}`;
 
-/** So many bytes of attributes come before the value. */
+/** The attributes before the value, in bytes. */
 export const VARIABLE_ATTRIBUTES = 4;
 
 const MOST_BYTES = 64 * 1024;
-// Kept without power, and seen by the firmware as well as by the running system.
+// Non-volatile, and visible to firmware and operating system.
 const NEW = Buffer.from([7, 0, 0, 0]);
 
-/**
- * With the attributes. The kernel may tell another size than there are bytes; a file without any is none of the firmware's variables:
- * a write that failed has left it.
- */
+/** With the attributes. The file size reported by the kernel may be wrong; an empty file is no variable, but a leftover of a failed write. */
 async function readFile(path: string): Promise<Uint8Array | undefined> {
   const bytes = await readHead(path, MOST_BYTES + 1);
   if (!bytes?.length) return undefined;
@@ -56,7 +53,7 @@ async function readFile(path: string): Promise<Uint8Array | undefined> {
   throw new UpdateError('boot-environment', `${path} has ${size} bytes, which no variable has.`);
 }
 
-/** Firmware that refuses a change shows as a system call that fails. */
+/** A refusal by the firmware appears as a failed system call. */
 const refused =
   (path: string) =>
   (cause: unknown): never => {
@@ -68,7 +65,7 @@ const refused =
   };
 
 const REFUSALS: Readonly<Record<string, string>> = {
-  // Linux protects unknown variables from accidents, and never those that are written here; somebody has.
+  // Linux protects unknown variables from accidents, but not those written here, so the flag was set by somebody.
   EPERM: 'is protected; “chattr -i” on it ends that',
   EROFS: 'cannot be written: efivarfs is mounted read-only, or the firmware protects it',
   EACCES: 'cannot be written: the firmware forbids it',

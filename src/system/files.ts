@@ -1,20 +1,20 @@
-/** The primitives of durable file writing, and the one way to replace a file so that a power cut leaves the old or the new one. */
+/** The primitives of durable file writing, and the one way to replace a file so that a power cut leaves either the old or the new one. */
 
 import { constants, type Stats } from 'node:fs';
 import { access, mkdir, open, readdir, readFile, realpath, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /**
- * What the agent may do to files that must survive a power cut: its state directory and the ESP. Small on purpose: the crash
- * tests replace it by a recorder that keeps "written" and "durable" apart.
+ * Operations on files that must survive a power cut: the state directory and the ESP. Small on purpose: crash tests replace it with a
+ * recorder that distinguishes “written” from “durable”.
  */
 export interface Files {
-  /** The content, or undefined where there is no such file; a file of more than `most` bytes cannot be read. */
+  /** The content; undefined if there is no such file; throws if it is larger than `most` bytes. */
   read(path: string, most?: number): Promise<Uint8Array | undefined>;
-  /** Names in a folder, sorted; an absent folder is empty. */
+  /** The sorted names in a folder; an absent folder is empty. */
   list(dir: string): Promise<string[]>;
   makeDir(dir: string): Promise<void>;
-  /** Writes a new or truncated file, which others may read unless `mode` says otherwise. Not durable before `syncFile` and `syncDir`. */
+  /** Writes a new or truncated file, world-readable unless `mode` is given. Durable only after `syncFile` and `syncDir`. */
   write(path: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, mode?: number): Promise<void>;
   syncFile(path: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
@@ -22,7 +22,7 @@ export interface Files {
   syncDir(dir: string): Promise<void>;
 }
 
-/** Puts `bytes` at `path`: temp, fsync, rename, fsync of the folder. */
+/** Replaces `path` by `bytes` atomically: temporary file, fsync, rename, fsync of the folder. */
 export async function replaceFile(
   files: Files,
   path: string,
@@ -48,12 +48,12 @@ export async function removeFile(files: Files, path: string): Promise<void> {
   await files.syncDir(dirname(path));
 }
 
-/** Stray temporary files of an earlier power cut. */
+/** Temporary files left by a power cut. */
 export async function removeTemporaries(files: Files, dir: string): Promise<void> {
   for (const name of await files.list(dir)) if (name.endsWith(TEMPORARY)) await files.remove(join(dir, name));
 }
 
-/** How the name of a file ends that is being written. */
+/** The suffix of files being written. */
 export const TEMPORARY = '.tandem-new';
 
 const temporaryName = (path: string): string => `${path}${TEMPORARY}`;
@@ -69,7 +69,7 @@ export const realFiles: Files = {
       constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
       mode,
     );
-    // What lay there before keeps the mode that it had.
+    // An existing file keeps its mode.
     if (mode !== 0o644) await file.chmod(mode);
     for await (const chunk of chunks) await file.writeFile(chunk).catch(naming(path));
   },
@@ -79,14 +79,14 @@ export const realFiles: Files = {
   syncDir: (dir) => sync(dir),
 };
 
-/** A part of a file, shorter at its end, and how long the whole file is; undefined where there is no file. */
+/** A part of a file, shorter at its end, and the length of the whole file; undefined if there is no file. */
 export type ReadPart = (
   path: string,
   offset: number,
   length: number,
 ) => Promise<Readonly<{ bytes: Uint8Array; size: number }> | undefined>;
 
-/** Parts of real files. */
+/** Of real files. */
 export const readPart: ReadPart = async (path, offset, length) => {
   await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(absent);
   if (!file) return undefined;
@@ -96,12 +96,12 @@ export const readPart: ReadPart = async (path, offset, length) => {
   return { bytes: buffer.subarray(0, bytesRead), size };
 };
 
-/** The beginning of a file, `most` bytes at most; undefined where there is no file. */
+/** The first `most` bytes of a file; undefined if there is no file. */
 export type ReadHead = (path: string, most: number) => Promise<Uint8Array | undefined>;
 
-/** Of real files: behind links too, and those of the kernel, which do not say how long they are. */
+/** Of real files: follows links, and reads the kernel's files, which report no length. */
 export const readHead: ReadHead = async (path, most) => {
-  // Not blocking, since a pipe in its place would keep us waiting.
+  // Non-blocking, because opening a pipe would wait.
   await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(absent);
   if (!file) return undefined;
   const buffer = new Uint8Array(most);
@@ -111,7 +111,7 @@ export const readHead: ReadHead = async (path, most) => {
   return buffer.subarray(0, total);
 };
 
-/** Parts of whatever `files` holds: reads the whole file each time. */
+/** Of any `files`: reads the whole file each time. */
 export const readPartOf =
   (files: Pick<Files, 'read'>): ReadPart =>
   async (path, offset, length) => {
@@ -119,17 +119,17 @@ export const readPartOf =
     return bytes && { bytes: bytes.subarray(offset, offset + length), size: bytes.length };
   };
 
-/** Puts bytes at an offset of a file, which is made or grows where it must. Not durable before `syncFile` and `syncDir`. */
+/** Writes bytes at an offset of a file, creating or growing it. Durable only after `syncFile` and `syncDir`. */
 export type WritePart = (path: string, offset: number, bytes: Uint8Array) => Promise<void>;
 
-/** Into real files. */
+/** To real files. */
 export const writePart: WritePart = async (path, offset, bytes) => {
   await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
   for (let done = 0; done < bytes.length; )
     done += (await file.write(bytes, done, bytes.length - done, offset + done).catch(naming(path))).bytesWritten;
 };
 
-/** Into whatever `files` holds: writes the whole file each time. */
+/** To any `files`: writes the whole file each time. */
 export const writePartOf =
   (files: Pick<Files, 'read' | 'write'>): WritePart =>
   async (path, offset, bytes) => {
@@ -140,9 +140,9 @@ export const writePartOf =
     await files.write(path, [after]);
   };
 
-/** Reads a file and keeps nothing of it; how many bytes it has, 0 where there is no regular file or it has more than `most`. */
+/** Reads a file without keeping it; returns its bytes, 0 if it is not a regular file or larger than `most`. */
 export async function readThrough(path: string, most: number): Promise<number> {
-  // Not blocking, since a pipe in its place would keep us waiting.
+  // Non-blocking, because opening a pipe would wait.
   await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(absent);
   const found = await file?.stat();
   if (!file || !found?.isFile() || found.size > most) return 0;
@@ -152,47 +152,47 @@ export async function readThrough(path: string, most: number): Promise<number> {
   return total;
 }
 
-/** A whole file, or what a program writes into a pipe, as `<(pass show token)` does in a shell; undefined where there is nothing. */
+/** A whole file, or the output of a program in a pipe, as in `<(pass show token)`; undefined if it does not exist. */
 export const readStream = (path: string): Promise<Uint8Array | undefined> => readFile(path).catch(absent);
 
-/** What `stat` says, or undefined where there is nothing. */
+/** The result of `stat`; undefined if the path does not exist. */
 export const statOf = (path: string): Promise<Stats | undefined> => stat(path).catch(absent);
 
-/** What a file says, without blanks around it; nothing where there is none. */
+/** The text of a file, trimmed; undefined if it does not exist. */
 export const readText = async (files: Pick<Files, 'read'>, path: string): Promise<string> =>
   new TextDecoder().decode(await files.read(path)).trim();
 
-/** The same of a file that may be kept from us; undefined where it is, or there is none. */
+/** Also undefined if the file may not be read. */
 export const readTextIfAny = (files: Pick<Files, 'read'>, path: string): Promise<string | undefined> =>
   files.read(path).then(
     (bytes) => bytes && new TextDecoder().decode(bytes).trim(),
     () => undefined,
   );
 
-/** A folder at this very path: a link in the path of another root would lead out of it. */
+/** A folder at exactly this path: a link in another root's path would lead out of it. */
 export const isFolder = async (path: string): Promise<boolean> =>
   (await realpath(path).catch(() => undefined)) === path && (await statOf(path))?.isDirectory() === true;
 
-/** Bytes that a program without privileges can still write in the file system of `dir`. */
+/** Free bytes for unprivileged programs on the file system of `dir`. */
 export async function freeSpace(dir: string): Promise<number> {
   const { bavail, bsize } = await statfs(dir);
   return bavail * bsize;
 }
 
-/** The same; fails as a write would where none is possible now: on a read-only file system, or without the right to. */
+/** Also throws if writing is impossible: on a read-only file system, or without permission. */
 export async function writableSpace(dir: string): Promise<number> {
   await access(dir, constants.W_OK);
   return freeSpace(dir);
 }
 
-/** What is not there to be read at once (a pipe, a disk) is refused: whoever put it there could keep us waiting for ever. The kernel opens no socket. */
+/** Refuses anything that is not a regular file, such as a pipe or disk, on which reading could block forever. The kernel opens no socket. */
 async function readRegular(path: string, most = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const found = await file.stat();
-  // A link to /dev/null is how systemd's users mask a file.
+  // systemd's users mask a file with a link to /dev/null.
   if (found.isFIFO() || found.isBlockDevice())
     throw Object.assign(new Error(`ENXIO: ${path}`), { code: 'ENXIO', syscall: 'open', path });
-  // Others, like /dev/zero, have no end.
+  // Other devices, such as /dev/zero, have no end.
   if (found.isCharacterDevice()) return new Uint8Array();
   if (found.size > most)
     throw Object.assign(new Error(`${path} has ${found.size} bytes; at most ${most} are read.`), {
@@ -206,7 +206,7 @@ async function makeFolder(dir: string): Promise<void> {
   try {
     await mkdir(dir, { recursive: true, mode: 0o755 });
   } catch (error) {
-    // On a read-only file system Node.js says ENOENT of the whole path.
+    // On a read-only file system, Node.js reports ENOENT for the whole path.
     const above = dirname(dir);
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || above === dir) throw error;
     await makeFolder(above);
@@ -219,7 +219,7 @@ async function sync(path: string): Promise<void> {
   await handle.sync().catch(naming(path));
 }
 
-/** Calls on an open file fail without its path: an operator has to know which one it was. */
+/** Errors on an open file lack its path, which an operator needs. */
 export const naming =
   (path: string) =>
   (error: unknown): never => {

@@ -1,11 +1,11 @@
-/** A document and its reader, held to each other: what the reader would not take again is never written. */
+/** Ties a document's writer to its reader: what the reader would refuse is never written. */
 
 import { asUpdateError, UpdateError } from '../errors.ts';
 
-/** How one kind of document is written and read. The reader shortens and leaves out; what it gives back it reads again unchanged. */
+/** How a kind of document is written and read. The reader may shorten and drop; its result must read back unchanged. */
 export type Format<T> = Readonly<{ name: string; write(value: T): string; read(bytes: Uint8Array): T }>;
 
-/** What the reader of a document makes of `value`, and the bytes that say so. Throws `document-invalid` where it would refuse them. */
+/** The reader's result for `value`, and its bytes. Throws `document-invalid` if the reader would refuse them. */
 export function inFormat<T>({ name, write, read }: Format<T>, value: T): Readonly<{ value: T; bytes: Uint8Array }> {
   try {
     const understood = read(encode(write(value)));

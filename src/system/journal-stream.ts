@@ -1,8 +1,8 @@
-/** Whether what this process says goes into systemd's journal, where lines may begin with a priority. */
+/** Whether this process logs to systemd's journal, where lines may start with a priority. */
 
 import { fstatSync } from 'node:fs';
 
-/** systemd names the device and inode of the stream that it has connected; a redirection by somebody in between leaves only the name. */
+/** systemd passes device and inode of the connected stream; after a redirection, only the variable remains. */
 export function isJournal(stream: string | undefined, fd = 2): boolean {
   if (stream === undefined) return false;
   try {

@@ -1,11 +1,11 @@
-/** A program's own folders, in which anything may lie by now: what cannot be read counts as absent, what is in the way of a write is moved aside. */
+/** A program's own folders, with unknown content: unreadable files count as absent, and obstacles to a write are moved aside. */
 
 import { dirname } from 'node:path';
 import { asUpdateError } from '../errors.ts';
 import type { Files } from './files.ts';
 import type { Log } from './log.ts';
 
-/** `files`, of which those that lie in `dirs`, not deeper, are never the reason why something cannot go on. Each is named once. */
+/** Wraps `files` so that files directly in `dirs` never cause a failure. Each is reported once. */
 export function keptFiles(files: Files, dirs: readonly string[], log: Pick<Log, 'warn'>): Files {
   const told = new Set<string>();
   const isOurs = (path: string): boolean => dirs.includes(dirname(path));
@@ -15,7 +15,7 @@ export function keptFiles(files: Files, dirs: readonly string[], log: Pick<Log, 
     told.add(message);
     log.warn({ path, err: message }, sentence);
   };
-  /** Does it again once nothing lies at `path` any more. */
+  /** Repeats the write once `path` is free. */
   const inPlace = async (path: string, deed: () => Promise<void>): Promise<void> => {
     try {
       await deed();
@@ -44,7 +44,7 @@ export function keptFiles(files: Files, dirs: readonly string[], log: Pick<Log, 
   };
 }
 
-/** Where there is a name left for it. What was moved aside before stays; the newest is told by its number. */
+/** If a name is free. Earlier ones stay; the newest has the highest number. */
 async function moveAside(files: Files, path: string): Promise<boolean> {
   for (let number = 1; number <= MOST_ASIDE; number++) {
     const isMoved = await files.rename(path, number === 1 ? `${path}.bad` : `${path}.bad.${number}`).then(
@@ -57,13 +57,13 @@ async function moveAside(files: Files, path: string): Promise<boolean> {
 }
 
 const MOST_ASIDE = 9;
-/** More than anything that is kept has. */
+/** More than any stored file. */
 const MOST_BYTES = 128 * 1024 * 1024;
 
 const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 
-/** Something of another kind lies there: a folder, a link, a socket. */
+/** Something other than a file: a folder, a link, a socket. */
 const isInTheWay = (error: unknown): boolean => IN_THE_WAY.has(codeOf(error) ?? '');
 const IN_THE_WAY: ReadonlySet<string> = new Set([
   'EISDIR',
@@ -75,6 +75,6 @@ const IN_THE_WAY: ReadonlySet<string> = new Set([
   'ENXIO',
 ]);
 
-/** Not: too many files open, no memory. These pass, and the file is well. */
+/** Excludes temporary failures such as too many open files or no memory: the file is intact. */
 const isOfTheFile = (error: unknown): boolean => codeOf(error) !== undefined && !PASSING.has(codeOf(error) ?? '');
 const PASSING: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EINTR']);

@@ -1,14 +1,14 @@
-/** Hears what a program says on a socket in the file system and keeps the end of it: no disk fills, however much is said. */
+/** Captures a program's output through a socket in the file system, keeping only its end, so that no disk fills. */
 
 import { rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 
 export interface LastWords extends AsyncDisposable {
-  /** The end of what was said, once whoever spoke has fallen silent. */
+  /** The end of the output, once the program has closed it. */
   heard(): Promise<string>;
 }
 
-/** Listens at `path`, in whose place nothing stays, and keeps the last `most` bytes. */
+/** Listens at `path`, replacing what is there, and keeps the last `most` bytes. */
 export async function listenForWords(path: string, most: number): Promise<LastWords> {
   await rm(path, { force: true });
   let kept: Buffer = Buffer.alloc(0);
@@ -37,5 +37,5 @@ export async function listenForWords(path: string, most: number): Promise<LastWo
   };
 }
 
-/** Its service has ended; what is left of it has not long to speak. */
+/** The service has ended; its leftovers have little time to write. */
 const LINGER_MS = 1_000;

@@ -1,13 +1,13 @@
-/** An entry of the log as one line for people: the text first, its fields behind. */
+/** A log entry as one line for people: the text first, then its fields. */
 
 import { cleanLine } from '../clean-text.ts';
 
-/** `journal`: with a priority in front, which systemd takes off again; else with the time and a word for it. */
+/** `journal`: with a priority prefix, which systemd strips; otherwise with the time and a word for the level. */
 export type TextStyle = 'journal' | 'plain';
 
-/** The line for an entry that is given as JSON. */
+/** The line for an entry given as JSON. */
 export function logText(json: string, style: TextStyle): string {
-  // By their place, since an entry may have fields of the same names.
+  // By position, because an entry may have fields with the same names.
   const [, level, time] = /^\{"level":(\d+),"time":(\d+)/.exec(json) ?? [];
   const { level: _, time: __, msg = '', ...fields } = JSON.parse(json) as Record<string, unknown>;
   const [priority, word] = PRIORITIES.find(([, , from]) => Number(level) >= from) ?? DEBUG;
@@ -16,7 +16,7 @@ export function logText(json: string, style: TextStyle): string {
   return `${front}${[cleanLine(String(msg)), ...named].filter((part) => part !== '').join(' ')}\n`;
 }
 
-/** The priorities of syslog, and the levels of pino from which they are right. */
+/** syslog's priorities, each with the lowest pino level it applies to. */
 const DEBUG = [7, 'debug', 0] as const;
 const PRIORITIES = [[2, 'fatal', 60], [3, 'error', 50], [4, 'warning', 40], [6, 'info', 30], DEBUG] as const;
 
@@ -25,7 +25,7 @@ function valueText(value: unknown): string {
   return quoted(value);
 }
 
-/** What pino makes of an error that was logged as one: its stack is for those who read JSON. */
+/** pino's form of a logged error: the stack is for readers of the JSON. */
 const isFailure = (value: unknown): value is Readonly<{ message: string }> =>
   typeof value === 'object' &&
   value !== null &&

@@ -1,4 +1,4 @@
-/** The log: the only importer of pino, and the one door to it, which nothing passes that would steer a terminal. */
+/** The log: the only importer of pino. Control sequences never pass through it. */
 
 import { type Logger, type LoggerOptions, pino } from 'pino';
 import { cleanLine } from '../clean-text.ts';
@@ -9,10 +9,10 @@ export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
-/** How entries are written: as lines for people, or each as one JSON document. */
+/** Entries as lines for people, or as JSON documents. */
 export const LOG_FORMATS = ['text', 'json'] as const;
 
-/** One line an entry on standard error. Secrets are redacted by name. */
+/** One line per entry on standard error. Secrets are redacted by field name. */
 export function createLog(level: string, format: (typeof LOG_FORMATS)[number]): Log {
   const errors = pino.destination({ dest: 2, sync: true });
   const style = isJournal(process.env['JOURNAL_STREAM']) ? 'journal' : 'plain';
@@ -20,7 +20,7 @@ export function createLog(level: string, format: (typeof LOG_FORMATS)[number]): 
   return pino({ ...OPTIONS, level }, { write });
 }
 
-/** JSON lines that are given to `write`. */
+/** JSON lines, passed to `write`. */
 export const logTo = (write: (line: string) => void): Log => pino({ ...OPTIONS, level: 'debug' }, { write });
 
 export const silentLog: Log = pino({ enabled: false });
@@ -35,7 +35,7 @@ const OPTIONS: LoggerOptions = {
   },
 };
 
-/** What is said in an entry may come from anywhere: servers, programs, names of files. */
+/** Text in an entry may come from anywhere: servers, programs, file names. */
 function cleaned(value: unknown): unknown {
   if (typeof value === 'string') return cleanLine(value);
   if (Array.isArray(value)) return value.map(cleaned);

@@ -1,4 +1,4 @@
-/** Who this host is to the rest of a fleet, without telling its machine id: that one must not leave the host (machine-id(5)). */
+/** This host's id in a fleet, without revealing the machine id, which must not leave the host (machine-id(5)). */
 
 import { createHmac } from 'node:crypto';
 import { UpdateError } from '../errors.ts';
@@ -7,15 +7,15 @@ import type { Files } from './files.ts';
 
 const PATH = '/etc/machine-id';
 
-/** Reads the id of this host: 32 hex digits that only this program derives from its machine id. */
+/** This host's id: 32 hex digits, derived from its machine id specifically for this program. */
 export const readMachineId = async (files: Pick<Files, 'read'>): Promise<MachineId> =>
   deriveMachineId(await readRaw(files));
 
-/** How Zincati calls this host when it asks a FleetLock server: what knows its hosts by that name knows no other. */
+/** Zincati's id for this host at a FleetLock server, for servers that already know their hosts by it. */
 export const readZincatiId = async (files: Pick<Files, 'read'>): Promise<string> =>
   appSpecificId(await readRaw(files), ZINCATI);
 
-/** As `sd_id128_get_machine_app_specific` makes it: an HMAC with the bits of a version 4 UUID. */
+/** As by `sd_id128_get_machine_app_specific`: an HMAC with the bits of a version 4 UUID. */
 export function appSpecificId(machineId: string, application: string): string {
   const digest = createHmac('sha256', Buffer.from(machineId, 'hex')).update(Buffer.from(application, 'hex')).digest();
   digest[6] = ((digest[6] ?? 0) & 0x0f) | 0x40;
@@ -32,6 +32,6 @@ async function readRaw(files: Pick<Files, 'read'>): Promise<string> {
   return text;
 }
 
-/** HMAC-SHA256 with the machine id as the key, cut to 128 bits. */
+/** HMAC-SHA256 with the machine id as the key, truncated to 128 bits. */
 export const deriveMachineId = (machineId: string): MachineId =>
   createHmac('sha256', Buffer.from(machineId, 'hex')).update('tandem').digest('hex').slice(0, 32) as MachineId;

@@ -1,9 +1,9 @@
-/** Randomness: the only place that asks for it. */
+/** Randomness: the only module that generates it. */
 
 import { randomBytes, randomInt } from 'node:crypto';
 
 export interface Random {
-  /** A number from 0 up to, not including, 1. */
+  /** A number in [0, 1). */
   fraction(): number;
   bytes(length: number): Uint8Array;
 }

@@ -1,10 +1,10 @@
-/** Group commit: many small changes, one transaction and one sync of the disk. */
+/** Group commit: many small changes in one transaction, with one sync. */
 
 import type { Database } from './sqlite.ts';
 
 /**
- * Jobs that come in the same turn of the event loop share one transaction. `run` makes one outcome of each; if it throws, they are run one by
- * one, so that one which cannot be kept does not keep the others from it.
+ * Jobs from the same turn of the event loop share a transaction. `run` produces each job's outcome; if it throws, the jobs run one by one,
+ * so that a failing one does not block the others.
  */
 export function groupCommits<Job, Outcome>(
   database: Database,

@@ -10,23 +10,23 @@ export interface Database extends Disposable {
   readonly path: string;
   run(statement: string, ...values: readonly Cell[]): void;
   rows(statement: string, ...values: readonly Cell[]): Row[];
-  /** Runs `work` as one transaction: all of it is durable when this returns, or nothing of it happened. */
+  /** Runs `work` as one transaction: durable on return, or rolled back. */
   transaction<T>(work: () => T): T;
 }
 
-/** Opens or creates it. `durable: false` is for tests that nobody cuts the power of. */
+/** Opens or creates it. `durable: false` is for tests without power cuts. */
 export function openDatabase(path: string, { durable = true }: Readonly<{ durable?: boolean }> = {}): Database {
   const named = <T>(deed: () => T): T => naming(path, deed);
   const database = named(() => new DatabaseSync(path, { timeout: 5000 }));
   try {
-    // In WAL mode only FULL syncs every commit; NORMAL may lose acknowledged ones when the power fails.
+    // In WAL mode only FULL syncs every commit; NORMAL can lose acknowledged ones in a power cut.
     for (const pragma of [
       'journal_mode = WAL',
       `synchronous = ${durable ? 'FULL' : 'OFF'}`,
       'locking_mode = EXCLUSIVE',
     ])
       named(() => database.exec(`PRAGMA ${pragma}`));
-    // The lock is taken with the first write, so that a second server is refused before it has shown anything to anybody.
+    // Locks with the first write, so that a second server is refused before it has served anything.
     named(() => database.exec('BEGIN IMMEDIATE; COMMIT'));
   } catch (error) {
     database.close();
@@ -60,7 +60,7 @@ export function openDatabase(path: string, { durable = true }: Readonly<{ durabl
   };
 }
 
-/** By the result codes of SQLite (https://sqlite.org/rescode.html), of which the lowest byte tells the kind. */
+/** By SQLite's result codes (https://sqlite.org/rescode.html), whose lowest byte is the kind. */
 const FAULTS: Readonly<Record<number, readonly [code: ErrorCode, meaning: string]>> = {
   3: ['store-unwritable', 'this user has no permission to use it'],
   5: ['store-in-use', 'another program has it open'],
@@ -73,7 +73,7 @@ const FAULTS: Readonly<Record<number, readonly [code: ErrorCode, meaning: string
   26: ['store-damaged', 'it is not a database'],
 };
 
-/** Errors of SQLite do not say which file they are about. */
+/** SQLite's errors do not contain the file's path. */
 function naming<T>(path: string, deed: () => T): T {
   try {
     return deed();

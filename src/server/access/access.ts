@@ -1,4 +1,4 @@
-/** The tokens of the fleet: whose a token is, and what operators change of them. */
+/** The tokens of the fleet: identification, and operators' changes. */
 
 import { type AuditEntry, audited } from '../fleet/audit.ts';
 import type { Json, Key, Store } from '../store/store.ts';
@@ -13,7 +13,7 @@ import {
   tokensJson,
 } from './tokens.ts';
 
-/** What is told of a token. */
+/** The public part of a token. */
 export type ShownToken = TokenHolder & Readonly<{ added: string }>;
 
 export type Added = Readonly<{ token: string }> | Readonly<{ refused: 'token-exists' | 'tokens-full' }>;
@@ -23,17 +23,17 @@ export type Unrevoked = 'token-unknown' | 'token-last';
 export type Access = Readonly<{
   /** Hosts need no token. */
   isOpenToHosts: boolean;
-  /** Fails where hosts could not be told from others now. */
+  /** Throws if hosts cannot be identified at present. */
   readyForHosts(): Promise<void>;
-  /** Who has this token; undefined for nobody. One that was revoked is known for a few seconds more. */
+  /** The holder of a token; undefined if it is unknown. A revoked token stays valid for a few seconds. */
   holderOf(token: string | undefined): Promise<TokenHolder | undefined>;
-  /** Who has the token of the store with this digest. */
+  /** The holder of the stored token with this digest. */
   holderWith(digest: string): Promise<TokenHolder | undefined>;
   all(): Promise<readonly ShownToken[]>;
-  /** The new token, which is told this once. */
+  /** Creates a token; only this answer contains it. */
   add(holder: TokenHolder, entry?: AuditEntry): Promise<Added>;
   revoke(name: string, entry?: AuditEntry): Promise<Unrevoked | undefined>;
-  /** The tokens that there must be before anybody can do anything, with those that had to be made. */
+  /** Creates the tokens that a server needs to be usable; returns all of them, with the new secrets. */
   begin(options: Readonly<{ renew: boolean }>): Promise<Readonly<Partial<Record<AccessRole, string>>>>;
 }>;
 
@@ -42,11 +42,11 @@ export type AccessOptions = Readonly<{
   now(): Date;
   /** A new secret. */
   secret(): string;
-  /** What hosts have to have: this digest, nothing at all, or (undefined) a token of the store. */
+  /** What hosts present: a token with this digest, nothing, or (undefined) a token from the store. */
   machines?: Readonly<{ digest: string }> | 'anybody';
 }>;
 
-/** The tokens in `store`, read again when they are older than five seconds. */
+/** The tokens in `store`, cached for five seconds. */
 export function createAccess({ store, now, secret, machines }: AccessOptions): Access {
   let known: Readonly<{ tokens: Promise<readonly Token[]>; at: number }> | undefined;
   const tokens = (): Promise<readonly Token[]> => {
@@ -54,7 +54,7 @@ export function createAccess({ store, now, secret, machines }: AccessOptions): A
     if (known === undefined || Math.abs(at - known.at) > FRESH_MS) {
       const read = store.read(KEY).then(tokensFrom);
       known = { tokens: read, at };
-      // What could not be read is asked for again by the next.
+      // A failed read is retried by the next request.
       read.catch(() => {
         known = undefined;
       });
@@ -79,7 +79,7 @@ export function createAccess({ store, now, secret, machines }: AccessOptions): A
     readyForHosts: async () => {
       if (machines === undefined) await tokens();
     },
-    // Hosts ask most, and theirs may need nothing of the store.
+    // Hosts send most requests, and their token may not need the store.
     holderOf: async (token) =>
       token === undefined ? undefined : (holderWith(given, digestOf(token)) ?? (await whose(digestOf(token)))),
     holderWith: whose,
@@ -118,10 +118,10 @@ export function createAccess({ store, now, secret, machines }: AccessOptions): A
 
 const KEY: Key = { kind: 'access', id: 'tokens' };
 
-/** So long does a server not see what another has changed. */
+/** How long a server may not see the changes of another. */
 const FRESH_MS = 5_000;
 
-/** Who has the first tokens. */
+/** The holders of the first tokens. */
 const OPERATOR = { name: 'operator', role: 'operator' } as const;
 const HOSTS = { name: 'hosts', role: 'machine' } as const;
 

@@ -1,24 +1,24 @@
-/** Certificates that a server makes for itself: an authority of its own, which hosts are told to trust, and what it shows, which is renewed. */
+/** Certificates that a server issues for itself: a private authority, which hosts are configured to trust, and a certificate that it renews. */
 
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { bits, octets, oid, sequence, set, tagged, time, utf8, whole, yes } from './der.ts';
 
-/** `serial`: random bytes. `from`: when it becomes good, less a day for clocks that are behind. */
+/** `serial`: random bytes. `from`: the start of validity, minus a day for clocks that are behind. */
 export type Making = Readonly<{ key: KeyObject; serial: Uint8Array; from: Date }>;
 
-/** An authority, good for thirty years: replacing it means going to every host. PEM. */
+/** An authority, valid for thirty years, because replacing it means changing every host. PEM. */
 export function makeAuthority({ key, serial, from }: Making): string {
   const name = nameOf(`Tandem fleet server ${createHash('sha256').update(keyBits(key)).digest('hex').slice(0, 8)}`);
   const extensions = [
     extension(BASIC_CONSTRAINTS, sequence(yes, whole(Buffer.from([0]))), true),
-    // It signs certificates and lists of revoked ones.
+    // Key usage: signs certificates and revocation lists.
     extension(KEY_USAGE, bits(Buffer.from([0x06]), 1), true),
     extension(SUBJECT_KEY, octets(keyId(key))),
   ];
   return certificate({ key, serial, from, days: AUTHORITY_DAYS, issuer: name, subject: name, of: key, extensions });
 }
 
-/** What a server that is reached by these names and addresses shows, signed by its authority. PEM. */
+/** A server certificate for these names and addresses, signed by its authority. PEM. */
 export function makeCertificate(
   { key, serial, from }: Making,
   authority: Readonly<{ pem: string; key: KeyObject }>,
@@ -37,7 +37,7 @@ export function makeCertificate(
   return certificate({ key: authority.key, serial, from, days: DAYS, issuer, subject, of: key, extensions });
 }
 
-/** Whether what a server shows is good for another month, for these names, and from this authority and key. */
+/** Whether a server certificate is valid for another month, for these names, and from this authority and key. */
 export function isFresh(pem: string, authority: string, key: KeyObject, names: readonly string[], now: Date): boolean {
   const shown = new X509Certificate(pem);
   const [begins, ends] = [shown.validFromDate, shown.validToDate];
@@ -53,7 +53,7 @@ export function isFresh(pem: string, authority: string, key: KeyObject, names: r
 /** A key for `Making`. */
 export const generateTlsKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
 
-/** As `openssl x509 -fingerprint -sha256` shows it. */
+/** As printed by `openssl x509 -fingerprint -sha256`. */
 export const fingerprintOf = (pem: string): string => new X509Certificate(pem).fingerprint256;
 
 const AUTHORITY_DAYS = 30 * 365;
@@ -74,7 +74,7 @@ type Whole = Making &
     days: number;
     issuer: Uint8Array;
     subject: Uint8Array;
-    /** Whose public key it vouches for. */
+    /** The subject's public key. */
     of: KeyObject;
     extensions: readonly Uint8Array[];
   }>;
@@ -82,7 +82,7 @@ type Whole = Making &
 function certificate({ key, serial, from, days, issuer, subject, of, extensions }: Whole): string {
   const begins = new Date(from.getTime() - DAY);
   const validity = sequence(time(begins), time(new Date(from.getTime() + days * DAY)));
-  // Twenty bytes at most, positive, and not zero.
+  // At most twenty bytes, positive and not zero.
   const number = whole(Buffer.from([0x40, ...serial.subarray(0, 15)]));
   const version3 = tagged(0xa0, whole(Buffer.from([2])));
   const publicKey = createPublicKey(of).export({ type: 'spki', format: 'der' });
@@ -106,7 +106,7 @@ const extension = (id: string, value: Uint8Array, isCritical = false): Uint8Arra
 
 const keyId = (key: KeyObject): Uint8Array => createHash('sha1').update(keyBits(key)).digest();
 
-/** The point of the curve, as it ends the description of a public key on P-256. */
+/** The point of the curve, at the end of a P-256 public key's encoding. */
 const keyBits = (key: KeyObject): Uint8Array =>
   createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-65);
 
@@ -118,7 +118,7 @@ const isAddress = (name: string): boolean => name.includes(':') || /^\d+(\.\d+){
 
 function addressBytes(address: string): Uint8Array {
   if (!address.includes(':')) return Buffer.from(address.split('.').map(Number));
-  // In a URL an address has one form: lower case, no leading zeros, at most one gap.
+  // In a URL an address has a canonical form: lower case, no leading zeros, at most one gap.
   const [head = '', tail] = (URL.parse(`http://[${address}]`)?.hostname ?? '').slice(1, -1).split('::');
   const [first, last] = [head, tail ?? ''].map((part) => (part === '' ? [] : part.split(':')));
   const gap = Array<string>(8 - (first?.length ?? 0) - (last?.length ?? 0)).fill('0');

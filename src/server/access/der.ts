@@ -1,4 +1,4 @@
-/** The few kinds of ASN.1 values that a certificate is made of, encoded as DER. Pure: nothing is ever read. */
+/** The ASN.1 values of a certificate, encoded as DER. Pure; encodes only. */
 
 type Bytes = Uint8Array;
 
@@ -14,14 +14,14 @@ export const octets = (bytes: Bytes): Bytes => tagged(0x04, bytes);
 export const yes: Bytes = tagged(0x01, Buffer.from([0xff]));
 export const utf8 = (text: string): Bytes => tagged(0x0c, Buffer.from(text));
 
-/** A number that is not negative, its highest byte first. */
+/** A non-negative integer, highest byte first. */
 export function whole(bytes: Bytes): Bytes {
   const first = bytes.findIndex((byte) => byte !== 0);
   const short = first === -1 ? Buffer.from([0]) : bytes.subarray(first);
   return tagged(0x02, ...((short[0] ?? 0) >= 0x80 ? [Buffer.from([0]), short] : [short]));
 }
 
-/** `unused`: how many of the last bits mean nothing. */
+/** `unused`: the number of unused trailing bits. */
 export const bits = (bytes: Bytes, unused = 0): Bytes => tagged(0x03, Buffer.from([unused]), bytes);
 
 /** "2.5.4.3". */
@@ -30,7 +30,7 @@ export function oid(dotted: string): Bytes {
   return tagged(0x06, Buffer.from([first * 40 + second, ...rest.flatMap(base128)]));
 }
 
-/** As certificates have it: two digits for the year until 2049. */
+/** In the form for certificates: a two-digit year until 2049. */
 export function time(at: Date): Bytes {
   const text = `${at.toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`;
   return at.getUTCFullYear() < 2050 ? tagged(0x17, Buffer.from(text.slice(2))) : tagged(0x18, Buffer.from(text));

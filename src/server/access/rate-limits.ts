@@ -1,19 +1,19 @@
-/** How often somebody may ask: so much at once, then so much a second. Pure: time is an argument, and memory has an end. */
+/** Rate limits: a burst, then a steady rate. Pure: time is an argument, and memory is bounded. */
 
-/** `perSecond` 0 is no limit. */
+/** `perSecond` 0 means no limit. */
 export type Rate = Readonly<{ atOnce: number; perSecond: number }>;
 
-/** `now` is in milliseconds, of a clock that is never set. */
+/** `now` is in milliseconds, from a monotonic clock. */
 export type Bucket = Readonly<{
-  /** Milliseconds that `who` has to wait; 0 when it may ask now, which is counted then. */
+  /** The milliseconds that `who` has to wait; 0 if the request is allowed, and then counted. */
   take(who: string, now: number): number;
 }>;
 
-/** One bucket for each of the last `most` who asked; who was forgotten begins with a full one. */
+/** One bucket for each of the latest `most` clients; a forgotten client starts with a full one. */
 export function createBucket({ atOnce, perSecond }: Rate, most = 20_000): Bucket {
   if (perSecond === 0) return { take: () => 0 };
   const each = 1000 / perSecond;
-  /** When the bucket of each will be full again. */
+  /** When each bucket will be full again. */
   const fullAt = new Map<string, number>();
   return {
     take: (who, now) => {
@@ -29,7 +29,7 @@ export function createBucket({ atOnce, perSecond }: Rate, most = 20_000): Bucket
   };
 }
 
-/** Who an address belongs to: of IPv6 its network, since one customer has so many addresses. */
+/** The owner of an address: for IPv6 its network, because one customer has many addresses. */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined || !address.includes(':')) return mapped ?? address;
@@ -41,17 +41,17 @@ export function networkOf(address: string): string {
   return `${network.join(':')}::/64`;
 }
 
-/** The limits of a server; each answers how many milliseconds the one who asks has to wait. */
+/** The limits of a server; each returns the milliseconds to wait. */
 export type Limits = Readonly<{
-  /** Hosts of an address. */
+  /** Hosts, by address. */
   host(address: string): number;
-  /** Who has a token of a viewer or an operator, by its name. */
+  /** Holders of viewer and operator tokens, by name. */
   holder(name: string): number;
-  /** What is asked without a token, or with one that is none. */
+  /** Requests without a valid token, by address. */
   stranger(address: string): number;
 }>;
 
-/** `hosts` is how many requests a second may come from the hosts of one address; 0 is no limit. */
+/** `hosts`: requests per second from the hosts of one address; 0 means no limit. */
 export function createLimits(hosts: number, elapsedMs: () => number): Limits {
   const [host, holder, stranger] = [
     createBucket({ atOnce: hosts * 5, perSecond: hosts }),
@@ -65,5 +65,5 @@ export function createLimits(hosts: number, elapsedMs: () => number): Limits {
   };
 }
 
-/** For tests, and for whoever limits elsewhere. */
+/** For tests, and for limits applied elsewhere. */
 export const NO_LIMITS: Limits = { host: () => 0, holder: () => 0, stranger: () => 0 };

@@ -1,4 +1,4 @@
-/** Who is signed in on the pages: sessions with keys of their own, kept in the store, so that all its servers know them and a restart ends none. */
+/** Dashboard sessions with keys of their own, in the store, so that all its servers know them and they survive a restart. */
 
 import { timingSafeEqual } from 'node:crypto';
 import { list, literal, object, text } from '../../formats/shape.ts';
@@ -9,9 +9,9 @@ import type { Access } from './access.ts';
 import { digestOf, LONGEST_NAME, NAME, type TokenHolder } from './tokens.ts';
 
 export type Sessions = Readonly<{
-  /** Signs in whoever has this token, which is the holder's. The key of the new session is told this once. */
+  /** Starts a session for the token's holder. Only this answer contains its key. */
   begin(holder: TokenHolder, token: string, entry?: AuditEntry): Promise<string>;
-  /** Whose session has this key; undefined for nobody's, and for one that has ended. `isUse`: a person asks, and not a page that follows the fleet. */
+  /** The holder of the session; undefined if it is unknown or has ended. `isUse`: a person's request, not a page's polling. */
   holderOf(key: string, isUse: boolean): Promise<TokenHolder | undefined>;
   end(key: string): Promise<void>;
 }>;
@@ -24,7 +24,7 @@ export type SessionsWorld = Readonly<{
   secret(): string;
 }>;
 
-/** A session ends after a working day, or an hour after it was last used. */
+/** A session ends after a working day, or an hour after its last use. */
 export const MOST_AGE_MS = 12 * 3_600_000;
 export const MOST_IDLE_MS = 3_600_000;
 
@@ -50,7 +50,7 @@ export function createSessions({ store, access, now, secret }: SessionsWorld): S
       const holder = await access.holderWith(session.token);
       if (holder?.name !== name) return undefined;
       const used = now();
-      // Looking is possible, too, when nothing can be written.
+      // Reading works even if nothing can be written.
       if (isUse && since(session.used, used) > RENEW_MS)
         await change(name, (live) => live.map((one) => (isOf(one, key) ? usedAt(one, used) : one))).catch(
           () => undefined,
@@ -64,16 +64,16 @@ export function createSessions({ store, access, now, secret }: SessionsWorld): S
   };
 }
 
-/** Of one token. Another one begins at the cost of the oldest, and never of somebody else's. */
+/** The most sessions of one token. A further one ends the oldest, and never that of another token. */
 export const MOST_SESSIONS = 50;
-/** Being used is written down no more often than this. */
+/** The last use is written no more often than this. */
 const RENEW_MS = MOST_IDLE_MS / 12;
 
 type Session = Readonly<{ digest: string; token: string; began: string; used: string }>;
 
 const keyOf = (name: string): Key => ({ kind: 'session', id: name });
 
-/** A key begins with the name of the token behind it. */
+/** A key starts with the name of its token. */
 function nameIn(key: string): string | undefined {
   const name = key.slice(0, Math.max(0, key.lastIndexOf('.')));
   return NAME.test(name) && name.length <= LONGEST_NAME ? name : undefined;
@@ -82,7 +82,7 @@ function nameIn(key: string): string | undefined {
 const isOf = ({ digest }: Session, key: string): boolean =>
   timingSafeEqual(Buffer.from(digest, 'hex'), Buffer.from(digestOf(key), 'hex'));
 
-/** A clock that is set back keeps nothing alive. */
+/** A clock that is set back does not keep a session alive. */
 const isLive = ({ began, used }: Session, now: Date): boolean =>
   Math.abs(since(began, now)) < MOST_AGE_MS && Math.abs(since(used, now)) < MOST_IDLE_MS;
 
@@ -90,7 +90,7 @@ const since = (moment: string, now: Date): number => now.getTime() - Date.parse(
 
 const usedAt = (session: Session, now: Date): Session => ({ ...session, used: now.toISOString() });
 
-/** What is not understood lets nobody in, and keeps nobody from signing in again. */
+/** A damaged document admits nobody, but does not prevent signing in again. */
 function sessionsIn(document: Json | undefined): readonly Session[] {
   try {
     return document === undefined ? [] : SHAPE(document, 'the sessions').sessions;

@@ -1,14 +1,11 @@
-/** Counters with labels that stay bounded, whatever is counted. */
+/** Counters with a bounded number of label sets. */
 
 import type { Distribution, Labels, Sample } from '../../formats/metrics-text.ts';
 
 export type Counter = Readonly<{ add(labels: Labels): void; samples(): readonly Sample[] }>;
 export type Timer = Readonly<{ took(labels: Labels, seconds: number): void; samples(): readonly Distribution[] }>;
 
-/**
- * At most `most` kinds of labels are told apart; what comes later is counted together, as `others`. `known` ones begin at 0, so that their first
- * time is seen as growth.
- */
+/** Distinguishes at most `most` label sets; later ones are counted as `others`. `known` ones start at 0, so that the first occurrence shows as an increase. */
 export function createCounter(most: number, known: readonly Labels[] = []): Counter {
   const kinds = createKinds(most, () => ({ value: 0 }));
   for (const labels of known) kinds.of(labels);
@@ -20,7 +17,7 @@ export function createCounter(most: number, known: readonly Labels[] = []): Coun
   };
 }
 
-/** How long things take, in steps that grow from a fraction of a millisecond to seconds. */
+/** Durations, in buckets from a fraction of a millisecond to seconds. */
 export function createTimer(most: number): Timer {
   const kinds = createKinds(most, () => ({ counts: [...BOUNDS.map(() => 0), 0], sum: 0 }));
   return {

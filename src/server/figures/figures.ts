@@ -1,4 +1,4 @@
-/** What a server counts from its start: what it was asked, what it answered, and how long its store took. */
+/** A server's counters since its start: requests, answers, and the store's latency. */
 
 import type { CheckIn, CheckInAnswer } from '../../formats/check-in.ts';
 import { counter, type Metric } from '../../formats/metrics-text.ts';
@@ -7,15 +7,15 @@ import { type Counter, createCounter, createTimer, type Timer } from './counters
 
 export type Figures = Readonly<{
   checkIns: Counter;
-  /** Hosts that were told to begin a release. */
+  /** Hosts permitted to start a release. */
   offers: Counter;
-  /** By the name that the caller was told. */
+  /** By the code in the answer. */
   refusals: Counter;
   requests: Counter;
   requestTimes: Timer;
   storeTimes: Timer;
   storeFailures: Counter;
-  /** Failures that came to light after their request was over. */
+  /** Failures found after their request had ended. */
   strays: Counter;
 }>;
 
@@ -37,47 +37,39 @@ const FEW = 24;
 const MANY = 100;
 const MOST = 400;
 
-/** A host has asked, and was answered. */
+/** Counts a check-in and its answer. */
 export function countCheckIn({ checkIns, offers }: Figures, { wants }: CheckIn, { go }: CheckInAnswer): void {
   checkIns.add({ answer: go ? 'go' : 'hold' });
   if (go && wants !== undefined) offers.add({});
 }
 
-/** As Prometheus is told. */
+/** As Prometheus metrics. */
 export const figuresMetrics = (figures: Figures): readonly Metric[] => [
-  counter('tandem_check_ins_total', 'Check-ins by what they were told.', figures.checkIns.samples()),
-  counter(
-    'tandem_offers_total',
-    'Check-ins that were told to begin a release, or to go on with it.',
-    figures.offers.samples(),
-  ),
-  counter(
-    'tandem_refusals_total',
-    'Requests that did not get what they asked for, by the name they were told.',
-    figures.refusals.samples(),
-  ),
+  counter('tandem_check_ins_total', 'Check-ins by answer.', figures.checkIns.samples()),
+  counter('tandem_offers_total', 'Check-ins permitted to start or continue a release.', figures.offers.samples()),
+  counter('tandem_refusals_total', 'Refused requests by code.', figures.refusals.samples()),
   counter('tandem_http_requests_total', 'Requests by route and status.', figures.requests.samples()),
   {
     name: 'tandem_http_request_seconds',
-    help: 'From the request to the end of the answer.',
+    help: 'Time from the request to the end of the answer.',
     type: 'histogram',
     samples: figures.requestTimes.samples(),
   },
   {
     name: 'tandem_store_seconds',
-    help: 'How long the store takes.',
+    help: 'Time that the store takes.',
     type: 'histogram',
     samples: figures.storeTimes.samples(),
   },
-  counter('tandem_store_failures_total', 'What the store could not do.', figures.storeFailures.samples()),
+  counter('tandem_store_failures_total', 'Failed operations of the store.', figures.storeFailures.samples()),
   counter(
     'tandem_server_strays_total',
-    'Failures that no request was waiting for any more; the log has each.',
+    'Failures found after their request had ended; each is in the log.',
     figures.strays.samples(),
   ),
 ];
 
-/** The same store, with a watch beside it. `nowMs` never jumps. */
+/** The store with its latency and failures counted. `nowMs` is monotonic. */
 export function measuredStore(store: Store, { storeTimes, storeFailures }: Figures, nowMs: () => number): Store {
   const timed = async <T>(operation: string, work: () => Promise<T>): Promise<T> => {
     const begun = nowMs();

@@ -1,4 +1,4 @@
-/** The audit log: who has changed what, when and from where. An entry is written together with the change: both are kept, or neither. */
+/** The audit log: who changed what, when and from where. An entry is written in the same transaction as its change. */
 
 import { type Checked, integer, literal, named, object, optional, words } from '../../formats/shape.ts';
 import { moment } from '../../formats/wire-words.ts';
@@ -23,7 +23,7 @@ export type Deed = (typeof DEEDS)[number];
 
 const line = words(250);
 
-/** Who (the name of a token), from where (an address). `times`: how often within an hour, where it was more than once. */
+/** `who`: the name of a token; `from`: an address. `times`: the number of occurrences within an hour, if more than one. */
 export const ENTRY = named(
   'AuditEntry',
   object(
@@ -41,10 +41,10 @@ export const ENTRY = named(
 );
 export type AuditEntry = Checked<typeof ENTRY>;
 
-/** An entry to be. `kept` is called once it is, with the change that it tells of. */
+/** An entry to be written. `kept` is called once it is stored together with its change. */
 export type PendingEntry = AuditEntry & Readonly<{ kept?(): void }>;
 
-/** An update of `store` that leaves the entry; one that writes nothing leaves none. */
+/** An update of `store` with an audit entry; an update that writes nothing has none. */
 export async function audited<T>(
   store: Store,
   entry: PendingEntry | undefined,
@@ -64,7 +64,7 @@ export async function audited<T>(
   return result;
 }
 
-/** An update that may turn out to be worth an entry, of which `told` hears. Most are not, and those that are not do not read the log. */
+/** An update that may need an audit entry, in which case `told` is called. Most do not, and skip reading the log. */
 export async function auditedIfDue<T>(
   store: Store,
   told: (entry: AuditEntry) => void,
@@ -84,13 +84,13 @@ export async function auditedIfDue<T>(
   return result;
 }
 
-/** Leaves an entry of what changes nothing else. The same again within an hour is counted, so that nobody can push others out by trying. */
+/** Writes an entry without another change. Repeats within an hour are counted, so that attempts cannot push other entries out. */
 export async function noted(store: Store, entry: PendingEntry): Promise<void> {
   await store.update([logOf(entry)], ([document]) => ({ write: [withEntry(document, entry)], result: undefined }));
   entry.kept?.();
 }
 
-/** The last entries, the newest first. */
+/** The latest entries, newest first. */
 export async function lastEntries(store: Store, limit: number): Promise<readonly AuditEntry[]> {
   const documents = await Promise.all([store.read(CHANGES), store.read(SIGN_INS)]);
   return documents
@@ -99,14 +99,14 @@ export async function lastEntries(store: Store, limit: number): Promise<readonly
     .slice(0, limit);
 }
 
-/** Who only knocks at the door must not push out what was changed: the two are bounded apart. */
+/** Failed attempts must not push out changes, so the two are limited separately. */
 const CHANGES: Key = { kind: 'audit', id: 'changes' };
 const SIGN_INS: Key = { kind: 'audit', id: 'sign-ins' };
 const logOf = ({ what }: AuditEntry): Key => (isSignIn(what) ? SIGN_INS : CHANGES);
 const isSignIn = (what: Deed): boolean => what === 'signed-in' || what === 'sign-in-failed';
 
 const MOST_ENTRIES = 500;
-/** etcd takes 1.5 MiB in one transaction, and other documents go with it. */
+/** etcd accepts 1.5 MiB per transaction, which also contains other documents. */
 const MOST_TEXT = 150_000;
 
 function withEntry(document: Json | undefined, given: AuditEntry): Json {
@@ -130,7 +130,7 @@ const isAgain = (entry: AuditEntry, one: AuditEntry): boolean =>
 
 const HOUR = 3_600_000;
 
-/** What is no entry is passed over: a damaged log must not keep an operator from pausing a rollout. */
+/** Skips invalid entries: a damaged log must not prevent an operator from pausing a rollout. */
 function entriesIn(document: Json | undefined): readonly AuditEntry[] {
   return Array.isArray(document) ? document.flatMap(entryIn) : [];
 }

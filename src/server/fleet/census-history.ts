@@ -1,12 +1,12 @@
-/** How many machines ran which version, over a fortnight: dense for a day, then one point an hour. Pure. */
+/** Machines by version over a fortnight: dense for a day, then hourly. Pure. */
 
 import type { Counted } from './census-tally.ts';
 
-/** Machines by version, for each channel; whatever few run is summed up as `other`. */
+/** Machines by version, for each channel; rare versions are summed up as `other`. */
 export type Point = Readonly<{ at: string; channels: Readonly<Record<string, Readonly<Record<string, number>>>> }>;
 export type History = Readonly<{ schema: 1; points: readonly Point[] }>;
 
-/** The history with what was counted; undefined when its last point is young enough. */
+/** The history with the count added; undefined if its last point is recent enough. */
 export function addPoint(before: History | undefined, counted: Counted): History | undefined {
   const points = before?.points ?? [];
   const now = Date.parse(counted.at);
@@ -27,7 +27,7 @@ const DENSE_MS = 10 * 60_000;
 const HOUR = 3_600_000;
 const MOST_VERSIONS = 8;
 const MOST_CHANNELS = 8;
-/** etcd takes 1.5 MiB in one transaction, and other documents go with it. */
+/** etcd accepts 1.5 MiB per transaction, which also contains other documents. */
 const MOST_TEXT = 400_000;
 
 function mostly(versions: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
@@ -45,7 +45,7 @@ function thinned(points: readonly Point[], now: number): readonly Point[] {
   });
 }
 
-/** Long names shorten the time that is remembered. */
+/** With long names, the history is shorter. */
 function fitting(points: readonly Point[]): readonly Point[] {
   let room = MOST_TEXT;
   const first = points.findLastIndex((point) => {

@@ -1,11 +1,11 @@
-/** Adds up machines: by channel, group, version and state, why updates failed, and who waits. Bounded, whatever machines say. Pure. */
+/** Tallies machines by channel, group, version and state, failures by reason, and waiting machines. Bounded for any input. Pure. */
 
 import type { Fault } from '../../model.ts';
 import type { MachineRecord } from './machines.ts';
 
 type Numbers = Record<string, number>;
 
-/** `hindered`: machines that were kept from a version by their surroundings, by that version; not known of counts before this field. */
+/** `hindered`: machines hindered by their surroundings, by version; absent from older counts. */
 export type ChannelTally = {
   machines: number;
   groups: Numbers;
@@ -14,7 +14,7 @@ export type ChannelTally = {
   hindered?: Numbers;
 };
 
-/** Machines whose last attempt failed in the same way; some of them by name. */
+/** Machines whose last attempt failed in the same way, with some ids. */
 export type FailureTally = {
   version: string;
   code: string;
@@ -22,26 +22,26 @@ export type FailureTally = {
   machines: number;
   last: string;
   some: string[];
-  /** How those call themselves. */
+  /** The names of those ids. */
   names?: Record<string, string>;
 };
 
-/** A machine with a release ready that it may not boot into yet. */
+/** A machine with a staged release that waits for its reboot. */
 export type Waiting = Readonly<{ machine: string; name?: string; group: string; since: string; why: string }>;
 
 export type Tally = {
   machines: number;
-  /** Not heard of for a day. */
+  /** Without a check-in for a day. */
   silent: number;
   channels: Record<string, ChannelTally>;
   failures: FailureTally[];
   waiting: Waiting[];
-  /** Ids that two machines have, and some of them by name. */
+  /** Ids shared by two machines, some with names. */
   cloned?: number;
   clones?: readonly Readonly<{ machine: string; name?: string }>[];
 };
 
-/** A finished count, and how long it took. */
+/** A finished count, and its duration. */
 export type Counted = Tally & Readonly<{ schema: 1; at: string; tookMs: number }>;
 
 export const emptyTally = (): Tally => ({
@@ -53,10 +53,10 @@ export const emptyTally = (): Tally => ({
 });
 
 export const SILENT_MS = 24 * 3_600_000;
-/** Of those that wait only so many are named. */
+/** The most waiting machines listed. */
 export const MOST_WAITING = 25;
 
-/** Changes the sum that it is given. */
+/** Modifies the tally in place. */
 export function tally(sum: Tally, machine: MachineRecord, now: Date): void {
   sum.machines += 1;
   if (now.getTime() - Date.parse(machine.lastSeen) > SILENT_MS) sum.silent += 1;
@@ -86,7 +86,7 @@ const MOST_CHANNELS = 24;
 const MOST_KEYS = 60;
 const MOST_FAILURES = 100;
 const SOME = 8;
-/** What is beyond the bounds of a tally goes by this name. */
+/** The key for everything beyond a tally's limits. */
 export const MANY = 'others';
 
 function channelOf({ channels }: Tally, name: string): ChannelTally {
@@ -95,7 +95,7 @@ function channelOf({ channels }: Tally, name: string): ChannelTally {
   return channels[key];
 }
 
-/** No name from outside means anything to it. */
+/** No prototype, so that names from outside have no special meaning. */
 const numbers = (): Numbers => Object.create(null) as Numbers;
 
 function bump(numbersByKey: Numbers, name: string): void {
@@ -103,7 +103,7 @@ function bump(numbersByKey: Numbers, name: string): void {
   numbersByKey[key] = (numbersByKey[key] ?? 0) + 1;
 }
 
-/** How the last attempt of a machine failed; one that has come to run the release since has not failed. */
+/** The failure of a machine's last attempt; none if it runs that release by now. */
 export function failureOf({ outcome, running }: MachineRecord): Failure | undefined {
   if (!outcome || (outcome.result !== 'failed' && outcome.result !== 'rolled-back')) return undefined;
   const { version, at, result, code = result, reason = '', fault } = outcome;
@@ -133,9 +133,7 @@ function fresh(failures: FailureTally[], version: string, code: string, reason: 
   const full = failures.length >= MOST_FAILURES;
   const rest = full ? failures.find((one) => one.code === MANY) : undefined;
   if (rest) return rest;
-  const made = full
-    ? { version: '', code: MANY, reason: 'more kinds of failures than are told apart' }
-    : { version, code, reason };
+  const made = full ? { version: '', code: MANY, reason: 'other kinds of failures' } : { version, code, reason };
   failures.push({ ...made, machines: 0, last: '', some: [] });
   return failures.at(-1) as FailureTally;
 }

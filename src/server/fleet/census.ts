@@ -1,4 +1,4 @@
-/** What the whole fleet looks like: counted in pages now and then, so that looking at it costs the same however many machines there are. */
+/** The census of the fleet, counted periodically in pages, so that viewing it costs the same for any number of machines. */
 
 import type { Json, Store } from '../store/store.ts';
 import { addPoint, type History, type Point } from './census-history.ts';
@@ -7,16 +7,16 @@ import { type Expiry, NO_EXPIRY } from './expiry.ts';
 import { machineIn } from './machines.ts';
 
 export type Census = Readonly<{
-  /** The last count. One that has become old is made anew behind the back of who asks; the first is waited for. */
+  /** The last count. A stale one is refreshed in the background; the very first is awaited. */
   latest(): Promise<Counted>;
-  /** The last count, however old; undefined when there was none yet. */
+  /** The last count, however old; undefined before the first. */
   last(): Promise<Counted | undefined>;
   history(): Promise<readonly Point[]>;
-  /** Counts when the last count is older than a history should know, whoever made it. */
+  /** Counts if the last count, by any server, is too old for the history. */
   keep(): Promise<void>;
 }>;
 
-/** `pause` lets others have their turn between two pages. */
+/** `pause` yields to other requests between pages. */
 export type CensusWorld = Readonly<{ now(): Date; pause(): Promise<void>; expiry?: Expiry }>;
 
 export function createCensus(store: Store, world: CensusWorld): Census {
@@ -32,7 +32,7 @@ export function createCensus(store: Store, world: CensusWorld): Census {
     latest: async () => {
       const last = await known();
       if (!last) return take();
-      // Who asks is not told of a failure here: the next who asks tries again.
+      // A failure is not reported here; the next caller retries.
       if (isOld(last, world.now())) take().catch(() => undefined);
       return last;
     },
@@ -50,7 +50,7 @@ const HISTORY = { kind: 'census', id: 'history' };
 const PAGE = 500;
 const FRESH_MS = 5000;
 const KEEP_MS = 5 * 60_000;
-/** At most one part in so many of the time is spent counting. */
+/** Limits the share of time spent counting. */
 const REST = 20;
 
 const isOld = ({ at, tookMs }: Counted, now: Date): boolean =>

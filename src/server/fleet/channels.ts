@@ -1,4 +1,4 @@
-/** What the channels of the served repository say, read again whenever it was published anew. */
+/** The channels of the served repository, read again after each publication. */
 
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
@@ -12,7 +12,7 @@ import type { ChannelState } from './fleet.ts';
 
 export type Channels = ReadonlyMap<string, ChannelState>;
 
-/** What is published: all channels by name, and when the metadata of each role expires. */
+/** The published state: channels by name, and the expiry of each role. */
 export type Published = Readonly<{ channels: Channels; expires: ReadonlyMap<string, Date> }>;
 
 /** The channels alone. */
@@ -21,16 +21,16 @@ export function createChannels(files: Files, dir: string): () => Promise<Channel
   return async () => (await published()).channels;
 }
 
-/** The repository in `dir` is checked as a publisher checks it. */
+/** The repository in `dir` is verified as by a publisher. */
 export function createPublished(files: Files, dir: string): () => Promise<Published> {
   let known: Readonly<{ stamp: string; published: Promise<Published> }> | undefined;
   return async () => {
-    // Whatever is published, the timestamp comes last, and it is never the same twice.
+    // Every publication ends with a new, different timestamp.
     const timestamp = (await files.read(join(dir, 'metadata/timestamp.json'))) ?? new Uint8Array();
     const stamp = createHash('sha256').update(timestamp).digest('hex');
     if (known?.stamp !== stamp) known = { stamp, published: readPublished(files, dir) };
     const { published } = known;
-    // A repository that could not be read is read again by the next who asks.
+    // A failed read is retried by the next caller.
     published.catch(() => {
       known = undefined;
     });
@@ -50,7 +50,7 @@ async function readPublished(files: Files, dir: string): Promise<Published> {
   };
 }
 
-/** A rollout that is started again, or goes back, keeps no score of the one before. */
+/** A restarted or reverted rollout gets a new ledger. */
 function stateOf({ channel, version, counter, rollout }: ChannelDocument): ChannelState {
   if (rollout === undefined) return { id: version, version };
   const document = readRollout(rollout, `the channel ${channel}`);

@@ -1,4 +1,4 @@
-/** What a check-in means for the rollout that the machine takes part in. Pure: documents in, documents and an answer out. */
+/** The effect of a check-in on the machine's rollout. Pure. */
 
 import { cleanLine } from '../../clean-text.ts';
 import { isErrorCode, isOfRelease } from '../../errors.ts';
@@ -9,7 +9,7 @@ import { answerHost, type Caller, type Offered } from '../../rollout/roll-call.t
 import type { Cloned } from './clones.ts';
 import type { MachineRecord } from './machines.ts';
 
-/** Changes the ledger that it is given. `before` is what the server knew of the machine; without `offered`, the channel is for everybody. */
+/** Modifies the ledger in place. `before`: the server's record of the machine. Without `offered`, the channel offers its release to all hosts. */
 export function answerCheckIn(
   request: CheckIn,
   before: MachineRecord | undefined,
@@ -30,7 +30,7 @@ export function answerCheckIn(
   };
 }
 
-/** Which of two machines is meant nobody knows: what became of them counts, and neither begins. */
+/** Cloned machines cannot be distinguished: their outcomes count, but neither may start. */
 export const withoutWish = ({ wants: _wants, ...rest }: CheckIn): CheckIn => rest;
 
 export function answerToClones(
@@ -40,10 +40,10 @@ export function answerToClones(
   const [mine, its] = [host, other].map(({ name = 'a machine', address }) =>
     address === undefined ? name : `${name} at ${address}`,
   );
-  return { schema: 1, go: false, code: 'machine-cloned', reason: `two machines have one id: ${mine}, and ${its}` };
+  return { schema: 1, go: false, code: 'machine-cloned', reason: `two machines share one id: ${mine}, and ${its}` };
 }
 
-/** A check-in as it is kept and shown: whoever has the token of a machine may say anything. */
+/** A check-in as stored and shown, cleaned, because anyone with the machines' token can send any text. */
 export const inCleanWords = ({ agent, host, waitingFor, outcome, ...rest }: CheckIn): CheckIn => ({
   ...rest,
   agent: cleanLine(agent),
@@ -52,9 +52,9 @@ export const inCleanWords = ({ agent, host, waitingFor, outcome, ...rest }: Chec
   ...(outcome === undefined ? {} : { outcome: cleanOutcome(outcome) }),
 });
 
-/** What is empty says nothing. */
+/** Empty text is dropped. */
 function cleanHost(host: HostFacts): HostFacts {
-  // Nearly every one is clean, and is left alone: this is done with every check-in.
+  // Fast path for the usual clean check-in, because this runs for every one.
   if (Object.values(host).every((text) => text !== '' && cleanLine(text, LONGEST_FACT) === text)) return host;
   return Object.fromEntries(
     Object.entries(host)
@@ -71,7 +71,7 @@ const cleanOutcome = ({ code, reason, ...rest }: NonNullable<CheckIn['outcome']>
   ...(reason === undefined ? {} : { reason: cleanLine(reason) }),
 });
 
-/** Whether the ledger of the rollout must be read and written for this check-in: most hosts only say that they are there. */
+/** Whether a check-in needs the rollout's ledger; most only report that a host is there. */
 export const concernsLedger = (request: CheckIn, before: MachineRecord | undefined): boolean =>
   request.wants !== undefined ||
   request.refuses !== undefined ||
@@ -83,7 +83,7 @@ const hasNews = (request: CheckIn, before: MachineRecord | undefined): boolean =
   (request.confirmed &&
     (before === undefined || request.running.version !== before.running.version || !before.confirmed));
 
-/** A failed attempt counts once, by the moment at which it ended. */
+/** A failed attempt counts once, identified by its end time. */
 const isEnded = ({ outcome }: CheckIn, before: MachineRecord | undefined): boolean =>
   outcome !== undefined && outcome.at !== before?.outcome?.at;
 
@@ -110,7 +110,7 @@ function callerOf(request: CheckIn, before: MachineRecord | undefined): Caller {
   };
 }
 
-/** Agents before this field told by the name of the failure alone. */
+/** Older agents, without this field, report the fault only through the code. */
 function faultOf({ fault, result, code = '' }: NonNullable<CheckIn['outcome']>): Fault {
   if (fault !== undefined) return fault;
   if (result === 'rolled-back') return LOST.has(code) ? 'doubt' : 'release';
@@ -120,5 +120,5 @@ function faultOf({ fault, result, code = '' }: NonNullable<CheckIn['outcome']>):
 
 const LOST: ReadonlySet<string> = new Set(['trial-lost', 'boot-untried']);
 
-/** All failed hosts of a rollout are in one document; the machine's own has what it said in full. */
+/** All failed hosts of a rollout share one document; a machine's own record has the full text. */
 const shortened = (reason: string): string => cleanLine(reason, 80);

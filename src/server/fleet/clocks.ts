@@ -1,4 +1,4 @@
-/** The clocks of servers that share a store, compared: a server whose clock is wrong would take hosts for overdue that are not. */
+/** Compares the clocks of servers that share a store: a server with a wrong clock would treat hosts as overdue that are not. */
 
 import { cleanLine } from '../../clean-text.ts';
 import { ERRORS } from '../../errors.ts';
@@ -9,26 +9,26 @@ import { UTC_MOMENT } from '../../utc.ts';
 import type { Json, Key, Store } from '../store/store.ts';
 
 export type Clocks = Readonly<{
-  /** Shows this server's clock to the others, and looks at theirs. */
+  /** Publishes this server's clock, and compares the others'. */
   look(): Promise<void>;
-  /** Whether this server may take somebody for overdue; what was written while clocks differed is left alone for so long. */
+  /** Whether this server may treat hosts as overdue. After clocks differed, it may not for `restMs`. */
   mayJudge(restMs: number): boolean;
   metrics(): readonly Metric[];
 }>;
 
 export type ClocksWorld = Readonly<{
   store: Pick<Store, 'update'>;
-  /** Of this start of a server alone. */
+  /** Identifies one start of a server. */
   id: string;
-  /** What operators call it. */
+  /** Its name for operators. */
   name: string;
   now(): Date;
-  /** Never jumps. */
+  /** Monotonic. */
   monotonicMs(): number;
   log: Log;
 }>;
 
-/** What is known of another server; `differsMs`, how far its clock is ahead at least (or behind, below zero), once that is known. */
+/** Another server. `differsMs`: by how much its clock is at least ahead (or behind, if negative), once known. */
 type Other = { name: string; beat: number; changedAt: number; differsMs?: number };
 
 export function createClocks({ store, id, name, now, monotonicMs, log }: ClocksWorld): Clocks {
@@ -42,7 +42,7 @@ export function createClocks({ store, id, name, now, monotonicMs, log }: ClocksW
   const mayJudge = (restMs: number): boolean =>
     looked !== undefined &&
     monotonicMs() - looked.ms < GONE_MS &&
-    // One that was set since then has not been compared yet.
+    // A clock set since then has not been compared yet.
     Math.abs(now().getTime() - looked.wall - (monotonicMs() - looked.ms)) < MOST_MS &&
     [...others.values()].every(({ differsMs }) => differsMs !== undefined) &&
     !isApart &&
@@ -75,26 +75,26 @@ export function createClocks({ store, id, name, now, monotonicMs, log }: ClocksW
   };
 }
 
-/** As Prometheus is told. */
+/** As Prometheus metrics. */
 export const clockMetrics = (differsMs: number, judges: boolean): readonly Metric[] => [
   gauge(
     'tandem_clock_difference_seconds',
-    'How far the clock of another server of the store is ahead, the one that differs most.',
+    'How far the clock of another server of the store is ahead, for the one that differs most.',
     differsMs / 1000,
   ),
   gauge(
     'tandem_server_judges',
-    '0 while this server takes nobody for overdue, because clocks differ or were not compared yet.',
+    '0 while this server treats no host as overdue, because clocks differ or have not been compared yet.',
     judges ? 1 : 0,
   ),
 ];
 
 const KEY: Key = { kind: 'clocks', id: 'servers' };
-/** More than this is no matter of how long things take. */
+/** A greater difference cannot be explained by latency. */
 const MOST_MS = 60_000;
-/** A server that has not shown its clock for so long has ended. */
+/** A server that has not shown its clock for this long has ended. */
 const GONE_MS = 60_000;
-/** How often to look. */
+/** The interval of comparisons. */
 export const LOOK_MS = 10_000;
 
 const distanceOf = ({ differsMs = 0 }: Other): number => Math.abs(differsMs);
@@ -103,8 +103,8 @@ type Server = Readonly<{ name: string; at: string; beat: number }>;
 type Moment = Readonly<{ wall: number; ms: number; before: number }>;
 
 /**
- * What another server has written since we looked last is no older than that. What was there when we looked first may be of any age: only a time that
- * is yet to come says something.
+ * A document written by another server since our last look is no older than that look. At our first look its age is unknown, and only a
+ * time in the future proves anything.
  */
 function compared(known: Other | undefined, { name, at, beat }: Server, { wall, ms, before }: Moment): Other {
   const aheadMs = Date.parse(at) - wall;
@@ -122,7 +122,7 @@ function tell(log: Log, other: Other | undefined, isApart: boolean): void {
   else log.info({ code: 'clocks-apart' }, 'the clocks of all servers agree again');
 }
 
-/** What is not understood is written anew. */
+/** A damaged document is replaced. */
 function serversIn(document: Json | undefined): ReadonlyMap<string, Server> {
   try {
     return document === undefined ? new Map() : SHAPE(document, 'the clocks').servers;

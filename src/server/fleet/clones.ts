@@ -1,20 +1,20 @@
-/** Whether one id is one machine: copies of a disk share id and secret, but speak from boots that run at the same time. Pure. */
+/** Detects that two machines share an id: copies of a disk share id and secret, but report from boots that run at the same time. Pure. */
 
 import type { BootFacts, HostFacts } from '../../formats/check-in.ts';
 
-/** A boot as it is remembered. `began`: in seconds, by the server's clock; `back`: it spoke after another one had. */
+/** A boot as recorded. `began`: in seconds, by the server's clock; `back`: it reported again after another boot had. */
 export type Boot = Readonly<{ id: string; began?: number; hardware?: string; back?: true }>;
 
-/** Two machines have the id: `since` then, and `at` that time it was seen last. `other` is the one that had spoken before. */
+/** Two machines share the id: `since` then, last seen `at`. `other`: the one that reported before. */
 export type Cloned = Readonly<{ since: string; at: string; other: Pick<HostFacts, 'name' | 'address'> }>;
 
-/** What a machine's record knows of its boots: the last that spoke, and some before it, the newest last. */
+/** The boots in a machine's record: the last one to report, and some before it, newest last. */
 export type Boots = Readonly<{ boot?: Boot; past?: readonly Pick<Boot, 'id' | 'back'>[]; cloned?: Cloned }>;
 
 type Before = Boots & Readonly<{ lastSeen: string; host?: HostFacts }>;
 type Speaker = Readonly<{ boot?: BootFacts; host?: HostFacts }>;
 
-/** What is known once a host has spoken. An agent that does not say from which boot changes nothing. */
+/** Updates the record after a check-in. An agent that does not report its boot changes nothing. */
 export function bootsAfter(before: Before | undefined, speaker: Speaker, now: Date): Boots {
   const cloned = stillCloned(before, now);
   if (!speaker.boot) return { ...(before?.boot ? { boot: before.boot } : {}), ...pastOf(before?.past), ...cloned };
@@ -36,14 +36,14 @@ export function bootsAfter(before: Before | undefined, speaker: Speaker, now: Da
 export const isOtherHardware = (before: Boots | undefined, boot: BootFacts | undefined): boolean =>
   before?.boot?.hardware !== undefined && boot?.hardware !== undefined && before.boot.hardware !== short(boot.hardware);
 
-/** A reboot is a new boot that began after the last word of the one before; a clock may be a little off, and a request late. */
+/** After a reboot, the new boot began after the old one's last report, allowing for inaccurate clocks and slow requests. */
 const SLACK_S = 120;
-/** As many copies as are told from machines that reboot. */
+/** The most copies distinguished from rebooting machines. */
 const MOST_PAST = 4;
-/** Whoever has not been seen twice for so long is one again. */
+/** After this long without a second machine, the id is unique again. */
 const CLONED_MS = 24 * 3_600_000;
 
-/** Half of each is enough to tell them apart. */
+/** Half of each is enough to distinguish them. */
 const short = (hex: string): string => hex.slice(0, 16);
 
 const bootOf = ({ id, seconds, hardware }: BootFacts, now: Date): Boot => ({
@@ -57,15 +57,15 @@ const pastOf = (past: Boots['past'] = []): Pick<Boots, 'past'> => (past.length =
 const withoutLoss = (past: NonNullable<Boots['past']>, { id, back }: Boot, here: Boot): NonNullable<Boots['past']> =>
   [...past.filter((one) => one.id !== here.id), { id, ...(back ? { back } : {}) }].slice(-MOST_PAST);
 
-/** It was running when the other spoke, as it says itself. */
+/** By its own uptime, it was running when the other one reported. */
 const ranAlready = ({ began }: Boot, { lastSeen }: Before): boolean =>
   began !== undefined && began < Date.parse(lastSeen) / 1000 - SLACK_S;
 
-/** Copied with its memory it is the same boot, begun at another time. One that slept has begun later than it had, never earlier. */
+/** A copy made with its memory has the same boot id with another start time. A machine that slept seems to have started later, never earlier. */
 const isEarlier = ({ began }: Boot, last: Boot): boolean =>
   began !== undefined && last.began !== undefined && began < last.began - SLACK_S;
 
-/** A machine that is set back to a snapshot of its memory speaks from an old boot as well, but is the same machine in the same place. */
+/** A machine reverted to a memory snapshot also reports from an old boot, but is the same machine at the same address. */
 function looksOther({ boot, host: last = {} }: Before, { host = {} }: Speaker, here: Boot): boolean {
   const pairs = [
     [boot?.hardware, here.hardware],
@@ -79,7 +79,7 @@ function clonedNow({ cloned, host = {} }: Before, now: Date): Cloned {
   return { since: cloned?.since ?? now.toISOString(), at: now.toISOString(), other: whereOf(host) };
 }
 
-/** Where to find it. */
+/** Its name and address. */
 export const whereOf = ({ name, address }: HostFacts): Cloned['other'] => ({
   ...(name === undefined ? {} : { name }),
   ...(address === undefined ? {} : { address }),

@@ -1,4 +1,4 @@
-/** Machines that have not been heard of for long: nobody counts or shows them any more, and in time they are forgotten. */
+/** Machines without a check-in for a long time: excluded from counts and pages, and eventually forgotten. */
 
 import type { Store } from '../store/store.ts';
 import { noted } from './audit.ts';
@@ -7,7 +7,7 @@ import { type MachineRecord, machineIn } from './machines.ts';
 
 export type Expiry = Readonly<{
   isOver(machine: Pick<MachineRecord, 'lastSeen'>): boolean;
-  /** Forgets those of the machines for which it is over, once the server has listened for a while. */
+  /** Forgets expired machines, once the server has been listening for a while. */
   forget(ids: readonly string[]): Promise<void>;
 }>;
 
@@ -16,9 +16,7 @@ export const NO_EXPIRY: Expiry = { isOver: () => false, forget: async () => {} }
 /** `monotonicMs` never jumps. */
 export type ExpiryWorld = Readonly<{ afterMs: number; now(): Date; monotonicMs(): number }>;
 
-/**
- * A server that was off for long, or whose clock jumps, takes every machine for lost. So it listens first: who is still there says so meanwhile.
- */
+/** After a long downtime or a jump of its clock, a server would see every machine as expired. So it waits first, while existing machines check in. */
 export function createExpiry(store: Store, { afterMs, now, monotonicMs }: ExpiryWorld): Expiry {
   const moment = () => ({ wall: now().getTime(), ms: monotonicMs() });
   let since = moment();
@@ -38,21 +36,21 @@ export function createExpiry(store: Store, { afterMs, now, monotonicMs }: Expiry
       if (forgotten === 0) return;
       const about = forgotten === 1 ? '1 machine' : `${forgotten} machines`;
       const by = { who: 'the server', from: 'this server', about };
-      const reason = `not heard of for ${Math.round(afterMs / DAY_MS)} days`;
+      const reason = `no check-in for ${Math.round(afterMs / DAY_MS)} days`;
       await noted(store, { at: now().toISOString(), what: 'machine-forgotten', ...by, reason });
     },
   };
 }
 
 const DAY_MS = 24 * 3_600_000;
-/** Many times the half hour after which hosts ask again. */
+/** Many times the half hour between polls. */
 const LISTEN_MS = 6 * 3_600_000;
-/** What clocks that are only set right differ by. */
+/** The tolerance for clocks that are set correctly. */
 const JUMP_MS = 3_600_000;
-/** etcd takes 128 operations in one transaction. */
+/** etcd accepts 128 operations per transaction. */
 const AT_ONCE = 50;
 
-/** One that has spoken meanwhile stays. */
+/** A machine that has checked in since stays. */
 const remove = (store: Store, ids: readonly string[], isOver: Expiry['isOver']): Promise<number> =>
   store.update(ids.map(machineKey), (documents) => {
     const write = documents.map((document) => {

@@ -1,4 +1,4 @@
-/** The fleet as the server keeps it: every change of a machine and of a rollout's ledger is one update of the store. */
+/** The fleet in the store: every change of a machine and of a rollout's ledger is a single update. */
 
 import { UpdateError } from '../../errors.ts';
 import type { CheckIn, CheckInAnswer } from '../../formats/check-in.ts';
@@ -17,38 +17,38 @@ import { forgetMachine, machineKey, resetSecret } from './machine-deeds.ts';
 import { type SecretRules, type Shown, type Strange, strangerTo } from './machine-secrets.ts';
 import { ledgerFrom, type MachineRecord, machineIn, newsOf, recorded, withStranger } from './machines.ts';
 
-/** What a channel says now. `id` changes when its rollout is another one. */
+/** The current state of a channel. `id` changes with each rollout. */
 export type ChannelState = Readonly<{
   id: string;
   version: string;
   offered?: Offered;
-  /** What was taken back, so that this is offered again. */
+  /** The aborted release, because of which this one is on offer again. */
   aborted?: Readonly<{ version: string; at: string; reason?: string }>;
 }>;
 
 export type Fleet = Readonly<{
-  /** Throws where what is `shown` is not that of the machine. */
+  /** Throws if `shown` is not the machine's identity. */
   checkIn(request: CheckIn, now: Date, shown?: Shown): Promise<CheckInAnswer>;
-  /** By its id, or by the one under which it takes part in the locks. */
+  /** By its id, or by the alias under which it uses the locks. */
   machine(id: string): Promise<MachineRecord | undefined>;
   machines(limit: number, after?: string): Promise<Page>;
   count(): Promise<number>;
-  /** Where the rollout of a channel stands; who is overdue is given up first. */
+  /** The ledger of a channel's rollout, after overdue hosts have been given up. */
   ledger(channel: string, now: Date): Promise<Ledger>;
-  /** Stops the rollout of a channel: nobody new begins. */
+  /** Stops the rollout of a channel: no more machines start. */
   pullBrake(channel: string, reason: string, now: Date, entry?: AuditEntry): Promise<Ledger>;
-  /** Lets a rollout whose brake was pulled go on. */
+  /** Releases the brake of a rollout. */
   releaseBrake(channel: string, entry?: AuditEntry): Promise<Ledger>;
-  /** False where no such machine is known. */
+  /** False if there is no such machine. */
   forget(id: string, entry?: AuditEntry): Promise<boolean>;
   resetSecret(id: string, entry?: AuditEntry): Promise<boolean>;
-  /** Lets a machine try again on which the release has failed, or all of them; how many there were. */
+  /** Readmits one machine on which the release failed, or all of them; returns their number. */
   readmit(channel: string, machine: MachineId | undefined, entry?: AuditEntry): Promise<number>;
 }>;
 
 export type FleetRules = Partial<SecretRules> & Readonly<{ isOver?: Expiry['isOver']; mayJudge?: Clocks['mayJudge'] }>;
 
-/** `saidOf` tells what the repository's channel says at the moment; undefined for one that there is not. `told` hears of a brake that was pulled. */
+/** `saidOf`: the current channel in the repository; undefined if there is none. `told` is called when the brake is pulled. */
 export function createFleet(
   store: Store,
   saidOf: (name: string) => Promise<ChannelState | undefined>,
@@ -101,7 +101,7 @@ export function createFleet(
     readmit: async (name, machine, entry) => {
       const known = machine === undefined ? undefined : machineIn(await store.read(machineKey(machine)));
       const policy = (await channel(name))?.offered?.policy;
-      // What runs there already needs no leave.
+      // A release that already runs needs no permission.
       if (known?.confirmed && policy && known.running.version === goalOf(policy, known.group).version) return 0;
       return changed(name, (ledger) => readmit(ledger, machine), entry);
     },
@@ -110,7 +110,7 @@ export function createFleet(
 
 type ChannelNow = (name: string) => Promise<ChannelState | undefined>;
 
-/** Reading and changing the ledgers of channels. */
+/** Reads and changes the ledgers of channels. */
 function ledgersIn(store: Store, channel: ChannelNow, told: (entry: AuditEntry) => void) {
   const changed = async <T>(name: string, change: (ledger: Ledger) => T, entry?: AuditEntry): Promise<T> => {
     const state = await channel(name);
@@ -140,7 +140,7 @@ function ledgersIn(store: Store, channel: ChannelNow, told: (entry: AuditEntry) 
   return { changed, ledgerOf, giveUp };
 }
 
-/** What others wrote while clocks differed is given as long again as hosts have. */
+/** Deadlines written while clocks differed are extended by the hosts' full time. */
 function judgedBy(mayJudge: Clocks['mayJudge'], state: ChannelState | undefined): ChannelState | undefined {
   const { offered } = state ?? {};
   if (!state || !offered || mayJudge(offered.limits.patienceMs)) return state;
@@ -152,7 +152,7 @@ const ledgerKey = (channel: string, state: ChannelState | undefined): Key => ({
   id: `${channel}/${state?.id ?? 'none'}`,
 });
 
-/** Nothing is believed of who is not the machine, but that he was there. */
+/** Of a request with a false identity, only the fact that it came is recorded. */
 function turnedAway(
   request: CheckIn,
   document: Json | undefined,
@@ -166,7 +166,7 @@ function turnedAway(
   return { write: [withStranger(before, request, shown, now) as unknown as Json | undefined], result: strange };
 }
 
-/** `ledgers` is empty when the check-in is not about the rollout. */
+/** `ledgers` is empty if the check-in does not concern the rollout. */
 function decide(
   request: CheckIn,
   state: ChannelState | undefined,
@@ -188,14 +188,14 @@ function decide(
   return { write, result: answer, entry: pulled(request.channel, state, ledger, ledgers[0]) };
 }
 
-/** The hardware is not that of the machine that was told to go: a copy of its disk, or the disk itself in another machine. */
+/** The hardware differs from that of the machine under way: a copy of its disk, or its disk in another machine. */
 const isOtherUnderWay = (
   before: MachineRecord | undefined,
   { machine, boot }: CheckIn,
   { inFlight }: Ledger,
 ): boolean => inFlight.has(machine) && isOtherHardware(before, boot);
 
-/** Only what is under way may say how it ended: all that is known of it stays as it is until then, but for the word that another is there. */
+/** Only the machine under way may report its outcome: until then its record stays, except for the note that another one exists. */
 function waiting(request: CheckIn, before: MachineRecord | undefined): Change<CheckInAnswer> {
   const answer = answerToClones(request, { other: whereOf(before?.host ?? {}) });
   const { code, reason } = answer;
@@ -203,7 +203,7 @@ function waiting(request: CheckIn, before: MachineRecord | undefined): Change<Ch
   return { write: [isTold ? undefined : ({ ...before, hold: { code, reason } } as unknown as Json)], result: answer };
 }
 
-/** The brake that this update pulls, as the audit log keeps it. */
+/** The audit entry for a brake pulled by this update. */
 function pulled(
   name: string,
   state: ChannelState | undefined,

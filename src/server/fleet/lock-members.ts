@@ -1,4 +1,4 @@
-/** A host that asks for a lock: FleetLock tells no more than an id, so what ours show beside it says whether they are who they say. Pure. */
+/** The identity of a lock's requester: FleetLock sends only an id, so the additional headers of our agents prove it. Pure. */
 
 import { hash } from 'node:crypto';
 import { UpdateError } from '../../errors.ts';
@@ -9,18 +9,18 @@ import { machineKey } from './machine-deeds.ts';
 import { type SecretRules, type Shown, strangerTo } from './machine-secrets.ts';
 import { machineIn } from './machines.ts';
 
-/** Under which a host may be known that asks as `id`: hosts may be called otherwise in a lock than where they check in. */
+/** The machines that may request a lock as `id`: hosts may have another id for the lock than for check-ins. */
 export const recordsOf = (id: string, { machine = id }: Shown): readonly Key[] =>
   [...new Set([machine, id])].filter((one) => MACHINE_PATTERN.test(one)).map(machineKey);
 
-/** Where it is kept which machine takes part in the locks as `id`; hosts that are called the same there need no such entry. */
+/** The key under which a machine's alias in the locks is stored; hosts with the same id need none. */
 export const aliasKey = (id: string): Key => ({ kind: 'alias', id });
 
-/** What has to be written under `aliasKey`: only who has shown the secret of a machine is believed to be it. */
+/** The document for `aliasKey`: only for a host that has shown the machine's secret. */
 export const aliasOf = (id: string, { machine }: Shown, [record]: readonly (Json | undefined)[]): Json | undefined =>
   machine !== undefined && machine !== id && machineIn(record)?.secret !== undefined ? machine : undefined;
 
-/** Throws where it is not the machine that checks in under this id, or not the one that holds the lock. `takes`: it asks for the lock. */
+/** Throws if the requester is not the machine with this id, or not the holder of the lock. `takes`: it requests the lock. */
 export function memberOf(
   id: string,
   who: Shown,
@@ -41,6 +41,6 @@ export function memberOf(
   return { id, name: machines[0]?.host?.name ?? id, hardware };
 }
 
-/** One for each secret on each machine, so that a copy of a disk has another; empty for hosts that show nothing. */
+/** Unique per secret and machine, so that a disk copy has another; empty for hosts that send none. */
 const markOf = ({ secret, hardware = '' }: Shown): string =>
   secret === undefined ? '' : hash('sha256', `${secret} ${hardware}`, 'hex');

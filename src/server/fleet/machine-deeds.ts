@@ -1,4 +1,4 @@
-/** What an operator does to what the server knows of a machine: forgets it, or lets it show another secret. */
+/** Operators' actions on a machine's record: forget it, or reset its secret. */
 
 import { leave } from '../../rollout/brake.ts';
 import type { Json, Key, Store } from '../store/store.ts';
@@ -8,8 +8,8 @@ import { ledgerFrom, machineIn, newsOf } from './machines.ts';
 export const machineKey = (id: string): Key => ({ kind: 'machine', id });
 
 /**
- * Removes the machine; `ledger` is that of the rollout which it follows, in which it is under way no longer. A failure there goes on counting: it
- * was the release's. False where no such machine is known.
+ * Removes the machine, and its place in its rollout's `ledger`. A failure there still counts, because the release caused it. False if there
+ * is no such machine.
  */
 export function forgetMachine(store: Store, id: string, ledger: Key | undefined, entry?: AuditEntry): Promise<boolean> {
   const keys = [machineKey(id), ...(ledger ? [ledger] : [])];
@@ -19,7 +19,7 @@ export function forgetMachine(store: Store, id: string, ledger: Key | undefined,
   });
 }
 
-/** The next secret that is shown for it counts, and that two machines had its id is over. False where no such machine is known. */
+/** Binds the id to the next secret presented, and clears the mark of a clone. False if there is no such machine. */
 export function resetSecret(store: Store, id: string, entry?: AuditEntry): Promise<boolean> {
   return audited(store, entry, [machineKey(id)], ([document]) => {
     const machine = machineIn(document);

@@ -1,11 +1,11 @@
-/** A page of the machines that a search is about. It looks at so many and no more: who wants the rest asks again. */
+/** Searches machines page by page. Examines a limited number per request; the client asks again for the rest. */
 
 import type { HostFacts } from '../../formats/check-in.ts';
 import type { Page } from '../store/store.ts';
 import { failureOf } from './census-tally.ts';
 import { type MachineRecord, machineIn } from './machines.ts';
 
-/** `name` is a part of what the machine calls itself or of its address; `id` is how its id begins; `after` is the `more` of the page before. */
+/** `name`: part of the machine's name or address; `id`: a prefix of its id; `after`: `more` of the previous page. */
 export type Search = Readonly<{
   name?: string;
   id?: string;
@@ -16,15 +16,15 @@ export type Search = Readonly<{
 }> &
   FailureSearch;
 
-/** Machines whose last attempt failed: all of them, or by the name of the failure, the release and the words. */
+/** Machines whose last attempt failed: all, or by code, release and reason. */
 export type FailureSearch = Readonly<{ failed?: string; code?: string; attempted?: string; reason?: string }>;
 
-/** `looked`: how many machines this took. `more` is undefined at the end. */
+/** `looked`: the number of machines examined. `more` is undefined at the end. */
 export type Found = Readonly<{ machines: readonly MachineRecord[]; looked: number; more?: string }>;
 
 export type SearchWorld = Readonly<{
   machines(limit: number, after?: string): Promise<Page>;
-  /** Lets others have their turn between two pages. */
+  /** Yields to other requests between pages. */
   pause(): Promise<void>;
 }>;
 
@@ -51,7 +51,7 @@ export async function searchMachines(
   }
 }
 
-/** A field that was left empty asks for nothing. */
+/** An empty field is no criterion. */
 export function searchOf({ id, ...rest }: Search): Search {
   const fields = Object.entries({ ...rest, id: id?.toLowerCase() });
   return Object.fromEntries(fields.filter(([, value]) => value !== undefined && value !== ''));
@@ -61,7 +61,7 @@ const PAGE = 200;
 const MOST_FOUND = 50;
 const MOST_LOOKED = 10_000;
 
-/** The last id before those that begin with `prefix`; ids are 32 hexadecimal digits. */
+/** The last id before those with `prefix`; ids are 32 hexadecimal digits. */
 function before(prefix: string): string | undefined {
   const first = BigInt(`0x${prefix.padEnd(32, '0')}`);
   return first === 0n ? undefined : (first - 1n).toString(16).padStart(32, '0');
@@ -85,6 +85,6 @@ function hasFailedSo(machine: MachineRecord, { failed, code, attempted, reason }
   );
 }
 
-/** People do not heed capitals. */
+/** Case-insensitive. */
 const isCalled = ({ name = '', address = '' }: HostFacts = {}, part = ''): boolean =>
   [name, address].some((text) => text.toLowerCase().includes(part.toLowerCase()));

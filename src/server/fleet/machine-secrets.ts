@@ -1,16 +1,16 @@
-/** Whose machine an id is: who uses it first shows a secret, and from then on the id is his until an operator says otherwise. Pure. */
+/** Binds an id to a secret: the first one presented owns the id until an operator resets it. Pure. */
 
 import { hash } from 'node:crypto';
 
-/** What came with a request beside its body; `from` is the address that it came from. */
+/** The identity headers of a request; `from` is its source address. */
 export type Shown = Readonly<{ secret?: string; hardware?: string; machine?: string; from?: string }>;
 
-/** `maySilent`: who shows nothing is believed, as an older agent is that knows of no secrets. */
+/** `maySilent`: hosts without a secret are accepted, like older agents that have none. */
 export type SecretRules = Readonly<{ maySilent: boolean }>;
 
 export type Strange = 'machine-secret-wrong' | 'machine-secret-missing';
 
-/** Why who asks is not taken for the machine; undefined where nothing speaks against it. */
+/** Why the sender is not accepted as the machine; undefined if it is. */
 export function strangerTo(
   machine: Readonly<{ secret?: string }> | undefined,
   { secret }: Shown,
@@ -18,12 +18,12 @@ export function strangerTo(
 ): Strange | undefined {
   if (machine?.secret === undefined) return undefined;
   if (secret === undefined) return maySilent ? undefined : 'machine-secret-missing';
-  // It has 256 random bits: nobody comes nearer to it by timing how its digest is compared, and nothing slower than SHA-256 is needed.
+  // With 256 random bits, neither a timing attack on the comparison nor a fast hash matters.
   return secretDigest(secret) === machine.secret ? undefined : 'machine-secret-wrong';
 }
 
 export const secretDigest = (secret: string): string => hash('sha256', secret, 'base64url');
 
-/** A system on trial may fall back to an agent that knows of no secrets: it would be refused when it says that. */
+/** A system on trial may fall back to an older agent without secrets, which would then be refused when it reports that. */
 export const boundBy = ({ secret }: Shown, confirmed: boolean): string | undefined =>
   secret !== undefined && confirmed ? secretDigest(secret) : undefined;

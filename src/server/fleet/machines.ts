@@ -1,4 +1,4 @@
-/** What the server remembers of a machine, and of a rollout's ledger, as documents. Pure. */
+/** The stored records of machines and ledgers, as documents. Pure. */
 
 import { UpdateError } from '../../errors.ts';
 import type { CheckIn, CheckInAnswer } from '../../formats/check-in.ts';
@@ -8,27 +8,27 @@ import type { Json } from '../store/store.ts';
 import type { Boots } from './clones.ts';
 import { boundBy, type Shown } from './machine-secrets.ts';
 
-/** The last check-in, and what the machine has lived through; times are ISO 8601 in UTC. */
+/** The last check-in, and the machine's history; times are ISO 8601 in UTC. */
 export type MachineRecord = Omit<CheckIn, 'boot'> &
   Boots &
   Readonly<{
     firstSeen: string;
     lastSeen: string;
-    /** The address that its last check-in came from, where that is not the one that it says. */
+    /** The source address of its last check-in, if it differs from the one it reports. */
     from?: string;
     /** The digest of the secret to which its id is bound. */
     secret?: string;
-    /** Who was refused last, since he did not show that secret. */
+    /** The last sender refused for a wrong or missing secret. */
     stranger?: Stranger;
-    /** What it was told last, when it was not to go. */
+    /** The last “not yet” it was given. */
     hold?: Readonly<{ code: string; reason: string; until?: string }>;
-    /** Changes of version and ended attempts, the newest last. */
+    /** Version changes and ended attempts, newest last. */
     events: readonly Readonly<{ at: string; what: string; version: string; reason?: string }>[];
   }>;
 
 export type Stranger = Readonly<{ at: string; from?: string; name?: string }>;
 
-/** The machine that a document tells of; undefined where it tells of none. */
+/** Parses a machine's document; undefined if it is not one. */
 export function machineIn(document: Json | undefined): MachineRecord | undefined {
   const { running, events, ...rest } = (document ?? {}) as Partial<Record<keyof MachineRecord, Json>>;
   const { version } = (running ?? {}) as Readonly<Record<string, Json>>;
@@ -54,7 +54,7 @@ export function recorded(
   const { boot: _boot, host = before?.host, ...said } = request;
   return {
     ...said,
-    // An agent that does not say is an older one on the same host.
+    // An agent that does not report it is an older one on the same host.
     ...(host ? { host } : {}),
     firstSeen: before?.firstSeen ?? at,
     lastSeen: at,
@@ -66,7 +66,7 @@ export function recorded(
   };
 }
 
-/** Behind another address than its own, as NAT makes it. */
+/** Its source address differs, as behind NAT. */
 const fromOf = ({ from }: Shown, host: MachineRecord['host']): Pick<MachineRecord, 'from'> =>
   from === undefined || from === host?.address ? {} : { from };
 
@@ -79,7 +79,7 @@ function secretOf(
   return { ...(secret === undefined ? {} : { secret }), ...(before?.stranger ? { stranger: before.stranger } : {}) };
 }
 
-/** The record with who was refused; undefined where it says so already: whoever tries again and again changes nothing. */
+/** The record with the refused sender; undefined if it is already there, so that repeated attempts change nothing. */
 export function withStranger(
   before: MachineRecord,
   { host }: CheckIn,
@@ -112,20 +112,20 @@ function news({ running, outcome }: CheckIn, before: MachineRecord | undefined, 
   ];
 }
 
-/** A machine, what is kept of it, and the release on the way that it is about, if it is not the one of the rollout. */
+/** A machine, its value, and the intermediate release if it is not the rollout's. */
 type LedgerEntry<T> = readonly [machine: MachineId, kept: T, via?: Version];
 
 type LedgerJson = Readonly<{
   inFlight: readonly LedgerEntry<number>[];
   failed: readonly LedgerEntry<string>[];
-  /** Of the failed ones; a server that does not know of doubts takes them for failures like any other. */
+  /** Of failed machines; servers that do not know doubts treat them as ordinary failures. */
   doubts?: Readonly<Record<string, Doubt>>;
   readmitted?: readonly MachineId[];
   updated: number;
   braked?: NonNullable<Ledger['braked']>;
 }>;
 
-/** A ledger as it was kept; an empty one where nothing was. One that is not understood admits nobody. */
+/** Parses a stored ledger; empty if there is none. A damaged one throws, and so admits nobody. */
 export function ledgerFrom(document: Json | undefined): Ledger {
   if (document === undefined) return emptyLedger();
   if (!isLedger(document))
@@ -145,7 +145,7 @@ export function ledgerFrom(document: Json | undefined): Ledger {
   };
 }
 
-/** Looked through with every check-in of a host that is about to begin, so no copy of it is made. */
+/** Not copied, because it is read on every check-in of a host about to start. */
 const isLedger = (document: unknown): document is LedgerJson =>
   isRecord(document) &&
   areEntries(document['inFlight'], 'number') &&
@@ -190,11 +190,11 @@ function doubtsJson(failed: Ledger['failed']): Pick<LedgerJson, 'doubts'> {
   return doubts.length > 0 ? { doubts: Object.fromEntries(doubts) } : {};
 }
 
-/** What has to be written of a ledger: nothing when it says what was kept. */
+/** The changed parts of a ledger to be written; nothing if it is unchanged. */
 export const newsOf = (ledger: Ledger, kept: Json | undefined): Json | undefined =>
   isKept(ledger, kept) ? undefined : ledgerJson(ledger);
 
-/** Whether a ledger says what was kept. Most check-ins change nothing, and to compare costs far less than to write. */
+/** Whether a ledger equals the stored one. Most check-ins change nothing, and comparing is far cheaper than writing. */
 export function isKept(ledger: Ledger, document: Json | undefined): boolean {
   const kept = (document ?? NOTHING) as LedgerJson;
   return (
@@ -212,7 +212,7 @@ const NOTHING: LedgerJson = { inFlight: [], failed: [], updated: 0 };
 const isBrakeOf = ({ braked }: Ledger, kept: Ledger['braked']): boolean =>
   braked?.at === kept?.at && braked?.reason === kept?.reason && braked?.byHand === kept?.byHand;
 
-/** In the same order: it tells who is due first. */
+/** In the same order, because the earliest due comes first. */
 function areEntriesOf<T, V extends Readonly<{ via?: Version }>>(
   map: ReadonlyMap<string, V>,
   kept: readonly LedgerEntry<T>[],

@@ -1,11 +1,11 @@
-/** What machines call themselves, for pages that know only their ids. */
+/** Looks up the names of machines for pages that know only their ids. */
 
 import { MACHINE_PATTERN } from '../../model.ts';
 import type { Fleet } from './fleet.ts';
 
 export type Names = ReadonlyMap<string, string>;
 
-/** Of the first so many; who has never said a name has none, and who takes part in a lock alone neither. */
+/** For the first ids only; machines without a name, and lock-only hosts, have none. */
 export async function namesOf({ machine }: Pick<Fleet, 'machine'>, ids: readonly string[]): Promise<Names> {
   const found = await Promise.all(
     [...new Set(ids)]
@@ -16,7 +16,7 @@ export async function namesOf({ machine }: Pick<Fleet, 'machine'>, ids: readonly
   return new Map(found.flatMap(([id, name]) => (name === undefined ? [] : [[id, name] as const])));
 }
 
-/** The place that a machine has among the holders of a lock, under whatever id; undefined for none. */
+/** A machine's entry among the holders of a lock, by any of its ids; undefined if there is none. */
 export async function placeOf<T extends Readonly<{ id: string }>>(
   { machine }: Pick<Fleet, 'machine'>,
   holders: readonly T[],

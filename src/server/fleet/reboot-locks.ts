@@ -1,4 +1,4 @@
-/** The locks on rebooting that the server keeps, one for each group of hosts: the semaphore of etcd, with the server's clock for deadlines. */
+/** The server's reboot locks, one per group: the same semaphore as in etcd, with the server's clock for deadlines. */
 
 import {
   begin,
@@ -22,10 +22,10 @@ import { aliasKey, aliasOf, memberOf, recordsOf } from './lock-members.ts';
 import type { SecretRules, Shown } from './machine-secrets.ts';
 import { machineIn } from './machines.ts';
 
-/** What a group begins with; later its document counts. */
+/** The defaults of a new group; afterwards its document applies. */
 export type LockDefaults = Readonly<{ max: number; maxFailures: number; deadlineSeconds: number }>;
 
-/** `late`: it should be back by now. */
+/** `late`: past its deadline. */
 export type ShownLock = Readonly<{
   group: string;
   max: number;
@@ -35,22 +35,22 @@ export type ShownLock = Readonly<{
   failures: readonly LockFailure[];
 }>;
 
-/** Every verb may be repeated. Those of hosts throw where `who` asks is not the machine that he says he is. */
+/** All methods are idempotent. Those for hosts throw if the requester is not the machine it claims to be. */
 export type RebootLocks = Readonly<{
-  /** Undefined when the host `id` has the lock now. */
+  /** Undefined if the host `id` now holds the lock. */
   take(group: string, id: string, now: Date, who?: Shown): Promise<LockRefusal | undefined>;
   giveBack(group: string, id: string, who?: Shown): Promise<void>;
-  /** A group that nobody has asked for is one with the defaults. */
+  /** An unused group has the defaults. */
   show(group: string, now: Date): Promise<ShownLock>;
   all(limit: number, now: Date, after?: string): Promise<Readonly<{ locks: readonly ShownLock[]; next?: string }>>;
-  /** What an operator does for a host that will not come back; false when it does not hold the lock. */
+  /** Frees the lock of a host that will not come back, for an operator; false if it does not hold the lock. */
   release(group: string, id: string, entry?: AuditEntry): Promise<boolean>;
   setMax(group: string, max: number, maxFailures?: number, entry?: AuditEntry): Promise<void>;
 }>;
 
 export type LockRules = SecretRules & Readonly<{ mayJudge?: Clocks['mayJudge'] }>;
 
-/** The locks in `store`. Whoever asks is about to reboot: there is no second request that would say so. */
+/** The locks in `store`. A requester counts as rebooting at once, because FleetLock has no second request. */
 export function createRebootLocks(
   store: Store,
   defaults: LockDefaults,
@@ -114,7 +114,7 @@ function takeAndLeave(before: Semaphore, ask: Parameters<typeof take>[1], sight:
   return isRefusal(taken) ? taken : (begin(taken, ask, ask.since, sight) ?? taken);
 }
 
-/** Nobody but the host itself and an operator frees a place; there is no queue, and nobody is late where clocks differ. */
+/** Only the host itself or an operator frees a place; there is no queue, and no holder is overdue while clocks differ. */
 const sightOf =
   (mayJudge: Clocks['mayJudge'] = () => true) =>
   (now: Date): Sight => ({
@@ -124,7 +124,7 @@ const sightOf =
     ahead: 0,
   });
 
-/** Groups are made by those who ask, so one that says nothing is not kept. */
+/** Groups are created by requests, so one with only defaults is not stored. */
 function written(before: Semaphore, after: Semaphore, none: Semaphore): Json | undefined {
   if (isSame(before, after)) return undefined;
   return isSame(after, none) ? null : (JSON.parse(new TextDecoder().decode(writeSemaphore(after))) as Json);
@@ -132,7 +132,7 @@ function written(before: Semaphore, after: Semaphore, none: Semaphore): Json | u
 
 const isSame = (one: Semaphore, other: Semaphore): boolean => JSON.stringify(one) === JSON.stringify(other);
 
-/** What the server knows of a host that also checks in. */
+/** The reason shown for a host that also checks in. */
 function whyOf(records: readonly (Json | undefined)[]): string {
   const record = records.map(machineIn).find((one) => one !== undefined);
   return record ? `${record.product} ${record.running.version}, ${record.state}` : 'a reboot';

@@ -1,4 +1,4 @@
-/** The brake, signed: where a server has the keys for it, a rollout that is stopped here is paused in the channel itself, for every host wherever it asks. */
+/** The signed brake: a server with the keys for it pauses a stopped rollout in the channel itself, for every host, whatever server it uses. */
 
 import { asUpdateError, UpdateError } from '../../errors.ts';
 import type { RolloutDocument } from '../../rollout/document.ts';
@@ -10,15 +10,15 @@ import type { ChannelState, Fleet } from './fleet.ts';
 export type SignedBrakeWorld = Readonly<{
   fleet: Pick<Fleet, 'ledger'>;
   channels(): Promise<Channels>;
-  /** Signs what a channel says of its rollout, given what it says now. */
+  /** Signs a channel's rollout, computed from its current one. */
   revise(channel: string, change: (offer: Offer) => RolloutDocument): Promise<unknown>;
   now(): Date;
   log: Log;
 }>;
 
-/** Each call makes the channels say what the brakes say; it may be called as often as one likes. */
+/** Makes the signed channels match the brakes. Idempotent. */
 export function createSignedBrake(world: SignedBrakeWorld): () => Promise<void> {
-  /** What was done last in each channel, or why it could not be: told once. */
+  /** The last action or error per channel; each is logged once. */
   const told = new Map<string, string>();
   const tell = (channel: string, what: string, say: () => void): void => {
     if (told.get(channel) !== what) say();
@@ -33,7 +33,7 @@ export function createSignedBrake(world: SignedBrakeWorld): () => Promise<void> 
         tell(channel, change.what, () => world.log.info({ channel }, change.what));
       } catch (error) {
         const { code, message } = asUpdateError(error);
-        // An operator has been quicker, and means it.
+        // An operator was faster, and takes precedence.
         if (code !== 'rollout-state') tell(channel, code, () => world.log.error({ channel, code }, message));
       }
     }
@@ -42,7 +42,7 @@ export function createSignedBrake(world: SignedBrakeWorld): () => Promise<void> 
 
 type SignedChange = Readonly<{ what: string; sign(offer: Offer): RolloutDocument }>;
 
-/** Undefined where channel and brake agree, and where an operator has paused with his own keys. */
+/** Undefined if channel and brake agree, or if an operator has paused with their own keys. */
 async function changeOf(
   { fleet, now }: SignedBrakeWorld,
   channel: string,
@@ -53,7 +53,7 @@ async function changeOf(
   const { pause } = offered.policy;
   const same = (offer: Offer): Offer => {
     if (offer.step.version === version) return offer;
-    throw new UpdateError('rollout-state', `The channel ${channel} offers another release by now.`);
+    throw new UpdateError('rollout-state', `The channel ${channel} now offers another release.`);
   };
   if (braked && !pause)
     return {
@@ -65,24 +65,24 @@ async function changeOf(
   return undefined;
 }
 
-/** So that a pause of the server's is told from one of an operator's. */
+/** Distinguishes the server's pauses from operators'. */
 const SAID = 'the fleet server: ';
 
-/** Whether a server has signed this pause, and none of the operators. */
+/** Whether a server, rather than an operator, signed this pause. */
 export const isOfServer = ({ reason }: Readonly<{ reason: string }>): boolean => reason.startsWith(SAID);
 
-/** As much as a channel has room for. */
+/** The limit of a channel's text. */
 const sayable = (text: string): string => [...text].slice(0, 200).join('');
 
-/** Who resumes by hand what the brake has paused is not contradicted. */
+/** An operator's manual resume after the brake takes precedence. */
 function notResumedSince(offer: Offer, at: number): Offer {
   const last = offer.rollout?.history?.findLast(({ what }) => what === 'resumed');
   if (last && Date.parse(last.at) + 1000 > at)
-    throw new UpdateError('rollout-state', 'It was resumed by hand after the brake was pulled.');
+    throw new UpdateError('rollout-state', 'The rollout was resumed by hand after the brake was pulled.');
   return offer;
 }
 
 function pausedHere(offer: Offer): Offer {
   if (offer.rollout?.pause && isOfServer(offer.rollout.pause)) return offer;
-  throw new UpdateError('rollout-state', 'It is paused by somebody else.');
+  throw new UpdateError('rollout-state', 'The rollout is paused by someone else.');
 }

@@ -1,6 +1,6 @@
-/** Work that shares requests: what comes while a batch is under way goes with the next one. Pure but for the waiting. */
+/** Batches jobs: those that arrive during a batch go into the next one. Pure except for waiting. */
 
-/** Takes jobs in their order, as many at once as weigh no more than `most` together; `run` settles each of them and never fails. */
+/** Runs jobs in order, as many per batch as weigh at most `most` together; `run` settles each of them and never throws. */
 export function inBatches<Job>(
   most: number,
   weightOf: (job: Job) => number,
@@ -24,7 +24,7 @@ export function inBatches<Job>(
   };
 }
 
-/** At least one: who is too heavy for all goes alone. */
+/** At least one: a job that is too heavy goes alone. */
 function fittingOf<Job>(jobs: readonly Job[], most: number, weightOf: (job: Job) => number): number {
   let weight = 0;
   const tooMuch = jobs.findIndex((job) => {

@@ -1,4 +1,4 @@
-/** Updates of the store in etcd, a batch at a time: compared, written, and known to be written even when the answer was lost. */
+/** Batched updates of the etcd store: compared, written, and verified even if the answer was lost. */
 
 import { asUpdateError, UpdateError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -10,7 +10,7 @@ import { PATIENCE_MS, type Patience } from './etcd-patience.ts';
 import { type Outcome, type Played, play } from './play.ts';
 import { type Json, SCHEMA } from './store.ts';
 
-/** One update that waits for its batch. */
+/** An update waiting for its batch. */
 export type Job = Played & Readonly<{ resolve(result: unknown): void; reject(error: unknown): void }>;
 
 export type CommitWorld = Readonly<{
@@ -23,7 +23,7 @@ export type CommitWorld = Readonly<{
   wrote?(bytes: number, revision: string): void;
 }>;
 
-/** Settles every job of a batch. There is never more than one batch of a server under way: its mark would not tell them apart. */
+/** Settles every job of a batch. A server runs one batch at a time, because its mark could not distinguish several. */
 export async function commitBatch(world: CommitWorld, jobs: readonly Job[]): Promise<void> {
   try {
     const outcomes = await commit(world, jobs);
@@ -33,7 +33,7 @@ export async function commitBatch(world: CommitWorld, jobs: readonly Job[]): Pro
       else reject(outcome?.error);
     }
   } catch (error) {
-    // One that cannot be done must not keep the others from it.
+    // An impossible job must not block the others.
     if (jobs.length > 1 && !OUT_OF_REACH.has(asUpdateError(error).code))
       for (const job of jobs) await commitBatch(world, [job]);
     else for (const { reject } of jobs) reject(error);
@@ -48,7 +48,7 @@ const OUT_OF_REACH = new Set<string>([
   'store-newer',
 ]);
 
-/** Guesses what lies there, writes only if that was right, and learns from every guess that was wrong. */
+/** Guesses the current documents, writes only if the guess was right, and learns from wrong guesses. */
 async function commit(world: CommitWorld, jobs: readonly Job[]): Promise<readonly Outcome[]> {
   const { clock, mark, memory, patience, schemaKey } = world;
   const keys = [...new Set(jobs.flatMap((job) => job.keys))];
@@ -72,7 +72,7 @@ async function commit(world: CommitWorld, jobs: readonly Job[]): Promise<readonl
   }
 }
 
-/** False when something else lay there, which is now known. */
+/** False if the guess was wrong; the actual document is then known. */
 async function swap(
   { etcd, memory, mark, schemaKey, wrote }: CommitWorld,
   keys: readonly string[],
@@ -90,7 +90,7 @@ async function swap(
   });
   if (!answer.succeeded) for (const [at, key] of all.entries()) memory.set(key, seenIn(answer.ranges[at]));
   else {
-    // Every update compares it, so it is not to be forgotten.
+    // Compared by every update, so never evicted.
     memory.set(schemaKey, memory.get(schemaKey));
     if (puts.length > 0) wrote?.(sizeOf(ops), answer.revision);
     if (puts.length > 0)
@@ -100,15 +100,15 @@ async function swap(
 }
 
 /**
- * The number of the store's schema, where it still has to be written: a store without one is of the first. It is compared with every update, so that a
- * server which is there when a newer one raises it writes nothing more.
+ * The store's schema number, if not written yet; a store without one has the first schema. Every update compares it, so that a running
+ * server stops writing once a newer one raises it.
  */
 function schemaDue(key: string, memory: Memory): readonly (readonly [string, Json])[] {
   const { document } = memory.get(key);
   if (document === undefined) return [[key, SCHEMA]];
   if (document === SCHEMA) return [];
   if (typeof document !== 'number' || document < SCHEMA)
-    throw new UpdateError('store-document-invalid', `What lies under ${key} in etcd is no number of a schema.`);
+    throw new UpdateError('store-document-invalid', `The value of ${key} in etcd is not a schema number.`);
   throw new UpdateError(
     'store-newer',
     `The store in etcd has schema ${document} (${key}); this server knows ${SCHEMA}.`,

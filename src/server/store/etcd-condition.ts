@@ -1,22 +1,22 @@
-/** How full etcd is, and whether anybody throws its history away: told in figures, and in the log when it changes. */
+/** The state of etcd: its free space, and whether its history is compacted; as metrics, and in the log when it changes. */
 
 import { asUpdateError, ERRORS } from '../../errors.ts';
 import { gauge, type Metric } from '../../formats/metrics-text.ts';
 import type { EtcdCare, EtcdSize } from '../../system/etcd/etcd.ts';
 import type { Log } from '../../system/log.ts';
 
-/** `bytes` and `quotaBytes` are of the member that has the least room. */
+/** `bytes` and `quotaBytes`: of the member with the least room. */
 export type EtcdCondition = Readonly<{ bytes: number; quotaBytes: number; isFilling: boolean; isUncompacted: boolean }>;
 
 export type EtcdConditionWorld = Readonly<{
   etcd: Pick<EtcdCare, 'sizes' | 'remembers'>;
-  /** A key that we may ask for. */
+  /** A key that we may read. */
   key: string;
   /** We compact it ourselves. */
   isOurs(): Promise<boolean | undefined>;
 }>;
 
-/** Undefined where no member says anything. */
+/** Undefined if no member answers. */
 export async function etcdCondition({ etcd, key, isOurs }: EtcdConditionWorld): Promise<EtcdCondition | undefined> {
   const [fullest] = (await etcd.sizes()).toSorted((one, other) => shareOf(other) - shareOf(one));
   if (!fullest) return undefined;
@@ -29,7 +29,7 @@ export async function etcdCondition({ etcd, key, isOurs }: EtcdConditionWorld): 
   return { bytes, quotaBytes, isFilling: fullest.isFull || shareOf(fullest) > FILLING, isUncompacted };
 }
 
-/** What we may not look at, we do not know. */
+/** Unknown without permission. */
 function unlessDenied(error: unknown): false {
   if (asUpdateError(error).code === 'etcd-denied') return false;
   throw error;
@@ -37,17 +37,17 @@ function unlessDenied(error: unknown): false {
 
 const shareOf = ({ bytes, quotaBytes = USUAL_QUOTA }: EtcdSize): number => bytes / quotaBytes;
 
-/** Where etcd does not say what it was told. */
+/** etcd's default, if it does not report its quota. */
 const USUAL_QUOTA = 2 * 1024 ** 3;
-/** Days before it is full, for most. */
+/** For most clusters, days before it is full. */
 export const FILLING = 0.5;
-/** As many changes as a cluster makes before it is used, as little as they take, and as many as nobody keeps who compacts every hour. */
+/** More than a cluster makes before it is used, even with the smallest changes, and more than an hourly compaction leaves. */
 const FEW = 1000;
 const LITTLE = 0.1;
 const MANY = 1_000_000;
 
 export type EtcdWatch = Readonly<{
-  /** Looks again, and logs what has changed. */
+  /** Looks again, and logs changes. */
   look(): Promise<void>;
   metrics(): readonly Metric[];
 }>;
@@ -76,13 +76,9 @@ function tell(now: EtcdCondition, last: EtcdCondition | undefined, log: Log): vo
   }
 }
 
-/** As Prometheus is told. */
+/** As Prometheus metrics. */
 export const etcdMetrics = ({ bytes, quotaBytes, isUncompacted }: EtcdCondition): readonly Metric[] => [
-  gauge('tandem_etcd_bytes', 'The database of the member of etcd that has the least room.', bytes),
-  gauge(
-    'tandem_etcd_quota_bytes',
-    'How large it may become; what etcd takes for granted where it does not say.',
-    quotaBytes,
-  ),
-  gauge('tandem_etcd_uncompacted', '1 when nobody throws the history of etcd away.', isUncompacted ? 1 : 0),
+  gauge('tandem_etcd_bytes', 'Size of the database of the etcd member with the least room.', bytes),
+  gauge('tandem_etcd_quota_bytes', 'The limit of that size; etcd’s default if it reports none.', quotaBytes),
+  gauge('tandem_etcd_uncompacted', '1 if the history of etcd is never compacted.', isUncompacted ? 1 : 0),
 ];

@@ -1,21 +1,21 @@
-/** Documents as they lie in etcd, and as they were last seen there. */
+/** Documents in etcd, and their last known state. */
 
 import type { Pair, Range } from '../../system/etcd/messages.ts';
 import { keptDocument, listedDocument } from './kept-document.ts';
 import type { Json } from './store.ts';
 
-/** What lay under a key; revision "0" for nothing. */
+/** The value under a key; revision "0" if there is none. */
 export type Seen = Readonly<{ document: Json | undefined; revision: string }>;
 
 export const ABSENT: Seen = { document: undefined, revision: '0' };
 
-/** What a read of one key has shown. */
+/** The result of reading one key. */
 export function seenIn(range: Range | undefined): Seen {
   const [pair] = range?.pairs ?? [];
   return pair ? { document: documentIn(pair), revision: pair.modRevision } : ABSENT;
 }
 
-/** The JSON of a value. */
+/** A value as JSON. */
 const documentIn = (pair: Pair): Json | undefined => keptDocument(pair.key, () => jsonOf(pair), 'etcd');
 
 /** The same in a list. */
@@ -28,7 +28,7 @@ export type Memory = Readonly<{
   set(key: string, seen: Seen): void;
 }>;
 
-/** The `most` documents that were seen last; what is not known of is taken for absent, and whoever writes it learns better. */
+/** The `most` documents seen last; unknown ones are assumed absent, and a write corrects that. */
 export function createMemory(most = 2000): Memory {
   const known = new Map<string, Seen>();
   return {

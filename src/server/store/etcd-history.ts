@@ -1,4 +1,4 @@
-/** The history of etcd, which nobody asks for: thrown away where all that is in etcd is ours, since it would fill etcd by itself. */
+/** Compacts etcd's history if all keys are ours, because it would eventually fill etcd. */
 
 import { asUpdateError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -7,22 +7,22 @@ import type { Etcd, EtcdCare } from '../../system/etcd/etcd.ts';
 export type HistoryOptions = Readonly<{
   etcd: Pick<Etcd, 'txn'> & Pick<EtcdCare, 'compact'>;
   clock: Pick<Clock, 'monotonicMs'>;
-  /** The keys of the fleet begin with it. */
+  /** The prefix of the fleet's keys. */
   prefix: string;
-  /** It is, whatever else may be in there. */
+  /** It is compacted, whatever else etcd contains. */
   isOurs?: boolean;
 }>;
 
 export type History = Readonly<{
-  /** So many bytes have been written, up to this revision. */
+  /** Called with the bytes written up to this revision. */
   wrote(bytes: number, revision: string): void;
-  /** Whether nobody else's keys are in etcd; undefined where we may not look. */
+  /** Whether etcd contains only our keys; undefined without permission to check. */
   isOurs(): Promise<boolean | undefined>;
-  /** When what is under way is done. */
+  /** Resolves when running work is done. */
   settled(): Promise<void>;
 }>;
 
-/** Whoever writes also cleans up. The last pieces of the history stay, for those who watch keys and lag behind a little. */
+/** Writers also compact. The recent history stays for watchers that lag a little. */
 export function createHistory({ etcd, clock, prefix, isOurs: isSaidToBe = false }: HistoryOptions): History {
   let written = 0;
   let before: Readonly<{ revision: string; at: number }> | undefined;
@@ -39,7 +39,7 @@ export function createHistory({ etcd, clock, prefix, isOurs: isSaidToBe = false 
       const at = clock.monotonicMs();
       before ??= { revision, at };
       if (work || (written < PIECE && at - before.at < REST_MS)) return;
-      // A failure is one of etcd, of which those who write hear themselves; the next piece is another chance.
+      // A failure of etcd also reaches the writers; the next round tries again.
       work = compact(before.revision)
         .catch(() => undefined)
         .finally(() => {
@@ -51,11 +51,11 @@ export function createHistory({ etcd, clock, prefix, isOurs: isSaidToBe = false 
   };
 }
 
-/** In bytes of documents; their keys and what etcd needs besides make two or three of it. */
+/** In bytes of documents; with keys and etcd's overhead, two or three times as much. */
 const PIECE = 512 * 1024;
 const REST_MS = 5 * 60_000;
 
-/** Locks and settings of hosts lie below the second, where nobody has chosen otherwise. */
+/** The second is the default prefix of locks and host settings. */
 const OTHERS_OF_OURS = 'tandem';
 
 async function holdsNoOthers(etcd: Pick<Etcd, 'txn'>, prefix: string): Promise<boolean | undefined> {
@@ -64,13 +64,13 @@ async function holdsNoOthers(etcd: Pick<Etcd, 'txn'>, prefix: string): Promise<b
     const { ranges } = await etcd.txn({ ops: spans.map(([range, before]) => ({ range, before, limit: 1 })) });
     return ranges.every(({ count }) => count === 0);
   } catch (error) {
-    // A user of etcd that may see our keys alone.
+    // An etcd user that can read only our keys.
     if (asUpdateError(error).code === 'etcd-denied') return undefined;
     throw error;
   }
 }
 
-/** All keys but those below the prefixes, as spans of keys; etcd calls the end of all keys "\0". */
+/** All keys outside the prefixes, as ranges; etcd writes the end of all keys as "\0". */
 export function gapsBetween(prefixes: readonly string[]): readonly (readonly [from: string, before: string])[] {
   const gaps: [string, string][] = [];
   let from = '\0';

@@ -1,4 +1,4 @@
-/** The mark of one server in etcd: the name of what it wrote last. Whoever has lost an answer finds in it whether the writing was done. */
+/** A server's mark in etcd: the name of its last write. After a lost answer, it shows whether the write happened. */
 
 import { asUpdateError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -7,18 +7,18 @@ import type { Random } from '../../system/random.ts';
 
 export type Mark = Readonly<{
   key: string;
-  /** A name for what is to be written, never used before. */
+  /** A unique name for the next write. */
   next(): number;
-  /** A lease to write it with, so that the marks of servers that are no more go away. */
+  /** The lease of the mark, so that marks of ended servers disappear. */
   lease(): Promise<string>;
-  /** Whether `error` says that the lease is gone, as after a restored backup or a long sleep; the next one is new. */
+  /** Whether `error` means that the lease is gone, as after a restored backup or a long sleep; a new one follows. */
   isLost(error: unknown): boolean;
   close(): Promise<void>;
 }>;
 
 type MarkWorld = Readonly<{ etcd: Etcd; clock: Clock; random: Random; prefix: string }>;
 
-/** A mark of its own for every start of a server. */
+/** A mark for each start of a server. */
 export function createMark({ etcd, clock, random, prefix }: MarkWorld): Mark {
   let kept: Readonly<{ lease: string; at: number }> | undefined;
   let count = 0;
@@ -41,11 +41,11 @@ export function createMark({ etcd, clock, random, prefix }: MarkWorld): Mark {
     close: async () => {
       const last = kept;
       kept = undefined;
-      // Without etcd it ends by itself, a little later.
+      // Without etcd, the lease expires by itself a little later.
       if (last) await etcd.revokeLease(last.lease).catch(() => {});
     },
   };
 }
 
-/** Much longer than anybody waits for an answer. */
+/** Much longer than any timeout of an answer. */
 const LEASE_SECONDS = 3600;

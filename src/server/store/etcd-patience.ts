@@ -1,24 +1,24 @@
-/** How long a server waits for etcd: a leader is found again within seconds, and who asks later should hear at once that there is none. */
+/** How long a server waits for etcd: a new leader is elected within seconds; later requests should fail immediately. */
 
 import { asUpdateError } from '../../errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Random } from '../../system/random.ts';
 
 export type Patience = Readonly<{
-  /** Does it again until etcd has answered. */
+  /** Retries until etcd answers. */
   with<T>(work: () => Promise<T>): Promise<T>;
-  /** After the n-th failure: waits, or throws what has failed when that is no matter of time, or has lasted too long. */
+  /** After the n-th failure: waits, or throws it if waiting cannot help or has lasted too long. */
   after(error: unknown, tries: number): Promise<void>;
-  /** After losing against somebody else. */
+  /** After losing a race. */
   pause(tries: number): Promise<void>;
   /** etcd has answered. */
   renew(): void;
 }>;
 
-/** So long an outage, or a series of lost races, is put up with. */
+/** The tolerated length of an outage, or of a series of lost races. */
 export const PATIENCE_MS = 10_000;
 
-/** Shared by all who wait for the same etcd: an outage is counted once, not anew by everybody. */
+/** Shared by all users of the same etcd, so that an outage is timed only once. */
 export function createPatience(clock: Clock, random: Random): Patience {
   let since: number | undefined;
   const pause = (tries: number): Promise<void> => clock.sleep(random.fraction() * Math.min(500, 2 ** tries - 1));

@@ -1,4 +1,4 @@
-/** The store in etcd: what several servers share. What an update costs does not depend on how many documents there are. */
+/** The etcd store, shared by several servers. The cost of an update does not depend on the number of documents. */
 
 import type { Clock } from '../../system/clock.ts';
 import type { Etcd } from '../../system/etcd/etcd.ts';
@@ -15,9 +15,9 @@ export type EtcdStoreOptions = Readonly<{
   etcd: Etcd;
   clock: Clock;
   random: Random;
-  /** Everything is below it; two fleets in one etcd have two. */
+  /** The prefix of all keys; two fleets in one etcd need two. */
   prefix: string;
-  /** Hears of what was written. */
+  /** Notified of writes. */
   wrote?(bytes: number, revision: string): void;
 }>;
 
@@ -59,12 +59,12 @@ export function etcdStore(options: EtcdStoreOptions): Store {
   };
 }
 
-/** etcd takes 128 operations in one transaction, and 1.5 MiB. */
+/** etcd accepts 128 operations and 1.5 MiB per transaction. */
 const MOST_KEYS = 64;
 
 type Reading = Readonly<{ key: string; resolve(document: Json | undefined): void; reject(error: unknown): void }>;
 
-/** A consistent read of what is there now. */
+/** A consistent read of the current documents. */
 type Ask = (ops: readonly Op[]) => Promise<Answer>;
 
 async function readAll(ask: Ask, memory: Memory, jobs: readonly Reading[]): Promise<void> {
@@ -83,7 +83,7 @@ async function readAll(ask: Ask, memory: Memory, jobs: readonly Reading[]): Prom
   }
 }
 
-/** By a hundred at a time: answers of etcd are bounded. */
+/** In pages of a hundred, because etcd's answers are bounded. */
 async function list(ask: Ask, folder: string, limit: number, after: string): Promise<Page> {
   const documents: { id: string; document: Json }[] = [];
   for (let [last, seen] = [after, 0]; ; ) {

@@ -1,8 +1,8 @@
-/** Updates that share one step of the store: played one after the other on what lies there, written together. Pure. */
+/** Updates that share one step of the store: applied in order to the current documents, then written together. Pure. */
 
 import type { Change, Json } from './store.ts';
 
-/** One update, by the names of its documents. */
+/** One update, with the names of its documents. */
 export type Played = Readonly<{
   keys: readonly string[];
   change(documents: readonly (Json | undefined)[]): Change<unknown>;
@@ -10,7 +10,7 @@ export type Played = Readonly<{
 
 export type Outcome = Readonly<{ result: unknown }> | Readonly<{ error: unknown }>;
 
-/** What the jobs make of it; `after` holds what has to be written, undefined to remove it. One that throws changes nothing. */
+/** The result of the jobs; `after` contains the documents to write, or undefined to remove one. A job that throws changes nothing. */
 export function play(
   jobs: readonly Played[],
   before: (key: string) => Json | undefined,

@@ -1,10 +1,10 @@
-/** The form of the SQLite store: one number, written in the same step as the form itself. */
+/** The schema of the SQLite store: a number, written in the same transaction as the tables. */
 
 import { UpdateError } from '../../errors.ts';
 import type { Database } from '../../system/sqlite.ts';
 import { SCHEMA } from './store.ts';
 
-/** Brings an older store to the present form in one transaction. One that is newer, or somebody else's, is refused and left alone. */
+/** Migrates an older store in one transaction. Throws on a newer or foreign one, and leaves it unchanged. */
 export function readySchema(database: Database): void {
   const version = Number(database.rows('PRAGMA user_version')[0]?.['user_version']);
   if (version > SCHEMA)
@@ -15,11 +15,11 @@ export function readySchema(database: Database): void {
   database.transaction(() => {
     for (const statement of version < 0 ? [] : STEPS.slice(version).flat()) database.run(statement);
     if (version < 0 || !isOurs(database))
-      throw new UpdateError('store-foreign', `${database.path} has no table of documents as this server makes it.`);
+      throw new UpdateError('store-foreign', `${database.path} does not contain this server’s table of documents.`);
   });
 }
 
-/** What leads from each schema to the next; nothing that has been released is ever changed here. A store without a number may have its table. */
+/** The migrations; released ones never change. A store without a number may already have the table. */
 const STEPS: readonly (readonly string[])[] = [
   [
     'CREATE TABLE IF NOT EXISTS documents (kind TEXT, id TEXT, json TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID',
@@ -27,7 +27,7 @@ const STEPS: readonly (readonly string[])[] = [
   ],
 ];
 
-/** Columns that somebody has added do no harm, as long as a row can be written without them. */
+/** Additional columns are harmless, as long as rows can be written without them. */
 function isOurs(database: Database): boolean {
   const columns = database.rows('PRAGMA table_info(documents)');
   const keys = columns.filter(({ pk }) => pk !== 0).map(({ name, pk }) => `${name} ${pk}`);

@@ -1,4 +1,4 @@
-/** The store in a SQLite file: what a server keeps when it is the only one. */
+/** The SQLite store, for a single server. */
 
 import type { Database } from '../../system/sqlite.ts';
 import { groupCommits } from '../../system/sqlite-commits.ts';
@@ -7,7 +7,7 @@ import { type Outcome, type Played, play } from './play.ts';
 import { readySchema } from './sqlite-schema.ts';
 import type { Change, Json, Key, Store } from './store.ts';
 
-/** The store in `database`. Updates that come in the same turn of the event loop share one transaction, and so one sync of the disk. */
+/** The store in `database`. Updates in the same turn of the event loop share a transaction, and so one sync. */
 export function sqliteStore(database: Database): Store {
   readySchema(database);
   const parse = createParser();
@@ -51,7 +51,7 @@ export function sqliteStore(database: Database): Store {
   };
 }
 
-/** Parses a large document again only when it has changed: every host that asks reads the ledger of its rollout. */
+/** Reparses a large document only after a change: every requesting host reads the ledger of its rollout. */
 function createParser(): (name: string, text: string) => Json {
   const known = new Map<string, Readonly<{ text: string; document: Json }>>();
   return (name, text) => {
@@ -70,7 +70,7 @@ function createParser(): (name: string, text: string) => Json {
 const LARGE = 4096;
 const MOST_KNOWN = 16;
 
-/** Asks for the same name only once. */
+/** Reads each name only once. */
 function once(read: (name: string) => Json | undefined): (name: string) => Json | undefined {
   const known = new Map<string, Json | undefined>();
   return (name) => {
@@ -81,7 +81,7 @@ function once(read: (name: string) => Json | undefined): (name: string) => Json 
 
 const nameOf = ({ kind, id }: Key): string => `${kind}/${id}`;
 
-/** A kind is a word. */
+/** A kind is a plain word. */
 function partsOf(name: string): [kind: string, id: string] {
   const slash = name.indexOf('/');
   return [name.slice(0, slash), name.slice(slash + 1)];

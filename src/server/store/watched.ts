@@ -1,15 +1,15 @@
-/** A store whose outages are logged: one line when it goes, and one when it is back, however many ask meanwhile and however often it comes and goes. */
+/** A store that logs outages: one line at the start and one at the end, however many requests fail and however it flaps. */
 
 import { asUpdateError } from '../../errors.ts';
 import type { Log } from '../../system/log.ts';
 import type { Store } from './store.ts';
 
-/** Whether a failure means that the whole store is out of reach, for everybody alike. */
+/** Whether a failure means that the whole store is unreachable, for all clients alike. */
 export const isOutage = (code: string): boolean => code.startsWith('etcd-') || WHOLE.has(code);
 
 const WHOLE = new Set(['store-full', 'store-unwritable', 'store-damaged', 'store-newer']);
 
-/** When a write has ended, and whether the store took it. */
+/** Called after each write, with its result. */
 export type LastWrite = Readonly<{ at: number; isDone: boolean }>;
 
 export type WatchedStore = Store & Readonly<{ lastWrite(): LastWrite | undefined }>;
@@ -17,7 +17,7 @@ export type WatchedStore = Store & Readonly<{ lastWrite(): LastWrite | undefined
 export function watchedStore(store: Store, log: Log, now: () => Date): WatchedStore {
   let outage: { code: string; since: number; toldAt: number; lastAt: number; refused: number } | undefined;
   let lastWrite: LastWrite | undefined;
-  /** A store whose disk is full is still read: it is back when all that failed works again. */
+  /** A store with a full disk is still readable; the outage ends when everything that failed works again. */
   const failing = new Set<Way>();
   const back = (way: Way): void => {
     failing.delete(way);
@@ -62,5 +62,5 @@ export function watchedStore(store: Store, log: Log, now: () => Date): WatchedSt
 
 type Way = 'reading' | 'writing';
 
-/** An outage is over when nothing has failed for so long: a store that comes and goes is one that is away. */
+/** An outage ends after this long without a failure: a flapping store counts as unreachable. */
 const REST_MS = 30_000;

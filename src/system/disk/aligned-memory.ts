@@ -1,6 +1,6 @@
-/** Memory that O_DIRECT accepts: page-aligned, and shared so that workers can hash it in place. */
+/** Memory for O_DIRECT: page-aligned, and shared so that workers can hash it in place. */
 
-// The compiler's types for it come only with those of browsers.
+// The compiler has its types only in the browser library.
 declare const WebAssembly: {
   Memory: new (size: { initial: number; maximum: number; shared: true }) => { readonly buffer: SharedArrayBuffer };
 };

@@ -1,9 +1,9 @@
-/** What an opened path is: a block device with its size and sectors, or a range of a regular file. */
+/** The area behind an opened path: a block device with its size and sectors, or a range of a regular file. */
 
 import { type FileHandle, readFile } from 'node:fs/promises';
 import { UpdateError } from '../../errors.ts';
 
-/** `size` absent: up to the end. */
+/** Without `size`: up to the end. */
 export type Range = Readonly<{ offset: number; size?: number }>;
 
 export type Area = Readonly<{
@@ -12,13 +12,13 @@ export type Area = Readonly<{
   start: number;
   size: number;
   sectorSize: number;
-  /** What O_DIRECT must be a multiple of. */
+  /** The alignment that O_DIRECT requires. */
   unit: number;
 }>;
 
 type Wanted = Readonly<{ writable: boolean; range?: Range; expect?: Readonly<{ rdev?: string; size?: number }> }>;
 
-/** Asks the descriptor, not the path: what was opened is what is judged. */
+/** Examines the descriptor, not the path, so that the opened file is the one checked. */
 export async function areaOf(handle: FileHandle, path: string, wanted: Wanted): Promise<Area> {
   const stat = await handle.stat({ bigint: true });
   if (!stat.isBlockDevice() && !(stat.isFile() && wanted.range))
@@ -33,7 +33,7 @@ export async function areaOf(handle: FileHandle, path: string, wanted: Wanted): 
   return { ...rangeOf(path, whole, wanted.range), device: true, sectorSize, unit: sectorSize };
 }
 
-/** `major:minor`, as the kernel writes it in /sys. */
+/** `major:minor`, as in /sys. */
 export function deviceNumber(rdev: bigint): string {
   const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n);
   const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n);
@@ -47,7 +47,7 @@ function assertExpected(path: string, { expect, range }: Wanted, rdev: string | 
     throw new UpdateError('partition-changed', `${path} has ${whole} bytes, not ${expect.size} as looked up.`);
 }
 
-/** The kernel lets a read-only device be opened for writing and refuses the first write: too late. */
+/** The kernel opens a read-only device for writing and refuses only the first write, which is too late. */
 async function assertWritable(path: string, rdev: string): Promise<void> {
   if ((await readSys(`${rdev}/ro`))?.trim() === '1')
     throw new UpdateError('slot-read-only', `${path} is set read-only.`);
@@ -62,10 +62,10 @@ function rangeOf(path: string, whole: number, range: Range | undefined): Pick<Ar
   return { name, start: range.offset, size };
 }
 
-// The kernel counts in 512 bytes here whatever the sectors of the disk are.
+// In units of 512 bytes here, regardless of the disk's sectors.
 const deviceSize = async (rdev: string): Promise<number> => 512 * Number(await readSys(`${rdev}/size`));
 
-// A partition has no queue of its own; its disk's lies one folder above.
+// A partition has no queue of its own; its disk's is one folder above.
 const deviceSectorSize = async (rdev: string): Promise<number> =>
   Number((await readSys(`${rdev}/queue/logical_block_size`)) ?? (await readSys(`${rdev}/../queue/logical_block_size`)));
 

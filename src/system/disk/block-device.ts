@@ -1,4 +1,4 @@
-/** Opens a partition, a disk or a range of a file so that what is written and read passes by the page cache. */
+/** Opens a partition, a disk or a range of a file for I/O that bypasses the page cache. */
 
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -10,17 +10,17 @@ import { type RawIo, stagedTarget } from './staged-target.ts';
 
 export type OpenBlock = Readonly<{
   writable: boolean;
-  /** Nobody else may have it mounted or open exclusively. A disk whose partitions are mounted is opened without. */
+  /** Refuses a device that is mounted or opened exclusively by others. A disk with mounted partitions is opened without this. */
   exclusive: boolean;
-  /** A part of it. A regular file is refused without one: in /dev it would be a mistake. */
+  /** A range of it. A regular file needs one: without it, opening a file in /dev would be a mistake. */
   range?: Range;
-  /** What was looked up before; anything else is refused. */
+  /** The identity found earlier; anything else is refused. */
   expect?: Readonly<{ rdev?: string; size?: number }>;
-  /** Told when a file system cannot read past the page cache. */
+  /** Called if a file system cannot bypass the page cache for reads. */
   warn?: (sentence: string) => void;
 }>;
 
-/** Never creates; checks after opening that it is what was meant. */
+/** Never creates a file; after opening, checks that it is the intended one. */
 export async function openBlockTarget(path: string, options: OpenBlock): Promise<DiskTarget> {
   const handle = await openOnce(path, options);
   try {
@@ -35,20 +35,20 @@ export async function openBlockTarget(path: string, options: OpenBlock): Promise
 
 async function openOnce(path: string, { writable, exclusive }: OpenBlock): Promise<FileHandle> {
   const access = writable ? constants.O_RDWR : constants.O_RDONLY;
-  // Not blocking, since a pipe in the place of the device would keep us waiting.
+  // Non-blocking, because opening a pipe in place of the device would wait.
   const flags = access | (exclusive ? constants.O_EXCL : 0) | constants.O_NONBLOCK;
   return open(path, flags).catch((error: unknown) => {
     throw openFailure(error, path);
   });
 }
 
-/** The same inode once more, through the descriptor, so that nothing can be swapped in between. */
+/** Reopens the same inode through the descriptor, so that it cannot be replaced in between. */
 async function openDirect(handle: FileHandle, area: Area, options: OpenBlock): Promise<FileHandle | undefined> {
   const access = options.writable ? constants.O_RDWR : constants.O_RDONLY;
   let direct: FileHandle | undefined;
   try {
     direct = await open(`/proc/self/fd/${handle.fd}`, access | constants.O_DIRECT);
-    // Some file systems accept the flag and refuse the reading.
+    // Some file systems accept the flag but fail the reads.
     const [probe] = area.device ? [] : alignedBuffers(1, ALIGNMENT);
     if (probe) await direct.read(probe, 0, ALIGNMENT, Math.floor(area.start / ALIGNMENT) * ALIGNMENT);
     return direct;
@@ -60,7 +60,7 @@ async function openDirect(handle: FileHandle, area: Area, options: OpenBlock): P
   }
 }
 
-/** Whole units go past the page cache, anything else through it; the kernel keeps both in step. */
+/** Whole units bypass the page cache, the rest goes through it; the kernel keeps both coherent. */
 function rawIo(area: Area, handle: FileHandle, direct: FileHandle): RawIo {
   return {
     write: async (bytes, done, at) => {

@@ -1,12 +1,12 @@
-/** What the kernel has put between a file system and the disk below it, by /sys under a given root. */
+/** The kernel's layers between a file system and its disk, read from /sys under a given root. */
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** A layer that gives a partition's bytes another place or another face. */
+/** A layer that moves or transforms a partition's bytes. */
 export type Layer = Readonly<{ rdev: string; kind: string }>;
 
-/** The layers from a device down, but for dm-verity, below which the bytes are as they are above it. */
+/** The layers below a device, except dm-verity, which leaves bytes unchanged. */
 export async function layersOf(root: string, rdev: string, depth = 0): Promise<readonly Layer[]> {
   const below = await devicesBelow(root, rdev);
   if (below.length === 0 || depth === MAX_LAYERS) return [];
@@ -15,7 +15,7 @@ export async function layersOf(root: string, rdev: string, depth = 0): Promise<r
   return [...(kind === undefined ? [] : [{ rdev, kind }]), ...deeper.flat()];
 }
 
-/** The devices that one is made of; none for a disk and its partitions. */
+/** The devices directly below one; none for a disk and its partitions. */
 export async function devicesBelow(root: string, rdev: string): Promise<readonly string[]> {
   const slaves = join(root, 'sys/dev/block', rdev, 'slaves');
   const names = await readdir(slaves).catch(() => []);
@@ -23,7 +23,7 @@ export async function devicesBelow(root: string, rdev: string): Promise<readonly
   return numbers.filter((each) => each !== undefined);
 }
 
-/** All of them, down to the last. */
+/** All of them, recursively. */
 export async function allBelow(root: string, rdev: string, depth = 0): Promise<readonly string[]> {
   const below = depth < MAX_LAYERS ? await devicesBelow(root, rdev) : [];
   return [...below, ...(await Promise.all(below.map((each) => allBelow(root, each, depth + 1)))).flat()];
@@ -31,7 +31,7 @@ export async function allBelow(root: string, rdev: string, depth = 0): Promise<r
 
 const MAX_LAYERS = 8;
 
-/** How those who make device-mapper devices name them. */
+/** By the name prefixes of the tools that create device-mapper devices. */
 const KINDS: readonly (readonly [RegExp, string])[] = [
   [/^CRYPT-(?!VERITY-)/, 'an encrypted device'],
   [/^LVM-/, 'a volume of LVM'],

@@ -1,25 +1,25 @@
-/** The narrow door through which every byte of a slot passes. */
+/** The narrow interface for every byte of a slot. */
 
 /**
- * A partition of the free slot (or, for tests and tools, a range of a file), opened for writing exclusively. Small on purpose:
- * the crash tests replace it by a recorder that keeps "written" and "durable" apart.
+ * A partition of the free slot (or, for tests and tools, a range of a file), opened exclusively for writing. Small on purpose: crash tests
+ * replace it with a recorder that distinguishes “written” from “durable”.
  */
 export interface BlockTarget extends AsyncDisposable {
-  /** Where it is, for messages. */
+  /** The name for messages. */
   readonly name: string;
-  /** Bytes available. */
+  /** The size in bytes. */
   readonly size: number;
-  /** Reads from the medium, past the page cache. The buffer is valid until the call after the next one, so one can read ahead. */
+  /** Reads from the medium, bypassing the page cache. The buffer is valid until the call after the next, so that callers can read ahead. */
   read(offset: number, length: number): Promise<Uint8Array>;
-  /** Fills aligned memory of the caller, several calls at a time; whole blocks of 4096 bytes only. For what nobody writes meanwhile. */
+  /** Reads into the caller's aligned memory, several calls in parallel; whole 4096-byte blocks only. Only for ranges that are not being written. */
   readInto?(offset: number, into: Uint8Array): Promise<void>;
-  /** Takes all of `bytes`; they are not durable before `flush`, and a failure to write them may surface there. */
+  /** Accepts all `bytes`. They are durable only after `flush`, where write errors may surface. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
-  /** fsync, once: a failure means that the target's content is unknown. */
+  /** fsync, once: after a failure, the content of the target is unknown. */
   flush(): Promise<void>;
 }
 
-/** A whole disk: its sectors have a size. */
+/** A whole disk has a sector size. */
 export interface DiskTarget extends BlockTarget {
   readonly sectorSize: number;
 }

@@ -1,4 +1,4 @@
-/** What a failed system call on a disk means. */
+/** Maps failed system calls on disks to error codes. */
 
 import { UpdateError } from '../../errors.ts';
 

@@ -1,4 +1,4 @@
-/** A local file that can be read from any offset: opened once, so that what is read is what was checked. */
+/** A random-access local file: opened once, so that the bytes read are those checked. */
 
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -10,7 +10,7 @@ export interface FileSource extends AsyncDisposable {
   open(offset: number, signal: AbortSignal, end?: number): AsyncIterable<Uint8Array>;
 }
 
-/** The regular file at `path`; folders, pipes, devices and symbolic links are refused with the reason. A copy goes by the `name` of what it was made from. */
+/** The regular file at `path`; throws on folders, pipes, devices and symbolic links. A copy is called `name`, after its original. */
 export async function fileSource(path: string, name = path): Promise<FileSource> {
   const file = await openRegular(path);
   try {

@@ -1,29 +1,29 @@
-/** What the kernel says about the root file system and the disks: /proc and /sys, under a given root so that tests can fake them. */
+/** The kernel's view of the root file system and the disks: /proc and /sys, under a given root for tests. */
 
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { devicesBelow, type Layer, layersOf } from './block-layers.ts';
 
-/** A partition (or a whole disk) as the kernel knows it. */
+/** The kernel's view of a partition (or a whole disk). */
 export type KernelDevice = Readonly<{
   /** `major:minor` */
   rdev: string;
   /** `/dev/…` */
   path: string;
-  /** The disk it is a part of; its own number for a whole disk. */
+  /** Its disk; its own number for a whole disk. */
   disk: string;
   /** From 1; absent for a whole disk. */
   number?: number;
   /** In bytes. */
   offset: number;
   size: number;
-  /** The label, where the kernel read the partition table itself. */
+  /** The label, if the kernel read the partition table itself. */
   label?: string;
-  /** Its UUID in the partition table, where the kernel or udev tells. */
+  /** Its UUID in the partition table, if known to kernel or udev. */
   uuid?: string;
 }>;
 
-/** The devices that the file system at `/` lies on, seen through dm-verity and other layers; empty if it is on none. */
+/** The devices under the file system at `/`, below dm-verity and other layers; empty if there are none. */
 export async function rootDevices(root = '/'): Promise<KernelDevice[]> {
   const rdev = rootMount(await readFile(join(root, 'proc/self/mountinfo'), 'utf8'))?.rdev;
   const leaves = rdev === undefined ? [] : await leavesOf(root, rdev);
@@ -31,20 +31,20 @@ export async function rootDevices(root = '/'): Promise<KernelDevice[]> {
   return devices.filter((device) => device !== undefined);
 }
 
-/** What the file system at `/` is seen through, that would have to be seen through in the other slot, too. */
+/** Layers under `/` that the other slot would need too. */
 export async function rootLayers(root = '/'): Promise<readonly Layer[]> {
   const rdev = rootMount(await readFile(join(root, 'proc/self/mountinfo'), 'utf8'))?.rdev;
   return rdev === undefined ? [] : layersOf(root, rdev);
 }
 
-/** What is mounted at `/`, the topmost one: its device as `major:minor`, and its name. */
+/** The topmost mount at `/`: its device as `major:minor`, and its name. */
 export function rootMount(mountinfo: string): Readonly<{ rdev: string; source: string }> | undefined {
   const mounts = mountinfo.split('\n').map((line) => line.split(' '));
   const fields = mounts.findLast((one) => one[4] === '/');
   return fields && { rdev: fields[2] ?? '', source: fields[fields.indexOf('-', 6) + 2] ?? '' };
 }
 
-/** One device; undefined where the kernel knows none of that number. */
+/** A device; undefined if the kernel has none with that number. */
 export async function kernelDevice(root: string, rdev: string): Promise<KernelDevice | undefined> {
   const dir = await realpath(join(root, 'sys/dev/block', rdev)).catch(() => undefined);
   if (dir === undefined) return undefined;
@@ -65,13 +65,13 @@ export async function kernelDevice(root: string, rdev: string): Promise<KernelDe
   };
 }
 
-/** From Linux 6.9 the kernel tells it; before, udev, which has read the table. Nobody has to ask the disk. */
+/** From Linux 6.9 on, the kernel reports it; before that, udev, which has read the table. No disk access needed. */
 async function partitionUuid(root: string, rdev: string, uevent: readonly string[]): Promise<string | undefined> {
   const known = await readFile(join(root, 'run/udev/data', `b${rdev}`), 'utf8').catch(() => '');
   return (entryOf(uevent, 'PARTUUID') ?? entryOf(known.split('\n'), 'E:ID_PART_ENTRY_UUID'))?.toLowerCase();
 }
 
-/** Names of the device-mapper devices that lie over a device. */
+/** The names of the device-mapper devices over a device. */
 export async function mappedOver(rdev: string, root = '/'): Promise<string[]> {
   const holders = join(root, 'sys/dev/block', rdev, 'holders');
   const names = await readdir(holders).catch(() => []);
@@ -106,6 +106,6 @@ const readLine = (path: string): Promise<string | undefined> =>
     () => undefined,
   );
 
-// /sys counts in 512 bytes whatever the sectors of the disk are.
+// In units of 512 bytes in /sys, regardless of the disk's sectors.
 const KERNEL_SECTOR = 512;
 const MAX_LAYERS = 8;

@@ -1,4 +1,4 @@
-/** A folder with a database, kept from other users of the machine, also where it was made with wider modes. */
+/** The folder of a database, protected from other users, also if it was created with wider permissions. */
 
 import { constants } from 'node:fs';
 import { chmod, open, readdir, stat } from 'node:fs/promises';
@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { realFiles } from '../files.ts';
 
 /**
- * Makes `folder` (0700) and `name` in it (0600), and narrows what is there. A folder that also holds what is not `ours` stays as it is: others may
- * need to get at that. Answers with what others still have a right to, such as what another user owns.
+ * Creates `folder` (0700) and `name` in it (0600), and narrows existing permissions. A folder that contains anything but `ours` is left
+ * alone, because others may need access. Returns the paths that others can still access, such as those of another owner.
  */
 export async function makePrivate(folder: string, name: string, ours: ReadonlySet<string>): Promise<readonly string[]> {
   await realFiles.makeDir(folder);
@@ -19,17 +19,17 @@ export async function makePrivate(folder: string, name: string, ours: ReadonlySe
   return wide.filter((path) => path !== undefined);
 }
 
-/** What SQLite lays beside its file; it gives new ones the mode of that. */
+/** SQLite's auxiliary files; new ones get the mode of the main file. */
 const SUFFIXES = ['', '-wal', '-shm', '-journal'];
 
-/** Before SQLite does, which would ask for no more than the umask allows. What cannot be created, SQLite will name. */
+/** Created before SQLite does, which would follow the umask. SQLite reports a failure to create it. */
 async function create(path: string): Promise<void> {
   const flags = constants.O_RDONLY | constants.O_CREAT | constants.O_NONBLOCK;
   const file = await open(path, flags, 0o600).catch(() => undefined);
   await file?.close();
 }
 
-/** The path, if others have a right to it all the same. */
+/** The path, if others still have access. */
 async function narrowed(path: string): Promise<string | undefined> {
   const mode = await modeOf(path);
   if ((mode & OTHERS) === 0) return undefined;

@@ -1,4 +1,4 @@
-/** A folder for the intermediate files of a build: beside the result, removed whatever happens. */
+/** A folder for the intermediate files of a build, next to the result; always removed. */
 
 import { type FileHandle, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -6,7 +6,7 @@ import { UpdateError } from '../../errors.ts';
 import { naming } from '../files.ts';
 
 export interface Scratch extends AsyncDisposable {
-  /** Where a file of that name is or would be, for the programs that write one. */
+  /** The path of a file, for programs that write one. */
   path(name: string): string;
   /** A new file. */
   create(name: string): Promise<ScratchFile>;
@@ -14,7 +14,7 @@ export interface Scratch extends AsyncDisposable {
   writeText(name: string, text: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>): Promise<void>;
 }
 
-/** A file that is written in any order and read afterwards. */
+/** A file written in any order, and read afterwards. */
 export interface ScratchFile {
   readonly name: string;
   /** One more than the highest offset written. */
@@ -23,7 +23,7 @@ export interface ScratchFile {
   open(offset: number, signal: AbortSignal, end?: number): AsyncIterable<Uint8Array>;
 }
 
-/** Makes the folder beside `output`, so that there is as much room as for the result. */
+/** Creates the folder next to `output`, so that it has as much space as the result. */
 export async function createScratch(output: string): Promise<Scratch> {
   const folder = await mkdtemp(join(dirname(output), '.tandem-build-')).catch((cause: NodeJS.ErrnoException) => {
     throw new UpdateError('file-unwritable', `${dirname(output)} cannot be written: ${cause.code ?? cause.message}.`, {
@@ -40,7 +40,7 @@ export async function createScratch(output: string): Promise<Scratch> {
     },
     writeText: (name, text) => writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600 }).catch(naming(folder)),
     [Symbol.asyncDispose]: async () => {
-      // One that is still being opened is ours to close as well.
+      // A file still being opened must be closed as well.
       await Promise.allSettled(opened.map(async (opening) => (await opening).close()));
       await rm(folder, { recursive: true, force: true });
     },

@@ -1,4 +1,4 @@
-/** A block target over plain reads and writes: gathers writes, loops over short ones, stays failed after a failure. */
+/** A block target over plain reads and writes: gathers writes, completes short ones, and stays failed after a failure. */
 
 import { UpdateError } from '../../errors.ts';
 import { alignedBuffers } from './aligned-memory.ts';
@@ -7,7 +7,7 @@ import type { DiskTarget } from './block-target.ts';
 import { readFailure, writeFailure } from './disk-errors.ts';
 import { createStripes } from './stripes.ts';
 
-/** System calls, with offsets of the device; each may do less than asked. `done` bytes of the buffer were dealt with before. */
+/** System calls with device offsets; each may transfer less than requested. `done`: bytes of the buffer already transferred. */
 export type RawIo = Readonly<{
   write(bytes: Uint8Array, done: number, at: number): Promise<number>;
   read(bytes: Uint8Array, done: number, at: number): Promise<number>;
@@ -15,7 +15,7 @@ export type RawIo = Readonly<{
   close(): Promise<void>;
 }>;
 
-/** After the first failure every call fails in the same way: nothing is known of what lies there. */
+/** After the first failure every call fails likewise: the content of the target is unknown. */
 export function stagedTarget(area: Area, io: RawIo): DiskTarget {
   const stripes = createStripes(STRIPES, STRIPE, (offset, bytes) => writeAll(area, io, offset, bytes));
   const read = createReader(area, io);
@@ -51,7 +51,7 @@ export function stagedTarget(area: Area, io: RawIo): DiskTarget {
         });
       }),
     [Symbol.asyncDispose]: async () => {
-      // What was taken goes out if it can: a later try keeps what lies right on the medium.
+      // Still tries to write what was accepted, because a later attempt keeps blocks that are right on the medium.
       await guard(stripes.settle).catch(() => undefined);
       await io.close();
     },
@@ -73,7 +73,7 @@ async function writeAll(area: Area, io: RawIo, offset: number, bytes: Uint8Array
   }
 }
 
-/** Reads by turns into two aligned buffers; a longer read gets its own memory. */
+/** Alternates between two aligned buffers; a longer read gets its own memory. */
 function createReader(area: Area, io: RawIo): (offset: number, length: number) => Promise<Uint8Array> {
   let buffers: Uint8Array[] = [];
   let turn = 0;
@@ -93,7 +93,7 @@ function createReader(area: Area, io: RawIo): (offset: number, length: number) =
   };
 }
 
-/** For whole units of an area that begins at one. */
+/** For whole units of an aligned area. */
 const intoReader =
   (area: Area, io: RawIo) =>
   async (offset: number, into: Uint8Array): Promise<void> => {
@@ -101,7 +101,7 @@ const intoReader =
     await fill(area, io, into, area.start + offset, area.start + offset + into.length);
   };
 
-/** A file may end inside its last unit, so only what lies before `need` must come. */
+/** A file may end within its last unit, so only `need` bytes are required. */
 async function fill(area: Area, io: RawIo, buffer: Uint8Array, from: number, need: number): Promise<void> {
   for (let done = 0; from + done < need; ) {
     const count = await io.read(buffer, done, from + done).catch((error: unknown) => {

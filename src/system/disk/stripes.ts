@@ -1,19 +1,19 @@
-/** Gathers small writes into large aligned ones and keeps some of them in flight. */
+/** Combines small writes into large aligned ones, several in flight. */
 
 import { alignedBuffers } from './aligned-memory.ts';
 
 export type Stripes = Readonly<{
   write(offset: number, bytes: Uint8Array): Promise<void>;
-  /** Sends what is gathered and waits for all; throws the first failure. */
+  /** Sends the remainder and waits for all; throws the first failure. */
   settle(): Promise<void>;
 }>;
 
 type Flight = Readonly<{ offset: number; end: number; done: Promise<void> }>;
-/** A piece of memory. Several writes may be under way from it, each from its own bytes; it is used anew when all of them have ended. */
+/** A buffer. Several writes from different parts of it may be in flight; it is reused once all have ended. */
 type Area = { readonly buffer: Uint8Array; used: number; flights: number };
 type Stage = { readonly area: Area; readonly offset: number; readonly bytes: Uint8Array; length: number };
 
-/** `count` areas of `size` bytes. `send` gets memory that O_DIRECT accepts. After a failure nothing more is sent. */
+/** `count` buffers of `size` bytes. `send` gets memory that O_DIRECT accepts. After a failure, nothing more is sent. */
 export function createStripes(
   count: number,
   size: number,
@@ -29,7 +29,7 @@ export function createStripes(
     one.used = 0;
     free?.push(one);
   };
-  /** What is left of the area in hand, where that is enough. */
+  /** The rest of the current buffer, if it is large enough. */
   const areaFor = async (length: number): Promise<Area> => {
     if (area && size - area.used >= length) return area;
     const full = area;
@@ -79,7 +79,7 @@ export function createStripes(
   };
 }
 
-/** Writes that are under way. */
+/** Writes in flight. */
 function createFlights(send: (offset: number, bytes: Uint8Array) => Promise<void>) {
   const flights = new Set<Flight>();
   let failure: { error: unknown } | undefined;
@@ -91,7 +91,7 @@ function createFlights(send: (offset: number, bytes: Uint8Array) => Promise<void
     },
     launch: async (offset: number, bytes: Uint8Array, landed: () => void): Promise<void> => {
       const end = offset + bytes.length;
-      // Two writes of the same bytes must not overtake one another.
+      // Two writes to the same range must stay in order.
       for (const other of [...flights]) if (offset < other.end && other.offset < end) await other.done;
       const done = (failure ? Promise.resolve() : send(offset, bytes))
         .catch((error: unknown) => {
@@ -109,5 +109,5 @@ function createFlights(send: (offset: number, bytes: Uint8Array) => Promise<void
   };
 }
 
-/** What O_DIRECT wants the memory of a write to begin at. */
+/** The memory alignment that O_DIRECT requires. */
 const ALIGNED = 4096;

@@ -1,26 +1,26 @@
-/** Lists a tree of files in one order, without following links. */
+/** Lists a file tree in a fixed order, without following links. */
 
 import { constants } from 'node:fs';
 import { lstat, open, readdir, readlink } from 'node:fs/promises';
 import { UpdateError } from '../../errors.ts';
 
-/** One file, folder, link or device. A path is bytes, here as `latin1`: what it means to people is theirs. */
+/** A file, folder, link or device. Paths are bytes, represented as `latin1`, in any encoding. */
 export type TreeEntry = Readonly<{
-  /** Below the tree's top. */
+  /** Relative to the top of the tree. */
   path: string;
   kind: 'file' | 'folder' | 'link' | 'pipe' | 'socket' | 'character device' | 'block device';
   size: number;
   mode: number;
   uid: number;
   gid: number;
-  /** Seconds since 1970. */
+  /** Seconds since the epoch. */
   mtime: number;
-  /** The same for all names of one file. */
+  /** The same for all hard links of a file. */
   inode: string;
   device: number;
 }>;
 
-/** Everything below `top`, sorted by the bytes of its names, folders before their content. A folder that cannot be listed ends it, unless somebody hears of it. */
+/** Everything below `top`, sorted by the bytes of names, folders before their content. Throws on an unreadable folder, unless a callback handles it. */
 export async function* walkTree(top: string, unlisted?: (path: string) => void, below = ''): AsyncGenerator<TreeEntry> {
   for (const name of await namesIn(top, below, unlisted)) {
     const path = below === '' ? name : `${below}/${name}`;
@@ -30,7 +30,7 @@ export async function* walkTree(top: string, unlisted?: (path: string) => void, 
   }
 }
 
-/** The folder of the tree itself. */
+/** The top folder of the tree. */
 export const topOf = (top: string): Promise<TreeEntry> => entryAt(top, '');
 
 async function entryAt(top: string, path: string): Promise<TreeEntry> {
@@ -40,14 +40,14 @@ async function entryAt(top: string, path: string): Promise<TreeEntry> {
   return { path, kind: kindOf(stats), size, mode, uid, gid, mtime, inode: `${dev} ${ino}`, device: rdev };
 }
 
-/** The path of an entry, as the system takes it. */
+/** The path of an entry for system calls. */
 export const placeOf = (top: string, path: string): Buffer =>
   Buffer.concat([Buffer.from(top), Buffer.from(path === '' ? '' : `/${path}`, 'latin1')]);
 
-/** The path of an entry, as people read it. */
+/** The path of an entry for people. */
 export const shownPath = (top: string, path: string): string => placeOf(top, path).toString();
 
-/** Where a link leads, as bytes in `latin1`. */
+/** The target of a link, as bytes in `latin1`. */
 export const linkTarget = async (top: string, path: string): Promise<string> =>
   await readlink(placeOf(top, path), { encoding: 'latin1' });
 

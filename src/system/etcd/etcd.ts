@@ -1,4 +1,4 @@
-/** Talks to etcd through its v3 JSON gateway: transactions and leases, several endpoints, every read linearizable. */
+/** The client of etcd's v3 JSON gateway: transactions and leases, several endpoints, linearizable reads only. */
 
 import { UpdateError } from '../../errors.ts';
 import { createMembers, type EtcdOptions, passedOver } from './members.ts';
@@ -20,28 +20,28 @@ export type { EtcdSize } from './messages.ts';
 
 export interface Etcd {
   txn(txn: Transaction): Promise<Answer>;
-  /** A lease that ends about so many seconds after it was last kept alive: later when the leader changes. */
+  /** A lease of about that many seconds since its last renewal; longer after a change of leader. */
   grantLease(seconds: number): Promise<string>;
   /** False: the lease is gone. */
   keepAlive(lease: string): Promise<boolean>;
   revokeLease(lease: string): Promise<void>;
-  /** Waits until a key with the prefix, which ends in a slash, is written or deleted after that revision, or the signal is aborted. */
+  /** Waits until a key with the prefix, which ends in a slash, is written or deleted after that revision, or the signal aborts. */
   watch(prefix: string, revision: string, signal: AbortSignal): Promise<Heard>;
-  /** What is wrong with each endpoint; undefined when it is well. */
+  /** The fault of each endpoint; undefined if it is healthy. */
   ailments(): Promise<readonly (string | undefined)[]>;
 }
 
-/** What keeps etcd itself from filling up. */
+/** Maintenance calls that keep etcd from filling up. */
 export interface EtcdCare {
-  /** Throws the history before a revision away; it may be gone already. */
+  /** Compacts the history before a revision; a no-op if that is done already. */
   compact(revision: string): Promise<void>;
-  /** Whether etcd still tells what was under this key at a revision. */
+  /** Whether etcd still has a key's value at a revision. */
   remembers(key: string, revision: string): Promise<boolean>;
-  /** Of every endpoint that answers. */
+  /** For every endpoint that answers. */
   sizes(): Promise<readonly EtcdSize[]>;
 }
 
-/** A client of the cluster with these endpoints; it keeps to the one that answered last. */
+/** A client of the cluster with these endpoints; prefers the one that answered last. */
 export function createEtcd(options: EtcdOptions): Etcd & EtcdCare {
   const { endpoints } = options;
   const { askOne, askAny, figuresOf, stream } = createMembers(options);

@@ -1,4 +1,4 @@
-/** The members of an etcd cluster: asks one of them, or whichever answers, and logs in where that is needed. */
+/** The members of an etcd cluster: sends requests to one or to any of them, and logs in if required. */
 
 import { UpdateError } from '../../errors.ts';
 import type { Http } from '../http/http.ts';
@@ -9,9 +9,9 @@ export type EtcdOptions = Readonly<{
   http: Pick<Http, 'post' | 'postStream'>;
   endpoints: readonly string[];
   login?: Readonly<{ user: string; password: string }>;
-  /** How long one endpoint may take for one request. */
+  /** The time limit of a request to one endpoint. */
   timeoutMs: number;
-  /** From 0 up to, not including, 1: which endpoint to begin with, so that a fleet spreads over them. */
+  /** A number in [0, 1) that selects the first endpoint, so that a fleet spreads over them. */
   start: number;
   signal: AbortSignal;
 }>;
@@ -19,11 +19,11 @@ export type EtcdOptions = Readonly<{
 export type Members = Readonly<{
   /** The answer of one endpoint. */
   askOne(endpoint: string, path: string, body: unknown): Promise<unknown>;
-  /** The answer of the first endpoint that gives one, beginning with the one that answered last. */
+  /** The first answer, starting with the endpoint that answered last. */
   askAny(path: string, body: unknown): Promise<unknown>;
-  /** What an endpoint tells Prometheus; empty when it does not. */
+  /** An endpoint's Prometheus metrics; empty if unavailable. */
   figuresOf(endpoint: string): Promise<string>;
-  /** An answer that goes on until the signal is aborted. */
+  /** A streamed answer, until the signal aborts. */
   stream(path: string, body: unknown, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }>;
 
@@ -57,7 +57,7 @@ export function createMembers(options: EtcdOptions): Members {
     try {
       return await ask(endpoint, path, body);
     } catch (error) {
-      // A token lives for minutes, and only as long as the member that gave it.
+      // A token lives for minutes, and not longer than the member that issued it.
       if (!(error instanceof EtcdRefusal && error.isStaleToken && options.login)) throw error;
       await logIn(endpoint);
       return await ask(endpoint, path, body);
@@ -87,7 +87,7 @@ export function createMembers(options: EtcdOptions): Members {
     stream: (path, body, signal) =>
       options.http.postStream(new URL(`/v3/${path}`, endpoints[preferred]).href, {
         body: JSON.stringify(body),
-        // A member that is cut off ends the stream instead of being silent.
+        // A partitioned member then ends the stream instead of going silent.
         headers: { 'grpc-metadata-hasleader': 'true', ...(token === undefined ? {} : { authorization: token }) },
         idleTimeoutMs: LONGEST_SILENCE_MS,
         signal: AbortSignal.any([options.signal, signal]),
@@ -95,12 +95,12 @@ export function createMembers(options: EtcdOptions): Members {
   };
 }
 
-/** Who watches looks by itself more often. */
+/** Watchers also poll more often than this. */
 const LONGEST_SILENCE_MS = 3_600_000;
-/** Sixty-four documents of talkative machines and a large ledger, in base64. */
+/** Sixty-four documents of verbose machines and a large ledger, in base64. */
 const MOST_BYTES = 8 * 1024 * 1024;
 
-/** The quota is told to Prometheus alone, before etcd 3.6. */
+/** Before etcd 3.6, only the Prometheus metrics contain the quota. */
 async function figuresOf({ http, timeoutMs, signal }: EtcdOptions, endpoint: string): Promise<string> {
   const { status, body } = await http.post(new URL('/metrics', endpoint).href, {
     method: 'GET',
@@ -111,7 +111,7 @@ async function figuresOf({ http, timeoutMs, signal }: EtcdOptions, endpoint: str
   return status === 200 ? new TextDecoder().decode(body) : '';
 }
 
-/** What to say of an endpoint that another one may make up for; throws what every endpoint would answer. */
+/** The fault of one endpoint, which another may not have; throws faults that every endpoint would have. */
 export function passedOver(error: unknown): string {
   if (error instanceof EtcdRefusal) {
     if (error.isOfMember) return error.message;

@@ -1,9 +1,9 @@
-/** The messages of etcd's v3 JSON gateway: keys and values in base64, 64-bit numbers as text, zeros left out. */
+/** Messages of etcd's v3 JSON gateway: base64 keys and values, 64-bit numbers as text, zeros omitted. */
 
 import { UpdateError } from '../../errors.ts';
 import { type Check, list, literal, object, optional, text } from '../../formats/shape.ts';
 
-/** What must hold. */
+/** A comparison of a transaction. */
 export type Compare =
   | Readonly<{ key: string; is: 'absent' | 'present' }>
   | Readonly<{ key: string; modRevision: string }>
@@ -12,20 +12,20 @@ export type Compare =
 export type Op =
   | Readonly<{ put: string; value: Uint8Array; lease?: string }>
   | Readonly<{ delete: string }>
-  /** Of keys with a prefix at most `limit`, the oldest first. */
+  /** At most `limit` keys with a prefix, oldest first. */
   | Readonly<{ range: string; prefix?: Readonly<{ limit: number }>; keysOnly?: boolean }>
-  /** Of all keys from `range` up to, not including, `before` at most `limit`, in the order of their names, or only how many there are. */
+  /** At most `limit` keys from `range` up to `before` (exclusive), by name, or only their number. */
   | Readonly<{ range: string; before: string; limit: number | 'none' }>;
 
-/** All comparisons hold, and all `ops` are done at once; or only the reads in `otherwise` are. */
+/** If all comparisons hold, executes `ops` atomically; otherwise the reads in `otherwise`. */
 export type Transaction = Readonly<{ compare?: readonly Compare[]; ops: readonly Op[]; otherwise?: readonly Op[] }>;
 
 export type Pair = Readonly<{ key: string; value: Uint8Array; modRevision: string; lease: string }>;
 
-/** `count`: how many there are, of which `pairs` may be the first ones. */
+/** `count`: their total number, of which `pairs` may be only the first. */
 export type Range = Readonly<{ pairs: readonly Pair[]; count: number }>;
 
-/** One range for each `range` that was done; `revision` is that of everything that was put, "0" when it was not told. */
+/** One range per `range` operation; `revision`: of everything written, "0" if not reported. */
 export type Answer = Readonly<{ succeeded: boolean; ranges: readonly Range[]; revision: string }>;
 
 export const requestOf = (txn: Transaction): object => ({
@@ -47,10 +47,10 @@ export function txnAnswerOf(message: unknown): Answer {
 
 export const leaseIdOf = (message: unknown): string => checked(LEASE, message, 'a lease').ID;
 
-/** How large the database of a member is, and may be where that is known; `revision` is the last that it has. */
+/** The database size of a member and its limit, if known; `revision`: its latest. */
 export type EtcdSize = Readonly<{ revision: string; bytes: number; quotaBytes?: number; isFull: boolean }>;
 
-/** From the status of a member and its figures for Prometheus. */
+/** From a member's status and Prometheus metrics. */
 export function sizeOf(status: unknown, figures: string): EtcdSize {
   const { header, dbSize, dbSizeQuota, errors = [] } = checked(STATUS, status, 'the status of a member');
   const [, told] = /^etcd_server_quota_backend_bytes (\d[\d.e+]*)$/m.exec(figures) ?? [];
@@ -63,14 +63,14 @@ export function sizeOf(status: unknown, figures: string): EtcdSize {
   };
 }
 
-/** Zero when the lease is gone. */
+/** Zero if the lease is gone. */
 export const timeToLiveOf = (message: unknown): number =>
   Number(checked(KEPT, message, 'the answer of a lease').result.TTL ?? 0);
 
-/** The first key behind all that begin with `prefix`, which ends in a slash. */
+/** The first key after all those with `prefix`, which ends in a slash. */
 export const keyAfter = (prefix: string): string => `${prefix.slice(0, -1)}0`;
 
-/** Asks for what is written to keys with a prefix after a revision. */
+/** Watches keys with a prefix after a revision. */
 export const watchRequestOf = (prefix: string, revision: string): object => ({
   create_request: {
     key: encoded(prefix),
@@ -79,7 +79,7 @@ export const watchRequestOf = (prefix: string, revision: string): object => ({
   },
 });
 
-/** One message of a watch: something was written; what happened since was thrown away; etcd ends it and says why; or nothing. */
+/** A watch message: a write; compacted history; the end, with its reason; or nothing. */
 export function heardOf(line: Uint8Array): 'changed' | 'compacted' | Readonly<{ ended: string }> | undefined {
   const { result, error } = checked(HEARD, messageOf(line), 'the message of a watch');
   if (error) return { ended: error.message ?? 'for no reason' };
@@ -87,7 +87,7 @@ export function heardOf(line: Uint8Array): 'changed' | 'compacted' | Readonly<{ 
   return (result.compact_revision ?? '0') === '0' ? { ended: result.cancel_reason ?? 'for no reason' } : 'compacted';
 }
 
-/** The JSON of an answer, not yet checked; a stream of one message is that message. */
+/** The unchecked JSON of an answer; a stream with one message is that message. */
 export function messageOf(body: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
@@ -101,7 +101,7 @@ function checked<T>(check: Check<T>, message: unknown, name: string): T {
     return check(message, name);
   } catch (error) {
     const why = error instanceof Error ? error.message : name;
-    throw new UpdateError('etcd-protocol', `etcd answered what it never would: ${why}.`, { cause: error });
+    throw new UpdateError('etcd-protocol', `etcd sent an impossible answer: ${why}.`, { cause: error });
   }
 }
 

@@ -1,9 +1,9 @@
-/** What etcd answers when it does not do what it was asked for. */
+/** etcd's error answers. */
 
 import { cleanLine } from '../../clean-text.ts';
 import { UpdateError } from '../../errors.ts';
 
-/** An answer with an error; the codes are those of gRPC. */
+/** An error answer; the codes are those of gRPC. */
 export class EtcdRefusal extends Error {
   override readonly name = 'EtcdRefusal';
   readonly code: number;
@@ -13,7 +13,7 @@ export class EtcdRefusal extends Error {
     this.code = code;
   }
 
-  /** Another member may answer otherwise: this one is cut off, stopping, overloaded, or not etcd. */
+  /** Another member may answer differently: this one is partitioned, stopping, overloaded, or not etcd. */
   get isOfMember(): boolean {
     return ![INVALID, NOT_FOUND, DENIED, EXHAUSTED, PRECONDITION, OUT_OF_RANGE, UNAUTHENTICATED].includes(this.code);
   }
@@ -39,14 +39,14 @@ const PRECONDITION = 9;
 const OUT_OF_RANGE = 11;
 const UNAUTHENTICATED = 16;
 
-/** Reads the body of an answer whose status is not 200. */
+/** Parses the body of an answer with a status other than 200. */
 export function refusalOf(status: number, body: Uint8Array): EtcdRefusal {
   try {
     const answer: unknown = JSON.parse(new TextDecoder().decode(body.subarray(0, 65_536)));
     if (typeof answer === 'object' && answer !== null && 'error' in answer && 'code' in answer)
       return new EtcdRefusal(Number(answer.code), cleanLine(String(answer.error), 200));
   } catch {
-    // Not from etcd's gateway: a proxy in between, or something else on this port.
+    // Not from etcd's gateway: a proxy in between, or another service on this port.
   }
   return new EtcdRefusal(UNKNOWN, `the answer is ${status}, and not in etcd's words`);
 }

@@ -1,4 +1,4 @@
-/** Values of etcd's API v2, whose store is another than that of v3. Members from 3.4 on speak it only where they are told to, and from 3.6 on not at all. */
+/** etcd's API v2, with a store separate from v3's. From 3.4 on, members serve it only if enabled; from 3.6 on, never. */
 
 import { object, parseDocument, text } from '../../formats/shape.ts';
 import type { Http } from '../http/http.ts';
@@ -6,7 +6,7 @@ import type { Http } from '../http/http.ts';
 export type ValueV2 = Readonly<{ key: string; value: Uint8Array }>;
 
 export interface EtcdV2 {
-  /** What lies under these keys, as far as any member tells. Never throws: who does not speak it has nothing there. */
+  /** The values of these keys, from any member. Never throws: a member without API v2 has none. */
   valuesAt(keys: readonly string[]): Promise<readonly ValueV2[]>;
 }
 
@@ -17,7 +17,7 @@ export type EtcdV2Options = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** All members are asked, since each may have been started with other flags. */
+/** Asks all members, because each may have been started with other flags. */
 export function createEtcdV2(options: EtcdV2Options): EtcdV2 {
   return {
     valuesAt: async (keys) => {

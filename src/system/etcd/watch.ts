@@ -1,14 +1,14 @@
-/** Listens to a watch of etcd, one JSON message a line, until something has changed. */
+/** Reads an etcd watch, one JSON message per line, until a change. */
 
 import { cleanLine } from '../../clean-text.ts';
 import { UpdateError } from '../../errors.ts';
 import { heardOf } from './messages.ts';
 import { EtcdRefusal } from './refusal.ts';
 
-/** `compacted`: something may have, and etcd does not know any more. */
+/** `compacted`: there may have been a change, but etcd no longer has the history. */
 export type Heard = 'changed' | 'compacted';
 
-/** Throws when the watch ends for another reason. */
+/** Throws if the watch ends for another reason. */
 export async function listen(stream: AsyncIterable<Uint8Array>): Promise<Heard> {
   for await (const line of linesOf(stream)) {
     const heard = heardOf(line);
@@ -19,7 +19,7 @@ export async function listen(stream: AsyncIterable<Uint8Array>): Promise<Heard> 
 }
 
 const UNKNOWN = 2;
-/** Whoever writes more at once has changed something. */
+/** A message that exceeds the limit is certainly a change. */
 const MOST_BYTES = 8 * 1024 * 1024;
 const NEW_LINE = 0x0a;
 

@@ -1,4 +1,4 @@
-/** Judges the head of an HTTP answer: which status and which headers are what was asked for. */
+/** Checks the head of an HTTP answer: status and headers must match the request. */
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { cleanLine } from '../../clean-text.ts';
@@ -8,7 +8,7 @@ import { redactUrl } from './shown-address.ts';
 export type AnswerHead = Readonly<{ statusCode: number; headers: IncomingHttpHeaders }>;
 export type Span = Readonly<{ offset: number; end: number; total: number }>;
 
-/** Throws unless the answer is a plain 200 or 206 without any encoding. */
+/** Throws unless the answer is a plain 200 or 206 without an encoding. */
 export function checkHead(head: AnswerHead, name: string, now: Date): void {
   if (head.statusCode !== 200 && head.statusCode !== 206) throw statusError(head, name, now);
   const encoding = head.headers['content-encoding'];
@@ -18,7 +18,7 @@ export function checkHead(head: AnswerHead, name: string, now: Date): void {
     throw new UpdateError('server-encoding', `${name} came as a multipart answer.`);
 }
 
-/** Throws if a server answers in a way that shows that it cannot send parts of files. */
+/** Throws if the answer shows that the server cannot send parts of files. */
 export function checkPart(head: AnswerHead, span: Span, name: string): void {
   const total = /^bytes \*\/(\d{1,15})$/i.exec(head.headers['content-range'] ?? '')?.[1];
   const isDenied = head.statusCode === 416 && (total === undefined || Number(total) === span.total);
@@ -29,10 +29,14 @@ export function checkPart(head: AnswerHead, span: Span, name: string): void {
     );
 }
 
-/** How many bytes to throw away before the span begins: 0 for a proper 206, the offset when the whole file comes. */
+/** The number of bytes to discard before the span: 0 for a correct 206, the offset if the whole file is sent. */
 export function bytesToSkip(head: AnswerHead, span: Span, ranged: boolean, name: string): number {
   if (head.statusCode === 206) {
-    if (!ranged) throw new UpdateError('server-protocol', `${name}: a part came although the whole was asked for.`);
+    if (!ranged)
+      throw new UpdateError(
+        'server-protocol',
+        `${name}: the server sent a part although the whole file was requested.`,
+      );
     checkContentRange(head.headers['content-range'], span, name);
     checkLength(head, span.end - span.offset, name);
     return 0;
@@ -41,13 +45,13 @@ export function bytesToSkip(head: AnswerHead, span: Span, ranged: boolean, name:
   return span.offset;
 }
 
-/** The announced body length, where there is one. */
+/** The announced length of the body, if any. */
 export function announcedLength(head: AnswerHead): number | undefined {
   const length = head.headers['content-length'];
   return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
-/** `Retry-After` in milliseconds, held between a second and an hour. */
+/** `Retry-After` in milliseconds, clamped between a second and an hour. */
 export function retryAfterMs(value: string | undefined, now: Date): number | undefined {
   if (value === undefined) return undefined;
   const asked = /^\d{1,9}$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - now.getTime();
@@ -82,7 +86,7 @@ function statusError(head: AnswerHead, name: string, now: Date): UpdateError {
   });
 }
 
-/** Where a redirect leads, so that the address can be corrected; without its query, which may hold a signature. */
+/** The target of a redirect, so that the configuration can be corrected; without its query, which may contain a signature. */
 function target({ headers }: AnswerHead, name: string): string {
   const url = headers.location === undefined ? undefined : URL.parse(headers.location, name);
   return url ? ` to ${cleanLine(redactUrl(url.href), 300)}` : '';
@@ -101,7 +105,7 @@ function checkContentRange(value: string | undefined, span: Span, name: string):
   if (!match) throw new UpdateError('server-protocol', `${name}: a part came without a proper Content-Range.`);
   const [start, last] = match.slice(1).map(Number);
   const total = match[3] ?? '*';
-  // A server need not say how long the whole file is; what comes is checked by its digest anyway.
+  // A server need not state the length of the whole file; the digest is verified anyway.
   if (total !== '*' && Number(total) !== span.total)
     throw new UpdateError('server-file-changed', `${name} has ${total} bytes on the server, not ${span.total}.`);
   if (start !== span.offset || last !== span.end - 1)

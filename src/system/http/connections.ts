@@ -1,4 +1,4 @@
-/** The connections of an HTTP client: how they are made, and how long one that is idle is kept. */
+/** The connections of an HTTP client: creation, and lifetime when idle. */
 
 import http from 'node:http';
 import https from 'node:https';
@@ -14,11 +14,11 @@ export type ConnectionOptions = Readonly<{
   lookup?: Lookup | undefined;
 }>;
 
-/** Agents for `got`, which asks them for a connection for each request. */
+/** Agents for `got`, which provide a connection for each request. */
 export function createAgents(options: ConnectionOptions): Readonly<{ http: http.Agent; https: https.Agent }> {
   const { proxy, connectTimeoutMs } = options;
   if (proxy === undefined) return { http: new PlainAgent(options), https: new SecureAgent(options) };
-  // Node.js makes the connections to a proxy in its own way, and can only be told to be patient.
+  // Node.js makes proxy connections in its own way; only its timeouts can be set.
   setDefaultAutoSelectFamilyAttemptTimeout(Math.max(10, Math.round(connectTimeoutMs / 4)));
   const proxied = { keepAlive: true, proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } };
   return { http: shortLived(new http.Agent(proxied)), https: shortLived(new ProxiedAgent(proxied)) };
@@ -57,7 +57,7 @@ class SecureAgent extends https.Agent {
       try {
         return await shaken(super.createConnection(through) as TLSSocket, this.#options.connectTimeoutMs);
       } catch (error) {
-        // Where a certificate of our own cannot be used, nobody else has taken it over.
+        // If our own certificate cannot be used, no other request shares the connection.
         socket.destroy();
         throw error;
       }
@@ -77,7 +77,7 @@ class ProxiedAgent extends https.Agent {
   }
 }
 
-/** Before the first connection for which no other authorities are named. */
+/** Before the first connection that uses the system's authorities. */
 function systemTrust(): (to: https.RequestOptions) => void {
   let isDone = false;
   return ({ ca }) => {
@@ -90,13 +90,13 @@ function systemTrust(): (to: https.RequestOptions) => void {
 const connection = ({ host, port }: http.ClientRequestArgs, options: ConnectionOptions): Promise<Socket> =>
   dial(host ?? '', Number(port), { timeoutMs: options.connectTimeoutMs, lookup: options.lookup });
 
-// With an error there is no stream, which the types do not say.
+// On an error there is no stream, contrary to the types.
 const failing =
   (callback?: Callback) =>
   (error: Error): void =>
     callback?.(error, undefined as never);
 
-/** When both sides have agreed on keys and the server has proved who it is. */
+/** When both sides have agreed on keys, and the server is authenticated. */
 function shaken(socket: TLSSocket, timeoutMs: number): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => socket.destroy(tooLate(timeoutMs)), timeoutMs).unref();
@@ -112,7 +112,7 @@ function shaken(socket: TLSSocket, timeoutMs: number): Promise<TLSSocket> {
 
 const tooLate = (ms: number): Error => Object.assign(new Error(`no TLS handshake in ${ms} ms`), { code: 'ETIMEDOUT' });
 
-/** Kept for the requests of one check only: between checks, NAT and firewalls forget a connection without telling anybody. */
+/** Idle connections are kept only within a check: between checks, NAT and firewalls drop them silently. */
 function shortLived<T extends http.Agent>(agent: T): T {
   const ends = new WeakMap<Duplex, NodeJS.Timeout>();
   const keepSocketAlive = agent.keepSocketAlive.bind(agent);

@@ -1,4 +1,4 @@
-/** Connects to the address of a host that answers first. Node.js drops an attempt when it begins the next; on slow lines none survives. */
+/** Connects to the first responding address of a host. Node.js aborts an attempt when it starts the next, so that on slow links none succeeds. */
 
 import { lookup as lookUp } from 'node:dns/promises';
 import { connect, type Socket } from 'node:net';
@@ -6,16 +6,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export type Address = Readonly<{ address: string; family: number }>;
 
-/** The addresses of a host, the best one first. */
+/** The addresses of a host, best first. */
 export type Lookup = (host: string) => Promise<readonly Address[]>;
 
 export type DialOptions = Readonly<{
-  /** For finding the addresses and reaching one of them. */
+  /** The time limit for resolving a name and connecting to one of its addresses. */
   timeoutMs: number;
   lookup?: Lookup | undefined;
 }>;
 
-/** An open connection. An address that says nothing for a moment is not given up, but the next one is tried beside it (RFC 8305). */
+/** Returns an open connection. A silent address is not given up; after a moment the next one is tried in parallel (RFC 8305). */
 export async function dial(host: string, port: number, options: DialOptions): Promise<Socket> {
   const { timeoutMs, lookup = systemLookup } = options;
   const stop = new AbortController();
@@ -31,14 +31,14 @@ export async function dial(host: string, port: number, options: DialOptions): Pr
   }
 }
 
-/** How long an address may be silent before the next one is tried as well. */
+/** How long an address may be silent before the next one is tried too. */
 const STAGGER_MS = 250;
-/** A name with more addresses than this leads to the same few machines. */
+/** The most addresses used; a name with more leads to the same few machines. */
 const MOST_ADDRESSES = 8;
 
 const systemLookup: Lookup = (host) => lookUp(host, { all: true });
 
-/** Families by turns, so that a dead one costs one step (RFC 8305, section 4). */
+/** Alternates between address families, so that a broken one costs one step (RFC 8305, section 4). */
 function alternating(addresses: readonly Address[]): readonly Address[] {
   const [best] = addresses;
   const same = addresses.filter(({ family }) => family === best?.family);

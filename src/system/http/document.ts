@@ -1,4 +1,4 @@
-/** Fetches a small document whole, and goes on from the byte that was reached when the connection breaks. */
+/** Fetches a small document completely, resuming at the reached byte after a broken connection. */
 
 import { UpdateError } from '../../errors.ts';
 import { type AnswerHead, announcedLength, bytesToSkip, checkHead, tooMuch } from './answer.ts';
@@ -7,7 +7,7 @@ import { redactUrl } from './shown-address.ts';
 
 type Request = Readonly<{ maxBytes: number; signal: AbortSignal }>;
 
-/** The bytes of a document, as its server has it now. Who asks checks what it says, so nothing but its length binds its parts together. */
+/** The bytes of a document, as its server has it now. Parts are joined only by the length; the caller verifies the content. */
 export async function fetchDocument(
   exchange: Exchange,
   options: HttpOptions,
@@ -29,13 +29,13 @@ export async function fetchDocument(
   }
 }
 
-/** What has come so far; `total` where the server has said it. */
+/** The bytes so far; `total` if the server has stated it. */
 type Partial = { chunks: Uint8Array[]; size: number; total?: number | undefined };
 
-/** A server that gives a few bytes a connection is given up. */
+/** A server that sends a few bytes per connection is given up. */
 const MOST_BREAKS = 10;
 
-// A cache that answers with what it kept would hide a release for as long as its owner has set.
+// A caching proxy could otherwise hide a release for as long as it likes.
 const PAST_CACHES = { 'cache-control': 'no-cache', pragma: 'no-cache' };
 
 async function readOn(
@@ -63,7 +63,7 @@ async function readOn(
 function takeHead(partial: Partial, answer: AnswerHead, name: string): void {
   const { size: offset, total = 0 } = partial;
   if (answer.statusCode === 206) {
-    if (offset === 0) throw new UpdateError('server-protocol', `${name}: a part came uninvited.`);
+    if (offset === 0) throw new UpdateError('server-protocol', `${name}: the server sent a part without being asked.`);
     bytesToSkip(answer, { offset, end: total, total }, true, name);
     return;
   }

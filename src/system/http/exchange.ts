@@ -1,4 +1,4 @@
-/** One HTTP exchange: no redirects, no decompression, every wait bounded. The only importer of got. */
+/** One HTTP exchange: no redirects, no decompression, and time limits for every wait. The only importer of got. */
 
 import got, { type Got, type Request, type Response } from 'got';
 import { UpdateError } from '../../errors.ts';
@@ -13,35 +13,35 @@ import { redactUrl } from './shown-address.ts';
 import { namesAuthorities } from './trust-store.ts';
 
 export type HttpOptions = Readonly<{
-  /** `http://[user:password@]host:port`; nothing is read from the environment. */
+  /** `http://[user:password@]host:port`; the environment is ignored. */
   proxy?: string;
   /** PEM certificates to trust instead of the system's. */
   ca?: Uint8Array;
-  /** PEM: what this host shows of itself to servers that ask. */
+  /** The client certificate, in PEM. */
   identity?: Readonly<{ certificate: Uint8Array; key: Uint8Array }>;
   connectTimeoutMs: number;
-  /** How names become addresses, if not as everywhere on this system. */
+  /** Name resolution, if not the system's. */
   lookup?: Lookup;
   /** The longest silence, before the answer and within it. */
   idleTimeoutMs: number;
-  /** What a large file must at least bring, averaged over the window; time spent by the reader does not count. */
+  /** The minimum rate of a large file, averaged over the window, without the reader's own time. */
   minimumRate?: Readonly<{ bytesPerSecond: number; windowMs: number }>;
-  /** The most that is thrown away when a server sends a whole file instead of its end. */
+  /** The most bytes discarded when a server sends a whole file instead of its end. */
   maxSkipBytes?: number;
   userAgent: string;
   clock: Clock;
-  /** How fast large files may come. */
+  /** The bandwidth limit for large files. */
   rateLimit?: RateLimit;
-  /** Told of every request and of all bytes of every body as they come. */
+  /** Notified of every request, and of all bytes received. */
   counted?(more: Readonly<{ requests: number; bytes: number }>): void;
 }>;
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
-/** What a request says besides its address. */
+/** A request's headers and body. */
 export type Message = Readonly<{ method?: Method; body?: string; headers?: Readonly<Record<string, string>> }>;
 
-/** One request: judges the head, then yields the body under the watch of `patience`; leaving early closes the socket. */
+/** Makes one request: checks the head, then yields the body within the time limits of `patience`; stopping early closes the socket. */
 export type Exchange = (
   url: string,
   message: Message,
@@ -50,13 +50,13 @@ export type Exchange = (
   judge: (answer: AnswerHead) => void,
 ) => AsyncGenerator<Uint8Array>;
 
-/** Exchanges whose settings come from the configuration alone. */
+/** Exchanges whose settings come only from the configuration. */
 export function createExchange(options: HttpOptions): Exchange {
   const client = configured(options);
   return (...request) => exchange(client, options, ...request);
 }
 
-/** How slowly a file may come. */
+/** The minimum rate of a file. */
 export const patienceFor = ({ idleTimeoutMs, minimumRate = DEFAULT_RATE }: HttpOptions): Omit<Patience, 'headMs'> => ({
   idleMs: idleTimeoutMs,
   rate: minimumRate,

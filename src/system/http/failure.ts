@@ -1,9 +1,9 @@
-/** Gives the failures of a connection their names. */
+/** Maps connection failures to error codes. */
 
 import { UpdateError } from '../../errors.ts';
 import { utcText } from '../../utc.ts';
 
-/** What `error` means for the file `name`; messages never hold credentials. */
+/** The meaning of `error` for the file `name`; messages never contain credentials. */
 export function connectionFailure(error: unknown, name: string, now: Date): UpdateError {
   if (error instanceof UpdateError) return error;
   const code = codeOf(error);
@@ -39,12 +39,12 @@ const LOST = new Set(['ECONNRESET', 'EPIPE', 'ERR_HTTP_CONTENT_LENGTH_MISMATCH',
 
 const TLS = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_SSL|ERR_TLS|EPROTO|CRL/;
 
-/** Of OpenSSL's own functions, which read certificates and keys: nothing has been sent yet. */
+/** Errors of OpenSSL itself while reading certificates and keys, before anything was sent. */
 const OWN_TLS = /^ERR_OSSL_/;
 
 const PROXY = /PROXY/;
 
-/** The innermost code: got wraps the error of the connection. */
+/** The innermost code, because got wraps the connection's error. */
 function codeOf(error: unknown): string {
   const inner = error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : '';
   if (inner !== '') return inner;
@@ -57,5 +57,5 @@ const messageOf = (error: unknown): string =>
     .replace(ADVICE, '')
     .slice(0, 300);
 
-/** What Node.js recommends to those who start it by hand, such as "; if the root CA …, try running Node.js with …". */
+/** Node.js's advice for manual starts, such as "; if the root CA …, try running Node.js with …". */
 const ADVICE = /[;,.]? *(if|try)\b[^;.]*\bNode\.js\b.*$/i;

@@ -1,4 +1,4 @@
-/** Fetches bytes over HTTP: every length is bounded before it is read. */
+/** Fetches bytes over HTTP; every length is bounded before reading. */
 
 import { UpdateError } from '../../errors.ts';
 import {
@@ -17,9 +17,9 @@ import { redactUrl } from './shown-address.ts';
 export type { HttpOptions, Method } from './exchange.ts';
 
 export interface Http {
-  /** A small document, whole, and as the server has it now, whatever caches between have kept. */
+  /** A small document, complete and current, whatever caches contain. */
   fetchBytes(url: string, options: Readonly<{ maxBytes: number; signal: AbortSignal }>): Promise<Uint8Array>;
-  /** Sends a small document, with POST unless told otherwise, and takes a small answer, whatever its status; `retryAfterMs` is what a busy server asks for. */
+  /** Sends a small document, by default with POST, and returns a small answer of any status; `retryAfterMs` is from Retry-After. */
   post(
     url: string,
     options: Readonly<{
@@ -31,7 +31,7 @@ export interface Http {
       signal: AbortSignal;
     }>,
   ): Promise<Readonly<{ status: number; body: Uint8Array; retryAfterMs?: number }>>;
-  /** Sends a small document and takes an answer without end, until somebody leaves or nothing comes for `idleTimeoutMs`. */
+  /** Sends a small document and returns an endless answer, until aborted or silent for `idleTimeoutMs`. */
   postStream(
     url: string,
     options: Readonly<{
@@ -42,8 +42,8 @@ export interface Http {
     }>,
   ): AsyncIterable<Uint8Array>;
   /**
-   * The bytes of a large file from `offset` up to `end`; `expectedTotal` is the file's signed size. With `partsOnly` a server that
-   * sends the whole file instead of a part is refused.
+   * The bytes of a large file from `offset` up to `end`; `expectedTotal` is its signed size. With `partsOnly`, throws if the server sends
+   * the whole file instead of a part.
    */
   openBytes(
     url: string,
@@ -57,7 +57,7 @@ export interface Http {
   ): AsyncIterable<Uint8Array>;
 }
 
-/** An HTTP client whose settings come from the configuration alone. */
+/** An HTTP client whose settings come only from the configuration. */
 export function createHttp(options: HttpOptions): Http {
   const exchange = createExchange(options);
   return {
@@ -86,7 +86,7 @@ async function post(
   const answer = await wholeOf(exchange, options, url, message, request, (head) => {
     status = head.statusCode;
     if (status === 429 || status === 503) wait = retryAfterMs(head.headers['retry-after'], options.clock.now());
-    // Of other statuses the caller knows what they mean, but not of these, and not of encodings.
+    // Callers understand other statuses, but not these, nor encodings.
     if (status < 200 || (status >= 300 && status < 400)) checkHead(head, name, options.clock.now());
     checkHead({ headers: head.headers, statusCode: 200 }, name, options.clock.now());
   });
@@ -107,7 +107,7 @@ function postStream(
 
 const messageOf = ({ method = 'POST', body, headers }: Pick<PostRequest, 'method' | 'body' | 'headers'>): Message => ({
   method,
-  // A body that is not there would be waited for.
+  // Otherwise it would wait for a body that never comes.
   ...(method === 'GET' ? {} : { body: body ?? '' }),
   headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
 });
@@ -167,7 +167,7 @@ async function* openBytes(
     const part = wanted.subarray(0, left);
     left -= part.length;
     if (part.length > 0) yield part;
-    // The rest of the file is of no use, and of a body without a length nobody knows whether there is a rest.
+    // Closes the connection: the rest of the file is not needed, and without a length its end is unknown.
     if (left === 0 && (isMore || isOpenEnded)) return;
   }
   if (left > 0) throw new UpdateError('connection-lost', `${name} ended ${left} bytes early.`);

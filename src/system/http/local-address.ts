@@ -1,17 +1,17 @@
-/** Which of this host's addresses others see it under: the one from which it reaches them. */
+/** The address under which other hosts reach this one: the source address of its own connections. */
 
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 
-/** The local address of packets to the server of `url`; nothing is sent. Undefined where no way leads there, or not soon enough. */
+/** The local source address for packets to the server of `url`; sends nothing. Undefined without a route, or after the time limit. */
 export async function addressTowards(url: string): Promise<string | undefined> {
   const late = AbortSignal.timeout(PATIENCE_MS);
   const never = once(late, 'abort').then(() => undefined);
   return Promise.race([routed(url, late).catch(() => undefined), never]);
 }
 
-/** It is shown to people: no check waits for it longer than this. */
+/** For display only, so no check waits longer than this. */
 const PATIENCE_MS = 2_000;
 
 async function routed(url: string, signal: AbortSignal): Promise<string> {
@@ -19,7 +19,7 @@ async function routed(url: string, signal: AbortSignal): Promise<string> {
   const { address, family } = await lookup(hostname.replace(/^\[(.*)\]$/, '$1'));
   const socket = createSocket(family === 6 ? 'udp6' : 'udp4').unref();
   try {
-    // To connect a datagram socket asks the kernel for the route, and sends nothing.
+    // Connecting a datagram socket asks the kernel for the route without sending anything.
     socket.connect(Number(port) || 443, address);
     await once(socket, 'connect', { signal });
     return socket.address().address;

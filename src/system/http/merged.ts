@@ -1,6 +1,6 @@
-/** Several streams as one: whichever has something comes first, and none runs further ahead than one item. */
+/** Merges streams: items as they come, none more than one item ahead. */
 
-/** The items of all streams in the order in which they come; the first failure, or leaving early, ends all. */
+/** The items of all streams in order of arrival; the first failure, or stopping early, ends all. */
 export async function* merged<T>(streams: readonly AsyncGenerator<T>[], stop: AbortController): AsyncGenerator<T> {
   const ready: (() => T | undefined)[] = [];
   let wake = (): void => {};

@@ -1,9 +1,9 @@
-/** Which of several mirrors is asked next: the first in order that has not failed lately. */
+/** Chooses the next mirror: the first in order without a recent failure. */
 
 import type { ErrorCode, UpdateError } from '../../errors.ts';
 import type { Clock } from '../clock.ts';
 
-/** A file at one place, read from any offset; what it throws ends that attempt. */
+/** A random-access file on one mirror; an error ends that attempt. */
 export interface RangeSource {
   /** For messages: a URL without credentials, or a path. */
   readonly name: string;
@@ -11,19 +11,19 @@ export interface RangeSource {
   open(offset: number, signal: AbortSignal, end?: number): AsyncIterable<Uint8Array>;
 }
 
-/** What is known of the mirrors of one file; the connections of a download share it. */
+/** The state of one file's mirrors, shared by the connections of a download. */
 export interface Mirrors {
   readonly sources: readonly RangeSource[];
-  /** The mirror to ask next, other than these; undefined when none is left. */
+  /** The next mirror except these; undefined if there is none. */
   next(not: ReadonlySet<number>): Choice | undefined;
-  /** Puts a mirror behind the others for a while, or for the rest of the download if waiting cannot help; no error means wrong bytes. */
+  /** Moves a mirror behind the others for a while, or for the rest of the download if waiting cannot help; without an error, it sent wrong bytes. */
   failed(mirror: number, error?: UpdateError): void;
 }
 
-/** `isBehind`: it failed lately, so a pause should come first, and one of at least `askedMs` if it asked for that. */
+/** `isBehind`: it failed recently, so a pause should come first, of at least `askedMs` if the mirror requested that. */
 export type Choice = Readonly<{ mirror: number; isBehind: boolean; askedMs: number }>;
 
-/** The mirrors that `sources` are; a mirror that asks for a longer pause than `mostWaitMs` is not waited for. */
+/** The mirrors in `sources`; one that requests a longer pause than `mostWaitMs` is not waited for. */
 export function createMirrors(sources: readonly RangeSource[], clock: Clock, mostWaitMs: number): Mirrors {
   const states = sources.map(() => ({ behindUntil: 0, failures: 0, isOut: false, askedMs: 0 }));
   return {
@@ -42,7 +42,7 @@ export function createMirrors(sources: readonly RangeSource[], clock: Clock, mos
       if (state === undefined) return;
       const asked = error?.details['retryAfterMs'];
       state.askedMs = typeof asked === 'number' ? asked : 0;
-      // A long wait is the schedule's business, not that of an open download.
+      // Long waits belong to the schedule, not to an open download.
       state.isOut = (error !== undefined && !PASSING.has(error.code)) || state.askedMs > mostWaitMs;
       const penalty = Math.min(LONGEST_PENALTY_MS, PENALTY_MS * 2 ** state.failures++);
       state.behindUntil = clock.monotonicMs() + Math.max(penalty, state.askedMs);
@@ -53,7 +53,7 @@ export function createMirrors(sources: readonly RangeSource[], clock: Clock, mos
 const PENALTY_MS = 30_000;
 const LONGEST_PENALTY_MS = 600_000;
 
-/** Failures that may be over at the next attempt. */
+/** Failures that may be temporary. */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
   'server-unreachable',
   'server-timeout',

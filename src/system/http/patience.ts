@@ -1,4 +1,4 @@
-/** How long an HTTP exchange may take: for its head, between two pieces, in all, and how slow it may be. */
+/** Time limits of an HTTP exchange: for the head, between two pieces, in total, and for the rate. */
 
 import { UpdateError } from '../../errors.ts';
 import type { Clock } from '../clock.ts';
@@ -11,13 +11,13 @@ export type Patience = Readonly<{
 }>;
 
 export interface Watch extends Disposable {
-  /** The body's next piece is awaited from now on; before the first call, the head is. */
+  /** Starts to wait for the next piece of the body; before the first call, for the head. */
   waiting(): void;
-  /** A piece came; the reader's own time, until the next `waiting`, counts for nothing. */
+  /** A piece arrived; the reader's own time until the next `waiting` does not count. */
   received(bytes: number): void;
 }
 
-/** Watches over one exchange and calls `fail`, once, when patience has an end. */
+/** Watches one exchange, and calls `fail` once when a limit is exceeded. */
 export function watchOver(clock: Clock, patience: Patience, name: string, fail: (error: UpdateError) => void): Watch {
   const began = clock.monotonicMs();
   let limit = patience.headMs;
@@ -52,7 +52,7 @@ export function watchOver(clock: Clock, patience: Patience, name: string, fail: 
   };
 }
 
-/** One timer for the whole exchange instead of one for each piece: late by a quarter at most. */
+/** One timer for the whole exchange instead of one per piece: at most a quarter late. */
 const tick = ({ headMs, idleMs, totalMs = idleMs }: Patience): number =>
   Math.min(1000, Math.max(5, Math.min(headMs, idleMs, totalMs) / 4));
 

@@ -1,20 +1,20 @@
-/** Decides which stretches of a file are asked for so that all wanted ranges come with few requests and few needless bytes. */
+/** Plans the requests for parts of a file, with few requests and few unneeded bytes. */
 
 export type ByteRange = Readonly<{ start: number; end: number }>;
 
-/** One request; `holds` are the numbers of the wanted ranges within it, in file order. */
+/** A request; `holds`: the indexes of the wanted ranges within it, in file order. */
 export type FetchRange = ByteRange & Readonly<{ holds: readonly number[] }>;
 
 export type RangePlan = Readonly<{
-  /** Unwanted bytes up to this many are fetched along rather than asked around. */
+  /** Gaps up to this many bytes are fetched rather than skipped. */
   gap?: number;
-  /** Where a run of wanted ranges enters a new cell of this size, a new request begins. */
+  /** A new request starts where a run of wanted ranges enters a new grid cell of this size. */
   most?: number;
 }>;
 
 /**
- * Requests begin and end where wanted ranges do and are cut by the cells of a grid over the file, not by what a host lacks before:
- * not a byte is spent on alignment, and hosts that lack the same frames send the same requests, which caches can answer.
+ * Requests start and end with wanted ranges, and are cut by a fixed grid over the file, regardless of what else a host lacks: no byte is
+ * wasted on alignment, and hosts that lack the same frames send the same requests, which caches can answer.
  */
 export function planRanges(wanted: readonly ByteRange[], plan: RangePlan = {}): readonly FetchRange[] {
   const { gap = DEFAULT_GAP, most = DEFAULT_MOST } = plan;
@@ -33,10 +33,10 @@ export function planRanges(wanted: readonly ByteRange[], plan: RangePlan = {}): 
   return fetches;
 }
 
-// What a line of 10 Mbit/s brings in a third of a round trip of 40 ms: three connections ask at the same time.
+// What a 10 Mbit/s line transfers in a third of a 40 ms round trip: three connections ask at the same time.
 const DEFAULT_GAP = 16 * 1024;
 
-// Large enough that the pauses between requests do not count, small enough that several connections share the work.
+// Large enough to make pauses between requests negligible, small enough to share the work among connections.
 const DEFAULT_MOST = 8 * 1024 * 1024;
 
 const NOTHING: ByteRange = { start: 0, end: 0 };

@@ -1,4 +1,4 @@
-/** Fetches many ranges of one file: several connections, several mirrors, every range whole and checked before it is handed over. */
+/** Fetches many ranges of a file over several connections and mirrors; each range is complete and verified before it is passed on. */
 
 import { UpdateError } from '../../errors.ts';
 import { merged } from './merged.ts';
@@ -6,20 +6,20 @@ import { createMirrors, type Mirrors, type RangeSource } from './mirrors.ts';
 import { type ByteRange, type FetchRange, planRanges, type RangePlan } from './range-plan.ts';
 import { DEFAULT_MAX_DELAY_MS, type Delivery, type Resumption, resumed } from './resumed.ts';
 
-/** One of the ranges that were asked for, by its number; the bytes belong to the receiver. */
+/** A requested range, by its index; the receiver owns the bytes. */
 export type RangePiece = Readonly<{ range: number; bytes: Uint8Array }>;
 
 export type RangeOptions = Readonly<{
   resumption: Resumption;
   signal: AbortSignal;
-  /** How many requests are under way at the same time. */
+  /** The number of parallel requests. */
   connections?: number;
   plan?: RangePlan;
-  /** Throws if the bytes are not the right ones: the range is then asked of the other mirrors, and this is thrown if none has it. */
+  /** Throws on wrong bytes: the range is then requested from the other mirrors, and the error is thrown if none has it. */
   check?(range: number, bytes: Uint8Array): void | Promise<void>;
 }>;
 
-/** Every range once, whole, in any order. However slow the receiver is, each connection holds one range in memory and no more. */
+/** Every range once, complete, in any order. Even for a slow receiver, each connection buffers only one range. */
 export async function* fetchRanges(
   sources: readonly RangeSource[],
   ranges: readonly ByteRange[],
@@ -50,7 +50,7 @@ type Job = RangeOptions &
 type Piece = RangePiece & Readonly<{ from: ReadonlySet<number> }>;
 type Bad = Readonly<{ piece: Piece; error: unknown }>;
 
-/** Takes one request after the other, from what the other connections have left. */
+/** Takes one request after the other from those left. */
 async function* connection(job: Job): AsyncGenerator<RangePiece> {
   for (let next = job.waiting.next(); next.done !== true; next = job.waiting.next()) {
     let left: readonly number[] = next.value.holds;
@@ -59,7 +59,7 @@ async function* connection(job: Job): AsyncGenerator<RangePiece> {
       for await (const piece of pieces(job, left)) {
         left = left.slice(1);
         bad = await faultOf(job, piece);
-        // What follows is not read on from a mirror that has just given wrong bytes.
+        // A mirror that sent wrong bytes is not read further.
         if (bad !== undefined) break;
         yield { range: piece.range, bytes: piece.bytes };
       }
@@ -68,7 +68,7 @@ async function* connection(job: Job): AsyncGenerator<RangePiece> {
   }
 }
 
-/** Wanted ranges that lie one behind the other, in one request if nothing breaks. */
+/** Consecutive wanted ranges, in one request unless it breaks. */
 async function* pieces(job: Job, holds: readonly number[], not?: ReadonlySet<number>): AsyncGenerator<Piece> {
   const [first, last] = [rangeOf(job, holds[0]), rangeOf(job, holds.at(-1))];
   const reach = { start: first.start, end: last.end };
@@ -90,7 +90,7 @@ async function* pieces(job: Job, holds: readonly number[], not?: ReadonlySet<num
 
 const rangeOf = (job: Job, index = 0): ByteRange => job.ranges[index] ?? { start: 0, end: 0 };
 
-/** A range as it fills up; bytes before it, which lie in a gap, are let go. */
+/** A range being filled; bytes before it, in a gap, are dropped. */
 function createPiece(job: Job, index = 0) {
   const { start, end } = rangeOf(job, index);
   const from = new Set<number>();
@@ -117,11 +117,11 @@ async function faultOf(job: Job, piece: Piece): Promise<Bad | undefined> {
   }
 }
 
-/** Asks every mirror that has not yet given wrong bytes for this range. */
+/** Asks every mirror that has not sent wrong bytes for this range. */
 async function elsewhere(job: Job, first: Bad): Promise<RangePiece> {
   const liars = new Set<number>();
   let bad = first;
-  // Bytes from two mirrors convict neither, so the number of attempts needs a bound of its own.
+  // Bytes mixed from two mirrors convict neither, so the attempts need their own bound.
   for (let tries = 0; tries < 2 * job.mirrors.sources.length; tries++) {
     for (const mirror of bad.piece.from) job.mirrors.failed(mirror);
     if (bad.piece.from.size === 1) for (const mirror of bad.piece.from) liars.add(mirror);

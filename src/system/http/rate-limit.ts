@@ -1,13 +1,13 @@
-/** Holds downloads to a number of bytes a second, all connections together. */
+/** A bandwidth limit for all connections of a download together. */
 
 import type { Clock } from '../clock.ts';
 
 export interface RateLimit {
-  /** Counts bytes that have come and waits until the next ones may. */
+  /** Counts received bytes, and waits until more are allowed. */
   take(bytes: number, signal: AbortSignal): Promise<void>;
 }
 
-/** A limit of so many bytes a second; 0 is none. What was not used in the last moment may be made up for, no more. */
+/** A limit in bytes per second; 0 for none. Only the last moment's unused share can be made up. */
 export function createRateLimit(options: Readonly<{ bytesPerSecond: number; clock: Clock }>): RateLimit {
   const { bytesPerSecond, clock } = options;
   if (bytesPerSecond === 0) return { take: async () => {} };
@@ -16,7 +16,7 @@ export function createRateLimit(options: Readonly<{ bytesPerSecond: number; cloc
     take: async (bytes, signal) => {
       const now = clock.monotonicMs();
       freeAt = Math.max(freeAt, now - SAVED_MS) + (bytes * 1000) / bytesPerSecond;
-      // Below what timers can tell apart the debt is carried on instead.
+      // A debt too short for timers is carried over.
       if (freeAt - now >= 1) await clock.sleep(freeAt - now, signal);
     },
   };

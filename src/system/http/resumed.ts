@@ -1,4 +1,4 @@
-/** Reads on after a failure: from the byte that was reached, at the next mirror, or after a pause when all have failed. */
+/** Resumes reading after a failure: at the reached byte, from the next mirror, or after a pause if all have failed. */
 
 import { asUpdateError, UpdateError } from '../../errors.ts';
 import type { Clock } from '../clock.ts';
@@ -8,18 +8,18 @@ import type { Mirrors } from './mirrors.ts';
 export type Resumption = Readonly<{
   clock: Clock;
   random: Random;
-  /** Failures in a row, without progress between them and without a mirror that is still to be asked, until it gives up. */
+  /** The number of consecutive failures, without progress and without another mirror to try, before it gives up. */
   attempts?: number;
   baseDelayMs?: number;
   maxDelayMs?: number;
 }>;
 
-/** Bytes and the mirror that they came from. */
+/** Bytes, and the mirror they came from. */
 export type Delivery = Readonly<{ bytes: Uint8Array; mirror: number }>;
 
 export const DEFAULT_MAX_DELAY_MS = 30_000;
 
-/** The bytes from `start` up to `end`, from any mirrors but these. */
+/** The bytes from `start` up to `end`, from any mirror except these. */
 export async function* resumed(
   mirrors: Mirrors,
   { start, end }: Readonly<{ start: number; end: number }>,
@@ -55,7 +55,7 @@ export async function* resumed(
   }
 }
 
-// Fewer bytes than this do not count as progress, or a server could keep us busy for ever with one byte a connection.
+// Fewer bytes are no progress, or a server could keep us busy forever with one byte per connection.
 const PROGRESS_BYTES = 65_536;
 
 async function pause(failures: number, askedMs: number, resumption: Resumption, signal: AbortSignal): Promise<void> {

@@ -1,29 +1,29 @@
-/** Files that are given away, whole or in parts: each is opened once, and shared by all who ask for it at the same time. */
+/** Files served in whole or in parts: each is opened once, and shared by simultaneous requests. */
 
 import { constants, readSync } from 'node:fs';
 import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 
-/** A file that is lent until it is disposed of; then nobody may hold a byte of it any more. */
+/** A borrowed file, to be disposed of; afterwards none of its bytes may be used. */
 export type ServedFile = AsyncDisposable &
   Readonly<{
     size: number;
     modified: Date;
-    /** Both bounds belong to it. Fails when the file has become shorter meanwhile. */
+    /** Both bounds are inclusive. Throws if the file has become shorter. */
     span(start: number, end: number): Promise<Uint8Array | Readable>;
   }>;
 
-/** Of the folder `dir`, the file `name`; undefined when there is no such file in it, or it is none: links and pipes are not followed. */
+/** The file `name` in the folder `dir`; undefined if it does not exist or is not a regular file: links and pipes are not followed. */
 export type Serve = (dir: string, name: string) => Promise<ServedFile | undefined>;
 
-/** A file is looked for anew when it was not for `freshMs`, and closed when nobody has asked for it for as long. `opens` fails as `open` does. */
+/** A file is looked up again after `freshMs`, and closed after the same time without requests. `opens` throws like `open`. */
 export type ServeOptions = Readonly<{ freshMs?: number; opens?(path: string): Promise<FileHandle> }>;
 
 export function serveFiles({ freshMs = 1000, opens = openNow }: ServeOptions = {}): Serve {
   const files = new Map<string, Promise<Shared | undefined>>();
   const memory = createMemory();
-  // However many ask while it is being opened, it is opened once.
+  // Opened once, however many requests wait for it.
   const opened = (dir: string, name: string, path: string): Promise<Shared | undefined> => {
     const shared = openShared(opens(path), { dir, name }, memory);
     files.set(path, shared);
@@ -37,11 +37,11 @@ export function serveFiles({ freshMs = 1000, opens = openNow }: ServeOptions = {
   };
 }
 
-// Not blocking, since a pipe in its place would keep a thread waiting, and four of them all that are served.
+// Non-blocking, because a pipe would block a thread, and four of them would block all requests.
 const openNow = (path: string): Promise<FileHandle> =>
   open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
 
-/** An open file; it is closed once it is retired and nobody has it any more. */
+/** An open file, closed once it is retired and unused. */
 type Shared = Readonly<{ lend(): ServedFile; retire(): Promise<void> }>;
 
 function retireLater(file: Shared, forget: () => void, freshMs: number): void {
@@ -67,7 +67,7 @@ function absent(error: NodeJS.ErrnoException): undefined {
   throw error;
 }
 
-/** There is none of the name, none can have it, or it is a link, a pipe, a socket or a device without a driver. */
+/** No such file, an impossible name, or a link, pipe, socket or device without a driver. */
 const ABSENT: ReadonlySet<string> = new Set([
   'ENOENT',
   'ENOTDIR',
@@ -78,7 +78,7 @@ const ABSENT: ReadonlySet<string> = new Set([
   'ENODEV',
 ]);
 
-/** What was opened lies where its name says: a folder on its way that is a link leads elsewhere. It may have been replaced meanwhile. */
+/** Checks that the opened file is where its name says: a linked folder would lead elsewhere. It may have been replaced since. */
 async function isWithin({ fd }: FileHandle, { dir, name }: Place): Promise<boolean> {
   const [there, top] = await Promise.all([readlink(`/proc/self/fd/${fd}`), realpath(dir)]);
   const expected = join(top, name);
@@ -102,7 +102,7 @@ function shared(handle: FileHandle, held: AsyncDisposable, { size, mtime }: Abou
   };
 }
 
-/** To one who asks: what he was given goes back when he is done, and only once. */
+/** A borrower's handle, which can be returned only once. */
 function lent(handle: FileHandle, { size, mtime }: About, memory: Memory, leave: () => Promise<void>): ServedFile {
   const given = new AsyncDisposableStack();
   given.defer(leave);
@@ -113,7 +113,7 @@ function lent(handle: FileHandle, { size, mtime }: About, memory: Memory, leave:
   };
   return { size, modified: mtime, span, [Symbol.asyncDispose]: () => given.disposeAsync() };
 }
-/** Not the handle's own stream: each one would listen for the end of the shared handle. */
+/** Not the handle's own stream: each would add a listener to the shared handle. */
 function streamOf(handle: FileHandle, start: number, end: number): Readable {
   let at = start;
   return new Readable({
@@ -144,7 +144,7 @@ async function fill(handle: FileHandle, bytes: Uint8Array, start: number, memory
 
 const shorter = (end: number): Error => new Error(`a file that is given away ends at byte ${end} now`);
 
-/** What all files share: memory that was used, and how fast the disk is. */
+/** Shared by all files: a pool of buffers, and the speed of the disk. */
 type Memory = Readonly<{
   take(): Uint8Array;
   giveBack(buffer: Uint8Array): void;
@@ -157,8 +157,8 @@ function createMemory(): Memory {
   return {
     take: () => free.pop() ?? Buffer.allocUnsafeSlow(PIECE),
     giveBack: (buffer) => void (free.length < MOST_FREE && free.push(buffer)),
-    // A part that many ask for lies in the page cache, and copying it costs less than asking a thread to. Where it did not, the others need not
-    // wait for the disk again.
+    // Popular parts are in the page cache, where copying is cheaper than a thread's work. If a read was slow, the others use threads and do
+    // not wait for the disk.
     read: (handle, bytes, done, at) => {
       const begun = performance.now();
       const length = bytes.length - done;

@@ -1,14 +1,14 @@
-/** Addresses as they may be shown: in tickets, logs and messages, where a login or a signed query does not belong. Pure. */
+/** URLs as they may be shown in tickets, logs and messages: without logins and signed queries. Pure. */
 
-/** Where an address leads and nothing else: no user, password, query or fragment. */
+/** Only the location of a URL: no user, password, query or fragment. */
 export function redactUrl(address: string): string {
   const url = URL.parse(address);
-  // What has no host is no address of a server: “user:password@host” is read as one with the scheme “user”.
+  // Text without a host is not a server's URL: “user:password@host” parses as one with the scheme “user”.
   if (!url?.host) return 'an address that is not a URL';
   return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
-/** The same, with `***` where something is left out. What is no address stays as it is. */
+/** The URL with `***` for the parts left out. Text that is not a URL is returned unchanged. */
 export function maskUrl(text: string): string {
   const url = URL.parse(text);
   if (!url?.host || (url.username === '' && url.password === '' && url.search === '' && url.hash === '')) return text;

@@ -1,4 +1,4 @@
-/** A file on one web server or several that can be read from any offset and goes on after a broken connection. */
+/** A random-access file on one or several web servers, resumed after a broken connection. */
 
 import type { Http } from './http.ts';
 import { createMirrors, type RangeSource } from './mirrors.ts';
@@ -13,7 +13,7 @@ export interface HttpSource {
   open(offset: number, signal: AbortSignal, end?: number): AsyncIterable<Uint8Array>;
 }
 
-/** The file at `urls`, the best one first, whose signed size is `size`. */
+/** The file at `urls`, best first, whose signed size is `size`. */
 export function httpSource(
   http: Http,
   urls: string | readonly string[],
@@ -32,7 +32,7 @@ export function httpSource(
   };
 }
 
-/** The same file for `fetchRanges`, one source for each address: these neither resume nor take a whole file for a part. */
+/** The file for `fetchRanges`, one source per URL; these neither resume nor accept a whole file for a part. */
 export const rangeSources = (http: Http, urls: readonly string[], size: number): readonly RangeSource[] =>
   urls.map((url) => onceFrom(http, url, size, true));
 

@@ -1,20 +1,20 @@
-/** Whom servers are believed: the authorities that this system trusts, unless the configuration names others. */
+/** Trusted authorities: the system's, unless the configuration names others. */
 
 import { X509Certificate } from 'node:crypto';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 
 /**
- * Makes Node.js trust what everything else on this system trusts, instead of the list that it brings along; that list remains for an
- * image without certificates, which could not be updated otherwise. Reading takes a tenth of a second, so only who needs it asks.
+ * Makes Node.js trust the system's authorities instead of its built-in list, which remains for an image without certificates, because it
+ * could not be updated otherwise. Reading takes a tenth of a second, so it happens on demand.
  */
 export function trustSystem(): void {
   const system = getCACertificates('system');
   const trusted = system.length > 0 ? system : getCACertificates('bundled');
-  // Whoever sets NODE_EXTRA_CA_CERTS means it.
+  // Setting NODE_EXTRA_CA_CERTS is deliberate.
   setDefaultCACertificates([...new Set([...trusted, ...getCACertificates('extra')])]);
 }
 
-/** Whether a file that names authorities names any; Node.js takes whatever it cannot read for nobody. */
+/** Whether a file contains certificates; Node.js treats an unreadable one as empty. */
 export function namesAuthorities(pem: Uint8Array): boolean {
   try {
     return new X509Certificate(pem).publicKey !== undefined;

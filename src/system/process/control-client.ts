@@ -1,4 +1,4 @@
-/** HTTP on a Unix socket: the client side. */
+/** HTTP over a Unix socket: the client. */
 
 import { type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -17,10 +17,10 @@ export type ControlReply = Readonly<{ status: number; header(name: string): stri
 
 const REPLY_LIMIT = 4 * 1024 * 1024;
 const TIMEOUT_MS = 120_000;
-/** The agent shows a sign of life on a stream more often than this. */
+/** Longer than the agent's interval between signs of life on a stream. */
 const SILENCE_MS = 60_000;
 
-/** One request, one document; what is not JSON is a text. */
+/** One request, one document; an answer that is not JSON is text. */
 export async function call(options: ControlCall): Promise<ControlReply> {
   const response = await open(options, TIMEOUT_MS);
   const chunks: Buffer[] = [];

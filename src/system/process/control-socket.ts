@@ -1,4 +1,4 @@
-/** HTTP on a Unix socket: the server side. Bodies, clients and waits are bounded. */
+/** HTTP over a Unix socket: the server. Bodies, clients and waits are bounded. */
 
 import { chmod, chown, mkdir, readFile, unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -17,7 +17,7 @@ export type ControlRequest = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** A whole document, a text of some type, or a stream of lines. */
+/** A document, text of some media type, or a stream of lines. */
 export type ControlAnswer =
   | Readonly<{ status: number; document: unknown }>
   | Readonly<{ status: number; type: string; text: string }>
@@ -29,7 +29,7 @@ const BODY_LIMIT = 64 * 1024;
 const CLIENTS = 64;
 const REQUEST_MS = 10_000;
 
-/** Listens until disposed. Whoever calls it is the only one that may; all the same it refuses to start where another process answers. */
+/** Listens until disposed. The caller holds the lock; even so, throws if another process answers on the socket. */
 export async function serveControl(
   options: ControlOptions,
   handle: (request: ControlRequest) => Promise<ControlAnswer>,
@@ -53,7 +53,7 @@ export async function serveControl(
   };
 }
 
-/** A socket that nobody listens on is a leftover. */
+/** A socket without a listener is left over. */
 async function refuseSecond(path: string): Promise<void> {
   const answers = await new Promise<boolean>((resolve) => {
     const socket = connect(path, () => resolve(true)).once('error', () => resolve(false));
@@ -63,7 +63,7 @@ async function refuseSecond(path: string): Promise<void> {
   await unlink(path).catch(() => {});
 }
 
-/** Root, and the group where it exists. */
+/** Root, and the group if it exists. */
 async function openToGroup({ path, group }: ControlOptions): Promise<void> {
   const groups = await readFile('/etc/group', 'utf8').catch(() => '');
   const id = new RegExp(`^${group}:[^:]*:(\\d+):`, 'm').exec(groups)?.[1];

@@ -10,9 +10,9 @@ export type ExecOptions = Readonly<{
   input?: Uint8Array;
   env?: Readonly<Record<string, string>>;
   cwd?: string;
-  /** The Debian package that brings the program, for the message when it is missing. */
+  /** The Debian package of the program, for the message if it is missing. */
   package?: string;
-  /** Gives the program a process group of its own: what stops it stops its children as well. */
+  /** Runs the program in its own process group, so that stopping it stops its children too. */
   isGroup?: boolean;
 }>;
 
@@ -23,7 +23,7 @@ export type ExecResult = Readonly<{
   stderr: string;
   timedOut: boolean;
   signal?: string;
-  /** More was written than is kept. */
+  /** The output was longer than that. */
   isCut?: boolean;
 }>;
 
@@ -31,8 +31,8 @@ export type ExecResult = Readonly<{
 export type Exec = (program: string, args: readonly string[], options?: ExecOptions) => Promise<ExecResult>;
 
 /**
- * A result whatever the exit status; throws `tool-missing` only. The program has ended when its process has: children that it leaves
- * behind may keep its output open, and are not waited for.
+ * Returns a result for any exit status; throws only `tool-missing`. The program has ended when its process has; children that hold its
+ * output open are not waited for.
  */
 export const realExec: Exec = async (program, args, options = {}) => {
   const deadline = new AbortController();
@@ -55,18 +55,18 @@ export const realExec: Exec = async (program, args, options = {}) => {
   };
 };
 
-/** As `exec`; a program that is missing has failed as well, with its absence as what it says. */
+/** Like `exec`, but a missing program is a failed result with a message. */
 export const attempt = (exec: Exec, ...call: Parameters<Exec>): Promise<ExecResult> =>
   exec(...call).catch((error: unknown) => {
     if (!(error instanceof UpdateError && error.code === 'tool-missing')) throw error;
     return { exitCode: NOT_FOUND, stdout: '', stderr: error.message, timedOut: false };
   });
 
-// What a shell says.
+// A shell's message.
 const NOT_RUN = 126;
 const NOT_FOUND = 127;
 
-/** Runs a program that must succeed; returns its standard output, whole. */
+/** Runs a program that must succeed; returns its whole standard output. */
 export async function run(
   exec: Exec,
   program: string,
@@ -84,9 +84,9 @@ function faultOf({ exitCode, timedOut }: ExecResult): string {
 }
 
 const OUTPUT_LIMIT = 16 * 1024 * 1024;
-/** Between asking a program to stop and stopping it. */
+/** Between SIGTERM and SIGKILL. */
 const KILL_MS = 2_000;
-/** What a program wrote before it ended is read within this time. */
+/** Time for reading the remaining output after the program has ended. */
 const LINGER_MS = 200;
 
 const start = (program: string, args: readonly string[], options: ExecOptions, deadline: AbortSignal) =>
@@ -105,7 +105,7 @@ const start = (program: string, args: readonly string[], options: ExecOptions, d
 type Child = ReturnType<typeof start>['nodeChildProcess'];
 type Ending = Readonly<{ exitCode?: number; signal?: string; cause?: unknown; isCanceled: boolean }>;
 
-/** Aborts `deadline` unless the program ends in time, and closes what is still open of its output soon after it has ended. */
+/** Aborts `deadline` unless the program ends in time, and closes its remaining output soon after it has ended. */
 function watchOver(
   child: Child,
   timeoutMs: number | undefined,
@@ -119,7 +119,7 @@ function watchOver(
     deadline.abort();
     timers.push(setTimeout(giveUp, KILL_MS + LINGER_MS * 5));
   };
-  /** Whoever waits for a broken device or mount cannot even be killed, and is left alone. */
+  /** A program blocked on a broken device or mount cannot be killed; it is left alone. */
   const giveUp = (): void => {
     child.unref();
     close();
@@ -128,7 +128,7 @@ function watchOver(
   if (timeoutMs !== undefined) timers.push(setTimeout(expire, timeoutMs));
   child.once('exit', () => {
     stop();
-    // What lies in the pipes is read between a timer and the next immediate, however late the timer is.
+    // Buffered pipe data is read between a timer and the next immediate, even if the timer is late.
     timers.push(setTimeout(() => setImmediate(close), LINGER_MS));
   });
   return { stuck: stuck.promise, [Symbol.dispose]: stop };
@@ -149,7 +149,7 @@ function gather(stream: Readable | null): Readonly<{ text(): string; isCut(): bo
   return { text: () => textOf(Buffer.concat(chunks)), isCut: () => isCut };
 }
 
-/** Without the end of the last line. */
+/** Without the final line break. */
 const textOf = (bytes: Buffer): string => bytes.toString().replace(/\r?\n$/, '');
 
 const errorCode = (cause: unknown): unknown => (cause instanceof Error && 'code' in cause ? cause.code : undefined);

@@ -1,10 +1,10 @@
-/** Runs a program in this terminal, as a wrapper does: its streams are ours, and signals from the keyboard are its own. */
+/** Runs a program in this terminal as a wrapper: it shares our streams and gets the keyboard's signals. */
 
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { UpdateError } from '../../errors.ts';
 
-/** Returns its exit status; 128 and the signal's number when a signal ended it, as shells do. Our own end ends it, too. */
+/** Returns its exit status, or 128 plus the signal's number, as shells do. It ends when we do. */
 export function runInForeground(command: readonly [string, ...string[]], signal: AbortSignal): Promise<number> {
   const [program, ...args] = command;
   const child = spawn(program, args, { stdio: 'inherit' });

@@ -1,4 +1,4 @@
-/** A lock between processes that the kernel holds, in whatever container they run: whatever ends its owner gives it back. */
+/** An interprocess lock held by the kernel, across containers: it is released whenever its owner ends. */
 
 import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
@@ -7,14 +7,14 @@ import { hostname } from 'node:os';
 import { cleanLine } from '../../clean-text.ts';
 import { UpdateError } from '../../errors.ts';
 
-/** Takes the lock, or tells who holds it. Disposing gives it back. */
+/** Takes the lock, or returns its holder. Disposing releases it. */
 export async function takeLock(path: string): Promise<AsyncDisposable | Readonly<{ heldBy: string }>> {
   for (;;) {
     await using held = new AsyncDisposableStack();
     const file = held.use(await openLock(path));
     await mustReachEverybody(file, path);
     if (!(await lockNow(file, path))) return { heldBy: await holderIn(file) };
-    // Whoever had it until now has removed it: the next one locks another file of this name.
+    // The previous holder has removed the file: the next one locks a new file of this name.
     if (!(await isAt(file, path))) continue;
     await nameHolder(file);
     held.defer(() => removeOwn(file, path));
@@ -22,7 +22,7 @@ export async function takeLock(path: string): Promise<AsyncDisposable | Readonly
   }
 }
 
-/** NFS locks only what may be written. */
+/** NFS locks only writable files. */
 const openLock = (path: string): Promise<FileHandle> =>
   open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o644).catch(
     (error: NodeJS.ErrnoException) => {
@@ -31,8 +31,8 @@ const openLock = (path: string): Promise<FileHandle> =>
   );
 
 /**
- * `flock` locks the file as it is open here, which both processes share: the lock stays when the program ends, and goes when this process closes
- * the file or dies. Node.js has no such call of its own.
+ * `flock` locks our open file description, which both processes share: the lock outlives that program, and ends when this process closes
+ * the file or dies. Node.js has no such call.
  */
 async function lockNow(file: FileHandle, path: string): Promise<boolean> {
   const child = spawn('flock', ['-x', '-n', '3'], { stdio: ['ignore', 'ignore', 'pipe', file.fd] });
@@ -59,7 +59,7 @@ async function removeOwn(file: FileHandle, path: string): Promise<void> {
   if (await isAt(file, path)) await unlink(path);
 }
 
-/** For whoever comes meanwhile; the lock itself does not depend on it. */
+/** For information only; the lock does not depend on it. */
 async function nameHolder(file: FileHandle): Promise<void> {
   await file
     .truncate(0)
@@ -78,7 +78,7 @@ async function mustReachEverybody(file: FileHandle, path: string): Promise<void>
   if (fault !== undefined) throw unlockable(path, fault);
 }
 
-/** Why others might not see a lock on what is mounted there; undefined where they do. */
+/** Why others might not see a lock on this file system; undefined if they do. */
 export function lockFault(mountinfo: string, mountId: string): string | undefined {
   const fields =
     mountinfo

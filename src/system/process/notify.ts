@@ -1,13 +1,13 @@
-/** Tells the service manager how we are: ready, alive. */
+/** Notifies the service manager: ready, alive. */
 
 import { cleanLine } from '../../clean-text.ts';
 import { UpdateError } from '../../errors.ts';
 import type { Exec } from './exec.ts';
 
 export interface Notifier {
-  /** How often `alive` must be called at most apart; undefined when nobody watches. */
+  /** The longest interval between calls of `alive`; undefined without a watchdog. */
   readonly aliveEveryMs: number | undefined;
-  /** The start is finished. */
+  /** Startup has finished. */
   ready(status: string): Promise<void>;
   /** One line for `systemctl status`. */
   status(status: string): Promise<void>;
@@ -15,9 +15,9 @@ export interface Notifier {
 }
 
 /**
- * A notifier for the environment that the manager gave us; one that does nothing where there is no manager. Node.js has no datagram
- * sockets of the Unix family, so each message is sent by `systemd-notify`: the unit needs `NotifyAccess=all`, and a short-lived
- * process every minute is the price. The program waits until the manager has read the message, so that it still finds the sender.
+ * A notifier for the manager's environment; a no-op without a manager. Node.js has no Unix datagram sockets, so each message is sent by
+ * `systemd-notify`: the unit needs `NotifyAccess=all`, and a short-lived process every minute is the price. That program waits until the
+ * manager has read the message, so that its sender still exists.
  */
 export function createNotifier(
   exec: Exec,
@@ -33,7 +33,7 @@ export function createNotifier(
   };
 }
 
-// Two messages may be late or lost before the manager loses patience.
+// Two messages may be late or lost before the watchdog acts.
 const MESSAGES_A_PERIOD = 3;
 const TIMEOUT_MS = 10_000;
 

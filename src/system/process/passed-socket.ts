@@ -1,16 +1,16 @@
-/** The socket that a service manager has opened before it started this program, and keeps open over restarts (sd_listen_fds(3)). */
+/** A socket opened by the service manager before it started this program, and kept open across restarts (sd_listen_fds(3)). */
 
 import { readFileSync, readlinkSync } from 'node:fs';
 import { UpdateError } from '../../errors.ts';
 
-/** As `process` has them. */
+/** As in `process`. */
 export type Started = Readonly<{ pid: number; env: Record<string, string | undefined> }>;
 
-/** The file descriptor of a TCP socket; undefined where none was passed. Children are not told of it. */
+/** The file descriptor of a TCP socket; undefined if none was passed. Not inherited by children. */
 export function takePassedSocket({ pid, env }: Started = process, isTcp = isTcpSocket): number | undefined {
   const { LISTEN_PID: meant, LISTEN_FDS: count } = env;
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name];
-  // What a parent was given is not ours.
+  // A socket passed to our parent is not ours.
   if (meant !== String(pid) || count === undefined || count === '0') return undefined;
   if (count === '1' && isTcp(FIRST_FD)) return FIRST_FD;
   const passed = count === '1' ? 'something else' : `${count} sockets`;
@@ -23,7 +23,7 @@ export function takePassedSocket({ pid, env }: Started = process, isTcp = isTcpS
 /** SD_LISTEN_FDS_START. */
 const FIRST_FD = 3;
 
-/** Node.js ends where it is told to listen at anything else. */
+/** Node.js crashes when told to listen on anything else. */
 function isTcpSocket(fd: number): boolean {
   const [, inode] = /^socket:\[(\d+)\]$/.exec(targetOf(`/proc/self/fd/${fd}`)) ?? [];
   const holds = (line: string): boolean => line.trim().split(/\s+/)[INODE_COLUMN] === inode;
@@ -41,7 +41,7 @@ function targetOf(path: string): string {
   }
 }
 
-/** None where the kernel has no such family. */
+/** The file is missing if the kernel lacks the address family. */
 function linesOf(path: string): string[] {
   try {
     return readFileSync(path, 'utf8').split('\n');

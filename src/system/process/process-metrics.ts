@@ -1,8 +1,8 @@
-/** What this process costs the machine. */
+/** The resource usage of this process. */
 
 import { counter, gauge, type Metric } from '../../formats/metrics-text.ts';
 
-/** Named after `prefix`: two processes whose figures end in one file must not share a name. */
+/** Named after `prefix`: two processes with metrics in one file must not share names. */
 export function processMetrics(prefix: 'process' | 'tandem_agent'): readonly Metric[] {
   const { user, system } = process.cpuUsage();
   return [

@@ -1,10 +1,10 @@
-/** This process: its streams, its environment, the signals that stop it. */
+/** This process: its streams, its environment, and the signals that stop it. */
 
 import { constants } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { UpdateError } from '../../errors.ts';
 
-/** One variable of the environment. */
+/** An environment variable. */
 export const env = (name: string): string | undefined => process.env[name];
 
 export function cwd(): string {
@@ -15,7 +15,7 @@ export function cwd(): string {
   }
 }
 
-/** Standard output and error, as people or programs see them. */
+/** Standard output and error, for people or programs. */
 export const standardStreams = {
   out: (text: string): void => void process.stdout.write(text),
   err: (text: string): void => void process.stderr.write(text),
@@ -29,7 +29,7 @@ export const standardStreams = {
   width: (): number => process.stdout.columns ?? 80,
 };
 
-/** A reader that has seen enough (`updatectl history | head -1`) is no failure. */
+/** A reader that stops early (`updatectl history | head -1`) is no failure. */
 export function endWithReader(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);
@@ -37,10 +37,10 @@ export function endWithReader(): void {
   });
 }
 
-/** Aborted once by SIGINT or SIGTERM; a second signal ends the process at once. */
+/** Aborts on the first SIGINT or SIGTERM; a second signal ends the process immediately. */
 export function onStop(reason: () => Error): AbortSignal {
   const controller = new AbortController();
-  // The listeners stay: the library that ends our child processes with us takes their absence for leave to end us as well.
+  // The listeners stay: without them, the library that stops our child processes would end this process too.
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
       if (controller.signal.aborted) process.exit(128 + constants.signals[name]);
@@ -49,20 +49,17 @@ export function onStop(reason: () => Error): AbortSignal {
   return controller.signal;
 }
 
-/** A rejected promise that nobody waits for ends the process; while this is held, it is told instead. */
+/** An unhandled rejection ends the process; while this is held, it is reported instead. */
 export function hearStrays(told: (reason: unknown) => void): Disposable {
   process.on('unhandledRejection', told);
   return { [Symbol.dispose]: () => void process.off('unhandledRejection', told) };
 }
 
-/**
- * Ends the process, without waiting for what is still open: a connection kept for the next question, a timer. Whoever calls it has
- * put everything away.
- */
+/** Ends the process without waiting for idle connections and timers. The caller has already saved everything. */
 export const endNow = (status = 0): never => process.exit(status);
 
-/** For a process that runs for weeks beside others: its heap is tidied up early, at the price of some time. */
+/** For a process that runs for weeks next to others: frees heap early, at the cost of some time. */
 export const keepHeapSmall = (): void => setFlagsFromString('--optimize-for-size');
 
-/** The processor, as Node.js names it. */
+/** The processor architecture, in Node.js's terms. */
 export const processor = (): string => process.arch;

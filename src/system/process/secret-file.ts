@@ -1,10 +1,10 @@
-/** Files with secrets in them: made once, readable by their owner only, never overwritten. */
+/** Files with secrets: created once, readable only by their owner, never overwritten. */
 
 import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { naming } from '../files.ts';
 
-/** Makes the file durably; false when there is one already, which is left alone. */
+/** Creates the file durably; false if there is one already, which is left alone. */
 export async function createSecretFile(path: string, content: string, mode = 0o600): Promise<boolean> {
   const file = await open(path, 'wx', mode).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'EEXIST') return undefined;
@@ -19,5 +19,5 @@ export async function createSecretFile(path: string, content: string, mode = 0o6
   return true;
 }
 
-/** May users other than the owner read it? */
+/** Whether users other than the owner may read it. */
 export const isReadableByOthers = async (path: string): Promise<boolean> => ((await stat(path)).mode & 0o077) !== 0;

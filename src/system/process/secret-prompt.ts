@@ -1,9 +1,9 @@
-/** Asks for a passphrase on the terminal, without showing it. */
+/** Asks for a passphrase on the terminal, without echo. */
 
 import { open } from 'node:fs/promises';
 import { ReadStream } from 'node:tty';
 
-/** What was typed before Enter; undefined where there is no terminal. */
+/** The input before Enter; undefined without a terminal. */
 export async function askSecret(question: string): Promise<string | undefined> {
   const terminal = await open('/dev/tty', 'r+').catch(() => undefined);
   if (terminal === undefined) return undefined;

@@ -174,7 +174,7 @@ test('a host whose id belongs to another secret, or to two machines, says so by 
   await assert.rejects(found(hostIn('lab', 'f', { http: says(403, { code: 'forbidden' }) })), {
     code: 'server-denied',
   });
-  const cloned = { schema: 1, go: false, code: 'machine-cloned', reason: 'two machines have one id' };
+  const cloned = { schema: 1, go: false, code: 'machine-cloned', reason: 'two machines share one id' };
   const held: Releases = {
     find: async () => ({ hold: { result: 'hold', code: 'not-your-turn', reason: 'later', step: release(2) } as never }),
     open: () => assert.fail('not asked'),

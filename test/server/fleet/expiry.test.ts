@@ -73,7 +73,7 @@ test('who has not been heard of for long is counted and listed no more, and in t
   const [entry] = await lastEntries(site.store, 1);
   assert.deepEqual(
     [entry?.what, entry?.who, entry?.about, entry?.reason],
-    ['machine-forgotten', 'the server', '3 machines', 'not heard of for 90 days'],
+    ['machine-forgotten', 'the server', '3 machines', 'no check-in for 90 days'],
   );
   await site.fill(40);
 });
