@@ -7,8 +7,8 @@ export async function isClockSynchronised(exec: Exec): Promise<boolean | undefin
   const { exitCode, stdout } = await attempt(exec, 'timedatectl', ['show', '--property=NTPSynchronized', '--value'], {
     timeoutMs: PATIENCE_MS,
   });
-  const said = stdout.trim();
-  return exitCode === 0 && (said === 'yes' || said === 'no') ? said === 'yes' : undefined;
+  const output = stdout.trim();
+  return exitCode === 0 && (output === 'yes' || output === 'no') ? output === 'yes' : undefined;
 }
 
 /** A publisher must not wait for a bus that does not respond. */

@@ -7,12 +7,12 @@ import type { Log } from './log.ts';
 
 /** Wraps `files` so that files directly in `dirs` never cause a failure. Each is reported once. */
 export function keptFiles(files: Files, dirs: readonly string[], log: Pick<Log, 'warn'>): Files {
-  const told = new Set<string>();
+  const reported = new Set<string>();
   const isOurs = (path: string): boolean => dirs.includes(dirname(path));
   const tell = (path: string, error: unknown, sentence: string): void => {
     const { message } = asUpdateError(error);
-    if (told.has(message)) return;
-    told.add(message);
+    if (reported.has(message)) return;
+    reported.add(message);
     log.warn({ path, err: message }, sentence);
   };
   /** Repeats the write once `path` is free. */

@@ -80,8 +80,8 @@ function naming<T>(path: string, deed: () => T): T {
   } catch (error) {
     const [code, meaning] = FAULTS[resultOf(error) & 0xff] ?? [];
     if (code === undefined) throw error;
-    const said = error instanceof Error ? error.message : String(error);
-    throw new UpdateError(code, `${path}: ${meaning} (${said}).`, { cause: error });
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UpdateError(code, `${path}: ${meaning} (${message}).`, { cause: error });
   }
 }
 

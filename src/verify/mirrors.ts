@@ -45,7 +45,7 @@ function noneIsGood(failures: readonly Failure[]): UpdateError {
   if (others.length === 0) return first.error;
   // Keeps a retry delay only if no other mirror could be asked sooner.
   const waitMs = Math.min(...failures.map(({ error }) => Number(error.details['retryAfterMs'] ?? 0)));
-  return new UpdateError(first.error.code, `No mirror has what is needed. ${failures.map(told).join(' ')}`, {
+  return new UpdateError(first.error.code, `No mirror has what is needed. ${failures.map(describe).join(' ')}`, {
     cause: first.error,
     ...(waitMs > 0 ? { details: { retryAfterMs: waitMs } } : {}),
   });
@@ -65,7 +65,7 @@ const SILENT: ReadonlySet<string> = new Set([
   'connection-lost',
 ]);
 
-function told({ mirror, error }: Failure): string {
+function describe({ mirror, error }: Failure): string {
   const text = cleanLine(error.message, MOST_TEXT);
   return text.includes(mirror) ? text : `${mirror}: ${text}`;
 }

@@ -14,13 +14,13 @@ export async function withOwners(
   entries: readonly TreeEntry[],
   signal: AbortSignal,
 ): Promise<readonly TreeEntry[]> {
-  const said = await run(exec, 'find', ['.', '-printf', '%D %i %y %U %G %m\n'], {
+  const output = await run(exec, 'find', ['.', '-printf', '%D %i %y %U %G %m\n'], {
     signal,
     cwd: tree,
     package: 'findutils',
   });
   const seen = new Map(
-    said.split('\n').map((line) => {
+    output.split('\n').map((line) => {
       const [device, inode, type = '', uid, gid, mode = ''] = line.split(' ');
       return [`${device} ${inode}`, { type, uid: Number(uid), gid: Number(gid), bits: Number.parseInt(mode, 8) }];
     }),

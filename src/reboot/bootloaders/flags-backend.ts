@@ -33,7 +33,10 @@ export function flagsBackend(store: FlagStore | ToldStore, versionOf: SlotVersio
     await store.save(wanted, deed);
     const kept = await store.load();
     if (isDeepStrictEqual(kept, wanted)) return;
-    throw new UpdateError('boot-confirm-failed', `${name} was told ${told(wanted)}, and now says ${told(kept)}.`);
+    throw new UpdateError(
+      'boot-confirm-failed',
+      `${name} was set to ${describe(wanted)}, but reads back as ${describe(kept)}.`,
+    );
   };
   const hasKernel = async (slot: SlotName): Promise<boolean> => (await versionOf(slot)) !== undefined;
   const needFallback = async (slot: SlotName): Promise<void> => {
@@ -80,4 +83,4 @@ function view(flags: SlotFlags, versions: Readonly<Record<SlotName, Version | un
   return { next: nextSlot(flags), slots, ...(slots.a.confirmed || slots.b.confirmed ? {} : { isLost: true }) };
 }
 
-const told = ({ first, slots }: SlotFlags): string => `“${first} first, ${JSON.stringify(slots)}”`;
+const describe = ({ first, slots }: SlotFlags): string => `“${first} first, ${JSON.stringify(slots)}”`;

@@ -13,8 +13,8 @@ export const programStore = (program: BootProgram): ToldStore => ({
   mostTries: program.mostTries,
   load: async () => parseAnswer(program, await call(program, { verb: 'read' })),
   save: async (_flags, deed) => {
-    const said = await call(program, deed);
-    if (said !== '') throw failed(program, deed.verb, `wrote to standard output: ${shown(said)}`);
+    const output = await call(program, deed);
+    if (output !== '') throw failed(program, deed.verb, `wrote to standard output: ${shown(output)}`);
   },
 });
 

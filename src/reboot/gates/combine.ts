@@ -18,13 +18,13 @@ export type Combined = Readonly<{
 /** Every closed gate is in one of the two lists. */
 export function combine(verdicts: readonly GateVerdict[], override?: Override): Combined {
   const objections = verdicts.filter((one) => !one.ok);
-  const isHeard = (one: Closed): boolean => one.strength === 'hard' || override === undefined;
-  const heard = objections.filter(isHeard);
-  const overridden = objections.filter((one) => !isHeard(one));
-  const next = latest(heard);
+  const isBlocking = (one: Closed): boolean => one.strength === 'hard' || override === undefined;
+  const blocking = objections.filter(isBlocking);
+  const overridden = objections.filter((one) => !isBlocking(one));
+  const next = latest(blocking);
   return {
-    open: heard.length === 0,
-    closed: heard,
+    open: blocking.length === 0,
+    closed: blocking,
     overridden,
     ...(override !== undefined && overridden.length > 0 ? { override } : {}),
     ...(next ? { next } : {}),

@@ -5,7 +5,7 @@ import { type Files, replaceFile } from '../../system/files.ts';
 
 export interface Grace {
   /** When they were warned; undefined if they were not, or if that warning has lapsed. */
-  told(now: Date): Promise<Date | undefined>;
+  warnedAt(now: Date): Promise<Date | undefined>;
   begin(now: Date): Promise<void>;
   end(): Promise<void>;
 }
@@ -16,7 +16,7 @@ export function keptGrace(files: Files, runtimeDir: string, graceMs: number): Gr
   let known: Date | undefined;
   let isRead = false;
   return {
-    told: async (now) => {
+    warnedAt: async (now) => {
       if (!isRead) known = isMeant(parse(await files.read(path).catch(() => undefined)), graceMs, now);
       isRead = true;
       return known;
@@ -44,8 +44,8 @@ function parse(bytes: Uint8Array | undefined): Date | undefined {
 }
 
 /** Ignored if it lies in the future or expired long ago: whoever is logged in now was never warned. */
-const isMeant = (told: Date | undefined, graceMs: number, now: Date): Date | undefined =>
-  told && told <= now && now.getTime() - told.getTime() <= graceMs + LATE_MS ? told : undefined;
+const isMeant = (warnedAt: Date | undefined, graceMs: number, now: Date): Date | undefined =>
+  warnedAt && warnedAt <= now && now.getTime() - warnedAt.getTime() <= graceMs + LATE_MS ? warnedAt : undefined;
 
 const LONGEST = 64;
 const LATE_MS = 5 * 60_000;

@@ -17,37 +17,37 @@ export interface SessionsGate {
 export function createSessionsGate(exec: Exec, graceMs: number, grace: Grace): SessionsGate {
   return {
     verdict: async (now, isLast) => {
-      const told = await grace.told(now);
+      const warnedAt = await grace.warnedAt(now);
       const found = graceMs > 0 ? await readSessions(exec) : [];
       // A warned user may leave the keyboard alone for the rest of the grace period.
-      const sessions = told ? found : found.filter(({ isIdle }) => !isIdle);
+      const sessions = warnedAt ? found : found.filter(({ isIdle }) => !isIdle);
       if (sessions.length === 0 || !isLast) {
         await grace.end();
         return sessionsVerdict(sessions, undefined, graceMs, now);
       }
-      if (told === undefined) {
+      if (warnedAt === undefined) {
         await broadcast(exec, graceMs);
         await grace.begin(now);
       }
-      return sessionsVerdict(sessions, told ?? now, graceMs, now);
+      return sessionsVerdict(sessions, warnedAt ?? now, graceMs, now);
     },
   };
 }
 
-/** Pure. `told`: when the users were warned. */
+/** Pure. `warnedAt`: when the users were warned. */
 export function sessionsVerdict(
   sessions: readonly Session[],
-  told: Date | undefined,
+  warnedAt: Date | undefined,
   graceMs: number,
   now: Date,
 ): GateVerdict {
   const [first, ...rest] = sessions;
   if (!first) return OPEN;
-  const until = told && new Date(told.getTime() + graceMs);
+  const until = warnedAt && new Date(warnedAt.getTime() + graceMs);
   if (until && now >= until) return OPEN;
   const more = rest.length > 0 ? `, and ${rest.length} more` : '';
   const reason = `${first.user} is logged in on ${first.where}${more}`;
-  const times = told && until ? { since: told, next: until } : {};
+  const times = warnedAt && until ? { since: warnedAt, next: until } : {};
   return closed('users-logged-in', 'soft', reason, { ...times, command: 'updatectl apply' });
 }
 

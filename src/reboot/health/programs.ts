@@ -51,8 +51,8 @@ const programProbe = (
     const why = result.timedOut
       ? `still running after ${Math.round(timeoutMs / 1000)} s`
       : `ended with status ${result.exitCode}`;
-    const said = lastWords(`${result.stdout}\n${result.stderr}`);
-    return { ok: false, reason: said === '' ? why : `${why}: ${said}` };
+    const output = lastWords(`${result.stdout}\n${result.stderr}`);
+    return { ok: false, reason: output === '' ? why : `${why}: ${output}` };
   },
 });
 

@@ -20,7 +20,7 @@ export async function askToLeave(
   if (result.exitCode === 0) return;
   // A timeout is no refusal: the system may still be shutting down.
   if (result.timedOut) throw new UpdateError('tool-failed', `systemctl ${verb} timed out.`);
-  const said = result.stderr.trim().slice(-1024);
-  if (/inhibit/i.test(said)) throw new UpdateError('reboot-inhibited', `systemctl ${verb} was refused: ${said}`);
-  throw new UpdateError('reboot-failed', `systemctl ${verb} ended with status ${result.exitCode}: ${said}`);
+  const message = result.stderr.trim().slice(-1024);
+  if (/inhibit/i.test(message)) throw new UpdateError('reboot-inhibited', `systemctl ${verb} was refused: ${message}`);
+  throw new UpdateError('reboot-failed', `systemctl ${verb} ended with status ${result.exitCode}: ${message}`);
 }

@@ -98,9 +98,9 @@ async function againstExtras({ files }: HostFactsWorld, esp: string): Promise<st
 
 async function againstSoft({ exec }: HostFactsWorld): Promise<string | undefined> {
   const options = { timeoutMs: 20_000, package: 'systemd' };
-  const said = (await run(exec, 'systemctl', ['show', '--property=Version', '--value'], options)).trim();
-  const version = Number.parseInt(said, 10);
-  return version >= OLDEST_SYSTEMD ? undefined : `systemd ${said || '(unknown)'} is older than ${OLDEST_SYSTEMD}`;
+  const output = (await run(exec, 'systemctl', ['show', '--property=Version', '--value'], options)).trim();
+  const version = Number.parseInt(output, 10);
+  return version >= OLDEST_SYSTEMD ? undefined : `systemd ${output || '(unknown)'} is older than ${OLDEST_SYSTEMD}`;
 }
 
 async function firstPresent({ files }: HostFactsWorld, paths: readonly string[]): Promise<string | undefined> {

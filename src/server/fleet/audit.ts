@@ -64,10 +64,10 @@ export async function audited<T>(
   return result;
 }
 
-/** An update that may need an audit entry, in which case `told` is called. Most do not, and skip reading the log. */
+/** An update that may need an audit entry, in which case `onEntry` is called. Most do not, and skip reading the log. */
 export async function auditedIfDue<T>(
   store: Store,
-  told: (entry: AuditEntry) => void,
+  onEntry: (entry: AuditEntry) => void,
   keys: readonly Key[],
   change: (documents: readonly (Json | undefined)[]) => Change<T> & Readonly<{ entry?: AuditEntry | undefined }>,
 ): Promise<T> {
@@ -80,7 +80,7 @@ export async function auditedIfDue<T>(
     const { write, ...rest } = change(documents.slice(0, -1));
     return { write: [...write, rest.entry && withEntry(documents.at(-1), rest.entry)], result: rest };
   });
-  if (entry) told(entry);
+  if (entry) onEntry(entry);
   return result;
 }
 

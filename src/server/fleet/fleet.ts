@@ -48,23 +48,23 @@ export type Fleet = Readonly<{
 
 export type FleetRules = Partial<SecretRules> & Readonly<{ isOver?: Expiry['isOver']; mayJudge?: Clocks['mayJudge'] }>;
 
-/** `saidOf`: the current channel in the repository; undefined if there is none. `told` is called when the brake is pulled. */
+/** `saidOf`: the current channel in the repository; undefined if there is none. `onBrake` is called when the brake is pulled. */
 export function createFleet(
   store: Store,
   saidOf: (name: string) => Promise<ChannelState | undefined>,
-  told: (entry: AuditEntry) => void = () => {},
+  onBrake: (entry: AuditEntry) => void = () => {},
   { maySilent = false, isOver = NO_EXPIRY.isOver, mayJudge = () => true }: FleetRules = {},
 ): Fleet {
   const channel = async (name: string): Promise<ChannelState | undefined> => judgedBy(mayJudge, await saidOf(name));
-  const { changed, ledgerOf, giveUp } = ledgersIn(store, channel, told);
+  const { changed, ledgerOf, giveUp } = ledgersIn(store, channel, onBrake);
   return {
-    checkIn: async (said, now, shown = {}) => {
-      const request = inCleanWords(said);
+    checkIn: async (received, now, shown = {}) => {
+      const request = inCleanWords(received);
       const state = await channel(request.channel);
       const machine = machineKey(request.machine);
       const known = machineIn(await store.read(machine));
       const keys = [machine, ...(concernsLedger(request, known) ? [ledgerKey(request.channel, state)] : [])];
-      const answer = await auditedIfDue<CheckInAnswer | Strange>(store, told, keys, ([document, ledger]) => {
+      const answer = await auditedIfDue<CheckInAnswer | Strange>(store, onBrake, keys, ([document, ledger]) => {
         const ledgers = keys.length > 1 ? [ledger] : [];
         return (
           turnedAway(request, document, shown, { maySilent }, now) ??
@@ -111,7 +111,7 @@ export function createFleet(
 type ChannelNow = (name: string) => Promise<ChannelState | undefined>;
 
 /** Reads and changes the ledgers of channels. */
-function ledgersIn(store: Store, channel: ChannelNow, told: (entry: AuditEntry) => void) {
+function ledgersIn(store: Store, channel: ChannelNow, onBrake: (entry: AuditEntry) => void) {
   const changed = async <T>(name: string, change: (ledger: Ledger) => T, entry?: AuditEntry): Promise<T> => {
     const state = await channel(name);
     return audited(store, entry, [ledgerKey(name, state)], ([document]) => {
@@ -131,7 +131,7 @@ function ledgersIn(store: Store, channel: ChannelNow, told: (entry: AuditEntry) 
     );
   const giveUp = async (name: string, now: Date): Promise<Ledger> => {
     const state = await channel(name);
-    return auditedIfDue(store, told, [ledgerKey(name, state)], ([document]) => {
+    return auditedIfDue(store, onBrake, [ledgerKey(name, state)], ([document]) => {
       const ledger = ledgerFrom(document);
       if (state?.offered) giveUpOverdue(ledger, state.offered.limits, now.getTime());
       return { write: [newsOf(ledger, document)], result: ledger, entry: pulled(name, state, ledger, document) };
@@ -181,8 +181,8 @@ function decide(
   const boots = bootsAfter(before, request, now);
   const asked = boots.cloned ? withoutWish(request) : request;
   const offered = ledgers.length > 0 ? state?.offered : undefined;
-  const told = answerCheckIn(asked, before, offered, ledger, now.getTime());
-  const answer = boots.cloned ? answerToClones(request, boots.cloned) : told;
+  const ordinary = answerCheckIn(asked, before, offered, ledger, now.getTime());
+  const answer = boots.cloned ? answerToClones(request, boots.cloned) : ordinary;
   const record = recorded(request, before, answer, { ...shown, boots }, now) as unknown as Json;
   const write = [record, ...ledgers.map((kept) => newsOf(ledger, kept))];
   return { write, result: answer, entry: pulled(request.channel, state, ledger, ledgers[0]) };

@@ -19,10 +19,10 @@ export type SignedBrakeWorld = Readonly<{
 /** Makes the signed channels match the brakes. Idempotent. */
 export function createSignedBrake(world: SignedBrakeWorld): () => Promise<void> {
   /** The last action or error per channel; each is logged once. */
-  const told = new Map<string, string>();
+  const logged = new Map<string, string>();
   const tell = (channel: string, what: string, say: () => void): void => {
-    if (told.get(channel) !== what) say();
-    told.set(channel, what);
+    if (logged.get(channel) !== what) say();
+    logged.set(channel, what);
   };
   return async () => {
     for (const [channel, state] of await world.channels()) {
@@ -58,7 +58,7 @@ async function changeOf(
   if (braked && !pause)
     return {
       what: 'the pause is signed',
-      sign: (offer) => paused(notResumedSince(same(offer), braked.at), sayable(`${SAID}${braked.reason}`), now()),
+      sign: (offer) => paused(notResumedSince(same(offer), braked.at), sayable(`${PREFIX}${braked.reason}`), now()),
     };
   if (!braked && pause && isOfServer(pause))
     return { what: 'the end of the pause is signed', sign: (offer) => resumed(pausedHere(same(offer)), now()) };
@@ -66,10 +66,10 @@ async function changeOf(
 }
 
 /** Distinguishes the server's pauses from operators'. */
-const SAID = 'the fleet server: ';
+const PREFIX = 'the fleet server: ';
 
 /** Whether a server, rather than an operator, signed this pause. */
-export const isOfServer = ({ reason }: Readonly<{ reason: string }>): boolean => reason.startsWith(SAID);
+export const isOfServer = ({ reason }: Readonly<{ reason: string }>): boolean => reason.startsWith(PREFIX);
 
 /** The limit of a channel's text. */
 const sayable = (text: string): string => [...text].slice(0, 200).join('');

@@ -12,7 +12,7 @@ declare module 'fastify' {
     /** The entry of a change that has not been made yet. */
     undone?: AuditEntry | undefined;
     /** Logs a change that was made. */
-    tells?(entry: AuditEntry): void;
+    logChange?(entry: AuditEntry): void;
   }
 }
 
@@ -28,7 +28,7 @@ export function entryOf(
   request.undone = entry;
   const kept = (): void => {
     request.undone = undefined;
-    request.tells?.(entry);
+    request.logChange?.(entry);
   };
   return { ...entry, kept };
 }
@@ -36,7 +36,7 @@ export function entryOf(
 /** Logs each change of a request in `scope` as soon as it is made, even if the client has hung up; and a change that was not made, as such. */
 export function logEntries(scope: FastifyInstance, log: Log): void {
   scope.addHook('onRequest', async (request) => {
-    request.tells = (entry) => log.info(entry, 'audit');
+    request.logChange = (entry) => log.info(entry, 'audit');
   });
   scope.addHook('onResponse', async ({ undone }, { statusCode: status }) => {
     if (!undone) return;

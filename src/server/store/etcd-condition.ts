@@ -64,11 +64,11 @@ export function watchEtcd(world: EtcdConditionWorld, log: Log): EtcdWatch {
   };
 }
 
-const TOLD = { isFilling: 'etcd-filling', isUncompacted: 'etcd-uncompacted' } as const;
+const CODES = { isFilling: 'etcd-filling', isUncompacted: 'etcd-uncompacted' } as const;
 
 function tell(now: EtcdCondition, last: EtcdCondition | undefined, log: Log): void {
   const { bytes, quotaBytes } = now;
-  for (const [fact, code] of Object.entries(TOLD) as [keyof typeof TOLD, (typeof TOLD)[keyof typeof TOLD]][]) {
+  for (const [fact, code] of Object.entries(CODES) as [keyof typeof CODES, (typeof CODES)[keyof typeof CODES]][]) {
     if (now[fact] === (last?.[fact] ?? false)) continue;
     const { sentence, next } = ERRORS[code];
     if (now[fact]) log.warn({ code, bytes, quotaBytes }, `${sentence} ${next}`);

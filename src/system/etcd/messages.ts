@@ -53,8 +53,8 @@ export type EtcdSize = Readonly<{ revision: string; bytes: number; quotaBytes?: 
 /** From a member's status and Prometheus metrics. */
 export function sizeOf(status: unknown, figures: string): EtcdSize {
   const { header, dbSize, dbSizeQuota, errors = [] } = checked(STATUS, status, 'the status of a member');
-  const [, told] = /^etcd_server_quota_backend_bytes (\d[\d.e+]*)$/m.exec(figures) ?? [];
-  const quotaBytes = Number(dbSizeQuota ?? told);
+  const [, quota] = /^etcd_server_quota_backend_bytes (\d[\d.e+]*)$/m.exec(figures) ?? [];
+  const quotaBytes = Number(dbSizeQuota ?? quota);
   return {
     revision: header.revision ?? '0',
     bytes: Number(dbSize ?? 0),
@@ -80,7 +80,7 @@ export const watchRequestOf = (prefix: string, revision: string): object => ({
 });
 
 /** A watch message: a write; compacted history; the end, with its reason; or nothing. */
-export function heardOf(line: Uint8Array): 'changed' | 'compacted' | Readonly<{ ended: string }> | undefined {
+export function changeIn(line: Uint8Array): 'changed' | 'compacted' | Readonly<{ ended: string }> | undefined {
   const { result, error } = checked(HEARD, messageOf(line), 'the message of a watch');
   if (error) return { ended: error.message ?? 'for no reason' };
   if (result?.canceled !== true) return (result?.events?.length ?? 0) > 0 ? 'changed' : undefined;

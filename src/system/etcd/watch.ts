@@ -2,7 +2,7 @@
 
 import { cleanLine } from '../../clean-text.ts';
 import { UpdateError } from '../../errors.ts';
-import { heardOf } from './messages.ts';
+import { changeIn } from './messages.ts';
 import { EtcdRefusal } from './refusal.ts';
 
 /** `compacted`: there may have been a change, but etcd no longer has the history. */
@@ -11,9 +11,9 @@ export type Heard = 'changed' | 'compacted';
 /** Throws if the watch ends for another reason. */
 export async function listen(stream: AsyncIterable<Uint8Array>): Promise<Heard> {
   for await (const line of linesOf(stream)) {
-    const heard = heardOf(line);
-    if (typeof heard === 'object') throw new EtcdRefusal(UNKNOWN, cleanLine(heard.ended, 200)).named();
-    if (heard !== undefined) return heard;
+    const change = changeIn(line);
+    if (typeof change === 'object') throw new EtcdRefusal(UNKNOWN, cleanLine(change.ended, 200)).named();
+    if (change !== undefined) return change;
   }
   throw new UpdateError('etcd-unavailable', 'etcd has ended the watch.');
 }

@@ -36,9 +36,9 @@ const openLock = (path: string): Promise<FileHandle> =>
  */
 async function lockNow(file: FileHandle, path: string): Promise<boolean> {
   const child = spawn('flock', ['-x', '-n', '3'], { stdio: ['ignore', 'ignore', 'pipe', file.fd] });
-  let said = '';
+  let errors = '';
   child.stderr?.on('data', (bytes) => {
-    said += bytes;
+    errors += bytes;
   });
   const status = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject).once('close', resolve);
@@ -46,8 +46,8 @@ async function lockNow(file: FileHandle, path: string): Promise<boolean> {
     if (error.code !== 'ENOENT') throw error;
     throw new UpdateError('tool-missing', 'flock is not installed (Debian package util-linux).');
   });
-  if (status === 0 || (status === 1 && said === '')) return status === 0;
-  throw unlockable(path, cleanLine(said, 200) || 'flock was stopped');
+  if (status === 0 || (status === 1 && errors === '')) return status === 0;
+  throw unlockable(path, cleanLine(errors, 200) || 'flock was stopped');
 }
 
 async function isAt(file: FileHandle, path: string): Promise<boolean> {

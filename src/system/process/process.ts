@@ -50,9 +50,9 @@ export function onStop(reason: () => Error): AbortSignal {
 }
 
 /** An unhandled rejection ends the process; while this is held, it is reported instead. */
-export function hearStrays(told: (reason: unknown) => void): Disposable {
-  process.on('unhandledRejection', told);
-  return { [Symbol.dispose]: () => void process.off('unhandledRejection', told) };
+export function hearStrays(report: (reason: unknown) => void): Disposable {
+  process.on('unhandledRejection', report);
+  return { [Symbol.dispose]: () => void process.off('unhandledRejection', report) };
 }
 
 /** Ends the process without waiting for idle connections and timers. The caller has already saved everything. */

@@ -35,15 +35,15 @@ export function metricsRoute(app: FastifyInstance, world: MetricsWorld, figures:
       rollouts: rollouts(world, now),
       locks: locks(world, now),
     };
-    const told = await Promise.all(
+    const collected = await Promise.all(
       Object.entries(parts).map(async ([part, made]) => ({ part, metrics: await made.catch(() => undefined) })),
     );
     const metrics = [
-      ...told.flatMap(({ metrics = [] }) => metrics),
+      ...collected.flatMap(({ metrics = [] }) => metrics),
       gauge(
         'tandem_server_part_up',
         '0 if this part of the metrics could not be collected.',
-        told.map(({ part, metrics }) => ({ labels: { part }, value: metrics ? 1 : 0 })),
+        collected.map(({ part, metrics }) => ({ labels: { part }, value: metrics ? 1 : 0 })),
       ),
       ...(world.more?.() ?? []),
       ...figuresMetrics(figures),
