@@ -125,7 +125,7 @@ export type StateKind = (typeof STATE_KINDS)[number];
 /** When and why an armed release became staged again. */
 export type Disarmed = Readonly<{ at: string; reason: string }>;
 
-/** A history entry: an ended attempt, or one that was `disarmed` and continues later. Times are ISO 8601 in UTC. */
+/** A history entry: an ended attempt, or a `disarmed` one that continues later. Times are ISO 8601 in UTC. */
 export type HistoryEntry = Readonly<{
   at: string;
   result: Exclude<Outcome['result'], 'none'> | 'disarmed';

@@ -33,7 +33,7 @@ export async function imageBytes(bundle: Bundle, role: Role, signal: AbortSignal
   };
 }
 
-/** 16 MiB of the usual frames: a file system's metadata lies in few places. */
+/** 16 MiB of the usual frames: a file system's metadata is in few places. */
 const KEPT = 64;
 
 async function decoded(

@@ -39,7 +39,7 @@ async function refuseLayers(root: string): Promise<void> {
   const path = (await kernelDevice(root, layer.rdev))?.path ?? layer.rdev;
   throw new UpdateError(
     'slots-unknown',
-    `The running root lies in ${layer.kind}, ${path}; a slot is a partition that holds an image itself.`,
+    `The running root is in ${layer.kind}, ${path}; a slot is a partition that holds an image itself.`,
   );
 }
 

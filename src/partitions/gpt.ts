@@ -172,7 +172,7 @@ function entryOf(bytes: Uint8Array, index: number, sectorSize: number): GptEntry
   };
 }
 
-/** Partitions must lie in the usable sectors, so that none overlaps the sectors that a table change writes. */
+/** Partitions must be in the usable sectors, so that none overlaps the sectors that a table change writes. */
 const areSound = (entries: readonly GptEntry[], table: Omit<Gpt, 'entries'>): boolean =>
   entries.every(
     ({ offset, size }) =>

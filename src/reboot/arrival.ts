@@ -1,4 +1,4 @@
-/** Asks systemd when the running system had started, and when the previous one was told to stop. */
+/** Asks systemd when the running system had started, and when the stop of the previous one was requested. */
 
 import type { Clock } from '../system/clock.ts';
 import { type Exec, run } from '../system/process/exec.ts';

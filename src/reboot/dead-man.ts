@@ -64,7 +64,7 @@ export const deadMan = (
   };
 };
 
-// The timer's shell script appends a line, and power may fail meanwhile, so unknown lines are ignored.
+// The timer's shell script appends a line, and power may fail while it does, so unknown lines are ignored.
 function parseMarker(text: string): Marker | undefined {
   const fields = new Map(text.split('\n').map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]));
   const slot = SLOT_NAMES.find((name) => name === fields.get('slot'));

@@ -7,7 +7,7 @@ export type Arrival = Readonly<{
   bootId: string;
   byKexec: boolean;
   startedMs: number;
-  /** When the previous system was told to stop, if this kernel's service manager remembers. */
+  /** When the stop of the previous system was requested, if this kernel's service manager remembers. */
   leftMs?: number;
   /** Both clocks, read at the same time, later. */
   uptimeMs: number;

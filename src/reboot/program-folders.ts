@@ -37,7 +37,7 @@ const NOWHERE = 'is a dangling link';
 /** The device number of /dev/null, 1:3, as in `stat`. */
 const NULL_DEVICE = 0x103;
 
-/** The reason why the kernel would not run the file, as far as can be told without running it. */
+/** The reason why the kernel would not run the file, as far as it shows without running it. */
 async function faultOf(path: string): Promise<string | undefined> {
   const found = await statOf(path);
   if (!found) return NOWHERE;

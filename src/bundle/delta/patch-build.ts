@@ -130,7 +130,7 @@ type References = Readonly<{ extents: readonly Extent[]; bytes: Uint8Array<Array
 async function readReferences(blocks: BlockReader, extents: readonly Extent[]): Promise<References> {
   const bytes = new Uint8Array(blocksIn(extents) * BLOCK);
   await fill(blocks, extents, bytes);
-  // zstd would take it for a trained dictionary; such a block is left out, and possibly the next one too.
+  // zstd would treat it as a trained dictionary; such a block is left out, and possibly the next one too.
   const [first, ...rest] = extents;
   if (first === undefined || !looksTrained(bytes)) return { extents, bytes };
   const shorter = first.count > 1 ? [{ first: first.first + 1, count: first.count - 1 }, ...rest] : rest;

@@ -38,7 +38,7 @@ export interface BootBackend {
   countTry(slot: SlotName): Promise<void>;
 }
 
-/** Whether arming uses the firmware's BootNext, which nobody else may set meanwhile. */
+/** Whether arming uses the firmware's BootNext, which must not be set by others until the restart. */
 export const ARMS_BY_BOOT_NEXT: Readonly<Record<BackendName, boolean>> = {
   'systemd-boot': false,
   grub: false,

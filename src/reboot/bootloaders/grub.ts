@@ -9,7 +9,7 @@ import { BLOCK_SIZE, readVariables, writeVariables } from './grub-environment.ts
 import { MOST_TRIES, readFlags, unknownFlags, writeFlags } from './grub-flags.ts';
 import type { SlotFlags } from './slot-flags.ts';
 
-/** `path` is the environment; grub.cfg expects the copy beside it. */
+/** `path` is the environment; grub.cfg expects the copy next to it. */
 export type GrubWorld = Readonly<{
   files: Pick<Files, 'list' | 'write' | 'makeDir' | 'syncFile' | 'syncDir'>;
   readPart: ReadPart;
@@ -84,7 +84,7 @@ async function make({ files }: GrubWorld, path: string, size: number): Promise<v
   await files.syncDir(dirname(path));
 }
 
-/** Fedora has a link on /boot to the ESP. GRUB does not follow it there, so a copy beside the link would be useless. */
+/** Fedora has a link on /boot to the ESP. GRUB does not follow it there, so a copy next to the link would be useless. */
 const namedLink =
   (path: string) =>
   (error: unknown): never => {

@@ -36,7 +36,7 @@ function faultOf({ exitCode, timedOut, stdout, stderr }: ExecResult): string | u
   return stdout.length > ANSWER_LIMIT ? `answered more than ${ANSWER_LIMIT} bytes` : undefined;
 }
 
-/** Exactly the fields of the contract, so that a misspelt one is not taken for an omitted one. */
+/** Exactly the fields of the contract, so that a misspelt field does not pass as an omitted one. */
 function parseAnswer(program: BootProgram, text: string): SlotFlags {
   const answer = members(parseJson(text), ['schema', 'first', 'slots']);
   const slots = members(answer?.['slots'], ['a', 'b']);

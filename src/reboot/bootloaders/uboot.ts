@@ -67,7 +67,7 @@ const LIMITS = { package: 'libubootenv-tool', timeoutMs: 30_000 };
 /** libubootenv's tool and U-Boot's own print a built-in default instead of failing. No variable starts like this. */
 const LOST = /^(cannot read environment|warning: bad crc)/im;
 
-/** A lost environment must not be taken for an empty one: the next save would erase all of U-Boot's own variables. */
+/** A lost environment must not be treated as empty: the next save would erase all of U-Boot's own variables. */
 function readable(environment: string, { exitCode, stdout, stderr }: ExecResult): string {
   if (exitCode === 0 && !LOST.test(stderr) && !LOST.test(stdout)) return stdout;
   const why = stderr.trim().slice(-512) || `fw_printenv ended with status ${exitCode}`;

@@ -43,7 +43,7 @@ function parse(bytes: Uint8Array | undefined): Date | undefined {
   return found && !Number.isNaN(found.getTime()) ? found : undefined;
 }
 
-/** Ignored if it lies in the future or expired long ago: whoever is logged in now was never warned. */
+/** Ignored if it is in the future or expired long ago: the users logged in now were never warned. */
 const isMeant = (warnedAt: Date | undefined, graceMs: number, now: Date): Date | undefined =>
   warnedAt && warnedAt <= now && now.getTime() - warnedAt.getTime() <= graceMs + LATE_MS ? warnedAt : undefined;
 

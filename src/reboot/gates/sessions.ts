@@ -13,7 +13,7 @@ export interface SessionsGate {
   verdict(now: Date, isLast: boolean): Promise<GateVerdict>;
 }
 
-/** The grace period runs once: users who log in later join it. It restarts if another gate has closed meanwhile. */
+/** The grace period runs once: users who log in later join it. It restarts if another gate has closed in between. */
 export function createSessionsGate(exec: Exec, graceMs: number, grace: Grace): SessionsGate {
   return {
     verdict: async (now, isLast) => {

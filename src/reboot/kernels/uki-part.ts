@@ -17,7 +17,7 @@ export type UkiPart = FileReader &
 /** The folder in which kernel images are assembled and completed. */
 export type UkiFolder = UkiFiles & Readonly<{ folder: string; product: Product }>;
 
-/** The partial UKI of an earlier attempt at that version, or an empty one. Removes other parts, and one that is too long. */
+/** The partial UKI of an earlier attempt at that version, or an empty one. Removes other parts, and a part that is too long. */
 export async function openUkiPart(at: UkiFolder, version: Version, size: number): Promise<UkiPart> {
   const name = formatPartName(at.product, version);
   const path = join(at.folder, name);

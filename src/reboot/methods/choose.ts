@@ -78,7 +78,7 @@ function against(jump: Jump, facts: MethodFacts): string | undefined {
 function difference(running: Kernel, target: Kernel): string | undefined {
   if (running.linux !== target.linux) return 'the kernel differs';
   if (running.initrd !== target.initrd) return 'the initrd differs';
-  if (running.others !== target.others) return 'the device tree, or another file beside the kernel, differs';
+  if (running.others !== target.others) return 'the device tree, or another file next to the kernel, differs';
   return running.commandLine === target.commandLine ? undefined : 'the command line differs';
 }
 

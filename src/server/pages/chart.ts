@@ -69,7 +69,7 @@ export function planChart(plan: Curve, done: Curve, most: number, label: string)
   );
 }
 
-/** A progress bar: done, under way, and a mark for the plan. The text beside it says the same. */
+/** A progress bar: done, under way, and a mark for the plan. The text next to it says the same. */
 export function meter(done: number, underWay: number, plan: number | undefined, whole: number): Html {
   const part = (number: number) => round(whole === 0 ? 0 : Math.min(100, (number / whole) * 100));
   const label = `${percent(done, whole)} done${plan === undefined ? '' : `, ${percent(plan, whole)} planned by now`}`;

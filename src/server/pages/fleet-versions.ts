@@ -1,4 +1,4 @@
-/** The table of machines by version, beside the chart. Pure. */
+/** The table of machines by version, next to the chart. Pure. */
 
 import type { Counted } from '../fleet/census-tally.ts';
 import { COLOURS, colourOf, swatch } from './chart.ts';

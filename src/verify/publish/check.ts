@@ -109,7 +109,7 @@ async function checkDeltas(
     await using source = await fileSource(join(dir, delta.path));
     const hash = createHash('sha256');
     for await (const chunk of source.open(0, signal, delta.head.size)) hash.update(chunk);
-    if (hash.digest('hex') !== delta.head.sha256) throw damaged(`the head of ${listed} is not the one that was signed`);
+    if (hash.digest('hex') !== delta.head.sha256) throw damaged(`the head of ${listed} differs from the signed one`);
   }
 }
 

@@ -61,7 +61,7 @@ function lifetimeOf(signing: Signing, role: RoleName): number {
     refuse(
       signing,
       'lifetime-too-long',
-      `${role}.json would be good for ${days} days; whoever keeps it could hold hosts on it as long. The usual are ${LIFETIME_DAYS[role]}.`,
+      `${role}.json would be good for ${days} days; anyone who keeps a copy could hold hosts on it that long. The usual are ${LIFETIME_DAYS[role]}.`,
     );
   return days;
 }

@@ -37,7 +37,7 @@ test('another device tree is not left out by staying with the running kernel', (
   const target = { ...kernel(), others: sha256('tree'), beyondKexec: '.dtb' };
   const choice = chooseMethod({ ...safe, target });
   assert.equal(choice.method, 'firmware');
-  assert.match(choice.reason, /^no soft: the device tree, or another file beside the kernel, differs/);
+  assert.match(choice.reason, /^no soft: the device tree, or another file next to the kernel, differs/);
 });
 
 test('a method that is named and not safe becomes the firmware, with the reason', () => {
