@@ -14,7 +14,7 @@ ${wrong && html`<p role="alert" class="badge bad" id="wrong">■ Wrong token.</p
 }
 
 /** A page with one sentence and a link back. */
-export const saidPage = (title: string, sentence: string, back: Readonly<{ path: string; name: string }>): Page => ({
+export const messagePage = (title: string, sentence: string, back: Readonly<{ path: string; name: string }>): Page => ({
   title,
   body: plain(title, sentence, back),
 });

@@ -8,7 +8,7 @@ import { placeOf } from '../../fleet/names.ts';
 import { ACTS, type Act, confirmFreeing, confirmMachine, confirmRollout, MACHINE_ACTS } from '../../pages/confirm.ts';
 import type { Viewer } from '../../pages/layout.ts';
 import { noSuchMachine } from '../../pages/machine.ts';
-import { saidPage } from '../../pages/sign-in.ts';
+import { messagePage } from '../../pages/sign-in.ts';
 import { entryOf } from '../entries.ts';
 import { fieldOf } from '../forms.ts';
 import { PAGES } from '../page-shapes.ts';
@@ -115,13 +115,13 @@ function lockActs(app: FastifyInstance, { locks, now }: ViewWorld, show: ShowPag
 const reasonOf = (request: FastifyRequest): string => cleanLine(fieldOf(request, 'reason'), 200);
 
 const noReason = (channel: string, act: Act) =>
-  saidPage('Nothing changed', 'A reason is required. It is shown to machines and other operators.', {
+  messagePage('Nothing changed', 'A reason is required. It is shown to machines and other operators.', {
     path: `/rollouts/${channel}/${act}`,
     name: 'Give one',
   });
 
 const notDone = (channel: string, sentence: string) =>
-  saidPage('Nothing changed', sentence, { path: `/rollouts/${channel}`, name: 'Back to the rollout' });
+  messagePage('Nothing changed', sentence, { path: `/rollouts/${channel}`, name: 'Back to the rollout' });
 
 const noKeys = (channel: string) =>
   notDone(channel, 'An abort must be signed, and this server does not hold the keys.');

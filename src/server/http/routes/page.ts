@@ -10,7 +10,7 @@ import { noted } from '../../fleet/audit.ts';
 import { below, linksBelow } from '../../pages/below.ts';
 import { document, type Viewer } from '../../pages/layout.ts';
 import { FOLLOWS, SCRIPT } from '../../pages/script.ts';
-import { saidPage, signInPage } from '../../pages/sign-in.ts';
+import { messagePage, signInPage } from '../../pages/sign-in.ts';
 import { ICON, STYLE } from '../../pages/style.ts';
 import { entryOf, logEntries } from '../entries.ts';
 import { fieldOf, readForms } from '../forms.ts';
@@ -85,12 +85,12 @@ const HEADERS = {
   'cross-origin-opener-policy': 'same-origin',
 };
 
-const NOT_OURS = saidPage('Nothing changed', 'This form did not come from a page of this server, or it has expired.', {
+const NOT_OURS = messagePage('Nothing changed', 'This form did not come from a page of this server, or it has expired.', {
   path: '/',
   name: 'Back to the overview',
 });
 
-const LOOK_ONLY = saidPage('Nothing changed', 'You are signed in with a viewer’s token, which cannot make changes.', {
+const LOOK_ONLY = messagePage('Nothing changed', 'You are signed in with a viewer’s token, which cannot make changes.', {
   path: '/',
   name: 'Back to the overview',
 });
@@ -110,7 +110,7 @@ function answerFailures(app: FastifyInstance, { failed }: PageWorld): void {
     if (status >= 500) failed(code, message, request.url);
     sayWhen(reply, details);
     const sentence = status === 429 ? message : SENTENCES[status < 500 ? 'asker' : 'server'];
-    const page = saidPage('Request failed', sentence, { path: '/', name: 'Back to the overview' });
+    const page = messagePage('Request failed', sentence, { path: '/', name: 'Back to the overview' });
     return reply.code(status).type('text/html; charset=utf-8').send(document(page, undefined));
   });
 }

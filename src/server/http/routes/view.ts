@@ -14,7 +14,7 @@ import { overviewPage } from '../../pages/overview.ts';
 import { HOST_LISTS, hostsPage } from '../../pages/rollout-hosts.ts';
 import type { Shown } from '../../pages/rollout-progress.ts';
 import { rolloutPage, rolloutsPage, shownIds } from '../../pages/rollouts.ts';
-import { saidPage } from '../../pages/sign-in.ts';
+import { messagePage } from '../../pages/sign-in.ts';
 import { PAGES } from '../page-shapes.ts';
 import type { ShowPage, ViewWorld } from '../world.ts';
 
@@ -96,7 +96,7 @@ export async function shownOf(
 }
 
 export const noSuchChannel = (channel: string) =>
-  saidPage('No such channel', `The repository has no channel ${channel}.`, { path: '/rollouts', name: 'All rollouts' });
+  messagePage('No such channel', `The repository has no channel ${channel}.`, { path: '/rollouts', name: 'All rollouts' });
 
 async function allShown(world: ViewWorld): Promise<readonly Shown[]> {
   // Channels with a rollout come first.
