@@ -18,7 +18,7 @@ export function answerFailures(scope: FastifyInstance, failed: FailureLog, worde
   scope.setErrorHandler((error: Failure, request, reply) => {
     const { code, message, details } = asUpdateError(error);
     const status = error.statusCode ?? statusOf(code);
-    sayWhen(reply, status === 503 ? { retryAfterMs: OUTAGE_MS, ...details } : details);
+    setRetryAfter(reply, status === 503 ? { retryAfterMs: OUTAGE_MS, ...details } : details);
     const named = error.statusCode === undefined ? code : codeOf(status);
     if (status < 500) return reply.code(status).send(worded(named, message));
     failed(code, message, request.url);
@@ -27,7 +27,7 @@ export function answerFailures(scope: FastifyInstance, failed: FailureLog, worde
 }
 
 /** Sets Retry-After, if the time is known. */
-export function sayWhen(reply: FastifyReply, { retryAfterMs }: UpdateError['details']): void {
+export function setRetryAfter(reply: FastifyReply, { retryAfterMs }: UpdateError['details']): void {
   if (retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(Number(retryAfterMs) / 1000));
 }
 

@@ -16,7 +16,7 @@ import { entryOf, logEntries } from '../entries.ts';
 import { fieldOf, readForms } from '../forms.ts';
 import { countHolder } from '../guard.ts';
 import { PAGES } from '../page-shapes.ts';
-import { sayWhen, statusOf } from '../refusals.ts';
+import { setRetryAfter, statusOf } from '../refusals.ts';
 import type { PageWorld, ShowPage } from '../world.ts';
 import { actRoutes } from './act.ts';
 import { readmitRoutes } from './readmit.ts';
@@ -108,7 +108,7 @@ function answerFailures(app: FastifyInstance, { failed }: PageWorld): void {
     const { code, message, details } = asUpdateError(error);
     const status = error.statusCode ?? statusOf(code);
     if (status >= 500) failed(code, message, request.url);
-    sayWhen(reply, details);
+    setRetryAfter(reply, details);
     const sentence = status === 429 ? message : SENTENCES[status < 500 ? 'asker' : 'server'];
     const page = messagePage('Request failed', sentence, { path: '/', name: 'Back to the overview' });
     return reply.code(status).type('text/html; charset=utf-8').send(document(page, undefined));
