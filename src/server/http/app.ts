@@ -9,7 +9,7 @@ import { readNumbers } from './address-numbers.ts';
 import { json } from './answers.ts';
 import { auditRoute, logEntries } from './entries.ts';
 import { createFailureLog } from './failure-log.ts';
-import { guard, inTime } from './guard.ts';
+import { guard, enforceLimit } from './guard.ts';
 import { describeRoutes, MOST_BYTES } from './openapi.ts';
 import { PATIENCE, patientFor } from './patience.ts';
 import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';
@@ -62,7 +62,7 @@ export async function createApp(world: AppWorld): Promise<FastifyInstance> {
   repositoryRoutes(app, world.repository, world.serve);
   const health = createHealth(world);
   app.get('/healthz', { schema: HEALTH }, async ({ ip }) => {
-    inTime(world.limits?.host(ip) ?? 0);
+    enforceLimit(world.limits?.host(ip) ?? 0);
     await health();
     return { ok: true };
   });

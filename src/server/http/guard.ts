@@ -28,7 +28,7 @@ export function guard(
   });
   scope.addHook('onRequest', async (request, reply) => {
     const role = roleFor(request.method);
-    if (role === 'machine') inTime(limits.host(request.ip));
+    if (role === 'machine') enforceLimit(limits.host(request.ip));
     if (role === 'machine' && access.isOpenToHosts) return;
     request.holder = await access.holderOf(tokenIn(request.headers.authorization));
     countHolder(request, limits);
@@ -38,12 +38,12 @@ export function guard(
 
 /** A valid token has a rate limit of its own, so wrong tokens from the same address never lock its holder out. */
 export function countHolder({ holder, ip }: FastifyRequest, limits: Limits): void {
-  if (holder === undefined) inTime(limits.stranger(ip));
-  else if (holder.role !== 'machine') inTime(limits.holder(holder.name));
+  if (holder === undefined) enforceLimit(limits.stranger(ip));
+  else if (holder.role !== 'machine') enforceLimit(limits.holder(holder.name));
 }
 
 /** Throws `too-many-requests` if the caller has to wait. */
-export function inTime(waitMs: number): void {
+export function enforceLimit(waitMs: number): void {
   if (waitMs === 0) return;
   const seconds = Math.ceil(waitMs / 1000);
   throw new UpdateError('too-many-requests', `Too many requests: try again in ${seconds} s.`, {
