@@ -44,7 +44,7 @@ export function answerToClones(
 }
 
 /** A check-in as stored and shown, cleaned, because anyone with the machines' token can send any text. */
-export const inCleanWords = ({ agent, host, waitingFor, outcome, ...rest }: CheckIn): CheckIn => ({
+export const cleanCheckIn = ({ agent, host, waitingFor, outcome, ...rest }: CheckIn): CheckIn => ({
   ...rest,
   agent: cleanLine(agent),
   ...(host === undefined ? {} : { host: cleanHost(host) }),

@@ -8,7 +8,7 @@ import type { Offered } from '../../rollout/roll-call.ts';
 import { goalOf } from '../../rollout/rollout.ts';
 import type { Change, Json, Key, Page, Store } from '../store/store.ts';
 import { type AuditEntry, audited, auditedIfDue } from './audit.ts';
-import { answerCheckIn, answerToClones, concernsLedger, inCleanWords, withoutWish } from './check-in.ts';
+import { answerCheckIn, answerToClones, concernsLedger, cleanCheckIn, withoutWish } from './check-in.ts';
 import type { Clocks } from './clocks.ts';
 import { bootsAfter, isOtherHardware, whereOf } from './clones.ts';
 import { type Expiry, NO_EXPIRY } from './expiry.ts';
@@ -59,7 +59,7 @@ export function createFleet(
   const { changed, ledgerOf, giveUp } = ledgersIn(store, channel, onBrake);
   return {
     checkIn: async (received, now, shown = {}) => {
-      const request = inCleanWords(received);
+      const request = cleanCheckIn(received);
       const state = await channel(request.channel);
       const machine = machineKey(request.machine);
       const known = machineIn(await store.read(machine));
