@@ -18,7 +18,7 @@ import type { Store } from '../../server/store/store.ts';
 import { watchedStore } from '../../server/store/watched.ts';
 import { serveFiles } from '../../system/http/served-file.ts';
 import { takePassedSocket } from '../../system/process/passed-socket.ts';
-import { hearStrays } from '../../system/process/process.ts';
+import { onUnhandledRejection } from '../../system/process/process.ts';
 import type { Command, Context, Input } from '../command.ts';
 import { minutesFrom } from '../duration.ts';
 import { readGiven } from '../given-file.ts';
@@ -89,7 +89,7 @@ export const server: Command = {
     const signers = await brakeSigners(context, input, repository);
     const revise = signingIn(context, repository, signers);
     const figures = createFigures();
-    using _strays = hearStrays((reason) => {
+    using _strays = onUnhandledRejection((reason) => {
       const { code, message } = asUpdateError(reason);
       figures.strays.add({});
       context.log.error({ code }, `a failure outside of any waiting request: ${message}`);

@@ -50,7 +50,7 @@ export function onStop(reason: () => Error): AbortSignal {
 }
 
 /** An unhandled rejection ends the process; while this is held, it is reported instead. */
-export function hearStrays(report: (reason: unknown) => void): Disposable {
+export function onUnhandledRejection(report: (reason: unknown) => void): Disposable {
   process.on('unhandledRejection', report);
   return { [Symbol.dispose]: () => void process.off('unhandledRejection', report) };
 }
