@@ -6,7 +6,7 @@ import { type Event, transition } from '../src/agent/loop/machine.ts';
 import type { Command } from '../src/cli/command.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { allKeys, CONFIG_DIRS } from '../src/config/config.ts';
-import { isHeardAtStart, localReason } from '../src/config/fleet-rules.ts';
+import { appliesAtStart, localReason } from '../src/config/fleet-rules.ts';
 import { ERRORS } from '../src/errors.ts';
 import type { Product, Release, State, StateKind, Version } from '../src/model.ts';
 import { manualPage } from './manual-page.ts';
@@ -66,7 +66,7 @@ function config(): string {
       .filter(([path]) => path.startsWith(`${section}.`))
       .map(([path, { fallback, unit, sentence }]) => {
         const preset = fallback === undefined ? '' : `\`${JSON.stringify(fallback)}\`${unit ? ` ${unit}` : ''}`;
-        const fleet = localReason(path) === undefined ? (isHeardAtStart(path) ? 'at start' : 'at once') : '';
+        const fleet = localReason(path) === undefined ? (appliesAtStart(path) ? 'at start' : 'at once') : '';
         return `| \`${path.slice(section.length + 1)}\` | ${cell(preset)} | ${cell(sentence)} | ${fleet} |`;
       });
     return ['', `## [${section}]`, '', '| key | default | meaning | etcd |', '|---|---|---|---|', ...rows];

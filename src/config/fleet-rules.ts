@@ -117,7 +117,7 @@ export function localReason(path: string): string | undefined {
 }
 
 /** Whether a key takes effect only when the agent starts. */
-export const isHeardAtStart = (path: string): boolean => ruleOf(path) === 'start';
+export const appliesAtStart = (path: string): boolean => ruleOf(path) === 'start';
 
 function ruleOf(path: string): FleetRule | undefined {
   return Object.hasOwn(FLEET_RULES, path) ? FLEET_RULES[path as KeyPath] : undefined;

@@ -3,7 +3,7 @@
 import { type Config, explainConfig, type Layers, resolveConfig } from '../../config/config.ts';
 import { type FleetFault, type FleetSetting, readFleet } from '../../config/fleet.ts';
 import { writeFleetCache } from '../../config/fleet-cache.ts';
-import { isHeardAtStart } from '../../config/fleet-rules.ts';
+import { appliesAtStart } from '../../config/fleet-rules.ts';
 import { asUpdateError } from '../../errors.ts';
 import type { Failure, SettingsStatus } from '../../protocol.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -58,7 +58,7 @@ export async function openFleetSettings(layers: Layers, world: FleetSettingsWorl
     status: () => ({
       prefix,
       ...known.status(),
-      pending: differing(layers, known.latest(), started).filter(isHeardAtStart),
+      pending: differing(layers, known.latest(), started).filter(appliesAtStart),
     }),
     follow: (stop) => followFleet({ ...world, read, failed: known.failed }, AbortSignal.any([signal, stop])),
   };

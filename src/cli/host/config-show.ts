@@ -1,7 +1,7 @@
 /** `updatectl config show`. */
 
 import { CONFIG_DIRS, explainConfig, type Layers, readLayers, type Setting } from '../../config/config.ts';
-import { isHeardAtStart } from '../../config/fleet-rules.ts';
+import { appliesAtStart } from '../../config/fleet-rules.ts';
 import { maskUrl } from '../../system/http/shown-address.ts';
 import type { Command } from '../command.ts';
 
@@ -31,7 +31,7 @@ function settingsOf({ fragments, cache }: Layers): readonly Shown[] {
   const inForce = new Map(explainConfig(fragments, cache?.started).map(({ path, value }) => [path, value]));
   return explainConfig(fragments, cache?.latest).map((one) => {
     const isOther = JSON.stringify(one.value) !== JSON.stringify(inForce.get(one.path));
-    return isOther && isHeardAtStart(one.path) ? { ...one, waits: true } : one;
+    return isOther && appliesAtStart(one.path) ? { ...one, waits: true } : one;
   });
 }
 

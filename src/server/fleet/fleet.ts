@@ -8,7 +8,7 @@ import type { Offered } from '../../rollout/roll-call.ts';
 import { goalOf } from '../../rollout/rollout.ts';
 import type { Change, Json, Key, Page, Store } from '../store/store.ts';
 import { type AuditEntry, audited, auditedIfDue } from './audit.ts';
-import { answerCheckIn, answerToClones, concernsLedger, cleanCheckIn, withoutWish } from './check-in.ts';
+import { answerCheckIn, answerToClones, cleanCheckIn, concernsLedger, withoutWish } from './check-in.ts';
 import type { Clocks } from './clocks.ts';
 import { bootsAfter, isOtherHardware, whereOf } from './clones.ts';
 import { type Expiry, NO_EXPIRY } from './expiry.ts';

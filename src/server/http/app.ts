@@ -9,7 +9,7 @@ import { readNumbers } from './address-numbers.ts';
 import { json } from './answers.ts';
 import { auditRoute, logEntries } from './entries.ts';
 import { createFailureLog } from './failure-log.ts';
-import { guard, enforceLimit } from './guard.ts';
+import { enforceLimit, guard } from './guard.ts';
 import { describeRoutes, MOST_BYTES } from './openapi.ts';
 import { PATIENCE, patientFor } from './patience.ts';
 import { answerBeforeNode, answerFailures, answerMissing, BEFORE_ROUTES, fleetLock, plain } from './refusals.ts';

@@ -85,15 +85,23 @@ const HEADERS = {
   'cross-origin-opener-policy': 'same-origin',
 };
 
-const NOT_OURS = messagePage('Nothing changed', 'This form did not come from a page of this server, or it has expired.', {
-  path: '/',
-  name: 'Back to the overview',
-});
+const NOT_OURS = messagePage(
+  'Nothing changed',
+  'This form did not come from a page of this server, or it has expired.',
+  {
+    path: '/',
+    name: 'Back to the overview',
+  },
+);
 
-const LOOK_ONLY = messagePage('Nothing changed', 'You are signed in with a viewer’s token, which cannot make changes.', {
-  path: '/',
-  name: 'Back to the overview',
-});
+const LOOK_ONLY = messagePage(
+  'Nothing changed',
+  'You are signed in with a viewer’s token, which cannot make changes.',
+  {
+    path: '/',
+    name: 'Back to the overview',
+  },
+);
 
 /** Sends a page with an ETag: scripts poll it every few seconds, and mostly it has not changed. */
 function sendPage(request: FastifyRequest, reply: FastifyReply, text: string): FastifyReply {

@@ -96,7 +96,10 @@ export async function shownOf(
 }
 
 export const noSuchChannel = (channel: string) =>
-  messagePage('No such channel', `The repository has no channel ${channel}.`, { path: '/rollouts', name: 'All rollouts' });
+  messagePage('No such channel', `The repository has no channel ${channel}.`, {
+    path: '/rollouts',
+    name: 'All rollouts',
+  });
 
 async function allShown(world: ViewWorld): Promise<readonly Shown[]> {
   // Channels with a rollout come first.
