@@ -69,14 +69,14 @@ export async function readLayers(
   files: Pick<Files, 'list' | 'read'>,
   dirs: readonly string[] = CONFIG_DIRS,
 ): Promise<Layers> {
-  const fragments = await readFragments(files, dirs).catch(keptFromUs);
+  const fragments = await readFragments(files, dirs).catch(throwDenied);
   const { agent, fleet } = resolveConfig(fragments);
   if (fleet.settingsPrefix === undefined) return { fragments, faults: [] };
   return { fragments, ...(await readFleetCache(files, agent.stateDir, fleet.settingsPrefix)) };
 }
 
 /** The drop-ins in the agent's runtime directory are readable only for root and its group. */
-function keptFromUs(error: unknown): never {
+function throwDenied(error: unknown): never {
   const { code, path = '' } = error as NodeJS.ErrnoException;
   if (code === 'EACCES' && path.startsWith(dirname(CONFIG_DIRS[2])))
     throw new UpdateError('agent-denied', `This user may not read ${path}.`, { cause: error });
