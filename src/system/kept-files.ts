@@ -21,7 +21,7 @@ export function keptFiles(files: Files, dirs: readonly string[], log: Pick<Log, 
       await deed();
     } catch (error) {
       if (!isOurs(path) || !isInTheWay(error) || !(await moveAside(files, path))) throw error;
-      tell(path, error, 'what was in the way was moved aside');
+      tell(path, error, 'an obstacle was moved aside');
       await deed();
     }
   };
@@ -30,7 +30,7 @@ export function keptFiles(files: Files, dirs: readonly string[], log: Pick<Log, 
       if (!isOurs(path)) return files.read(path, most);
       return files.read(path, most ?? MOST_BYTES).catch((error: unknown) => {
         if (!isOfTheFile(error)) throw error;
-        tell(path, error, 'a file cannot be read; the agent goes on as if it were not there');
+        tell(path, error, 'an unreadable file is treated as absent');
         return undefined;
       });
     },

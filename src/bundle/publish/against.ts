@@ -80,7 +80,10 @@ function refuseStrangers(to: Manifest, from: Manifest): void {
   if (to.product !== from.product)
     throw new UpdateError('usage', `The old bundle is one of ${from.product}, not of ${to.product}.`);
   if (rootOf(to).verity.salt !== rootOf(from).verity.salt)
-    throw new UpdateError('delta-unsupported', 'The two releases have different salts; such hosts fetch all of it.');
+    throw new UpdateError(
+      'delta-unsupported',
+      'The two releases have different salts; hosts on the old one fetch the new one in full.',
+    );
 }
 
 type Images = ReadonlyMap<string, ImageBytes>;

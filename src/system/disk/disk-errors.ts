@@ -10,7 +10,7 @@ export function openFailure(cause: unknown, path: string): UpdateError {
   if (code === 'EBUSY')
     return new UpdateError('slot-in-use', `${path} is mounted or in use by another program.`, options);
   if (READ_ONLY.has(code)) return new UpdateError('slot-read-only', `${path} cannot be opened (${code}).`, options);
-  if (MISSING.has(code)) return new UpdateError('partition-missing', `${path} is not there (${code}).`, options);
+  if (MISSING.has(code)) return new UpdateError('partition-missing', `${path} does not exist (${code}).`, options);
   return new UpdateError('disk-read-error', `${path} cannot be opened (${code}).`, options);
 }
 

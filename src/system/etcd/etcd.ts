@@ -84,7 +84,7 @@ function unlessCompacted(error: unknown): undefined {
 }
 
 function ailmentOf(answer: unknown): string | undefined {
-  if (typeof answer !== 'object' || answer === null) return 'it answers nonsense';
+  if (typeof answer !== 'object' || answer === null) return 'its answer is invalid';
   if ('errors' in answer) return String(answer.errors).trim().slice(0, 200);
   return 'leader' in answer && answer.leader !== '0' ? undefined : 'it has no leader';
 }

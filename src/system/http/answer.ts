@@ -102,7 +102,8 @@ function busy(head: AnswerHead, name: string, now: Date): UpdateError {
 
 function checkContentRange(value: string | undefined, span: Span, name: string): void {
   const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec(value ?? '');
-  if (!match) throw new UpdateError('server-protocol', `${name}: a part came without a proper Content-Range.`);
+  if (!match)
+    throw new UpdateError('server-protocol', `${name}: the server sent a part without a valid Content-Range.`);
   const [start, last] = match.slice(1).map(Number);
   const total = match[3] ?? '*';
   // A server need not state the length of the whole file; the digest is verified anyway.
@@ -111,7 +112,7 @@ function checkContentRange(value: string | undefined, span: Span, name: string):
   if (start !== span.offset || last !== span.end - 1)
     throw new UpdateError(
       'server-protocol',
-      `${name}: bytes ${start}-${last} came, ${span.offset}-${span.end - 1} were asked for.`,
+      `${name}: bytes ${start}-${last} came, ${span.offset}-${span.end - 1} were requested.`,
     );
 }
 

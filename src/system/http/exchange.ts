@@ -134,5 +134,5 @@ function checkUrl(url: string, { ca }: HttpOptions): void {
   if (protocol !== 'http:' && protocol !== 'https:')
     throw new UpdateError('url-invalid', `${redactUrl(url)} is not an http or https address.`);
   if (protocol === 'https:' && ca !== undefined && !namesAuthorities(ca))
-    throw new UpdateError('tls-invalid', 'The file that says which authorities to trust holds no certificate in PEM.');
+    throw new UpdateError('tls-invalid', 'The file of trusted authorities contains no PEM certificate.');
 }

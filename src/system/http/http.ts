@@ -157,7 +157,10 @@ async function* openBytes(
     isOpenEnded = announcedLength(answer) === undefined;
     skip = bytesToSkip(answer, { offset, end, total }, ranged, name);
     if (skip > (options.maxSkipBytes ?? DEFAULT_MAX_SKIP))
-      throw new UpdateError('server-no-ranges', `${name}: the whole file came instead of its end from byte ${offset}.`);
+      throw new UpdateError(
+        'server-no-ranges',
+        `${name}: the server sent the whole file instead of its end from byte ${offset}.`,
+      );
   };
   for await (const chunk of exchange(url, { headers }, patience, request.signal, judge)) {
     await options.rateLimit?.take(chunk.length, request.signal);

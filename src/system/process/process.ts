@@ -11,7 +11,7 @@ export function cwd(): string {
   try {
     return process.cwd();
   } catch (cause) {
-    throw new UpdateError('file-absent', 'The folder in which this was called does not exist any more.', { cause });
+    throw new UpdateError('file-absent', 'The current directory no longer exists.', { cause });
   }
 }
 

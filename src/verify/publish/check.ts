@@ -91,7 +91,7 @@ function checkComplete(repository: Repository, releases: readonly ReleaseEntry[]
   const complete = new Set(releases.map((one) => releasePath(one.product, one.version)));
   for (const path of repository.releases.document.signed.targets.keys())
     if (!complete.has(path) && !isDeltaPath(path))
-      throw new UpdateError('target-incomplete', `The signed entry of ${path} lacks something.`);
+      throw new UpdateError('target-incomplete', `The signed entry of ${path} is incomplete.`);
 }
 
 /** Each delta must lead to a listed release, and start with the signed head. */

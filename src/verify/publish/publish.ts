@@ -177,7 +177,7 @@ async function mustBeAsRead(
   if (isSame && others.length === 0) return;
   throw new UpdateError(
     'repository-changed',
-    `${dir}: ${others[0] ?? 'timestamp.json'} has come from somebody else; nothing new was published.`,
+    `${dir}: ${others[0] ?? 'timestamp.json'} was written by another publisher; nothing new was published.`,
   );
 }
 

@@ -42,7 +42,11 @@ export function refuseExpired(signing: Signing, roles: readonly (readonly [RoleN
   const expired = roles.filter(([, { expires }]) => expires <= now);
   if (expired.length === 0) return;
   const which = expired.map(([role, { expires }]) => `${role}.json on ${expires}`).join(' and ');
-  refuse(signing, 'role-expired', `This clock shows ${now}, and ${which} has expired, so hosts would refuse all.`);
+  refuse(
+    signing,
+    'role-expired',
+    `This clock shows ${now}, and ${which} has expired, so hosts would refuse everything.`,
+  );
 }
 
 /** Publishers whose clocks differ slightly continue from each other's time. */
