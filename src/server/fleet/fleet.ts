@@ -140,7 +140,7 @@ function ledgersIn(store: Store, channel: ChannelNow, onBrake: (entry: AuditEntr
   return { changed, ledgerOf, giveUp };
 }
 
-/** Deadlines written while clocks differed are extended by the hosts' full time. */
+/** After clocks differed, no host is overdue until the full time for a report has passed again. */
 function judgedBy(mayJudge: Clocks['mayJudge'], state: ChannelState | undefined): ChannelState | undefined {
   const { offered } = state ?? {};
   if (!state || !offered || mayJudge(offered.limits.patienceMs)) return state;

@@ -57,7 +57,7 @@ class SecureAgent extends https.Agent {
       try {
         return await shaken(super.createConnection(through) as TLSSocket, this.#options.connectTimeoutMs);
       } catch (error) {
-        // If our own certificate cannot be used, no other request shares the connection.
+        // If TLS cannot be set up, for example with an unusable client certificate, nobody else owns the socket yet.
         socket.destroy();
         throw error;
       }

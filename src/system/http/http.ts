@@ -107,7 +107,7 @@ function postStream(
 
 const messageOf = ({ method = 'POST', body, headers }: Pick<PostRequest, 'method' | 'body' | 'headers'>): Message => ({
   method,
-  // Otherwise it would wait for a body that never comes.
+  // Without a body the client would wait for one, so an empty one is sent.
   ...(method === 'GET' ? {} : { body: body ?? '' }),
   headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
 });
@@ -170,7 +170,7 @@ async function* openBytes(
     const part = wanted.subarray(0, left);
     left -= part.length;
     if (part.length > 0) yield part;
-    // Closes the connection: the rest of the file is not needed, and without a length its end is unknown.
+    // Stops early: the rest of the file is not needed, and without a length its end is unknown.
     if (left === 0 && (isMore || isOpenEnded)) return;
   }
   if (left > 0) throw new UpdateError('connection-lost', `${name} ended ${left} bytes early.`);

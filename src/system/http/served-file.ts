@@ -157,8 +157,8 @@ function createMemory(): Memory {
   return {
     take: () => free.pop() ?? Buffer.allocUnsafeSlow(PIECE),
     giveBack: (buffer) => void (free.length < MOST_FREE && free.push(buffer)),
-    // Popular parts are in the page cache, where copying is cheaper than a thread's work. If a read was slow, the others use threads and do
-    // not wait for the disk.
+    // Popular parts are in the page cache, where a synchronous read is cheaper than a thread's. After a slow read, the next ones use
+    // threads, so that they do not all wait for the disk.
     read: (handle, bytes, done, at) => {
       const begun = performance.now();
       const length = bytes.length - done;
