@@ -115,6 +115,8 @@ function askedAtIntervals(lock: KeptLock, { product, clock, random }: LockGateWo
     return answer.ok ? OPEN : refused(answer.code, answer.reason, answer.askAgainMs);
   };
   const failed = (error: UpdateError): GateVerdict => {
+    // Without a lock there is no gate to close; only its memory on disk can have failed.
+    if (!lock.isConfigured) throw error;
     const pauseMs = Math.max(pauseOf(failures++, random), Number(error.details['retryAfterMs'] ?? 0));
     return refused(gateOf(error), error.message, pauseMs);
   };

@@ -8,7 +8,7 @@ import type { Outcome, Product, Release } from '../../../src/model.ts';
 import type { LockAnswer, LockClient } from '../../../src/reboot/gates/locks/lock-client.ts';
 import { silentLog } from '../../../src/system/log.ts';
 import { refusalOf } from '../../support/command-line.ts';
-import { keptHere } from '../../support/kept-lock.ts';
+import { keptHere, noLock } from '../../support/kept-lock.ts';
 
 const FULL: LockAnswer = {
   ok: false,
@@ -150,6 +150,16 @@ test('where no attempt was made, a lock out of reach holds nothing up and is giv
   await gate.lookAfter();
   assert.equal(gate.wakeMs(), undefined);
   assert.deepEqual(calls, ['give back', 'give back', 'give back']);
+});
+
+test('without a lock nothing is held, and what fails is no gate', async () => {
+  const clock = { now: () => new Date(0), monotonicMs: () => 0, sleep: async () => {} };
+  const random = { fraction: () => 0.5, bytes: () => new Uint8Array() };
+  const world = { product: 'shop' as Product, clock, random, log: silentLog };
+  const gate = lockGate(noLock, world);
+  assert.deepEqual([await gate.verdict(true), gate.isHeld()], [{ ok: true }, false]);
+  const away = () => Promise.reject(new UpdateError('state-unreadable'));
+  assert.equal(await refusalOf(lockGate({ ...noLock, take: away }, world).verdict(true)), 'state-unreadable');
 });
 
 test('what somebody must see to keeps its name; a lock that could not be given back is still held', async () => {
