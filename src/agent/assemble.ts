@@ -42,7 +42,7 @@ import { journeyFrom } from './restart/journey.ts';
 import { freeSlot } from './restart/preparation.ts';
 import { configuredRestart, onlyFirmware } from './restart/restart.ts';
 import type { AgentWorld } from './running.ts';
-import { liveGates, withFleetSettings } from './settings/heeded.ts';
+import { liveGates, withFleetSettings } from './settings/live.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** The agent of this host, not yet running. */

@@ -1,4 +1,4 @@
-/** The daemon: runs the agent, its socket and its watchdog until it is told to stop. */
+/** The daemon: runs the agent, its socket and its watchdog until its signal is aborted. */
 
 import { join } from 'node:path';
 import { type Layers, resolveConfig } from '../config/config.ts';
@@ -12,7 +12,7 @@ import { assembleAgent } from './assemble.ts';
 import { answer } from './control.ts';
 import { runLoop } from './loop/loop.ts';
 import { undoLeftOver } from './restart/restart.ts';
-import { restingLoop, untilOutdated } from './settings/heeded.ts';
+import { restingLoop, untilOutdated } from './settings/live.ts';
 import { fleetSettingsOf } from './settings/open.ts';
 import type { Surroundings } from './surroundings.ts';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { createGates } from '../../src/agent/gates/host-gates.ts';
-import { liveGates } from '../../src/agent/settings/heeded.ts';
+import { liveGates } from '../../src/agent/settings/live.ts';
 import { fleetSettingsOf } from '../../src/agent/settings/open.ts';
 import type { FleetSettings } from '../../src/agent/settings/settings.ts';
 import { type Layers, readLayers } from '../../src/config/config.ts';

@@ -102,7 +102,7 @@ function mustBe(release: Release, manifest: Manifest): void {
   throw new UpdateError('wrong-product', `The manifest is for ${found}; the metadata names ${wanted}.`);
 }
 
-/** Boot entries find their slot by its root hash: two slots with one hash could not be told apart. */
+/** Boot entries find their slot by its root hash: two slots with one hash could not be distinguished. */
 async function mustDiffer(world: InstallerWorld, manifest: Manifest): Promise<void> {
   const { rootHash } = rootOf(manifest).verity;
   if ((await world.runningRootHash()) === rootHash)

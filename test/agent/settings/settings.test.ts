@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { untilOutdated } from '../../../src/agent/settings/heeded.ts';
+import { untilOutdated } from '../../../src/agent/settings/live.ts';
 import { type FleetSettings, openFleetSettings } from '../../../src/agent/settings/settings.ts';
 import { explainConfig, resolveConfig } from '../../../src/config/config.ts';
 import { readFleetCache } from '../../../src/config/fleet-cache.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Agent } from '../../../src/agent/agent.ts';
 import { createGates } from '../../../src/agent/gates/host-gates.ts';
-import { liveGates, restingLoop, withFleetSettings } from '../../../src/agent/settings/heeded.ts';
+import { liveGates, restingLoop, withFleetSettings } from '../../../src/agent/settings/live.ts';
 import { explain } from '../../../src/cli/host/explain-text.ts';
 import { settingsLines } from '../../../src/cli/host/settings-text.ts';
 import { type Config, resolveConfig } from '../../../src/config/config.ts';
