@@ -11,7 +11,7 @@ export type Sha256 = Brand<string, 'Sha256'>;
 /** Derived from the machine id, never the raw one. */
 export type MachineId = Brand<string, 'MachineId'>;
 
-/** Yes, or no with the reason: what gates, the reboot lock and health probes say. `No` is what a refusal says besides. */
+/** The verdict of a gate, the reboot lock or a health probe: yes, or no with a reason. `No`: additional fields of a refusal. */
 export type Verdict<No extends object = object> = Readonly<{ ok: true }> | Readonly<{ ok: false; reason: string } & No>;
 
 export const PRODUCT_PATTERN = /^[a-z0-9][a-z0-9-]{0,31}$/;

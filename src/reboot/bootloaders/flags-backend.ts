@@ -17,7 +17,7 @@ export type FlagStore = Readonly<{
 }>;
 
 /** For stores that keep no flags as such: applies the action instead of its result. */
-export type ToldStore = Omit<FlagStore, 'save'> & Readonly<{ save(flags: SlotFlags, deed: Deed): Promise<void> }>;
+export type ActionStore = Omit<FlagStore, 'save'> & Readonly<{ save(flags: SlotFlags, deed: Deed): Promise<void> }>;
 
 export type Deed = Readonly<{ verb: 'disable' | 'arm' | 'confirm' | 'count-try'; slot: SlotName; tries?: number }>;
 
@@ -25,7 +25,7 @@ export type Deed = Readonly<{ verb: 'disable' | 'arm' | 'confirm' | 'count-try';
 export type SlotVersion = (slot: SlotName) => Promise<Version | undefined>;
 
 /** The backend over one store. */
-export function flagsBackend(store: FlagStore | ToldStore, versionOf: SlotVersion): BootBackend {
+export function flagsBackend(store: FlagStore | ActionStore, versionOf: SlotVersion): BootBackend {
   const { name, mostTries, rebootArgument } = store;
   const change = async (deed: Deed, next: (flags: SlotFlags) => SlotFlags): Promise<void> => {
     // Saves even without a change: an earlier run may have been interrupted before its save was durable.

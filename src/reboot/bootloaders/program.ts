@@ -3,12 +3,12 @@
 import { UpdateError } from '../../errors.ts';
 import type { SlotName } from '../../model.ts';
 import type { Exec, ExecResult } from '../../system/process/exec.ts';
-import type { Deed, ToldStore } from './flags-backend.ts';
+import type { ActionStore, Deed } from './flags-backend.ts';
 import { NEVER, PROVEN, type SlotFlag, type SlotFlags } from './slot-flags.ts';
 
 export type BootProgram = Readonly<{ exec: Exec; path: string; mostTries: number }>;
 
-export const programStore = (program: BootProgram): ToldStore => ({
+export const programStore = (program: BootProgram): ActionStore => ({
   name: 'program',
   mostTries: program.mostTries,
   load: async () => parseAnswer(program, await call(program, { verb: 'read' })),

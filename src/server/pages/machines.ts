@@ -17,7 +17,7 @@ export function machinesPage(search: Search, found: Found, now: Date): Page {
 <label>Version <input name="version" value="${search.version ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
 <label>Group <input name="group" value="${search.group ?? ''}" maxlength="64" size="14" autocomplete="off" spellcheck="false"></label>
 <label>State <select name="state"><option value="">any</option>${STATE_KINDS.map((state) => html`<option${state === search.state && html` selected`}>${state}</option>`)}</select></label>
-${kept(search)}<button>Search</button>${isFiltered(search) && html`<a class="button second" href="/machines">All machines</a>`}
+${failureFilter(search)}<button>Search</button>${isFiltered(search) && html`<a class="button second" href="/machines">All machines</a>`}
 </form></section>
 <section class="sheet" aria-label="Machines found">${live('found', listed(found, now))}
 ${pager(search, found)}</section>`;
@@ -47,7 +47,7 @@ const hasFailed = ({ failed, code, attempted, reason }: FailureSearch): boolean 
   Boolean(failed ?? code ?? attempted ?? reason);
 
 /** Keeps the failure filter, so that a further search stays within the same machines. */
-function kept({ failed, code, attempted, reason }: Search): Html | undefined {
+function failureFilter({ failed, code, attempted, reason }: Search): Html | undefined {
   const fields = Object.entries({ failed, code, attempted, reason }).filter(([, value]) => value !== undefined);
   if (fields.length === 0) return undefined;
   return html`${fields.map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}

@@ -18,7 +18,7 @@ export function confirmReadmission(
     path: `${back}/readmit`,
     button: html`<button>Let ${machine === undefined ? 'them' : 'it'} try</button>`,
     body: html`${machine !== undefined && html`<p><a class="id" href="/machines/${machine}">${machine}</a></p><input type="hidden" name="machine" value="${machine}">`}
-<p>These failures no longer count. A machine that refuses the release drops the refusal at its next poll and starts when there is a place. After three reboots into the same release, only “updatectl forget” on the machine allows another attempt.</p>
+<p>These failures no longer count. A machine that refuses the release drops the refusal at its next poll and starts when there is a place. After three rollbacks from the same release, only “updatectl forget” on the machine allows another attempt.</p>
 ${ledger.braked && html`<p>The rollout stays stopped until it is resumed: ${ledger.braked.reason}.</p>`}`,
   });
 }

@@ -45,7 +45,7 @@ function operators(app: FastifyInstance, { fleet, now, pages }: OperatorWorld): 
     { schema: ASKS.machines },
     async ({ query: { limit = 100, ...query } }): Promise<MachinesShown> => {
       const { machines, more } = await searchMachines({ machines: fleet.machines, pause }, searchOf(query), limit);
-      const documents = machines.map((document) => ({ id: document.machine, document: told(document) }));
+      const documents = machines.map((document) => ({ id: document.machine, document: publicRecord(document) }));
       return { schema: 1, documents, ...(more === undefined ? {} : { next: more }) };
     },
   );
@@ -54,7 +54,7 @@ function operators(app: FastifyInstance, { fleet, now, pages }: OperatorWorld): 
     { schema: ASKS.machine },
     async ({ params: { id } }, reply) => {
       const machine = await fleet.machine(id);
-      return machine ? told(machine) : unknown(reply, id);
+      return machine ? publicRecord(machine) : unknown(reply, id);
     },
   );
   app.delete<{ Params: { id: string } }>('/v1/machines/:id', { schema: ASKS.forget }, async (request, reply) => {
@@ -72,7 +72,7 @@ function operators(app: FastifyInstance, { fleet, now, pages }: OperatorWorld): 
 type OperatorWorld = Readonly<{ fleet: Fleet; now(): Date; pages?: Readonly<{ pause(): Promise<void> }> }>;
 
 /** The record without the digest of its secret and internal fields. */
-function told({ secret, boot: _boot, past: _past, ...machine }: MachineRecord): MachineShown {
+function publicRecord({ secret, boot: _boot, past: _past, ...machine }: MachineRecord): MachineShown {
   return { ...machine, ...(secret === undefined ? {} : { bound: true }) };
 }
 
