@@ -146,7 +146,7 @@ const sdb: Disk = { ...sda, name: 'sdb', rdev: '8:16', numbers: numbers(8, 17) }
 
 const REFUSED: Readonly<Record<string, Refused>> = {
   'a root in LVM': {
-    why: /lies in a volume of LVM, \/dev\/dm-1;/,
+    why: /is in a volume of LVM, \/dev\/dm-1;/,
     build: (root) => {
       addDisk(root, sda);
       addLayer(root, 'dm-1', '253:1', ['sda/sda2'], 'LVM-abcdef');
@@ -154,7 +154,7 @@ const REFUSED: Readonly<Record<string, Refused>> = {
     },
   },
   'an encrypted root (LUKS)': {
-    why: /lies in an encrypted device, \/dev\/dm-1;/,
+    why: /is in an encrypted device, \/dev\/dm-1;/,
     build: (root) => {
       addDisk(root, sda);
       addLayer(root, 'dm-1', '253:1', ['sda/sda2'], 'CRYPT-LUKS2-0123-luks');
@@ -163,7 +163,7 @@ const REFUSED: Readonly<Record<string, Refused>> = {
     },
   },
   'a RAID array in each slot': {
-    why: /lies in a RAID array, \/dev\/md0;/,
+    why: /is in a RAID array, \/dev\/md0;/,
     build: (root) => {
       addDisk(root, sda);
       addDisk(root, sdb);
@@ -172,7 +172,7 @@ const REFUSED: Readonly<Record<string, Refused>> = {
     },
   },
   'a RAID array in each slot, of which one member is left': {
-    why: /lies in a RAID array, \/dev\/md0;/,
+    why: /is in a RAID array, \/dev\/md0;/,
     build: (root) => {
       addDisk(root, sda);
       addLayer(root, 'md0', '9:0', ['sda/sda2'], 'raid1');
@@ -180,7 +180,7 @@ const REFUSED: Readonly<Record<string, Refused>> = {
     },
   },
   'multipath, whose partitions are device-mapper devices': {
-    why: /lies in a multipath device, \/dev\/dm-1;/,
+    why: /is in a multipath device, \/dev\/dm-1;/,
     build: (root) => {
       addDisk(root, sda);
       addDisk(root, sdb);
@@ -190,7 +190,7 @@ const REFUSED: Readonly<Record<string, Refused>> = {
     },
   },
   'RAID of the firmware by dmraid': {
-    why: /lies in a RAID array, \/dev\/dm-0;/,
+    why: /is in a RAID array, \/dev\/dm-0;/,
     build: (root) => {
       addDisk(root, sda);
       addLayer(root, 'dm-0', '253:0', ['sda'], 'DMRAID-isw_x');
