@@ -40,6 +40,7 @@ export const noLock: KeptLock = {
   take: async () => ({ ok: true }),
   begin: async () => {},
   giveBack: async () => {},
+  mayHold: async () => false,
   giveBackOwed: async () => {},
   debt: () => undefined,
 };

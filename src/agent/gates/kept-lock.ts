@@ -24,6 +24,8 @@ export interface KeptLock extends LockClient {
   readonly isConfigured: boolean;
   /** The command that shows its holders; none if only its operator can inspect it. */
   readonly command?: string;
+  /** Whether the lock was asked for and not released since, as the record says: an agent that starts knows no more. */
+  mayHold(): Promise<boolean>;
   /** Throws while a lock still has to be released. */
   giveBackOwed(): Promise<void>;
   debt(): LockDebt | undefined;
@@ -75,6 +77,7 @@ export function keptLock(world: KeptLockWorld): KeptLock {
       await debts.owe(known.length > 0 || !here ? known : [here.place], ended);
       await debts.settle();
     },
+    mayHold: async () => (await debts.all()).some(({ owed, ...place }) => !owed && isHere(place)),
     giveBackOwed: debts.settle,
     debt: debts.first,
   };

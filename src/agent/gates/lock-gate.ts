@@ -14,8 +14,8 @@ import type { KeptLock } from './kept-lock.ts';
 export interface LockGate {
   /** The last answer, or a new one if `asks`: when every other gate is open. `goes`: soft gates are overridden. */
   verdict(asks: boolean, goes?: boolean): Promise<GateVerdict>;
-  /** Whether this host has the lock, from the last answer. */
-  isHeld(): boolean;
+  /** Whether this host has the lock, from the last answer; until there is one, whether an earlier agent may have taken it. */
+  isHeld(): Promise<boolean>;
   /** The host restarts now. */
   take(): Promise<void>;
   /** Releases the lock. A failure is tried again later, and does not stop updates. */
@@ -101,7 +101,7 @@ function askedAtIntervals(lock: KeptLock, { product, clock, random }: LockGateWo
   let last: GateVerdict = OPEN;
   let restsUntilMs = 0;
   let failures = 0;
-  let isHeld = false;
+  let isHeld: boolean | undefined;
 
   const refused = (code: GateCode, reason: string, pauseMs: number): GateVerdict => {
     restsUntilMs = clock.monotonicMs() + pauseMs;
@@ -122,7 +122,7 @@ function askedAtIntervals(lock: KeptLock, { product, clock, random }: LockGateWo
   };
   return {
     last: (): GateVerdict => last,
-    isHeld: (): boolean => isHeld,
+    isHeld: async (): Promise<boolean> => isHeld ?? (lock.isConfigured && (await lock.mayHold())),
     /** A failure is a closed gate with the time of the next try. */
     ask: async (): Promise<GateVerdict> => {
       if (last.ok || clock.monotonicMs() >= restsUntilMs)

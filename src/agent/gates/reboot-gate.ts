@@ -49,7 +49,7 @@ export function rebootGate({ gates, lock, hooks, offer }: RebootGateWorld): Rebo
   /** A host that a gate keeps here holds no lock and is not drained; but its boot flag is cleared first. */
   const ofStaying = async (saved: Saved, isFlagged: boolean): Promise<Closing | undefined> => {
     const closed = await ofHost(saved);
-    if (closed && !isFlagged && (lock.isHeld() || (await hooks.isOwed()))) await lock.giveBack();
+    if (closed && !isFlagged && ((await lock.isHeld()) || (await hooks.isOwed()))) await lock.giveBack();
     return closed;
   };
   const ofStaged = async (saved: Saved, isFlagged: boolean): Promise<Facts['gate']> => {

@@ -87,7 +87,7 @@ function fakeLock(calls: string[]): LockGate {
       calls.push('lock');
       return OPEN;
     },
-    isHeld: () => false,
+    isHeld: async () => false,
     take: async () => {},
     giveBack: async () => void calls.push('give back'),
     lookAfter: async () => {},

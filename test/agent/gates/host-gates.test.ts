@@ -97,36 +97,40 @@ test('a closed gate keeps a staged release waiting, unarmed, and an open one let
   assert.equal(updated.confirmed, true);
 });
 
-test('a gate that closes while the lock is held gives it back, and the slot is not armed', async () => {
-  const verbs: string[] = [];
-  let isHeld = false;
-  const lock: KeptLock = {
-    ...noLock,
-    isConfigured: true,
-    take: async () => {
-      verbs.push('take');
-      isHeld = true;
-      return { ok: true };
-    },
-    begin: async () => void verbs.push('begin'),
-    giveBack: async () => {
-      if (isHeld) verbs.push('give back');
-      isHeld = false;
-    },
-  };
-  const inhibited = closed('inhibited', 'hard', 'backup inhibits the shutdown: nightly copy');
-  const gates = { ...openGates, ask: async () => combine(verbs.includes('take') ? [inhibited] : []) };
-  const later = { ...noHooks, verdict: async () => closed('hook-later', 'soft', 'web-1 is not drained yet') };
-  const update = await makeUpdate('good');
-  const storage = freshStorage();
-  const drained = await liveUntilRest(storage, update, undefined, gates, later, lock);
-  assert.deepEqual([drained.state.kind, verbs], ['staged', ['take']]);
-  // A new agent finds that the program has begun.
-  const begun = { ...noHooks, isOwed: async () => isHeld };
-  const waiting = await liveUntilRest(storage, update, undefined, gates, begun, lock);
-  assert.deepEqual([waiting.state.kind, verbs], ['staged', ['take', 'give back']]);
-  assert.equal(waiting.slots?.b.bootable, false);
-});
+/** What an agent finds that starts while the lock is held. */
+const FOUND = { 'a program that has begun': 'hooks', 'the record of the lock': 'lock' } as const;
+
+for (const [what, found] of Object.entries(FOUND))
+  test(`a gate that closes while the lock is held releases it, and the slot is not armed: a new agent finds ${what}`, async () => {
+    const verbs: string[] = [];
+    let isHeld = false;
+    const lock: KeptLock = {
+      ...noLock,
+      isConfigured: true,
+      take: async () => {
+        verbs.push('take');
+        isHeld = true;
+        return { ok: true };
+      },
+      begin: async () => void verbs.push('begin'),
+      giveBack: async () => {
+        if (isHeld) verbs.push('give back');
+        isHeld = false;
+      },
+    };
+    const inhibited = closed('inhibited', 'hard', 'backup inhibits the shutdown: nightly copy');
+    const gates = { ...openGates, ask: async () => combine(verbs.includes('take') ? [inhibited] : []) };
+    const later = { ...noHooks, verdict: async () => closed('hook-later', 'soft', 'web-1 is not drained yet') };
+    const update = await makeUpdate('good');
+    const storage = freshStorage();
+    const drained = await liveUntilRest(storage, update, undefined, gates, later, lock);
+    assert.deepEqual([drained.state.kind, verbs], ['staged', ['take']]);
+    const begun = { ...noHooks, isOwed: async () => found === 'hooks' && isHeld };
+    const recorded = { ...lock, mayHold: async () => found === 'lock' && isHeld };
+    const waiting = await liveUntilRest(storage, update, undefined, gates, begun, recorded);
+    assert.deepEqual([waiting.state.kind, verbs], ['staged', ['take', 'give back']]);
+    assert.equal(waiting.slots?.b.bootable, false);
+  });
 
 test('a gate that closes on an armed slot disarms it, and keeps the day from which its deadline counts', async () => {
   const storage = freshStorage();

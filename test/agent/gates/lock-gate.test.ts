@@ -8,7 +8,7 @@ import type { Outcome, Product, Release } from '../../../src/model.ts';
 import type { LockAnswer, LockClient } from '../../../src/reboot/gates/locks/lock-client.ts';
 import { silentLog } from '../../../src/system/log.ts';
 import { refusalOf } from '../../support/command-line.ts';
-import { keptHere, noLock } from '../../support/kept-lock.ts';
+import { keptHere, MemoryPlaces, noLock } from '../../support/kept-lock.ts';
 
 const FULL: LockAnswer = {
   ok: false,
@@ -39,10 +39,14 @@ function bench(answer: () => LockAnswer = () => ({ ok: true })) {
   };
   const random = { fraction: () => 0.5, bytes: () => new Uint8Array() };
   const product = 'shop' as Product;
+  const places = new MemoryPlaces();
+  /** The gate of an agent that starts. */
+  const next = () => lockGate(keptHere(client, { clock, places }), { product, clock, random, log: silentLog });
   return {
     calls,
     failing,
-    gate: lockGate(keptHere(client, { clock }), { product, clock, random, log: silentLog }),
+    next,
+    gate: next(),
     pass: (more: number): void => {
       ms += more;
     },
@@ -157,7 +161,7 @@ test('without a lock nothing is held, and what fails is no gate', async () => {
   const random = { fraction: () => 0.5, bytes: () => new Uint8Array() };
   const world = { product: 'shop' as Product, clock, random, log: silentLog };
   const gate = lockGate(noLock, world);
-  assert.deepEqual([await gate.verdict(true), gate.isHeld()], [{ ok: true }, false]);
+  assert.deepEqual([await gate.verdict(true), await gate.isHeld()], [{ ok: true }, false]);
   const away = () => Promise.reject(new UpdateError('state-unreadable'));
   assert.equal(await refusalOf(lockGate({ ...noLock, take: away }, world).verdict(true)), 'state-unreadable');
 });
@@ -169,13 +173,33 @@ test('what somebody must see to keeps its name; a lock that could not be given b
   const verdict = await foreign.gate.verdict(true);
   assert.equal(verdict.ok ? '' : verdict.code, 'lock-foreign');
   const { gate, failing } = bench();
-  assert.equal(gate.isHeld(), false);
+  assert.equal(await gate.isHeld(), false);
   await gate.verdict(true);
-  assert.equal(gate.isHeld(), true);
+  assert.equal(await gate.isHeld(), true);
   failing.add('give back');
   await gate.giveBack();
-  assert.equal(gate.isHeld(), true, 'it could not be given back');
+  assert.equal(await gate.isHeld(), true, 'it could not be given back');
   failing.clear();
   await gate.giveBack();
-  assert.equal(gate.isHeld(), false);
+  assert.equal(await gate.isHeld(), false);
+});
+
+test('an agent that starts holds what an earlier one took and did not release, until it has an answer of its own', async () => {
+  const { calls, gate, next } = bench();
+  await gate.verdict(true);
+  const second = next();
+  assert.equal(await second.isHeld(), true);
+  await second.giveBack();
+  assert.deepEqual([calls, await second.isHeld()], [['take', 'give back'], false]);
+  assert.equal(await next().isHeld(), false);
+});
+
+test('an agent that starts and is refused the lock does not hold it', async () => {
+  let answer: LockAnswer = { ok: true };
+  const { gate, next } = bench(() => answer);
+  await gate.verdict(true);
+  answer = FULL;
+  const second = next();
+  await second.verdict(true);
+  assert.equal(await second.isHeld(), false);
 });

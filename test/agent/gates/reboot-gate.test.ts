@@ -25,7 +25,7 @@ const ARMED: State = { kind: 'armed', ...RELEASE, bootId: 'x' };
 
 const OPEN_LOCK: LockGate = {
   verdict: async () => OPEN,
-  isHeld: () => false,
+  isHeld: async () => false,
   take: async () => {},
   giveBack: async () => {},
   lookAfter: async () => {},
@@ -143,7 +143,7 @@ function unoffered(offer: Pick<StandingOffer, 'isFresh' | 'objection'>) {
     },
     giveBack: async () => void asked.push('give back'),
   };
-  const isHeld = () => true;
+  const isHeld = async () => true;
   const gate = rebootGate({ ...NOTHING_OWED, gates: openGates, lock: { ...lock, isHeld }, offer });
   return {
     asked,
@@ -203,7 +203,7 @@ test('while something keeps the host here, what was drained for the reboot is ta
       ...NOTHING_OWED,
       hooks: { isOwed: async () => owed },
       gates: { ...openGates, ask: async () => combine([NIGHTS]) },
-      lock: { ...OPEN_LOCK, isHeld: () => held, giveBack: async () => void asked.push('give back') },
+      lock: { ...OPEN_LOCK, isHeld: async () => held, giveBack: async () => void asked.push('give back') },
     });
     await gate.verdict({ state: STAGED, since: SINCE, slots: {} }, { asks: true, isFlagged });
     assert.equal(asked.length, given, `held ${held}, owed ${owed}, flagged ${isFlagged}`);
