@@ -167,7 +167,7 @@ test('barriers, holds, pins and dead ends are typed, signed and obeyed', async (
   assert.equal(await site.offered('till', '2.0'), '2.0');
   assert.equal(await site.offered('default', '0.9'), 'dead-end');
   const status = await site.read(rolloutStatus);
-  for (const line of ['group kiosk is held: exam week', 'group till stays at 2.0', 'barrier 2.0: migration'])
+  for (const line of ['group kiosk is held: exam week', 'group till is pinned to 2.0', 'barrier 2.0: migration'])
     assert.ok(status.includes(line), line);
 });
 

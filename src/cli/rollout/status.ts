@@ -47,7 +47,7 @@ function describe(document: RolloutDocument, policy: Rollout, now: number): stri
     `others: ${policy.pause ? 'no more hosts' : `${Math.floor(rest * 100)} % may have it now`}`,
     ...[...policy.groups].flatMap(([name, { hold, pin }]) => [
       ...(hold === undefined ? [] : [`group ${name} is held: ${hold}`]),
-      ...(pin ? [`group ${name} stays at ${pin.version}`] : []),
+      ...(pin ? [`group ${name} is pinned to ${pin.version}`] : []),
     ]),
     ...policy.barriers.map(({ version, reason }) => `barrier ${version}: ${reason}`),
     ...policy.deadEnds.map(({ version, reason }) => `dead end ${version}: ${reason}`),
