@@ -114,13 +114,20 @@ test('a request that does not arrive in time is told so', () => {
   assert.equal((JSON.parse(body) as Record<string, string>)['code'], 'request-slow');
 });
 
-test('who asks for another protocol is answered in this one, and the connection does not stay behind deaf', async () => {
-  const head =
-    'POST /v1/check-in HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 2\r\n';
-  const said = await spoken(`${head}content-type: application/json\r\n\r\n{}`);
-  assert.match(said, /^HTTP\/1.1 400 /);
-  assert.match(said, /\r\nconnection: close\r\n/i);
-});
+const UPGRADES: Readonly<Record<string, readonly [start: string, status: number]>> = {
+  'a known address': ['POST /v1/check-in HTTP/1.1\r\ncontent-type: application/json', 400],
+  'an address that no router takes': ['GET /rollouts/%/ HTTP/1.1', 400],
+  'an address that leads nowhere': ['GET /nowhere HTTP/1.1', 404],
+  'an expectation': ['GET / HTTP/1.1\r\nexpect: the-impossible', 417],
+};
+
+for (const [what, [start, status]] of Object.entries(UPGRADES))
+  test(`a request for another protocol is answered in this one, and its connection closed: ${what}`, async () => {
+    const head = `${start}\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 2\r\n\r\n`;
+    const said = await spoken(`${head}{}`);
+    assert.match(said, new RegExp(`^HTTP/1.1 ${status} `));
+    assert.match(said, /\r\nconnection: close\r\n/i);
+  });
 
 test('the body of a form and of FleetLock has a limit, too', async () => {
   const body = 'x'.repeat(4097);

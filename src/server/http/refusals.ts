@@ -94,16 +94,25 @@ export const BEFORE_ROUTES: Refusals = {
 /** Refusals for which Node.js itself would send an empty answer. */
 export function answerBeforeNode(app: FastifyInstance): void {
   const without = JSON.stringify(plain('request-invalid', 'The expectation in the `Expect` header is not supported.'));
-  app.server.on('checkExpectation', (_request, response) => {
+  // We never switch protocols, but Node.js reads nothing more from a connection after an Upgrade request with a body. Not a hook: the router
+  // refuses some addresses before any hook runs.
+  app.server.prependListener('request', closeAfterUpgrade);
+  app.server.on('checkExpectation', (request, response) => {
+    closeAfterUpgrade(request, response);
     const type = { 'content-type': 'application/json; charset=utf-8' };
     response.writeHead(417, { ...type, 'content-length': Buffer.byteLength(without) }).end(without);
   });
-  app.addHook('onRequest', ({ headers, raw }, reply, go) => {
-    // We never switch protocols, but Node.js reads nothing more from a connection after an Upgrade request with a body.
-    if (headers.upgrade !== undefined) reply.header('connection', 'close');
+  app.addHook('onRequest', ({ headers, raw }, _reply, go) => {
     const isNamed = headers.host !== undefined || raw.httpVersion === '1.0';
     go(isNamed ? undefined : Object.assign(new Error('The `Host` header is missing.'), { statusCode: 400 }));
   });
+}
+
+function closeAfterUpgrade(
+  { headers }: Readonly<{ headers: Readonly<{ upgrade?: string | undefined }> }>,
+  response: Readonly<{ setHeader(name: string, value: string): unknown }>,
+): void {
+  if (headers.upgrade !== undefined) response.setHeader('connection', 'close');
 }
 
 function answerTo(failure: string | undefined): string {
