@@ -65,7 +65,7 @@ const SQUASHFS = [
 
 /** Changes with the way images are made, so that an old image is never taken for a new one. */
 const RECIPE = createHash('sha256')
-  .update(readFileSync(join(import.meta.dirname, '../src/bundle/root-image.ts')))
+  .update(readFileSync(join(import.meta.dirname, '../src/bundle/image/root.ts')))
   .update(`${EPOCH} ${SQUASHFS.join(' ')}`)
   .digest('hex')
   .slice(0, 8);
