@@ -35,7 +35,7 @@ const sweep = async (fault: string): Promise<Row[]> =>
     .split('\n')
     .map((line) => JSON.parse(line) as Row);
 
-// Before any test: the runner may end with those that it knows of while a file waits for something.
+// Before any test: while a file awaits something, the runner may finish the tests it has so far, and run the hooks.
 const faults = await faultsOf();
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 

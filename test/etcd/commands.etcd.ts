@@ -20,6 +20,10 @@ import { FleetLockServer } from '../support/fleetlock-server.ts';
 import { lockOf } from '../support/lock-hosts.ts';
 import { makeTlsFiles, type TlsFiles } from '../support/tls-files.ts';
 
+// Before any test: while a file awaits something, the runner may finish the tests it has so far, and run the hooks.
+const states = await temporaryFolder();
+after(() => states[Symbol.asyncDispose]());
+
 let cluster: EtcdCluster;
 before(async () => {
   cluster = await EtcdCluster.start({ members: 1 });
@@ -83,9 +87,6 @@ test('a host is released by its name; one that is not there is an error', async 
 test('an address that is none is a fault of the command line', async () => {
   assert.equal(await refusalOf(runCommand(lockStatus, '/', ['--endpoint', 'etcd1:2379'])), 'usage');
 });
-
-const states = await temporaryFolder();
-after(() => states[Symbol.asyncDispose]());
 
 /** Each is another host. */
 let hosts = 0;

@@ -70,6 +70,10 @@ const publisher =
 const refusal = (cwd: string, ...args: string[]): Promise<string> => refusalOf(publisher(cwd)(...args));
 
 const root = someBytes(1024 * 1024);
+const where = ['--repository', 'repo', '--keys', 'keys'];
+// Before any test: while a file awaits something, the runner may finish the tests it has so far, and run the hooks.
+const three = await makeThree();
+after(() => three[Symbol.asyncDispose]());
 
 test('from nothing to a channel that a host can follow', async () => {
   await using folder = await temporaryFolder();
@@ -364,10 +368,6 @@ async function makeThree() {
   }
   return folder;
 }
-
-const where = ['--repository', 'repo', '--keys', 'keys'];
-const three = await makeThree();
-after(() => three[Symbol.asyncDispose]());
 
 /** A copy of them. */
 async function withThree() {
