@@ -14,6 +14,7 @@ import { realClock } from '../../../src/system/clock.ts';
 import { realFiles } from '../../../src/system/files.ts';
 import { keyFileSigner } from '../../../src/verify/key-file.ts';
 import { rollOut } from '../../../src/verify/publish/channels.ts';
+import { checkInOf } from '../../support/check-in-line.ts';
 import { refusalOf, runCommand } from '../../support/command-line.ts';
 import { ServerProcess } from '../../support/server-process.ts';
 import { NOW, TestRepository } from '../../support/tuf-repository.ts';
@@ -52,21 +53,9 @@ test('failures over the budget pause the channel itself', async () => {
   await using one = await ServerProcess.start([
     ...['--repository', repository.dir, '--state', join(repository.top, 'state'), '--keys', repository.keyFolder],
   ]);
-  const host = {
-    schema: 1,
-    machine: '0123456789abcdef0123456789abcdef',
-    group: 'default',
-    product: 'acme',
-    channel: 'stable',
-    agent: '0.1.0',
-    running: { version: '1.0', counter: 1 },
-    confirmed: true,
-    state: 'idle',
-    since: '2029-12-31T00:00:00Z',
-  };
   const checkIn = async (more: object): Promise<unknown> => {
     const headers = { 'content-type': 'application/json' };
-    const body = JSON.stringify({ ...host, ...more });
+    const body = JSON.stringify({ ...checkInOf(0), ...more });
     return (await fetch(`${one.url}/v1/check-in`, { method: 'POST', headers, body })).json();
   };
   assert.deepEqual(await checkIn({ wants: '2.0' }), { schema: 1, go: true });
