@@ -12,7 +12,7 @@ import type { Census } from '../fleet/census.ts';
 import type { Channels } from '../fleet/channels.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { RebootLocks } from '../fleet/reboot-locks.ts';
-import type { Page } from '../pages/layout.ts';
+import type { Page, Viewer } from '../pages/layout.ts';
 import type { Store } from '../store/store.ts';
 import type { LastWrite } from '../store/watched.ts';
 import type { FailureLog } from './failure-log.ts';
@@ -57,6 +57,9 @@ export type ViewWorld = Pick<AppWorld, 'fleet' | 'locks' | 'channels' | 'now' | 
   Readonly<{ census: Census; pause(): Promise<void> }>;
 
 export type PageWorld = ViewWorld & AppWorld & Readonly<{ sessions: Sessions; failed: FailureLog }>;
+
+/** The operator who sends the request, as pages show them. */
+export type ViewerOf = (request: FastifyRequest) => Viewer;
 
 /** Renders a page for the request's viewer and sends it. */
 export type ShowPage = (request: FastifyRequest, reply: FastifyReply, page: Page) => FastifyReply;

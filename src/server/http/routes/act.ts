@@ -6,19 +6,17 @@ import { asUpdateError } from '../../../errors.ts';
 import { type AuditEntry, noted } from '../../fleet/audit.ts';
 import { placeOf } from '../../fleet/names.ts';
 import { ACTS, type Act, confirmFreeing, confirmMachine, confirmRollout, MACHINE_ACTS } from '../../pages/confirm.ts';
-import type { Viewer } from '../../pages/layout.ts';
 import { noSuchMachine } from '../../pages/machine.ts';
 import { messagePage } from '../../pages/sign-in.ts';
 import { entryOf } from '../entries.ts';
 import { fieldOf } from '../forms.ts';
 import { PAGES } from '../page-shapes.ts';
-import type { AppWorld, ShowPage, ViewWorld } from '../world.ts';
+import type { AppWorld, ShowPage, ViewerOf, ViewWorld } from '../world.ts';
 import { noSuchChannel, shownOf } from './view.ts';
 
 type ChannelOf = { Params: { channel: string } };
 type OneMachine = { Params: { id: string } };
 type Held = { Params: { group: string; holder: string } };
-type ViewerOf = (request: FastifyRequest) => Viewer;
 
 /** Actions are idempotent. */
 export function actRoutes(app: FastifyInstance, world: ViewWorld & AppWorld, show: ShowPage, viewerOf: ViewerOf): void {

@@ -8,7 +8,7 @@ import { cookieOf, formTokenOf, isOurForm, isSameSite, keyIn } from '../../acces
 import { mayAct } from '../../access/tokens.ts';
 import { noted } from '../../fleet/audit.ts';
 import { below, linksBelow } from '../../pages/below.ts';
-import { document, type Viewer } from '../../pages/layout.ts';
+import { document } from '../../pages/layout.ts';
 import { FOLLOWS, SCRIPT } from '../../pages/script.ts';
 import { messagePage, signInPage } from '../../pages/sign-in.ts';
 import { ICON, STYLE } from '../../pages/style.ts';
@@ -17,14 +17,14 @@ import { fieldOf, readForms } from '../forms.ts';
 import { countHolder } from '../guard.ts';
 import { PAGES } from '../page-shapes.ts';
 import { setRetryAfter, statusOf } from '../refusals.ts';
-import type { PageWorld, ShowPage } from '../world.ts';
+import type { PageWorld, ShowPage, ViewerOf } from '../world.ts';
 import { actRoutes } from './act.ts';
 import { readmitRoutes } from './readmit.ts';
 import { viewRoutes } from './view.ts';
 
 export function pageRoutes(app: FastifyInstance, world: PageWorld): void {
   const { sessions, limits = NO_LIMITS } = world;
-  const viewerOf = (request: FastifyRequest): Viewer => ({
+  const viewerOf: ViewerOf = (request) => ({
     formToken: formTokenOf(keyIn(request.headers.cookie)),
     name: request.holder?.name ?? '',
     mayChange: mayAct(request.holder, 'operator'),

@@ -1,25 +1,19 @@
 /** Readmits machines on the pages: confirm, then act. */
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { MachineId } from '../../../model.ts';
-import type { Viewer } from '../../pages/layout.ts';
 import { noSuchMachine } from '../../pages/machine.ts';
 import { confirmReadmission } from '../../pages/readmit.ts';
 import { entryOf } from '../entries.ts';
 import { fieldOf } from '../forms.ts';
 import { PAGES } from '../page-shapes.ts';
-import type { ShowPage, ViewWorld } from '../world.ts';
+import type { ShowPage, ViewerOf, ViewWorld } from '../world.ts';
 import { noSuchChannel, shownOf } from './view.ts';
 
 type ChannelOf = { Params: { channel: string } };
 
 /** `machine`: one machine; if missing, all that failed. */
-export function readmitRoutes(
-  app: FastifyInstance,
-  world: ViewWorld,
-  show: ShowPage,
-  viewerOf: (request: FastifyRequest) => Viewer,
-): void {
+export function readmitRoutes(app: FastifyInstance, world: ViewWorld, show: ShowPage, viewerOf: ViewerOf): void {
   const { fleet, now } = world;
   app.get<ChannelOf & { Querystring: { machine?: MachineId } }>(
     '/rollouts/:channel/readmit',

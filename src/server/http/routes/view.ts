@@ -1,12 +1,11 @@
 /** The read-only pages. */
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { lastEntries } from '../../fleet/audit.ts';
 import { type Search, searchMachines, searchOf } from '../../fleet/machine-search.ts';
 import { namesOf, placeOf } from '../../fleet/names.ts';
 import { auditPage, MOST_SHOWN } from '../../pages/audit.ts';
 import { failuresPage } from '../../pages/failures.ts';
-import type { Viewer } from '../../pages/layout.ts';
 import { locksPage } from '../../pages/locks.ts';
 import { machinePage, noSuchMachine } from '../../pages/machine.ts';
 import { machinesPage } from '../../pages/machines.ts';
@@ -16,14 +15,9 @@ import type { Shown } from '../../pages/rollout-progress.ts';
 import { rolloutPage, rolloutsPage, shownIds } from '../../pages/rollouts.ts';
 import { messagePage } from '../../pages/sign-in.ts';
 import { PAGES } from '../page-shapes.ts';
-import type { ShowPage, ViewWorld } from '../world.ts';
+import type { ShowPage, ViewerOf, ViewWorld } from '../world.ts';
 
-export function viewRoutes(
-  app: FastifyInstance,
-  world: ViewWorld,
-  show: ShowPage,
-  viewerOf: (request: FastifyRequest) => Viewer,
-): void {
+export function viewRoutes(app: FastifyInstance, world: ViewWorld, show: ShowPage, viewerOf: ViewerOf): void {
   const { census, fleet, locks, now } = world;
   app.get('/', { schema: PAGES.overview }, async (request, reply) => {
     const data = { census: await census.latest(), history: await census.history(), rollouts: await allShown(world) };
