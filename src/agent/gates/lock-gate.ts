@@ -122,7 +122,7 @@ function askedAtIntervals(lock: KeptLock, { product, clock, random }: LockGateWo
   };
   return {
     last: (): GateVerdict => last,
-    isHeld: async (): Promise<boolean> => isHeld ?? (lock.isConfigured && (await lock.mayHold())),
+    isHeld: async (): Promise<boolean> => isHeld ?? (await lock.mayHold()),
     /** A failure is a closed gate with the time of the next try. */
     ask: async (): Promise<GateVerdict> => {
       if (last.ok || clock.monotonicMs() >= restsUntilMs)
