@@ -32,6 +32,7 @@ const TOKEN = 'a-token-of-simulated-hosts';
 const BAR = 1.5;
 /** The share of what the server can do at most, at which latency is taken once more. */
 const QUIET = 0.5;
+const HEALTH_REQUESTS = 2000;
 
 using repository = await rollingOut({ inFlight: Number(values['in-flight']), failures: 100 });
 await using cluster = values.store === 'etcd' ? await EtcdCluster.start() : undefined;
@@ -63,9 +64,7 @@ async function run(): Promise<void> {
   console.log(
     `${values.store}, ${cpus()[0]?.model} × ${cpus().length}, load ${loadavg()[0]?.toFixed(2)} before; ${values.connections} connections, at most ${values['in-flight']} hosts under way`,
   );
-  console.log(
-    '| hosts | what | check-ins/s | per s of server CPU | ms of server CPU each | p50 ms | p99 ms | RSS MB |',
-  );
+  console.log('| hosts | what | requests/s | per s of server CPU | ms of server CPU each | p50 ms | p99 ms | RSS MB |');
   console.log('|---:|---|---:|---:|---:|---:|---:|---:|');
   let registered = 0;
   const steady: number[] = [];
@@ -80,6 +79,7 @@ async function run(): Promise<void> {
     const perSecond = Math.round(full.perSecond * QUIET);
     await measure(hosts, `steady, ${perSecond}/s asked`, { kind: 'steady', from: 0, to: hosts, seconds, perSecond });
     await measure(hosts, 'asking to begin', { kind: 'asking', from: 0, to: hosts, seconds });
+    await measureHealth(hosts);
   }
   const growth = (steady.at(-1) ?? Number.NaN) / (steady[0] ?? Number.NaN);
   console.log(
@@ -98,6 +98,14 @@ async function measure(
   const before = cpuSeconds(server.pid);
   const { answers, seconds, p50, p99 } = await sent({ ...whom, ...part });
   const cpu = cpuSeconds(server.pid) - before;
+  print(hosts, what, { answers, seconds, cpu, p50, p99 });
+  return { perSecond: answers / seconds, cpuMs: (1000 * cpu) / answers };
+}
+
+/** `seconds` by the clock, `cpu` of the server's processor; latencies in milliseconds. */
+type Figures = Readonly<{ answers: number; seconds: number; cpu: number; p50: number; p99: number }>;
+
+function print(hosts: number, what: string, { answers, seconds, cpu, p50, p99 }: Figures): void {
   const figures = [
     hosts,
     what,
@@ -109,7 +117,23 @@ async function measure(
     (rssBytes(server.pid) / 1e6).toFixed(0),
   ];
   console.log(`| ${figures.join(' | ')} |`);
-  return { perSecond: answers / seconds, cpuMs: (1000 * cpu) / answers };
+}
+
+/** What a monitor pays that asks often: /healthz, one request after the other. */
+async function measureHealth(hosts: number): Promise<void> {
+  const before = cpuSeconds(server.pid);
+  const begun = performance.now();
+  const taken: number[] = [];
+  for (let at = 0; at < HEALTH_REQUESTS; at += 1) {
+    const start = performance.now();
+    await (await fetch(`${server.url}/healthz`)).arrayBuffer();
+    taken.push(performance.now() - start);
+  }
+  const seconds = (performance.now() - begun) / 1000;
+  const sorted = Float64Array.from(taken).sort();
+  const p = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN;
+  const cpu = cpuSeconds(server.pid) - before;
+  print(hosts, 'GET /healthz', { answers: HEALTH_REQUESTS, seconds, cpu, p50: p(0.5), p99: p(0.99) });
 }
 
 async function sent(work: Work): Promise<Done> {

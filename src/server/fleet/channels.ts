@@ -9,6 +9,7 @@ import type { ChannelDocument } from '../../verify/documents.ts';
 import { ROLE_NAMES } from '../../verify/names.ts';
 import { channelDocument, readRepository } from '../../verify/publish/repository.ts';
 import type { ChannelState } from './fleet.ts';
+import { sharedRead } from './shared-read.ts';
 
 export type Channels = ReadonlyMap<string, ChannelState>;
 
@@ -24,10 +25,10 @@ export function createChannels(files: Files, dir: string): () => Promise<Channel
 /** The repository in `dir` is verified as by a publisher. */
 export function createPublished(files: Files, dir: string): () => Promise<Published> {
   let known: Readonly<{ stamp: string; published: Promise<Published> }> | undefined;
+  // Every check-in asks, and many come at once.
+  const readStamp = sharedRead(() => stampOf(files, dir));
   return async () => {
-    // Every publication ends with a new, different timestamp.
-    const timestamp = (await files.read(join(dir, 'metadata/timestamp.json'))) ?? new Uint8Array();
-    const stamp = createHash('sha256').update(timestamp).digest('hex');
+    const stamp = await readStamp();
     if (known?.stamp !== stamp) known = { stamp, published: readPublished(files, dir) };
     const { published } = known;
     // A failed read is retried by the next caller.
@@ -36,6 +37,12 @@ export function createPublished(files: Files, dir: string): () => Promise<Publis
     });
     return published;
   };
+}
+
+/** Every publication ends with a new, different timestamp. */
+async function stampOf(files: Files, dir: string): Promise<string> {
+  const timestamp = (await files.read(join(dir, 'metadata/timestamp.json'))) ?? new Uint8Array();
+  return createHash('sha256').update(timestamp).digest('hex');
 }
 
 async function readPublished(files: Files, dir: string): Promise<Published> {
