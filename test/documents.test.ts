@@ -459,6 +459,7 @@ test('the server takes the check-in of a host in any situation, and the host its
           },
         },
         url: 'http://fleet',
+        token: async () => undefined,
         host: { group: 'default', product: running.product, channel: 'stable', agent: reason.slice(0, 100) },
         machine: async () => 'a'.repeat(32) as MachineId,
         identity: async () => ({}),

@@ -5,11 +5,19 @@ import { UpdateError } from '../errors.ts';
 import type { Files } from '../system/files.ts';
 import { checkFleet, type FleetSetting } from './fleet.ts';
 import { type CacheReading, readFleetCache } from './fleet-cache.ts';
-import { type Fragment, type Given, readFragment, readFragments, readSound } from './fragments.ts';
+import { type Fragment, type Given, readFragment, readFragments, readSound, toleratedIn } from './fragments.ts';
 import { KEYS } from './keys.ts';
 import type { AnyKey, Key, Preset } from './types.ts';
 
-export const CONFIG_DIRS = ['/usr/lib/tandem/config.d', '/etc/tandem/config.d', '/run/tandem/config.d'] as const;
+/** A host's own drop-ins: read last, because they are all that is specific to it where `/etc` belongs to the image. */
+export const HOST_CONFIG_DIR = '/var/lib/tandem/config.d';
+
+export const CONFIG_DIRS = [
+  '/usr/lib/tandem/config.d',
+  '/etc/tandem/config.d',
+  '/run/tandem/config.d',
+  HOST_CONFIG_DIR,
+] as const;
 
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
 type Keys = typeof KEYS;
@@ -62,23 +70,24 @@ function explained(all: readonly Given[]): readonly Setting[] {
   });
 }
 
-/** The drop-ins of this host, and below them the last known settings of its fleet. */
-export type Layers = Readonly<{ fragments: readonly Fragment[] }> & CacheReading;
+/** The drop-ins of this host with their `unknown` keys that are tolerated, and below them the last known settings of its fleet. */
+export type Layers = Readonly<{ fragments: readonly Fragment[]; unknown: readonly UpdateError[] }> & CacheReading;
 
 export async function readLayers(
   files: Pick<Files, 'list' | 'read'>,
   dirs: readonly string[] = CONFIG_DIRS,
 ): Promise<Layers> {
-  const fragments = await readFragments(files, dirs).catch(throwDenied);
+  const fragments = await readFragments(files, dirs, HOST_CONFIG_DIR).catch(throwDenied);
+  const unknown = fragments.flatMap((fragment) => toleratedIn(fragment, KEYS));
   const { agent, fleet } = resolveConfig(fragments);
-  if (fleet.settingsPrefix === undefined) return { fragments, faults: [] };
-  return { fragments, ...(await readFleetCache(files, agent.stateDir, fleet.settingsPrefix)) };
+  if (fleet.settingsPrefix === undefined) return { fragments, unknown, faults: [] };
+  return { fragments, unknown, ...(await readFleetCache(files, agent.stateDir, fleet.settingsPrefix)) };
 }
 
-/** The drop-ins in the agent's runtime directory are readable only for root and its group. */
+/** The drop-ins in the agent's runtime and state directories are readable only for root and its group. */
 function throwDenied(error: unknown): never {
   const { code, path = '' } = error as NodeJS.ErrnoException;
-  if (code === 'EACCES' && path.startsWith(dirname(CONFIG_DIRS[2])))
+  if (code === 'EACCES' && CONFIG_DIRS.slice(2).some((dir) => path.startsWith(dirname(dir))))
     throw new UpdateError('agent-denied', `This user may not read ${path}.`, { cause: error });
   throw error;
 }

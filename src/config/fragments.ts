@@ -23,30 +23,47 @@ export type Table = Readonly<Record<string, Readonly<Record<string, CheckedKeys>
 /** A value as used and as `written`; `origin` is `file:line`. */
 export type Given = Readonly<{ path: string; value: unknown; written: unknown; origin: string }>;
 
-/** A refused key or section. */
-export type Wrong = Readonly<{ path: string; fault: UpdateError }>;
+/** A refused key or section; `isUnknown` if this version has none of that name. */
+export type Wrong = Readonly<{ path: string; fault: UpdateError; isUnknown?: true }>;
 
-export type Fragment = Readonly<{ path: string; text: string }>;
+/** `isLasting`: its file outlives the image, and with it the version that it was written for. */
+export type Fragment = Readonly<{ path: string; text: string; isLasting?: true }>;
 
-/** Reads the drop-ins: directory by directory, by file name within each. */
-export async function readFragments(files: Pick<Files, 'list' | 'read'>, dirs: readonly string[]): Promise<Fragment[]> {
+/** Reads the drop-ins: directory by directory, by file name within each. Those in `lasting` outlive the image. */
+export async function readFragments(
+  files: Pick<Files, 'list' | 'read'>,
+  dirs: readonly string[],
+  lasting?: string,
+): Promise<Fragment[]> {
   const fragments: Fragment[] = [];
   for (const dir of dirs) {
     for (const name of (await files.list(dir)).filter((one) => one.endsWith('.toml'))) {
-      const bytes = await files.read(join(dir, name));
-      if (bytes) fragments.push({ path: join(dir, name), text: decode(join(dir, name), bytes) });
+      const path = join(dir, name);
+      const bytes = await files.read(path);
+      if (bytes) fragments.push({ path, text: decode(path, bytes), ...(dir === lasting ? { isLasting: true } : {}) });
     }
   }
   return fragments;
 }
 
-/** The values of a drop-in; throws for an unknown key or an invalid value. */
+/** The values of a drop-in; throws for an unknown key, unless the file outlives the image, and for an invalid value. */
 export function readFragment(fragment: Fragment, table: Table): Given[] {
-  return readEach(fragment, table).map((one) => {
-    if ('fault' in one) throw one.fault;
-    return one;
+  return readEach(fragment, table).flatMap((one) => {
+    if (!('fault' in one)) return [one];
+    if (isTolerated(fragment, one)) return [];
+    throw one.fault;
   });
 }
+
+/** The keys that `readFragment` tolerates, as faults. */
+export const toleratedIn = (fragment: Fragment, table: Table): readonly UpdateError[] =>
+  fragment.isLasting
+    ? readEach(fragment, table).flatMap((one) => ('fault' in one && isTolerated(fragment, one) ? [one.fault] : []))
+    : [];
+
+/** After a rollback, an older version reads what was written for a newer one: it must not stop updating. */
+const isTolerated = ({ isLasting }: Fragment, { isUnknown }: Wrong): boolean =>
+  isLasting === true && isUnknown === true;
 
 /** The valid values of a drop-in; none if it is not TOML. */
 export function readSound(fragment: Fragment, table: Table): Given[] {
@@ -62,15 +79,21 @@ export function readEach(fragment: Fragment, table: Table): readonly (Given | Wr
   const sections = Object.entries(parseToml(fragment));
   const placeOf = placesIn(fragment);
   return sections.flatMap(([section, content]): (Given | Wrong)[] => {
-    const wrong = (sentence: string) => [{ path: section, fault: fault(placeOf(section), sentence) }];
     const keys = Object.hasOwn(table, section) ? table[section] : undefined;
-    if (!keys) return wrong(`there is no section “${section}”.${suggestion(section, Object.keys(table))}`);
-    if (!isTable(content)) return wrong(`“${section}” must be a section: [${section}].`);
+    if (!keys) return [noSection(placeOf(section), section, table)];
+    if (!isTable(content))
+      return [{ path: section, fault: fault(placeOf(section), `“${section}” must be a section: [${section}].`) }];
     return Object.entries(content).map(([name, value]) =>
       checkValue(keys, section, name, value, placeOf(section, name)),
     );
   });
 }
+
+const noSection = (place: string, section: string, table: Table): Wrong => ({
+  path: section,
+  fault: fault(place, `there is no section “${section}”.${suggestion(section, Object.keys(table))}`),
+  isUnknown: true,
+});
 
 /** Checks one value against the keys of its section. */
 export function checkValue(
@@ -82,7 +105,10 @@ export function checkValue(
 ): Given | Wrong {
   const path = `${section}.${name}`;
   const found = Object.hasOwn(keys, name) ? keys[name] : undefined;
-  if (!found) return { path, fault: fault(origin, `there is no key “${path}”.${suggestion(name, Object.keys(keys))}`) };
+  if (!found) {
+    const sentence = `there is no key “${path}”.${suggestion(name, Object.keys(keys))}`;
+    return { path, fault: fault(origin, sentence), isUnknown: true };
+  }
   const checked = found.type.safeParse(written);
   if (checked.success) return { path, value: checked.data, written, origin };
   return { path, fault: fault(origin, `${path} ${checked.error.issues[0]?.message ?? 'is not allowed'}.`) };

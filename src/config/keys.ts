@@ -65,7 +65,11 @@ export const KEYS = {
   },
   fleet: {
     url: key(httpUrl, 'The URL of the fleet server; none by default.'),
-    token_file: key(path, 'The file with the token that the fleet server requires of hosts.'),
+    token_file: preset(
+      path,
+      '/var/lib/tandem/token',
+      'The file with the token that the fleet server requires of hosts; none is sent while it does not exist.',
+    ),
     settings_prefix: key(
       text.regex(/^[\x21-\x7e]{1,200}\/$/, 'must be printable text that ends with a slash'),
       'The key prefix of the fleet’s settings in the etcd at `lock.endpoints`; none by default (docs/fleet-settings.md).',

@@ -8,13 +8,16 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import {
   allKeys,
+  CONFIG_DIRS,
   explainConfig,
+  HOST_CONFIG_DIR,
   loadConfig,
   requireSetting,
   resolveConfig,
   resolveSound,
 } from '../../src/config/config.ts';
-import { type Fragment, readFragments } from '../../src/config/fragments.ts';
+import { type Fragment, readFragments, toleratedIn } from '../../src/config/fragments.ts';
+import { KEYS } from '../../src/config/keys.ts';
 import { UpdateError } from '../../src/errors.ts';
 import { realFiles } from '../../src/system/files.ts';
 
@@ -211,3 +214,39 @@ test('one key that is wrong takes none of the others away from who only looks', 
   ]);
   assert.deepEqual([host.product, boot.tries], ['shop', 5]);
 });
+
+test('a key that this version does not know is ignored in a file that outlives the image, and reported', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'tandem-config-'));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  await writeFile(join(root, '10.toml'), '[host]\ngroup = "canary"\nshade = "blue"\n[weather]\nrain = true\n');
+  const fragments = await readFragments(realFiles, [root], root);
+  assert.equal(resolveConfig(fragments).host.group, 'canary');
+  assert.deepEqual(
+    fragments.flatMap((one) => toleratedIn(one, KEYS)).map(({ message }) => message.slice(root.length)),
+    ['/10.toml:3: there is no key “host.shade”.', '/10.toml:4: there is no section “weather”.'],
+  );
+});
+
+test('a key that this version does not know is refused in a file of the image', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'tandem-config-'));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  await writeFile(join(root, '10.toml'), '[host]\nshade = "blue"\n');
+  const fragments = await readFragments(realFiles, [root], '/var/lib/tandem/config.d');
+  assert.throws(() => resolveConfig(fragments), { code: 'config-invalid' });
+  assert.deepEqual(
+    fragments.flatMap((one) => toleratedIn(one, KEYS)),
+    [],
+  );
+});
+
+test('a wrong value, and what is no TOML, is refused wherever it stands', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'tandem-config-'));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  for (const text of ['[boot]\ntries = 0\n', 'host = 1\n', '[host\n']) {
+    await writeFile(join(root, '10.toml'), text);
+    const fragments = await readFragments(realFiles, [root], root);
+    assert.throws(() => resolveConfig(fragments), { code: 'config-invalid' }, text);
+  }
+});
+
+test('of all folders the host’s own is read last', () => assert.equal(CONFIG_DIRS.at(-1), HOST_CONFIG_DIR));

@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LEAVING_MS } from '../../src/agent/loop/health.ts';
-import { resolveConfig } from '../../src/config/config.ts';
+import { loadConfig, resolveConfig } from '../../src/config/config.ts';
 import { spanMs } from '../../src/reboot/health/dead-man-timer.ts';
+import { realFiles } from '../../src/system/files.ts';
 
 const UNITS = join(import.meta.dirname, '..', '..', 'systemd');
 /** Units that only those install who want them. */
@@ -153,4 +154,24 @@ test('a system that starts softly forgets the locks, the notice and the grace of
     assert.equal((await readdir(run)).length, 6, 'an update of the package');
     apply('--boot');
     assert.deepEqual((await readdir(run)).toSorted(), kept.toSorted());
+  }));
+
+test('settings and a token that come as credentials are written where the agent reads them', () =>
+  inDir(async (dir) => {
+    const [root, credentials] = [join(dir, 'root'), join(dir, 'credentials')];
+    for (const path of [join(root, 'etc'), credentials]) await mkdir(path, { recursive: true });
+    tool('systemd-sysusers', [`--root=${root}`, join(UNITS, 'tandem.sysusers')]);
+    const command = ['systemd-tmpfiles', '--create', `--root=${root}`, join(UNITS, 'tandem.tmpfiles')];
+    const create = (): string => tool('env', [`CREDENTIALS_DIRECTORY=${credentials}`, ...command]);
+    const token = join(root, resolveConfig([]).fleet.tokenFile);
+    create();
+    await assert.rejects(readFile(token), { code: 'ENOENT' });
+    for (const round of ['first', 'second']) {
+      await writeFile(join(credentials, 'tandem.config'), `[host]\ngroup = "${round}"\n`);
+      await writeFile(join(credentials, 'tandem.token'), `${round}-token\n`);
+      create();
+      assert.equal((await loadConfig(realFiles, [join(root, 'run/tandem/config.d')])).host.group, round);
+      assert.equal(await readFile(token, 'utf8'), `${round}-token\n`);
+      assert.equal((await stat(token)).mode & 0o777, 0o600);
+    }
   }));

@@ -12,7 +12,8 @@ import type { Hold, OnOffer, Releases } from './releases.ts';
 export type FleetServer = Readonly<{
   http: Pick<Http, 'post'>;
   url: string;
-  token?: string;
+  /** Undefined while the host has none. */
+  token(): Promise<string | undefined>;
   /** The host that asks. */
   host: Readonly<{ group: string; product: Product; channel: string; agent: string }>;
   machine(): Promise<MachineId>;
@@ -87,9 +88,10 @@ async function ask(
   request: CheckIn,
   signal: AbortSignal,
 ): Promise<CheckInAnswer> {
+  const shown = await token();
   const { status, body, retryAfterMs } = await http.post(`${url.replace(/\/+$/, '')}/v1/check-in`, {
     body: JSON.stringify(request),
-    headers: { ...(await identity()), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+    headers: { ...(await identity()), ...(shown === undefined ? {} : { authorization: `Bearer ${shown}` }) },
     maxBytes: MOST_BYTES,
     totalTimeoutMs: TIMEOUT_MS,
     signal,
@@ -98,7 +100,12 @@ async function ask(
   const named = status === 403 ? namedIn(body) : undefined;
   if (named) throw new UpdateError(named);
   if (status === 401 || status === 403)
-    throw new UpdateError('server-denied', `The fleet server ${place} does not accept this host's token.`);
+    throw new UpdateError(
+      'server-denied',
+      shown === undefined
+        ? `The fleet server ${place} requires a token, and this host has none.`
+        : `The fleet server ${place} does not accept this host's token.`,
+    );
   if (status === 429 || status === 503) throw busy(place, status, retryAfterMs);
   if (status !== 200) throw new UpdateError('server-failed', `The fleet server ${place} answered ${status}.`);
   return parseDocument(body, MOST_BYTES, 'server-protocol', `The answer of ${place}`, CHECK_IN_ANSWER);

@@ -1,6 +1,7 @@
 /** The configured fleet server of this host. */
 
 import { type Config, requireSetting } from '../../config/config.ts';
+import { UpdateError } from '../../errors.ts';
 import type { Product } from '../../model.ts';
 import { SECRET_HEADER } from '../../protocol.ts';
 import { type Files, readText } from '../../system/files.ts';
@@ -30,7 +31,6 @@ export async function fleetServer(
   const { files, version, addressTowards = async () => undefined } = world;
   const { url, tokenFile } = config.fleet;
   if (url === undefined) return undefined;
-  const token = tokenFile === undefined ? undefined : await readText(files, tokenFile);
   const product = requireSetting(config, 'host.product') as Product;
   const host = { group: config.host.group, product, channel: config.repository.channel, agent: version };
   const architecture = config.host.architecture ?? world.architecture;
@@ -40,7 +40,7 @@ export async function fleetServer(
   return {
     http,
     url,
-    ...(token ? { token } : {}),
+    token: () => readToken(files, tokenFile),
     host,
     machine: () => readMachineId(files),
     // The body already has its id and its hardware.
@@ -53,4 +53,15 @@ export async function fleetServer(
     stance: (...offered) => stanceOf(stance, ...offered),
     forgive: (release) => forgive(stance, release),
   };
+}
+
+/** Read for each request, so that a host that gets its token later needs no restart. */
+async function readToken(files: Files, path: string): Promise<string | undefined> {
+  const token = await readText(files, path);
+  if (token === '') return undefined;
+  if (/^[\x21-\x7e]{1,4096}$/.test(token)) return token;
+  throw new UpdateError(
+    'config-invalid',
+    `${path} (fleet.token_file) does not hold a token: one line of printable ASCII.`,
+  );
 }

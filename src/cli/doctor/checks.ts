@@ -1,6 +1,6 @@
 /** The conditions for a host to update itself, one read-only check each. */
 
-import { type Config, loadConfig, requireSetting } from '../../config/config.ts';
+import { type Config, readLayers, requireSetting, resolveConfig } from '../../config/config.ts';
 import { asUpdateError } from '../../errors.ts';
 import { isClockSynchronised } from '../../system/clock-sync.ts';
 import { freeSpace, type ReadHead, readHead, statOf } from '../../system/files.ts';
@@ -85,9 +85,13 @@ function findingOf(error: unknown): Finding {
 
 async function configuration({ files }: Context): Promise<Finding> {
   try {
-    const config = await loadConfig(files);
+    const layers = await readLayers(files);
+    const config = resolveConfig(layers.fragments, layers.cache?.started);
     const product = requireSetting(config, 'host.product');
-    return ok(`Installs ${product} from ${new URL(requireSetting(config, 'repository.url')).host}.`);
+    const place = new URL(requireSetting(config, 'repository.url')).host;
+    const [unknown] = layers.unknown;
+    if (unknown) return warn(`Ignored: ${unknown.message}`, 'Correct or remove it, unless it is for a newer version.');
+    return ok(`Installs ${product} from ${place}.`);
   } catch (error) {
     const { message, entry } = asUpdateError(error);
     return fail(message, entry.next);

@@ -20,6 +20,7 @@ export const agent: Command = {
     const layers = await readLayers(context.files);
     const config = resolveConfig(layers.fragments);
     const log = createLog(config.agent.logLevel, config.agent.logFormat);
+    for (const { code, message } of layers.unknown) log.warn({ code }, `Ignored: ${message}`);
     const world = {
       ...context,
       log,

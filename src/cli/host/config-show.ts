@@ -16,7 +16,7 @@ export const configShow: Command = {
     const dirs = input.list('dir');
     const layers = await readLayers(files, dirs.length > 0 ? dirs : CONFIG_DIRS);
     const settings = settingsOf(layers).map(withoutLogins);
-    const { faults } = layers;
+    const faults = [...layers.unknown, ...layers.faults].map(({ code, message }) => ({ code, message }));
     out.document({ schema: 1, settings, ...(faults.length > 0 ? { faults } : {}) });
     out.table([['SETTING', 'VALUE', 'FROM'], ...settings.map((one) => [one.path, shown(one), whence(one)])]);
     for (const { code, message } of faults) out.warn(`${message} [${code}]`);

@@ -80,7 +80,7 @@ function hostIn(
   return withFleetServer(channel, {
     http,
     url: app.url,
-    token: 'secret',
+    token: async () => 'secret',
     host: { group, product: 'shop' as Product, channel: 'stable', agent: '0.1.0' },
     machine: async () => machine.repeat(32) as MachineId,
     identity: async () => ({}),
@@ -147,8 +147,16 @@ test('what an operator names by hand is not asked for', async () => {
 });
 
 test('a server that does not know the host, or cannot be reached, is a failed check with a name', async () => {
-  await assert.rejects(found(hostIn('lab', 'f', { token: 'wrong' })), { code: 'server-denied' });
+  await assert.rejects(found(hostIn('lab', 'f', { token: async () => 'wrong' })), { code: 'server-denied' });
   await assert.rejects(found(hostIn('lab', 'f', { url: 'http://127.0.0.1:1' })), { code: 'server-unreachable' });
+});
+
+test('a host that gets its token later is accepted without a restart', async () => {
+  let token: string | undefined;
+  const host = hostIn('lab', 'd', { token: async () => token });
+  await assert.rejects(found(host), { code: 'server-denied', message: /requires a token, and this host has none/ });
+  token = 'secret';
+  await assert.doesNotReject(found(host));
 });
 
 test('a server that is busy says when to ask again, and the host waits for so long', async () => {

@@ -38,7 +38,7 @@ async function host(t: TestContext, { local = '', etcd = new SettingsEtcd(), fil
     stateDir,
     kept,
     start: async (isBetweenAttempts = true): Promise<FleetSettings> => {
-      const layers = { fragments, ...(await kept()) };
+      const layers = { fragments, unknown: [], ...(await kept()) };
       return openFleetSettings(layers, { ...world, isBetweenAttempts, signal: ending.signal });
     },
     follow: (settings: FleetSettings): void => void settings.follow(ending.signal),
