@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 # Thousands of short programs are started, each of which would compile the same sources again.
 test test-etcd test-box test-vm: export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/compile
 
-.PHONY: demo demo-image check test mutate test-etcd test-box test-vm bench build docs shell
+.PHONY: demo demo-image check test mutate test-etcd test-box test-vm bench build install docs shell
 .DEFAULT_GOAL := test
 
 # Node.js itself comes with the packages, so the machine's own may be old; npm is required.
@@ -89,6 +89,15 @@ endif
 
 build: node_modules/.installed
 	node packaging/build.ts
+
+# The files of a host, below DESTDIR; in a tree with systemd, its units are enabled as well. ARCH=arm64 or NODE=path chooses the runtime,
+# PACKAGES="tandem tandem-server" the parts.
+PACKAGES ?= tandem
+install: export DESTDIR := $(value DESTDIR)
+install: export ARCH := $(value ARCH)
+install: export NODE := $(value NODE)
+install: build
+	packaging/install $(PACKAGES)
 
 docs: node_modules/.installed
 	node packaging/docs.ts

@@ -1,5 +1,27 @@
-/** Makes the release: the whole program in one file, dist/updatectl.js. */
+/** Makes everything of a release that is generated, in dist/: the program in one file, its completions, the manual page and the licences. */
 
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { licences, OWN_LICENCE } from './licences.ts';
 import { bundleInto } from './single-file.ts';
 
+const PROJECT = join(import.meta.dirname, '..');
+const DIST = join(PROJECT, 'dist');
+const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+const write = (name: string, text: string | Uint8Array): void => writeFileSync(join(DIST, name), text);
+
+/** With the system's gzip, whose output does not depend on the processor, as that of Node.js does. */
+const compressed = (path: string): Uint8Array =>
+  execFileSync('gzip', ['-9nc'], { input: readFileSync(join(PROJECT, path)) });
+
+// The program names its sources in comments, as seen from here.
+process.chdir(PROJECT);
 await bundleInto('src/main.ts', 'dist/updatectl.js');
+for (const shell of SHELLS)
+  write(`completion.${shell}`, execFileSync(process.execPath, [join(DIST, 'updatectl.js'), 'completion', shell]));
+write('updatectl.8.gz', compressed('docs/updatectl.8'));
+write('changelog.gz', compressed('CHANGELOG.md'));
+write('copyright', `${OWN_LICENCE}\n${licences(PROJECT)}`);
+write('copyright-own', OWN_LICENCE);

@@ -2,19 +2,24 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { LEAVING_MS } from '../../src/agent/loop/health.ts';
-import { loadConfig, resolveConfig } from '../../src/config/config.ts';
+import { CONFIG_DIRS, loadConfig, resolveConfig } from '../../src/config/config.ts';
 import { spanMs } from '../../src/reboot/health/dead-man-timer.ts';
 import { realFiles } from '../../src/system/files.ts';
 
 const UNITS = join(import.meta.dirname, '..', '..', 'systemd');
-/** Units that only those install who want them. */
-const MONITORING = join(import.meta.dirname, '..', '..', 'packaging', 'monitoring');
-const FIGURES = ['tandem-metrics.service', 'tandem-metrics.timer'];
+/** Units that only those install who want them: monitoring, and two packages. */
+const PACKAGING = join(import.meta.dirname, '..', '..', 'packaging');
+const OPTIONAL = ['monitoring', 'tandem-server', 'tandem-publisher'].flatMap((folder) =>
+  readdirSync(join(PACKAGING, folder))
+    .filter((name) => /\.(service|timer|socket)$/.test(name))
+    .map((name) => join(PACKAGING, folder, name)),
+);
 const SYSTEM_UNITS = '/usr/lib/systemd/system';
 const MOST_EXPOSURE = 2.5;
 
@@ -35,17 +40,41 @@ async function inDir(check: (dir: string) => Promise<void>): Promise<void> {
   }
 }
 
-test(`the agent's exposure is at most ${MOST_EXPOSURE} of 10`, (t) => {
-  const said = tool('systemd-analyze', ['security', '--offline=true', join(UNITS, 'tandem-agent.service')]);
-  const [, exposure] = /Overall exposure level for tandem-agent.service: ([0-9.]+)/.exec(said) ?? [];
-  t.diagnostic(`exposure of tandem-agent.service: ${exposure}`);
-  assert.ok(Number(exposure) <= MOST_EXPOSURE, `exposure is ${exposure}`);
+for (const file of [
+  join(UNITS, 'tandem-agent.service'),
+  ...OPTIONAL.filter((one) => /(server|publisher)\.service$/.test(one)),
+])
+  test(`the exposure of ${basename(file)} is at most ${MOST_EXPOSURE} of 10`, (t) => {
+    const said = tool('systemd-analyze', ['security', '--offline=true', file]);
+    const [, exposure] = /Overall exposure level for \S+: ([0-9.]+)/.exec(said) ?? [];
+    t.diagnostic(`exposure of ${basename(file)}: ${exposure}`);
+    assert.ok(Number(exposure) <= MOST_EXPOSURE, `exposure is ${exposure}`);
+  });
+
+test('the agent and the verdict start where any folder of settings holds a file or a system is on trial, and nowhere else', async () => {
+  const conditions = (text: string): readonly string[] => text.match(/^Condition\w+=.*$/gm) ?? [];
+  const agent = conditions(await unit('tandem-agent.service'));
+  assert.deepEqual(conditions(await unit('tandem-confirm.service')), agent);
+  const folders = CONFIG_DIRS;
+  for (const folder of folders) assert.ok(agent.includes(`ConditionDirectoryNotEmpty=|${folder}`), folder);
+  await inDir(async (root) => {
+    const startsHere = (): boolean =>
+      spawnSync('systemd-analyze', ['condition', ...agent.map((one) => one.replace('|', `|${root}`))]).status === 0;
+    for (const folder of folders) await mkdir(join(root, folder), { recursive: true });
+    assert.equal(startsHere(), false);
+    for (const one of [...folders.map((folder) => `${folder}/10-x.toml`), '/var/lib/tandem/trial']) {
+      await writeFile(join(root, one), '');
+      assert.equal(startsHere(), true, one);
+      await rm(join(root, one));
+    }
+    assert.equal(startsHere(), false);
+  });
 });
 
 test('systemd finds no fault in any unit', async () => {
   await inDir(async (root) => {
     await cp(SYSTEM_UNITS, join(root, SYSTEM_UNITS), { recursive: true, verbatimSymlinks: true });
-    for (const program of ['usr/bin/updatectl', 'usr/lib/tandem/tandem-dead-man']) {
+    for (const program of ['usr/bin/updatectl', 'usr/bin/test', 'usr/lib/tandem/tandem-dead-man']) {
       await mkdir(join(root, program, '..'), { recursive: true });
       await writeFile(join(root, program), '');
       await chmod(join(root, program), 0o755);
@@ -53,8 +82,9 @@ test('systemd finds no fault in any unit', async () => {
     const names = (await readdir(UNITS)).filter((name) => /\.(service|timer)$/.test(name));
     assert.equal(names.length, 6);
     for (const name of names) await cp(join(UNITS, name), join(root, SYSTEM_UNITS, name));
-    for (const name of FIGURES) await cp(join(MONITORING, name), join(root, SYSTEM_UNITS, name));
-    const paths = [...names, ...FIGURES].map((name) => join(SYSTEM_UNITS, name.replace('@.', '@soft-b.')));
+    assert.equal(OPTIONAL.length, 6);
+    for (const file of OPTIONAL) await cp(file, join(root, SYSTEM_UNITS, basename(file)));
+    const paths = [...names, ...OPTIONAL].map((name) => join(SYSTEM_UNITS, basename(name).replace('@.', '@soft-b.')));
     const said = tool('systemd-analyze', ['verify', '--man=no', `--root=${root}`, ...paths]);
     assert.deepEqual(
       said.split('\n').filter((line) => line.includes('tandem')),

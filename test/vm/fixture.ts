@@ -171,7 +171,7 @@ function cacheDir(): string {
 /** Everything that ends up in the images or decides how they are made. */
 async function contentKey(parts: readonly string[]): Promise<string> {
   const hash = createHash('sha256').update(parts.join('\n'));
-  const program = ['package-lock.json', 'src/**/*', 'systemd/*', 'packaging/build.ts'];
+  const program = ['package-lock.json', 'src/**/*', 'systemd/*', 'packaging/*'];
   const makers = ['machine', 'accelerator', 'releases', 'repository', 'fixture'].map((name) => `test/vm/${name}.ts`);
   const files: string[] = [];
   for await (const file of glob([...program, 'packaging/image/**/*', 'packaging/boot/*', ...makers], { cwd: PROJECT }))

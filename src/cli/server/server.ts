@@ -27,6 +27,7 @@ import { untilStopped } from '../until-stopped.ts';
 import { aborting, BRAKE_OPTIONS, brakeSigners, signingIn, signUntilStopped } from './brake.ts';
 import { byClocks, clocksOf, compareUntilStopped } from './clocks.ts';
 import { watchUntilStopped } from './etcd.ts';
+import { FIRST_TOKENS_OPTIONS, showFirstTokens } from './first-tokens.ts';
 import { openStore, STORE_OPTIONS } from './store.ts';
 import { TLS_OPTIONS, type Tls, tlsFrom } from './tls.ts';
 
@@ -59,10 +60,7 @@ export const server: Command = {
       default: '90d',
     },
     { flags: '--machines-without-token', summary: 'let anyone who reaches the server act as any host' },
-    {
-      flags: '--new-operator-token',
-      summary: 'replace the first operator’s token; the old one is revoked',
-    },
+    ...FIRST_TOKENS_OPTIONS,
     {
       flags: '--host-rate <n>',
       summary: 'requests per second accepted from the hosts of one address; 0: no limit',
@@ -231,16 +229,6 @@ const secretFrom =
   ({ random }: Context) =>
   (): string =>
     Buffer.from(random.bytes(24)).toString('base64url');
-
-/**
- * The first server to start creates the first tokens and shows them once: only their digests are kept. A server that fails before
- * serving has created, shown and revoked none.
- */
-async function showFirstTokens({ out }: Context, input: Input, access: Access): Promise<void> {
-  const { operator, machine } = await access.begin({ renew: input.flag('new-operator-token') });
-  if (operator !== undefined) out.line(`The operator's token, shown only once: ${operator}`);
-  if (machine !== undefined) out.line(`The hosts' token, shown only once: ${machine}`);
-}
 
 async function machinesFrom(context: Context, input: Input): Promise<AccessOptions['machines']> {
   const file = input.text('machine-token');

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -77,6 +77,25 @@ async function started(
   const [said, complaint] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return { said, code: /\[([a-z-]+)\]\n$/.exec(complaint)?.[1] ?? complaint };
 }
+
+test('tokens that go to a file are for its owner only and not shown, and a file that cannot be written costs none', async () => {
+  using repository = await new TestRepository().init();
+  const [state, file] = [join(repository.top, 'state'), join(repository.top, 'first-tokens')];
+  const args = ['--repository', repository.dir, '--state', state, '--machine-token', join(repository.top, 'token')];
+  writeFileSync(join(repository.top, 'token'), 'x'.repeat(16));
+  const nowhere = [...args, '--first-tokens', join(repository.top, 'missing/first-tokens')];
+  await assert.rejects(ServerProcess.start(nowhere), /missing\/first-tokens/);
+  await using one = await ServerProcess.start([...args, '--first-tokens', file]);
+  assert.equal(one.operatorToken, undefined);
+  const [, token] = /^The operator's token, shown only once: (\S{32})\n$/.exec(readFileSync(file, 'utf8')) ?? [];
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const headers = { authorization: `Bearer ${token}` };
+  assert.equal((await fetch(`${one.url}/v1/machines`, { headers })).status, 200);
+  await one.kill();
+  const written = statSync(file).mtimeMs;
+  await one.start();
+  assert.equal(statSync(file).mtimeMs, written, 'a later start creates none');
+});
 
 test('a server that cannot listen has made no token, shown none, and taken none back', async () => {
   using repository = await new TestRepository().init();
