@@ -73,7 +73,7 @@ export const ERRORS = {
     2,
     'never',
     'This host has no machine id, so the fleet cannot tell it from other hosts.',
-    'Run `systemd-machine-id-setup`; on a read-only /etc the id comes from the image or the kernel command line.',
+    'Run `systemd-machine-id-setup`. On a read-only /etc, put an empty file into the image and enable tandem-machine-id.service (docs/host-data.md).',
   ),
   // faults of system calls on files, for want of a more precise code
   'file-system-full': entry(
@@ -183,7 +183,7 @@ export const ERRORS = {
     2,
     'later',
     'Another machine uses the reboot lock with this host’s id.',
-    'Both were made from one image: give each its own /etc/machine-id (`systemd-machine-id-setup`).',
+    'Both were made from one image: give each its own machine ID (docs/host-data.md).',
   ),
   'etcd-unavailable': entry(
     4,
@@ -265,13 +265,13 @@ export const ERRORS = {
     2,
     'never',
     'Two machines share one id, so neither may start an update or take the lock.',
-    'Give the clone its own id: delete its /etc/machine-id and `host-secret` in agent.state_dir, run `systemd-machine-id-setup`, and restart it. Then run `updatectl server machine reset ID`, or wait a day.',
+    'Give the clone its own machine ID (docs/host-data.md), delete `host-secret` in agent.state_dir, and restart it. Then run `updatectl server machine reset ID`, or wait a day.',
   ),
   'machine-secret-wrong': entry(
     2,
     'never',
     'This machine’s secret does not match the one that the fleet server has on record.',
-    'If it was reinstalled, an operator runs `updatectl server machine reset ID` (`updatectl status` shows the id). Otherwise two hosts share one machine id: give each its own /etc/machine-id.',
+    'If it was reinstalled, an operator runs `updatectl server machine reset ID` (`updatectl status` shows the id). Otherwise two hosts share one machine ID: give each its own (docs/host-data.md).',
   ),
   'machine-secret-missing': entry(
     2,

@@ -31,7 +31,7 @@ export type LabOptions = Partial<DiskOptions> &
     config?: string | ((address: string) => string);
     /** The power is left off. */
     off?: boolean;
-    /** Who it is to its fleet, 32 hex digits. */
+    /** Its machine ID, 32 hex digits; `own` leaves it to the host, which has none in its image. */
     machineId?: string;
     /** Whom it follows, if not a publisher of its own. */
     publisher?: Publisher;
@@ -76,7 +76,7 @@ export async function inLab(options: LabOptions, story: (lab: Lab) => Promise<vo
     await box.configure('20-lab', CONFIGURATION);
     const { config = '', machineId = MACHINE_ID } = options;
     await box.configure('30-scenario', typeof config === 'string' ? config : config(box.address));
-    await writeFile(join(box.work, 'machine-id'), `${machineId}\n`);
+    if (machineId !== 'own') await writeFile(join(box.work, 'machine-id'), `${machineId}\n`);
     if (!options.off) {
       await box.powerOn();
       await box.settled('a', installed.version);

@@ -93,7 +93,7 @@ async function put(tree: string, path: string, text: string): Promise<void> {
 
 const commonFiles = (version: string): Record<string, string> => ({
   'etc/os-release': osRelease(version),
-  'etc/machine-id': 'uninitialized\n',
+  'etc/machine-id': '',
   'etc/hosts': '127.0.0.1 localhost\n',
   'etc/passwd':
     'root:x:0:0:root:/root:/bin/sh\nmessagebus:x:101:101::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n',
@@ -123,7 +123,8 @@ async function copyUnits(tree: string): Promise<void> {
   for (const unit of shipped) await copy(join(SHIPPED, unit), join(units, unit));
   await enable(units);
   await copy(join(SHIPPED, 'tandem.tmpfiles'), join(tree, 'slot/usr/lib/tmpfiles.d/tandem.conf'));
-  await copy(join(SHIPPED, 'tandem-dead-man'), join(tree, 'slot/usr/lib/tandem/tandem-dead-man'));
+  for (const program of ['tandem-dead-man', 'tandem-machine-id'])
+    await copy(join(SHIPPED, program), join(tree, 'slot/usr/lib/tandem', program));
 }
 
 /** What `systemctl preset` does where a package is installed. */

@@ -139,7 +139,11 @@ test('in a tree with systemd the units are enabled as its presets say, and the u
   const wanted = (target: string) => readdirSync(join(tree, `etc/systemd/system/${target}`)).sort();
   assert.deepEqual(wanted('multi-user.target.wants'), ['tandem-agent.service']);
   assert.deepEqual(wanted('boot-complete.target.requires'), ['tandem-confirm.service']);
-  assert.deepEqual(wanted('sysinit.target.wants'), ['tandem-dead-man.timer', 'tandem-trial-began.service']);
+  assert.deepEqual(wanted('sysinit.target.wants'), [
+    'tandem-dead-man.timer',
+    'tandem-machine-id.service',
+    'tandem-trial-began.service',
+  ]);
   assert.deepEqual(wanted('timers.target.wants'), ['tandem-publisher.timer']);
   assert.equal(
     readlinkSync(join(tree, 'etc/systemd/system/multi-user.target.wants/tandem-agent.service')),

@@ -74,13 +74,18 @@ test('the agent and the verdict start where any folder of settings holds a file 
 test('systemd finds no fault in any unit', async () => {
   await inDir(async (root) => {
     await cp(SYSTEM_UNITS, join(root, SYSTEM_UNITS), { recursive: true, verbatimSymlinks: true });
-    for (const program of ['usr/bin/updatectl', 'usr/bin/test', 'usr/lib/tandem/tandem-dead-man']) {
+    for (const program of [
+      'usr/bin/updatectl',
+      'usr/bin/test',
+      'usr/lib/tandem/tandem-dead-man',
+      'usr/lib/tandem/tandem-machine-id',
+    ]) {
       await mkdir(join(root, program, '..'), { recursive: true });
       await writeFile(join(root, program), '');
       await chmod(join(root, program), 0o755);
     }
     const names = (await readdir(UNITS)).filter((name) => /\.(service|timer)$/.test(name));
-    assert.equal(names.length, 6);
+    assert.equal(names.length, 7);
     for (const name of names) await cp(join(UNITS, name), join(root, SYSTEM_UNITS, name));
     assert.equal(OPTIONAL.length, 6);
     for (const file of OPTIONAL) await cp(file, join(root, SYSTEM_UNITS, basename(file)));
