@@ -274,7 +274,7 @@ export class RolloutWorld {
       trust: () => ({ refresh: async () => trusted }),
     } as never);
     const server = {
-      ...{ http: { post }, url: 'http://fleet', machine },
+      ...{ http: { post }, url: 'http://fleet', machine, token: async () => undefined },
       host: { group: host.group, product: PRODUCT, channel: 'stable', agent: '0.1.0' },
       situation: async () => ({
         saved: { state: stateOf(host), since: new Date(START).toISOString() },

@@ -42,7 +42,7 @@ test('the address of a file keeps the query of the repository and adds to its pa
 });
 
 test('a missing file is no failure on a web server; one that is gone or denied is', async () => {
-  const http = createHttp({ connectTimeoutMs: 200, idleTimeoutMs: 200, userAgent: 'test', clock: realClock });
+  const http = createHttp({ connectTimeoutMs: 5000, idleTimeoutMs: 5000, userAgent: 'test', clock: realClock });
   const ask = async (status: string): Promise<unknown> => {
     await using server = await HostileServer.start(answer(status, {}));
     const [mirror] = httpMetadata(http, [server.url('')]);

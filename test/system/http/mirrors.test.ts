@@ -11,7 +11,7 @@ import { answer, breaking, HostileServer, partsOf, serving } from '../../support
 import { memorySource } from '../../support/sources.ts';
 
 const signal = new AbortController().signal;
-const http = createHttp({ connectTimeoutMs: 500, idleTimeoutMs: 500, userAgent: 'test', clock: realClock });
+const http = createHttp({ connectTimeoutMs: 5000, idleTimeoutMs: 5000, userAgent: 'test', clock: realClock });
 const random = { fraction: () => 0.5, bytes: () => new Uint8Array() };
 const file = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 251));
 
