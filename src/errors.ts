@@ -518,6 +518,18 @@ export const ERRORS = {
     'A file cannot be written.',
     'Check the path, its permissions and the free space.',
   ),
+  'image-input': entry(
+    2,
+    'never',
+    'Inputs for a disk image are missing or do not fit together.',
+    'Correct everything named, and build again; nothing was written yet.',
+  ),
+  'disk-refused': entry(
+    2,
+    'never',
+    'A disk was not overwritten.',
+    'Name a whole disk that nothing uses, and type its name; `lsblk` shows all disks.',
+  ),
   'build-input': entry(
     2,
     'never',

@@ -101,6 +101,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     'read and check every byte of a bundle',
     async () => (await import('./publish/bundle-verify.ts')).bundleVerify,
   ),
+  entry(
+    'image build',
+    'make a bootable disk image from a bundle, or write it to a disk',
+    async () => (await import('./image/build.ts')).imageBuild,
+  ),
+  entry(
+    'image inspect',
+    'show the partitions, slots, boot entries and settings on a disk or disk image',
+    async () => (await import('./image/inspect.ts')).imageInspect,
+  ),
   entry('key generate', 'create a signing key', async () => (await import('./publish/key-generate.ts')).keyGenerate),
   entry(
     'key show',
@@ -224,6 +234,7 @@ export const COMMANDS: readonly CommandEntry[] = [
 export const GROUPS: Readonly<Record<string, string>> = {
   config: 'settings of this host',
   bundle: 'build and inspect releases',
+  image: 'disks of new machines',
   key: 'signing keys',
   repo: 'publish releases',
   lock: 'the fleet’s reboot lock',

@@ -132,7 +132,8 @@ async function provedBy(poll: Poll, root: Uint8Array): Promise<Proved> {
   return { expiries: { ...session.expiries(), ...expiries({ targets, releases, channels }) }, releases, channels };
 }
 
-function checkedRoot(bytes: Uint8Array): Uint8Array {
+/** Throws unless these bytes can be a trust root. */
+export function checkedRoot(bytes: Uint8Array): Uint8Array {
   try {
     checkStrictly('root', bytes);
     return bytes;

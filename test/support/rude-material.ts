@@ -14,6 +14,7 @@ import { demoUki } from './uki.ts';
 const AT = ['--repository', 'repository', '--keys', 'keys'];
 const SERVER = ['--server', 'http://127.0.0.1:9/', '--token-file', 'token'];
 const DEMO = ['--product', 'demo', '--version', '3.0', '--counter', '3'];
+const DISK = ['--loader-file', 'root.efi', '--esp-size', '34M', '--var-size', '32M'];
 
 /** Run one after another in the folder of the material. */
 export const COMMAND_LINES: readonly (readonly string[])[] = [
@@ -41,6 +42,9 @@ export const COMMAND_LINES: readonly (readonly string[])[] = [
   ['bundle', 'build', ...DEMO, '--root', 'root.img', '--uki', 'root.efi', '-o', 'built.bundle', '--level', '1'],
   ['bundle', 'build', ...DEMO, '--root', 'tree', '--uki', 'root.efi', '-o', 'built.bundle', '--level', '1'],
   ['bundle', 'build', ...DEMO, '--root', 'tree', '--kernel', 'root.img', '--initrd', 'root.img', '-o', 'built.bundle'],
+  ['image', 'build', 'one.bundle', '-o', 'disk.img', ...DISK],
+  ['image', 'build', 'one.bundle', '--to', 'disk.img', '--yes', ...DISK],
+  ['image', 'inspect', 'disk.img'],
   ['key', 'generate', 'fresh'],
   ['key', 'generate', 'locked', '--encrypt', '--passphrase-file', 'passphrase'],
   ['key', 'show', 'key.pem'],

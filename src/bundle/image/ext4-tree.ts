@@ -18,11 +18,42 @@ export type Ext4Options = Readonly<{
   owner: Owner;
 }>;
 
+/** A read-only image: no journal, and no more room than the tree needs. */
 export async function makeExt4(tree: string, output: string, options: Ext4Options): Promise<void> {
-  const { exec, signal, scratch } = options;
+  const { exec, signal } = options;
   const entries = await withOwners(exec, tree, await entriesOf(tree), signal);
   const attributes = await attributesOf(exec, tree, entries, signal);
-  await makeEmpty(output, sizeOf(entries, attributes.size), options);
+  const { inodes, kilobytes } = sizeOf(entries, attributes.size);
+  const form = ['-m', '0', '-O', '^has_journal', '-N', String(inodes)];
+  await makeEmpty(output, kilobytes, { form }, options);
+  await fill(tree, output, { entries, attributes }, options);
+}
+
+/** Where a file system is in a disk or an image of one. */
+export type Place = Readonly<{ size: number; offset: number; label: string }>;
+
+/** A file system to write to, with the files of the tree; every file has the time of the release. */
+export async function makeWritableExt4(
+  tree: string,
+  output: string,
+  { size, offset, label }: Place,
+  options: Ext4Options,
+): Promise<void> {
+  const entries = (await entriesOf(tree)).map((entry) => ({ ...entry, mtime: options.epoch }));
+  const more = `offset=${offset},nodiscard`;
+  await makeEmpty(output, size / 1024, { form: ['-F', '-L', label], more }, options);
+  await fill(tree, `${output}?offset=${offset}`, { entries, attributes: new Map() }, options);
+}
+
+type Content = Readonly<{ entries: readonly TreeEntry[]; attributes: Attributes }>;
+
+async function fill(
+  tree: string,
+  output: string,
+  { entries, attributes }: Content,
+  options: Ext4Options,
+): Promise<void> {
+  const { exec, scratch } = options;
   await scratch.writeText(SCRIPT, commands(tree, entries, attributes, options));
   const { exitCode, stderr } = await exec('debugfs', ['-w', '-f', scratch.path(SCRIPT), output], toolOf(options));
   // debugfs prints its version to stderr, and continues after failed commands.
@@ -67,17 +98,17 @@ function sizeOf(entries: readonly TreeEntry[], attributes: number): Size {
 /** The most bytes of a name in a folder. */
 const NAME = 264;
 
-async function makeEmpty(output: string, { inodes, kilobytes }: Size, options: Ext4Options): Promise<void> {
+async function makeEmpty(
+  output: string,
+  kilobytes: number,
+  { form, more }: Readonly<{ form: readonly string[]; more?: string }>,
+  options: Ext4Options,
+): Promise<void> {
   const { exec, uuid } = options;
-  await run(
-    exec,
-    'mke2fs',
-    [
-      ...['-q', '-t', 'ext4', '-b', '4096', '-m', '0', '-O', '^has_journal', '-U', uuid, '-N', String(inodes)],
-      ...['-E', `hash_seed=${uuid}`, output, `${kilobytes}k`],
-    ],
-    toolOf(options),
-  );
+  // mke2fs takes only the last -E.
+  const extended = [`hash_seed=${uuid}`, ...(more === undefined ? [] : [more])].join(',');
+  const usual = ['-q', '-t', 'ext4', '-b', '4096', '-U', uuid, '-E', extended];
+  await run(exec, 'mke2fs', [...usual, ...form, output, `${kilobytes}k`], toolOf(options));
 }
 
 const toolOf = ({ signal, epoch }: Ext4Options) => ({

@@ -13,7 +13,8 @@ export type Ext4Image = Readonly<{
   descriptorSize: number;
 }>;
 
-export type Ext4Inode = Readonly<{ mode: number; size: number; extents: readonly Extent[] }>;
+/** `inline`: the text of a short link, which is in the inode itself. */
+export type Ext4Inode = Readonly<{ mode: number; size: number; extents: readonly Extent[]; inline?: Uint8Array }>;
 
 /** The superblock's fields; undefined for other file systems, and for variants of ext4 that `mke2fs` does not make by default. */
 export function parseExt4(superblock: Uint8Array): Ext4Image | undefined {
@@ -45,10 +46,13 @@ export async function readExt4Inode(read: ReadBytes, image: Ext4Image, number: n
   const inode = await within(read, image, at, 128);
   const view = viewOf(inode);
   const hasExtents = (view.getUint32(0x20, true) & EXTENTS_FLAG) !== 0;
+  const size = view.getUint32(4, true) + view.getUint32(0x6c, true) * 2 ** 32;
+  const place = inode.subarray(0x28, 0x64);
   return {
     mode: view.getUint16(0, true),
-    size: view.getUint32(4, true) + view.getUint32(0x6c, true) * 2 ** 32,
-    extents: hasExtents ? await extentsIn(read, image, inode.subarray(0x28, 0x64)) : [],
+    size,
+    extents: hasExtents ? await extentsIn(read, image, place) : [],
+    ...(!hasExtents && size < place.length ? { inline: place.slice(0, size) } : {}),
   };
 }
 

@@ -4,9 +4,9 @@ import { UpdateError } from '../../errors.ts';
 import { peSections } from '../../formats/pe.ts';
 import { imageOf, type Manifest, rootOf } from '../manifest.ts';
 import { BLOCK } from '../verity.ts';
-import { blocksOf, parseErofs, type ReadBytes, readFolder, readInode, SUPERBLOCK } from './erofs.ts';
-import { EXT4_ROOT, parseExt4, readExt4Folder, readExt4Inode } from './ext4.ts';
-import { type Extent, volumeOf } from './volume.ts';
+import type { ReadBytes } from './erofs.ts';
+import { isFile, isFolder, type Node, type RootTree, rootTree } from './root-tree.ts';
+import { volumeOf } from './volume.ts';
 
 /** A stretch of a file in the release's volume. */
 export type MappedFile = Readonly<{ path: string; first: number; count: number }>;
@@ -25,38 +25,8 @@ export async function mapFiles(
   return { files: [...files, ...(await sectionFiles(manifest, read))], isComplete: tree !== undefined };
 }
 
-type Node = Readonly<{ mode: number; extents: readonly Extent[]; names(): Promise<readonly Name[]> }>;
-type Name = Readonly<{ name: string; inode: number }>;
-type Tree = Readonly<{ root: number; node(inode: number): Promise<Node> }>;
-
-async function rootTree(read: ReadBytes, size: number): Promise<Tree | undefined> {
-  if (size < BLOCK) return undefined;
-  const superblock = await read(SUPERBLOCK, 1024);
-  const isWhole = ({ blocks }: Readonly<{ blocks: number }>): boolean => blocks * BLOCK <= size;
-  const erofs = parseErofs(superblock);
-  if (erofs && isWhole(erofs))
-    return {
-      root: erofs.root,
-      node: async (inode) => {
-        const node = await readInode(read, erofs, inode);
-        const [first, count] = [node.first, blocksOf(node)];
-        const extents = count > 0 && first + count <= erofs.blocks ? [{ first, count }] : [];
-        return { mode: node.mode, extents, names: () => readFolder(read, erofs, node) };
-      },
-    };
-  const ext4 = parseExt4(superblock);
-  if (!ext4 || !isWhole(ext4)) return undefined;
-  return {
-    root: EXT4_ROOT,
-    node: async (inode) => {
-      const node = await readExt4Inode(read, ext4, inode);
-      return { ...node, names: () => readExt4Folder(read, ext4, node) };
-    },
-  };
-}
-
 /** Every file with blocks of its own, under the first of its names. */
-async function filesIn(tree: Tree, size: number): Promise<MappedFile[]> {
+async function filesIn(tree: RootTree, size: number): Promise<MappedFile[]> {
   const files: MappedFile[] = [];
   const seen = new Set<number>([tree.root]);
   let left = size / SMALLEST_NAME;
@@ -85,10 +55,6 @@ const crowded = (): UpdateError =>
     'image-mismatch',
     'The file system of the root image contradicts itself: it has more names than room.',
   );
-
-const FILE_TYPE = 0o170000;
-const isFolder = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o040000;
-const isFile = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o100000;
 
 /** The sections of a UKI, as if it were a folder. */
 async function sectionFiles(

@@ -16,6 +16,8 @@ export type AuditOptions = Readonly<{
   signal: AbortSignal;
   /** Called with the plain bytes done since the last call. */
   progress?: (bytes: number) => void;
+  /** Receives the bytes of each image in order, valid until its promise resolves. The image as a whole is verified only at its end. */
+  sink?: (role: Role, offset: number, bytes: Uint8Array) => Promise<void>;
 }>;
 
 /** Throws the error of the first fault. */
@@ -44,6 +46,7 @@ async function auditImage(bundle: Bundle, role: Role, see: TreeAudit['addRoot'],
   for await (const { offset, bytes } of options.decode(jobsOf(bundle, role, options.signal))) {
     digest.update(bytes);
     see(offset, bytes);
+    await options.sink?.(role, offset, bytes);
     options.progress?.(bytes.length);
   }
   const found = digest.digest('hex');

@@ -1,20 +1,15 @@
 /** `updatectl bundle verify`: reads every byte of a bundle and trusts none. */
 
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { ByteSource } from '../../bundle/byte-source.ts';
 import { decodePool } from '../../bundle/decode/pool.ts';
 import { manifestDigest } from '../../bundle/manifest.ts';
 import { auditBundle } from '../../bundle/publish/audit.ts';
-import { type ExpectedManifest, manifestIdentity, openBundle } from '../../bundle/reader.ts';
-import { UpdateError } from '../../errors.ts';
+import { type ExpectedManifest, openBundle } from '../../bundle/reader.ts';
 import { fileSource } from '../../system/disk/file-source.ts';
-import { silentLog } from '../../system/log.ts';
-import { acceptBundle, createTrust } from '../../verify/client.ts';
-import { memoryFiles } from '../../verify/memory-files.ts';
-import { dirMetadata } from '../../verify/metadata-fetch.ts';
-import { metadataPath } from '../../verify/names.ts';
 import type { Command, Context } from '../command.ts';
 import { bytes } from '../units.ts';
+import { signedManifest } from './signed-manifest.ts';
 
 export const bundleVerify: Command = {
   name: 'bundle verify',
@@ -35,17 +30,6 @@ export const bundleVerify: Command = {
     return 0;
   },
 };
-
-/** The bundle's manifest, once the repository turns out to name it. */
-async function signedManifest(context: Context, dir: string, source: ByteSource): Promise<ExpectedManifest> {
-  const { files, clock, signal } = context;
-  const embeddedRoot = await files.read(join(dir, metadataPath('root', 1)));
-  if (embeddedRoot === undefined) throw new UpdateError('usage', `${dir} is not a repository: it has no 1.root.json.`);
-  const store = { files: memoryFiles(), metadataDir: '/metadata', floorsPath: '/floors.json' };
-  const trust = createTrust({ ...store, embeddedRoot, mirrors: [dirMetadata(dir)], log: silentLog });
-  const { sha256 } = await manifestIdentity(source, signal);
-  return acceptBundle(await trust.refresh(clock.now(), signal), sha256).manifest;
-}
 
 async function verify(
   { out, signal, entry }: Context,

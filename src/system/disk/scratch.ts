@@ -1,6 +1,6 @@
 /** A folder for the intermediate files of a build, next to the result; always removed. */
 
-import { type FileHandle, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, mkdtemp, open, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UpdateError } from '../../errors.ts';
 import { naming } from '../files.ts';
@@ -10,8 +10,18 @@ export interface Scratch extends AsyncDisposable {
   path(name: string): string;
   /** A new file. */
   create(name: string): Promise<ScratchFile>;
-  /** A new file with this text. */
-  writeText(name: string, text: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>): Promise<void>;
+  /** A new file with this text, readable only for this user unless `mode` is given. */
+  writeText(
+    name: string,
+    text: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+    mode?: number,
+  ): Promise<void>;
+  /** A new file of zeros that take no space, readable for everybody whom the umask lets. */
+  createSparse(name: string, size: number): Promise<void>;
+  /** A symbolic link to a path elsewhere. */
+  link(name: string, target: string): Promise<void>;
+  /** A folder, with its parents, whatever the umask; an existing one keeps its mode. */
+  makeDir(name: string, mode: number): Promise<void>;
 }
 
 /** A file written in any order, and read afterwards. */
@@ -38,7 +48,18 @@ export async function createScratch(output: string): Promise<Scratch> {
       opened.push(opening);
       return scratchFile(await opening.catch(naming(folder)), name, folder);
     },
-    writeText: (name, text) => writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600 }).catch(naming(folder)),
+    writeText: async (name, text, mode = 0o600) => {
+      await writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600 }).catch(naming(folder));
+      if (mode !== 0o600) await chmod(join(folder, name), mode);
+    },
+    createSparse: async (name, size) => {
+      await using file = await open(join(folder, name), 'wx', 0o666).catch(naming(folder));
+      await file.truncate(size).catch(naming(folder));
+    },
+    link: (name, target) => symlink(target, join(folder, name)),
+    makeDir: async (name, mode) => {
+      if ((await mkdir(join(folder, name), { recursive: true })) !== undefined) await chmod(join(folder, name), mode);
+    },
     [Symbol.asyncDispose]: async () => {
       // A file still being opened must be closed as well.
       await Promise.allSettled(opened.map(async (opening) => (await opening).close()));
