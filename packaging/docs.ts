@@ -9,6 +9,7 @@ import { allKeys, CONFIG_DIRS } from '../src/config/config.ts';
 import { appliesAtStart, localReason } from '../src/config/fleet-rules.ts';
 import { ERRORS } from '../src/errors.ts';
 import type { Product, Release, State, StateKind, Version } from '../src/model.ts';
+import { doctorPage } from './doctor-page.ts';
 import { manualPage } from './manual-page.ts';
 import { dashboard } from './monitoring/dashboard.ts';
 import { openApi } from './openapi.ts';
@@ -21,6 +22,7 @@ export async function renderDocs(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ['errors.md', errors()],
     ['config.md', config()],
+    ['doctor.md', lines(NOTICE, '# Checks of `updatectl doctor`', '', ...doctorPage())],
     ['state-diagram.md', stateDiagram()],
     ['updatectl.8', manualPage(commands, allKeys())],
     ['openapi.json', await openApi()],

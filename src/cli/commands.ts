@@ -47,7 +47,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     'list every setting and its source',
     async () => (await import('./host/config-show.ts')).configShow,
   ),
-  entry('doctor', 'check the setup of this host', async () => (await import('./doctor/doctor.ts')).doctor),
+  entry(
+    'doctor',
+    'check the setup of this host, or a file tree before it starts',
+    async () => (await import('./doctor/doctor.ts')).doctor,
+  ),
   entry('agent', 'run the daemon', async () => (await import('./host/agent.ts')).agent),
   entry(
     'server',

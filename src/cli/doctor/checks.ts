@@ -20,6 +20,7 @@ import { deadMansTime, failedUnitsCheck, healthCheck, hookPrograms } from './pro
 import type { Reading } from './reading.ts';
 import { restartMethods } from './restart.ts';
 import { sandbox } from './sandbox.ts';
+import { ENABLED_UNITS } from './tandem-units.ts';
 
 type DoctorWorld = Context & Readonly<{ files: Reading }>;
 export type DoctorCheck = Readonly<{ name: string; run(world: DoctorWorld, config: Config): Promise<Finding> }>;
@@ -65,12 +66,6 @@ export async function runChecks(
 
 const MOST_BYTES = 1024 * 1024;
 const SOON_MS = 30 * 86_400_000;
-const UNITS = [
-  'tandem-agent.service',
-  'tandem-confirm.service',
-  'tandem-dead-man.timer',
-  'tandem-trial-began.service',
-] as const;
 
 function findingOf(error: unknown): Finding {
   const { message, entry, cause } = asUpdateError(error);
@@ -179,11 +174,11 @@ function floorIn(bytes: Uint8Array | undefined): Date | undefined {
 }
 
 async function units({ exec }: Context): Promise<Finding> {
-  const { stdout } = await exec('systemctl', ['is-enabled', ...UNITS]);
+  const { stdout } = await exec('systemctl', ['is-enabled', ...ENABLED_UNITS]);
   const states = stdout.trim().split('\n');
-  if (states.length !== UNITS.length)
+  if (states.length !== ENABLED_UNITS.length)
     return unknown('systemd does not report which units are enabled.', 'Check that systemd is running.');
-  const off = UNITS.filter((_, index) => states[index] !== 'enabled');
+  const off = ENABLED_UNITS.filter((_, index) => states[index] !== 'enabled');
   if (off.length === 0) return ok('All enabled.');
   return fail(`Not enabled: ${off.join(', ')}.`, `Run \`systemctl enable ${off.join(' ')}\` in the image.`);
 }

@@ -1,59 +1,64 @@
 /** `updatectl doctor`. */
 
+import { resolve } from 'node:path';
 import { CONFIG_DIRS, type Config, loadConfig, resolveSound } from '../../config/config.ts';
 import { readFragments } from '../../config/fragments.ts';
-import { EXIT } from '../../errors.ts';
-import type { Command, Context } from '../command.ts';
-import type { Tone } from '../output.ts';
+import { UpdateError } from '../../errors.ts';
+import { folderTree } from '../../system/disk/folder-tree.ts';
+import type { Command, Context, Input } from '../command.ts';
 import { runChecks } from './checks.ts';
-import type { Finding } from './finding.ts';
+import { report } from './report.ts';
+import { openCompanions } from './tree/companions.ts';
+import { examineTree } from './tree/examine.ts';
 
 export const doctor: Command = {
   name: 'doctor',
-  summary: 'check the setup of this host',
+  summary: 'check the setup of this host, or a file tree before it starts',
   description:
-    'Read-only. Exits with status 8 if a check fails; a check that could not be run does not count as a failure.',
-  examples: ['updatectl doctor', 'updatectl doctor --json'],
-  run: async (context) => {
-    const { out, files } = context;
+    'Read-only. Exits with status 8 if a check fails; a check that could not be run does not count as a failure. ' +
+    'With --tree, checks the root file system of an image before it starts, for any architecture, and runs nothing in it; ' +
+    'the other options add what goes with it. docs/doctor.md explains every check.',
+  examples: [
+    'updatectl doctor',
+    'updatectl doctor --json',
+    'updatectl doctor --tree tree --kernel vmlinuz --initrd initrd.img --cmdline quiet --repository repository',
+  ],
+  options: [
+    { flags: '--tree <folder>', summary: 'the root file system of an image' },
+    { flags: '--version <version>', summary: 'the version of the release' },
+    { flags: '--kernel <file>', summary: 'its kernel' },
+    { flags: '--initrd <file>', summary: 'its initrd; several are joined', repeat: true },
+    { flags: '--cmdline <text>', summary: 'its command line' },
+    { flags: '--repository <dir>', summary: 'the repository that its hosts will use' },
+  ],
+  run: async (context, input) => {
+    const tree = input.text('tree');
+    if (tree !== undefined) return await doctorTree(context, input, resolve(context.cwd(), tree));
+    const given = COMPANIONS.find((option) => input.text(option) !== undefined || input.list(option).length > 0);
+    if (given !== undefined) throw new UpdateError('usage', `--${given} needs --tree.`);
+    const { files } = context;
     // The first check reports a wrong configuration; the others use its valid part.
-    const checks = await runChecks(context, await loadConfig(files).catch(() => soundConfig(files)));
-    const isWrong = checks.some(({ result }) => result === 'fail');
-    out.document({ schema: 1, healthy: !isWrong, checks });
-    const width = Math.max(...checks.map(({ name }) => name.length));
-    for (const { name, result, sentence, next } of checks) {
-      const { mark, tone } = MARKS[result];
-      out.marked(tone, mark, `  ${name.padEnd(width)}  ${sentence}`);
-      if (next !== undefined) out.line(`   ${' '.repeat(width)}  → ${next}`);
-    }
-    out.line();
-    out.line(summaryOf(checks));
-    return isWrong ? EXIT.boot : EXIT.ok;
+    return report(context, await runChecks(context, await loadConfig(files).catch(() => soundConfig(files))));
   },
 };
 
-const MARKS: Readonly<Record<Finding['result'], Readonly<{ mark: string; tone: Tone }>>> = {
-  ok: { mark: '✓', tone: 'good' },
-  warn: { mark: '!', tone: 'fair' },
-  fail: { mark: '✗', tone: 'bad' },
-  unknown: { mark: '?', tone: 'fair' },
-};
+const COMPANIONS = ['version', 'kernel', 'initrd', 'cmdline', 'repository'] as const;
 
 const soundConfig = async (files: Context['files']): Promise<Config> =>
   resolveSound(await readFragments(files, CONFIG_DIRS).catch(() => []));
 
-/** The number of checks with each result. */
-export function summaryOf(checks: readonly Finding[]): string {
-  const count = (result: Finding['result']): number => checks.filter((one) => one.result === result).length;
-  if (count('ok') === checks.length) return `All ${checks.length} checks passed.`;
-  const others = (
-    [
-      ['fail', 'failed'],
-      ['warn', 'with a warning'],
-      ['unknown', 'could not be run'],
-    ] as const
-  )
-    .filter(([result]) => count(result) > 0)
-    .map(([result, words]) => `${count(result)} ${words}`);
-  return `Of ${checks.length} checks: ${[`${count('ok')} passed`, ...others].join(', ')}.`;
+async function doctorTree(context: Context, input: Input, folder: string): Promise<number> {
+  const path = (option: string): string | undefined => {
+    const given = input.text(option);
+    return given === undefined ? undefined : resolve(context.cwd(), given);
+  };
+  await using opened = await openCompanions({
+    version: input.text('version'),
+    commandLine: input.text('cmdline'),
+    kernel: path('kernel'),
+    initrds: input.list('initrd').map((one) => resolve(context.cwd(), one)),
+    repository: path('repository'),
+  });
+  const checks = await examineTree(context, await folderTree(folder), opened.companions);
+  return report(context, checks, { tree: folder });
 }

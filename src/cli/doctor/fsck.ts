@@ -1,13 +1,15 @@
 /** Whether the FAT partitions of the kernels are checked before they are mounted. */
 
 import type { Config } from '../../config/config.ts';
+import { parseFstab } from '../../formats/fstab.ts';
 import { kernelPlaces } from './esp.ts';
 import { type Finding, ok, unknown, warn } from './finding.ts';
 import { type Reading, readText } from './reading.ts';
 
 /** A mount that is not in /etc/fstab has a unit of its own, which is not read here. */
 export async function fileSystemCheck({ files }: Readonly<{ files: Reading }>, { boot }: Config): Promise<Finding> {
-  const passes = parseFstab((await readText(files, '/etc/fstab')) ?? '');
+  const lines = parseFstab((await readText(files, '/etc/fstab')) ?? '');
+  const passes = new Map(lines.map(({ path, pass }) => [path, pass]));
   const dirs = kernelPlaces(boot).map(({ dir }) => dir);
   const unchecked = dirs.find((dir) => passes.get(dir) === 0);
   if (unchecked !== undefined)
@@ -26,18 +28,6 @@ export async function fileSystemCheck({ files }: Readonly<{ files: Reading }>, {
 }
 
 const WHY = 'a power cut may leave a file on FAT under two names, and removing one name then damages the other';
-
-/** The fsck pass of each mount point; 0 (never) where its line has none. */
-const parseFstab = (text: string): ReadonlyMap<string, number> =>
-  new Map(
-    text
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/))
-      .filter(([device = '']) => device !== '' && !device.startsWith('#'))
-      .map(
-        ([, path = '', , , , pass = '0']) => [path.replace(/(?<=.)\/+$/, ''), Number.parseInt(pass, 10) || 0] as const,
-      ),
-  );
 
 async function hasProgram({ list }: Reading): Promise<boolean> {
   for (const dir of ['/usr/sbin', '/sbin']) if ((await list(dir)).includes('fsck.vfat')) return true;

@@ -6,7 +6,7 @@ import type { Config } from '../../config/config.ts';
 import { spanMs } from '../../reboot/health/dead-man-timer.ts';
 import { healthPrograms } from '../../reboot/health/programs.ts';
 import { failedUnits } from '../../reboot/health/units.ts';
-import { type ProgramFile, programsIn } from '../../reboot/program-folders.ts';
+import { type ProgramFile, type ProgramLook, programsIn } from '../../reboot/program-folders.ts';
 import type { Files } from '../../system/files.ts';
 import type { Exec } from '../../system/process/exec.ts';
 import { duration } from '../units.ts';
@@ -15,8 +15,8 @@ import { type Finding, fail, ok, unknown, warn } from './finding.ts';
 type Listing = Pick<Files, 'list'>;
 
 /** Without requirements, a release passes as soon as no unit has failed. */
-export async function healthCheck(files: Listing, { health }: Config): Promise<Finding> {
-  const { required, wanted } = await healthPrograms(files, health.directories);
+export async function healthCheck(files: Listing, { health }: Config, look?: ProgramLook): Promise<Finding> {
+  const { required, wanted } = await healthPrograms(files, health.directories, look);
   const unfit = faultsIn(required);
   if (unfit) return fail(`${unfit}: no release can pass.`, REPAIR);
   const odd = faultsIn(wanted);
@@ -27,8 +27,8 @@ export async function healthCheck(files: Listing, { health }: Config): Promise<F
   return ok(`Required programs: ${required.length}, ${units}, wanted programs: ${wanted.length}.`);
 }
 
-export async function hookPrograms(files: Listing, { reboot }: Config): Promise<Finding> {
-  const programs = await programsIn(files, reboot.hookDirectories);
+export async function hookPrograms(files: Listing, { reboot }: Config, look?: ProgramLook): Promise<Finding> {
+  const programs = await programsIn(files, reboot.hookDirectories, look);
   const unfit = faultsIn(programs);
   if (unfit) return fail(`${unfit}: the host cannot restart into a release.`, REPAIR);
   return ok(programs.length === 0 ? 'No programs.' : `Programs: ${programs.length}.`);
@@ -53,12 +53,15 @@ export async function failedUnitsCheck(
 type ProgramsWorld = Readonly<{ exec: Exec; files: Pick<Files, 'read'>; signal: AbortSignal }>;
 
 /** A release must be judged before the dead man restarts the machine, or a slow release looks like a broken one. */
-export async function deadMansTime(exec: Exec, { health }: Config): Promise<Finding> {
+export async function deadMansTime(exec: Exec, config: Config): Promise<Finding> {
   const args = ['show', '--property=TimersMonotonic', '--value', '--', 'tandem-dead-man.timer'];
   const { stdout } = await exec('systemctl', args);
   const givenMs = spanMs(/OnActiveUSec=([^;]*[^; ])/.exec(stdout)?.[1] ?? '');
-  if (givenMs === undefined)
-    return unknown('systemd does not report the dead man’s timer.', 'Check that tandem-dead-man.timer is enabled.');
+  if (givenMs !== undefined) return judgeDeadMansTime(givenMs, config);
+  return unknown('systemd does not report the dead man’s timer.', 'Check that tandem-dead-man.timer is enabled.');
+}
+
+export function judgeDeadMansTime(givenMs: number, { health }: Config): Finding {
   const { startTimeoutSeconds, timeoutSeconds, retrySeconds } = health;
   const takenMs = (startTimeoutSeconds + 2 * timeoutSeconds + retrySeconds) * 1000 + LEAVING_MS;
   const times = `A release has up to ${duration(takenMs)} to prove itself, and the dead man restarts the machine after ${duration(givenMs)}`;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Verdict } from '../../model.ts';
 import type { Files } from '../../system/files.ts';
 import type { Exec } from '../../system/process/exec.ts';
-import { type ProgramFile, programsIn } from '../program-folders.ts';
+import { type ProgramFile, type ProgramLook, programsIn } from '../program-folders.ts';
 import type { Probe } from './probe.ts';
 
 /** The default directories. */
@@ -28,11 +28,13 @@ export async function programProbes(
 export async function healthPrograms(
   files: Pick<Files, 'list'>,
   dirs: readonly string[],
+  look?: ProgramLook,
 ): Promise<Readonly<Record<'required' | 'wanted', readonly ProgramFile[]>>> {
   const of = (kind: string): Promise<readonly ProgramFile[]> =>
     programsIn(
       files,
       dirs.map((dir) => join(dir, kind)),
+      look,
     );
   return { required: await of('required'), wanted: await of('wanted') };
 }

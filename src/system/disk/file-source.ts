@@ -1,7 +1,7 @@
 /** A random-access local file: opened once, so that the bytes read are those checked. */
 
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { UpdateError } from '../../errors.ts';
 
 export interface FileSource extends AsyncDisposable {
@@ -26,6 +26,11 @@ export async function fileSource(path: string, name = path): Promise<FileSource>
     await file.close();
     throw error;
   }
+}
+
+/** The same for a path that may be a link, such as /boot/initrd.img. */
+export async function linkedSource(path: string): Promise<FileSource> {
+  return await fileSource(await realpath(path).catch(() => path), path);
 }
 
 const PIECE = 1024 * 1024;

@@ -1,6 +1,6 @@
 /** Lists a file tree in a fixed order, without following links. */
 
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { lstat, open, readdir, readlink } from 'node:fs/promises';
 import { UpdateError } from '../../errors.ts';
 
@@ -58,7 +58,7 @@ export const isReadable = (top: string, path: string): Promise<boolean> =>
     () => false,
   );
 
-function kindOf(stats: Awaited<ReturnType<typeof lstat>>): TreeEntry['kind'] {
+export function kindOf(stats: Stats): TreeEntry['kind'] {
   if (stats.isFile()) return 'file';
   if (stats.isDirectory()) return 'folder';
   if (stats.isSymbolicLink()) return 'link';

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { summaryOf } from '../../../src/cli/doctor/doctor.ts';
 import { fail, ok, unknown, warn } from '../../../src/cli/doctor/finding.ts';
+import { summaryOf } from '../../../src/cli/doctor/report.ts';
 
 test('the last line counts what was found', () => {
   assert.equal(summaryOf([ok('x'), ok('x')]), 'All 2 checks passed.');

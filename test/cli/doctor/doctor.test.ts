@@ -26,7 +26,7 @@ const HEALTHY: Readonly<Record<string, string>> = {
   '/etc/fstab': '# what\twhere\nPARTLABEL=esp /efi vfat umask=0077,dirsync 0 2\n',
   '/usr/sbin/fsck.vfat': '',
 };
-const TOOLS: Readonly<Record<string, string>> = { timedatectl: 'yes\n', systemctl: 'enabled\n'.repeat(4) };
+const TOOLS: Readonly<Record<string, string>> = { timedatectl: 'yes\n', systemctl: 'enabled\n'.repeat(5) };
 
 /** What the checks say on a host with these files and tools; only what they read is there. */
 async function examine(
@@ -285,7 +285,7 @@ test('what could not be looked at is not called wrong', async () => {
 });
 
 test('units that are switched off are named', async () => {
-  const found = await examine(HEALTHY, { ...TOOLS, systemctl: 'enabled\ndisabled\nenabled\nenabled\n' });
+  const found = await examine(HEALTHY, { ...TOOLS, systemctl: 'enabled\ndisabled\nenabled\nenabled\nenabled\n' });
   assert.match(found('units').sentence, /^Not enabled: tandem-confirm\.service\.$/);
 });
 
