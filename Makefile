@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 # Thousands of short programs are started, each of which would compile the same sources again.
 test test-etcd test-box test-vm: export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/compile
 
-.PHONY: demo demo-image check test mutate test-etcd test-box test-vm bench build install docs shell
+.PHONY: demo demo-image check test mutate test-etcd test-box test-vm test-tutorial bench build install docs shell
 .DEFAULT_GOAL := test
 
 # Node.js itself comes with the packages, so the machine's own may be old; npm is required.

@@ -29,8 +29,8 @@ const NOT_RUN: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^(kured|aws|forever=|flock|fakeroot)/, 'needs a program, an account or a host of its own'],
   [/^cat nights\.toml/, 'shows a file'],
 ];
-/** A whole page whose block is a program: test/reboot/program.test.ts runs it. */
-const PROGRAMS: readonly string[] = ['docs/boot-program.md'];
+/** Whole pages that others run: test/reboot/program.test.ts, whose block is a program, and test/vm/tutorial.ts. */
+const PROGRAMS: readonly string[] = ['docs/boot-program.md', 'docs/tutorial.md'];
 
 const blocks = PAGES.filter((page) => !PROGRAMS.includes(page)).flatMap((page) => blocksOf(page));
 const reasonFor = (command: string): string | undefined => NOT_RUN.find(([pattern]) => pattern.test(command))?.[1];

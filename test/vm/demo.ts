@@ -1,10 +1,16 @@
 /** `make demo`: a real Debian system updates itself twice over the network, receives a broken release, and comes back by itself. */
 
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { otherSlot, type SlotName } from '../../src/model.ts';
+import { ServerProcess } from '../support/server-process.ts';
 import { awaitState, checkNow, UPDATE_MS } from './guest.ts';
 import { inLab, type Lab } from './lab.ts';
 import type { Machine, Ready } from './machine.ts';
+import { updatectl } from './programs.ts';
+import { servedBy } from './repository.ts';
 import { createStory, type Story } from './story.ts';
 
 const DISK = 'lsblk --noheadings --output NAME,SIZE,PARTLABEL,MOUNTPOINTS /dev/vda';
@@ -23,6 +29,7 @@ await inLab('demo', {}, async (lab) => {
 
   story.scene('What is left');
   for (const line of (await machine.run('updatectl status; echo; updatectl history')).split('\n')) story.say(line);
+  await fleet(lab);
   console.log(
     '\nLook inside yourself: `make shell` gives you a root shell in such a machine. `make test-vm` cuts its power.',
   );
@@ -62,6 +69,37 @@ async function brokenUpdate(lab: Lab, version: string, from: SlotName): Promise<
   );
   await awaitState(machine, 'idle');
   story.happened(`Version ${version} is refused and will not be tried again.`);
+}
+
+/** The machine reports to a fleet server, whose dashboard stays open until a key is pressed. */
+async function fleet({ machine, repository, dir }: Lab): Promise<void> {
+  story.scene('The fleet');
+  await using server = await ServerProcess.start(['--repository', servedBy(repository), '--state', join(dir, 'fleet')]);
+  const { port } = new URL(server.url);
+  const settings = '/var/lib/tandem/config.d/50-fleet.toml';
+  await machine.run(
+    `printf '[fleet]\\nurl = "http://10.0.2.2:${port}/"\\n' >${settings} && systemctl restart tandem-agent.service`,
+  );
+  story.say('A fleet server has started. The machine is told its address by one file on /var, and reports to it:');
+  for (const line of await checkedIn(server, dir)) story.say(`  ${line}`);
+  story.happened(`The dashboard: ${server.url}  Sign in with ${server.operatorToken}`);
+  if (!process.stdin.isTTY) return;
+  story.say('Look around. Press a key to end.');
+  process.stdin.setRawMode(true).resume();
+  await once(process.stdin, 'data');
+  process.stdin.setRawMode(false).pause();
+}
+
+/** The machines of the fleet as a table, once there are any. */
+async function checkedIn(server: ServerProcess, dir: string): Promise<readonly string[]> {
+  const token = join(dir, 'operator.token');
+  await writeFile(token, server.operatorToken ?? '', { mode: 0o600 });
+  const ask = ['rollout', 'machines', '--server', server.url, '--token-file', token];
+  for (const end = performance.now() + UPDATE_MS; performance.now() < end; await sleep(1000)) {
+    const { machines } = JSON.parse(await updatectl([...ask, '--json'])) as { machines: readonly unknown[] };
+    if (machines.length > 0) return (await updatectl(ask)).split('\n');
+  }
+  throw new Error('the machine does not report to the fleet server');
 }
 
 /** Tells what the agent does until the machine announces the system it has come up with. */

@@ -1,0 +1,64 @@
+/** A program in a root of its own, and a conversation with it over its standard input and output, as a person has at a terminal. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { stripVTControlCharacters } from 'node:util';
+
+export class Terminal implements AsyncDisposable {
+  /** All that it has printed, without control codes. */
+  output = '';
+  private readonly child: ChildProcess;
+  private readonly listeners = new Set<() => void>();
+  private readonly ended: Promise<unknown>;
+  private isOver = false;
+
+  private constructor(child: ChildProcess) {
+    this.child = child;
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding('utf8').on('data', (text) => this.take(text));
+    this.ended = once(child, 'exit').finally(() => {
+      this.isOver = true;
+      this.wake();
+    });
+  }
+
+  /** `cwd` is below `root`. */
+  static open(root: string, cwd: string, command: readonly string[]): Terminal {
+    const inside = ['sh', '-c', 'cd "$0" && exec "$@"', cwd, ...command];
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LC_ALL: 'C.UTF-8', TERM: 'dumb' };
+    // In a group of its own, so that what it has started ends with it.
+    return new Terminal(spawn('chroot', [root, ...inside], { env, detached: true, stdio: 'pipe' }));
+  }
+
+  say(text: string): void {
+    this.child.stdin?.write(text);
+  }
+
+  /** Waits for a text after `from` characters of output; throws when the program ends first, or it takes longer. */
+  async until(pattern: RegExp, from: number, patienceMs: number): Promise<RegExpExecArray> {
+    const late = AbortSignal.timeout(patienceMs);
+    late.addEventListener('abort', () => this.wake());
+    for (;;) {
+      const found = pattern.exec(this.output.slice(from));
+      if (found) return found;
+      if (this.isOver || late.aborted) throw new Error(`${pattern} does not come:\n${this.output.slice(-3000)}`);
+      await new Promise<void>((resolve) => this.listeners.add(resolve));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { pid } = this.child;
+    if (!this.isOver && pid !== undefined) process.kill(-pid, 'SIGKILL');
+    await this.ended;
+  }
+
+  private take(text: string): void {
+    this.output += stripVTControlCharacters(text).replaceAll('\r', '');
+    this.wake();
+  }
+
+  private wake(): void {
+    for (const listener of this.listeners) listener();
+    this.listeners.clear();
+  }
+}
