@@ -33,6 +33,7 @@ export const COMMAND_LINES: readonly (readonly string[])[] = [
   ['config', 'show'],
   ['doctor'],
   ['doctor', '--tree', 'tree'],
+  ['doctor', '--image', 'one.bundle', '--uki', 'root.efi'],
   [
     'doctor',
     '--tree',

@@ -3,7 +3,7 @@
 import { UpdateError } from '../../errors.ts';
 import { BLOCK } from '../verity.ts';
 import type { ReadBytes } from './erofs.ts';
-import type { Extent } from './volume.ts';
+import type { PlacedExtent } from './volume.ts';
 
 export type Ext4Image = Readonly<{
   blocks: number;
@@ -14,7 +14,7 @@ export type Ext4Image = Readonly<{
 }>;
 
 /** `inline`: the text of a short link, which is in the inode itself. */
-export type Ext4Inode = Readonly<{ mode: number; size: number; extents: readonly Extent[]; inline?: Uint8Array }>;
+export type Ext4Inode = Readonly<{ mode: number; size: number; extents: readonly PlacedExtent[]; inline?: Uint8Array }>;
 
 /** The superblock's fields; undefined for other file systems, and for variants of ext4 that `mke2fs` does not make by default. */
 export function parseExt4(superblock: Uint8Array): Ext4Image | undefined {
@@ -87,20 +87,20 @@ async function extentsIn(
   image: Ext4Image,
   node: Uint8Array,
   seen: Set<number> = new Set(),
-): Promise<Extent[]> {
+): Promise<PlacedExtent[]> {
   const view = viewOf(node);
   const count = view.getUint16(2, true);
   if (view.getUint16(0, true) !== EXTENT_MAGIC || 12 + count * 12 > node.length)
     throw wrong('a tree of extents is damaged');
   const isLeaf = view.getUint16(6, true) === 0;
-  const extents: Extent[] = [];
+  const extents: PlacedExtent[] = [];
   for (let at = 12; at < 12 + count * 12; at += 12)
     if (isLeaf) extents.push(extentAt(view, at, image));
     else extents.push(...(await childAt(read, image, view.getUint32(at + 4, true), seen)));
   return extents;
 }
 
-async function childAt(read: ReadBytes, image: Ext4Image, block: number, seen: Set<number>): Promise<Extent[]> {
+async function childAt(read: ReadBytes, image: Ext4Image, block: number, seen: Set<number>): Promise<PlacedExtent[]> {
   if (seen.has(block) || seen.size > TREE_LIMIT) throw wrong('a tree of extents meets itself');
   seen.add(block);
   return extentsIn(read, image, await within(read, image, block * BLOCK, BLOCK), seen);
@@ -109,12 +109,12 @@ async function childAt(read: ReadBytes, image: Ext4Image, block: number, seen: S
 /** The most blocks in a file's extent tree; each has up to 340 extents. */
 const TREE_LIMIT = 200;
 
-function extentAt(view: DataView, at: number, image: Ext4Image): Extent {
+function extentAt(view: DataView, at: number, image: Ext4Image): PlacedExtent {
   const [first, length] = [view.getUint32(at + 8, true), view.getUint16(at + 4, true)];
   // A greater length marks allocated but unwritten blocks.
   const count = length > 32768 ? length - 32768 : length;
   if (first + count > image.blocks) throw wrong('a file lies outside of it');
-  return { first, count };
+  return { first, count, at: view.getUint32(at, true), isWritten: length <= 32768 };
 }
 
 /** A folder block; its index blocks look like a single unused entry. */

@@ -41,7 +41,7 @@ async function filesIn(tree: RootTree, size: number): Promise<MappedFile[]> {
       const path = `${folder.path}/${name}`;
       const node = await tree.node(inode);
       if (isFolder(node)) open.push({ path, node });
-      if (isFile(node)) files.push(...node.extents.map((extent) => ({ path, ...extent })));
+      if (isFile(node)) files.push(...node.extents.map(({ first, count }) => ({ path, first, count })));
     }
   }
   return files;

@@ -1,85 +1,113 @@
-/** Reads single files of an erofs or ext4 image by their paths, as the system in it would see them. */
+/** The files of an erofs or ext4 image by their paths, as the system in it would see them. */
 
-import { UpdateError } from '../../errors.ts';
+import { asUpdateError, UpdateError } from '../../errors.ts';
+import { type FileTree, fileTree, type TreeNode } from '../../system/disk/file-tree.ts';
 import { BLOCK } from '../verity.ts';
 import type { ReadBytes } from './erofs.ts';
-import { isFile, isFolder, isLink, type Node, type RootTree, rootTree } from './root-tree.ts';
+import { type Node, type RootTree, rootTree } from './root-tree.ts';
 
-/** Absent files and folders are undefined and empty. */
+/** Undefined if the files of this file system cannot be identified. Throws `image-mismatch` where it contradicts itself. */
+export async function imageTree(read: ReadBytes, size: number): Promise<FileTree | undefined> {
+  const root = await rootTree(read, size);
+  if (!root) return undefined;
+  const { node, names } = remembering(root);
+  const image: Image = { read, size };
+  return fileTree<number>({
+    root: root.root,
+    child: async (folder, name) => (await names(folder)).get(name),
+    node: async (inode) => described(await node(inode)),
+    names: async (folder) => [...(await names(folder)).keys()],
+    target: async (link) => new TextDecoder().decode(await contentOf(image, await node(link), 0, BLOCK)),
+    read: async (file, offset, length) => contentOf(image, await node(file), offset, length),
+  });
+}
+
+/** Absent files and folders, and whatever is neither, are undefined and empty. */
 export type ImageFiles = Readonly<{
   read(path: string, most?: number): Promise<Uint8Array | undefined>;
   list(dir: string): Promise<string[]>;
 }>;
 
-/** Undefined if the files of this file system cannot be identified. */
+/** The same for readers of a few regular files. */
 export async function imageFiles(read: ReadBytes, size: number): Promise<ImageFiles | undefined> {
-  const tree = await rootTree(read, size);
-  if (!tree) return undefined;
-  const nodeAt = (path: string): Promise<Node | undefined> => find({ read, size, tree }, path, { hops: 0 });
-  return {
-    read: async (path, most = MOST_BYTES) => {
-      const node = await nodeAt(path);
-      return node && isFile(node) ? content({ read, size, tree }, node, most) : undefined;
-    },
-    list: async (dir) => {
-      const node = await nodeAt(dir);
-      return node && isFolder(node) ? (await node.names()).map(({ name }) => name).sort() : [];
-    },
-  };
-}
-
-type Image = Readonly<{ read: ReadBytes; size: number; tree: RootTree }>;
-
-const MOST_BYTES = 1024 * 1024;
-/** As in Linux. */
-const MOST_LINKS = 40;
-
-async function find(image: Image, path: string, links: { hops: number }): Promise<Node | undefined> {
-  let trail: Node[] = [await image.tree.node(image.tree.root)];
-  const names = path.split('/').filter((name) => name !== '' && name !== '.');
-  for (const [index, name] of names.entries()) {
-    const folder = trail.at(-1);
-    if (!folder || !isFolder(folder)) return undefined;
-    if (name === '..') {
-      trail = trail.length > 1 ? trail.slice(0, -1) : trail;
-      continue;
+  const tree = await imageTree(read, size);
+  return (
+    tree && {
+      list: tree.list,
+      read: async (path, most) =>
+        (await tree.find(path))?.kind === 'file' ? await tree.read(path, most).catch(asMismatch) : undefined,
     }
-    const found = (await folder.names()).find((one) => one.name === name);
-    if (!found) return undefined;
-    const node = await image.tree.node(found.inode);
-    if (!isLink(node)) trail.push(node);
-    else return follow(image, node, names.slice(0, index), names.slice(index + 1), links);
+  );
+}
+
+type Image = Readonly<{ read: ReadBytes; size: number }>;
+
+/** Folders are looked up again and again. */
+function remembering({ node }: RootTree) {
+  const nodes = new Map<number, Promise<Node>>();
+  const folders = new Map<number, Promise<ReadonlyMap<string, number>>>();
+  const nodeOf = (inode: number): Promise<Node> => kept(nodes, inode, () => node(inode));
+  const names = (inode: number): Promise<ReadonlyMap<string, number>> =>
+    kept(
+      folders,
+      inode,
+      async () => new Map((await (await nodeOf(inode)).names()).map((one) => [one.name, one.inode] as const)),
+    );
+  return { node: nodeOf, names };
+}
+
+function kept<T>(all: Map<number, Promise<T>>, key: number, make: () => Promise<T>): Promise<T> {
+  const found = all.get(key) ?? make();
+  if (all.size >= MOST_KEPT) all.clear();
+  all.set(key, found);
+  return found;
+}
+
+const MOST_KEPT = 4096;
+
+function described({ mode, size }: Node): TreeNode {
+  return { kind: KINDS.get(mode & FILE_TYPE) ?? 'socket', size, mode, device: 0 };
+}
+
+const FILE_TYPE = 0o170000;
+const KINDS: ReadonlyMap<number, TreeNode['kind']> = new Map([
+  [0o010000, 'pipe'],
+  [0o020000, 'character device'],
+  [0o040000, 'folder'],
+  [0o060000, 'block device'],
+  [0o100000, 'file'],
+  [0o120000, 'link'],
+]);
+
+/** Part of a file; what no block holds is zeros. */
+async function contentOf(image: Image, node: Node, offset: number, length: number): Promise<Uint8Array> {
+  const end = Math.min(node.size, offset + length);
+  if (node.inline) return node.inline.subarray(offset, end);
+  if (node.isLost) throw outside();
+  const bytes = new Uint8Array(Math.max(0, end - offset));
+  for (const { at, start, size } of stretchesOf(node)) {
+    const [from, to] = [Math.max(offset, at), Math.min(end, at + size)];
+    if (from >= to) continue;
+    if (start + to - at > image.size) throw outside();
+    bytes.set(await image.read(start + from - at, to - from), from - offset);
   }
-  return trail.at(-1);
+  return bytes;
 }
 
-/** A link leads on from its folder, or from the root of the image. */
-async function follow(
-  image: Image,
-  link: Node,
-  before: readonly string[],
-  after: readonly string[],
-  links: { hops: number },
-): Promise<Node | undefined> {
-  links.hops += 1;
-  if (links.hops > MOST_LINKS) return undefined;
-  const target = new TextDecoder().decode(await content(image, link, BLOCK));
-  const start = target.startsWith('/') ? [] : before;
-  return find(image, [...start, target, ...after].join('/'), links);
+/** Bytes of a file that are in one place of the image, and where they start in the file. */
+type Stretch = Readonly<{ at: number; start: number; size: number }>;
+
+function stretchesOf({ extents, tail, size }: Node): readonly Stretch[] {
+  const blocks = extents
+    .filter(({ isWritten }) => isWritten)
+    .map(({ at, first, count }) => ({ at: at * BLOCK, start: first * BLOCK, size: count * BLOCK }));
+  const last = size - (size % BLOCK);
+  return tail === undefined || last === size ? blocks : [...blocks, { at: last, start: tail, size: size - last }];
 }
 
-async function content({ read, size }: Image, node: Node, most: number): Promise<Uint8Array> {
-  if (node.size > most) throw new UpdateError('image-mismatch', `A file of the image has ${node.size} bytes.`);
-  if (node.inline) return node.inline;
-  const pieces: Uint8Array[] = [];
-  let left = node.size;
-  const take = async (offset: number, length: number): Promise<void> => {
-    if (offset + length > size) throw new UpdateError('image-mismatch', 'A file of the image is outside of it.');
-    pieces.push(await read(offset, length));
-    left -= length;
-  };
-  for (const { first, count } of node.extents) if (left > 0) await take(first * BLOCK, Math.min(left, count * BLOCK));
-  if (node.tail !== undefined && left > 0 && left < BLOCK) await take(node.tail, left);
-  if (left > 0) throw new UpdateError('image-mismatch', 'A file of the image has fewer blocks than bytes.');
-  return Buffer.concat(pieces);
+const outside = (): UpdateError => new UpdateError('image-mismatch', 'A file of the image is outside of it.');
+
+function asMismatch(error: unknown): never {
+  const { code, message } = asUpdateError(error);
+  throw code === 'source-unreadable' ? new UpdateError('image-mismatch', message) : error;
 }

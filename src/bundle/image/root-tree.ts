@@ -3,15 +3,19 @@
 import { BLOCK } from '../verity.ts';
 import { blocksOf, parseErofs, type ReadBytes, readFolder, readInode, SUPERBLOCK } from './erofs.ts';
 import { EXT4_ROOT, parseExt4, readExt4Folder, readExt4Inode } from './ext4.ts';
-import type { Extent } from './volume.ts';
+import type { PlacedExtent } from './volume.ts';
 
-/** A file, folder or link. `tail`: where the end of its content is that fills no block. `inline`: the text of a short link in ext4. */
+/**
+ * A file, folder or link. `extents`: its blocks, without holes. `tail`: where the end of its content is that fills no block. `inline`: the
+ * text of a short link in ext4. `isLost`: its blocks are not in the image.
+ */
 export type Node = Readonly<{
   mode: number;
   size: number;
-  extents: readonly Extent[];
+  extents: readonly PlacedExtent[];
   tail?: number;
   inline?: Uint8Array;
+  isLost?: true;
   names(): Promise<readonly Name[]>;
 }>;
 export type Name = Readonly<{ name: string; inode: number }>;
@@ -29,9 +33,18 @@ export async function rootTree(read: ReadBytes, size: number): Promise<RootTree 
       node: async (inode) => {
         const node = await readInode(read, erofs, inode);
         const [first, count] = [node.first, blocksOf(node)];
-        const extents = count > 0 && first + count <= erofs.blocks ? [{ first, count }] : [];
+        const isLost = node.size > 0 && (first < 0 || (count > 0 && first + count > erofs.blocks));
+        const extents = count > 0 && !isLost ? [{ first, count, at: 0, isWritten: true }] : [];
         const tail = node.inlineAt === undefined ? {} : { tail: node.inlineAt };
-        return { mode: node.mode, size: node.size, extents, ...tail, names: () => readFolder(read, erofs, node) };
+        const lost = isLost ? { isLost: true as const } : {};
+        return {
+          mode: node.mode,
+          size: node.size,
+          extents,
+          ...tail,
+          ...lost,
+          names: () => readFolder(read, erofs, node),
+        };
       },
     };
   const ext4 = parseExt4(superblock);

@@ -6,8 +6,9 @@ import type { Product, Sha256, Version } from '../../model.ts';
 import { fileSource } from '../../system/disk/file-source.ts';
 import type { Scratch } from '../../system/disk/scratch.ts';
 import { type Exec, run } from '../../system/process/exec.ts';
+import { byteRange } from '../byte-range.ts';
 import type { ByteSource } from '../byte-source.ts';
-import { createCursor } from '../cursor.ts';
+
 import type { Architecture } from '../manifest.ts';
 
 /** The parts of a UKI. */
@@ -105,23 +106,18 @@ async function ukiTexts(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<(string | undefined)[]> {
-  const sections = peSections(await range(source, 0, Math.min(HEAD, source.size), signal), source.size);
+  const sections = peSections(await byteRange(source, 0, Math.min(HEAD, source.size), signal), source.size);
   return Promise.all(
     names.map(async (name) => {
       const found = onlySection(sections, name);
       // One byte more than allowed, so that a longer text is refused rather than cut.
       const size = Math.min(found?.size ?? 0, HEAD + 1);
-      return found && sectionText(await range(source, found.offset, size, signal), name);
+      return found && sectionText(await byteRange(source, found.offset, size, signal), name);
     }),
   );
 }
 
 const HEAD = 64 * 1024;
-
-async function range(source: ByteSource, offset: number, size: number, signal: AbortSignal): Promise<Uint8Array> {
-  await using cursor = createCursor(source, offset, offset + size, signal);
-  return await cursor.copy(size);
-}
 
 const describe = (hashes: readonly string[]): string =>
   hashes.length === 0 ? 'no roothash=' : hashes.map((hash) => `roothash=${hash}`).join(' and ');
@@ -131,5 +127,5 @@ const mismatch = (name: string, why: string): UpdateError =>
 
 export async function readOsRelease(path: string, signal: AbortSignal): Promise<string> {
   await using source = await fileSource(path);
-  return new TextDecoder().decode(await range(source, 0, Math.min(source.size, HEAD), signal));
+  return new TextDecoder().decode(await byteRange(source, 0, Math.min(source.size, HEAD), signal));
 }

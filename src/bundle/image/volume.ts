@@ -14,6 +14,9 @@ export type Volume = Readonly<{ parts: readonly VolumePart[]; blocks: number }>;
 /** Consecutive blocks of a volume. */
 export type Extent = Readonly<{ first: number; count: number }>;
 
+/** Where blocks are within their file, in blocks; those that were never written are zeros. */
+export type PlacedExtent = Extent & Readonly<{ at: number; isWritten: boolean }>;
+
 /** Reads blocks of a volume at any position. The result is unverified, and valid until the next call. */
 export interface BlockReader {
   readonly blocks: number;

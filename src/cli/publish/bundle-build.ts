@@ -15,6 +15,7 @@ import { statOf } from '../../system/files.ts';
 import { utcText } from '../../utc.ts';
 import type { Command, Context, Input } from '../command.ts';
 import { bytes } from '../units.ts';
+import { warnAsDoctor } from './bundle-doctor.ts';
 import { checkInputs, type Wanted } from './bundle-inputs.ts';
 
 export const bundleBuild: Command = {
@@ -23,7 +24,7 @@ export const bundleBuild: Command = {
   description:
     'A folder becomes an erofs (or ext4) image that shares as much as possible with the next one; an image is used unchanged. The kernel, initrd and command line become a UKI that names ' +
     'the root hash. The same input gives the same bytes. No file is newer than the time of the release: SOURCE_DATE_EPOCH, or without it ' +
-    'the time of the newest file.',
+    'the time of the newest file. Warns of everything that `updatectl doctor` finds in the root.',
   examples: [
     'updatectl bundle build --product demo --version 1.0 --counter 1 --root tree --kernel vmlinuz --initrd initrd.img --cmdline quiet -o demo.bundle',
     'updatectl bundle build --product demo --version 1.0 --counter 1 --root root.erofs --uki demo.efi -o demo.bundle',
@@ -50,6 +51,7 @@ export const bundleBuild: Command = {
   run: async (context, input) => {
     const build = await checkInputs(context, await wanted(context, input));
     await warnOfCompression(context, build.root);
+    await warnAsDoctor(context, build);
     using bar = context.out.progress('root image');
     const { exec, files, signal } = context;
     const result = await buildBundle(build, {

@@ -230,6 +230,6 @@ function findingOf(error: unknown): Finding {
     (one) => one instanceof Error && 'code' in one && (one.code === 'EACCES' || one.code === 'EPERM'),
   );
   if (isDenied) return unknown(`Not checked: ${message}`, 'Run it as the user who made the tree.');
-  if (code === 'source-unreadable') return { result: 'fail', sentence: message, next: entry.next };
-  throw error;
+  if (code === 'unexpected') throw error;
+  return { result: 'fail', sentence: message, next: entry.next };
 }

@@ -1,11 +1,13 @@
 /** Opens what goes with a tree: kernel, initrds, the repository's roots. */
 
 import { join } from 'node:path';
+import { byteRange } from '../../../bundle/byte-range.ts';
 import { UpdateError } from '../../../errors.ts';
 import { kernelRelease } from '../../../formats/linux-image.ts';
 import { type FileSource, linkedSource } from '../../../system/disk/file-source.ts';
 import { readHead, realFiles } from '../../../system/files.ts';
 import { LIMITS } from '../../../verify/documents.ts';
+import { ukiParts } from './uki-parts.ts';
 import type { Companions } from './world.ts';
 
 export type CompanionFiles = Readonly<{
@@ -13,18 +15,24 @@ export type CompanionFiles = Readonly<{
   commandLine?: string | undefined;
   kernel?: string | undefined;
   initrds?: readonly string[];
+  uki?: string | undefined;
   repository?: string | undefined;
 }>;
 
 /** Keeps the initrds open until it is disposed of. */
 export async function openCompanions(
   files: CompanionFiles,
+  signal: AbortSignal,
 ): Promise<AsyncDisposable & Readonly<{ companions: Companions }>> {
   await using stack = new AsyncDisposableStack();
   const initrds: { name: string; source: FileSource }[] = [];
   for (const name of files.initrds ?? []) initrds.push({ name, source: stack.use(await linkedSource(name)) });
-  const { version, commandLine, kernel, repository } = files;
+  const { version, commandLine, kernel, uki, repository } = files;
+  const source = uki === undefined ? undefined : stack.use(await linkedSource(uki));
+  const parts =
+    source && (await ukiParts(source.name, (offset, length) => byteRange(source, offset, length, signal), source.size));
   const companions: Companions = {
+    ...parts,
     ...(version === undefined ? {} : { version }),
     ...(commandLine === undefined ? {} : { commandLine }),
     ...(kernel === undefined ? {} : { kernel: await kernelFacts(kernel) }),
