@@ -143,8 +143,8 @@ before(async () => {
 });
 after(() => scene[Symbol.asyncDispose]());
 
-test('README leads from nothing to a release that is published', async () => {
-  const [init, ...rest] = toRun('README.md');
+test('the page on your own image leads from nothing to a release that is published', async () => {
+  const [init, ...rest] = toRun('docs/own-image.md');
   assert.ok(init && rest.length >= 2);
   await runBlocks([init]);
   for (const version of OLDER)

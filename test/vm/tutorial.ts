@@ -27,6 +27,8 @@ let counted = 0;
 await using opened = new AsyncDisposableStack();
 const shell = opened.use(Terminal.open(root, '/root', ['bash']));
 const machines: Terminal[] = [];
+/** Of each machine, in their order: made at its first start, and kept. */
+const ids: string[] = [];
 
 /** What the page says of a section. */
 const LOOKS: Readonly<Record<string, () => Promise<void>>> = {
@@ -112,6 +114,21 @@ async function settled(version: string): Promise<void> {
       return running?.version === version && confirmed === true && state.kind === 'idle';
     });
   console.log(`  release ${version} is proven, after ${minutes(started)} min more`);
+  await identified();
+}
+
+/** Every machine keeps its machine ID, and no two have the same. */
+async function identified(): Promise<void> {
+  for (const [at, machine] of machines.entries()) {
+    const [id = ''] = /^[0-9a-f]{32}$/m.exec(await ask(machine, 'cat /etc/machine-id')) ?? [];
+    assert.equal(id, ids[at] ?? id);
+    ids[at] = id;
+  }
+  assert.equal(new Set(ids).size, machines.length, ids.join(' '));
+  assert.ok(
+    ids.every((id) => id.length === 32),
+    ids.join(' '),
+  );
 }
 
 /** A machine that restarts does not answer. */

@@ -9,7 +9,7 @@ export function diskTools(
   { epoch = 0, cwd }: Readonly<{ epoch?: number; cwd?: string }> = {},
 ): Exec {
   const fixed = {
-    PATH: [env('PATH'), '/usr/sbin', '/sbin'].filter(Boolean).join(':'),
+    PATH: `${env('PATH') || '/usr/bin:/bin'}:/usr/sbin:/sbin`,
     // FAT has local times.
     TZ: 'UTC',
     LC_ALL: 'C.UTF-8',
