@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 # Thousands of short programs are started, each of which would compile the same sources again.
 test test-etcd test-box test-vm: export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/compile
 
-.PHONY: demo demo-image check test mutate test-etcd test-box test-vm test-tutorial bench build install docs shell
+.PHONY: demo demo-image check test mutate test-etcd test-box test-vm test-tutorial bench build install docs shell test-packages packages
 .DEFAULT_GOAL := test
 
 # Node.js itself comes with the packages, so the machine's own may be old; npm is required.
@@ -56,6 +56,11 @@ test-vm: node_modules/.installed
 	node test/vm/prepare.ts
 	node --test $(call REPORT,spec) --test-concurrency=2 'test/vm/*.vm.ts'
 
+# The packages on Debian: lintian, installation, upgrade, removal, the same bytes twice, sizes, start time. As root; downloads Debian once.
+test-packages: packages
+	packaging/install-tools test-packages
+	node --test $(call REPORT,spec) --test-concurrency=2 'test/packages/*.deb.ts'
+
 # A root shell in the reference machine.
 shell: node_modules/.installed
 	packaging/install-tools vm
@@ -98,6 +103,11 @@ install: export ARCH := $(value ARCH)
 install: export NODE := $(value NODE)
 install: build
 	packaging/install $(PACKAGES)
+
+# Debian packages for amd64 and arm64 in dist/packages; ARCH=amd64 builds for one.
+packages: build
+	packaging/install-tools packages
+	packaging/packages $(ARCH)
 
 docs: node_modules/.installed
 	node packaging/docs.ts

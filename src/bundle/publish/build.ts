@@ -15,6 +15,9 @@ import { BLOCK, saltFor } from '../verity.ts';
 import type { PackedImage } from './pack.ts';
 import { type PackedRoot, packRoot, packUki, type WriterOptions, writeBundle } from './writer.ts';
 
+/** The first agent that reads such bundles. Not the version of the builder: hosts run an older agent until they have installed the release. */
+export const OLDEST_AGENT = '0.1.0';
+
 export type BuildInput = Readonly<{
   product: Product;
   version: Version;

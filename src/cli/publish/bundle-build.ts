@@ -6,7 +6,7 @@ import type { Owner } from '../../bundle/image/owners.ts';
 import type { RootFormat } from '../../bundle/image/root.ts';
 import { readOsRelease, type UkiParts } from '../../bundle/image/uki.ts';
 import type { Architecture } from '../../bundle/manifest.ts';
-import { type BuildInput, type BuildResult, buildBundle } from '../../bundle/publish/build.ts';
+import { type BuildInput, type BuildResult, buildBundle, OLDEST_AGENT } from '../../bundle/publish/build.ts';
 import { DEFAULT_LEVEL } from '../../bundle/publish/writer.ts';
 import { UpdateError } from '../../errors.ts';
 import { PRODUCT_PATTERN, type Product, VERSION_PATTERN, type Version } from '../../model.ts';
@@ -44,7 +44,7 @@ export const bundleBuild: Command = {
     { flags: '--os-release <file>', summary: 'file with the names for the boot menu' },
     { flags: '--ukify <file>', summary: 'the ukify program, if it is not on PATH' },
     { flags: '--architecture <name>', summary: 'x86-64 or arm64', default: 'x86-64' },
-    { flags: '--min-agent <version>', summary: 'the oldest agent that may install it (default: this version)' },
+    { flags: '--min-agent <version>', summary: 'the oldest agent that may install it', default: OLDEST_AGENT },
     { flags: '--level <n>', summary: 'zstd compression level, from 1 to 19', default: String(DEFAULT_LEVEL) },
     { flags: '-o, --output <file>', summary: 'file to write the bundle to', required: true },
   ],
@@ -85,7 +85,7 @@ async function wanted(context: Context, input: Input): Promise<Wanted> {
     version: matching<Version>('version', input.given('version'), VERSION_PATTERN),
     counter: input.whole('counter', 1) ?? 1,
     architecture: oneOf<Architecture>('architecture', input.given('architecture'), ['x86-64', 'arm64']),
-    minAgent: input.text('min-agent') ?? context.version,
+    minAgent: input.given('min-agent'),
     root: path('root'),
     owner: oneOf<Owner>('owner', input.given('owner'), ['keep', 'root']),
     format: oneOf<RootFormat>('format', input.given('format'), ['erofs', 'ext4']),

@@ -4,8 +4,13 @@ import assert from 'node:assert/strict';
 import { chmod, chown, mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { OLDEST_AGENT } from '../../../src/bundle/publish/build.ts';
 import { bundleBuild } from '../../../src/cli/publish/bundle-build.ts';
+import { bundleInspect } from '../../../src/cli/publish/bundle-inspect.ts';
 import { asUpdateError } from '../../../src/errors.ts';
+import type { Version } from '../../../src/model.ts';
+import { compareVersions } from '../../../src/version.ts';
+import { AGENT_VERSION } from '../../../src/version-of-agent.ts';
 import { someBytes, temporaryFolder } from '../../support/bundles.ts';
 import { runCommand } from '../../support/command-line.ts';
 import { peFile } from '../../support/pe.ts';
@@ -135,4 +140,14 @@ test('a release that is dated by a file of the future is warned about, unless it
   await utimes(join(at.path, 'tree/etc/os-release'), 0, 4_000_000_000);
   assert.match(await warnings(at, []), /os-release is dated in the future/);
   assert.equal(await warnings(at, [], { SOURCE_DATE_EPOCH: '1700000000' }), '');
+});
+
+test('a bundle can be installed by agents that are older than the program that built it', async () => {
+  await using at = await bench();
+  await at.build('--root', 'root.img', '--uki', 'root.efi', '-o', 'a.bundle');
+  const { minAgent } = JSON.parse(await runCommand(bundleInspect, at.path, ['a.bundle', '--json'])) as {
+    minAgent: string;
+  };
+  assert.equal(minAgent, OLDEST_AGENT);
+  assert.ok(compareVersions(OLDEST_AGENT as Version, AGENT_VERSION as Version) < 0);
 });
