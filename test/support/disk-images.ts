@@ -11,7 +11,7 @@ import { imageBuild } from '../../src/cli/image/build.ts';
 import { imageInspect } from '../../src/cli/image/inspect.ts';
 import { createScratch } from '../../src/system/disk/scratch.ts';
 import { realFiles } from '../../src/system/files.ts';
-import { about, makeBundle, noSignal } from './bundles.ts';
+import { about, makeBundle, noSignal, someBytes } from './bundles.ts';
 import { runCommand } from './command-line.ts';
 import { peFile } from './pe.ts';
 import { memorySource } from './sources.ts';
@@ -24,6 +24,8 @@ const SETTINGS = '[host]\nproduct = "demo"\n[repository]\nurl = "https://updates
 export const TREE: Readonly<Record<string, string>> = {
   'usr/lib/os-release': 'ID=demo\nIMAGE_VERSION=1.0\n',
   'usr/lib/tandem/config.d/10-demo.toml': SETTINGS,
+  // Enough for two levels of a verity tree.
+  'usr/share/words': Buffer.from(someBytes(700_000)).toString('base64'),
   'usr/share/tandem/root.json': '{"signed":{"version":1,"expires":"2030-01-01T00:00:00Z"}}\n',
 };
 

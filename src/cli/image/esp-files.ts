@@ -58,8 +58,9 @@ const image = ({ offset }: GptEntry): string => `disk@@${offset}`;
 async function list(esp: GptEntry, folder: string, { exec, signal }: Tools): Promise<string[]> {
   const limits = { signal, timeoutMs: TIMEOUT_MS };
   const { stdout } = await attempt(exec, 'mdir', ['-b', '-i', image(esp), `::/${folder}`], limits);
-  const names = stdout.split('\n').filter((line) => line !== '' && !line.endsWith('/'));
-  return names.map((line) => line.slice(line.lastIndexOf('/') + 1));
+  const names = stdout.split('\n').map((line) => line.slice(`::/${folder}/`.length));
+  // FAT could have a slash in a name, which would lead elsewhere; folders end in one.
+  return names.filter((name) => name !== '' && !name.includes('/'));
 }
 
 async function take(esp: GptEntry, folder: string, names: readonly string[], tools: Tools): Promise<void> {

@@ -1,6 +1,6 @@
 /** Reads everything that `image inspect` shows. A part that cannot be read is a fault of the disk, and hides no other part. */
 
-import { asUpdateError } from '../../errors.ts';
+import { asUpdateError, UpdateError } from '../../errors.ts';
 import { SLOT_NAMES } from '../../model.ts';
 import type { Gpt, GptEntry } from '../../partitions/gpt.ts';
 import { readTable, tableFault } from '../../partitions/partition-table.ts';
@@ -34,7 +34,7 @@ export type InspectedDisk = Readonly<{
 }>;
 
 export async function inspectDisk(disk: DiskTarget, inspection: Inspection): Promise<InspectedDisk> {
-  const table = await readTable(disk, SECTOR_SIZES);
+  const table = await readTable(disk, SECTOR_SIZES).catch((error: unknown) => orCutOff(disk, error));
   const faults: string[] = await tableFaults(disk, table);
   const tolerant: Tolerant = (what, read) => tolerating(inspection.signal, faults, what, read);
   const parts = slotPartitions(table.entries);
@@ -51,6 +51,16 @@ export async function inspectDisk(disk: DiskTarget, inspection: Inspection): Pro
   const partitions = table.entries.slice(0, MOST_PARTITIONS).map(described);
   const about = { size: disk.size, sectorSize: table.sectorSize, guid: table.diskGuid };
   return { ...about, partitions, slots, boot, system, faults };
+}
+
+/** The first header of an image that ends too early is whole, and says how long the disk was. */
+async function orCutOff(disk: DiskTarget, error: unknown): Promise<never> {
+  if (asUpdateError(error).code !== 'table-invalid' || disk.size < 1024) throw error;
+  const header = Buffer.from(await disk.read(512, 512));
+  const end = Number(header.readBigUInt64LE(32)) * 512 + 512;
+  if (header.toString('latin1', 0, 8) !== 'EFI PART' || end <= disk.size) throw error;
+  const message = `${disk.name} is cut off: it has ${disk.size} bytes, but its partition table is of a disk of ${end}.`;
+  throw new UpdateError('table-invalid', message, { cause: error });
 }
 
 /** A part of the disk; undefined, with a fault, if it cannot be read. */
