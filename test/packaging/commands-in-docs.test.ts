@@ -1,12 +1,14 @@
 /** The commands of README and docs, taken from the pages themselves: each is understood, and what can be run without a host is run. */
 
 import assert from 'node:assert/strict';
-import { relative } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Command as Commander } from 'commander';
 import { specify } from '../../src/main.ts';
 import { blocksOf, mentionsIn, PAGES, type PageBlock, textOf, wordsOf } from '../support/page-commands.ts';
 import { calledBy, PageScene } from '../support/page-scene.ts';
+import { peFile } from '../support/pe.ts';
 import { makeTlsFiles } from '../support/tls-files.ts';
 
 /** Commands that are not run here, by how they begin, and why. Each has to be of use. */
@@ -27,6 +29,8 @@ const NOT_RUN: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^curl --unix-socket/, 'asks the agent of a host: test/cli/control.test.ts'],
   [/^(journalctl|systemctl|cat >\/etc|\[reboot\]|method = |END$)/, 'is about services of a host'],
   [/^(kured|aws|forever=|flock|fakeroot)/, 'needs a program, an account or a host of its own'],
+  [/^updatectl image build .*--to /, 'overwrites a disk: test/cli/image/to-disk.test.ts'],
+  [/^qemu-system/, 'starts a virtual machine: make test-vm'],
   [/^cat nights\.toml/, 'shows a file'],
 ];
 /** Whole pages that others run: test/reboot/program.test.ts, whose block is a program, and test/vm/tutorial.ts. */
@@ -155,6 +159,12 @@ test('the page on your own image leads from nothing to a release that is publish
   // What README once said, and nobody could run.
   await assert.rejects(scene.run('updatectl bundle patch --from shop-1.9.bundle shop-2.1.bundle'));
   assert.match(await scene.run('updatectl repo verify --repository ./repo'), /2\.1/);
+});
+
+test('the disk of a machine is made and inspected as its page shows', async () => {
+  scene.write('host.toml', '[host]\nproduct = "shop"\n[repository]\nurl = "https://updates.example/"\n');
+  writeFileSync(join(scene.path, 'BOOTX64.EFI'), peFile([['.text', 'nothing']]));
+  await runBlocks(toRun('docs/disk-images.md'));
 });
 
 test('a server is started in every way that its page shows, and operators do with it what pages show', async () => {
