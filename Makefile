@@ -29,10 +29,10 @@ check: node_modules/.installed
 	tsc
 	biome ci .
 
-# Node.js would leave one processor idle.
+# Some tests wait: one more than there are processors keeps them busy.
 test: node_modules/.installed
 	packaging/install-tools test
-	node --test $(call REPORT,dot) --test-concurrency=$(shell nproc) 'test/**/*.test.ts'
+	node --test $(call REPORT,dot) --test-concurrency=$(shell expr $$(nproc) + 1) 'test/**/*.test.ts'
 
 # Mutations of critical code that no test detects, one at a time in a copy of the tree. SEED=2 draws others; FILES="src/…" limits them to these files.
 mutate: node_modules/.installed
@@ -45,7 +45,6 @@ test-etcd: node_modules/.installed
 	node --test $(call REPORT,dot) --test-concurrency=1 'test/etcd/*.etcd.ts'
 
 # A host in namespaces: the real agent under the real systemd on a real disk, without a virtual machine. As root.
-# Some scenarios wait most of their time: one more than there are processors keeps them busy.
 test-box: node_modules/.installed
 	packaging/install-tools box
 	node --test $(call REPORT,spec) --test-concurrency=$(shell expr $$(nproc) + 1) 'test/box/*.box.ts'
@@ -60,6 +59,11 @@ test-vm: node_modules/.installed
 test-packages: packages
 	packaging/install-tools test-packages
 	node --test $(call REPORT,spec) --test-concurrency=2 'test/packages/*.deb.ts'
+
+# docs/tutorial.md, command by command, in a fresh Debian root with nothing but the packages; as root, half an hour.
+test-tutorial: packages
+	packaging/install-tools vm
+	test/vm/tutorial
 
 # A root shell in the reference machine.
 shell: node_modules/.installed
