@@ -1,5 +1,6 @@
 /** The page about the checks of `updatectl doctor`, from their tables. */
 
+import { CHECKS } from '../src/cli/doctor/checks.ts';
 import { TREE_CHECKS } from '../src/cli/doctor/tree/checks.ts';
 
 type Explained = Readonly<{ name: string; meaning: string; remedy: string }>;
@@ -13,6 +14,12 @@ export const doctorPage = (): readonly string[] => [
   ...TREE_INTRO,
   '',
   ...tableOf(TREE_CHECKS),
+  '',
+  '## A running host',
+  '',
+  ...HOST_INTRO,
+  '',
+  ...tableOf(CHECKS),
 ];
 
 const INTRO = [
@@ -36,6 +43,10 @@ const TREE_INTRO = [
   '',
   'A failed check means that hosts with this tree would not start, not update, or not fall back. A warning may be intended. What is not in the tree (the disk, the ESP, a',
   'host’s own settings) is checked on the running host.',
+];
+
+const HOST_INTRO = [
+  'Some checks need root; without it, they could not be run. The check of the repository waits for a few seconds; no other one uses the network, except for etcd.',
 ];
 
 const tableOf = (checks: readonly Explained[]): readonly string[] => [

@@ -1,71 +1,202 @@
 /** The conditions for a host to update itself, one read-only check each. */
 
-import { type Config, readLayers, requireSetting, resolveConfig } from '../../config/config.ts';
+import type { Config } from '../../config/config.ts';
 import { asUpdateError } from '../../errors.ts';
-import { isClockSynchronised } from '../../system/clock-sync.ts';
-import { freeSpace, type ReadHead, readHead, statOf } from '../../system/files.ts';
-import { readFloors } from '../../verify/floors.ts';
 import type { Context } from '../command.ts';
-import { agentClient, isAbsent } from '../host/agent-client.ts';
-import { bytes, duration } from '../units.ts';
 import { bootEntries, hasPriorities, partitions } from './boot.ts';
 import { backendFits } from './boot-facts.ts';
 import { kernelPartitions } from './esp.ts';
 import { etcdHealth } from './etcd.ts';
-import { type Finding, fail, ok, unknown, warn } from './finding.ts';
+import { type Finding, fail, unknown } from './finding.ts';
 import { fileSystemCheck } from './fsck.ts';
+import { blessBoot } from './host/bless-boot.ts';
+import { deadMan } from './host/dead-man.ts';
+import { machineId } from './host/machine-id.ts';
+import { clock, metadata, trustRoot } from './host/metadata.ts';
+import { repository } from './host/repository.ts';
+import { secretFiles } from './host/secrets.ts';
+import { agent, configuration, rootFileSystem, stateDirectory, units } from './host/system.ts';
 import { loaderSettings } from './loaders.ts';
-import { mountOf } from './mount-table.ts';
-import { deadMansTime, failedUnitsCheck, healthCheck, hookPrograms } from './programs.ts';
-import type { Reading } from './reading.ts';
+import { failedUnitsCheck, healthCheck, hookPrograms } from './programs.ts';
+import type { NamedFinding } from './report.ts';
 import { restartMethods } from './restart.ts';
 import { sandbox } from './sandbox.ts';
-import { ENABLED_UNITS } from './tandem-units.ts';
-
-type DoctorWorld = Context & Readonly<{ files: Reading }>;
-export type DoctorCheck = Readonly<{ name: string; run(world: DoctorWorld, config: Config): Promise<Finding> }>;
+import { type DoctorCheck, type DoctorWorld, type Doors, REAL_DOORS } from './world.ts';
 
 export const CHECKS: readonly DoctorCheck[] = [
-  { name: 'configuration', run: (context) => configuration(context) },
-  { name: 'partitions', run: partitions },
-  { name: 'sandbox', run: sandbox },
-  { name: 'root file system', run: (context) => rootFileSystem(context) },
-  { name: 'state directory', run: (context, config) => stateDirectory(context, config) },
-  { name: 'EFI partition', run: kernelPartitions },
-  { name: 'file system check', run: fileSystemCheck },
-  { name: 'boot backend', run: ({ files }, config) => backendFits(files, config, () => hasPriorities(config)) },
-  { name: 'boot loader', run: ({ files }, config) => loaderSettings(files, config) },
-  { name: 'boot entries', run: bootEntries },
-  { name: 'restart', run: restartMethods },
-  { name: 'health', run: ({ files }, config) => healthCheck(files, config) },
-  { name: 'failed units', run: failedUnitsCheck },
-  { name: 'dead man', run: ({ exec }, config) => deadMansTime(exec, config) },
-  { name: 'pre-reboot', run: ({ files }, config) => hookPrograms(files, config) },
-  { name: 'trust root', run: (context, config) => trustRoot(context, config) },
-  { name: 'metadata', run: (context, config) => metadata(context, config) },
-  { name: 'clock', run: clock },
-  { name: 'units', run: (context) => units(context) },
-  { name: 'etcd', run: etcdHealth },
-  { name: 'agent', run: (context, config) => agent(context, config) },
+  {
+    name: 'configuration',
+    run: configuration,
+    meaning: 'All drop-ins are valid, and `host.product` and `repository.url` are set.',
+    remedy:
+      'Correct the line that the finding names. A warning names a key in `/var/lib/tandem/config.d` that this version does not know.',
+  },
+  {
+    name: 'partitions',
+    run: partitions,
+    meaning: 'Both slots are on one disk, one of them runs, and nothing of the other is mounted.',
+    remedy: 'Compare the partition labels with `slots.*` ([disks](disks.md)).',
+  },
+  {
+    name: 'sandbox',
+    run: sandbox,
+    meaning: 'The agent’s unit may open the disk of the slots.',
+    remedy: 'Add the driver to `DeviceAllow=` ([disks](disks.md)).',
+  },
+  {
+    name: 'root file system',
+    run: rootFileSystem,
+    meaning: 'The running root is read-only.',
+    remedy: 'Add `ro` to the kernel’s command line.',
+  },
+  {
+    name: 'state directory',
+    run: stateDirectory,
+    meaning: '`/var/lib/tandem` exists, and is writable and on a disk.',
+    remedy: 'Mount a partition on `/var`; `systemd-tmpfiles --create` makes the folder.',
+  },
+  {
+    name: 'EFI partition',
+    run: kernelPartitions,
+    meaning:
+      'The partitions of the kernels are mounted, as FAT, writable, with `dirsync` and with room for another kernel.',
+    remedy: 'Correct the line in `/etc/fstab` ([boot loaders](boot-loaders.md)).',
+  },
+  {
+    name: 'file system check',
+    run: fileSystemCheck,
+    meaning: 'They are checked before each mount: pass 2 in `/etc/fstab`, and `fsck.vfat`.',
+    remedy: 'Set the last number of the line to 2, and install dosfstools in the image.',
+  },
+  {
+    name: 'boot backend',
+    run: ({ files }, config) => backendFits(files, config, () => hasPriorities(config)),
+    meaning: 'This machine shows signs of the configured boot loader.',
+    remedy: 'Set `boot.backend`.',
+  },
+  {
+    name: 'boot loader',
+    run: ({ files }, config) => loaderSettings(files, config),
+    meaning: 'The boot loader is set up to count tries and to fall back.',
+    remedy: 'See [boot loaders](boot-loaders.md).',
+  },
+  {
+    name: 'boot entries',
+    run: bootEntries,
+    meaning: 'The running slot starts by default and is proven, and the other slot could start, too.',
+    remedy:
+      '`updatectl status` shows why not. After the first installation there is no fallback until the next update.',
+  },
+  {
+    name: 'restart',
+    run: restartMethods,
+    meaning: 'The configured restart methods work here.',
+    remedy: 'Install what is missing; until then, restarts go through the firmware.',
+  },
+  {
+    name: 'bless-boot',
+    run: blessBoot,
+    meaning: '`systemd-bless-boot.service`, if it is there, has the drop-in that leaves confirming to the agent.',
+    remedy: 'Add the drop-in to the image.',
+  },
+  {
+    name: 'health',
+    run: ({ files }, config) => healthCheck(files, config),
+    meaning: 'Every health program can be run, and at least one is required.',
+    remedy: 'Set the x bit, correct the first line, or install the interpreter ([health](health.md)).',
+  },
+  {
+    name: 'failed units',
+    run: failedUnitsCheck,
+    meaning: 'No unit has failed.',
+    remedy: '`systemctl status UNIT`. Units that failed before an update do not count against it.',
+  },
+  {
+    name: 'dead man',
+    run: deadMan,
+    meaning:
+      'The script that ends a trial without the agent can run and is unchanged, and its timer runs and leaves a release the time that it is allowed.',
+    remedy:
+      '`systemctl unmask` and `systemctl start tandem-dead-man.timer`; lengthen `OnActiveSec=`; install the script that comes with Tandem.',
+  },
+  {
+    name: 'pre-reboot',
+    run: ({ files }, config) => hookPrograms(files, config),
+    meaning: 'Every program in `pre-reboot.d` can be run.',
+    remedy: 'As for health programs; otherwise this host does not restart into a release.',
+  },
+  {
+    name: 'machine id',
+    run: machineId,
+    meaning: 'The machine ID is the host’s own, and the same at every start.',
+    remedy: 'See [what belongs to one host](host-data.md).',
+  },
+  {
+    name: 'secrets',
+    run: secretFiles,
+    meaning:
+      'The files with token, password, keys and certificates that the configuration names exist, are not empty, and are private.',
+    remedy: 'Put the file there, with mode 600. Without a token, a fleet server that requires one refuses the host.',
+  },
+  {
+    name: 'repository',
+    run: repository,
+    meaning:
+      'The repository answers: its name resolves, the server accepts the connection, its certificate is trusted, and it serves `metadata/timestamp.json`.',
+    remedy: 'Follow the finding; [networks](networks.md) explains proxies, mirrors and certificates.',
+  },
+  {
+    name: 'trust root',
+    run: trustRoot,
+    meaning: '`root.json` is there and does not expire soon.',
+    remedy: 'Copy the repository’s `metadata/1.root.json` into the image; sign a newer root.',
+  },
+  {
+    name: 'metadata',
+    run: metadata,
+    meaning: 'The cached metadata has not expired.',
+    remedy: '`updatectl check`. If the repository has nothing newer, its publisher runs `updatectl repo refresh`.',
+  },
+  {
+    name: 'clock',
+    run: clock,
+    meaning: 'The clock is synchronised, and not behind metadata that was accepted here.',
+    remedy: 'Enable systemd-timesyncd or chrony.',
+  },
+  {
+    name: 'units',
+    run: units,
+    meaning: 'All units of Tandem that start with the system are enabled.',
+    remedy: '`systemctl enable` them, in the image if `/etc` is read-only.',
+  },
+  {
+    name: 'etcd',
+    run: etcdHealth,
+    meaning: 'The members of etcd are healthy and have room, if this host uses etcd.',
+    remedy: 'See [locks](locks.md) and [the server](server.md).',
+  },
+  {
+    name: 'agent',
+    run: agent,
+    meaning: 'The agent runs and has no error.',
+    remedy: '`systemctl start tandem-agent`; `updatectl status` shows the error.',
+  },
 ];
 
 /** Runs every check; an error that one throws becomes its finding. */
 export async function runChecks(
   context: Context,
   config: Config,
-  head: ReadHead = readHead,
-): Promise<readonly (Finding & { name: string })[]> {
-  const world: DoctorWorld = { ...context, files: { ...context.files, readHead: head } };
-  const findings: (Finding & { name: string })[] = [];
+  { readHead, stat, http }: Doors = REAL_DOORS,
+): Promise<readonly NamedFinding[]> {
+  const world: DoctorWorld = { ...context, files: { ...context.files, readHead }, stat, http };
+  const findings: NamedFinding[] = [];
   for (const { name, run } of CHECKS) {
     findings.push({ name, ...(await run(world, config).catch(findingOf)) });
     context.signal.throwIfAborted();
   }
   return findings;
 }
-
-const MOST_BYTES = 1024 * 1024;
-const SOON_MS = 30 * 86_400_000;
 
 function findingOf(error: unknown): Finding {
   const { message, entry, cause } = asUpdateError(error);
@@ -76,120 +207,4 @@ function findingOf(error: unknown): Finding {
   if (codes.includes('config-invalid'))
     return unknown('Not checked: the configuration has an error.', 'Correct it first; the first check names it.');
   return codes.includes('tool-missing') ? unknown(message, entry.next) : fail(message, entry.next);
-}
-
-async function configuration({ files }: Context): Promise<Finding> {
-  try {
-    const layers = await readLayers(files);
-    const config = resolveConfig(layers.fragments, layers.cache?.started);
-    const product = requireSetting(config, 'host.product');
-    const place = new URL(requireSetting(config, 'repository.url')).host;
-    const [unknown] = layers.unknown;
-    if (unknown) return warn(`Ignored: ${unknown.message}`, 'Correct or remove it, unless it is for a newer version.');
-    return ok(`Installs ${product} from ${place}.`);
-  } catch (error) {
-    const { message, entry } = asUpdateError(error);
-    return fail(message, entry.next);
-  }
-}
-
-async function rootFileSystem({ files }: DoctorWorld): Promise<Finding> {
-  const mount = await mountOf(files, '/');
-  if (!mount) return unknown('The mount table has no root.', 'Check /proc/self/mountinfo.');
-  if (mount.readOnly) return ok(`Read-only ${mount.type}.`);
-  return fail('The running root is mounted writable.', 'Add `ro` to the kernel command line; state belongs in /var.');
-}
-
-async function stateDirectory({ files }: DoctorWorld, { agent }: Config): Promise<Finding> {
-  if (!(await statOf(agent.stateDir))?.isDirectory())
-    return fail(`${agent.stateDir} does not exist.`, 'Run `systemd-tmpfiles --create`.');
-  const mount = await mountOf(files, agent.stateDir);
-  if (mount?.readOnly) return fail(`${agent.stateDir} is on a read-only mount.`, `Mount ${mount.path} writable.`);
-  if (mount?.type === 'tmpfs')
-    return fail(`${agent.stateDir} is in memory and lost at every reboot.`, 'Put it on its own partition.');
-  return ok(`${bytes(await freeSpace(agent.stateDir))} free in ${agent.stateDir}.`);
-}
-
-async function trustRoot({ files, clock: { now } }: DoctorWorld, { trust }: Config): Promise<Finding> {
-  const content = await files.readHead(trust.rootFile, MOST_BYTES);
-  if (!content) return fail(`${trust.rootFile} is missing.`, 'Put the repository’s root.json into the image.');
-  const expires = expiryOf(content);
-  if (!expires) return fail(`${trust.rootFile} is not a trust root.`, 'Use the repository’s metadata/1.root.json.');
-  const left = expires.getTime() - now().getTime();
-  // An expired root still starts the chain to the repository's current one.
-  if (left < 0)
-    return warn(
-      `The trust root expired ${duration(-left)} ago.`,
-      'The repository must have a newer root that follows it.',
-    );
-  if (left < SOON_MS)
-    return warn(`The trust root expires in ${duration(left)}.`, 'Sign a newer root: `updatectl repo refresh`.');
-  return ok(`Valid for another ${duration(left)}.`);
-}
-
-async function metadata({ files, clock: { now } }: DoctorWorld, { agent }: Config): Promise<Finding> {
-  const content = await files.readHead(`${agent.stateDir}/metadata/timestamp.json`, MOST_BYTES);
-  if (!content) return warn('The repository was never checked.', 'Check it: `updatectl check`.');
-  const expires = expiryOf(content);
-  if (!expires) return warn('The cached repository metadata is damaged.', 'Fetch it again: `updatectl check`.');
-  const left = expires.getTime() - now().getTime();
-  if (left >= 0) return ok(`Valid for another ${duration(left)}.`);
-  return fail(
-    `The cached repository metadata expired ${duration(-left)} ago, so this host installs nothing.`,
-    'Run `updatectl check`. If the repository has nothing newer, its publisher runs `updatectl repo refresh`.',
-  );
-}
-
-function expiryOf(content: Uint8Array): Date | undefined {
-  const expires = /"expires"\s*:\s*"([0-9TZ:.-]{10,40})"/.exec(new TextDecoder().decode(content));
-  const date = new Date(expires?.[1] ?? '');
-  return Number.isNaN(date.getTime()) ? undefined : date;
-}
-
-async function clock({ files, exec, clock: { now } }: DoctorWorld, { agent }: Config): Promise<Finding> {
-  const floor = floorIn(await files.readHead(`${agent.stateDir}/floors.json`, MOST_BYTES));
-  if (floor !== undefined && now() < floor)
-    return fail(
-      `The clock is behind ${floor.toISOString()}, the signing time of metadata that was accepted here.`,
-      'Set the clock; it decides whether metadata has expired.',
-    );
-  const isSynchronised = await isClockSynchronised(exec);
-  if (isSynchronised === undefined)
-    return unknown('systemd does not report whether the clock is synchronised.', 'Check `timedatectl`.');
-  if (isSynchronised) return ok('Synchronised.');
-  return warn(
-    'The clock is not synchronised.',
-    'Turn on time synchronisation; the clock decides whether metadata has expired.',
-  );
-}
-
-/** The agent replaces a damaged floors file, and reports it. */
-function floorIn(bytes: Uint8Array | undefined): Date | undefined {
-  try {
-    const { issued, waived = '' } = (bytes && readFloors(bytes)[0]) ?? {};
-    return issued !== undefined && issued > waived ? new Date(issued) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-async function units({ exec }: Context): Promise<Finding> {
-  const { stdout } = await exec('systemctl', ['is-enabled', ...ENABLED_UNITS]);
-  const states = stdout.trim().split('\n');
-  if (states.length !== ENABLED_UNITS.length)
-    return unknown('systemd does not report which units are enabled.', 'Check that systemd is running.');
-  const off = ENABLED_UNITS.filter((_, index) => states[index] !== 'enabled');
-  if (off.length === 0) return ok('All enabled.');
-  return fail(`Not enabled: ${off.join(', ')}.`, `Run \`systemctl enable ${off.join(' ')}\` in the image.`);
-}
-
-async function agent({ signal }: Context, config: Config): Promise<Finding> {
-  try {
-    const { agent: version, lastError } = await agentClient(config, signal).status();
-    if (lastError) return warn(`${version} runs, with an error: ${lastError.message}`, lastError.next);
-    return ok(`${version} answers.`);
-  } catch (error) {
-    if (isAbsent(error)) return fail('The agent is not running.', 'Start it: `systemctl start tandem-agent`.');
-    throw error;
-  }
 }

@@ -2,64 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Context } from '../../../src/cli/command.ts';
-import { runChecks } from '../../../src/cli/doctor/checks.ts';
 import type { Finding } from '../../../src/cli/doctor/finding.ts';
 import { findMount } from '../../../src/cli/doctor/mount-table.ts';
-import { resolveSound } from '../../../src/config/config.ts';
-import { UpdateError } from '../../../src/errors.ts';
 import { formatBootOption } from '../../../src/reboot/bootloaders/boot-option.ts';
-import { silentLog } from '../../../src/system/log.ts';
-
-const NOW = new Date('2026-06-01T00:00:00Z');
-const MOUNTS = `22 1 254:2 / / ro,relatime - erofs /dev/dm-0 ro
-30 22 254:5 / /var rw,relatime - ext4 /dev/vda5 rw
-31 22 254:1 / /efi rw,relatime - vfat /dev/vda1 rw,dirsync,fmask=0077
-32 30 254:6 / /var/my\\040disk rw - ext4 /dev/vda6 rw
-`;
-const HEALTHY: Readonly<Record<string, string>> = {
-  '/proc/self/mountinfo': MOUNTS,
-  '/usr/share/tandem/root.json': '{"signed":{"expires":"2027-06-01T00:00:00Z"}}',
-  '/var/lib/tandem/metadata/timestamp.json': '{"signed":{"expires":"2026-06-03T00:00:00Z"}}',
-  '/etc/tandem/config.d/site.toml': 'host.product = "shop"\nrepository.url = "https://updates.example/"\n',
-  '/efi/loader/loader.conf': 'timeout 0\ndefault shop_*\n',
-  '/etc/fstab': '# what\twhere\nPARTLABEL=esp /efi vfat umask=0077,dirsync 0 2\n',
-  '/usr/sbin/fsck.vfat': '',
-};
-const TOOLS: Readonly<Record<string, string>> = { timedatectl: 'yes\n', systemctl: 'enabled\n'.repeat(5) };
-
-/** What the checks say on a host with these files and tools; only what they read is there. */
-async function examine(
-  files: Readonly<Record<string, string | undefined>> = HEALTHY,
-  tools: Readonly<Record<string, string>> = TOOLS,
-): Promise<(name: string) => Finding> {
-  const read = async (path: string) => (files[path] === undefined ? undefined : Buffer.from(files[path], 'latin1'));
-  const context = {
-    files: {
-      read: async (path: string) =>
-        OF_OTHERS.test(path) ? assert.fail(`${path} is read without a bound`) : read(path),
-      list: async (dir: string) =>
-        Object.entries(files).flatMap(([path, text]) =>
-          path.startsWith(`${dir}/`) && text !== undefined ? [path.slice(dir.length + 1)] : [],
-        ),
-    },
-    exec: async (program: string) => {
-      const stdout = tools[program];
-      if (stdout === undefined) throw new UpdateError('tool-missing', `${program} is not installed.`);
-      return { exitCode: 0, stdout, stderr: '' };
-    },
-    clock: { now: () => NOW },
-    signal: new AbortController().signal,
-    log: silentLog,
-  } as unknown as Context;
-  const text = files['/etc/tandem/config.d/site.toml'] ?? '';
-  const config = resolveSound([{ path: 'site.toml', text }]);
-  const findings = await runChecks(context, config, async (path, most) => (await read(path))?.subarray(0, most));
-  return (name) => findings.find((one) => one.name === name) ?? assert.fail(`no check is called ${name}`);
-}
-
-/** Others write these, so nobody knows how long they are. */
-const OF_OTHERS = /^\/(efi|boot)\/|^\/etc\/[^/]+$|\/Loader|device-tree|\.json$/;
+import { findingsOn as examine, HEALTHY, MOUNTS, systemctl, TOOLS } from '../../support/doctor-host.ts';
 
 test('a host that is set up right is told so', async () => {
   const found = await examine();
@@ -285,7 +231,10 @@ test('what could not be looked at is not called wrong', async () => {
 });
 
 test('units that are switched off are named', async () => {
-  const found = await examine(HEALTHY, { ...TOOLS, systemctl: 'enabled\ndisabled\nenabled\nenabled\nenabled\n' });
+  const found = await examine(HEALTHY, {
+    ...TOOLS,
+    systemctl: systemctl({ 'is-enabled': 'enabled\ndisabled\nenabled\nenabled\nenabled\n' }),
+  });
   assert.match(found('units').sentence, /^Not enabled: tandem-confirm\.service\.$/);
 });
 

@@ -1,10 +1,11 @@
 /** Whether the configuration in a tree is valid, and the files that it names are there and private. */
 
-import { CONFIG_DIRS, type Config, loadConfig } from '../../../config/config.ts';
+import { CONFIG_DIRS, loadConfig } from '../../../config/config.ts';
 import { asUpdateError } from '../../../errors.ts';
 import type { FileTree } from '../../../system/disk/file-tree.ts';
 import { namesAuthorities } from '../../../system/http/trust-store.ts';
 import { type Finding, fail, ok, warn } from '../finding.ts';
+import { authorities, secrets } from '../named-files.ts';
 import type { TreeWorld } from './world.ts';
 
 /** Folders that keep what the tree puts there: something else is mounted on the others. */
@@ -82,16 +83,3 @@ export async function privateFiles({ tree, config }: TreeWorld): Promise<Finding
   }
   return ok('No secret is readable for every user.');
 }
-
-type Named = Readonly<{ key: string; path: string | undefined }>;
-
-const authorities = ({ repository, lock }: Config): readonly Named[] => [
-  { key: 'repository.ca_file', path: repository.caFile },
-  { key: 'lock.ca_file', path: lock.caFile },
-];
-
-const secrets = ({ fleet, lock }: Config): readonly Named[] => [
-  { key: 'fleet.token_file', path: fleet.tokenFile },
-  { key: 'lock.key_file', path: lock.keyFile },
-  { key: 'lock.password_file', path: lock.passwordFile },
-];

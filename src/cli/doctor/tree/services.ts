@@ -1,6 +1,7 @@
 /** Whether the units of a tree start: those of Tandem, and those that its hosts depend on. */
 
 import { type Finding, fail, ok, warn } from '../finding.ts';
+import { isOurs } from '../host/bless-boot.ts';
 import { ENABLED_UNITS, STARTED_UNITS } from '../tandem-units.ts';
 import type { TreeUnits } from './unit-files.ts';
 import type { TreeWorld } from './world.ts';
@@ -33,8 +34,7 @@ export async function blessBoot({ units, config }: TreeWorld): Promise<Finding> 
   if (config.boot.backend !== 'systemd-boot' || (await units.texts(service)) === undefined)
     return ok('The tree does not use systemd-bless-boot.');
   const dropIns = await units.dropIns(service);
-  if (dropIns.some((text) => /^\s*ConditionPathExists\s*=\s*!\/run\/tandem\/control\.sock\s*$/m.test(text)))
-    return ok('The agent confirms the system, not systemd-bless-boot.');
+  if (dropIns.some(isOurs)) return ok('The agent confirms the system, not systemd-bless-boot.');
   return warn(
     'systemd-bless-boot.service has no drop-in of Tandem: it fails after a restart that skips the boot loader.',
     `Install systemd/systemd-bless-boot.conf as /usr/lib/systemd/system/${service}.d/10-tandem.conf.`,
