@@ -52,6 +52,19 @@ test('what is written to an overlaid /etc outlives an update, and the machine ID
   });
 });
 
+test('settings and a token that come as credentials reach the agent, at every start', () => {
+  const credentials = { 'tandem.config': '[host]\ngroup = "canary"\n', 'tandem.token': 'a-token\n' };
+  return inLab({ credentials }, async ({ box }) => {
+    for (const start of ['first', 'second']) {
+      assert.match(await box.run('updatectl config show'), /host\.group +"canary" +\/run\/tandem\/config\.d\//, start);
+      assert.equal((await box.run('cat /var/lib/tandem/token')).trim(), 'a-token', start);
+      await box.powerCut();
+      await box.powerOn();
+      await box.settled('a', '1');
+    }
+  });
+});
+
 type Recipe = Readonly<{ name: string; path: string; text: string; wantedBy: string | undefined }>;
 
 /** The blocks that begin with the path of a unit. */

@@ -33,6 +33,8 @@ export type LabOptions = Partial<DiskOptions> &
     off?: boolean;
     /** Its machine ID, 32 hex digits; `own` leaves it to the host, which has none in its image. */
     machineId?: string;
+    /** What a hypervisor or a cloud hands to its service manager, by name. */
+    credentials?: Readonly<Record<string, string>>;
     /** Whom it follows, if not a publisher of its own. */
     publisher?: Publisher;
     /** It follows the same publisher as the host of this lab, and begins with the same release. */
@@ -76,6 +78,7 @@ export async function inLab(options: LabOptions, story: (lab: Lab) => Promise<vo
     await box.configure('20-lab', CONFIGURATION);
     const { config = '', machineId = MACHINE_ID } = options;
     await box.configure('30-scenario', typeof config === 'string' ? config : config(box.address));
+    if (options.credentials) await hand(box, options.credentials);
     if (machineId !== 'own') await writeFile(join(box.work, 'machine-id'), `${machineId}\n`);
     if (!options.off) {
       await box.powerOn();
@@ -85,6 +88,12 @@ export async function inLab(options: LabOptions, story: (lab: Lab) => Promise<vo
   } catch (error) {
     throw await explain(error, box, web);
   }
+}
+
+async function hand(box: Box, credentials: Readonly<Record<string, string>>): Promise<void> {
+  const folder = join(box.work, 'credentials');
+  await mkdir(folder);
+  for (const [name, text] of Object.entries(credentials)) await writeFile(join(folder, name), text);
 }
 
 const offerTo = (box: Box, publisher: Publisher) => async (version: string) => {

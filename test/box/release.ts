@@ -122,6 +122,10 @@ async function copyUnits(tree: string): Promise<void> {
   const shipped = (await readdir(SHIPPED)).filter((name) => /\.(service|timer)$/.test(name));
   for (const unit of shipped) await copy(join(SHIPPED, unit), join(units, unit));
   await enable(units);
+  await copy(
+    join(SHIPPED, 'systemd-tmpfiles-setup.conf'),
+    join(units, 'systemd-tmpfiles-setup.service.d/10-tandem.conf'),
+  );
   await copy(join(SHIPPED, 'tandem.tmpfiles'), join(tree, 'slot/usr/lib/tmpfiles.d/tandem.conf'));
   for (const program of ['tandem-dead-man', 'tandem-machine-id'])
     await copy(join(SHIPPED, program), join(tree, 'slot/usr/lib/tandem', program));
