@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
 # Thousands of short programs are started, each of which would compile the same sources again.
 test test-etcd test-box test-vm: export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/compile
 
-.PHONY: demo demo-image check test mutate test-etcd test-box test-vm test-tutorial bench build install docs shell test-packages packages
+.PHONY: demo demo-image check test mutate test-etcd test-box test-vm test-tutorial bench build install docs shell test-packages packages binary release
 .DEFAULT_GOAL := test
 
 # Node.js itself comes with the packages, so the machine's own may be old; npm is required.
@@ -56,7 +56,7 @@ test-vm: node_modules/.installed
 	node --test $(call REPORT,spec) --test-concurrency=2 'test/vm/*.vm.ts'
 
 # The packages on Debian: lintian, installation, upgrade, removal, the same bytes twice, sizes, start time. As root; downloads Debian once.
-test-packages: packages
+test-packages: packages binary
 	packaging/install-tools test-packages
 	node --test $(call REPORT,spec) --test-concurrency=2 'test/packages/*.deb.ts'
 
@@ -112,6 +112,18 @@ install: build
 packages: build
 	packaging/install-tools packages
 	packaging/packages $(ARCH)
+
+# The whole program in one executable, for amd64 and arm64 or for ARCH: dist/updatectl-linux-x64, -arm64.
+binary: build
+	packaging/install-tools packages
+	node packaging/binary.ts $(ARCH)
+
+# The folder that is published, in dist/release. KEY=path signs its checksums.
+release: node_modules/.installed
+	packaging/install-tools release
+	packaging/release check
+	$(MAKE) --no-print-directory packages binary
+	packaging/release
 
 docs: node_modules/.installed
 	node packaging/docs.ts

@@ -18,7 +18,7 @@ const ARCHITECTURES = {
   arm64: { names: ['arm64', 'aarch64'], strip: 'aarch64-linux-gnu-strip', binutils: 'binutils-aarch64-linux-gnu' },
 } as const;
 
-type Architecture = keyof typeof ARCHITECTURES;
+export type Architecture = keyof typeof ARCHITECTURES;
 type Locked = Readonly<{ version: string; integrity: string }>;
 
 /** Makes the runtime unless it is there. This machine's own needs no network. */

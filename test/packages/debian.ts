@@ -13,6 +13,9 @@ export const SUITES: readonly Suite[] = ['bookworm', 'trixie'];
 /** Where the packages are that were built, and those that a test has made, as seen from inside. */
 export const INSIDE = '/mnt';
 
+/** What a small machine has, and what the packages depend on: nothing is fetched while they are installed. */
+const PACKAGES = 'systemd,systemd-sysv,dbus,libatomic1,libstdc++6,ca-certificates,curl,procps,util-linux,nginx-light';
+
 export type Debian = Readonly<{
   /** Standard output and standard error of a script that has to succeed, run by root. */
   run(script: string): Promise<string>;
@@ -27,7 +30,7 @@ export async function inDebian(
   packages: string,
   story: (debian: Debian) => Promise<void>,
 ): Promise<void> {
-  const root = await run(join(PROJECT, 'test/packages/root'), [suite, 'nginx-light']);
+  const root = await run(join(PROJECT, 'test/packages/root'), [suite, PACKAGES]);
   const work = await mkdtemp(join(tmpdir(), 'tandem-packages-'));
   const args = ['unshare', '--mount', join(PROJECT, 'test/packages/machine'), root, work, packages, kind];
   const machine = spawn('setpriv', ['--pdeathsig', 'KILL', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
