@@ -449,6 +449,13 @@ const FAULTS: readonly Fault[] = [
   ['no /var', 'mounts', 'fail', /Nothing mounts \/var/, fstab(ESP, TMP)],
   ['/var in memory', 'mounts', 'fail', /\/var is in memory/, fstab('tmpfs /var tmpfs rw 0 0', ESP, TMP)],
   ['no folder for /var', 'mounts', 'fail', /^\/var must exist/, { '/var': undefined }],
+  [
+    'nothing that makes the state folder',
+    'mounts',
+    'warn',
+    /Nothing creates \/var\/lib\/tandem/,
+    { '/usr/lib/tmpfiles.d/tandem.conf': undefined },
+  ],
   ['nothing on /tmp', 'mounts', 'warn', /Nothing is mounted on \/tmp/, fstab(VAR, ESP)],
   [
     'no ESP',
@@ -524,6 +531,14 @@ const FAULTS: readonly Fault[] = [
       kernel: { name: 'vmlinuz', release: '6.13.0' },
       ...initrdWithout(`usr/lib/modules/${KERNEL}/kernel/drivers/md/dm-verity.ko.zst`, BUILTIN),
     },
+  ],
+  [
+    'a kernel for another architecture',
+    'kernel modules',
+    'fail',
+    /kernel is for arm64, but the tree is for x86-64/,
+    {},
+    { kernel: { name: 'vmlinuz', release: KERNEL, machine: 'arm64' } },
   ],
   ['no depmod', 'kernel modules', 'fail', /no modules\.dep/, { [`/usr/lib/modules/${KERNEL}/modules.dep`]: undefined }],
   [

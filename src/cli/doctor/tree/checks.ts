@@ -90,7 +90,7 @@ export const TREE_CHECKS: readonly TreeCheck[] = [
   {
     name: 'health',
     run: health,
-    meaning: 'Every health program can be run, and at least one is required.',
+    meaning: 'Every health program can be run, finds its interpreter and its libraries, and at least one is required.',
     remedy:
       'Set the x bit, correct the first line, or install the interpreter. Without a requirement, any release that starts is accepted.',
   },
@@ -143,7 +143,7 @@ export const TREE_CHECKS: readonly TreeCheck[] = [
     name: 'mounts',
     run: writableFolders,
     meaning:
-      '`/var` is mounted from a disk and `/tmp` is writable; their folders exist; `/etc/fstab` does not make `/` writable.',
+      '`/var` is mounted from a disk, and `/var/lib/tandem` is created there; `/tmp` is writable; their folders exist; `/etc/fstab` does not make `/` writable.',
     remedy:
       'Correct `/etc/fstab`, or enable `tmp.mount`. A writable `/` fails at every start, and with it every release.',
   },
@@ -189,7 +189,7 @@ export const TREE_CHECKS: readonly TreeCheck[] = [
     name: 'kernel modules',
     run: kernelModules,
     meaning:
-      'The modules in the tree belong to the kernel, and include those for FAT and for the file system of `/var`.',
+      'The kernel is for the architecture of the tree; the modules in the tree belong to it, and include those for FAT and for the file system of `/var`.',
     remedy: 'Install the package of this kernel in the tree, and run `depmod`.',
   },
   {

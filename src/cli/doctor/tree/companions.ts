@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { byteRange } from '../../../bundle/byte-range.ts';
 import { UpdateError } from '../../../errors.ts';
 import { kernelRelease } from '../../../formats/linux-image.ts';
+import { peMachine } from '../../../formats/pe.ts';
 import { type FileSource, linkedSource } from '../../../system/disk/file-source.ts';
 import { readHead, realFiles } from '../../../system/files.ts';
 import { LIMITS } from '../../../verify/documents.ts';
@@ -46,8 +47,12 @@ export async function openCompanions(
 async function kernelFacts(path: string): Promise<NonNullable<Companions['kernel']>> {
   const head = await readHead(path, 64 * 1024);
   if (!head) throw new UpdateError('source-unreadable', `${path}: there is no such file.`);
-  const release = kernelRelease(head);
-  return { name: path, ...(release === undefined ? {} : { release }) };
+  const [release, machine] = [kernelRelease(head), peMachine(head)];
+  return {
+    name: path,
+    ...(release === undefined ? {} : { release }),
+    ...(machine === undefined ? {} : { machine }),
+  };
 }
 
 /** By version; throws if the folder has none. */

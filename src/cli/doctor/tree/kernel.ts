@@ -3,7 +3,9 @@
 import { commandLineValues, commandLineWords } from '../../../formats/pe.ts';
 import type { FileTree } from '../../../system/disk/file-tree.ts';
 import { type Finding, fail, ok, unknown, warn } from '../finding.ts';
+import { elfAt } from './elf-files.ts';
 import { fstabOf } from './mounts.ts';
+import { INIT } from './runtime.ts';
 import type { TreeWorld } from './world.ts';
 
 /** A kernel keeps this much, with the final zero byte: COMMAND_LINE_SIZE of x86-64 and arm64. */
@@ -47,6 +49,13 @@ const MODULES = '/usr/lib/modules';
 
 /** The modules of the kernel that the tree is started with. */
 export async function kernelModules({ tree, with: { kernel } }: TreeWorld): Promise<Finding> {
+  const init = await elfAt(tree, INIT);
+  const machine = init === undefined || init === 'damaged' ? undefined : init.machine;
+  if (kernel?.machine !== undefined && machine !== undefined && kernel.machine !== machine)
+    return fail(
+      `The kernel is for ${kernel.machine}, but the tree is for ${machine}.`,
+      'Pass the kernel that belongs to the tree.',
+    );
   const releases = await tree.list(MODULES);
   const [first] = releases;
   const release = kernel?.release ?? (releases.length === 1 ? first : undefined);

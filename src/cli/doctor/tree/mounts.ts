@@ -33,6 +33,11 @@ export async function writableFolders({ tree, units }: TreeWorld): Promise<Findi
     return fail('/var is in memory: the agent forgets everything at every start.', 'Mount a partition on /var.');
   if (state?.options.includes('ro')) return fail('/etc/fstab mounts /var read-only.', 'Remove the option ro.');
   if (!state && (await units.texts('var.mount')) === undefined) return noVar(tree);
+  if (!(await hasStateFolder(tree)))
+    return warn(
+      'Nothing creates /var/lib/tandem before the agent first runs: the dead man looks for its marker there.',
+      'Install systemd/tandem.tmpfiles as /usr/lib/tmpfiles.d/tandem.conf.',
+    );
   const temporary =
     fstab.some(({ path }) => path === '/tmp') ||
     (await units.isEnabled('tmp.mount')) ||
@@ -43,6 +48,17 @@ export async function writableFolders({ tree, units }: TreeWorld): Promise<Findi
       'Run `systemctl --root=TREE enable tmp.mount`, or add a tmpfs to /etc/fstab.',
     );
   return ok('/var is mounted, and /tmp is writable.');
+}
+
+async function hasStateFolder(tree: FileTree): Promise<boolean> {
+  for (const dir of ['/usr/lib/tmpfiles.d', '/etc/tmpfiles.d'])
+    for (const name of await tree.list(dir)) {
+      const bytes = name.endsWith('.conf')
+        ? await tree.readHead(`${dir}/${name}`, 64 * 1024).catch(() => undefined)
+        : undefined;
+      if (/^[dD]\S*\s+\/var\/lib\/tandem\/?\s/m.test(new TextDecoder().decode(bytes))) return true;
+    }
+  return false;
 }
 
 const noVar = async (tree: FileTree): Promise<Finding> =>

@@ -1,16 +1,20 @@
 /** The programs in a tree that a release must pass or that prepare a restart, and those that the agent itself calls. */
 
-import { HEALTH_DIRS } from '../../../reboot/health/programs.ts';
-import type { ProgramLook } from '../../../reboot/program-folders.ts';
+import { HEALTH_DIRS, healthPrograms } from '../../../reboot/health/programs.ts';
+import { type ProgramFile, type ProgramLook, programsIn } from '../../../reboot/program-folders.ts';
 import type { FileTree, TreeNode } from '../../../system/disk/file-tree.ts';
 import { type Finding, fail, ok, warn } from '../finding.ts';
 import { healthCheck, hookPrograms } from '../programs.ts';
+import { libraryFaults } from './libraries.ts';
 import type { TreeWorld } from './world.ts';
 
-/** As on a host; also programs that are in neither of the two folders, which nothing runs. */
+/** As on a host; also programs that nothing runs, and those that lack something in the tree. */
 export async function health({ tree, config }: TreeWorld): Promise<Finding> {
   const found = await healthCheck(tree, config, lookIn(tree));
   if (found.result === 'fail') return found;
+  const { required } = await healthPrograms(tree, config.health.directories, lookIn(tree));
+  const lack = await firstLack(tree, required);
+  if (lack !== undefined) return fail(`${lack}: no release can pass.`, 'Install what it needs in the tree.');
   for (const dir of [...new Set([...HEALTH_DIRS, ...config.health.directories])])
     for (const name of await tree.list(dir))
       if ((await tree.find(`${dir}/${name}`))?.kind === 'file')
@@ -18,7 +22,32 @@ export async function health({ tree, config }: TreeWorld): Promise<Finding> {
   return found;
 }
 
-export const hooks = ({ tree, config }: TreeWorld): Promise<Finding> => hookPrograms(tree, config, lookIn(tree));
+export async function hooks({ tree, config }: TreeWorld): Promise<Finding> {
+  const found = await hookPrograms(tree, config, lookIn(tree));
+  if (found.result !== 'ok') return found;
+  const lack = await firstLack(tree, await programsIn(tree, config.reboot.hookDirectories, lookIn(tree)));
+  if (lack === undefined) return found;
+  return fail(`${lack}: the host cannot restart into a release.`, 'Install what it needs in the tree.');
+}
+
+async function firstLack(tree: FileTree, programs: readonly ProgramFile[]): Promise<string | undefined> {
+  for (const { path } of programs) {
+    const lack = await lackOf(tree, path);
+    if (lack !== undefined) return lack;
+  }
+  return undefined;
+}
+
+/** What a program that looks sound lacks to start: libraries, or the program that `env` looks for. */
+async function lackOf(tree: FileTree, path: string): Promise<string | undefined> {
+  const head = new TextDecoder('latin1').decode(await tree.readHead(path, 256));
+  const [, interpreter, argument] = /^#![ \t]*(\S+)[ \t]*(\S*)/.exec(head) ?? [];
+  const isEnv =
+    interpreter?.endsWith('/env') === true && /^[\w.+-]+$/.test(argument ?? '') && !argument?.startsWith('-');
+  if (isEnv && !(await hasProgram(tree, argument ?? ''))) return `${path} needs ${argument}, which the tree lacks`;
+  const [fault] = await libraryFaults(tree, interpreter ?? path);
+  return fault === undefined ? undefined : `${path} cannot start: ${fault}`;
+}
 
 /** Programs that the agent cannot do without, and those that the configured restart needs. */
 export async function tools({ tree, config: { reboot, boot } }: TreeWorld): Promise<Finding> {

@@ -1,7 +1,7 @@
 /** The parts of a UKI that go with a tree: command line, initrd, kernel. */
 
 import { kernelRelease } from '../../../formats/linux-image.ts';
-import { onlySection, type PeSection, peSections, sectionText } from '../../../formats/pe.ts';
+import { onlySection, type PeSection, peMachine, peSections, sectionText } from '../../../formats/pe.ts';
 import type { InitrdSource } from '../../../system/disk/initrd.ts';
 import type { Companions } from './world.ts';
 
@@ -13,7 +13,8 @@ export async function ukiParts(
   read: ReadExactly,
   size: number,
 ): Promise<Pick<Companions, 'commandLine' | 'initrds' | 'kernel'>> {
-  const sections = peSections(await read(0, Math.min(size, HEAD)), size);
+  const head = await read(0, Math.min(size, HEAD));
+  const [sections, machine] = [peSections(head, size), peMachine(head)];
   const section = (wanted: string): PeSection | undefined => onlySection(sections, wanted);
   const [commandLine, initrd, kernel] = [section('.cmdline'), section('.initrd'), section('.linux')];
   const release = kernel && kernelRelease(await read(kernel.offset, Math.min(kernel.size, HEAD)));
@@ -22,7 +23,15 @@ export async function ukiParts(
       ? { commandLine: sectionText(await read(commandLine.offset, commandLine.size), '.cmdline') }
       : {}),
     ...(initrd ? { initrds: [{ name, source: sectionSource(read, initrd) }] } : {}),
-    ...(kernel ? { kernel: { name, ...(release === undefined ? {} : { release }) } } : {}),
+    ...(kernel
+      ? {
+          kernel: {
+            name,
+            ...(release === undefined ? {} : { release }),
+            ...(machine === undefined ? {} : { machine }),
+          },
+        }
+      : {}),
   };
 }
 

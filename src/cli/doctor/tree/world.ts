@@ -15,7 +15,7 @@ export type Companions = Readonly<{
   architecture?: Architecture;
   commandLine?: string;
   /** Of the kernel; `release` as printed by `uname -r`, if the image shows it. */
-  kernel?: Readonly<{ name: string; release?: string }>;
+  kernel?: Readonly<{ name: string; release?: string; machine?: string }>;
   initrds?: readonly Readonly<{ name: string; source: InitrdSource }>[];
   /** The roots of the repository that hosts will use, by version. */
   roots?: ReadonlyMap<number, Uint8Array>;
