@@ -5,18 +5,16 @@ import type { Architecture } from '../../bundle/manifest.ts';
 import { HOST_CONFIG_DIR } from '../../config/config.ts';
 import { type Fragment, readEach } from '../../config/fragments.ts';
 import { KEYS } from '../../config/keys.ts';
-import { asUpdateError } from '../../errors.ts';
+import { asUpdateError, UpdateError } from '../../errors.ts';
 import { peMachine } from '../../formats/pe.ts';
 import type { BackendName } from '../../model.ts';
 import { readHead, statOf } from '../../system/files.ts';
-import { attempt } from '../../system/process/exec.ts';
 import { checkedRoot } from '../../verify/client.ts';
 import type { Context } from '../command.ts';
-import { readGiven } from '../given-file.ts';
 import type { GivenSizes } from './disk-layout.ts';
 import type { ImageFormat } from './image-file.ts';
 import { type EspFile, type EspInput, LOADER_LAYOUTS } from './loader-layouts.ts';
-import { diskTools } from './tools.ts';
+import { missingTools } from './tools.ts';
 
 /** The command line. */
 export type Wanted = Readonly<{
@@ -61,30 +59,26 @@ async function firstOf(paths: readonly string[]): Promise<string | undefined> {
 }
 
 /** The given trust root. */
-export async function trustRootOf(
-  context: Context,
-  { trustRoot }: Wanted,
-): Promise<Faults & Readonly<{ bytes: Uint8Array | undefined }>> {
+export async function trustRootOf({
+  trustRoot,
+}: Wanted): Promise<Faults & Readonly<{ bytes: Uint8Array | undefined }>> {
   if (trustRoot === undefined) return { bytes: undefined, faults: [] };
   try {
-    return { bytes: checkedRoot(await readGiven(context, trustRoot)), faults: [] };
+    return { bytes: checkedRoot(await smallFile(trustRoot)), faults: [] };
   } catch (error) {
     return { bytes: undefined, faults: [`--trust-root ${trustRoot}: ${sentenceOf(error)}`] };
   }
 }
 
 /** The given settings, by the paths that they will have. */
-export async function configsOf(
-  context: Context,
-  { configs }: Wanted,
-): Promise<Faults & Readonly<{ fragments: readonly Fragment[] }>> {
+export async function configsOf({ configs }: Wanted): Promise<Faults & Readonly<{ fragments: readonly Fragment[] }>> {
   const fragments: Fragment[] = [];
   const faults: string[] = [];
   for (const file of configs) {
     const [name, path] = [basename(file), join(HOST_CONFIG_DIR, basename(file))];
     if (!NAME.test(name)) faults.push(`--config ${file}: the agent reads only names such as 10-host.toml`);
     if (fragments.some((one) => one.path === path)) faults.push(`--config ${file}: there are two files ${name}`);
-    const read = await fragmentOf(context, file, path);
+    const read = await fragmentOf(file, path);
     if ('faults' in read) faults.push(...read.faults);
     else fragments.push(read);
   }
@@ -93,9 +87,9 @@ export async function configsOf(
 
 const NAME = /^[A-Za-z0-9][\w.@-]{0,127}\.toml$/;
 
-async function fragmentOf(context: Context, file: string, path: string): Promise<Fragment | Faults> {
+async function fragmentOf(file: string, path: string): Promise<Fragment | Faults> {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(await readGiven(context, file));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(await smallFile(file));
     const wrong = readEach({ path: file, text }, KEYS).flatMap((one) => ('fault' in one ? [one.fault] : []));
     return wrong.length > 0 ? { faults: wrong.map(sentenceOf) } : { path, text };
   } catch (error) {
@@ -103,6 +97,16 @@ async function fragmentOf(context: Context, file: string, path: string): Promise
     return { faults: [`--config ${file}: ${why}`] };
   }
 }
+
+/** Bounded, since a device may have no end. */
+async function smallFile(path: string): Promise<Uint8Array> {
+  const bytes = await readHead(path, MOST_BYTES + 1);
+  if (!bytes) throw new UpdateError('file-absent', 'it does not exist.');
+  if (bytes.length > MOST_BYTES) throw new UpdateError('file-unsuitable', 'it is larger than 1 MiB.');
+  return bytes;
+}
+
+const MOST_BYTES = 1024 * 1024;
 
 /** An image replaces only a regular file, and not one that it is made from. */
 export async function outputFaults({ output, ...wanted }: Wanted): Promise<string[]> {
@@ -118,19 +122,12 @@ export async function outputFaults({ output, ...wanted }: Wanted): Promise<strin
 }
 
 /** Programs that are missing now would be missed after minutes. */
-export async function toolFaults(context: Context, { format, to, sizes }: Wanted): Promise<string[]> {
-  const exec = diskTools(context);
-  const needed = [
+export const toolFaults = (context: Pick<Context, 'env'>, { format, to, sizes }: Wanted): Promise<string[]> =>
+  missingTools(context, [
     ...['sfdisk', 'mkfs.vfat', 'mcopy', 'mmd'],
     ...(sizes.hasVar ? ['mke2fs', 'debugfs'] : []),
     ...(format === 'qcow2' ? ['qemu-img'] : []),
     ...(to === undefined ? [] : ['blockdev', 'partx', 'e2fsck']),
-  ];
-  const results = await Promise.all(needed.map((program) => attempt(exec, program, ['-V'], { timeoutMs: 10_000 })));
-  const faults = results.flatMap(({ exitCode, stderr }) => (exitCode === NOT_FOUND ? [stderr.replace(/\.$/, '')] : []));
-  return [...new Set(faults)];
-}
-
-const NOT_FOUND = 127;
+  ]);
 
 const sentenceOf = (error: unknown): string => asUpdateError(error).message.replace(/\.$/, '');

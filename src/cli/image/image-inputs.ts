@@ -27,7 +27,7 @@ export async function planDisk(context: Context, wanted: Wanted, given: Given): 
   const { bundle, disk } = given;
   const { manifest } = bundle;
   const loader = await loaderOf(wanted, manifest.architecture);
-  const [trustRoot, configs] = [await trustRootOf(context, wanted), await configsOf(context, wanted)];
+  const [trustRoot, configs] = [await trustRootOf(wanted), await configsOf(wanted)];
   const { system, epoch } = await lookInto(context, bundle);
   const wishes = { backend: wanted.backend, trustRoot: trustRoot.bytes, given: configs.fragments };
   const additions = varFiles(system, manifest, wishes);
@@ -61,7 +61,9 @@ async function lookInto({ signal }: Context, bundle: Bundle): Promise<Looked> {
     const files: ImageFiles | undefined = await imageFiles(within, size);
     return { system: await systemIn(files), epoch: (await timeOfFileSystem(within, size)) ?? 0 };
   } catch (error) {
-    if (asUpdateError(error).code !== 'image-mismatch') throw error;
+    // A file system that points outside of its image.
+    const isContradiction = error instanceof RangeError || asUpdateError(error).code === 'image-mismatch';
+    if (!isContradiction) throw error;
     return { system: undefined, epoch: 0 };
   }
 }

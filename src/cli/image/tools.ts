@@ -1,5 +1,7 @@
 /** The programs that make and read disks, in an environment in which they give the same result on every machine. */
 
+import { join } from 'node:path';
+import { statOf } from '../../system/files.ts';
 import type { Exec } from '../../system/process/exec.ts';
 import type { Context } from '../command.ts';
 
@@ -9,7 +11,7 @@ export function diskTools(
   { epoch = 0, cwd }: Readonly<{ epoch?: number; cwd?: string }> = {},
 ): Exec {
   const fixed = {
-    PATH: `${env('PATH') || '/usr/bin:/bin'}:/usr/sbin:/sbin`,
+    PATH: pathOf(env),
     // FAT has local times.
     TZ: 'UTC',
     LC_ALL: 'C.UTF-8',
@@ -26,6 +28,21 @@ export function diskTools(
       env: { ...fixed, ...options.env },
     });
 }
+
+/** One sentence, without its end, for each program that is not there. */
+export async function missingTools({ env }: Pick<Context, 'env'>, programs: readonly string[]): Promise<string[]> {
+  const folders = pathOf(env).split(':');
+  const found = await Promise.all(
+    programs.map(async (program) => {
+      const places = await Promise.all(folders.map((folder) => statOf(join(folder, program)).catch(() => undefined)));
+      return places.some((stat) => stat?.isFile());
+    }),
+  );
+  const missing = programs.filter((_, index) => !found[index]);
+  return missing.map((program) => `${program} is not installed (Debian package ${PACKAGES[program] ?? program})`);
+}
+
+const pathOf = (env: Context['env']): string => `${env('PATH') || '/usr/bin:/bin'}:/usr/sbin:/sbin`;
 
 /** 1980: FAT has no earlier times. */
 const FAT_EPOCH = 315_532_800;

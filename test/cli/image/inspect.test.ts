@@ -218,11 +218,9 @@ test('four thousand entries, names with escapes and names that lead elsewhere ar
 
 /** Patches the second piece of a long name of FAT, which has six characters. */
 function replaceName(disk: string, from: string, to: string): void {
-  const bytes = readFileSync(at(disk));
-  const place = bytes.indexOf(Buffer.from(from, 'utf16le'), parts['esp']);
+  const place = readFileSync(at(disk)).indexOf(Buffer.from(from, 'utf16le'), parts['esp']);
   assert.ok(place > 0);
-  Buffer.from(to, 'utf16le').copy(bytes, place);
-  writeFileSync(at(disk), bytes);
+  write(disk, place, Buffer.from(to, 'utf16le'));
 }
 
 test('whatever a disk holds, there is an answer or a reason with a name', async () => {
