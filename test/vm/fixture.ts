@@ -6,10 +6,10 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type Accelerator, findAccelerator } from './accelerator.ts';
-import { type Images, unpackImages } from './bundle-images.ts';
+import { unpackImage } from './bundle-images.ts';
 import { Machine } from './machine.ts';
-import { PROJECT, run } from './programs.ts';
-import { type Built, buildRelease, type Ingredients, PRODUCT, RELEASES } from './releases.ts';
+import { PROJECT, run, updatectl } from './programs.ts';
+import { type Built, buildRelease, type Ingredients, RELEASES } from './releases.ts';
 import { addBundle, createRepository } from './repository.ts';
 
 export type Fixture = Readonly<{
@@ -98,25 +98,37 @@ async function makeFixture(given: Given, accelerator: Accelerator): Promise<void
   for await (const release of releases as AsyncIterable<Built>) {
     const { version } = release;
     await addBundle(join(work, 'repository'), release.bundle);
-    const images = await unpackImages(release.bundle, join(work, 'images'));
-    ukiSha256.push([version, await sha256Of(images.uki)]);
-    if (version === '1') await installDisk(work, tools, images, release.rootHash);
-    await rm(join(work, 'images'), { recursive: true });
+    await unpackImage(release.bundle, 'uki', join(work, 'uki'));
+    ukiSha256.push([version, await sha256Of(join(work, 'uki'))]);
+    if (version === '1') await makeDisks(work, tools, release.bundle);
     await rm(release.bundle);
     built.push(release);
   }
+  await rm(join(work, 'uki'));
   await writeFile(join(work, 'facts.json'), JSON.stringify({ built, ukiSha256 }));
   progress('starting the machine once');
   await freeze(work, tools, accelerator);
 }
 
-/** What a factory does: the images of a bundle onto an empty disk. */
-async function installDisk(work: string, tools: string, images: Images, rootHash: string): Promise<void> {
-  const disks = disksIn(work);
-  const args = [images.root, images.verity, images.uki, rootHash, `${PRODUCT}_1`];
-  await run(join(SCRIPTS, 'disk'), [disks['systemd-boot'], ...args, join(tools, 'efi/systemd-bootx64.efi')]);
-  const grub = await run(join(SCRIPTS, 'grub'), []);
-  await run(join(SCRIPTS, 'disk'), [disks.grub, ...args, join(grub, 'grubx64.efi'), join(grub, 'grubenv')]);
+/** The disks of new machines. */
+async function makeDisks(work: string, tools: string, bundle: string): Promise<void> {
+  progress('making the disks');
+  const sizes = ['--esp-size', '96M', '--root-size', '320M', '--verity-size', '4M', '--var-size', '128M'];
+  const make = (loader: Loader, program: string): Promise<string> =>
+    updatectl([
+      'image',
+      'build',
+      bundle,
+      '-o',
+      disksIn(work)[loader],
+      ...sizes,
+      '--layout',
+      loader,
+      '--loader-file',
+      program,
+    ]);
+  await make('systemd-boot', join(tools, 'efi/systemd-bootx64.efi'));
+  await make('grub', join(await run(join(SCRIPTS, 'grub'), []), 'grubx64.efi'));
 }
 
 const disksIn = (dir: string): Fixture['disks'] => ({

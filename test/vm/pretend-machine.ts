@@ -1,7 +1,7 @@
 /** A machine that is only played: a disk image, a folder as its ESP, and a boot loader of a few lines; its agent is the real one. */
 
 import { createHash } from 'node:crypto';
-import { open, readdir, readFile, rename } from 'node:fs/promises';
+import { readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assembleAgent } from '../../src/agent/assemble.ts';
 import type { DiskDoors } from '../../src/agent/install/host.ts';
@@ -205,10 +205,3 @@ runtime_dir = "${join(dir, 'run')}"
 [trust]
 root_file = "${join(dir, 'root.json')}"
 `;
-
-/** Copies an image into a partition of the disk image. */
-export async function fill(disk: string, offset: number, image: string): Promise<void> {
-  await using target = await open(disk, 'r+');
-  const bytes = await readFile(image);
-  await target.write(bytes, 0, bytes.length, offset);
-}
