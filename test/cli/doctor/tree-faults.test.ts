@@ -678,6 +678,32 @@ test('in a good tree, doctor finds nothing', async () => {
   assert.deepEqual(wrong, []);
 });
 
+test('the single executable does instead of the wrapper and its runtime', async () => {
+  const { '/usr/lib/tandem/node': runtime } = goodTree(repository.root);
+  const gone = { '/usr/lib/tandem/node': undefined, '/usr/lib/tandem/updatectl.js': undefined };
+  const wrong = (await examine({ ...gone, '/usr/bin/updatectl': runtime })).filter(({ result }) => result !== 'ok');
+  assert.deepEqual(wrong, []);
+});
+
+test('a library may be where ld.so.conf says, or next to the program', async () => {
+  const library = file(elfFile({ provides: ['GLIBCXX_3.4.30'] }));
+  const gone = { [`${LIB}/libstdc++.so.6`]: undefined };
+  const origin = file(elfFile({ needed: ['libstdc++.so.6'], runPath: '$ORIGIN/lib' }), 0o755);
+  const good: readonly Change[] = [
+    {
+      '/etc/ld.so.conf': file('include /etc/ld.so.conf.d/*.conf\n'),
+      '/etc/ld.so.conf.d/shop.conf': file('# ours\n/opt/shop\n'),
+      '/opt/shop/libstdc++.so.6': library,
+    },
+    { '/usr/lib/tandem/node': origin, '/usr/lib/tandem/lib/libstdc++.so.6': library },
+  ];
+  for (const change of good)
+    assert.deepEqual(
+      (await examine({ ...gone, ...change })).filter(({ result }) => result !== 'ok'),
+      [],
+    );
+});
+
 test('there are many faults, and every check finds one', async () => {
   assert.ok(FAULTS.length >= 60);
   const checks = new Set(FAULTS.map(([, check]) => check));

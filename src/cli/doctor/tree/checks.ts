@@ -64,7 +64,7 @@ export const TREE_CHECKS: readonly TreeCheck[] = [
     name: 'units',
     run: tandemUnits,
     meaning:
-      'All units of Tandem are there; all that start with the system are enabled, none is masked, and the default target starts them.',
+      'All units of Tandem are there; all that start with the system are enabled, none is masked or replaced by a copy in `/etc`, and the default target starts them.',
     remedy:
       'Run `systemctl --root=TREE enable` with the units that the finding names: on a read-only `/etc`, a preset comes too late.',
   },

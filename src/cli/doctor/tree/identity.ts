@@ -76,8 +76,11 @@ export async function hostKeys({ tree }: TreeWorld): Promise<Finding> {
 
 /** The group must be there already: nothing can add it to a read-only /etc. */
 export async function group({ tree }: TreeWorld): Promise<Finding> {
-  const bytes = await tree.readHead('/etc/group', 4 * 1024 * 1024);
-  if (/^tandem:/m.test(new TextDecoder().decode(bytes))) return ok('/etc/group has the group tandem.');
+  // The second, where the image has nss-altfiles.
+  for (const path of ['/etc/group', '/usr/lib/group']) {
+    const bytes = await tree.readHead(path, 4 * 1024 * 1024);
+    if (/^tandem:/m.test(new TextDecoder().decode(bytes))) return ok(`${path} has the group tandem.`);
+  }
   return fail(
     '/etc/group has no group tandem, and a read-only /etc cannot get one: the agent would not start.',
     'Run `systemd-sysusers --root=TREE` after the files of Tandem are in it.',

@@ -78,6 +78,11 @@ export async function kernelModules({ tree, with: { kernel } }: TreeWorld): Prom
       `Run \`depmod -b TREE ${release}\`.`,
     );
   const missing = (await mountedTypes(tree)).filter((type) => !known.has(type));
+  if (missing.length > 0 && !(await tree.find(`${MODULES}/${release}/modules.builtin`)))
+    return unknown(
+      `${missing.join(', ')} must be built into the kernel ${release}; the tree does not say whether that is so.`,
+      'Put the file modules.builtin of the kernel’s package into the tree.',
+    );
   if (missing.length > 0)
     return fail(
       `The kernel ${release} cannot mount ${missing.join(', ')}: it has no such module.`,

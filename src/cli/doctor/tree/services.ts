@@ -1,5 +1,6 @@
 /** Whether the units of a tree start: those of Tandem, and those that its hosts depend on. */
 
+import type { FileTree } from '../../../system/disk/file-tree.ts';
 import { type Finding, fail, ok, warn } from '../finding.ts';
 import { isOurs } from '../host/bless-boot.ts';
 import { ENABLED_UNITS, STARTED_UNITS } from '../tandem-units.ts';
@@ -23,8 +24,18 @@ export async function tandemUnits({ tree, units }: TreeWorld): Promise<Finding> 
       `The system starts ${target}, which does not start the agent.`,
       'Run `systemctl --root=TREE set-default multi-user.target`.',
     );
+  const [copy] = await those(all, (name) => isCopy(tree, name));
+  if (copy !== undefined)
+    return warn(
+      `/etc/systemd/system/${copy} replaces the unit that comes with Tandem, also after updates of it.`,
+      'Remove the copy; put changes into a drop-in.',
+    );
   return ok('All enabled.');
 }
+
+const isCopy = async (tree: FileTree, name: string): Promise<boolean> =>
+  (await tree.entry(`/etc/systemd/system/${name}`))?.kind === 'file' &&
+  (await tree.find(`/usr/lib/systemd/system/${name}`)) !== undefined;
 
 const OTHER_TARGETS = /^(rescue|emergency|halt|poweroff|reboot|exit|kexec|basic|sysinit)\.target$/;
 
