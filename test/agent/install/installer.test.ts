@@ -10,6 +10,7 @@ import type { Kernels } from '../../../src/reboot/kernels/kernels.ts';
 import type { BlockTarget } from '../../../src/system/disk/block-target.ts';
 import { silentLog } from '../../../src/system/log.ts';
 import { about, bundleBytes, noSignal, someBytes } from '../../support/bundles.ts';
+import { directPool } from '../../support/direct-pool.ts';
 import { uki } from '../../support/esp.ts';
 import { memorySource } from '../../support/sources.ts';
 
@@ -143,3 +144,25 @@ test('a bundle whose manifest is not the signed one is refused before it is pars
       expected: { ...expected, sha256: rootOf(manifest).verity.rootHash },
     }),
   }).then(assert.ok));
+
+test('a slot loses its names before its first byte is written: no boot entry finds half a system', async () => {
+  const deeds: string[] = [];
+  const slot = slotOf(roomy);
+  const failing = (target: BlockTarget): BlockTarget => ({
+    ...target,
+    write: async () => {
+      deeds.push('write');
+      throw new UpdateError('disk-write-error');
+    },
+  });
+  const recording: OpenSlot = {
+    ...slot,
+    root: failing(slot.root),
+    verity: failing(slot.verity ?? assert.fail()),
+    neutralise: async () => void deeds.push('neutralise'),
+  };
+  const world = worldOf(recording, { pool: directPool });
+  await using prepared = await prepareInstall(world, release, 'b', noSignal);
+  await assert.rejects(prepared.write(), { code: 'disk-write-error' });
+  assert.deepEqual(deeds.slice(0, 2), ['neutralise', 'write']);
+});

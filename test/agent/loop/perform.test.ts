@@ -481,6 +481,25 @@ test('a condemned system gives way to the proven one by a full restart, and its 
   assert.deepEqual([now.flags, deeds], [{ first: 'a', slots: { a: PROVEN, b: NEVER } }, ['reboot']]);
 });
 
+test('the proven slot is the default before the condemned one is disabled: some slot starts at every moment', async () => {
+  const { parts } = machine(PROVEN_B);
+  const verbs: string[] = [];
+  const { boot } = parts;
+  const recorded = {
+    ...boot,
+    confirm: async (slot: SlotName) => {
+      verbs.push(`confirm ${slot}`);
+      await boot.confirm(slot);
+    },
+    disable: async (slot: SlotName) => {
+      verbs.push(`disable ${slot}`);
+      await boot.disable(slot);
+    },
+  };
+  await perform({ ...parts, boot: recorded }, condemned, { do: 'fall-back', from: 'b' });
+  assert.deepEqual(verbs, ['confirm a', 'disable b']);
+});
+
 test('a slot that is disarmed is no longer taken, and is not given up', async () => {
   const { parts, now, deeds } = machine(ARMED);
   assert.equal(await perform(parts, stagedB, { do: 'disarm', booted: 'a' }), stagedB);
