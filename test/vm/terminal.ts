@@ -4,6 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { stripVTControlCharacters } from 'node:util';
 
+/** What a shell tells its terminal (OSC), such as a title. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is made of them
+const COMMANDS = /\u001b\].*?(?:\u0007|\u001b\\)/g;
+
 export class Terminal implements AsyncDisposable {
   /** All that it has printed, without control codes. */
   output = '';
@@ -25,7 +29,9 @@ export class Terminal implements AsyncDisposable {
   /** `cwd` is below `root`. */
   static open(root: string, cwd: string, command: readonly string[]): Terminal {
     const inside = ['sh', '-c', 'cd "$0" && exec "$@"', cwd, ...command];
-    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LC_ALL: 'C.UTF-8', TERM: 'dumb' };
+    // A /dev/kvm that exists may still be of no use.
+    const { ACCELERATOR = 'tcg' } = process.env;
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LC_ALL: 'C.UTF-8', TERM: 'dumb', ACCELERATOR };
     // In a group of its own, so that what it has started ends with it.
     return new Terminal(spawn('chroot', [root, ...inside], { env, detached: true, stdio: 'pipe' }));
   }
@@ -53,7 +59,7 @@ export class Terminal implements AsyncDisposable {
   }
 
   private take(text: string): void {
-    this.output += stripVTControlCharacters(text).replaceAll('\r', '');
+    this.output += stripVTControlCharacters(text.replace(COMMANDS, '')).replaceAll('\r', '');
     this.wake();
   }
 

@@ -1,7 +1,7 @@
 /**
  * Runs docs/tutorial.md in a Debian root that has nothing but the packages: every command from the page itself, and after each section a look at
  * what the page promises. Prints a transcript with times.
- * usage: tutorial.ts ROOT (a fresh root, which is used up, with the packages in ROOT/root)
+ * usage: tutorial.ts ROOT [SECTION] (a fresh root, which is used up, with the packages in ROOT/root; or one that has come to this section)
  */
 
 import assert from 'node:assert/strict';
@@ -20,12 +20,12 @@ const ANSWER_MS = 30_000;
 /** `cd` counts for the terminals that are opened later. */
 const WORK = '/root/shop';
 
-const [root = ''] = process.argv.slice(2);
+const [root = '', from = '1'] = process.argv.slice(2);
 const begun = performance.now();
 let counted = 0;
 
 await using opened = new AsyncDisposableStack();
-const shell = opened.use(Terminal.open(root, '/root', ['bash']));
+const shell = opened.use(Terminal.open(root, from === '1' ? '/root' : WORK, ['bash']));
 const machines: Terminal[] = [];
 /** Of each machine, in their order: made at its first start, and kept. */
 const ids: string[] = [];
@@ -52,6 +52,7 @@ const LOOKS: Readonly<Record<string, () => Promise<void>>> = {
 };
 
 for (const { number, title, commands } of sectionsOf(await readFile(join(PROJECT, 'docs/tutorial.md'), 'utf8'))) {
+  if (number < from) continue;
   console.log(`\n=== ${number}. ${title}`);
   for (const command of commands) await run(command);
   await LOOKS[number]?.();
