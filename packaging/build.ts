@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { licences, OWN_LICENCE } from './licences.ts';
+import { notices, OWN_LICENCE } from './licences.ts';
 import { bundleInto } from './single-file.ts';
 
 const PROJECT = join(import.meta.dirname, '..');
@@ -13,15 +13,15 @@ const SHELLS = ['bash', 'zsh', 'fish'] as const;
 const write = (name: string, text: string | Uint8Array): void => writeFileSync(join(DIST, name), text);
 
 /** With the system's gzip, whose output does not depend on the processor, as that of Node.js does. */
-const compressed = (path: string): Uint8Array =>
-  execFileSync('gzip', ['-9nc'], { input: readFileSync(join(PROJECT, path)) });
+const compressed = (input: Uint8Array): Uint8Array => execFileSync('gzip', ['-9nc'], { input });
+const file = (path: string): Uint8Array => readFileSync(join(PROJECT, path));
 
 // The program names its sources in comments, as seen from here.
 process.chdir(PROJECT);
 await bundleInto('src/main.ts', 'dist/updatectl.js');
 for (const shell of SHELLS)
   write(`completion.${shell}`, execFileSync(process.execPath, [join(DIST, 'updatectl.js'), 'completion', shell]));
-write('updatectl.8.gz', compressed('docs/updatectl.8'));
-write('changelog.gz', compressed('CHANGELOG.md'));
-write('copyright', `${OWN_LICENCE}\n${licences(PROJECT)}`);
-write('copyright-own', OWN_LICENCE);
+write('updatectl.8.gz', compressed(file('docs/updatectl.8')));
+write('changelog.gz', compressed(file('CHANGELOG.md')));
+write('notices.gz', compressed(Buffer.from(notices(PROJECT))));
+write('copyright', OWN_LICENCE);

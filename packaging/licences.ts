@@ -1,4 +1,4 @@
-/** The licences of everything that the program contains, as its packages have them. */
+/** The licence of Tandem, and the notices of everything that its program contains, as its packages have them. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,14 +9,16 @@ const APACHE = `Licensed under the Apache License, Version 2.0. On Debian system
 
 export const OWN_LICENCE = `Tandem
 
-Copyright: the Tandem authors
+Copyright 2026 the Tandem authors
 
-${APACHE}`;
+${APACHE}
+The program contains packages of others and comes with Node.js: their licences are in /usr/share/doc/tandem/notices.gz.
+`;
 
 type Locked = Readonly<{ version: string; license?: string; dev?: boolean; optional?: boolean }>;
 
 /** One section for each licence of packages that are bundled into the program, and one for the runtime. */
-export function licences(project: string): string {
+export function notices(project: string): string {
   const lock = JSON.parse(readFileSync(join(project, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, Locked>;
   };

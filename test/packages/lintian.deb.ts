@@ -7,7 +7,9 @@ import { PROJECT, run } from '../vm/programs.ts';
 import { BUILT } from './made.ts';
 
 /** What it warns of, and why that stays. */
-const KNOWN: Readonly<Record<string, string>> = {};
+const KNOWN: Readonly<Record<string, string>> = {
+  'initial-upload-closes-no-bugs': 'a first upload to Debian itself would close a bug there',
+};
 
 test('lintian finds no error in any package, and warns only of what is known', async (t) => {
   const root = await run(join(PROJECT, 'test/packages/root'), ['trixie', 'lintian']);

@@ -76,6 +76,19 @@ for (const what of ['the package', 'the executable']) {
   });
 }
 
+test('what is made for arm64 on another processor starts there, and its threads work: emulated', async () => {
+  const libraries = await run(join(PROJECT, 'test/packages/arm64'), []);
+  const [file = ''] = await builtPackages();
+  await run('dpkg-deb', ['--extract', join(BUILT, file.replace('_amd64', '_arm64')), join(top, 'arm64')]);
+  const lib = join(top, 'arm64/usr/lib/tandem');
+  const bundle = join(top, 'work of the package/shop.bundle');
+  for (const call of [[join(PROJECT, 'dist/updatectl-linux-arm64')], [join(lib, 'node'), join(lib, 'updatectl.js')]])
+    assert.match(
+      await run('qemu-aarch64-static', ['-L', libraries, ...call, 'bundle', 'verify', bundle, '--json']),
+      /"verified": true/,
+    );
+});
+
 test('hosts and publishers download little', async (t) => {
   const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   for (const name of readdirSync(BUILT).filter((one) => one.endsWith('.deb'))) {
