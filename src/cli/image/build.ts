@@ -2,6 +2,7 @@
 
 import { dirname, join, resolve } from 'node:path';
 import { decodePool } from '../../bundle/decode/pool.ts';
+import { rootOf } from '../../bundle/manifest.ts';
 import { openBundle } from '../../bundle/reader.ts';
 import { UpdateError } from '../../errors.ts';
 import { BOOT_BACKENDS } from '../../model.ts';
@@ -9,10 +10,12 @@ import { fileSource } from '../../system/disk/file-source.ts';
 import { createScratch } from '../../system/disk/scratch.ts';
 import type { Command, Context, Input } from '../command.ts';
 import { bytes } from '../units.ts';
+import { MIB } from './disk-layout.ts';
 import { type DiskPlan, workOf, writeDisk } from './disk-writer.ts';
 import type { Wanted } from './given-files.ts';
 import { type ImageFormat, orFull, publishImage } from './image-file.ts';
 import { planDisk } from './image-inputs.ts';
+import { LOADER_LAYOUTS } from './loader-layouts.ts';
 import { sizeOption } from './size.ts';
 import { askForDisk, type ChosenDisk, chosenDisk, tellKernel } from './target-disk.ts';
 import { diskTools } from './tools.ts';
@@ -64,6 +67,7 @@ export const imageBuild: Command = {
 };
 
 const FORMATS: readonly ImageFormat[] = ['raw', 'qcow2'];
+const LAYOUTS = BOOT_BACKENDS.filter((name) => typeof LOADER_LAYOUTS[name] !== 'string');
 
 function wantedFrom(context: Context, input: Input): Wanted {
   const path = (file: string): string => resolve(context.cwd(), file);
@@ -82,7 +86,7 @@ function wantedFrom(context: Context, input: Input): Wanted {
     output,
     to,
     format,
-    backend: oneOf(input, 'layout', BOOT_BACKENDS),
+    backend: oneOf(input, 'layout', BOOT_BACKENDS, LAYOUTS),
     loader: optional('loader-file'),
     repository: optional('repository'),
     trustRoot: optional('trust-root'),
@@ -97,11 +101,12 @@ function wantedFrom(context: Context, input: Input): Wanted {
   };
 }
 
-function oneOf<T extends string>(input: Input, option: string, allowed: readonly T[]): T {
+/** `named`: those that a refusal suggests. */
+function oneOf<T extends string>(input: Input, option: string, allowed: readonly T[], named = allowed): T {
   const given = input.given(option);
   const found = allowed.find((one) => one === given);
   if (found !== undefined) return found;
-  throw new UpdateError('usage', `--${option} must be ${allowed.join(' or ')}, not “${given}”.`);
+  throw new UpdateError('usage', `--${option} must be ${named.join(' or ')}, not “${given}”.`);
 }
 
 function showPlan({ out }: Context, { bundle: { manifest }, layout, table }: DiskPlan): void {
@@ -145,7 +150,7 @@ async function write(
   place: Parameters<typeof writeDisk>[0],
   tools: Pick<Parameters<typeof writeDisk>[2], 'exec' | 'scratch'>,
 ): Promise<void> {
-  await using pool = decodePool({ entry: context.entry });
+  await using pool = decodePool({ entry: context.entry, workers: rootOf(plan.bundle.manifest).size < SMALL ? 1 : 2 });
   using bar = context.out.progress('writing');
   const total = workOf(plan, place.isDevice);
   let done = 0;
@@ -155,6 +160,9 @@ async function write(
   };
   await writeDisk(place, plan, { ...tools, pool, signal: context.signal, progress });
 }
+
+/** Below this, a second thread takes longer to start than it saves. */
+const SMALL = 16 * MIB;
 
 function report({ out }: Context, { bundle, layout, table }: DiskPlan, { output, to, backend }: Wanted): void {
   const place = output ?? to ?? '';

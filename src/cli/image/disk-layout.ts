@@ -3,7 +3,6 @@
 import { BLOCK, treeLayout } from '../../bundle/verity.ts';
 import { SLOT_NAMES, type SlotName } from '../../model.ts';
 import type { SlotLabels } from '../../partitions/slots.ts';
-import { bytes } from '../units.ts';
 import type { PartKind } from './partition-types.ts';
 
 export const MIB = 1024 * 1024;
@@ -75,6 +74,8 @@ const USUAL_ESP: Readonly<Record<number, number>> = { 512: 64 * MIB, 4096: 300 *
 const USUAL_VAR = 1024 * MIB;
 /** With a journal. */
 const SMALLEST_VAR = 32 * MIB;
+/** FAT32 could be larger, but all of it is copied. */
+const LARGEST_ESP = 32 * 1024 * MIB;
 /** More than any file system here takes in 32-bit block numbers. */
 const LARGEST = 16 * 1024 * 1024 * MIB - MIB;
 
@@ -109,9 +110,10 @@ function faultsOf(contents: Contents, sizes: Sizes, sectorSize: number): string[
       : small('--esp-size', sizes.esp, least, 'FAT32 needs')),
     ...small('--esp-size', sizes.esp, kernels, 'two kernels and the boot loader need'),
     ...small('--var-size', sizes.var, SMALLEST_VAR, 'a file system with a journal needs'),
-    ...Object.entries(sizes).flatMap(([name, size]) =>
-      size <= LARGEST ? [] : [`--${name}-size is ${bytes(size)}; at most ${bytes(LARGEST)} are possible`],
-    ),
+    ...Object.entries(sizes).flatMap(([name, size]) => {
+      const most = name === 'esp' ? LARGEST_ESP : LARGEST;
+      return size <= most ? [] : [`--${name}-size is ${size} bytes; at most ${most} are possible`];
+    }),
   ];
 }
 

@@ -8,7 +8,7 @@ import { KEYS } from '../../config/keys.ts';
 import { asUpdateError, UpdateError } from '../../errors.ts';
 import { peMachine } from '../../formats/pe.ts';
 import type { BackendName } from '../../model.ts';
-import { readHead, statOf } from '../../system/files.ts';
+import { naming, readHead, statOf } from '../../system/files.ts';
 import { checkedRoot } from '../../verify/client.ts';
 import type { Context } from '../command.ts';
 import type { GivenSizes } from './disk-layout.ts';
@@ -44,11 +44,19 @@ export async function loaderOf({ backend, loader: given }: Wanted, architecture:
   if (path === undefined) return { ...nothing, faults: [`the program of ${backend} was not found: ${layout.source}`] };
   const [head, stat] = [await readHead(path, HEAD).catch(() => undefined), await statOf(path)];
   const machine = peMachine(head ?? new Uint8Array());
-  const fits = machine === architecture;
-  const what =
-    machine === undefined ? 'not a program for UEFI' : `for ${machine}, but the release is for ${architecture}`;
-  const faults = fits ? [] : [`--loader-file ${path} is ${head ? what : 'not readable'}`];
+  const what = faultOfLoader(head, machine, architecture);
+  const faults = what === undefined ? [] : [`--loader-file ${path} ${stat ? what : 'does not exist'}`];
   return { path, size: stat?.size ?? 0, files: layout.files, faults };
+}
+
+function faultOfLoader(
+  head: Uint8Array | undefined,
+  machine: ReturnType<typeof peMachine>,
+  architecture: Architecture,
+): string | undefined {
+  if (!head) return 'is not readable';
+  if (machine === undefined) return 'is not a program for UEFI';
+  return machine === architecture ? undefined : `is for ${machine}, but the release is for ${architecture}`;
 }
 
 const HEAD = 4096;
@@ -100,7 +108,7 @@ async function fragmentOf(file: string, path: string): Promise<Fragment | Faults
 
 /** Bounded, since a device may have no end. */
 async function smallFile(path: string): Promise<Uint8Array> {
-  const bytes = await readHead(path, MOST_BYTES + 1);
+  const bytes = await readHead(path, MOST_BYTES + 1).catch(naming(path));
   if (!bytes) throw new UpdateError('file-absent', 'it does not exist.');
   if (bytes.length > MOST_BYTES) throw new UpdateError('file-unsuitable', 'it is larger than 1 MiB.');
   return bytes;

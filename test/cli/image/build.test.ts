@@ -113,6 +113,11 @@ test('the ESP has what systemd-boot needs: its program, the entry that the agent
     '::/loader/loader.conf',
   ]);
   assert.equal(sh('mtype', '-i', esp, '::/loader/loader.conf'), 'timeout 0\neditor no\ndefault demo_*\n');
+  mkdirSync(at('esp.d'));
+  sh('mcopy', '-s', '-i', esp, '::/EFI', '::/loader', at('esp.d'));
+  const env = { ...process.env, SYSTEMD_RELAX_ESP_CHECKS: '1' };
+  const { stdout } = spawnSync('bootctl', [`--esp-path=${at('esp.d')}`, 'status'], { env, encoding: 'utf8' });
+  assert.match(stdout, /Default Boot Loader Entry:[\s\S]*id: demo_1\.0\.efi/);
 });
 
 test('the same bytes twice: on another day, with another umask, time zone and user, and for another name', async () => {
@@ -233,6 +238,9 @@ test('an output that is an input, a folder, a device or below nothing is refused
     ['demo.bundle', '-o', 'a', '--var-size', '0'],
   ])
     assert.equal((await refusal(build(folder.path, [...args, ...loader]))).code, 'usage', args.join(' '));
+  const { message } = await refusal(demo('x.img', '--layout', 'lilo'));
+  assert.equal(message, '--layout must be systemd-boot or grub, not “lilo”.');
+  assert.match((await refusal(demo('x.img', '--esp-size', '8T'))).message, /at most 34359738368 are possible/);
 });
 
 test('settings and trust roots that do not end, are not there or are not readable are faults like others', async () => {

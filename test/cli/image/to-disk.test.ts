@@ -136,3 +136,32 @@ test('without a terminal nobody can agree, and a wrong answer is none', async ()
   assert.match(readFileSync(disk.path).subarray(0, 8).toString(), /^old\nold\n$/);
   assert.match(answered(name), /: ready\./);
 });
+
+test('with the example for systemd-repart, /var grows with the disk or is made at first, and the slots stay', async () => {
+  const definitions = join(import.meta.dirname, '../../../examples/repart.d');
+  const repart = (image: string): void =>
+    void sh(
+      'systemd-repart',
+      `--definitions=${definitions}`,
+      '--dry-run=no',
+      '--empty=refuse',
+      join(folder.path, image),
+    );
+  const sizes = ['--esp-size', '34M'];
+  await build(folder.path, [...options, '-o', 'grows.img', ...sizes, '--var-size', '300M']);
+  await build(folder.path, [...options, '-o', 'made.img', ...sizes, '--var', 'none']);
+  for (const image of ['grows.img', 'made.img']) {
+    const before = await inspected(folder.path, image);
+    truncateSync(join(folder.path, image), before.size + 600 * MIB);
+    repart(image);
+    const seen = await inspected(folder.path, image, '--verify');
+    const [place] = seen.partitions.filter(({ label }) => label === 'var');
+    assert.ok(place && place.offset + place.size > seen.size - 2 * MIB, image);
+    const slots = ({ partitions }: typeof seen) => partitions.filter(({ label }) => label !== 'var');
+    assert.deepEqual(slots(seen), slots(before));
+    assert.deepEqual(
+      [seen.boot?.next, seen.slots.a?.check, seen.system?.product, seen.faults],
+      ['a', 'whole', 'demo', []],
+    );
+  }
+});
