@@ -24,6 +24,9 @@ export async function readCpio(
   let [at, rest]: [number, Uint8Array] = [0, new Uint8Array()];
   for await (const piece of pieces) {
     rest = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+    // An image of zeros may be long.
+    const zeros = wanted.done !== true && wanted.value.mayEnd ? leadingZeros(rest) : 0;
+    [at, rest] = [at + zeros, rest.subarray(zeros)];
     while (wanted.done !== true && rest.length > 0 && rest.length >= wanted.value.least) {
       const taken = rest.subarray(0, wanted.value.most);
       [at, rest] = [at + taken.length, rest.subarray(taken.length)];
@@ -31,7 +34,7 @@ export async function readCpio(
     }
     if (wanted.done === true) return { at: at - wanted.value.length, magic: wanted.value };
   }
-  if (wanted.done === true || !wanted.value.mayEnd) throw cutOff();
+  if (wanted.done === true || !wanted.value.mayEnd || rest.some((byte) => byte !== 0)) throw cutOff();
   return undefined;
 }
 
@@ -86,6 +89,13 @@ function* body(size: number, isKept: boolean): Generator<Wanted, Uint8Array | un
 
 function* exactly(length: number): Generator<Wanted, Uint8Array, Uint8Array> {
   return length === 0 ? new Uint8Array() : yield { least: length, most: length, mayEnd: false };
+}
+
+/** In whole steps of the alignment. */
+function leadingZeros(bytes: Uint8Array): number {
+  let count = 0;
+  while (count < bytes.length && bytes[count] === 0) count += 1;
+  return count - (count % ALIGNMENT);
 }
 
 const padding = (length: number): number => (ALIGNMENT - (length % ALIGNMENT)) % ALIGNMENT;

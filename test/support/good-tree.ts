@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { type FileTree, fileTree, type TreeNode } from '../../src/system/disk/file-tree.ts';
-import { elfFile } from './elf.ts';
+import { ARM64, type ElfParts, elfFile, X86_64 } from './elf.ts';
 
 /** A file, a link, or something stranger. Folders need no entry, unless they are empty. */
 export type TreeItem =
@@ -21,20 +21,17 @@ export const link = (to: string): TreeItem => ({ to });
 export const folder: TreeItem = { kind: 'folder' };
 
 const SYSTEMD = '/usr/lib/systemd/system';
-const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
-const LOADER = '/lib64/ld-linux-x86-64.so.2';
+
+type Machine = 'x86-64' | 'arm64';
+const MACHINES: Readonly<Record<Machine, Readonly<{ machine: number; libraries: string; loader: string }>>> = {
+  'x86-64': { machine: X86_64, libraries: '/usr/lib/x86_64-linux-gnu', loader: '/lib64/ld-linux-x86-64.so.2' },
+  arm64: { machine: ARM64, libraries: '/usr/lib/aarch64-linux-gnu', loader: '/lib/ld-linux-aarch64.so.1' },
+};
 
 export const KERNEL = '6.12.1-demo';
 
 /** What systemd/ ships, where the package puts it. */
 const shipped = (name: string): string => readFileSync(join(import.meta.dirname, '../../systemd', name), 'utf8');
-
-const binary = elfFile({ interpreter: LOADER, needed: ['libc.so.6'], requires: { 'libc.so.6': ['GLIBC_2.34'] } });
-const runtime = elfFile({
-  interpreter: LOADER,
-  needed: ['libatomic.so.1', 'libstdc++.so.6', 'libc.so.6'],
-  requires: { 'libstdc++.so.6': ['GLIBCXX_3.4.30'], 'libc.so.6': ['GLIBC_2.2.5', 'GLIBC_2.34'] },
-});
 
 const programs = [
   'cat',
@@ -62,24 +59,40 @@ const UNITS = {
 };
 
 /** `root`: the repository's root.json. */
-export const goodTree = (root: Uint8Array): TreeSpec => ({
+export function goodTree(root: Uint8Array, architecture: Machine = 'x86-64'): TreeSpec {
+  const { machine, libraries, loader } = MACHINES[architecture];
+  const elf = (parts: ElfParts = {}): Buffer => elfFile({ machine, ...parts });
+  const binary = elf({ interpreter: loader, needed: ['libc.so.6'], requires: { 'libc.so.6': ['GLIBC_2.34'] } });
+  const runtime = elf({
+    interpreter: loader,
+    needed: ['libatomic.so.1', 'libstdc++.so.6', 'libc.so.6'],
+    requires: { 'libstdc++.so.6': ['GLIBCXX_3.4.30'], 'libc.so.6': ['GLIBC_2.2.5', 'GLIBC_2.34'] },
+  });
+  const libc = elf({ provides: ['GLIBC_2.2.5', 'GLIBC_2.34'] });
+  return {
+    ...treeFiles(root, binary),
+    '/usr/lib/systemd/systemd': file(binary, 0o755),
+    [`/usr${loader}`]: file(elf(), 0o755),
+    [`${libraries}/libc.so.6`]: file(libc),
+    [`${libraries}/libatomic.so.1`]: link('libatomic.so.1.2.0'),
+    [`${libraries}/libatomic.so.1.2.0`]: file(elf({ needed: ['libc.so.6'] })),
+    [`${libraries}/libstdc++.so.6`]: file(elf({ provides: ['GLIBCXX_3.4', 'GLIBCXX_3.4.30'] })),
+    '/usr/lib/tandem/node': file(runtime, 0o755),
+  };
+}
+
+const treeFiles = (root: Uint8Array, binary: Uint8Array): TreeSpec => ({
   ...Object.fromEntries(['proc', 'sys', 'dev', 'run', 'var', 'tmp', 'efi', 'root'].map((name) => [`/${name}`, folder])),
   '/bin': link('usr/bin'),
   '/sbin': link('usr/sbin'),
   '/lib': link('usr/lib'),
   '/lib64': link('usr/lib64'),
+  '/usr/lib64': folder,
   '/usr/sbin/init': link('../lib/systemd/systemd'),
-  '/usr/lib/systemd/systemd': file(binary, 0o755),
-  '/usr/lib64/ld-linux-x86-64.so.2': file(elfFile(), 0o755),
-  [`${LIBRARIES}/libc.so.6`]: file(elfFile({ provides: ['GLIBC_2.2.5', 'GLIBC_2.34'] })),
-  [`${LIBRARIES}/libatomic.so.1`]: link('libatomic.so.1.2.0'),
-  [`${LIBRARIES}/libatomic.so.1.2.0`]: file(elfFile({ needed: ['libc.so.6'] })),
-  [`${LIBRARIES}/libstdc++.so.6`]: file(elfFile({ provides: ['GLIBCXX_3.4', 'GLIBCXX_3.4.30'] })),
   ...Object.fromEntries(programs.map((name) => [`/usr/bin/${name}`, file(binary, 0o755)])),
   '/usr/bin/sh': link('dash'),
   '/usr/sbin/fsck.vfat': file(binary, 0o755),
   '/usr/bin/updatectl': program('#!/bin/sh\nexec /usr/lib/tandem/node /usr/lib/tandem/updatectl.js "$@"\n'),
-  '/usr/lib/tandem/node': file(runtime, 0o755),
   '/usr/lib/tandem/updatectl.js': file('// the program\n'),
   '/usr/lib/tandem/tandem-dead-man': program(shipped('tandem-dead-man')),
   '/usr/lib/tandem/tandem-machine-id': program(shipped('tandem-machine-id')),

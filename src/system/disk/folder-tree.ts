@@ -59,9 +59,11 @@ async function pinned(path: string): Promise<FileHandle> {
   const node = await open(path, O_PATH | constants.O_NOFOLLOW).catch((error: unknown) => {
     throw unreadable(path, error);
   });
-  if ((await readlink(behind(node)).catch(() => '')) === path) return node;
+  const found = await readlink(behind(node)).catch(() => undefined);
+  if (found === path) return node;
   await node.close();
-  throw new UpdateError('source-unreadable', `${path} was replaced while it was read.`);
+  const why = found === undefined ? 'cannot be read: /proc is not mounted' : 'was replaced while it was read';
+  throw new UpdateError('source-unreadable', `${path} ${why}.`);
 }
 
 /** The same on every architecture that Node.js supports. */

@@ -20,6 +20,7 @@ export async function readInitrd(
   keeps: CpioOptions['keeps'],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, CpioEntry>> {
+  if (source.size > MOST_PACKED) throw new UpdateError('source-unreadable', 'It is too large for an initrd.');
   const files = new Map<string, CpioEntry>();
   const options: CpioOptions = { keeps, found: (entry) => void files.set(entry.path, entry) };
   for (let at = 0; at < source.size; ) {
@@ -30,6 +31,9 @@ export async function readInitrd(
   }
   return files;
 }
+
+/** Firmware loads an initrd into memory as a whole. */
+const MOST_PACKED = 2 * 1024 ** 3;
 
 /** The files of an initrd as a tree. Only wanted files have content. */
 export function initrdTree(files: ReadonlyMap<string, CpioEntry>): FileTree {

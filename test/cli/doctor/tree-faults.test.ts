@@ -704,6 +704,12 @@ test('a library may be where ld.so.conf says, or next to the program', async () 
     );
 });
 
+test('in a good tree for arm64, doctor finds nothing either, on any machine', async () => {
+  const change = { '/usr/lib/x86_64-linux-gnu': undefined, ...goodTree(repository.root, 'arm64') };
+  const wrong = (await examine(change, { architecture: 'arm64' })).filter(({ result }) => result !== 'ok');
+  assert.deepEqual(wrong, []);
+});
+
 test('there are many faults, and every check finds one', async () => {
   assert.ok(FAULTS.length >= 60);
   const checks = new Set(FAULTS.map(([, check]) => check));

@@ -68,6 +68,8 @@ test('compressed archives may follow one another, and a later file replaces an e
 
 test('an initrd that is cut off anywhere is refused, or the files before the cut are read', async () => {
   const whole = Buffer.concat([EARLY, FORMS.zstd]);
+  for (const few of [1, 2, 3])
+    await assert.rejects(read(whole.subarray(0, EARLY.length + few)), { code: 'source-unreadable' }, `${few} bytes`);
   await fc.assert(
     fc.asyncProperty(fc.nat(whole.length), fc.integer({ min: 1, max: 200 }), async (cut, piece) => {
       const files = await read(whole.subarray(0, cut), piece).catch((error: unknown) => {
@@ -97,6 +99,16 @@ test('a file that claims four gigabytes is not gathered', async () => {
   const bytes = Buffer.from(cpioArchive([{ path: 'kept', content: 'x' }]));
   bytes.write('ffffffff', 6 + 6 * 8, 'latin1');
   await assert.rejects(read(bytes), { code: 'source-unreadable' });
+});
+
+test('an initrd of ten gigabytes is not read at all', async () => {
+  const opened = assert.fail;
+  await assert.rejects(
+    readInitrd({ size: 10 * 1024 ** 3, open: () => opened('it is read') }, () => false, signal),
+    {
+      code: 'source-unreadable',
+    },
+  );
 });
 
 test('something else is no initrd', async () => {
