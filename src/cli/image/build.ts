@@ -9,8 +9,7 @@ import { BOOT_BACKENDS } from '../../model.ts';
 import { fileSource } from '../../system/disk/file-source.ts';
 import { createScratch } from '../../system/disk/scratch.ts';
 import type { Command, Context, Input } from '../command.ts';
-import { bytes } from '../units.ts';
-import { MIB } from './disk-layout.ts';
+import { MIB, type Part } from './disk-layout.ts';
 import { type DiskPlan, workOf, writeDisk } from './disk-writer.ts';
 import type { Wanted } from './given-files.ts';
 import { type ImageFormat, orFull, publishImage } from './image-file.ts';
@@ -111,21 +110,24 @@ function oneOf<T extends string>(input: Input, option: string, allowed: readonly
 
 function showPlan({ out }: Context, { bundle: { manifest }, layout, table }: DiskPlan): void {
   out.line(`${manifest.product} ${manifest.version}, ${manifest.architecture}`);
-  const rows = table.entries.map(({ label, size, uuid, slot, kind }) => [
-    label,
-    bytes(size),
-    uuid,
-    slot === undefined ? (kind === 'esp' ? 'boot loader and kernel' : 'state') : slot === 'a' ? 'this release' : 'free',
-  ]);
+  const rows = table.entries.map((entry) => [entry.label, mebibytes(entry.size), entry.uuid, contentOf(entry)]);
   out.table([['partition', 'size', 'UUID', 'holds'], ...rows]);
-  out.line(`${bytes(layout.size)} in all`);
+  out.line(`${mebibytes(layout.size)} in all`);
+}
+
+/** All sizes are whole ones. */
+const mebibytes = (size: number): string => `${size / MIB} MiB`;
+
+function contentOf({ kind, slot }: Part): string {
+  if (slot !== undefined) return slot === 'a' ? 'this release' : 'free';
+  return kind === 'esp' ? 'boot loader and kernel' : 'state';
 }
 
 async function buildFile(context: Context, plan: DiskPlan, { output = '', format }: Wanted): Promise<void> {
   await using scratch = await createScratch(output);
   await scratch.createSparse(DISK, plan.layout.size);
   const exec = diskTools(context, { epoch: plan.epoch, cwd: scratch.path('.') });
-  const place = { path: scratch.path(DISK), name: DISK, isDevice: false };
+  const place = { path: scratch.path(DISK), name: DISK };
   try {
     await write(context, plan, place, { exec, scratch });
     await publishImage(context, { exec, scratch, disk: DISK, format, output });
@@ -140,7 +142,7 @@ async function buildOnDisk(context: Context, plan: DiskPlan, disk: ChosenDisk, i
   await askForDisk(context, disk, isSure);
   await using scratch = await createScratch(join(context.env('TMPDIR') ?? '/var/tmp', disk.name));
   const exec = diskTools(context, { epoch: plan.epoch, cwd: scratch.path('.') });
-  await write(context, plan, { path: disk.path, name: disk.path, isDevice: true }, { exec, scratch });
+  await write(context, plan, { ...disk, name: disk.path }, { exec, scratch });
   await tellKernel(context, exec, disk);
 }
 
@@ -152,7 +154,7 @@ async function write(
 ): Promise<void> {
   await using pool = decodePool({ entry: context.entry, workers: rootOf(plan.bundle.manifest).size < SMALL ? 1 : 2 });
   using bar = context.out.progress('writing');
-  const total = workOf(plan, place.isDevice);
+  const total = workOf(plan, place.rdev !== undefined);
   let done = 0;
   const progress = (step: string, count: number): void => {
     done += count;

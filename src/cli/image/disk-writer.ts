@@ -40,26 +40,33 @@ export type DiskTools = Readonly<{
   progress(step: string, bytes: number): void;
 }>;
 
-/** A device, or a sparse file of the disk's size; `name` for programs, which some signs in a path would mislead. */
-export type DiskPlace = Readonly<{ path: string; name: string; isDevice: boolean }>;
+/** A sparse file of the disk's size, or the device with number `rdev`; `name` for programs, which some signs in a path would mislead. */
+export type DiskPlace = Readonly<{ path: string; name: string; rdev?: string }>;
 
 /** On a device, old content is overwritten and everything is read back. */
 export async function writeDisk(to: DiskPlace, plan: DiskPlan, tools: DiskTools): Promise<void> {
-  const { path, isDevice } = to;
-  const place = isDevice ? {} : { range: { offset: 0 } };
-  {
-    await using target = await openBlockTarget(path, { writable: true, exclusive: isDevice, ...place });
-    // Without a table nothing can be started, whenever the power fails.
-    if (isDevice) await wipeTables(target);
-    const written = await writeParts(target, isDevice, plan, tools);
-    await target.flush();
-    if (isDevice) for (const [part, digest] of written) await readPart(target, part, digest, tools);
-  }
+  await writeContent(to, plan, tools);
   await writeVar(to, plan, tools);
   await writeTable(to.name, plan.layout, plan.table, tools);
-  await using disk = await openBlockTarget(path, { writable: true, exclusive: false, ...place });
+  await using disk = await openDisk(to, false);
   await disk.flush();
   await checkTable(disk, plan.layout, plan.table);
+}
+
+const openDisk = ({ path, rdev }: DiskPlace, exclusive: boolean): Promise<BlockTarget> =>
+  openBlockTarget(path, {
+    writable: true,
+    exclusive,
+    ...(rdev === undefined ? { range: { offset: 0 } } : { expect: { rdev } }),
+  });
+
+async function writeContent(to: DiskPlace, plan: DiskPlan, tools: DiskTools): Promise<void> {
+  const isDevice = to.rdev !== undefined;
+  await using target = await openDisk(to, isDevice);
+  if (isDevice) await wipe(target, plan.layout);
+  const written = await writeParts(isDevice ? target.write : sparsely(target), plan, tools);
+  await target.flush();
+  if (isDevice) for (const [part, digest] of written) await readPart(target, part, digest, tools);
 }
 
 /** The sum of the sizes that `progress` receives. */
@@ -69,18 +76,24 @@ export function workOf({ bundle, layout }: DiskPlan, isDevice: boolean): number 
   return sizes.reduce((sum, size) => sum + size, isDevice ? 2 * esp : esp);
 }
 
-/** Both copies of an old table, and the signatures of a file system or RAID array on the whole disk. */
-async function wipeTables(target: BlockTarget): Promise<void> {
+/**
+ * First both copies of an old table: without one nothing can be started, whenever the power fails. Then what marks old file systems, volumes
+ * and RAID members, at the edges of the slots.
+ */
+async function wipe(target: BlockTarget, { parts }: DiskLayout): Promise<void> {
   const nothing = new Uint8Array(MIB);
   await target.write(0, nothing);
-  await target.write(Math.floor((target.size - MIB) / 4096) * 4096, nothing);
+  await target.write(target.size - MIB, nothing);
   await target.flush();
+  for (const { offset, size } of parts.filter(({ slot }) => slot !== undefined)) {
+    await target.write(offset, nothing);
+    await target.write(offset + size - MIB, nothing);
+  }
 }
 
 type Written = ReadonlyMap<Part, string>;
 
-async function writeParts(target: BlockTarget, isDevice: boolean, plan: DiskPlan, tools: DiskTools): Promise<Written> {
-  const write = isDevice ? target.write : sparsely(target);
+async function writeParts(write: Write, plan: DiskPlan, tools: DiskTools): Promise<Written> {
   const digests = new Map<Part, string>();
   const uki = await writeSlot(write, plan, tools, digests);
   const esp = required(plan.layout, 'esp');
@@ -162,11 +175,11 @@ async function readPart(target: BlockTarget, part: Part, wanted: string, tools: 
     throw new UpdateError('read-back-mismatch', `${target.name} does not return what was written for ${label}.`);
 }
 
-async function writeVar({ name, isDevice }: DiskPlace, plan: DiskPlan, tools: DiskTools): Promise<void> {
+async function writeVar({ name, rdev }: DiskPlace, plan: DiskPlan, tools: DiskTools): Promise<void> {
   const part = partOf(plan.layout, 'var');
   if (!part) return;
   await makeVar(name, plan.varFiles, { ...tools, ...plan, ...part, uuid: plan.varUuid });
-  if (!isDevice) return;
+  if (rdev === undefined) return;
   // From the medium, not from memory.
   await run(tools.exec, 'blockdev', ['--flushbufs', name], { signal: tools.signal });
   await run(tools.exec, 'e2fsck', ['-fn', `${name}?offset=${part.offset}`], { signal: tools.signal });

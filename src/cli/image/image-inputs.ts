@@ -17,7 +17,7 @@ import { type DiskLayout, layOut } from './disk-layout.ts';
 import { identityUuid, tableOf } from './disk-table.ts';
 import type { DiskPlan } from './disk-writer.ts';
 import { configsOf, type Loader, loaderOf, outputFaults, toolFaults, trustRootOf, type Wanted } from './given-files.ts';
-import { type Additions, lacks, type System, systemIn, varFiles } from './system-config.ts';
+import { type Additions, fileIn, lacks, type System, systemIn, varFiles } from './system-config.ts';
 import type { ChosenDisk } from './target-disk.ts';
 
 export type Given = Readonly<{ bundle: Bundle; source: FileSource; disk: ChosenDisk | undefined }>;
@@ -43,7 +43,7 @@ export async function planDisk(context: Context, wanted: Wanted, given: Given): 
   ];
   if (faults.length > 0) throw new UpdateError('image-input', `${faults.join('; ')}.`);
   if (wanted.repository !== undefined) {
-    const root = trustRoot.bytes ?? (await system?.files.read(additions.config.trust.rootFile));
+    const root = trustRoot.bytes ?? (await fileIn(system, additions.config.trust.rootFile));
     await signedManifest(context, wanted.repository, given.source, root);
   }
   for (const warning of missing.warnings) context.out.warn(warning);

@@ -32,7 +32,7 @@ export type Wishes = Readonly<{
 /** The files for a new /var, and the configuration that results. */
 export type Additions = Readonly<{ files: readonly VarFile[]; config: Config }>;
 
-/** Decides them. */
+/** What the disk requires, then the given settings. */
 export function varFiles(system: System | undefined, manifest: Manifest, wishes: Wishes): Additions {
   const own = ownSettings(system, manifest, wishes);
   const ownFile = own.length === 0 ? [] : [{ path: OWN_FILE, text: tomlOf(own) }];
@@ -62,7 +62,7 @@ function tomlOf(settings: readonly Setting[]): string {
   return `# What this disk requires: written by \`updatectl image build\`.\n${lines.join('')}`;
 }
 
-/** What keeps the system from updating itself; `fault` if it can never be right. */
+/** What keeps the system from updating itself: `faults` can never be right, `warnings` may be intended. */
 export async function lacks(
   system: System | undefined,
   manifest: Manifest,
@@ -70,7 +70,7 @@ export async function lacks(
 ): Promise<Readonly<{ faults: readonly string[]; warnings: readonly string[] }>> {
   const { product } = config.host;
   const root = config.trust.rootFile;
-  const hasRoot = files.some(({ path }) => path === root) || (await system?.files.read(root)) !== undefined;
+  const hasRoot = files.some(({ path }) => path === root) || (await fileIn(system, root)) !== undefined;
   const isGiven = product !== undefined || config.repository.url !== undefined || hasRoot;
   if (!system && !isGiven)
     return {
@@ -93,6 +93,10 @@ export async function lacks(
     ],
   };
 }
+
+/** A file of the image; undefined also if the image contradicts itself there. */
+export const fileIn = async (system: System | undefined, path: string): Promise<Uint8Array | undefined> =>
+  system?.files.read(path).catch(() => undefined);
 
 const missing = (key: string, value: string | undefined, system: System | undefined): string[] =>
   value !== undefined || !system ? [] : [`Nothing sets ${key}: the system will find no updates. Pass --config.`];

@@ -15,6 +15,7 @@ import { diskTools } from './tools.ts';
 /** A whole disk that nothing uses. `content`: rows for people. */
 export type ChosenDisk = Readonly<{
   path: string;
+  rdev: string;
   name: string;
   size: number;
   sectorSize: number;
@@ -37,7 +38,7 @@ export async function chosenDisk(context: Context, given: string): Promise<Chose
   await refuseHeld(path);
   const name = path.slice('/dev/'.length);
   const content = [['device', 'size', 'holds'], ...(top ? [top, ...below] : []).map(rowOf)];
-  return { path, name, size, sectorSize: await diskSectorSize('/', rdev), content };
+  return { path, rdev, name, size, sectorSize: await diskSectorSize('/', rdev), content };
 }
 
 /** Returns only if a person, or `isSure`, says that its content may go. */
@@ -46,6 +47,7 @@ export async function askForDisk({ out, signal }: Context, disk: ChosenDisk, isS
   out.table(disk.content);
   if (isSure) return;
   const answer = out.json ? undefined : await askLine(`Type ${disk.name} to overwrite it: `, signal);
+  signal.throwIfAborted();
   if (answer === undefined) throw refused('there is no terminal to ask on; --yes does not ask');
   if (answer.trim() !== disk.name) throw refused(`${disk.path} stays as it is: the answer was not ${disk.name}`);
 }
@@ -81,7 +83,7 @@ async function blockTree(exec: Exec, path: string): Promise<readonly Node[]> {
 
 function usesOf({ path, type, ro, mountpoints }: Node): string[] {
   const mounted = mountpoints.filter((place) => place !== null).map((place) => `${path} is mounted on ${place}`);
-  const isLayer = !['disk', 'loop', 'part', 'rom'].includes(type);
+  const isLayer = !['disk', 'loop', 'part'].includes(type);
   return [...mounted, ...(ro ? [`${path} is read-only`] : []), ...(isLayer ? [`${path} is made of it (${type})`] : [])];
 }
 

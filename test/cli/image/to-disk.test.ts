@@ -1,7 +1,7 @@
 /** `image build --to`: a real disk, larger than the image, is overwritten whole; a disk in use never is. Needs root. */
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -80,6 +80,35 @@ test('a larger disk gets every byte of an image, its second table at its end, an
     const used = label === 'esp' ? size : 4096;
     assert.ok(whole.subarray(offset, offset + used).equals(image.subarray(offset, offset + used)), label);
   }
+});
+
+test('whatever interrupts the writing, the disk has no partition table afterwards, neither first nor second copy', async () => {
+  // The last sector is in no whole page.
+  using disk = loop('odd.raw', 256 * MIB + 512);
+  execFileSync('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', disk.path], {
+    input: 'label: gpt\nsize=8MiB, name=old\n',
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  assert.equal((await inspected(folder.path, disk.path)).partitions[0]?.label, 'old');
+  const bundle = readFileSync(join(folder.path, 'demo.bundle'));
+  bundle.writeUInt8(bundle.readUInt8(bundle.length - 4096) ^ 1, bundle.length - 4096);
+  writeFileSync(join(folder.path, 'broken.bundle'), bundle);
+  const args = ['broken.bundle', ...options.slice(1), '--to', disk.path, '--yes', ...SIZES];
+  assert.match((await refusal(build(folder.path, args))).code, /^(frame-mismatch|bundle-padding|bundle-entry)$/);
+  assert.equal(
+    await inspected(folder.path, disk.path).catch((error: unknown) => asUpdateError(error).code),
+    'table-invalid',
+  );
+  await to(disk.path, '--yes');
+  const seen = await inspected(folder.path, disk.path);
+  assert.deepEqual([seen.faults, seen.boot?.next], [[], 'a']);
+  const free = seen.partitions.find(({ label }) => label === 'root-b')?.offset ?? 0;
+  assert.ok(
+    readFileSync(disk.path)
+      .subarray(free, free + MIB)
+      .every((byte) => byte === 0),
+    'no old signature in slot b',
+  );
 });
 
 test('a disk with sectors of 4096 bytes gets a FAT that fits them', async () => {
