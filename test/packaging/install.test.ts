@@ -128,6 +128,18 @@ test('a file that another tree shares by a hard link stays as it is there, and a
   assert.match(readFileSync(join(tree, 'usr/bin/updatectl'), 'utf8'), /exec \/usr\/lib\/tandem\/node/);
 });
 
+test('a program of systemd with the same name steps aside, and ours does not the next time', async () => {
+  await using shop = await workshop();
+  const bin = join(shop.path, 'tree/usr/bin');
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, 'updatectl'), 'of systemd\n');
+  for (const round of ['first', 'second']) {
+    assert.equal(shop.install('tree').status, 0);
+    assert.deepEqual(readdirSync(bin).sort(), ['updatectl', 'updatectl.systemd'], round);
+    assert.equal(readFileSync(join(bin, 'updatectl.systemd'), 'utf8'), 'of systemd\n');
+  }
+});
+
 test('in a tree with systemd the units are enabled as its presets say, and the users exist', async () => {
   await using shop = await workshop();
   const tree = join(shop.path, 'tree');

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { LEAVING_MS } from '../../src/agent/loop/health.ts';
 import { CONFIG_DIRS, loadConfig, resolveConfig } from '../../src/config/config.ts';
@@ -172,6 +172,14 @@ test('every unit that is to be enabled is in the preset', async () => {
   const preset = await unit('tandem.preset');
   for (const name of await readdir(UNITS))
     assert.equal((await unit(name)).includes('[Install]'), preset.includes(`enable ${name}\n`), name);
+});
+
+test('every unit of an optional package that is to be enabled is in its preset', async () => {
+  for (const file of OPTIONAL.filter((one) => !one.includes('monitoring'))) {
+    const preset = await readFile(join(dirname(file), `${basename(dirname(file))}.preset`), 'utf8');
+    const isEnabled = preset.includes(`enable ${basename(file)}\n`);
+    assert.equal((await readFile(file, 'utf8')).includes('[Install]'), isEnabled, file);
+  }
 });
 
 test('a system that starts softly forgets the locks, the notice and the grace of the one before, and an update of the package does not', () =>
