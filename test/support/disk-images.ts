@@ -121,6 +121,7 @@ export type Inspected = Readonly<{
     entries: readonly Readonly<{ file: string; slot?: string; version?: string; left?: number }>[];
   }>;
   system?: Readonly<{
+    isVarReadable: boolean;
     product?: string;
     repository?: string;
     backend: string;

@@ -75,8 +75,11 @@ const MAGIC = 0xef53;
 const BLOCK_LOG = 2;
 const WITH_EXTENTS = 0x40;
 const WIDE = 0x80;
-/** All features except file types, extents, 64 bit, flexible groups, large folders and checksum seed. */
-const UNKNOWN_FEATURES = ~(0x2 | WITH_EXTENTS | WIDE | 0x200 | 0x2000 | 0x4000);
+/**
+ * All features except file types, a journal to be replayed (without it, files may be a moment older), extents, 64 bit, flexible groups, large
+ * folders and checksum seed.
+ */
+const UNKNOWN_FEATURES = ~(0x2 | 0x4 | WITH_EXTENTS | WIDE | 0x200 | 0x2000 | 0x4000);
 const EXTENTS_FLAG = 0x80000;
 const EXTENT_MAGIC = 0xf30a;
 const FOLDER_LIMIT = 16 * 1024;

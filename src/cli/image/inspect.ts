@@ -47,8 +47,18 @@ async function rawImage({ signal }: Context, exec: Exec, scratch: Scratch, path:
     return path;
   }
   await scratch.link('disk.qcow2', path);
+  await refuseLinked(exec, path, signal);
   await run(exec, 'qemu-img', ['convert', '-q', '-f', 'qcow2', '-O', 'raw', 'disk.qcow2', 'disk'], { signal });
   return scratch.path('disk');
+}
+
+/** A foreign image could name any file of this machine, or an address, as a part of itself. */
+async function refuseLinked(exec: Exec, path: string, signal: AbortSignal): Promise<void> {
+  const said = await run(exec, 'qemu-img', ['info', '--output=json', '-f', 'qcow2', 'disk.qcow2'], { signal });
+  const info = JSON.parse(said) as Readonly<Record<string, unknown>>;
+  if (!('backing-filename' in info) && !said.includes('"data-file"')) return;
+  const message = `${path} needs another file. If you trust it, join them with \`qemu-img convert -O raw\`.`;
+  throw new UpdateError('file-unsuitable', message);
 }
 
 const QCOW2 = [0x51, 0x46, 0x49, 0xfb];

@@ -265,6 +265,19 @@ test('noise, nothing, a folder, a pipe and a file that is not there are no disks
     assert.equal(await outcome(name), code, name);
 });
 
+test('a qcow2 image that names other files is not opened', async () => {
+  sh('qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', at('good.img'), at('over.qcow2'));
+  sh('qemu-img', 'create', '-q', '-f', 'qcow2', '-o', `data_file=${at('data.raw')}`, at('split.qcow2'), '64M');
+  for (const name of ['over.qcow2', 'split.qcow2']) assert.equal(await outcome(name), 'file-unsuitable', name);
+});
+
+test('/var of a machine that lost its power is shown as far as it was written', async () => {
+  const place = (parts['var'] ?? 0) + 1024 + 0x60;
+  const features = readFileSync(at('good.img')).readUInt8(place);
+  const seen = await found(copyOf((name) => write(name, place, Uint8Array.of(features | 4))));
+  assert.equal(seen.system?.isVarReadable, true);
+});
+
 test('a qcow2 image is inspected like the disk in it', async () => {
   sh('qemu-img', 'convert', '-q', '-f', 'raw', '-O', 'qcow2', at('good.img'), at('good.qcow2'));
   const seen = await found('good.qcow2');
