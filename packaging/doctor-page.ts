@@ -20,6 +20,8 @@ export const doctorPage = (): readonly string[] => [
   ...HOST_INTRO,
   '',
   ...tableOf(CHECKS),
+  '',
+  ...TESTS,
 ];
 
 const INTRO = [
@@ -47,6 +49,10 @@ const TREE_INTRO = [
 
 const HOST_INTRO = [
   'Some checks need root; without it, they could not be run. The check of the repository waits for a few seconds; no other one uses the network, except for etcd.',
+];
+
+const TESTS = [
+  'The tests seed faults into a good tree (`test/cli/doctor/tree-faults.test.ts`) and a good host (`host-faults.test.ts`), one at a time: each is found, and nothing else.',
 ];
 
 const tableOf = (checks: readonly Explained[]): readonly string[] => [

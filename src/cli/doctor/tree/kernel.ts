@@ -1,98 +1,71 @@
-/** Whether kernel, command line and tree belong together. */
+/** Whether the kernel and the tree belong together. */
 
-import { commandLineValues, commandLineWords } from '../../../formats/pe.ts';
 import type { FileTree } from '../../../system/disk/file-tree.ts';
-import { type Finding, fail, ok, unknown, warn } from '../finding.ts';
+import { type Finding, fail, ok, unknown } from '../finding.ts';
 import { elfAt } from './elf-files.ts';
 import { fstabOf } from './mounts.ts';
 import { INIT } from './runtime.ts';
 import type { TreeWorld } from './world.ts';
 
-/** A kernel keeps this much, with the final zero byte: COMMAND_LINE_SIZE of x86-64 and arm64. */
-const COMMAND_LINE = 2048;
-const ROOT_HASH = ' roothash='.length + 64;
-
-export async function commandLine({ tree, with: { commandLine: text = '' } }: TreeWorld): Promise<Finding> {
-  const length = Buffer.byteLength(text.trim()) + (/(^|\s)roothash=/.test(text) ? 0 : ROOT_HASH);
-  if (length >= COMMAND_LINE)
-    return fail(
-      `It has ${length} bytes with its root hash, but a kernel keeps only the first ${COMMAND_LINE - 1}.`,
-      'Shorten it.',
-    );
-  const words = commandLineWords(text);
-  const value = (key: string): string | undefined => commandLineValues(text, key).at(-1);
-  const root = value('root');
-  if (root !== undefined && !/^\/dev\/mapper\/(root|usr)$|^(dissect|tmpfs|gpt-auto)$/.test(root))
-    return fail(
-      `root=${root} starts a root that is not verified, or none: the root hash names the slot.`,
-      'Remove root= from the command line.',
-    );
-  const verity = value('systemd.verity') ?? value('rd.systemd.verity');
-  if (verity !== undefined && /^(0|no|off|false)$/.test(verity))
-    return fail('systemd.verity=no keeps the initrd from opening the root.', 'Remove it from the command line.');
-  if (words.includes('rw'))
-    return warn(
-      'rw asks for a writable root, which a verified root cannot be.',
-      'Replace rw by ro in the command line.',
-    );
-  const init = value('init');
-  if (init !== undefined && (await tree.find(init))?.kind !== 'file')
-    return fail(`init=${init} names a program that the tree lacks.`, 'Remove init= from the command line.');
-  const target =
-    value('systemd.unit') ?? words.find((word) => ['single', 'rescue', 'emergency', '1', 's', 'S'].includes(word));
-  if (target !== undefined && !/^(multi-user|graphical|default)\.target$/.test(target))
-    return warn(`${target} starts a system without the agent.`, 'Remove it from the command line.');
-  return ok(`${length} bytes of at most ${COMMAND_LINE - 1}.`);
-}
-
 const MODULES = '/usr/lib/modules';
 
 /** The modules of the kernel that the tree is started with. */
-export async function kernelModules({ tree, with: { kernel } }: TreeWorld): Promise<Finding> {
+export async function kernelModules(world: TreeWorld): Promise<Finding> {
+  const { tree } = world;
+  const stranger = await machineFault(world);
+  if (stranger) return stranger;
+  const release = releaseOf(await tree.list(MODULES), world.with.kernel?.release);
+  if (typeof release !== 'string') return release;
+  const known = await modulesOf(tree, release);
+  if (known) return (await mountFault(tree, release, known)) ?? ok(`Modules for ${release}.`);
+  return fail(`${MODULES}/${release} has no modules.dep, so no module is found.`, `Run \`depmod -b TREE ${release}\`.`);
+}
+
+async function machineFault({ tree, with: { kernel } }: TreeWorld): Promise<Finding | undefined> {
   const init = await elfAt(tree, INIT);
   const machine = init === undefined || init === 'damaged' ? undefined : init.machine;
-  if (kernel?.machine !== undefined && machine !== undefined && kernel.machine !== machine)
-    return fail(
-      `The kernel is for ${kernel.machine}, but the tree is for ${machine}.`,
-      'Pass the kernel that belongs to the tree.',
-    );
-  const releases = await tree.list(MODULES);
+  if (kernel?.machine === undefined || machine === undefined || kernel.machine === machine) return undefined;
+  return fail(
+    `The kernel is for ${kernel.machine}, but the tree is for ${machine}.`,
+    'Pass the kernel that belongs to the tree.',
+  );
+}
+
+/** The kernel that starts; `given` if its image shows it. */
+function releaseOf(releases: readonly string[], given: string | undefined): string | Finding {
   const [first] = releases;
-  const release = kernel?.release ?? (releases.length === 1 ? first : undefined);
   if (first === undefined)
     return unknown(
       `${MODULES} is empty: the kernel must have everything built in.`,
       'Check that it mounts FAT and the file system of /var.',
     );
+  const release = given ?? (releases.length === 1 ? first : undefined);
+  const all = releases.join(', ');
   if (release === undefined)
-    return unknown(`There are modules for ${releases.join(', ')}; which kernel starts is not known.`, 'Pass --kernel.');
-  if (!releases.includes(release))
-    return fail(
-      `The kernel is ${release}, but the tree has modules for ${releases.join(', ')} only.`,
-      'Install the package of this kernel in the tree.',
-    );
-  const known = await modulesOf(tree, release);
-  if (!known)
-    return fail(
-      `${MODULES}/${release} has no modules.dep, so no module is found.`,
-      `Run \`depmod -b TREE ${release}\`.`,
-    );
-  const missing = (await mountedTypes(tree)).filter((type) => !known.has(type));
-  if (missing.length > 0 && !(await tree.find(`${MODULES}/${release}/modules.builtin`)))
-    return unknown(
-      `${missing.join(', ')} must be built into the kernel ${release}; the tree does not say whether that is so.`,
-      'Put the file modules.builtin of the kernel’s package into the tree.',
-    );
-  if (missing.length > 0)
-    return fail(
-      `The kernel ${release} cannot mount ${missing.join(', ')}: it has no such module.`,
-      'Install the modules, or use a kernel that has them.',
-    );
-  return ok(`Modules for ${release}.`);
+    return unknown(`There are modules for ${all}; which kernel starts is not known.`, 'Pass --kernel.');
+  if (releases.includes(release)) return release;
+  return fail(
+    `The kernel is ${release}, but the tree has modules for ${all} only.`,
+    'Install the package of this kernel in the tree.',
+  );
+}
+
+async function mountFault(tree: FileTree, release: string, known: ReadonlySet<string>): Promise<Finding | undefined> {
+  const missing = (await mountedTypes(tree)).filter((type) => !known.has(type)).join(', ');
+  if (missing === '') return undefined;
+  return (await tree.find(`${MODULES}/${release}/modules.builtin`))
+    ? fail(
+        `The kernel ${release} cannot mount ${missing}: it has no such module.`,
+        'Install the modules, or use a kernel that has them.',
+      )
+    : unknown(
+        `${missing} must be built into the kernel ${release}; the tree does not say whether that is so.`,
+        'Put the file modules.builtin of the kernel’s package into the tree.',
+      );
 }
 
 /** The names of modules, built in or not; undefined if they are not listed. */
-export async function modulesOf(tree: FileTree, release: string): Promise<ReadonlySet<string> | undefined> {
+async function modulesOf(tree: FileTree, release: string): Promise<ReadonlySet<string> | undefined> {
   const read = async (name: string): Promise<string | undefined> => {
     const bytes = await tree.readHead(`${MODULES}/${release}/${name}`, 8 * 1024 * 1024);
     return bytes && new TextDecoder().decode(bytes);

@@ -11,44 +11,60 @@ import { missingFolders } from './runtime.ts';
 import type { TreeWorld } from './world.ts';
 
 /** State that must survive a restart is on /var; /tmp must be writable; the root must not be made so. */
-export async function writableFolders({ tree, units }: TreeWorld): Promise<Finding> {
-  const fstab = await fstabOf(tree);
+export async function writableFolders(world: TreeWorld): Promise<Finding> {
+  const fstab = await fstabOf(world.tree);
+  for (const fault of [rootFault, folderFault, varFault, stateFault, temporaryFault]) {
+    const found = await fault(world, fstab);
+    if (found) return found;
+  }
+  return ok('/var is mounted, and /tmp is writable.');
+}
+
+type Fault = (world: TreeWorld, fstab: readonly FstabEntry[]) => Promise<Finding | undefined>;
+
+const rootFault: Fault = async (_world, fstab) => {
   const root = fstab.find(({ path }) => path === '/');
-  if (root && !root.options.includes('ro'))
-    return fail(
-      '/etc/fstab mounts / writable, which fails on a verified root: every release would be condemned.',
-      'Remove the line of / from /etc/fstab, or add the option ro.',
-    );
-  const missing = await missingFolders(tree, [
-    '/var',
-    ...fstab.map(({ path }) => path).filter((path) => path.startsWith('/') && isInImage(path)),
-  ]);
-  if (missing.length > 0)
-    return fail(
-      `${missing.join(', ')} must exist to be mounted on: the root is read-only.`,
-      'Create these folders in the tree, empty.',
-    );
+  if (!root || root.options.includes('ro')) return undefined;
+  return fail(
+    '/etc/fstab mounts / writable, which fails on a verified root: every release would be condemned.',
+    'Remove the line of / from /etc/fstab, or add the option ro.',
+  );
+};
+
+const folderFault: Fault = async ({ tree }, fstab) => {
+  const listed = fstab.map(({ path }) => path).filter((path) => path.startsWith('/') && isInImage(path));
+  const missing = await missingFolders(tree, ['/var', ...listed]);
+  if (missing.length === 0) return undefined;
+  return fail(
+    `${missing.join(', ')} must exist to be mounted on: the root is read-only.`,
+    'Create these folders in the tree, empty.',
+  );
+};
+
+const varFault: Fault = async ({ tree, units }, fstab) => {
   const state = fstab.find(({ path }) => path === '/var');
   if (state?.type === 'tmpfs')
     return fail('/var is in memory: the agent forgets everything at every start.', 'Mount a partition on /var.');
   if (state?.options.includes('ro')) return fail('/etc/fstab mounts /var read-only.', 'Remove the option ro.');
-  if (!state && (await units.texts('var.mount')) === undefined) return noVar(tree);
-  if (!(await hasStateFolder(tree)))
-    return warn(
-      'Nothing creates /var/lib/tandem before the agent first runs: the dead man looks for its marker there.',
-      'Install systemd/tandem.tmpfiles as /usr/lib/tmpfiles.d/tandem.conf.',
-    );
-  const temporary =
-    fstab.some(({ path }) => path === '/tmp') ||
-    (await units.isEnabled('tmp.mount')) ||
-    (await tree.entry('/tmp'))?.kind === 'link';
-  if (!temporary)
-    return warn(
-      'Nothing is mounted on /tmp, which is read-only then.',
-      'Run `systemctl --root=TREE enable tmp.mount`, or add a tmpfs to /etc/fstab.',
-    );
-  return ok('/var is mounted, and /tmp is writable.');
-}
+  return state || (await units.texts('var.mount')) ? undefined : noVar(tree);
+};
+
+const stateFault: Fault = async ({ tree }) =>
+  (await hasStateFolder(tree))
+    ? undefined
+    : warn(
+        'Nothing creates /var/lib/tandem before the agent first runs: the dead man looks for its marker there.',
+        'Install systemd/tandem.tmpfiles as /usr/lib/tmpfiles.d/tandem.conf.',
+      );
+
+const temporaryFault: Fault = async ({ tree, units }, fstab) => {
+  const isMounted = fstab.some(({ path }) => path === '/tmp') || (await units.isEnabled('tmp.mount'));
+  if (isMounted || (await tree.entry('/tmp'))?.kind === 'link') return undefined;
+  return warn(
+    'Nothing is mounted on /tmp, which is read-only then.',
+    'Run `systemctl --root=TREE enable tmp.mount`, or add a tmpfs to /etc/fstab.',
+  );
+};
 
 async function hasStateFolder(tree: FileTree): Promise<boolean> {
   for (const dir of ['/usr/lib/tmpfiles.d', '/etc/tmpfiles.d'])

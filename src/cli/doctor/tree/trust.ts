@@ -12,36 +12,43 @@ export async function trustRoot({ tree, config: { trust }, with: { roots }, now 
   if ((await tree.find(path))?.kind !== 'file')
     return fail(
       `${path} is missing: hosts would trust no repository.`,
-      `Copy the repository’s metadata/1.root.json there.`,
+      'Copy the repository’s metadata/1.root.json there.',
     );
   const bytes = (await tree.read(path, LIMITS.root)) ?? new Uint8Array();
   const root = readRoot(bytes);
-  if (typeof root === 'string')
-    return fail(`${path} is not a valid root: ${root}`, 'Copy the repository’s metadata/1.root.json again.');
-  const { version, expires, roles } = root.signed;
-  const signers = [...signedBy(bytes, root.signed.keys)].filter((id) => roles.root.keyids.includes(id)).length;
-  if (signers < roles.root.threshold)
-    return fail(
-      `${path} has ${signers} of the ${roles.root.threshold} signatures that it needs itself.`,
-      'Copy the repository’s metadata/1.root.json again.',
-    );
-  const stranger = roots && strangerFault(path, version, bytes, roots);
-  if (stranger) return stranger;
-  const left = new Date(expires).getTime() - now.getTime();
+  if (typeof root === 'string') return fail(`${path} is not a valid root: ${root}`, COPY_AGAIN);
+  const { version, expires } = root.signed;
+  const fault = signatureFault(path, bytes, root) ?? (roots && strangerFault(path, version, bytes, roots));
+  return fault ?? lifetime(version, new Date(expires).getTime() - now.getTime(), roots !== undefined);
+}
+
+const COPY_AGAIN = 'Copy the repository’s metadata/1.root.json again.';
+
+function signatureFault(
+  path: string,
+  bytes: Uint8Array,
+  { signed: { keys, roles } }: RootDocument,
+): Finding | undefined {
+  const { keyids, threshold } = roles.root;
+  const signers = [...signedBy(bytes, keys)].filter((id) => keyids.includes(id)).length;
+  if (signers >= threshold) return undefined;
+  return fail(`${path} has ${signers} of the ${threshold} signatures that it needs itself.`, COPY_AGAIN);
+}
+
+function lifetime(version: number, leftMs: number, isCompared: boolean): Finding {
   // An expired root still starts the chain to a newer one.
-  if (left < 0)
+  if (leftMs < 0)
     return warn(
-      `Version ${version} of the root expired ${duration(-left)} ago.`,
+      `Version ${version} of the root expired ${duration(-leftMs)} ago.`,
       'Put the repository’s newest root into the image, or make sure that a newer one follows it there.',
     );
-  if (left < SOON_MS)
+  if (leftMs < SOON_MS)
     return warn(
-      `Version ${version} of the root expires in ${duration(left)}.`,
+      `Version ${version} of the root expires in ${duration(leftMs)}.`,
       'Sign a newer root: `updatectl repo refresh`.',
     );
-  return ok(
-    `Version ${version} of the root, valid for another ${duration(left)}${roots ? ', and from this repository' : ''}.`,
-  );
+  const from = isCompared ? ', and from this repository' : '';
+  return ok(`Version ${version} of the root, valid for another ${duration(leftMs)}${from}.`);
 }
 
 const SOON_MS = 30 * 86_400_000;
