@@ -40,7 +40,7 @@ async function judgeInitrd(world: TreeWorld, files: Files, inside: FileTree): Pr
   if (opener === 'nothing')
     return fail(
       'Nothing in it opens a verified root.',
-      'Build it with dracut and its module systemd-veritysetup (Debian packages dracut and systemd-cryptsetup): docs/images.md.',
+      'Build it with dracut and its module systemd-veritysetup (Debian packages dracut and systemd-cryptsetup): docs/own-image.md.',
     );
   if (modules.length > 0)
     return fail(`It lacks the modules ${modules.join(', ')}.`, 'Build it with dracut --add-drivers, naming them.');
