@@ -41,7 +41,8 @@ export async function loaderOf({ backend, loader: given }: Wanted, architecture:
   if (typeof layout === 'string')
     return { ...nothing, faults: [`--layout ${backend} is not built: it needs ${layout} (docs/disk-images.md)`] };
   const path = given ?? (await firstOf(layout.places(architecture)));
-  if (path === undefined) return { ...nothing, faults: [`the program of ${backend} was not found: ${layout.source}`] };
+  if (path === undefined)
+    return { ...nothing, faults: [`the program of ${backend} was not found: ${layout.source(architecture)}`] };
   const [head, stat] = [await readHead(path, HEAD).catch(() => undefined), await statOf(path)];
   const machine = peMachine(head ?? new Uint8Array());
   const what = faultOfLoader(head, machine, architecture);

@@ -108,7 +108,7 @@ const MOST_NAMED = 5;
 
 const TABLE_FAULTS = {
   primary: 'the first copy of the partition table is damaged',
-  backup: 'the second copy of the partition table is damaged, or not at the end of the disk',
+  backup: 'the second copy of the partition table is damaged or missing',
   different: 'the two copies of the partition table differ',
 } as const;
 

@@ -26,7 +26,7 @@ export type LoaderLayout = Readonly<{
   /** Where its program usually is. */
   places(architecture: Architecture): readonly string[];
   /** How to get it. */
-  source: string;
+  source(architecture: Architecture): string;
   files(input: EspInput): readonly EspFile[];
 }>;
 
@@ -36,7 +36,8 @@ export const LOADER_LAYOUTS: Readonly<Record<BackendName, LoaderLayout | string>
     // With Secure Boot, the signed program.
     places: (architecture) =>
       ['.signed', ''].map((end) => `/usr/lib/systemd/boot/efi/systemd-boot${SUFFIX[architecture]}.efi${end}`),
-    source: 'install the Debian package systemd-boot-efi, or pass --loader-file',
+    source: (architecture) =>
+      `install the Debian package systemd-boot-efi:${DEBIAN_NAME[architecture]}, or pass --loader-file`,
     files: ({ product, version, architecture, loader, uki }) => [
       { path: firmwareDefault(architecture), file: loader },
       // `bootctl update` looks here.
@@ -47,7 +48,7 @@ export const LOADER_LAYOUTS: Readonly<Record<BackendName, LoaderLayout | string>
   },
   grub: {
     places: () => [],
-    source: 'build it from grub.cfg with grub-mkstandalone (docs/boot-loaders.md), and pass --loader-file',
+    source: () => 'build it from grub.cfg with grub-mkstandalone (docs/boot-loaders.md), and pass --loader-file',
     files: ({ architecture, loader, uki }) => [
       { path: firmwareDefault(architecture), file: loader },
       { path: kernelName('a'), file: uki },
@@ -55,7 +56,7 @@ export const LOADER_LAYOUTS: Readonly<Record<BackendName, LoaderLayout | string>
       { path: copyOf(GRUB_ENVIRONMENT), bytes: grubFlags() },
     ],
   },
-  uboot: 'boot.scr on the ESP, and the flags in the environment of the board',
+  uboot: 'boot.scr on the ESP, U-Boot and its environment where the board looks for them, and the first flags in it',
   'efi-variables': 'a boot option in the firmware of each machine',
   gpt: 'a boot loader that reads the attribute bits of its own partition type',
   tryboot: 'three FAT partitions with the files of the firmware',
@@ -70,6 +71,8 @@ export const firmwareDefault = (architecture: Architecture): string =>
   `EFI/BOOT/BOOT${SUFFIX[architecture].toUpperCase()}.EFI`;
 
 const SUFFIX: Readonly<Record<Architecture, string>> = { 'x86-64': 'x64', arm64: 'aa64' };
+
+const DEBIAN_NAME: Readonly<Record<Architecture, string>> = { 'x86-64': 'amd64', arm64: 'arm64' };
 
 /** Slot a is proven, and nothing is in slot b. */
 const grubFlags = (): Uint8Array =>

@@ -23,7 +23,7 @@ export type ChosenDisk = Readonly<{
 }>;
 
 /** Throws for anything that must not be overwritten. */
-export async function chosenDisk(context: Context, given: string): Promise<ChosenDisk> {
+export async function chosenDisk(context: Pick<Context, 'exec' | 'env'>, given: string): Promise<ChosenDisk> {
   const stat = await statOf(given);
   if (!stat?.isBlockDevice()) throw refused(`${given} is not a disk`);
   const device = await kernelDevice('/', deviceNumber(BigInt(stat.rdev)));
@@ -33,11 +33,16 @@ export async function chosenDisk(context: Context, given: string): Promise<Chose
   if ((await disksOfSystem()).has(rdev)) throw refused(`${path} is a disk of the running system`);
   const exec = diskTools(context);
   const [top, ...below] = await blockTree(exec, path);
-  const uses = [...(top ? [top] : []), ...below].flatMap(usesOf);
+  if (!top || !WHOLE.test(top.type)) throw refused(`${path} is not a whole disk (${top?.type ?? 'unknown'})`);
+  const layers = below.filter(({ type }) => type !== 'part');
+  const uses = [
+    ...[top, ...below].flatMap(usesOf),
+    ...layers.map((layer) => `${layer.path} (${layer.type}) is made of it`),
+  ];
   if (uses.length > 0) throw refused(`${path} is in use: ${uses.join(', ')}`);
   await refuseHeld(path);
   const name = path.slice('/dev/'.length);
-  const content = [['device', 'size', 'holds'], ...(top ? [top, ...below] : []).map(rowOf)];
+  const content = [['device', 'size', 'holds'], ...[top, ...below].map(rowOf)];
   return { path, rdev, name, size, sectorSize: await diskSectorSize('/', rdev), content };
 }
 
@@ -81,10 +86,12 @@ async function blockTree(exec: Exec, path: string): Promise<readonly Node[]> {
   return all(blockdevices);
 }
 
-function usesOf({ path, type, ro, mountpoints }: Node): string[] {
+/** By the types of lsblk: also a RAID array, on which slots may be. */
+const WHOLE = /^(disk|loop|raid\d+)$/;
+
+function usesOf({ path, ro, mountpoints }: Node): string[] {
   const mounted = mountpoints.filter((place) => place !== null).map((place) => `${path} is mounted on ${place}`);
-  const isLayer = !['disk', 'loop', 'part'].includes(type);
-  return [...mounted, ...(ro ? [`${path} is read-only`] : []), ...(isLayer ? [`${path} is made of it (${type})`] : [])];
+  return [...mounted, ...(ro ? [`${path} is read-only`] : [])];
 }
 
 const rowOf = ({ path, size, model, fstype, label, partlabel }: Node): string[] => [

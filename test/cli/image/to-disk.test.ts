@@ -5,6 +5,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { chosenDisk } from '../../../src/cli/image/target-disk.ts';
 import { asUpdateError } from '../../../src/errors.ts';
 import { temporaryFolder } from '../../support/bundles.ts';
 import { build, demoBundle, inspected, loaderFile } from '../../support/disk-images.ts';
@@ -145,6 +146,37 @@ test('a disk with a mounted partition, and a partition, are refused', async () =
     sh('umount', place);
   }
   assert.match((await refusal(to(nodeOf(disk, 6), '--yes'))).message, /is a partition/);
+});
+
+test('what lsblk shows to be in use is refused by its name: layers, swap, a read-only disk, and disks of other kinds', async () => {
+  using disk = loop('layers.raw', 64 * MIB);
+  const node = {
+    path: disk.path,
+    type: 'loop',
+    size: 1,
+    ro: false,
+    model: null,
+    fstype: null,
+    label: null,
+    partlabel: null,
+  };
+  const seenAs = (more: object): Promise<string> => {
+    const stdout = JSON.stringify({ blockdevices: [{ ...node, mountpoints: [null], ...more }] });
+    const exec = async () => ({ exitCode: 0, stdout, stderr: '', timedOut: false });
+    return chosenDisk({ exec, env: () => undefined }, disk.path).then(
+      () => 'taken',
+      (error: unknown) => asUpdateError(error).message,
+    );
+  };
+  const child = { ...node, path: '/dev/loop9p1', type: 'part', mountpoints: [null] };
+  const secret = { ...child, path: '/dev/mapper/\u001b[2J', type: 'crypt' };
+  assert.equal(await seenAs({}), 'taken');
+  assert.equal(await seenAs({ type: 'raid1' }), 'taken');
+  assert.equal(await seenAs({ children: [child] }), 'taken');
+  assert.match(await seenAs({ children: [{ ...child, children: [secret] }] }), /\(crypt\) is made of it/);
+  assert.match(await seenAs({ children: [{ ...child, mountpoints: ['[SWAP]'] }] }), /loop9p1 is mounted on \[SWAP\]/);
+  assert.match(await seenAs({ ro: true }), /is read-only/);
+  for (const type of ['rom', 'lvm', 'crypt', 'mpath']) assert.match(await seenAs({ type }), /is not a whole disk/);
 });
 
 test('without a terminal nobody can agree, and a wrong answer is none', async () => {
