@@ -101,22 +101,23 @@ build: node_modules/.installed
 
 # The files of a host, below DESTDIR; in a tree with systemd, its units are enabled as well. ARCH=arm64 or NODE=path chooses the runtime,
 # PACKAGES="tandem tandem-server" the parts.
-PACKAGES ?= tandem
+# Only from the command line: npm and others set such variables for their own purposes.
+given = $(if $(filter command,$(firstword $(origin $(1)))),$(value $(1)))
 install: export DESTDIR := $(value DESTDIR)
-install: export ARCH := $(value ARCH)
-install: export NODE := $(value NODE)
+install: export ARCH := $(call given,ARCH)
+install: export NODE := $(call given,NODE)
 install: build
-	packaging/install $(PACKAGES)
+	packaging/install $(or $(call given,PACKAGES),tandem)
 
 # Debian packages for amd64 and arm64 in dist/packages; ARCH=amd64 builds for one.
 packages: build
 	packaging/install-tools packages
-	packaging/packages $(ARCH)
+	packaging/packages $(call given,ARCH)
 
 # The whole program in one executable, for amd64 and arm64 or for ARCH: dist/updatectl-linux-x64, -arm64.
 binary: build
 	packaging/install-tools packages
-	node packaging/binary.ts $(ARCH)
+	node packaging/binary.ts $(call given,ARCH)
 
 # The folder that is published, in dist/release. KEY=path signs its checksums.
 release: node_modules/.installed

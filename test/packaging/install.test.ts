@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -126,6 +127,21 @@ test('a file that another tree shares by a hard link stays as it is there, and a
   assert.equal(readFileSync(base, 'utf8'), 'of the base\n');
   assert.equal(readFileSync(join(tree, 'usr/lib/tandem/node'), 'utf8'), 'a runtime\n');
   assert.match(readFileSync(join(tree, 'usr/bin/updatectl'), 'utf8'), /exec \/usr\/lib\/tandem\/node/);
+});
+
+test('a runtime that is too old is refused before anything is installed', async () => {
+  await using shop = await workshop();
+  for (const [version, status] of [
+    ['v24.14.9', 1],
+    ['v9.0.0', 1],
+    ['v24.15.0', 0],
+    ['v100.0.0', 0],
+  ] as const) {
+    writeFileSync(join(shop.path, 'node'), `#!/bin/sh\necho ${version}\n`);
+    chmodSync(join(shop.path, 'node'), 0o755);
+    assert.equal(shop.install(version).status, status, version);
+    assert.equal(existsSync(join(shop.path, version)), status === 0, version);
+  }
 });
 
 test('a program of systemd with the same name steps aside, and ours does not the next time', async () => {
