@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { CHECKS } from '../../../src/cli/doctor/checks.ts';
 import type { Finding } from '../../../src/cli/doctor/finding.ts';
 import { type ErrorCode, UpdateError } from '../../../src/errors.ts';
+import type { Lookup } from '../../../src/system/http/dial.ts';
 import { createHttp } from '../../../src/system/http/http.ts';
 import {
   DROP_IN,
@@ -319,6 +320,13 @@ test('a token, and a machine id of its own, are fine', async () => {
   );
 });
 
+/** As a resolver answers that knows no such name, or reaches nobody. */
+const lookup: Lookup = async (name) => {
+  if (/^[\d.]+$/.test(name)) return [{ address: name, family: 4 }];
+  const code = name.startsWith('silent') ? 'EAI_AGAIN' : 'ENOTFOUND';
+  throw Object.assign(new Error(`getaddrinfo ${code} ${name}`), { code });
+};
+
 test('over real connections, each step that fails has its own sentence', async () => {
   const server = createServer((request, response) => {
     response.statusCode = request.url?.startsWith('/gone') ? 404 : 200;
@@ -328,7 +336,8 @@ test('over real connections, each step that fails has its own sentence', async (
   const { port } = server.address() as AddressInfo;
   const sentence = async (url: string): Promise<string> => {
     const files = { ...HEALTHY, [SITE]: `host.product = "shop"\nrepository.url = "${url}"\n` };
-    const found = (await examineHost(files, TOOLS, { http: createHttp })).find(({ name }) => name === 'repository');
+    const http: typeof createHttp = (options) => createHttp({ ...options, lookup });
+    const found = (await examineHost(files, TOOLS, { http })).find(({ name }) => name === 'repository');
     return found?.sentence ?? '';
   };
   try {
