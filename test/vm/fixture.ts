@@ -100,7 +100,7 @@ async function makeFixture(given: Given, accelerator: Accelerator): Promise<void
     await addBundle(join(work, 'repository'), release.bundle);
     await unpackImage(release.bundle, 'uki', join(work, 'uki'));
     ukiSha256.push([version, await sha256Of(join(work, 'uki'))]);
-    if (version === '1') await makeDisks(work, tools, release.bundle);
+    if (version === '1') await makeDisks({ ...given, trustRoot }, release.bundle);
     await rm(release.bundle);
     built.push(release);
   }
@@ -110,25 +110,17 @@ async function makeFixture(given: Given, accelerator: Accelerator): Promise<void
   await freeze(work, tools, accelerator);
 }
 
-/** The disks of new machines. */
-async function makeDisks(work: string, tools: string, bundle: string): Promise<void> {
+/** The disks of new machines. That for GRUB has its trust root on /var, whatever the image has. */
+async function makeDisks({ work, tools, trustRoot }: Given & { trustRoot: string }, bundle: string): Promise<void> {
   progress('making the disks');
   const sizes = ['--esp-size', '96M', '--root-size', '320M', '--verity-size', '4M', '--var-size', '128M'];
-  const make = (loader: Loader, program: string): Promise<string> =>
-    updatectl([
-      'image',
-      'build',
-      bundle,
-      '-o',
-      disksIn(work)[loader],
-      ...sizes,
-      '--layout',
-      loader,
-      '--loader-file',
-      program,
-    ]);
+  const make = (loader: Loader, program: string, ...more: string[]): Promise<string> => {
+    const args = ['-o', disksIn(work)[loader], '--layout', loader, '--loader-file', program, ...sizes, ...more];
+    return updatectl(['image', 'build', bundle, ...args]);
+  };
   await make('systemd-boot', join(tools, 'efi/systemd-bootx64.efi'));
-  await make('grub', join(await run(join(SCRIPTS, 'grub'), []), 'grubx64.efi'));
+  const grub = join(await run(join(SCRIPTS, 'grub'), []), 'grubx64.efi');
+  await make('grub', grub, '--trust-root', trustRoot);
 }
 
 const disksIn = (dir: string): Fixture['disks'] => ({
