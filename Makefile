@@ -61,7 +61,8 @@ test-packages: packages binary
 	node --test $(call REPORT,spec) --test-concurrency=2 'test/packages/*.deb.ts'
 
 # docs/tutorial.md, command by command, in a fresh Debian root with nothing but the packages; as root, half an hour.
-test-tutorial: packages
+test-tutorial:
+	$(MAKE) --no-print-directory packages ARCH=$(shell dpkg --print-architecture)
 	packaging/install-tools vm
 	test/vm/tutorial
 
