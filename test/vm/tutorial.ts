@@ -90,7 +90,8 @@ async function run(command: string): Promise<void> {
 async function startMachine(command: string): Promise<void> {
   const machine = opened.use(Terminal.open(root, WORK, command.split(' ')));
   machines.push(machine);
-  await machine.until(/^root@\S+# ?$/m, 0, UPDATE_MS);
+  // The kernel may say something behind it.
+  await machine.until(/^root@\S+# /m, 0, UPDATE_MS);
 }
 
 async function inShell(command: string): Promise<void> {
