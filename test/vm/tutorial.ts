@@ -17,6 +17,8 @@ const MINUTE_MS = 60_000;
 const COMMAND_MS = 30 * MINUTE_MS;
 const UPDATE_MS = 20 * MINUTE_MS;
 const ANSWER_MS = 30_000;
+/** The end of the output in which a prompt is looked for, in characters. */
+const PROMPT = 40;
 /** `cd` counts for the terminals that are opened later. */
 const WORK = '/root/shop';
 
@@ -146,8 +148,9 @@ async function statusOf(machine: Terminal): Promise<Status> {
   return JSON.parse(await ask(machine, 'updatectl status --json')) as Status;
 }
 
-/** What a command prints on the console of a machine. */
+/** What a command prints on the console of a machine. Types only at a prompt: a key stops a boot loader in its menu. */
 async function ask(machine: Terminal, command: string): Promise<string> {
+  await machine.until(/root@\S+# $/, Math.max(0, machine.output.length - PROMPT), ANSWER_MS);
   const from = machine.output.length;
   // The terminal shows what is typed; only the answers have the sum.
   machine.say(`echo @$((40+2)); ${command}; echo @$((40+3))\n`);
