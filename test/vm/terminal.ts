@@ -4,9 +4,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { stripVTControlCharacters } from 'node:util';
 
-/** What a shell tells its terminal (OSC), such as a title. */
+/** What a program tells its terminal (OSC), such as a title. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it is made of them
 const COMMANDS = /\u001b\].*?(?:\u0007|\u001b\\)/g;
+/** The beginning of a control code at the end of what has come: the rest comes with the next bytes. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is made of them
+const BEGINNING = /\u001b(?:\[[0-9;?!]*|\][^\u0007\u001b]{0,300}\u001b?)?$/;
 
 export class Terminal implements AsyncDisposable {
   /** All that it has printed, without control codes. */
@@ -15,6 +18,7 @@ export class Terminal implements AsyncDisposable {
   private readonly listeners = new Set<() => void>();
   private readonly ended: Promise<unknown>;
   private isOver = false;
+  private rest = '';
 
   private constructor(child: ChildProcess) {
     this.child = child;
@@ -59,7 +63,10 @@ export class Terminal implements AsyncDisposable {
   }
 
   private take(text: string): void {
-    this.output += stripVTControlCharacters(text.replace(COMMANDS, '')).replaceAll('\r', '');
+    const come = this.rest + text;
+    const { index = come.length } = BEGINNING.exec(come) ?? {};
+    this.rest = come.slice(index);
+    this.output += stripVTControlCharacters(come.slice(0, index).replace(COMMANDS, '')).replaceAll('\r', '');
     this.wake();
   }
 
