@@ -1,6 +1,7 @@
 /** Reads cpio archives in the form that Linux takes as an initrd ("newc"), piece by piece and in any number. */
 
 import { UpdateError } from '../errors.ts';
+import { kindOfMode } from './file-kind.ts';
 
 /** `content` only if it was asked for; of a link always, since it is the target. */
 export type CpioEntry = Readonly<{ path: string; mode: number; size: number; content?: Uint8Array }>;
@@ -46,8 +47,6 @@ const ALIGNMENT = 4;
 const LONGEST_NAME = 4096;
 const MOST_AT_ONCE = 1024 * 1024;
 const MOST_ENTRIES = 500_000;
-const FILE_TYPE = 0o170000;
-const LINK = 0o120000;
 
 /** Returns the first bytes of what is not an archive. */
 function* archives(options: CpioOptions): Generator<Wanted, Uint8Array, Uint8Array> {
@@ -70,7 +69,7 @@ function* entry({ found, keeps }: CpioOptions): Generator<Wanted, void, Uint8Arr
   if (nameSize < 1 || nameSize > LONGEST_NAME) throw cutOff();
   const name = yield* exactly(nameSize + padding(HEADER + nameSize));
   const path = new TextDecoder().decode(name.subarray(0, nameSize - 1)).replace(/^(\.?\/)+|^\.$/, '');
-  const isKept = size <= MOST_AT_ONCE * 16 && ((mode & FILE_TYPE) === LINK || keeps(path, size));
+  const isKept = size <= MOST_AT_ONCE * 16 && (kindOfMode(mode) === 'link' || keeps(path, size));
   const content = yield* body(size, isKept);
   if (path !== 'TRAILER!!!' && path !== '') found({ path, mode, size, ...(content ? { content } : {}) });
 }

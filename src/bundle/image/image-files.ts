@@ -1,6 +1,7 @@
 /** The files of an erofs or ext4 image by their paths, as the system in it would see them. */
 
 import { asUpdateError, UpdateError } from '../../errors.ts';
+import { kindOfMode } from '../../formats/file-kind.ts';
 import { type FileTree, fileTree, type TreeNode } from '../../system/disk/file-tree.ts';
 import { BLOCK } from '../verity.ts';
 import type { ReadBytes } from './erofs.ts';
@@ -66,18 +67,8 @@ function kept<T>(all: Map<number, Promise<T>>, key: number, make: () => Promise<
 const MOST_KEPT = 4096;
 
 function described({ mode, size }: Node): TreeNode {
-  return { kind: KINDS.get(mode & FILE_TYPE) ?? 'socket', size, mode, device: 0 };
+  return { kind: kindOfMode(mode) ?? 'socket', size, mode, device: 0 };
 }
-
-const FILE_TYPE = 0o170000;
-const KINDS: ReadonlyMap<number, TreeNode['kind']> = new Map([
-  [0o010000, 'pipe'],
-  [0o020000, 'character device'],
-  [0o040000, 'folder'],
-  [0o060000, 'block device'],
-  [0o100000, 'file'],
-  [0o120000, 'link'],
-]);
 
 /** Part of a file; what no block holds is zeros. */
 async function contentOf(image: Image, node: Node, offset: number, length: number): Promise<Uint8Array> {

@@ -1,5 +1,6 @@
 /** The file system of a root image: erofs or ext4, as far as its files can be identified. */
 
+import { kindOfMode } from '../../formats/file-kind.ts';
 import { BLOCK } from '../verity.ts';
 import { blocksOf, parseErofs, type ReadBytes, readFolder, readInode, SUPERBLOCK } from './erofs.ts';
 import { EXT4_ROOT, parseExt4, readExt4Folder, readExt4Inode } from './ext4.ts';
@@ -67,7 +68,6 @@ export async function timeOfFileSystem(read: ReadBytes, size: number): Promise<n
   return parseExt4(superblock) ? view.getUint32(0x108, true) : undefined;
 }
 
-const FILE_TYPE = 0o170000;
-export const isFolder = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o040000;
-export const isFile = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o100000;
-export const isLink = ({ mode }: Node): boolean => (mode & FILE_TYPE) === 0o120000;
+export const isFolder = ({ mode }: Node): boolean => kindOfMode(mode) === 'folder';
+export const isFile = ({ mode }: Node): boolean => kindOfMode(mode) === 'file';
+export const isLink = ({ mode }: Node): boolean => kindOfMode(mode) === 'link';

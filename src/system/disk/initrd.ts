@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { UpdateError } from '../../errors.ts';
 import { type CpioEnd, type CpioEntry, type CpioOptions, readCpio } from '../../formats/cpio.ts';
+import { kindOfMode } from '../../formats/file-kind.ts';
 import { filtered } from '../process/filter.ts';
 import { type FileTree, fileTree, type TreeNode } from './file-tree.ts';
 
@@ -64,20 +65,10 @@ function addTo(folders: Map<string, Set<string>>, path: string): void {
 
 function nodeOf(entry: CpioEntry | undefined): TreeNode {
   const [mode, size] = [entry?.mode ?? FOLDER, entry?.size ?? 0];
-  return { kind: KINDS.get(mode & FILE_TYPE) ?? 'file', size, mode, device: 0 };
+  return { kind: kindOfMode(mode) ?? 'file', size, mode, device: 0 };
 }
 
-const FILE_TYPE = 0o170000;
 const FOLDER = 0o040755;
-const KINDS: ReadonlyMap<number, TreeNode['kind']> = new Map([
-  [0o010000, 'pipe'],
-  [0o020000, 'character device'],
-  [0o040000, 'folder'],
-  [0o060000, 'block device'],
-  [0o100000, 'file'],
-  [0o120000, 'link'],
-  [0o140000, 'socket'],
-]);
 
 /** Returns the length of the compressed part; up to the end of the file if its decompressor does not tell. */
 async function readPacked(

@@ -3,12 +3,13 @@
 import { constants, type Stats } from 'node:fs';
 import { lstat, open, readdir, readlink } from 'node:fs/promises';
 import { UpdateError } from '../../errors.ts';
+import { type FileKind, kindOfMode } from '../../formats/file-kind.ts';
 
 /** A file, folder, link or device. Paths are bytes, represented as `latin1`, in any encoding. */
 export type TreeEntry = Readonly<{
   /** Relative to the top of the tree. */
   path: string;
-  kind: 'file' | 'folder' | 'link' | 'pipe' | 'socket' | 'character device' | 'block device';
+  kind: FileKind;
   size: number;
   mode: number;
   uid: number;
@@ -58,14 +59,7 @@ export const isReadable = (top: string, path: string): Promise<boolean> =>
     () => false,
   );
 
-export function kindOf(stats: Stats): TreeEntry['kind'] {
-  if (stats.isFile()) return 'file';
-  if (stats.isDirectory()) return 'folder';
-  if (stats.isSymbolicLink()) return 'link';
-  if (stats.isFIFO()) return 'pipe';
-  if (stats.isSocket()) return 'socket';
-  return stats.isBlockDevice() ? 'block device' : 'character device';
-}
+export const kindOf = ({ mode }: Stats): FileKind => kindOfMode(mode) ?? 'character device';
 
 async function namesIn(top: string, below: string, unlisted?: (path: string) => void): Promise<string[]> {
   try {
